@@ -1,0 +1,170 @@
+"""Components (losses, samplers, ...) looked up by name; parameters read from the syntax tree, nothing is imported.
+
+A component is one module with a function of the kind's verb. What the pipeline hands it (an optimizer gets the
+parameters to optimize) comes first, positionally; the parameters that a config may set are keyword-only and typed,
+each with a default unless the user must choose it.
+"""
+
+import ast
+import difflib
+import importlib
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from reidflow.spec.errors import ReidflowError
+
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+KINDS = {
+    "source": ("reidflow.ingest.sources", "open_source"),
+    "frame": ("reidflow.ingest.frames", "box"),
+    "split": ("reidflow.splits.methods", "assign"),
+    "backbone": ("reidflow.models.backbones", "build"),
+    "pooling": ("reidflow.models.pooling", "build"),
+    "loss": ("reidflow.training.losses", "build"),
+    "miner": ("reidflow.training.miners", "build"),
+    "sampler": ("reidflow.training.samplers", "build"),
+    "optimizer": ("reidflow.training.optimizers", "build"),
+    "scheduler": ("reidflow.training.schedulers", "build"),
+    "augmentation": ("reidflow.training.augmentations", "build"),
+}
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of the components of a kind that ship with the project, sorted."""
+    folder = SOURCE_ROOT.joinpath(*KINDS[kind][0].split("."))
+    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+
+
+def module_name(kind: str, name: str) -> str:
+    """Return the dotted module of a component; a name with a dot is a user's own module.
+
+    Raises ReidflowError that lists the valid names.
+    """
+    if "." in name:
+        if _find(name) is None:
+            raise ReidflowError(f"the module '{name}' is nowhere on the Python path. Check the name, or set PYTHONPATH.")
+        return name
+    if name not in names(kind):
+        close = difflib.get_close_matches(name, names(kind), n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ReidflowError(f"there is no {kind} '{name}'.{hint} Choose one of: {', '.join(names(kind))}.")
+    return f"{KINDS[kind][0]}.{name}"
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import the module of a component."""
+    return importlib.import_module(module_name(kind, name))
+
+
+def call(kind: str, spec: dict[str, Any], *context: Any) -> Any:
+    """Call a component with what the pipeline hands it and the parameters of its resolved `spec`."""
+    parameters = {key: value for key, value in spec.items() if key != "name"}
+    return getattr(load(kind, spec["name"]), KINDS[kind][1])(*context, **parameters)
+
+
+def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:
+    """Return `{name: ..., every parameter: its value or default}` for a component as written in a config.
+
+    Raises ReidflowError for an unknown name, an unknown, missing or badly typed parameter.
+    """
+    given = {"name": spec} if isinstance(spec, str) else dict(spec)
+    name = given.pop("name", None)
+    if not isinstance(name, str):
+        raise ReidflowError(f"a {kind} needs a name. Write e.g. {{name: {names(kind)[0]}}}; known: {', '.join(names(kind))}.")
+    known = _signature(str(_path(kind, name)), KINDS[kind][1])
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise ReidflowError(f"{kind} '{name}' has no parameter '{unknown[0]}'. It takes: {', '.join(known) or 'none'}.")
+    resolved: dict[str, Any] = {"name": name}
+    for key, (annotation, required, default) in known.items():
+        if key not in given and required:
+            raise ReidflowError(f"{kind} '{name}' needs the parameter '{key}' ({annotation}). Add it.")
+        value = given.get(key, default)
+        resolved[key] = _fit(value, annotation, f"{kind} '{name}', parameter '{key}'") if key in given else value
+    return resolved
+
+
+def parameters(kind: str, name: str) -> dict[str, tuple[str, bool, Any]]:
+    """Return the parameters of a component: name -> (type as written, whether required, default)."""
+    return _signature(str(_path(kind, name)), KINDS[kind][1])
+
+
+def _path(kind: str, name: str) -> Path:
+    path = _find(module_name(kind, name))
+    if path is None:
+        raise ReidflowError(f"the module of {kind} '{name}' cannot be found.")
+    return path
+
+
+def _find(module: str) -> Path | None:
+    """Locate a module's file by walking the Python path by hand: importlib would import the parents."""
+    tail = module.split(".")
+    for root in [SOURCE_ROOT, *(Path(p or os.curdir) for p in sys.path)]:
+        base = root.joinpath(*tail)
+        for candidate in (base.with_name(base.name + ".py"), base / "__init__.py"):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+@lru_cache(None)
+def _signature(path: str, verb: str) -> dict[str, tuple[str, bool, Any]]:
+    tree = ast.parse(Path(path).read_bytes(), path)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == verb:
+            return {
+                a.arg: (
+                    ast.unparse(a.annotation) if a.annotation else "Any",
+                    default is None,
+                    None if default is None else ast.literal_eval(default),
+                )
+                for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            }
+    raise ReidflowError(f"{path} has no function '{verb}'. A component of this kind must define it.")
+
+
+def _fit(value: Any, annotation: str, where: str) -> Any:
+    """Return `value` as the annotated type (int for float is widened), or raise ReidflowError."""
+    for option in _options(ast.parse(annotation, mode="eval").body):
+        fitted = _try(value, option)
+        if fitted is not _MISFIT:
+            return fitted
+    raise ReidflowError(f"{where}: {value!r} is not of the type {annotation}. Correct the value.")
+
+
+_MISFIT = object()
+
+
+def _options(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _options(node.left) + _options(node.right)
+    return [node]
+
+
+def _try(value: Any, kind: ast.expr) -> Any:
+    if isinstance(kind, ast.Constant) and kind.value is None:
+        return None if value is None else _MISFIT
+    if isinstance(kind, ast.Name):
+        simple = {"int": int, "str": str, "bool": bool}
+        if kind.id == "Any":
+            return value
+        if kind.id == "float":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return float(value) if number else _MISFIT
+        if kind.id in simple:
+            exact = type(value) is simple[kind.id]
+            return value if exact else _MISFIT
+        if kind.id in ("list", "dict"):
+            return value if isinstance(value, {"list": list, "dict": dict}[kind.id]) else _MISFIT
+    if isinstance(kind, ast.Subscript) and isinstance(kind.value, ast.Name):
+        if kind.value.id == "Literal":
+            allowed = ast.literal_eval(kind.slice)
+            return value if value in (allowed if isinstance(allowed, tuple) else (allowed,)) else _MISFIT
+        if kind.value.id == "list" and isinstance(value, list):
+            fitted = [_try(v, kind.slice) for v in value]
+            return _MISFIT if any(v is _MISFIT for v in fitted) else fitted
+    return _MISFIT

@@ -1,0 +1,149 @@
+"""The run spec: the full description of one training run, everything that decides its numbers and nothing else."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from reidflow.spec.canonical import canonical
+from reidflow.spec.components import module_name, resolve
+from reidflow.spec.errors import ReidflowError
+
+
+class Strict(BaseModel):
+    """A frozen model in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def component(kind: str) -> Any:
+    """Return the pydantic type of a component of `kind`: its name or `{name, parameters}`, resolved with defaults."""
+
+    def fit(value: Any) -> Any:
+        if not isinstance(value, str | dict):
+            raise ValueError(f"a {kind} is its name or {{name: ..., parameters}}")
+        try:
+            return resolve(kind, value)
+        except ReidflowError as error:
+            raise ValueError(str(error)) from error
+
+    return Annotated[
+        dict[str, Any], BeforeValidator(fit, json_schema_input_type=str | dict[str, Any]), Field(json_schema_extra={"component": kind})
+    ]
+
+
+def _power_of_nothing(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be greater than 0")
+    return value
+
+
+Positive = Annotated[float, AfterValidator(_power_of_nothing)]
+
+
+class Head(Strict):
+    """The trained network between the pooled features and the embedding."""
+
+    hidden: Annotated[int, Field(ge=0)] = Field(0, description="width of a hidden layer (linear, batch norm, ReLU); 0: none")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last linear layer")
+    dim: Annotated[int, Field(ge=2)] = Field(128, description="dimension of the embedding")
+
+
+class Trainable(Strict):
+    """Which part of the network is trained."""
+
+    name: Literal["none", "head", "last_blocks", "all"] = Field(
+        "head", description="none: the frozen features themselves; head; the head and the last n blocks; all"
+    )
+    blocks: Annotated[int, Field(ge=0)] = Field(0, description="number of blocks, for last_blocks only")
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> "Trainable":
+        if (self.name == "last_blocks") != (self.blocks > 0):
+            raise ValueError("'blocks' is given (and greater than 0) exactly when 'name' is last_blocks")
+        return self
+
+
+class Model(Strict):
+    """Backbone, pooling and head."""
+
+    backbone: component("backbone") = Field(description="a file of models/backbones/")
+    size: Annotated[int, Field(ge=16)] = Field(224, description="side of the square image that the network sees, pixels")
+    pooling: component("pooling") = Field({"name": "avg"}, description="a file of models/pooling/", validate_default=True)
+    head: Head = Field(Head(), description="between the pooled features and the embedding")
+    trainable: Trainable = Field(Trainable(), description="which part is trained")
+
+
+class RunSpec(Strict):
+    """One training run. What only affects speed (device, workers, runs per job) is not in it."""
+
+    model: Model
+    loss: component("loss") = Field(description="a file of training/losses/")
+    miner: component("miner") | None = Field(None, description="a file of training/miners/, or none")
+    sampler: component("sampler") = Field(description="a file of training/samplers/; it holds the batch size")
+    augmentation: list[component("augmentation")] = Field([], description="files of training/augmentations/, in order")
+    views: Annotated[int, Field(ge=0)] = Field(
+        0, description="augmented views per image in the feature bank (frozen backbone only); 0: the plain image alone"
+    )
+    optimizer: component("optimizer") = Field(description="a file of training/optimizers/")
+    scheduler: component("scheduler") = Field(description="a file of training/schedulers/")
+    epochs: Annotated[int, Field(ge=1)] = Field(30, description="passes over the training images")
+    gradient_clip: Positive | None = Field(None, description="largest norm of the gradient, or none")
+    checkpoint: Literal["best", "last"] = Field("best", description="best: the epoch with the highest validation mAP; last")
+    patience: Annotated[int, Field(ge=1)] | None = Field(None, description="stop after this many epochs without a new best")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
+    threads: Annotated[int, Field(ge=1)] = Field(1, description="torch threads on the CPU; sums depend on it")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of initialisation, order of the data and augmentation")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "RunSpec":
+        trainable = self.model.trainable.name
+        if self.views and trainable not in ("head", "none"):
+            raise ValueError("'views' belongs to a frozen backbone; a trained one augments in every epoch: set views: 0")
+        if trainable == "head" and self.augmentation and not self.views:
+            raise ValueError("augmentation with a frozen backbone needs 'views': the number of augmented views per image")
+        if self.views and not self.augmentation:
+            raise ValueError("'views' needs an 'augmentation' to make them with")
+        return self
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the backbone is frozen, so that the run needs features and no images."""
+        return self.model.trainable.name in ("none", "head")
+
+    def plain(self) -> dict[str, Any]:
+        """Return the spec as plain JSON data, every default filled in."""
+        return self.model_dump(mode="json")
+
+    def canonical(self) -> str:
+        """Return the canonical JSON of the spec."""
+        return canonical(self.plain())
+
+    def with_seed(self, seed: int) -> "RunSpec":
+        """Return the same run with another seed."""
+        return self.model_copy(update={"seed": seed})
+
+    def bank(self) -> dict[str, Any] | None:
+        """Return what decides the frozen features of this run, or None when the backbone is trained."""
+        if not self.frozen:
+            return None
+        plain = self.plain()
+        model = plain["model"]
+        return {
+            "backbone": model["backbone"],
+            "size": model["size"],
+            "pooling": model["pooling"],
+            "augmentation": plain["augmentation"] if self.views else [],
+            "views": self.views,
+            "precision": self.precision,
+            "threads": self.threads,
+        }
+
+    def component_modules(self) -> list[str]:
+        """Return the dotted modules of the components that the run's own process executes, sorted."""
+        used = [("loss", self.loss), ("sampler", self.sampler), ("optimizer", self.optimizer), ("scheduler", self.scheduler)]
+        if self.miner:
+            used.append(("miner", self.miner))
+        if not self.frozen:
+            used += [("backbone", self.model.backbone), ("pooling", self.model.pooling)]
+            used += [("augmentation", a) for a in self.augmentation]
+        return sorted({module_name(kind, spec["name"]) for kind, spec in used})
