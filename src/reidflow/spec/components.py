@@ -45,8 +45,10 @@ def module_name(kind: str, name: str) -> str:
     Raises ReidflowError that lists the valid names.
     """
     if "." in name:
-        if _find(name) is None:
-            raise ReidflowError(f"the module '{name}' is nowhere on the Python path. Check the name, or set PYTHONPATH.")
+        if find_module(name) is None:
+            raise ReidflowError(
+                f"the module '{name}' is nowhere on the Python path. Check the name, or set PYTHONPATH."
+            )
         return name
     if name not in names(kind):
         close = difflib.get_close_matches(name, names(kind), n=1)
@@ -74,7 +76,9 @@ def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:
     given = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("name", None)
     if not isinstance(name, str):
-        raise ReidflowError(f"a {kind} needs a name. Write e.g. {{name: {names(kind)[0]}}}; known: {', '.join(names(kind))}.")
+        raise ReidflowError(
+            f"a {kind} needs a name. Write e.g. {{name: {names(kind)[0]}}}; known: {', '.join(names(kind))}."
+        )
     known = _signature(str(_path(kind, name)), KINDS[kind][1])
     unknown = [key for key in given if key not in known]
     if unknown:
@@ -94,13 +98,14 @@ def parameters(kind: str, name: str) -> dict[str, tuple[str, bool, Any]]:
 
 
 def _path(kind: str, name: str) -> Path:
-    path = _find(module_name(kind, name))
+    path = find_module(module_name(kind, name))
     if path is None:
         raise ReidflowError(f"the module of {kind} '{name}' cannot be found.")
     return path
 
 
-def _find(module: str) -> Path | None:
+@lru_cache(None)
+def find_module(module: str) -> Path | None:
     """Locate a module's file by walking the Python path by hand: importlib would import the parents."""
     tail = module.split(".")
     for root in [SOURCE_ROOT, *(Path(p or os.curdir) for p in sys.path)]:

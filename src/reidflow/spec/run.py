@@ -27,7 +27,9 @@ def component(kind: str) -> Any:
             raise ValueError(str(error)) from error
 
     return Annotated[
-        dict[str, Any], BeforeValidator(fit, json_schema_input_type=str | dict[str, Any]), Field(json_schema_extra={"component": kind})
+        dict[str, Any],
+        BeforeValidator(fit, json_schema_input_type=str | dict[str, Any]),
+        Field(json_schema_extra={"component": kind}),
     ]
 
 
@@ -43,7 +45,9 @@ Positive = Annotated[float, AfterValidator(_power_of_nothing)]
 class Head(Strict):
     """The trained network between the pooled features and the embedding."""
 
-    hidden: Annotated[int, Field(ge=0)] = Field(0, description="width of a hidden layer (linear, batch norm, ReLU); 0: none")
+    hidden: Annotated[int, Field(ge=0)] = Field(
+        0, description="width of a hidden layer (linear, batch norm, ReLU); 0: none"
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last linear layer")
     dim: Annotated[int, Field(ge=2)] = Field(128, description="dimension of the embedding")
 
@@ -67,8 +71,12 @@ class Model(Strict):
     """Backbone, pooling and head."""
 
     backbone: component("backbone") = Field(description="a file of models/backbones/")
-    size: Annotated[int, Field(ge=16)] = Field(224, description="side of the square image that the network sees, pixels")
-    pooling: component("pooling") = Field({"name": "avg"}, description="a file of models/pooling/", validate_default=True)
+    size: Annotated[int, Field(ge=16)] = Field(
+        224, description="side of the square image that the network sees, pixels"
+    )
+    pooling: component("pooling") = Field(
+        {"name": "avg"}, description="a file of models/pooling/", validate_default=True
+    )
     head: Head = Field(Head(), description="between the pooled features and the embedding")
     trainable: Trainable = Field(Trainable(), description="which part is trained")
 
@@ -88,19 +96,29 @@ class RunSpec(Strict):
     scheduler: component("scheduler") = Field(description="a file of training/schedulers/")
     epochs: Annotated[int, Field(ge=1)] = Field(30, description="passes over the training images")
     gradient_clip: Positive | None = Field(None, description="largest norm of the gradient, or none")
-    checkpoint: Literal["best", "last"] = Field("best", description="best: the epoch with the highest validation mAP; last")
-    patience: Annotated[int, Field(ge=1)] | None = Field(None, description="stop after this many epochs without a new best")
+    checkpoint: Literal["best", "last"] = Field(
+        "best", description="best: the epoch with the highest validation mAP; last"
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="stop after this many epochs without a new best"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
     threads: Annotated[int, Field(ge=1)] = Field(1, description="torch threads on the CPU; sums depend on it")
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of initialisation, order of the data and augmentation")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="seed of initialisation, order of the data and augmentation"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> "RunSpec":
         trainable = self.model.trainable.name
         if self.views and trainable not in ("head", "none"):
-            raise ValueError("'views' belongs to a frozen backbone; a trained one augments in every epoch: set views: 0")
+            raise ValueError(
+                "'views' belongs to a frozen backbone; a trained one augments in every epoch: set views: 0"
+            )
         if trainable == "head" and self.augmentation and not self.views:
-            raise ValueError("augmentation with a frozen backbone needs 'views': the number of augmented views per image")
+            raise ValueError(
+                "augmentation with a frozen backbone needs 'views': the number of augmented views per image"
+            )
         if self.views and not self.augmentation:
             raise ValueError("'views' needs an 'augmentation' to make them with")
         return self
@@ -140,7 +158,12 @@ class RunSpec(Strict):
 
     def component_modules(self) -> list[str]:
         """Return the dotted modules of the components that the run's own process executes, sorted."""
-        used = [("loss", self.loss), ("sampler", self.sampler), ("optimizer", self.optimizer), ("scheduler", self.scheduler)]
+        used = [
+            ("loss", self.loss),
+            ("sampler", self.sampler),
+            ("optimizer", self.optimizer),
+            ("scheduler", self.scheduler),
+        ]
         if self.miner:
             used.append(("miner", self.miner))
         if not self.frozen:

@@ -27,11 +27,11 @@ class Contract:
         missing = [c for c in self.columns if c not in frame.columns]
         extra = [] if self.open else [c for c in frame.columns if c not in self.columns]
         wrong = [
-            f"{c} is {frame.schema[c]}, not {t}" for c, t in self.columns.items() if c in frame.columns and frame.schema[c] != t
+            f"{c} is {frame.schema[c]}, not {t}"
+            for c, t in self.columns.items()
+            if c in frame.columns and frame.schema[c] != t
         ]
-        nulls = [
-            c for c in self.columns if c in frame.columns and c not in self.nullable and frame[c].null_count() > 0
-        ]
+        nulls = [c for c in self.columns if c in frame.columns and c not in self.nullable and frame[c].null_count() > 0]
         faults = [
             f"missing columns {missing}" if missing else "",
             f"unknown columns {extra}" if extra else "",
@@ -60,7 +60,9 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike, contract: Contract
 def read_table(path: str | os.PathLike, contract: Contract) -> pl.DataFrame:
     """Read the table at `path` and check it against `contract`. Raises ReidflowError for a missing or damaged file."""
     if not Path(path).is_file():
-        raise ReidflowError(f"{path}: no such file (a table of the kind '{contract.name}'). Run the pipeline to make it.")
+        raise ReidflowError(
+            f"{path}: no such file (a table of the kind '{contract.name}'). Run the pipeline to make it."
+        )
     try:
         frame = pl.read_parquet(path, use_statistics=False)
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -1,0 +1,112 @@
+"""What is planted: which animal is photographed when, where, from which side, with which defect and which copies.
+
+The plan of one animal depends on the settings and its number alone, so plans are made animal by animal.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from reidflow.ingest.demo.habitat import HABITATS
+from reidflow.ingest.demo.noise import generator
+from reidflow.ingest.demo.settings import DemoSettings
+
+DEFECTS = ("motion_blur", "dark", "over_exposed", "low_resolution", "truncated")
+ALTERATIONS = ("same_bytes", "recompressed", "same_pixels", "resized", "cropped", "brightness")
+OCCLUDERS = ("grass", "leaves", "trunk")
+FEWEST, MOST_TO_FEWEST = 8, 5.0
+
+
+@dataclass(frozen=True)
+class Burst:
+    """One event: an animal passes a camera. `light` is day, dusk or night (infrared)."""
+
+    number: int
+    flank: str
+    site: int
+    light: str
+    time: datetime
+    occluder: str | None
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One file of the data set; `copies` number the files made of it, each with its alteration."""
+
+    image: int
+    identity: int
+    burst: Burst
+    frame: int
+    defect: str | None
+    copies: tuple[tuple[int, str], ...]
+
+    @property
+    def time(self) -> datetime:
+        """The moment at which it was taken: frames of a burst are two seconds apart."""
+        return self.burst.time + timedelta(seconds=2 * self.frame)
+
+
+def habitat_of(site: int) -> str:
+    """Return the habitat of a site: every habitat holds the home sites of several animals."""
+    return HABITATS[site % len(HABITATS)]
+
+
+def spread(total: int, weights: np.ndarray) -> np.ndarray:
+    """Return whole numbers that sum to `total` and are as near to proportional to `weights` as can be."""
+    exact = total * weights / weights.sum()
+    whole = np.floor(exact).astype(int)
+    rest = np.argsort(whole - exact, kind="stable")[: total - whole.sum()]
+    whole[rest] += 1
+    return whole
+
+
+def counts(settings: DemoSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of files and, among them, of copies of each identity; the most common has five times as many
+    files as the rarest."""
+    weights = np.geomspace(1, MOST_TO_FEWEST, settings.identities)
+    weights = generator(settings.seed, "counts").permutation(weights)
+    least = min(FEWEST, settings.images // settings.identities)
+    files = spread(settings.images, weights)
+    while files.min() < least:
+        files[files.argmin()] += 1
+        files[files.argmax()] -= 1
+    copies = spread(round(settings.images * settings.duplicates), files.astype(float))
+    return files, np.minimum(copies, files // 2)
+
+
+def photographs(settings: DemoSettings, identity: int, first: int, files: int, copies: int, earlier: int) -> list[Photograph]:
+    """Return the photographs of an animal in the order of capture.
+
+    first: number of its first file. earlier: copies of the animals before it, so that alterations take turns.
+    """
+    random = generator(settings.seed, "plan", identity)
+    originals = files - copies
+    bursts = _bursts(settings, random, originals)
+    frames = [(burst, frame) for burst, count in bursts for frame in range(count)]
+    defects = _defects(settings, random, originals)
+    copied = {int(i): k for k, i in enumerate(np.sort(random.permutation(originals)[:copies]))}
+    result, image = [], first
+    for i, (burst, frame) in enumerate(frames):
+        made = ()
+        if i in copied:
+            made = ((image + 1, ALTERATIONS[(earlier + copied[i]) % len(ALTERATIONS)]),)
+        result.append(Photograph(image, identity, burst, frame, defects[i], made))
+        image += 1 + len(made)
+    return result
+
+
+def _bursts(settings: DemoSettings, random: np.random.Generator, originals: int) -> list[tuple[Burst, int]]:
+    count = min(max(round(originals / 1.8), FEWEST), originals)
+    sizes = np.ones(count, int)
+    for _ in range(originals - count):
+        open_bursts = np.flatnonzero(sizes < 4)
+        sizes[random.choice(open_bursts)] += 1
+    sides = ("left", "right") if random.uniform() < 0.5 else ("right", "left")
+    flanks = random.permutation([sides[0]] * round(0.6 * count) + [sides[1]] * (count - round(0.6 * count)))
+    days = np.sort(random.permutation(max(730, count))[:count])
+    return [
+        (_burst(settings, random, number, str(flanks[number]), int(days[number])), int(sizes[number]))
+        for number in range(count)
+    ]

@@ -1,0 +1,148 @@
+"""The config: one pydantic model per section. The shipped YAML defaults and the JSON schema are generated from it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.merge import merge
+from reidflow.spec.run import RunSpec, Strict, component
+from reidflow.spec.yaml import load
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _distinct(values: list) -> list:
+    if len(set(values)) != len(values):
+        raise ValueError("holds a value twice")
+    return values
+
+
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
+
+
+def _inside(value: str) -> str:
+    if not value or Path(value).is_absolute() or ".." in Path(value).parts or value.startswith("."):
+        raise ValueError("must be a folder below the working directory, such as 'results'")
+    return value
+
+
+class Dataset(Strict):
+    """Where the photographs are and how each becomes a square."""
+
+    source: component("source") = Field(description="demo, folder, table or jaguar, with its path and columns")
+    frame: component("frame") = Field(
+        {"name": "mask_box"}, description="mask_box(margin), pad or squash", validate_default=True
+    )
+    max_bad_share: Share = Field(0.05, description="stop when more than this share of the rows cannot be used")
+    max_pixels: Annotated[int, Field(gt=0)] = Field(200_000_000, description="larger photographs are quarantined")
+
+
+class Groups(Strict):
+    """Photographs that belong together: they never straddle a split, nor count as easy positives."""
+
+    phash_distance: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        4,
+        description="images of one identity whose 64-bit pHash differs in at most so many bits join a group; null: off",
+    )
+
+
+class Compute(Strict):
+    """What affects speed and no number."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
+    workers: Annotated[int, Field(ge=1)] = Field(2, description="processes that decode or draw images")
+    runs_per_job: Annotated[int, Field(ge=1)] = Field(5, description="training runs in one process, at most")
+    memory_mb: Annotated[int, Field(ge=100)] = Field(
+        1500, description="memory that a head job asks a scheduler for, MB"
+    )
+    image_memory_mb: Annotated[int, Field(ge=100)] = Field(6000, description="the same for jobs that handle images, MB")
+    minutes: Annotated[int, Field(ge=1)] = Field(60, description="time that a job asks a scheduler for, minutes")
+
+
+class Config(Strict):
+    """A whole config file."""
+
+    title: Annotated[str, Field(min_length=1)] = Field(
+        "demo", description="name of the data set, stands over every table"
+    )
+    scale: str = Field("", description="a remark that stands over every table, e.g. 'demo scale'")
+    results: Annotated[str, AfterValidator(_inside)] = Field("results", description="folder that receives everything")
+    dataset: Dataset = Field(description="the photographs")
+    groups: Groups = Field(Groups(), description="what belongs together")
+    split: component("split") = Field(description="closed_set, identity_disjoint or image_level")
+    gallery: Literal["role", "all"] = Field(
+        "role", description="candidates: images of the query's role, or all labelled ones"
+    )
+    protocol: RunSpec = Field(description="the baseline run; experiments change what they declare")
+    seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm")
+    sweep_seeds: Seeds = Field([100, 101], description="seeds that choose tuned settings on validation; never reported")
+    experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
+        description="files of config/experiments/, or paths ending in .yaml"
+    )
+    compute: Compute = Field(Compute(), description="speed only")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        shared = sorted(set(self.seeds) & set(self.sweep_seeds))
+        if shared:
+            raise ValueError(
+                f"seeds and sweep_seeds share {shared}: a setting must not be reported on a seed that chose it"
+            )
+        return self
+
+
+def read(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the merged plain content of config files, later ones over earlier ones, then of `overrides`."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        merged = merge(merged, load(path))
+    return merge(merged, overrides or {})
+
+
+def parse(data: dict[str, Any], where: str, problems: Problems) -> Config | None:
+    """Return the config in `data`, or None after noting every mistake in `problems`."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        note(error, where, problems)
+        return None
+
+
+def note(error: ValidationError, where: str, problems: Problems) -> None:
+    """Turn each mistake that pydantic found into one with file, key and remedy."""
+    for detail in error.errors(include_url=False):
+        key = ".".join(str(part) for part in detail["loc"])
+        place = f"{where}, key '{key}'" if key else where
+        kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
+        if kind == "extra_forbidden":
+            problems.add(place, "this key is unknown.", _known(detail["loc"]))
+        elif kind == "missing":
+            problems.add(place, "this key is missing.", "Add it; config/README.md describes every key.")
+        else:
+            remedy = "" if kind == "value_error" else f"Correct the value (it is {detail['input']!r})."
+            problems.add(place, message + ("" if message.endswith(".") else "."), remedy)
+
+
+def _known(location: tuple) -> str:
+    """Return the sentence that lists the keys which are valid where an unknown one stood."""
+    model: Any = Config
+    for part in location[:-1]:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            return "Remove it, or correct its name."
+        model = field.annotation
+    if not hasattr(model, "model_fields"):
+        return "Remove it, or correct its name."
+    return f"Known here: {', '.join(model.model_fields)}."
+
+
+def require(data: dict[str, Any], where: str) -> Config:
+    """Return the config in `data`. Raises ReidflowError that lists every mistake."""
+    problems = Problems()
+    config = parse(data, where, problems)
+    problems.raise_if_any(where)
+    if config is None:
+        raise ReidflowError(f"{where}: not a config.")
+    return config

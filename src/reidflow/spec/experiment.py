@@ -1,0 +1,297 @@
+"""An experiment: one question, one YAML file; its arms resolved to run specs and checked before anything runs."""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.config import Config, Seeds, note
+from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.merge import differences, merge, put
+from reidflow.spec.run import RunSpec, Strict
+from reidflow.spec.yaml import load
+
+FOLDER = Path("config/experiments")
+SEED = "seed"
+
+
+def _named(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty: write a sentence")
+    return value
+
+
+Sentence = Annotated[str, AfterValidator(_named)]
+
+
+class Interpretation(Strict):
+    """What the author says of one table, with the table that it was written for."""
+
+    dataset: str = Field(description="title of the config whose table it speaks of")
+    table: dict[str, str] = Field({}, description="arm -> 'id_map verdict', as stamped by `reidflow stamp`")
+    text: Sentence = Field(description="what was learned, why, what next")
+
+
+class ExperimentFile(Strict):
+    """The content of an experiment's YAML file."""
+
+    question: Sentence = Field(description="one clear question")
+    motivation: Sentence = Field(description="why it is worth asking, and why these arms")
+    hypothesis: Sentence = Field(description="what is expected, testably")
+    varies: Annotated[list[str], Field(min_length=1)] = Field(
+        description="the declared factor: dotted paths of the run spec"
+    )
+    tuned: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        {}, description="dotted path -> grid; every arm chooses from it on validation"
+    )
+    baseline: str = Field(description="the arm that the others are compared with")
+    arms: dict[str, dict[str, Any]] = Field(description="arm -> its settings and `why`")
+    protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
+    seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
+    interpretation: list[Interpretation] = Field([], description="the author's reading, one per data set")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm: `points` are the settings it chooses from (one, when nothing is tuned), as run specs with seed 0."""
+
+    name: str
+    slug: str
+    why: str
+    seeds: tuple[int, ...]
+    points: tuple[tuple[dict[str, Any], RunSpec], ...]
+
+    @property
+    def spec(self) -> RunSpec:
+        """The arm's run spec with the first value of every tuned setting."""
+        return self.points[0][1]
+
+    def chosen(self, values: dict[str, Any]) -> RunSpec:
+        """Return the spec with these values of the tuned settings."""
+        for point, spec in self.points:
+            if canonical(point) == canonical(values):
+                return spec
+        raise ReidflowError(f"arm '{self.name}': {values} is not a point of its grid. Run the pipeline again.")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment."""
+
+    name: str
+    path: str
+    file: ExperimentFile
+    arms: dict[str, Arm]
+    sweep_seeds: tuple[int, ...]
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that the others are compared with."""
+        return self.arms[self.file.baseline]
+
+    @property
+    def tuned(self) -> bool:
+        """Whether there is anything to choose."""
+        return bool(self.file.tuned)
+
+    def by_slug(self, slug: str) -> Arm:
+        """Return the arm whose folder is called `slug`."""
+        return next(arm for arm in self.arms.values() if arm.slug == slug)
+
+
+def slug_of(name: str) -> str:
+    """Return a name that is safe as a folder and in a shell: unchanged where possible, else cleaned with a digest."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name) and not name.endswith("."):
+        return name
+    clean = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-_")[:60]
+    return f"{clean or 'arm'}-{short(name, 8)}"
+
+
+def locate(name: str) -> Path:
+    """Return the file of an experiment as a config names it."""
+    return Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+
+
+def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[str, Experiment]:
+    """Return the experiments of a config by name, noting every mistake of every file in `problems`."""
+    found: dict[str, Experiment] = {}
+    for entry in config.experiments:
+        path = root / locate(entry)
+        if path.stem in found:
+            problems.add("experiments", f"two files are called '{path.stem}'.", "Rename one of them.")
+            continue
+        if slug_of(path.stem) != path.stem:
+            problems.add(
+                str(path), "the file's name is not usable as a folder.", "Use letters, digits, '_', '-' and '.'."
+            )
+            continue
+        try:
+            file = ExperimentFile.model_validate(load(path))
+        except ReidflowError as error:
+            problems.add("experiments", f"{error}", "")
+        except ValidationError as error:
+            note(error, str(path), problems)
+        else:
+            before = len(problems.found)
+            arms = _arms(file, config, str(path), problems)
+            if len(problems.found) == before:
+                found[path.stem] = Experiment(path.stem, str(path), file, arms, tuple(config.sweep_seeds))
+    return found
+
+
+def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
+    protocol = merge(config.protocol.plain(), file.protocol)
+    if file.baseline not in file.arms:
+        problems.add(
+            f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {', '.join(file.arms)}."
+        )
+    _check_factor(file, config, where, problems)
+    arms: dict[str, Arm] = {}
+    for name, content in file.arms.items():
+        arm = _arm(name, dict(content), file, config, protocol, where, problems)
+        if arm is not None:
+            arms[name] = arm
+    if file.baseline in arms:
+        _check_differences(file, arms, where, problems)
+    return arms
+
+
+def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Problems) -> None:
+    spec = config.protocol.plain()
+    for path in file.varies:
+        if path != SEED and not _exists(spec, path):
+            problems.add(
+                f"{where}, key 'varies'", f"a run has no setting '{path}'.", f"Settings are: {', '.join(spec)}."
+            )
+    for path in file.tuned:
+        if path == SEED or any(_covers(v, path) and v == path for v in file.varies):
+            problems.add(
+                f"{where}, key 'tuned'", f"'{path}' cannot be both the factor and tuned.", "Remove it from one."
+            )
+    if file.tuned and _two_roles(config):
+        problems.add(
+            f"{where}, key 'tuned'",
+            "the split has no validation images, so no setting can be chosen.",
+            "Give the split a share for 'val', or remove 'tuned'.",
+        )
+
+
+def _two_roles(config: Config) -> bool:
+    return config.split.get("val") == 0
+
+
+def _exists(tree: Any, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
+
+
+def _covers(prefix: str, path: str) -> bool:
+    return path == prefix or path.startswith(prefix + ".")
+
+
+def _arm(
+    name: str,
+    content: dict[str, Any],
+    file: ExperimentFile,
+    config: Config,
+    protocol: dict[str, Any],
+    where: str,
+    problems: Problems,
+) -> Arm | None:
+    place = f"{where}, arm '{name}'"
+    before = len(problems.found)
+    why = content.pop("why", "")
+    if not isinstance(why, str) or not why.strip():
+        problems.add(place, "'why' is missing.", "Say in a sentence why this arm is there.")
+    if "seed" in content:
+        problems.add(place, "an arm does not set 'seed'.", "Use 'seeds' (a list), and declare it: varies: [seed].")
+    seeds = content.pop("seeds", None)
+    if seeds is not None and SEED not in file.varies:
+        problems.add(
+            place, "'seeds' differ although 'seed' is not declared.", "Add 'seed' to 'varies', or remove them here."
+        )
+    if not content and seeds is None and name != file.baseline:
+        problems.add(place, "the arm is empty: it changes nothing.", "Give it a setting of the factor, or remove it.")
+    seeds = seeds or file.seeds or config.seeds
+    if (
+        not isinstance(seeds, list)
+        or not all(type(s) is int and s >= 0 for s in seeds)
+        or len(set(seeds)) != len(seeds)
+    ):
+        problems.add(place, "'seeds' is not a list of different numbers from 0.", "Write e.g. seeds: [0, 1, 2].")
+    elif set(seeds) & set(config.sweep_seeds) and file.tuned:
+        problems.add(
+            place, "a seed is also one of sweep_seeds.", "A setting must not be reported on a seed that chose it."
+        )
+    points = _points({**merge(protocol, content), "seed": 0}, file.tuned, place, problems)
+    if len(problems.found) > before:
+        return None
+    return Arm(name, slug_of(name), why.strip(), tuple(seeds), tuple(points))
+
+
+def _points(
+    plain: dict[str, Any], tuned: dict[str, list[Any]], place: str, problems: Problems
+) -> list[tuple[dict[str, Any], RunSpec]]:
+    """Return the arm's spec at every point of the grid, the first axis slowest."""
+    try:
+        base = RunSpec.model_validate(plain)
+        points = []
+        for values in product(*tuned.values()):
+            point = dict(zip(tuned, values, strict=True))
+            tree = base.plain()
+            for path, value in point.items():
+                tree = put(tree, path, value)
+            points.append((point, RunSpec.model_validate(tree)))
+        return points
+    except KeyError as error:
+        problems.add(
+            place, f"it has no setting {error} to tune.", "Correct the path in 'tuned', or give the arm such a setting."
+        )
+    except ValidationError as error:
+        note_run(error, place, problems)
+    return []
+
+
+def note_run(error: ValidationError, place: str, problems: Problems) -> None:
+    """Note the mistakes of a run spec, with the valid keys of the run spec where one is unknown."""
+    for detail in error.errors(include_url=False):
+        key = ".".join(str(part) for part in detail["loc"])
+        where = f"{place}, key '{key}'" if key else place
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "extra_forbidden":
+            problems.add(where, "a run has no such setting.", f"Settings are: {', '.join(RunSpec.model_fields)}.")
+        else:
+            given = "" if detail["type"] == "value_error" else f" It is {detail['input']!r}."
+            problems.add(where, message + ("" if message.endswith(".") else ".") + given, "")
+
+
+def _check_differences(file: ExperimentFile, arms: dict[str, Arm], where: str, problems: Problems) -> None:
+    baseline = arms[file.baseline].spec.plain()
+    allowed = [*file.varies, *file.tuned]
+    seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for name, arm in arms.items():
+        place = f"{where}, arm '{name}'"
+        undeclared = [p for p in differences(baseline, arm.spec.plain()) if not any(_covers(a, p) for a in allowed)]
+        if undeclared:
+            problems.add(
+                place,
+                f"differs from the baseline '{file.baseline}' in {', '.join(undeclared)}, which is not declared.",
+                f"Add it to 'varies' (now {file.varies}) if it is the question, else give every arm the same value.",
+            )
+        identity = canonical([[p, s.plain()] for p, s in arm.points] + [list(arm.seeds)])
+        if identity in seen:
+            problems.add(place, f"is the same as arm '{seen[identity]}'.", "Change or remove one of them.")
+        seen[identity] = name
+        if arm.slug.lower() in folders:
+            problems.add(
+                place, f"would share its folder with arm '{folders[arm.slug.lower()]}'.", "Rename one of them."
+            )
+        folders[arm.slug.lower()] = name

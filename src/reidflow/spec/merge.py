@@ -1,0 +1,45 @@
+"""How an experiment's settings lie over the protocol."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `over` laid on top, key by key, at every depth.
+
+    A component written with its `name` (or as a bare name) replaces the whole component below it, parameters
+    included; written without, it changes the parameters that it gives. Lists are replaced.
+    """
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(value, dict) and "name" not in value:
+            if isinstance(below, str):
+                below = {"name": below}
+            result[key] = merge(below, value) if isinstance(below, dict) else value
+        else:
+            result[key] = value
+    return result
+
+
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted path, leaf) of nested mappings, in sorted order; a list is a leaf."""
+    if isinstance(value, dict) and value:
+        for key in sorted(value):
+            yield from flatten(value[key], f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, value
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Return the dotted paths at which two nested mappings differ, sorted."""
+    a, b = dict(flatten(one)), dict(flatten(other))
+    return sorted(path for path in {*a, *b} if path not in a or path not in b or a[path] != b[path])
+
+
+def put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy of `tree` with `value` at the dotted `path`. Raises KeyError where the path does not exist."""
+    head, _, rest = path.partition(".")
+    if not isinstance(tree, dict) or head not in tree:
+        raise KeyError(path)
+    return {**tree, head: put(tree[head], rest, value) if rest else value}

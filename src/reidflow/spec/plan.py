@@ -1,0 +1,89 @@
+"""What the Snakefile needs: the config, its experiments, and the jobs behind them, all checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reidflow.spec import config as configs
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.components import module_name
+from reidflow.spec.config import Config
+from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.experiment import Arm, Experiment, read_all
+from reidflow.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A config with its checked experiments."""
+
+    config: Config
+    experiments: dict[str, Experiment]
+    where: str
+
+    def arm(self, experiment: str, slug: str) -> Arm:
+        """Return the arm of an experiment by the name of its folder."""
+        return self.experiments[experiment].by_slug(slug)
+
+    def sweep(self, experiment: str, slug: str) -> list[RunSpec]:
+        """Return the runs that choose an arm's tuned settings: every point of the grid with every sweep seed."""
+        arm = self.arm(experiment, slug)
+        seeds = self.experiments[experiment].sweep_seeds
+        return [spec.with_seed(seed) for _, spec in arm.points for seed in seeds]
+
+    def batches(self, count: int) -> int:
+        """Return how many jobs `count` runs make."""
+        return -(-count // self.config.compute.runs_per_job)
+
+    def batch(self, runs: list[Any], number: int) -> list[Any]:
+        """Return the runs of job `number`."""
+        size = self.config.compute.runs_per_job
+        return runs[number * size : (number + 1) * size]
+
+    def banks(self) -> dict[str, dict[str, Any]]:
+        """Return the feature banks that the experiments need: id -> what decides the features."""
+        return {bank_id(spec): spec.bank() for spec in self._specs() if spec.frozen}
+
+    def store_size(self) -> int:
+        """Return the side of the stored images: the largest that any arm asks for, pixels."""
+        return max(spec.model.size for spec in self._specs())
+
+    def _specs(self) -> list[RunSpec]:
+        arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
+        return [spec for arm in arms for _, spec in arm.points]
+
+
+def bank_id(spec: RunSpec) -> str:
+    """Return the folder name of the features that a run with a frozen backbone reads."""
+    return f"{spec.model.backbone['name']}-{short(spec.bank())}"
+
+
+def bank_modules(bank: dict[str, Any]) -> list[str]:
+    """Return the dotted modules of the components that decide a feature bank, sorted."""
+    used = [("backbone", bank["backbone"]), ("pooling", bank["pooling"])]
+    used += [("augmentation", augmentation) for augmentation in bank["augmentation"]]
+    return sorted({module_name(kind, spec["name"]) for kind, spec in used})
+
+
+def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root: Path = Path()) -> Plan:
+    """Read config files and experiments. Raises ReidflowError that lists every mistake of all of them at once."""
+    where = ", ".join(str(p) for p in paths)
+    problems = Problems()
+    config = configs.parse(configs.read(paths, overrides), where, problems)
+    if config is None:
+        problems.raise_if_any("The config cannot be used")
+        raise ReidflowError(where)
+    if config.split.get("val") == 0 and config.protocol.checkpoint == "best":
+        problems.add(
+            f"{where}, key 'protocol.checkpoint'",
+            "the split has no validation images to choose a checkpoint on.",
+            "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
+        )
+    experiments = read_all(config, problems, root)
+    problems.raise_if_any("The config cannot be used")
+    return Plan(config, experiments, where)
+
+
+def describe(value: Any) -> str:
+    """Return the param of a job: the canonical JSON of what determines it."""
+    return canonical(value)

@@ -1,0 +1,61 @@
+"""The leak audit: what straddles the roles of a split although it shows the same moment."""
+
+from typing import Any
+
+import polars as pl
+
+from reidflow.dedup.groups import LOOSEST
+
+
+def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gallery: str) -> dict[str, Any]:
+    """Return counts per role, everything that straddles two roles, and the identities that cannot be scored.
+
+    `leaks` is True when a group, a joined near-duplicate or an exact duplicate stands in two roles.
+    """
+    role = dict(split.select("image", "role").iter_rows())
+    straddling = pairs.filter(
+        pl.struct("image", "other").map_elements(
+            lambda p: role[p["image"]] != role[p["other"]], return_dtype=pl.Boolean
+        )
+    )
+    within = straddling.filter("same_identity")
+    result = {
+        "gallery": gallery,
+        "roles": _roles(split),
+        "straddling_groups": _several_roles(split, ["identity", "group"]),
+        "straddling_joined_pairs": within.filter("joined").height,
+        "straddling_bytes": _same_content(split, manifest, "sha256"),
+        "straddling_pixels": _same_content(split, manifest, "pixels"),
+        "straddling_by_distance": {
+            str(limit): within.filter(pl.col("distance") <= limit).height for limit in (0, 2, 4, LOOSEST)
+        },
+        "cross_identity_pairs": pairs.filter(~pl.col("same_identity") & pl.col("joined")).height,
+        "cross_identity_straddling": straddling.filter(~pl.col("same_identity") & pl.col("joined")).height,
+        "train_only": _train_only(split),
+    }
+    result["leaks"] = any(
+        result[key] for key in ("straddling_groups", "straddling_joined_pairs", "straddling_bytes", "straddling_pixels")
+    )
+    return result
+
+
+def _roles(split: pl.DataFrame) -> dict[str, dict[str, int]]:
+    counts = split.group_by("role").agg(
+        images=pl.len(), identities=pl.col("identity").n_unique(), groups=pl.struct("identity", "group").n_unique()
+    )
+    return {
+        row["role"]: {k: row[k] for k in ("images", "identities", "groups")} for row in counts.sort("role").to_dicts()
+    }
+
+
+def _several_roles(split: pl.DataFrame, keys: list[str]) -> int:
+    return split.group_by(keys).agg(pl.col("role").n_unique()).filter(pl.col("role") > 1).height
+
+
+def _same_content(split: pl.DataFrame, manifest: pl.DataFrame, column: str) -> int:
+    return _several_roles(split.join(manifest.select("image", column), on="image"), [column])
+
+
+def _train_only(split: pl.DataFrame) -> list[str]:
+    scored = split.filter(pl.col("role").is_in(["val", "test"]))["identity"].unique()
+    return split.filter(~pl.col("identity").is_in(scored.implode()))["identity"].unique().sort().to_list()

@@ -1,0 +1,64 @@
+"""What the split methods share: allotting groups to roles, and judging whether enough of them can be scored."""
+
+import numpy as np
+import polars as pl
+
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.seeds import seed_for
+
+TRAIN, VAL, TEST = "train", "val", "test"
+ENOUGH = 0.5  # at least this share of the identities must be scored
+
+
+def shuffled(items: list, seed: int, *names: str | int) -> list:
+    """Return `items` in an order drawn from a seed of its own."""
+    order = np.random.Generator(np.random.PCG64(seed_for(seed, *names))).permutation(len(items))
+    return [items[i] for i in order]
+
+
+def check_shares(train: float, val: float, test: float) -> None:
+    """Raise ReidflowError unless the shares are usable and sum to 1."""
+    if min(train, test) <= 0 or val < 0 or abs(train + val + test - 1) > 1e-9:
+        raise ReidflowError(
+            f"split: the shares train {train}, val {val}, test {test} must sum to 1, train and test above 0. Correct them."
+        )
+
+
+def needed_groups(gallery: str) -> int:
+    """Return how many groups of an identity a scored role needs: a query and, in the same gallery, a positive."""
+    return 2 if gallery == "role" else 1
+
+
+def counts(total: int, shares: dict[str, float], least: int) -> dict[str, int] | None:
+    """Return how many of an identity's `total` groups each role receives, or None when they do not suffice.
+
+    Every role with a share receives at least `least` (training: 1); what remains goes where the share is most unmet.
+    """
+    given = {role: (1 if role == TRAIN else least) for role, share in shares.items() if share > 0}
+    if sum(given.values()) > total:
+        return None
+    while sum(given.values()) < total:
+        role = max(given, key=lambda r: (shares[r] * total - given[r], r == TRAIN, r))
+        given[role] += 1
+    return given
+
+
+def require_enough(scored: int, total: int, gallery: str, method: str) -> None:
+    """Raise ReidflowError when under half of the identities would be scored, saying what to do."""
+    if total and scored / total < ENOUGH:
+        hint = (
+            "Set gallery: all, so that a query may find its positives among all labelled images; "
+            if gallery == "role"
+            else ""
+        )
+        raise ReidflowError(
+            f"split '{method}': only {scored} of {total} identities have groups enough to be scored "
+            f"(gallery: {gallery}), under {ENOUGH:.0%}. {hint}or use a split of two roles (val: 0, checkpoint: last, a fixed "
+            "number of epochs), or identity_disjoint, which needs two groups of an identity."
+        )
+
+
+def linked_identities(images: pl.DataFrame) -> dict[str, list[str]]:
+    """Return block -> its identities, for the blocks that hold suspected duplicates across identities."""
+    several = images.group_by("block", maintain_order=True).agg(pl.col("identity").unique(maintain_order=True))
+    return {block: identities for block, identities in several.iter_rows() if len(identities) > 1}

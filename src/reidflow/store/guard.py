@@ -1,0 +1,104 @@
+"""What protects results from processes that should no longer write, and from records that were lost."""
+
+import os
+import select
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.atomic import write_text
+from reidflow.store.locks import hold
+
+MAIN = "REIDFLOW_MAIN"
+GENERATION = "REIDFLOW_GENERATION"
+TOUCH = {"--touch", "-t"}
+
+
+def generation_file(results: Path) -> Path:
+    """Return the file that names the run of the pipeline which owns `results`."""
+    return results / ".generation"
+
+
+def owner_file(results: Path) -> Path:
+    """Return the marker that lies with Snakemake's own records and is lost together with them."""
+    return Path(".snakemake") / f"reidflow-{'-'.join(results.parts)}"
+
+
+def prepare_main(results: Path) -> None:
+    """Called by the main process before anything is planned: names itself, and looks for lost records.
+
+    Raises ReidflowError when results exist but Snakemake's records of them do not: stale results would survive.
+    """
+    if TOUCH & set(sys.argv):
+        raise ReidflowError(
+            "--touch is refused: it would mark results as current that are not. Just run the command: what is current is "
+            "recognised by its content, and finished runs are restored from the store."
+        )
+    os.environ[MAIN] = str(os.getpid())
+    os.environ[GENERATION] = uuid.uuid4().hex
+    if generation_file(results).exists() and not owner_file(results).exists():
+        raise ReidflowError(
+            f"{results}/ holds results, but Snakemake's records of them (.snakemake/) are gone, so stale results could not "
+            f"be told from fresh ones. Remove the results and run again: rm -r {results}/[!.]* {generation_file(results)}\n"
+            f"Finished runs stay in {results}/.store and are restored, not trained."
+        )
+
+
+def prepare_job(results: Path, same_machine: bool) -> None:
+    """Called by a Snakemake that was started for jobs of another one: joins the run that owns `results`.
+
+    On the same machine it ends with the main process. On a cluster it may outlive it: its runs go to the store, and
+    the generation keeps it from publishing over newer results.
+    """
+    if same_machine:
+        die_with_main()
+    os.environ[MAIN] = str(os.getpid())
+    if GENERATION not in os.environ:
+        path = generation_file(results)
+        os.environ[GENERATION] = path.read_text() if path.exists() else ""
+
+
+def begin(results: Path) -> int:
+    """Called by the main process of a real run before its first job: takes the lock and becomes the owner.
+
+    Returns the descriptor that holds the lock. Raises ReidflowError when another run is active.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    descriptor = hold(results / ".lock")
+    owner_file(results).parent.mkdir(parents=True, exist_ok=True)
+    owner_file(results).touch()
+    write_text(generation_file(results), os.environ[GENERATION])
+    return descriptor
+
+
+def require_current(results: Path) -> None:
+    """Raise ReidflowError when a newer run of the pipeline owns `results`: this one must not publish into it."""
+    path = generation_file(results)
+    started_under = os.environ.get(GENERATION)
+    if started_under and path.exists() and path.read_text() != started_under:
+        raise ReidflowError(
+            f"a newer run of the pipeline owns {results}/; this job's result is not published (finished training runs are kept)"
+        )
+
+
+def die_with_main() -> None:
+    """End this process as soon as the main process that started it ends: an orphan must not write."""
+    pid = int(os.environ.get(MAIN, 0))
+    if not pid or pid == os.getpid():
+        return
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        os._exit(143)
+    except (AttributeError, OSError):
+        return
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll()
+        os._exit(143)
+
+    threading.Thread(target=watch, daemon=True).start()
