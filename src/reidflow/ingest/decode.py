@@ -1,0 +1,234 @@
+"""From the bytes of a file to 8-bit RGB, upright, with its mask; every way to fail has a reason."""
+
+import io
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
+_ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
+_SIDEWAYS = (5, 6, 7, 8)
+_CUT_SHORT = ("truncat", "not enough image data", "unexpected end", "broken data stream", "unrecognized data stream")
+
+Bounds = tuple[int, int, int, int]
+Wanted = Callable[[int, int, Bounds | None], float]
+
+
+class UnusableError(Exception):
+    """A photograph that cannot be used; `reason` is a key of `listing.REASONS`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photograph, upright.
+
+    `colours` is RGB and may be smaller than `width` x `height` (a JPEG is decoded no larger than needed); colours under
+    a transparent alpha are kept. `mask` (L, 0 or 255, of full size) is None where there is none; `bounds` are its left,
+    top, right, bottom. `source` says where it came from (alpha, sidecar, none), `foreground` which share it covers,
+    `background_present` whether colours vary where it is fully off (without a mask: True).
+    """
+
+    colours: Image.Image
+    mask: Image.Image | None
+    width: int
+    height: int
+    format: str
+    source: str
+    bounds: Bounds | None
+    foreground: float | None
+    background_present: bool
+    time: str | None
+
+
+def decode(data: bytes, sidecar: bytes | None, *, max_pixels: int, wanted: Wanted | None = None) -> Photo:
+    """Decode a photograph and its mask (`sidecar`: the bytes of a mask file, or None).
+
+    wanted(width, height, bounds) returns the scale, relative to the full size, below which a JPEG is not to be decoded.
+    Raises UnusableError.
+    """
+    with _reasons():
+        opened = _open(data, max_pixels)
+        width, height = _upright_size(opened)
+        mask = _sidecar(sidecar, (width, height), max_pixels) if sidecar is not None else None
+        time = _taken(opened)
+        if wanted is not None and opened.format in ("JPEG", "MPO"):
+            scale = wanted(width, height, mask.getbbox() if mask else None)
+            opened.draft(None, (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
+        name = "JPEG" if opened.format == "MPO" else opened.format or ""
+        opened.load()
+        ImageOps.exif_transpose(opened, in_place=True)
+        colours, alpha = _colours(opened), None if mask else _alpha(opened)
+        source = "sidecar" if mask else "alpha" if alpha else "none"
+        off = mask or alpha
+        if alpha:
+            mask = binary(alpha)
+        return Photo(
+            colours,
+            mask,
+            width,
+            height,
+            name,
+            source,
+            mask.getbbox() if mask else None,
+            mask.histogram()[255] / (width * height) if mask else None,
+            _varies(colours, off) if off else True,
+            time,
+        )
+
+
+def binary(values: Image.Image) -> Image.Image:
+    """Return a mode L mask, 255 where `values` (L) exceeds half of its largest value, so that 0/1 masks work as well.
+
+    Raises UnusableError if it is 0 everywhere.
+    """
+    highest = values.getextrema()[1]
+    if highest == 0:
+        raise UnusableError("empty_mask", "the mask is 0 everywhere: no animal is in it")
+    return values.point([255 if 2 * v > highest else 0 for v in range(256)])
+
+
+@contextmanager
+def _reasons():
+    """Turn whatever the decoders raise into UnusableError."""
+    try:
+        yield
+    except (UnusableError, MemoryError):
+        raise
+    # Decoders let almost any exception escape on hostile bytes; each one concerns this file alone.
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        cut = isinstance(error, EOFError) or any(sign in text.lower() for sign in _CUT_SHORT)
+        raise UnusableError("truncated" if cut else "unreadable", text[:300]) from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this build of Pillow reads; those that run other programs (EPS) are left out."""
+    Image.init()
+    # The limit is `max_pixels`, which is checked from the header; Pillow's own would merely warn above its own value.
+    Image.MAX_IMAGE_PIXELS = None
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Open by content, without decoding."""
+    if not data:
+        raise UnusableError("zero_size", "the file has no bytes")
+    formats = _formats()
+    try:
+        opened = Image.open(io.BytesIO(data), formats=formats)
+    except Image.UnidentifiedImageError as error:
+        raise UnusableError("unreadable", f"no image format begins with {data[:16]!r}") from error
+    if opened.width * opened.height > max_pixels:
+        raise UnusableError("too_large", f"{opened.width} x {opened.height} pixels are over max_pixels ({max_pixels})")
+    if opened.format == "TIFF" and opened.tag_v2.get(_SUBFILE, 0) & 1:
+        raise UnusableError(
+            "unreadable", "a camera's raw file: only its thumbnail can be read. Convert it to TIFF or JPEG"
+        )
+    return opened
+
+
+def _upright_size(opened: Image.Image) -> tuple[int, int]:
+    # Pillow's TIFF reader states the upright size itself.
+    sideways = opened.format != "TIFF" and _exif(opened).get(_ORIENTATION) in _SIDEWAYS
+    return (opened.height, opened.width) if sideways else (opened.width, opened.height)
+
+
+def _exif(opened: Image.Image) -> Image.Exif:
+    """Return the EXIF data; damaged ones count as none."""
+    try:
+        return opened.getexif()
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+        return Image.Exif()
+
+
+def _taken(opened: Image.Image) -> str | None:
+    """Return when the photograph was taken, ISO 8601, if EXIF tells."""
+    try:
+        text = str(_exif(opened).get_ifd(_EXIF_FOLDER).get(_TAKEN, "")).strip().rstrip("\0")
+        return datetime.strptime(text, "%Y:%m:%d %H:%M:%S").isoformat()
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sidecar(data: bytes, size: tuple[int, int], max_pixels: int) -> Image.Image:
+    """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels."""
+    try:
+        with _reasons():
+            image = _open(data, max_pixels)
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.size != size:
+                raise UnusableError("mask_size", f"{image.size} pixels, but the photograph has {size} (upright)")
+            values = _alpha(image) or Image.fromarray(np.asarray(_colours(image)).max(axis=2))
+            return binary(values)
+    except UnusableError as error:
+        raise UnusableError(error.reason, f"its mask: {error.detail}") from error
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    """Return the alpha channel (L), or None where there is none or it is constant and hence tells nothing.
+
+    Raises UnusableError if it is 0 everywhere.
+    """
+    if not image.has_transparency_data or image.mode.startswith("I"):
+        return None
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    alpha = image.getchannel("A") if "A" in image.getbands() else image.convert("RGBA").getchannel("A")
+    lowest, highest = alpha.getextrema()
+    if highest == 0:
+        raise UnusableError("empty_mask", "alpha is 0 everywhere: no animal is in the mask")
+    return alpha if lowest < highest else None
+
+
+def _colours(image: Image.Image) -> Image.Image:
+    """Return 8-bit RGB, colours under a transparent alpha kept."""
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _eight_bits(image).convert("RGB")
+    if image.mode == "LAB":
+        return ImageCms.profileToProfile(
+            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode == "P":
+        # By way of RGBA: a palette may have transparent entries, whose colours count.
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return a grey image of more than 8 bits as L.
+
+    16 bits lose the lower 8, as Pillow does it for 16-bit colour. Whole numbers of 32 bits and floats have no agreed
+    white: they are stretched from their least to their largest value.
+    """
+    values = np.asarray(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
+    values = np.nan_to_num(values.astype(np.float64))
+    lowest, highest = values.min(), values.max()
+    scaled = (values - lowest) * (255 / (highest - lowest)) if highest > lowest else np.zeros_like(values)
+    return Image.fromarray(np.round(scaled).astype(np.uint8))
+
+
+def _varies(colours: Image.Image, off: Image.Image) -> bool:
+    """Return whether colours differ among the pixels where `off` is 0."""
+    hidden = off.point([255] + [0] * 255)
+    if colours.size != hidden.size:
+        hidden = hidden.resize(colours.size, Image.Resampling.NEAREST)
+    counts = np.asarray(colours.histogram(hidden)).reshape(3, 256)
+    return bool(((counts > 0).sum(axis=1) > 1).any())

@@ -1,0 +1,68 @@
+"""Cutting the square out of a photograph, as its frame says, and resizing it."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from reidflow.ingest.decode import Bounds, Photo
+from reidflow.spec.errors import ReidflowError
+
+GREY = (124, 116, 104)
+"""Fills what lies outside the photograph: the mean colour of ImageNet."""
+
+_GAP = 2.0
+"""A photograph is first shrunk, cheaply, to no less than this times the wanted size, then resized well."""
+
+Box = tuple[float, float, float, float]
+Frame = Callable[[int, int, Bounds | None], Box]
+
+
+def scale_for(box: Box, size: int) -> float:
+    """Return the scale to which a photograph may be shrunk before `box` is resized to a side of `size`; at most 1."""
+    left, top, right, bottom = box
+    return min(1.0, max(_GAP * size / (right - left), _GAP * size / (bottom - top)))
+
+
+def cut(photo: Photo, box: Box, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels, uint8 (size, size, 3), and mask, uint8 (size, size) of 0 and 255, of `box` of the photograph.
+
+    Outside the photograph the pixels are GREY and the mask is 0; without a mask it is 255 everywhere.
+    Raises ReidflowError if the box lies wholly outside.
+    """
+    source, target = _visible(box, photo.width, photo.height, size)
+    shape = (target[2] - target[0], target[3] - target[1])
+    x, y = photo.colours.width / photo.width, photo.colours.height / photo.height
+    scaled = (source[0] * x, source[1] * y, source[2] * x, source[3] * y)
+    shown = photo.colours.resize(shape, Image.Resampling.LANCZOS, box=scaled, reducing_gap=_GAP)
+    if shape != (size, size):
+        canvas = Image.new("RGB", (size, size), GREY)
+        canvas.paste(shown, target[:2])
+        shown = canvas
+    if photo.mask is None:
+        return np.asarray(shown), np.full((size, size), 255, np.uint8)
+    mask = np.zeros((size, size), np.uint8)
+    soft = np.asarray(photo.mask.resize(shape, Image.Resampling.BILINEAR, box=source))
+    # An animal smaller than a pixel of the square still leaves its brightest pixel.
+    mask[target[1] : target[3], target[0] : target[2]] = np.where(soft >= min(128, max(1, soft.max())), 255, 0)
+    return np.asarray(shown), mask
+
+
+def _visible(box: Box, width: int, height: int, size: int) -> tuple[Box, tuple[int, int, int, int]]:
+    """Return the part of `box` inside the photograph, and where in the square it goes."""
+    left, top, right, bottom = box
+    across = _axis(left, right, width, size)
+    down = _axis(top, bottom, height, size)
+    if across is None or down is None:
+        raise ReidflowError(f"the frame chose {box}, which shows nothing of a photograph of {width} x {height} pixels.")
+    (x0, x1, u0, u1), (y0, y1, v0, v1) = across, down
+    return (x0, y0, x1, y1), (u0, v0, u1, v1)
+
+
+def _axis(start: float, end: float, length: int, size: int) -> tuple[float, float, int, int] | None:
+    first, last = max(start, 0.0), min(end, float(length))
+    if last <= first:
+        return None
+    scale = size / (end - start)
+    low = min(round((first - start) * scale), size - 1)
+    return first, last, low, max(round((last - start) * scale), low + 1)

@@ -1,0 +1,238 @@
+"""What a source lists: the photographs of a dataset with their labels, and the rows that cannot be used."""
+
+import os
+import posixpath
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path, PurePosixPath
+
+from reidflow.ingest.rawdigest import Tree
+from reidflow.spec.errors import Problems
+
+REASONS = {
+    "missing": "the file is not there",
+    "outside": "the path leads outside the dataset",
+    "duplicate_id": "another row names the same file",
+    "no_identity": "the row has no label",
+    "zero_size": "the file is empty",
+    "unreadable": "the content is no image that can be read",
+    "truncated": "the file ends too early",
+    "too_large": "more pixels than max_pixels allows",
+    "empty_mask": "the mask shows no animal at all",
+    "mask_size": "the mask's size is not the photograph's",
+}
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photograph as its source names it.
+
+    `path` and `mask` are relative to the dataset. `identity` None: unlabelled on purpose; blank: the label is missing.
+    `time` is ISO 8601, `side` is query or gallery; `row` counts the rows of the source's table from 1, header excluded.
+    """
+
+    path: str
+    identity: str | None
+    mask: str | None = None
+    group: str | None = None
+    flank: str | None = None
+    time: str | None = None
+    side: str | None = None
+    row: int | None = None
+
+    @property
+    def image(self) -> str:
+        """The image id: the path, so that equal file names in two folders never collide."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One photograph that cannot be used; `reason` is a key of REASONS."""
+
+    image: str
+    path: str
+    row: int | None
+    identity: str | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A dataset as listed by its source, before any image is opened.
+
+    `ignored` counts the files that are neither photographs nor masks nor tables, by suffix; `tables` holds the SHA-256
+    of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`.
+    """
+
+    root: Path
+    rows: list[Row]
+    faults: list[Fault]
+    ignored: dict[str, int]
+    tables: dict[str, str]
+    extra: list[Path]
+
+
+def settle(
+    tree: Tree, candidates: Iterable[Row], tables: dict[str, str] | None = None, extra: list[Path] | None = None
+) -> Listing:
+    """Check the rows of a source against the files that are there and return them sorted by image id.
+
+    Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
+    values become null. Raises ReidflowError that lists every `time` and `side` that cannot be understood.
+    """
+    tables, extra = tables or {}, extra or []
+    files = _Files(tree)
+    problems = Problems()
+    rows: list[Row] = []
+    faults: list[Fault] = []
+    for candidate in candidates:
+        row = _tidy(candidate, problems)
+        path, reason, detail = files.find(row.path)
+        if not reason and row.mask:
+            mask, reason, detail = files.find(row.mask)
+            row = replace(row, mask=mask)
+            detail = f"its mask: {detail}" if reason else ""
+        row = replace(row, path=path)
+        if not reason and row.identity == "":
+            reason, detail = "no_identity", "the label is blank"
+        if reason:
+            faults.append(fault(row, reason, detail))
+        else:
+            rows.append(row)
+    _raise_first(problems)
+    rows, doubled = _unique(rows)
+    used = {row.path for row in rows} | {row.mask for row in rows} | {f.path for f in faults + doubled} | set(tables)
+    others = [name for name in tree.files if name not in used] + tree.litter
+    return Listing(
+        tree.root,
+        sorted(rows, key=lambda row: row.image),
+        sorted(faults + doubled, key=lambda f: (f.image, f.row or 0)),
+        count_suffixes(others),
+        tables,
+        extra,
+    )
+
+
+def fault(row: Row, reason: str, detail: str) -> Fault:
+    """Return the quarantine entry of `row`; a name that is not UTF-8 is shown with escapes."""
+    shown = row.path.encode("utf-8", "backslashreplace").decode()
+    return Fault(shown, shown, row.row, row.identity or None, reason, detail)
+
+
+def clean(label: str | None) -> str | None:
+    """Return a label without surrounding blanks, in Unicode NFC; None stays None."""
+    return None if label is None else unicodedata.normalize("NFC", label).strip()
+
+
+def count_suffixes(names: Iterable[str]) -> dict[str, int]:
+    """Return how many of `names` end in which suffix (lower case, a hidden name being its own), sorted by suffix."""
+    # The x turns a name such as .DS_Store into one with a suffix.
+    suffixes = (PurePosixPath("x" + PurePosixPath(name).name).suffix.lower() or "(no suffix)" for name in names)
+    counted = Counter(s.encode("utf-8", "backslashreplace").decode() for s in suffixes)
+    return {suffix: counted[suffix] for suffix in sorted(counted)}
+
+
+class _Files:
+    """Finds the file that a table means: exactly, else without stray blanks, backslashes and other Unicode forms."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.root = os.path.realpath(tree.root)
+        self.normal = {unicodedata.normalize("NFC", name): name for name in sorted(tree.files, reverse=True)}
+
+    def find(self, written: str) -> tuple[str, str, str]:
+        """Return path, reason, detail: the path in the dataset and two blanks, or what is wrong with it."""
+        if not written.strip():
+            return "", "missing", "the row names no file"
+        for spelling in dict.fromkeys([written, written.strip(), written.strip().replace("\\", "/")]):
+            relative = self._relative(spelling)
+            if relative is not None and relative not in self.tree.files:
+                relative = self.normal.get(unicodedata.normalize("NFC", relative), relative)
+            if relative is not None and relative in self.tree.files:
+                return self._usable(relative)
+        if relative is None:
+            return written, "outside", f"'{written}' leads outside {self.tree.root}"
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        detail = "hidden files are no part of a dataset" if hidden else f"no file '{relative}' in {self.tree.root}"
+        return relative, "missing", detail
+
+    def _relative(self, written: str) -> str | None:
+        """Return the path relative to the dataset, or None if it leads outside."""
+        for top in (self.root, str(self.tree.root.absolute())):
+            written = written.removeprefix(top + "/")
+        relative = posixpath.normpath(written)
+        outside = relative.startswith(("../", "/")) or relative == ".."
+        return None if outside else relative
+
+    def _usable(self, relative: str) -> tuple[str, str, str]:
+        if self.tree.files[relative] is None:
+            return relative, "missing", "the link leads to nothing"
+        try:
+            relative.encode()
+        except UnicodeEncodeError:
+            return relative, "unreadable", "the file's name is not UTF-8: rename it"
+        return relative, "", ""
+
+
+def _tidy(row: Row, problems: Problems) -> Row:
+    where = f"row {row.row}" if row.row is not None else row.path
+    return replace(
+        row,
+        identity=clean(row.identity),
+        mask=row.mask if row.mask and row.mask.strip() else None,
+        group=clean(row.group) or None,
+        flank=clean(row.flank) or None,
+        time=_time(clean(row.time), where, problems),
+        side=_side(clean(row.side), where, problems),
+    )
+
+
+def _time(text: str | None, where: str, problems: Problems) -> str | None:
+    """Return `text` as ISO 8601. Also understands the form of EXIF, 2026:05:31 12:00:00."""
+    if not text:
+        return None
+    if len(text) > 7 and text[4] == text[7] == ":":
+        text = f"{text[:4]}-{text[5:7]}-{text[8:]}"
+    try:
+        return date.fromisoformat(text).isoformat() if len(text) <= 10 else datetime.fromisoformat(text).isoformat()
+    except ValueError:
+        problems.add(where, f"the time '{text}' is not ISO 8601.", "Write e.g. 2026-05-31 or 2026-05-31T12:00:00.")
+        return None
+
+
+def _side(text: str | None, where: str, problems: Problems) -> str | None:
+    if not text:
+        return None
+    if text.lower() not in ("query", "gallery"):
+        problems.add(where, f"the side '{text}' is neither query nor gallery.", "Correct it, or leave it blank.")
+    return text.lower()
+
+
+def _raise_first(problems: Problems) -> None:
+    more = len(problems.found) - _SHOWN
+    if more > 0:
+        problems.found[_SHOWN:] = [f"... and {more} more of these."]
+    problems.raise_if_any("the labels of the dataset")
+
+
+def _unique(rows: list[Row]) -> tuple[list[Row], list[Fault]]:
+    """Keep one row per image; rows that give one image two labels are all refused, since neither can be believed."""
+    by_image: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_image[row.image].append(row)
+    kept: list[Row] = []
+    faults: list[Fault] = []
+    for same in by_image.values():
+        labels = sorted({row.identity or "(unlabelled)" for row in same})
+        if len(labels) == 1:
+            kept.append(same[0])
+            faults += [fault(row, "duplicate_id", f"row {same[0].row} names the same file") for row in same[1:]]
+        else:
+            faults += [fault(row, "duplicate_id", f"the labels differ: {', '.join(labels)}") for row in same]
+    return kept, faults

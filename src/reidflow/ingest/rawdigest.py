@@ -1,0 +1,207 @@
+"""Identity of the raw data: a digest of names and bytes, kept current through a cache of file stats.
+
+It runs while the workflow is planned, hence nothing but the standard library.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.atomic import write_text
+
+UNREADABLE = "unreadable"
+_RACY_NS = 2_000_000_000
+_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
+
+Stat = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of a dataset.
+
+    `files`: path relative to the root (posix) -> (size, mtime_ns, ctime_ns, inode), or None for a link to nothing.
+    `litter`: names that are no part of a dataset (hidden files, thumbnails caches, pipes); they count in no digest.
+    """
+
+    root: Path
+    files: dict[str, Stat | None]
+    litter: list[str]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The digest of a dataset and the SHA-256 of each of its files (`UNREADABLE` where it could not be read)."""
+
+    digest: str
+    files: dict[str, str]
+
+
+def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
+    """Return the folder whose files are the dataset of a source, and the files outside it that also belong to it.
+
+    `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset.
+    Raises ReidflowError for a path that does not exist.
+    """
+    path = Path(source["path"]).expanduser()
+    if not source["path"] or not path.exists():
+        raise ReidflowError(
+            f"data source '{source.get('name', '')}': there is no file or folder '{source['path']}' (looked from "
+            f"{Path.cwd()}). Correct 'path', or fetch the data first."
+        )
+    if path.is_dir():
+        return path, []
+    root = Path(source["images"]).expanduser() if source.get("images") else path.parent
+    inside = path.resolve().is_relative_to(root.resolve())
+    return root, [] if inside else [path]
+
+
+def walk(root: Path) -> Tree:
+    """Return the files under `root`, links followed inside it.
+
+    Raises ReidflowError that names a link which leads outside or to a folder that contains it, and a folder that
+    cannot be read.
+    """
+    if not root.is_dir():
+        raise ReidflowError(f"{root}: no such folder. Correct the 'path' of the dataset.")
+    top = os.path.realpath(root)
+    tree = Tree(root, {}, [])
+    stack: list[tuple[str, str, tuple[str, ...]]] = [(top, "", (top,))]
+    while stack:
+        folder, prefix, chain = stack.pop()
+        for entry in _entries(folder):
+            relative = prefix + entry.name
+            if entry.name.startswith(".") or entry.name.lower() in _LITTER:
+                tree.litter.append(relative)
+                continue
+            real = _target(entry, relative, top, chain) if entry.is_symlink() else f"{chain[-1]}/{entry.name}"
+            found = _stat(entry)
+            if found is not None and stat.S_ISDIR(found.st_mode):
+                stack.append((entry.path, relative + "/", (*chain, real)))
+            elif found is None:
+                tree.files[relative] = None
+            elif stat.S_ISREG(found.st_mode):
+                tree.files[relative] = _key(found)
+            else:
+                tree.litter.append(relative)
+    return tree
+
+
+def snapshot(root: Path, cache: Path, extra: Sequence[Path] = (), *, save: bool = True) -> Snapshot:
+    """Return the digest of the dataset under `root` (and of the `extra` files outside it) with that of each file.
+
+    Bytes are read only where size, mtime, ctime or inode differ from those in `cache`, or where the file had changed
+    less than 2 s before it was last looked at. `cache` is rewritten only if its content changes, and only if `save`.
+    """
+    now = time.time_ns()
+    tree = walk(root)
+    places_of = {relative: root / relative for relative in tree.files}
+    stats = dict(tree.files)
+    for path in extra:
+        places_of[f"/{path.name}"], stats[f"/{path.name}"] = path, _key(path.stat())
+    old = _load(cache)
+    new: dict[str, list] = {}
+    todo: list[str] = []
+    for name, found in stats.items():
+        entry = old.get(name)
+        if found is not None and entry is not None and tuple(entry[:4]) == found:
+            new[name] = entry
+        else:
+            todo.append(name)
+    for name, digest, after in _hash_all(todo, places_of, stats):
+        found = stats[name]
+        # As in git: what changed within the clock's grain of being read may change again without a trace.
+        trusted = found is not None and after == found and found[2] <= now - _RACY_NS and digest != UNREADABLE
+        new[name] = [*(found or (0, 0, 0, 0)), digest] if trusted else [-1, 0, 0, 0, digest]
+    new = {name: new[name] for name in sorted(new)}
+    if save and new != old:
+        write_text(cache, json.dumps({"version": 1, "files": new}, separators=(",", ":")))
+    files = {name: entry[4] for name, entry in new.items()}
+    return Snapshot(_combine(files), files)
+
+
+def digest(root: Path, cache: Path, extra: Sequence[Path] = ()) -> str:
+    """Return the digest (64 hexadecimal digits) of the names and bytes of the dataset under `root`; see `snapshot`."""
+    return snapshot(root, cache, extra).digest
+
+
+def _combine(files: dict[str, str]) -> str:
+    total = hashlib.sha256()
+    for name, sha in files.items():
+        total.update(os.fsencode(name) + b"\0" + sha.encode() + b"\n")
+    return total.hexdigest()
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError as error:
+        raise ReidflowError(f"{folder}: this folder of the dataset cannot be read ({error.strerror}).") from error
+
+
+def _target(entry: os.DirEntry, relative: str, top: str, chain: tuple[str, ...]) -> str:
+    """Return where the link `entry` leads, or raise ReidflowError if that is no place inside the dataset."""
+    real = os.path.realpath(entry.path)
+    if real != top and not real.startswith(top + "/"):
+        raise ReidflowError(
+            f"{entry.path}: the link '{relative}' leads outside the dataset, to {real}. What lies there is not "
+            "watched for changes: copy the files into the dataset, or give their own folder as 'path'."
+        )
+    if real in chain:
+        raise ReidflowError(f"{entry.path}: the link '{relative}' leads to a folder that contains it. Remove it.")
+    return real
+
+
+def _stat(entry: os.DirEntry) -> os.stat_result | None:
+    try:
+        return entry.stat()
+    except OSError:
+        return None
+
+
+def _key(found: os.stat_result) -> Stat:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _load(cache: Path) -> dict[str, list]:
+    """Return the entries of the cache; none if it is absent, damaged or of another version."""
+    try:
+        content = json.loads(cache.read_bytes())
+        entries = content["files"] if content["version"] == 1 else {}
+        whole = isinstance(entries, dict) and all(len(entry) == 5 for entry in entries.values())
+        return entries if whole else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _hash_all(
+    names: Iterable[str], where: dict[str, Path], stats: dict[str, Stat | None]
+) -> Iterator[tuple[str, str, Stat | None]]:
+    """Yield name, SHA-256 and the stat after reading, for each of `names`, read in parallel."""
+    names = list(names)
+    if not names:
+        return
+
+    def one(name: str) -> tuple[str, str, Stat | None]:
+        if stats[name] is None:
+            return name, UNREADABLE, None
+        try:
+            with where[name].open("rb") as file:
+                sha = hashlib.file_digest(file, "sha256").hexdigest()
+                return name, sha, _key(os.fstat(file.fileno()))
+        except OSError:
+            return name, UNREADABLE, None
+
+    # Imported here: most plans find every file in the cache and need no threads.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        yield from pool.map(one, names)

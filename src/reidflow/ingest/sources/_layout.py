@@ -1,0 +1,77 @@
+"""The layout of Kaggle's re-identification competitions, shared by `jaguar` and `demo`."""
+
+from pathlib import Path
+
+from reidflow.ingest.listing import Listing, Row, settle
+from reidflow.ingest.rawdigest import Tree, places, walk
+from reidflow.ingest.sources import _table
+from reidflow.ingest.sources._sniff import counts_as_image
+from reidflow.spec.errors import ReidflowError
+
+
+def list_layout(name: str, path: str, metadata: str | None, columns: dict[str, str | None]) -> Listing:
+    """List `train.csv` with the images of `train/train` (or `train`), and the unlabelled images of the test set.
+
+    columns: field of a row (group, flank, time) -> column of the `metadata` table, or None.
+    Raises ReidflowError for a missing table or column.
+    """
+    root, _ = places({"name": name, "path": path})
+    tree = walk(root)
+    if "train.csv" not in tree.files:
+        raise ReidflowError(f"{root}: there is no train.csv. The source '{name}' needs the competition's folder.")
+    if metadata is None and any(columns.values()):
+        column = next(c for c in columns.values() if c)
+        raise ReidflowError(f"source '{name}': the column '{column}' is asked for, but 'metadata' names no table.")
+    tables = {"train.csv": _table.read(root / "train.csv")}
+    facts = _facts(tree, metadata, columns, tables) if metadata is not None else {}
+    train = tables["train.csv"]
+    folder = _folder(tree, "train")
+    rows = [
+        Row(f"{folder}/{file.strip()}" if file else "", label or "", row=number, **facts.get((file or "").strip(), {}))
+        for number, (file, label) in enumerate(
+            zip(train.column("filename"), train.column("ground_truth"), strict=True), 1
+        )
+    ]
+    rows += _test_rows(tree, tables)
+    return settle(tree, rows, {name: table.sha256 for name, table in tables.items()})
+
+
+def _folder(tree: Tree, part: str) -> str:
+    """Return where the images of a part lie: Kaggle's archives double the folder's name."""
+    doubled = f"{part}/{part}"
+    return doubled if any(name.startswith(doubled + "/") for name in tree.files) else part
+
+
+def _test_rows(tree: Tree, tables: dict[str, _table.Table]) -> list[Row]:
+    """Return the images that `test.csv` names, in its order; without it, those in the folder of the test set."""
+    folder = _folder(tree, "test")
+    if "test.csv" not in tree.files:
+        inside = sorted(name for name in tree.files if name.startswith(folder + "/"))
+        return [Row(name, None) for name in inside if counts_as_image(tree.root / name)]
+    table = tables["test.csv"] = _table.read(tree.root / "test.csv")
+    pairs = "query_image" in table.columns or "gallery_image" in table.columns
+    columns = [table.column(c) for c in (("query_image", "gallery_image") if pairs else ("filename",))]
+    first: dict[str, int] = {}
+    for number, names in enumerate(zip(*columns, strict=True), 1):
+        for name in names:
+            first.setdefault((name or "").strip(), number)
+    return [Row(f"{folder}/{name}" if name else "", None, row=number) for name, number in first.items()]
+
+
+def _facts(
+    tree: Tree, metadata: str, columns: dict[str, str | None], tables: dict[str, _table.Table]
+) -> dict[str, dict[str, str | None]]:
+    """Return file name -> what the metadata say about it."""
+    inside = Path(metadata).as_posix()
+    if inside not in tree.files:
+        raise ReidflowError(f"{tree.root}: 'metadata' names '{metadata}', but it is not there. It is relative to it.")
+    table = tables[inside] = _table.read(tree.root / inside)
+    fields = {field: table.column(column) for field, column in columns.items() if column is not None}
+    facts: dict[str, dict[str, str | None]] = {}
+    for number, file in enumerate(table.column("filename")):
+        fact = {field: values[number] for field, values in fields.items()}
+        if facts.setdefault((file or "").strip(), fact) != fact:
+            raise ReidflowError(
+                f"{table.path}, row {number + 1}: '{file}' is described twice, differently. Remove one."
+            )
+    return facts

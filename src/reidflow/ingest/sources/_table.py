@@ -1,0 +1,98 @@
+"""Reading the tables that come with a dataset; the content decides the format, not the suffix."""
+
+import csv
+import difflib
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reidflow.spec.errors import ReidflowError
+
+_SEPARATORS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text: column name -> one value per row, None where it is null. `sha256` is that of the file."""
+
+    path: Path
+    columns: dict[str, list[str | None]]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+    def column(self, name: str) -> list[str | None]:
+        """Return a column, or raise ReidflowError that lists the columns that are there."""
+        if name not in self.columns:
+            close = difflib.get_close_matches(name, self.columns, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise ReidflowError(
+                f"{self.path}: there is no column '{name}'.{hint} The columns are: {', '.join(self.columns)}."
+            )
+        return self.columns[name]
+
+    def optional(self, name: str | None) -> Sequence[str | None]:
+        """Return a column, or nulls where no column is named."""
+        return [None] * len(self) if name is None else self.column(name)
+
+
+def read(path: Path) -> Table:
+    """Read a CSV (comma, semicolon, tab or bar; UTF-8) or Parquet file. Raises ReidflowError for a damaged one."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ReidflowError(f"{path}: this table cannot be read ({error.strerror}). Correct its name.") from error
+    columns = _parquet(data, path) if data[:4] == b"PAR1" else _csv(data, path)
+    return Table(path, columns, hashlib.sha256(data).hexdigest())
+
+
+def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ReidflowError(f"{path}, line {line}: not UTF-8. Save the table as CSV with UTF-8 encoding.") from error
+    first = text.split("\n", 1)[0]
+    separator = max(_SEPARATORS, key=first.count)
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if line]
+    except csv.Error as error:
+        raise ReidflowError(f"{path}: not readable as CSV ({error}). Correct the file.") from error
+    if not lines:
+        raise ReidflowError(f"{path}: the table is empty. Its first line must name the columns.")
+    header = [name.strip() for name in lines[0]]
+    doubled = sorted({name for name in header if header.count(name) > 1})
+    if doubled:
+        raise ReidflowError(f"{path}: the column '{doubled[0]}' occurs twice. Rename or remove one of them.")
+    for number, line in enumerate(lines[1:], 1):
+        if len(line) != len(header):
+            raise ReidflowError(
+                f"{path}, row {number}: {len(line)} values under {len(header)} column names. Quote values that hold a "
+                f"'{separator}'."
+            )
+    return {name: [line[i] for line in lines[1:]] for i, name in enumerate(header)}
+
+
+def _parquet(data: bytes, path: Path) -> dict[str, list[str | None]]:
+    # Imported here: listing a folder or a CSV needs no data frames.
+    import polars as pl
+
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except pl.exceptions.PolarsError as error:
+        raise ReidflowError(f"{path}: not readable as Parquet ({error}). Write the file again.") from error
+    columns: dict[str, list[str | None]] = {}
+    for series in frame.iter_columns():
+        if series.dtype.is_float():
+            series = series.fill_nan(None)
+            # A column of whole numbers becomes one of floats as soon as pandas meets a null in it.
+            if (series.drop_nulls() % 1 == 0).all():
+                series = series.cast(pl.Int64)
+        try:
+            columns[series.name] = series.cast(pl.String).to_list()
+        except pl.exceptions.PolarsError as error:
+            raise ReidflowError(f"{path}: the column '{series.name}' is not text ({series.dtype}).") from error
+    return columns

@@ -1,0 +1,51 @@
+"""A table (CSV or Parquet) with a row per photograph."""
+
+import os
+from pathlib import Path
+
+from reidflow.ingest.listing import Listing, Row, settle
+from reidflow.ingest.rawdigest import places, walk
+from reidflow.ingest.sources import _table
+from reidflow.spec.errors import ReidflowError
+
+
+def open_source(
+    *,
+    path: str,
+    images: str | None = None,
+    image: str = "path",
+    identity: str = "identity",
+    mask: str | None = None,
+    group: str | None = None,
+    flank: str | None = None,
+    time: str | None = None,
+    side: str | None = None,
+    unlabelled: str | None = None,
+) -> Listing:
+    """List the photographs that the table at `path` names.
+
+    images: the folder to which the file names are relative and which is the dataset; without it, the table's own.
+    image, identity, mask, group, flank, time, side: the columns; those without a name here are not used. mask holds
+    file names, time ISO 8601, side `query` or `gallery`.
+    unlabelled: the value of `identity` that marks a photograph as unlabelled on purpose, e.g. "unknown".
+    A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
+    """
+    root, extra = places({"name": "table", "path": path, "images": images})
+    if not Path(path).expanduser().is_file():
+        raise ReidflowError(f"{path}: a folder, but the source 'table' needs a CSV or Parquet file. Correct 'path'.")
+    table = _table.read(Path(path).expanduser())
+    columns = [table.column(image), table.column(identity)]
+    columns += [table.optional(name) for name in (mask, group, flank, time, side)]
+    rows = [
+        Row(file or "", _label(label, unlabelled), *rest, row=number)
+        for number, (file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
+    ]
+    if not rows:
+        raise ReidflowError(f"{table.path}: the table has no rows.")
+    name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
+    return settle(walk(root), rows, {name: table.sha256}, extra)
+
+
+def _label(label: str | None, unlabelled: str | None) -> str | None:
+    label = (label or "").strip()
+    return None if unlabelled is not None and label == unlabelled else label
