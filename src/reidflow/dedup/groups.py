@@ -78,7 +78,7 @@ def _own_pairs(manifest: pl.DataFrame) -> np.ndarray:
 def components(count: int, pairs: np.ndarray) -> np.ndarray:
     """Return for each of `count` nodes the smallest node of its connected component; pairs: (P, 2) int64."""
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, labels = connectedcomponents(graph, directed=False)
+    _, labels = connected_components(graph, directed=False)
     smallest = np.full(labels.max(initial=-1) + 1, count)
     np.minimum.at(smallest, labels, np.arange(count))
     return smallest[labels]

@@ -7,19 +7,19 @@ from scipy import fft
 SIDE = 32  # imagehash.phash: hash_size 8 x highfreq_factor 4
 
 
-def phash(images: np.ndarray) -> np.ndarray:
-    """Return the 64-bit pHash of each image.
+def phash(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the 64-bit pHash of the given rows of an image store.
 
-    images: (N, H, W, 3) uint8. Returns (N,) uint64, the first bit of imagehash's 8 x 8 matrix being the highest.
+    images: (N, H, W, 3) uint8; rows: (R,) int. Returns (R,) uint64, the first bit of imagehash's 8 x 8 matrix being the highest.
     Source: imagehash.phash (DCT of the 32 x 32 grey image, its 8 x 8 low frequencies against their median).
     """
-    hashes = np.empty(len(images), np.uint64)
-    for start in range(0, len(images), 256):
-        hashes[start : start + 256] = _block(images[start : start + 256])
+    hashes = np.empty(len(rows), np.uint64)
+    for start in range(0, len(rows), 256):
+        hashes[start : start + 256] = _block([images[row] for row in rows[start : start + 256]])
     return hashes
 
 
-def _block(images: np.ndarray) -> np.ndarray:
+def _block(images: list[np.ndarray]) -> np.ndarray:
     grey = np.stack([_small(image) for image in images]).astype(np.float64)
     low = fft.dct(fft.dct(grey, axis=1), axis=2)[:, :8, :8].reshape(len(images), 64)
     bits = low > np.median(low, axis=1, keepdims=True)

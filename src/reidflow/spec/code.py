@@ -7,7 +7,6 @@ of every parent package, since Python executes them.
 
 import ast
 import hashlib
-import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -42,12 +41,14 @@ def run_digest(*roots: str) -> str:
 def closure(*roots: str) -> dict[str, str]:
     """Return {path, relative to the source folder where possible: digest of its syntax tree}.
 
+    roots: dotted modules, or scripts as paths relative to the project's folder.
+
     Raises ReidflowError for a root that does not exist or a file that is not Python.
     """
     todo: list[tuple[str | None, Path, bool]] = []
     for root in roots:
         if root.endswith(".py"):
-            todo.append((None, Path(root).resolve(), False))
+            todo.append((None, (SOURCE_ROOT.parent / root).resolve(), False))
             continue
         found = _files(root)
         if not found:
@@ -176,8 +177,3 @@ def _serialise(node: object, out: list[str]) -> None:
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def script(name: str) -> str:
-    """Return the path of a script of the workflow, as the digests name it."""
-    return os.fspath(SOURCE_ROOT.parent / "workflow" / "scripts" / f"{name}.py")

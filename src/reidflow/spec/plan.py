@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.spec import config as configs
-from reidflow.spec.canonical import canonical, short
+from reidflow.spec.canonical import short
 from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
@@ -53,6 +53,11 @@ class Plan:
         return [spec for arm in arms for _, spec in arm.points]
 
 
+def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:
+    """Return the dotted modules of resolved components given as (kind, spec), sorted."""
+    return sorted({module_name(kind, spec["name"]) for kind, spec in components})
+
+
 def bank_id(spec: RunSpec) -> str:
     """Return the folder name of the features that a run with a frozen backbone reads."""
     return f"{spec.model.backbone['name']}-{short(spec.bank())}"
@@ -60,9 +65,8 @@ def bank_id(spec: RunSpec) -> str:
 
 def bank_modules(bank: dict[str, Any]) -> list[str]:
     """Return the dotted modules of the components that decide a feature bank, sorted."""
-    used = [("backbone", bank["backbone"]), ("pooling", bank["pooling"])]
-    used += [("augmentation", augmentation) for augmentation in bank["augmentation"]]
-    return sorted({module_name(kind, spec["name"]) for kind, spec in used})
+    augmentations = [("augmentation", spec) for spec in bank["augmentation"]]
+    return modules(("backbone", bank["backbone"]), ("pooling", bank["pooling"]), *augmentations)
 
 
 def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root: Path = Path()) -> Plan:
@@ -82,8 +86,3 @@ def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root:
     experiments = read_all(config, problems, root)
     problems.raise_if_any("The config cannot be used")
     return Plan(config, experiments, where)
-
-
-def describe(value: Any) -> str:
-    """Return the param of a job: the canonical JSON of what determines it."""
-    return canonical(value)

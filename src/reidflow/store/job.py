@@ -36,10 +36,14 @@ class Outputs:
 
 
 class Job:
-    """One executing job: its inputs by name, its temporary outputs, and what the plan said of it."""
+    """One executing job: its inputs by name, its temporary outputs, and what the plan said of it.
+
+    `given` determines the result; `compute` affects its speed alone.
+    """
 
     def __init__(self, snakemake: Any) -> None:
         self.given: dict[str, Any] = json.loads(snakemake.params.job)
+        self.compute: dict[str, Any] = snakemake.config["compute"]
         self.input = snakemake.input
         self.results = Path(self.given["results"])
         self.out = Outputs({name: Path(path) for name, path in snakemake.output.items()})

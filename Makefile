@@ -1,0 +1,40 @@
+# `make` lists the targets. Everything runs inside .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= 2
+CONFIG ?= config/config.yaml
+
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.done: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("reidflow needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+setup: $(VENV)/.done  ## make .venv from the pinned and hashed lock
+
+tables: $(VENV)/.done  ## make all tables of the demo (CONFIG=..., CORES=...)
+	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) --resources gpu=1 -- all_tables
+
+test: $(VENV)/.done  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.done  ## check style: ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+generated: $(VENV)/.done  ## write the generated files: config schema and defaults, conda environments
+	$(BIN)/python -m reidflow.spec.generate
+
+clean:  ## remove the results (asks first; the images and configs stay)
+	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
+
+.PHONY: help setup tables test lint generated clean

@@ -1,0 +1,92 @@
+# What every rule stands on: the checked plan, the guards of the main process, and the param that describes a job.
+# Nothing here imports torch, and no file is written unless its content changed: a dry run must leave no trace.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import ExecMode
+
+SOURCES = (Path(workflow.basedir) / "src").resolve()
+sys.path.insert(0, str(SOURCES))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    dict.fromkeys([str(SOURCES), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+).rstrip(os.pathsep)
+
+from reidflow.ingest import rawdata
+from reidflow.spec import code, plan
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.run import RunSpec
+from reidflow.store import guard, planning
+
+try:
+    PLAN = plan.make(
+        workflow.config_settings.configfiles or ["config/config.yaml"],
+        workflow.config_settings.config,
+    )
+    CONFIG = PLAN.config
+    RESULTS = CONFIG.results
+    if workflow.is_main_process:
+        guard.prepare_main(Path(RESULTS))
+        planning.remove_damaged(Path(RESULTS))
+    else:
+        guard.prepare_job(Path(RESULTS), workflow.exec_mode == ExecMode.SUBPROCESS)
+    RAW = rawdata.identify(CONFIG, refresh=workflow.is_main_process)
+except ReidflowError as error:
+    raise WorkflowError(str(error)) from None
+
+
+# Scripts read this from `snakemake.config`, which no re-run trigger looks at: it affects speed and no number.
+config["compute"] = CONFIG.compute.model_dump(mode="json")
+
+
+onstart:
+    if workflow.is_main_process:
+        try:
+            workflow.reidflow_lock = guard.begin(Path(RESULTS))
+        except ReidflowError as error:
+            raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    experiment="|".join(PLAN.experiments),
+    arm="[^/]+",
+    batch="[0-9]+",
+    bank="[^/]+",
+
+
+def describe(script, what, modules=()):
+    """Return the one param of a job: canonical JSON of all that determines it, the digest of its code included."""
+    roots = [f"workflow/scripts/{script}.py", *modules]
+    return canonical(
+        {"results": RESULTS, "roots": roots, "code": code.digest(*roots), **what}
+    )
+
+
+def arms(experiment):
+    """Return the folder names of an experiment's arms."""
+    return [arm.slug for arm in PLAN.experiments[experiment].arms.values()]
+
+
+def all_results():
+    """Return every file that a user of the results reads, and the evaluated arms that tables are made of."""
+    wanted = [
+        f"{RESULTS}/tables/leaderboard.parquet",
+        f"{RESULTS}/figures/data/identities.png",
+    ]
+    for name in PLAN.experiments:
+        wanted += [
+            f"{RESULTS}/tables/{name}.parquet",
+            f"{RESULTS}/tables/{name}.findings.md",
+            f"{RESULTS}/figures/{name}/arms.png",
+        ]
+        wanted += [
+            f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)
+        ]
+    return wanted
+
+
+def growing(amount):
+    """Return a resource that doubles with each attempt."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)

@@ -1,0 +1,29 @@
+# One forward pass per image and augmented view through each frozen backbone, ever.
+BANKS = PLAN.banks()
+
+
+rule features:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+    output:
+        features=f"{RESULTS}/features/{{bank}}/features.npy",
+        digest=f"{RESULTS}/features/{{bank}}/features.json",
+    log:
+        f"{RESULTS}/logs/features/{{bank}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    threads: lambda wildcards: BANKS[wildcards.bank]["threads"]
+    resources:
+        gpu=planning.cards(CONFIG.compute.device),
+        mem_mb=growing(CONFIG.compute.image_memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=lambda wildcards: describe(
+            "features",
+            {"bank": BANKS[wildcards.bank]},
+            plan.bank_modules(BANKS[wildcards.bank]),
+        ),
+    script:
+        "../workflow/scripts/features.py"

@@ -1,0 +1,112 @@
+"""Files generated from the models: the config's JSON schemas and defaults, and the conda environment from the lock.
+
+`python -m reidflow.spec.generate` writes them; a test shows the difference when one has drifted.
+"""
+
+import json
+import re
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from reidflow.spec import components
+from reidflow.spec.config import Config
+from reidflow.spec.experiment import ExperimentFile
+from reidflow.spec.yaml import dump
+from reidflow.store.atomic import write_text
+
+ROOT = components.SOURCE_ROOT.parent
+NOTE = "# Generated from the models in src/reidflow/spec by `make generated`; edit those.\n"
+
+
+def files() -> dict[str, str]:
+    """Return path (relative to the project's folder) -> content of every generated file."""
+    return {
+        "config/schema.json": _schema(Config),
+        "config/experiment.schema.json": _schema(ExperimentFile),
+        "config/defaults.yaml": NOTE + _defaults(Config, 0) + "\n" + _components(),
+        "envs/reidflow.yaml": _environment(),
+    }
+
+
+def main() -> None:
+    """Write every generated file whose content changed."""
+    for name, content in files().items():
+        path = ROOT / name
+        if not path.is_file() or path.read_text() != content:
+            write_text(path, content)
+            print(f"wrote {name}")
+
+
+def _schema(model: type[BaseModel]) -> str:
+    return json.dumps(model.model_json_schema(), indent=1) + "\n"
+
+
+def _defaults(model: type[BaseModel], depth: int) -> str:
+    """Return YAML with every key of a model: its description, its default, `required` where it has none."""
+    pad, lines = "  " * depth, []
+    for name, field in model.model_fields.items():
+        nested = _nested(field)
+        if field.description:
+            lines += textwrap.wrap(field.description, 110, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}#   ")
+        if nested:
+            lines += [f"{pad}{name}:", _defaults(nested, depth + 1).rstrip("\n")]
+        elif field.is_required():
+            lines.append(f"{pad}# {name}: required")
+        else:
+            lines.append(f"{pad}{name}: {_flow(field.get_default(call_default_factory=True))}")
+    return "\n".join(lines) + "\n"
+
+
+def _nested(field: FieldInfo) -> type[BaseModel] | None:
+    candidates = [field.annotation, *get_args(field.annotation)]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _flow(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _components() -> str:
+    """Return comments that list every component with its parameters and defaults."""
+    lines = ["# Components: what can stand where a key above asks for one."]
+    for kind in components.KINDS:
+        lines.append(f"# {kind}:")
+        for name in components.names(kind):
+            given = components.parameters(kind, name)
+            text = ", ".join(f"{k}: {_flow(v) if not need else t}" for k, (t, need, v) in given.items())
+            lines += textwrap.wrap(
+                f"{{name: {name}{', ' if text else ''}{text}}}", 112, initial_indent="#   ", subsequent_indent="#     "
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _environment() -> str:
+    """Return the conda environment: the project's direct dependencies at the versions of the lock."""
+    locked = lock_versions((ROOT / "requirements.lock").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = [re.split(r"[<>=!~ ]", d)[0].lower().replace("_", "-") for d in project["dependencies"]]
+    pins = [f"{name}=={locked[name]}" for name in direct]
+    environment = {
+        "channels": ["conda-forge", "nodefaults"],
+        "dependencies": ["python=3.11", "pip", {"pip": pins}],
+    }
+    return NOTE.replace("the models in src/reidflow/spec", "pyproject.toml and requirements.lock") + dump(environment)
+
+
+def lock_versions(text: str) -> dict[str, str]:
+    """Return name -> version of the packages in a requirements lock, as Python 3.11 on Linux installs them."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = re.match(r"([A-Za-z0-9_.-]+)==([^ ;\\]+)\s*(?:;\s*(.*?))?\s*\\?$", line)
+        if match and "python_full_version >= '3.12'" not in (match[3] or ""):
+            found[match[1].lower()] = match[2]
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The runs of one job: taken from the run store where they are finished, trained where they are not.
+
+Imports no torch at the top: a job whose runs are all stored must not pay for it.
+"""
+
+import importlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.spec import code
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.plan import bank_id
+from reidflow.spec.run import RunSpec
+from reidflow.splits.split import SPLIT
+from reidflow.store.runs import RunStore, run_key
+from reidflow.store.tables import read_table
+from reidflow.training.data import RunData
+
+LOOP = "reidflow.training.loop"
+
+
+def chosen_runs(points: list[list], chosen: str | None, seeds: list[int]) -> list[RunSpec]:
+    """Return an arm's runs: the chosen point of its grid (its only one where nothing is tuned) with every seed."""
+    spec = points[0][1]
+    if chosen:
+        values = json.loads(Path(chosen).read_text())["values"]
+        fitting = [spec for point, spec in points if canonical(point) == canonical(values)]
+        if not fitting:
+            raise ReidflowError(f"{chosen}: {values} is no point of the arm's grid. Run the command again.")
+        spec = fitting[0]
+    return [RunSpec.model_validate(spec).with_seed(seed) for seed in seeds]
+
+
+def execute(
+    runs: list[RunSpec], results: Path, gallery: str, device: str, confirm_code: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """Return for each run its seed, key and spec, after making those that the store lacks.
+
+    confirm_code is called once all code is loaded and before the first training. Raises ReidflowError.
+    """
+    source = Source(results, gallery)
+    store = RunStore(results / ".store")
+    keys = [source.key(spec) for spec in runs]
+    if not all(store.has(key) for key in keys):
+        for module in sorted({LOOP, *(module for spec in runs for module in spec.component_modules())}):
+            importlib.import_module(module)
+        confirm_code()
+    for spec, key in zip(runs, keys, strict=True):
+        _, restored = store.get_or_make(key, _trainer(source, spec, key, device))
+        _note(results, "restored" if restored else "trained", key, spec)
+    return [{"seed": spec.seed, "key": key, "spec": spec.plain()} for spec, key in zip(runs, keys, strict=True)]
+
+
+def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable[[Path, Path], None]:
+    def make(work: Path, out: Path) -> None:
+        from reidflow.training.loop import train
+
+        train(spec, source.load(spec), work, out, resolve_device(device), key=key)
+
+    return make
+
+
+def resolve_device(device: str) -> str:
+    """Return `cpu` or `cuda` for a device as a config names it. Raises ReidflowError when there is no card."""
+    import torch
+
+    if device == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise ReidflowError("compute.device is 'cuda', but torch finds no graphics card. Set it to auto or cpu.")
+    return "cpu"
+
+
+def _note(results: Path, action: str, key: str, spec: RunSpec) -> None:
+    """Append to the log of what was trained and what was restored: one JSON line, written at once."""
+    line = json.dumps({"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}) + "\n"
+    with os.fdopen(
+        os.open(results / ".store" / "log.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "wb"
+    ) as file:
+        file.write(line.encode())
+
+
+class Source:
+    """The data behind the runs of a pipeline: split, features and images, with the digests that identify them."""
+
+    def __init__(self, results: Path, gallery: str) -> None:
+        self.results, self.gallery = results, gallery
+        self.split_digest = _digest(results / "data" / "split.json")
+
+    def key(self, spec: RunSpec) -> str:
+        """Return the key of a run: of its spec, the code that decides its numbers, and its data."""
+        return run_key(
+            spec.plain(),
+            code.run_digest(LOOP, *spec.component_modules()),
+            short([self.split_digest, _digest(self._inputs(spec).with_suffix(".json"))]),
+        )
+
+    def load(self, spec: RunSpec) -> RunData:
+        """Return the labelled images with what the run reads of them."""
+        split = read_table(self.results / "data" / "split.parquet", SPLIT)
+        manifest = read_table(self.results / "data" / "manifest.parquet", MANIFEST)
+        row_of = {image: row for row, image in enumerate(manifest["image"])}
+        rows = np.array([row_of[image] for image in split["image"]])
+        array = np.load(self._inputs(spec), mmap_mode="r")
+        told = json.loads(self._inputs(spec).with_suffix(".json").read_text()) if spec.frozen else {}
+        return RunData(
+            images=split["image"].to_list(),
+            identities=split["identity"].to_list(),
+            groups=split["group"].to_list(),
+            roles=split["role"].to_list(),
+            features=array[rows] if spec.frozen else None,
+            pixels=None if spec.frozen else (array if np.array_equal(rows, np.arange(len(array))) else array[rows]),
+            gallery=self.gallery,
+            backbone_parameters=told.get("parameters"),
+            backbone_flops=told.get("flops"),
+        )
+
+    def _inputs(self, spec: RunSpec) -> Path:
+        """Return the array that a run reads; its digest lies beside it."""
+        if spec.frozen:
+            return self.results / "features" / bank_id(spec) / "features.npy"
+        return self.results / "data" / "images.npy"
+
+
+def _digest(path: Path) -> str:
+    return json.loads(path.read_text())["digest"]

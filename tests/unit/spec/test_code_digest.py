@@ -1,0 +1,124 @@
+"""The code digest sees what changes a result and nothing else."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from reidflow.spec import code, components
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A small package called `reidflow` with the shapes of import that the real one has."""
+    package = tmp_path / "src" / "reidflow"
+    files = {
+        "reidflow/__init__.py": "",
+        "reidflow/loop.py": "from reidflow.metric import score\n\ndef train():\n    from reidflow import late\n    return score\n",
+        "reidflow/metric.py": "from . import helper\n\ndef score(x):\n    '''Doc.'''\n    return x + 1  # note\n",
+        "reidflow/helper.py": "VALUE = 1\n",
+        "reidflow/late.py": "VALUE = 2\n",
+        "reidflow/store/__init__.py": "",
+        "reidflow/store/files.py": "VALUE = 3\n",
+        "reidflow/losses/__init__.py": "",
+        "reidflow/losses/arcface.py": "from ._common import SHARED\n",
+        "reidflow/losses/triplet.py": "X = 1\n",
+        "reidflow/losses/_common.py": "SHARED = 1\n",
+    }
+    for name, text in files.items():
+        path = package.parent / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(components, "SOURCE_ROOT", package.parent)
+    monkeypatch.setattr(code, "SOURCE_ROOT", package.parent)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "users"), *sys.path])
+    forget()
+    yield package
+    monkeypatch.undo()
+    forget()
+
+
+def forget():
+    code.forget()
+    components.find_module.cache_clear()
+
+
+def change(path, text):
+    path.write_text(text)
+    code.forget()
+
+
+ROOTS = ("reidflow.loop", "reidflow.losses.arcface")
+
+
+def test_follows_absolute_relative_and_late_imports_and_parents(project):
+    assert set(code.closure(*ROOTS)) == {
+        "reidflow/__init__.py",
+        "reidflow/loop.py",
+        "reidflow/metric.py",
+        "reidflow/helper.py",
+        "reidflow/late.py",
+        "reidflow/losses/__init__.py",
+        "reidflow/losses/arcface.py",
+        "reidflow/losses/_common.py",
+    }
+
+
+@pytest.mark.parametrize("name", ["loop.py", "metric.py", "helper.py", "late.py", "losses/_common.py", "__init__.py"])
+def test_a_change_of_meaning_anywhere_in_the_closure_changes_the_digest(project, name):
+    before = code.digest(*ROOTS)
+    path = project / name
+    change(path, path.read_text() + "\nMORE = 1\n")
+    assert code.digest(*ROOTS) != before
+
+
+def test_comments_docstrings_and_layout_do_not_count(project):
+    before = code.digest(*ROOTS)
+    text = "# new\nfrom . import helper\n\n\n\ndef score(\n    x,\n):\n    '''Another.'''\n    return (x + 1)\n"
+    change(project / "metric.py", text)
+    assert code.digest(*ROOTS) == before
+
+
+def test_other_components_and_new_files_do_not_count(project):
+    before = code.digest(*ROOTS)
+    change(project / "losses" / "triplet.py", "X = 2\n")
+    change(project / "losses" / "circle.py", "X = 2\n")
+    assert code.digest(*ROOTS) == before
+
+
+def test_orchestration_counts_for_jobs_but_not_for_runs(project):
+    change(project / "loop.py", "from reidflow.store.files import VALUE\n")
+    job, run = code.digest("reidflow.loop"), code.run_digest("reidflow.loop")
+    change(project / "store" / "files.py", "VALUE = 4\n")
+    assert code.digest("reidflow.loop") != job
+    assert code.run_digest("reidflow.loop") == run
+
+
+def test_a_users_component_outside_the_package_is_followed(project, tmp_path):
+    users = tmp_path / "users" / "mine"
+    users.mkdir(parents=True)
+    (users / "__init__.py").write_text("")
+    (users / "loss.py").write_text("from .parts import A\nimport numpy\n")
+    (users / "parts.py").write_text("A = 1\n")
+    components.find_module.cache_clear()
+    before = code.digest("mine.loss")
+    change(users / "parts.py", "A = 2\n")
+    assert code.digest("mine.loss") != before
+
+
+def test_a_module_imported_by_a_name_computed_at_run_time_is_found_out():
+    program = """
+        import importlib
+        from reidflow.spec import code
+        assert code.unseen("reidflow.spec.code") == [], code.unseen("reidflow.spec.code")
+        importlib.import_module("reidflow.spec." + "seeds")
+        assert code.unseen("reidflow.spec.code") == ["reidflow/spec/seeds.py"]
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+
+
+def test_component_folders_have_empty_init_files():
+    for package, _ in components.KINDS.values():
+        path = components.SOURCE_ROOT.joinpath(*package.split("."), "__init__.py")
+        assert path.read_text() == "", f"{path}: a re-export would put every component into every digest"

@@ -1,0 +1,22 @@
+"""Join the data set's own groups with near-duplicates."""
+
+import numpy as np
+import polars as pl
+
+from reidflow.dedup.groups import GROUPS, PAIRS, group_images
+from reidflow.dedup.phash import phash
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.store.job import running
+from reidflow.store.tables import read_table, write_table
+
+with running(snakemake) as job:
+    manifest = read_table(job.input.manifest, MANIFEST)
+    labelled = manifest["identity"].is_not_null().to_numpy()
+    hashes = phash(np.load(job.input.images, mmap_mode="r"), np.flatnonzero(labelled))
+    grouping = group_images(
+        manifest.filter(pl.col("identity").is_not_null()), hashes, job.given["groups"]["phash_distance"]
+    )
+    write_table(grouping.groups, job.out.groups, GROUPS)
+    write_table(grouping.pairs, job.out.pairs, PAIRS)
+    for warning in grouping.warnings:
+        print(f"WARNING: {warning}")

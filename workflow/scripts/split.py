@@ -1,0 +1,20 @@
+"""Give every labelled image its role, and audit what straddles roles."""
+
+import json
+
+from reidflow.dedup.groups import GROUPS, PAIRS
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.splits.audit import audit
+from reidflow.splits.split import SPLIT, split_digest, split_images
+from reidflow.store.atomic import write_text
+from reidflow.store.job import running
+from reidflow.store.tables import read_table, write_table
+
+with running(snakemake) as job:
+    manifest = read_table(job.input.manifest, MANIFEST)
+    gallery = job.given["gallery"]
+    split = split_images(manifest, read_table(job.input.groups, GROUPS), job.given["split"], gallery)
+    audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery)
+    write_table(split, job.out.split, SPLIT)
+    write_text(job.out.audit, json.dumps({"method": job.given["split"], **audited}, indent=1))
+    write_text(job.out.digest, json.dumps({"digest": split_digest(split, gallery)}))

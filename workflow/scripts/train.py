@@ -1,0 +1,17 @@
+"""Train the runs of one job, or take them from the run store."""
+
+import json
+
+from reidflow.spec.run import RunSpec
+from reidflow.store.atomic import write_text
+from reidflow.store.job import running
+from reidflow.training.execute import chosen_runs, execute
+
+with running(snakemake) as job:
+    given = job.given
+    if "specs" in given:
+        runs = [RunSpec.model_validate(spec) for spec in given["specs"]]
+    else:
+        runs = chosen_runs(given["points"], getattr(job.input, "chosen", None), given["seeds"])
+    done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code)
+    write_text(job.out.runs, json.dumps(done, indent=1))
