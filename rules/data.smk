@@ -7,8 +7,7 @@ if DEMO:
 
     rule draw_demo:
         output:
-            truth=f"{DATA}/demo/truth.parquet",
-            labels=f"{DATA}/demo/train.csv",
+            truth=f"{DATA}/truth.parquet",
         log:
             f"{RESULTS}/logs/draw_demo.log",
         conda:

@@ -49,10 +49,8 @@ def job_files(pattern, runs):
 
 
 def describe_training(wildcards, what):
-    modules = {
-        module for spec in specs_of(wildcards) for module in spec.component_modules()
-    }
-    return describe("train", {**what, "gallery": CONFIG.gallery}, ["reidflow.training.loop", *sorted(modules)])
+    executed = sorted({name for spec in specs_of(wildcards) for name in spec.component_modules()})
+    return describe("train", {**what, "gallery": CONFIG.gallery}, ["reidflow.training.loop", *executed])
 
 
 def cards(wildcards):

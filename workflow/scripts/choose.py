@@ -3,9 +3,14 @@
 import json
 
 from reidflow.store.atomic import write_text
-from reidflow.store.job import running
+from reidflow.store.job import Job, run
 from reidflow.training.choose import choose
 
-with running(snakemake) as job:
+
+def main(job: Job) -> None:
     chosen = choose(job.given["grid"], job.given["points"], job.input.runs, job.results)
     write_text(job.out.chosen, json.dumps(chosen, indent=1))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -1,10 +1,18 @@
 """Draw the demo's animals, with everything planted in a table."""
 
-from pathlib import Path
+import shutil
 
-from reidflow.ingest.demo.draw import DemoSettings, draw
-from reidflow.store.job import running
+from reidflow.ingest.demo.draw import draw
+from reidflow.ingest.demo.settings import DemoSettings
+from reidflow.store.job import Job, run
 
-with running(snakemake) as job:
-    settings = {k: v for k, v in job.given["source"].items() if k not in ("name", "path")}
-    draw(Path(job.out.final["truth"]).parent, DemoSettings(**settings), job.compute["workers"])
+
+def main(job: Job) -> None:
+    settings = {key: value for key, value in job.given["source"].items() if key not in ("name", "path")}
+    folder = job.results / "data" / "demo"
+    draw(folder, DemoSettings(**settings), job.compute["workers"])
+    shutil.copyfile(folder / "truth.parquet", job.out.truth)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -6,10 +6,11 @@ import polars as pl
 from reidflow.dedup.groups import GROUPS, PAIRS, group_images
 from reidflow.dedup.phash import phash
 from reidflow.ingest.manifest import MANIFEST
-from reidflow.store.job import running
+from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 
-with running(snakemake) as job:
+
+def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     labelled = manifest["identity"].is_not_null().to_numpy()
     hashes = phash(np.load(job.input.images, mmap_mode="r"), np.flatnonzero(labelled))
@@ -20,3 +21,7 @@ with running(snakemake) as job:
     write_table(grouping.pairs, job.out.pairs, PAIRS)
     for warning in grouping.warnings:
         print(f"WARNING: {warning}")
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -7,10 +7,11 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.audit import audit
 from reidflow.splits.split import SPLIT, split_digest, split_images
 from reidflow.store.atomic import write_text
-from reidflow.store.job import running
+from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 
-with running(snakemake) as job:
+
+def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     gallery = job.given["gallery"]
     split = split_images(manifest, read_table(job.input.groups, GROUPS), job.given["split"], gallery)
@@ -18,3 +19,7 @@ with running(snakemake) as job:
     write_table(split, job.out.split, SPLIT)
     write_text(job.out.audit, json.dumps({"method": job.given["split"], **audited}, indent=1))
     write_text(job.out.digest, json.dumps({"digest": split_digest(split, gallery)}))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -4,10 +4,11 @@ import json
 
 from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
-from reidflow.store.job import running
+from reidflow.store.job import Job, run
 from reidflow.training.execute import chosen_runs, execute
 
-with running(snakemake) as job:
+
+def main(job: Job) -> None:
     given = job.given
     if "specs" in given:
         runs = [RunSpec.model_validate(spec) for spec in given["specs"]]
@@ -15,3 +16,7 @@ with running(snakemake) as job:
         runs = chosen_runs(given["points"], getattr(job.input, "chosen", None), given["seeds"])
     done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code)
     write_text(job.out.runs, json.dumps(done, indent=1))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

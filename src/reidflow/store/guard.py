@@ -86,8 +86,12 @@ def require_current(results: Path) -> None:
 def die_with_main() -> None:
     """End this process as soon as the main process that started it ends: an orphan must not write."""
     pid = int(os.environ.get(MAIN, 0))
-    if not pid or pid == os.getpid():
-        return
+    if pid and pid != os.getpid():
+        die_with(pid)
+
+
+def die_with(pid: int) -> None:
+    """End this process as soon as process `pid` ends (at once if it has ended). Workers of a pool do so too."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,10 +1,9 @@
 """What every script of the workflow does around its own work: guards before, whole files or none after."""
 
 import json
-import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -72,38 +71,35 @@ class Job:
             ledger.record(self.results, [path for _, path in pairs])
 
 
-@contextmanager
-def running(snakemake: Any) -> Iterator[Job]:
-    """Run the body of a script as a job: `with running(snakemake) as job: ...`.
+def run(main: Callable[[Job], None], snakemake: Any) -> None:
+    """Run a script's `main` as a job and end the process with its status.
 
-    Outputs appear under their final names only when the body ends without an error. What goes wrong is written to
-    the job's log, mistakes of the user without a traceback.
+    Outputs appear under their final names only when `main` returns without an error. What it prints goes to the job's
+    log, as does what goes wrong: mistakes of the user without a traceback.
     """
     die_with_main()
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", buffering=1) as stream:
-        sys.stdout = sys.stderr = stream
+    with log.open("w", buffering=1) as stream, redirect_stdout(stream), redirect_stderr(stream):
         try:
-            job = Job(snakemake)
-            job.confirm_code()
-            outputs = sorted(path.as_posix() for path in job.out.final.values())
-            with locked(job.results / ".store" / "locks" / short(outputs)):
-                for temporary in job.out.paths().values():
-                    temporary.parent.mkdir(parents=True, exist_ok=True)
-                    temporary.unlink(missing_ok=True)
-                yield job
-                hidden = code.unseen(*job.given["roots"])
-                if hidden:
-                    raise ReidflowError(
-                        f"imported but not in the code digest: {hidden}. Import it where the tree shows it."
-                    )
-                job.publish()
+            _run(main, Job(snakemake))
         except ReidflowError as error:
-            print(f"\nERROR: {error}", file=stream)
+            print(f"\nERROR: {error}")
             raise SystemExit(1) from None
         except Exception:
-            traceback.print_exc(file=stream)
+            traceback.print_exc()
             raise SystemExit(1) from None
-        finally:
-            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+
+def _run(main: Callable[[Job], None], job: Job) -> None:
+    job.confirm_code()
+    outputs = sorted(path.as_posix() for path in job.out.final.values())
+    with locked(job.results / ".store" / "locks" / short(outputs)):
+        for temporary in job.out.paths().values():
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            temporary.unlink(missing_ok=True)
+        main(job)
+        hidden = code.unseen(*job.given["roots"])
+        if hidden:
+            raise ReidflowError(f"imported but not in the code digest: {hidden}. Import it where the tree shows it.")
+        job.publish()

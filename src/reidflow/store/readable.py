@@ -1,0 +1,41 @@
+"""Folders for people: one per seed, with copies of a run's small files and a link to its weights."""
+
+import os
+import shutil
+from pathlib import Path
+
+from reidflow.store.atomic import replacing
+from reidflow.store.runs import DONE
+
+COPIED = (".yaml", ".json", ".parquet")
+
+
+def lay_out(arm: Path, runs: list[tuple[int, str, Path]]) -> None:
+    """Make `arm`/seed-<n>/ for each run (seed, key, folder in the store), and remove those of other seeds.
+
+    Small files are copied; the weights are hard links (where the file system has them) to the store's read-only file.
+    """
+    wanted = {f"seed-{seed}": folder for seed, _, folder in runs}
+    for old in sorted(arm.glob("seed-*")):
+        if old.name not in wanted:
+            shutil.rmtree(old)
+    for name, folder in wanted.items():
+        for file in sorted(folder.iterdir()):
+            if file.name == DONE:
+                continue
+            if file.suffix in COPIED:
+                with replacing(arm / name / file.name) as temporary:
+                    shutil.copyfile(file, temporary)
+            else:
+                _link(file, arm / name / file.name)
+
+
+def _link(file: Path, target: Path) -> None:
+    temporary = target.with_name(f".tmp-{target.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(file, temporary)
+    except OSError:
+        shutil.copyfile(file, temporary)
+        temporary.chmod(0o444)
+    temporary.replace(target)

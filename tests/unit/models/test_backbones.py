@@ -1,0 +1,131 @@
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+
+from reidflow.models.network import build_features
+from reidflow.models.seeded import seeded
+from reidflow.spec.components import call, names, resolve
+from reidflow.spec.errors import ReidflowError
+
+FAMILIES = ["resnet", "efficientnet", "mobilenetv3", "vit", "swin", "eva02", "dinov3", "convnext"]
+
+
+def small(family, size=64):
+    return call("backbone", resolve("backbone", {"name": "small", "family": family}), size)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gives_features_in_the_one_convention(family):
+    backbone = small(family).eval()
+    features = backbone(backbone.normalise(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)))
+    if features.ndim == 4:
+        assert features.shape[1] == backbone.dim and features.shape[2] == features.shape[3]
+        assert backbone.prefix == 0 and not backbone.class_token
+    else:
+        assert features.shape == (2, backbone.prefix + 64, backbone.dim)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_parameter_takes_part_and_blocks_stand_in_order(family):
+    backbone = small(family)
+    pooled = backbone(torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    pooled = pooled.mean((2, 3)) if pooled.ndim == 4 else pooled.mean(1)
+    backbone.after(pooled).sum().backward()
+    assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
+    owned = [{id(p) for p in block.parameters()} for block in backbone.blocks()]
+    assert len(owned) >= 4
+    assert sum(len(block) for block in owned) == len(set().union(*owned))
+    order = [id(p) for p in backbone.parameters()]
+    firsts = [min(order.index(p) for p in block) for block in owned]
+    assert firsts == sorted(firsts)
+    assert order[-1] in owned[-1]
+
+
+@pytest.mark.parametrize(
+    ("model", "pooling", "arguments"),
+    [
+        ("resnet10t", "avg", {}),
+        ("convnext_atto", "avg", {}),
+        ("eva02_tiny_patch14_224", "avg", {"img_size": 56}),
+        ("vit_tiny_patch16_224", "cls", {"img_size": 64}),
+        ("vit_wee_patch16_reg1_gap_256", "avg", {"img_size": 64}),
+    ],
+)
+def test_pooled_features_are_those_of_timm_itself(model, pooling, arguments):
+    size = arguments.get("img_size", 64)
+    spec = resolve("backbone", {"name": "timm", "model": model})
+    network = build_features(spec, size, {"name": pooling}, seed=3)
+    with seeded(3, "backbone"):
+        reference = timm.create_model(model, num_classes=0, **arguments).eval()
+    pixels = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = reference((pixels.float() / 255 - 0.5) / 0.5)
+        torch.testing.assert_close(network(pixels), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_image_tower_of_clip_is_a_backbone():
+    spec = resolve("backbone", {"name": "open_clip", "model": "ViT-S-32-alt", "weights": "none"})
+    backbone = call("backbone", spec, 64).eval()
+    tokens = backbone(torch.zeros(1, 3, 64, 64))
+    assert tokens.shape == (1, 1 + 4, backbone.dim) and backbone.class_token
+    assert len(backbone.blocks()) == 12
+    assert backbone.net.ln_post in list(backbone.blocks()[-1])
+
+
+def test_an_unknown_model_is_named_with_its_neighbours():
+    with pytest.raises(ReidflowError, match="no model 'resnet10x'.*resnet10t"):
+        call("backbone", resolve("backbone", {"name": "timm", "model": "resnet10x"}), 64)
+    with pytest.raises(ReidflowError, match="open_clip has no model 'ViT-Z'"):
+        call("backbone", resolve("backbone", {"name": "open_clip", "model": "ViT-Z", "weights": "none"}), 64)
+
+
+def test_what_the_architecture_refuses_is_named():
+    with pytest.raises(ReidflowError, match="patches of 8 pixels: a size of 60 leaves a rest"):
+        small("vit", 60)
+    with pytest.raises(ReidflowError, match="'vgg11' cannot be built for images of 64 pixels with.*drop_path_rate"):
+        call("backbone", resolve("backbone", {"name": "timm", "model": "vgg11", "drop_path": 0.1}), 64)
+
+
+HUB = """
+import sys
+from reidflow.spec.components import call, resolve
+from reidflow.spec.errors import ReidflowError
+for spec in (
+    {"name": "timm", "model": "resnet10t", "weights": "hub"},
+    {"name": "timm", "model": "hf-hub:BVRA/MegaDescriptor-T-224", "weights": "hub"},
+    {"name": "open_clip"},
+):
+    try:
+        call("backbone", resolve("backbone", spec), 224)
+    except ReidflowError as error:
+        print(error)
+    else:
+        sys.exit("weights came from nowhere")
+"""
+
+
+def test_weights_of_the_hub_without_network_are_a_clear_error(tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    environment |= {"PYTHONPATH": ":".join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", HUB], env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.count("http://127.0.0.1:9 cannot be reached and the cache lacks them") for line in lines] == [1] * 3
+    assert "'resnet10t'" in lines[0] and "MegaDescriptor-T-224" in lines[1] and "laion2b_s34b_b79k" in lines[2]
+    assert all("set HF_HOME" in line for line in lines)
+    assert "Retrying" not in done.stderr
+
+
+def test_finding_the_backbones_imports_neither_torch_nor_timm():
+    code = (
+        "import sys; from reidflow.spec.components import names, parameters\n"
+        "found = [parameters('backbone', n) for n in names('backbone')]\n"
+        "assert found and not {'torch', 'timm', 'open_clip'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert names("backbone") == ["open_clip", "small", "timm"]

@@ -1,0 +1,201 @@
+"""A config and its experiments are checked while planning; every mistake is named with file, key and remedy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reidflow.spec import generate, plan
+from reidflow.spec.components import KINDS, names, parameters, resolve
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.yaml import load
+
+ROOT = Path(__file__).parents[3]
+PRESETS = sorted(p for p in (ROOT / "config").glob("*.yaml") if p.name != "defaults.yaml")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a function that plans a config with one experiment, each changed by a dict of dotted paths."""
+    config = load(ROOT / "config" / "config.yaml")
+    config["experiments"] = ["losses"]
+    experiment = {
+        "question": "Which?",
+        "motivation": "Because.",
+        "hypothesis": "One.",
+        "varies": ["loss", "miner"],
+        "tuned": {"optimizer.learning_rate": [0.1, 0.2]},
+        "baseline": "a",
+        "arms": {"a": {"why": "base"}, "b": {"why": "other", "loss": {"name": "triplet"}}},
+    }
+
+    def make(in_config=(), in_experiment=()):
+        for tree, changes in ((config, dict(in_config)), (experiment, dict(in_experiment))):
+            for path, value in changes.items():
+                *parents, last = path.split("/")
+                branch = tree
+                for part in parents:
+                    branch = branch.setdefault(part, {})
+                if value is None:
+                    branch.pop(last)
+                else:
+                    branch[last] = value
+        (tmp_path / "config" / "experiments").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        (tmp_path / "config" / "experiments" / "losses.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))
+        return plan.make([tmp_path / "config.yaml"], root=tmp_path)
+
+    return make
+
+
+def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_grid(project):
+    arm = project().experiments["losses"].arms["b"]
+    assert [point for point, _ in arm.points] == [{"optimizer.learning_rate": 0.1}, {"optimizer.learning_rate": 0.2}]
+    spec = arm.points[1][1]
+    assert spec.loss["name"] == "triplet" and spec.optimizer["learning_rate"] == 0.2
+    assert spec.model == project().config.protocol.model
+
+
+MISTAKES = [
+    ({"protocol/epoch": 3}, {}, r"config\.yaml, key 'protocol\.epoch': this key is unknown\. Known here: model, loss"),
+    ({"colour": 3}, {}, r"key 'colour': this key is unknown"),
+    (
+        {"protocol/loss": {"name": "arcfase"}},
+        {},
+        r"no loss 'arcfase'. Did you mean 'arcface'\? Choose one of: arcface, ",
+    ),
+    ({"protocol/loss": {"name": "arcface", "m": 1}}, {}, r"loss 'arcface' has no parameter 'm'. It takes: .*margin"),
+    ({"protocol/loss": {"name": "arcface", "margin": "big"}}, {}, r"'margin': 'big' is not of the type float"),
+    ({"protocol/epochs": "many"}, {}, r"key 'protocol\.epochs'.*'many'"),
+    ({"protocol/epochs": 0}, {}, r"key 'protocol\.epochs'"),
+    ({"split": None}, {}, r"key 'split': this key is missing"),
+    ({"seeds": [1, 1]}, {}, r"key 'seeds': holds a value twice"),
+    ({"sweep_seeds": [0]}, {}, r"share \[0\]"),
+    ({"results": "/etc"}, {}, r"key 'results': must be a folder below"),
+    ({"results": "a/../../b"}, {}, r"key 'results': must be a folder below"),
+    ({"split": {"name": "closed_set", "train": 0.5, "val": 0, "test": 0.5}}, {}, r"no validation images"),
+    ({"experiments": ["nothing"]}, {}, r"nothing\.yaml: there is no such file"),
+    (
+        {},
+        {"arms/b": {"why": "x", "epochs": 3}},
+        r"arm 'b': differs from the baseline 'a' in epochs, which is not declared",
+    ),
+    ({}, {"arms/b": {"why": "x", "los": {"name": "triplet"}}}, r"arm 'b', key 'los': a run has no such setting"),
+    ({}, {"arms/b": {"why": "x"}}, r"arm 'b': the arm is empty"),
+    ({}, {"arms/b": {"loss": {"name": "triplet"}}}, r"arm 'b': 'why' is missing"),
+    ({}, {"arms/c": {"why": "x", "loss": {"name": "triplet"}}}, r"arm 'c': is the same as arm 'b'"),
+    ({}, {"arms/b": {"why": "x", "loss": {"name": "no_loss"}}}, r"arm 'b', key 'loss': there is no loss 'no_loss'"),
+    ({}, {"baseline": "z"}, r"key 'baseline': there is no arm 'z'. Choose one of: a, b"),
+    ({}, {"varies": ["los"]}, r"key 'varies': a run has no setting 'los'"),
+    ({}, {"varies": ["loss"], "arms/b/miner": {"name": "batch_hard"}}, r"arm 'b': differs .* in miner"),
+    ({}, {"tuned": {"optimizer.rate": [1.0]}}, r"no setting 'optimizer\.rate' to tune|no setting .* to tune"),
+    ({}, {"question": " "}, r"key 'question': is empty"),
+    ({}, {"arms/b/seeds": [7]}, r"arm 'b': 'seeds' differ although 'seed' is not declared"),
+]
+
+
+@pytest.mark.parametrize(("in_config", "in_experiment", "message"), MISTAKES, ids=[m[2][:40] for m in MISTAKES])
+def test_a_mistake_is_named_with_file_key_and_remedy(project, in_config, in_experiment, message):
+    with pytest.raises(ReidflowError, match=message):
+        project(in_config, in_experiment)
+
+
+def test_all_mistakes_of_a_config_are_reported_at_once(project):
+    with pytest.raises(ReidflowError) as error:
+        project({}, {"arms/b": {"loss": {"name": "no_loss"}}, "baseline": "z", "varies": ["los"]})
+    text = str(error.value)
+    for mistake in ("'why' is missing", "there is no loss 'no_loss'", "there is no arm 'z'", "no setting 'los'"):
+        assert mistake in text
+    assert f"{text.count(chr(10) * 2)} mistakes" in text
+
+
+def test_seeds_may_be_the_factor(project):
+    arms = {"a": {"why": "x"}, "b": {"why": "x", "seeds": [7, 8, 9]}}
+    made = project({}, {"varies": ["seed"], "tuned": {}, "arms": arms}).experiments["losses"]
+    assert made.arms["a"].seeds == (0, 1, 2) and made.arms["b"].seeds == (7, 8, 9)
+
+
+def test_names_of_arms_become_safe_folders_that_differ(project):
+    awkward = ["a/b", "../../x", "$(touch y)", "a b", "A b", "ж", "=1+1", "x" * 300, "line\nbreak"]
+    arms = {"a": {"why": "x"}}
+    for number, name in enumerate(awkward):
+        arms[name] = {"why": "x", "loss": {"name": "triplet", "margin": 0.01 * (number + 1)}}
+    slugs = [arm.slug for arm in project({}, {"arms": arms}).experiments["losses"].arms.values()]
+    assert len({slug.lower() for slug in slugs}) == len(arms)
+    assert all(
+        len(slug) <= 80 and set(slug) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+        for slug in slugs
+    )
+    assert not any(slug.startswith((".", "-")) for slug in slugs)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=[p.name for p in PRESETS])
+def test_every_preset_is_whole(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    made = plan.make([path])
+    assert made.experiments
+
+
+def test_generated_files_are_up_to_date():
+    for name, content in generate.files().items():
+        assert (ROOT / name).read_text() == content, f"{name} has drifted from its models: run `make generated`"
+
+
+def test_generated_defaults_agree_with_the_models():
+    defaults = load(ROOT / "config" / "defaults.yaml")
+    required = load(ROOT / "config" / "config.yaml")
+    for key in ("title", "scale", "results", "gallery", "seeds", "sweep_seeds", "groups", "compute"):
+        required.pop(key, None)
+    from reidflow.spec.config import Config
+
+    given = {**required, **{k: v for k, v in defaults.items() if k not in required}}
+    assert Config.model_validate(given) == Config.model_validate(required)
+
+
+def test_the_conda_environment_and_the_project_agree_with_the_lock():
+    locked = generate.lock_versions((ROOT / "requirements.lock").read_text())
+    environment = yaml.safe_load((ROOT / "envs" / "reidflow.yaml").read_text())
+    pins = dict(pin.split("==") for pin in environment["dependencies"][-1]["pip"])
+    assert pins and all(locked[name] == version for name, version in pins.items())
+    assert all(
+        "--hash=sha256:" in block for block in (ROOT / "requirements.lock").read_text().split("\n\n") if "==" in block
+    )
+
+
+def test_every_component_has_typed_parameters_and_says_what_it_is():
+    for kind in KINDS:
+        for name in names(kind):
+            for parameter, (annotation, required, default) in parameters(kind, name).items():
+                assert annotation != "Any", f"{kind} {name}: {parameter} has no type"
+                if not required and default is not None:
+                    resolve(kind, {"name": name, **_needed(kind, name), parameter: default})
+
+
+def _needed(kind, name):
+    samples = {"str": "x", "float": 1.0, "int": 1}
+    return {
+        key: samples.get(annotation, annotation.split("'")[1] if "'" in annotation else "x")
+        for key, (annotation, required, _) in parameters(kind, name).items()
+        if required
+    }
+
+
+def test_a_users_own_component_is_named_by_its_dotted_path(tmp_path, monkeypatch):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").write_text("raise RuntimeError('planning must not import')\n")
+    (tmp_path / "lab" / "loss.py").write_text("def build(dim, classes, *, power: float = 2.0):\n    return None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert resolve("loss", {"name": "lab.loss", "power": 3}) == {"name": "lab.loss", "power": 3.0}
+
+
+def test_planning_imports_neither_torch_nor_other_heavy_libraries():
+    program = (
+        "import sys; from reidflow.spec import plan, code; from reidflow.ingest import rawdata; "
+        "from reidflow.store import guard, planning; p = plan.make(['config/config.yaml']); p.banks(); "
+        "code.digest('workflow/scripts/train.py', 'reidflow.training.loop'); "
+        "heavy = {'torch', 'timm', 'open_clip', 'skimage', 'kornia', 'scipy', 'polars', 'numpy', 'PIL'} & set(sys.modules); "
+        "sys.exit(str(heavy)) if heavy else None"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

@@ -1,0 +1,133 @@
+"""A split keeps groups whole, scores who can be scored, and says who cannot."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from reidflow.spec.components import resolve
+from reidflow.spec.errors import ReidflowError
+from reidflow.splits.audit import audit
+from reidflow.splits.split import split_digest, split_images
+
+
+def data_set(groups_of, images_of_a_group=2, ties=()):
+    """Return manifest and groups: identity -> number of groups; ties: pairs of groups that share a block."""
+    rows = [
+        (f"{identity}/{g}-{i}.png", identity, f"{identity}/{g}")
+        for identity, count in groups_of.items()
+        for g in range(count)
+        for i in range(images_of_a_group)
+    ]
+    image, identity, group = map(list, zip(*rows, strict=True))
+    block = {a: b for pair in ties for a, b in ((pair[1], pair[0]),)}
+    manifest = pl.DataFrame({"image": image, "identity": identity}).with_columns(
+        side=pl.lit(None, pl.String), sha256=pl.col("image"), pixels=pl.col("image")
+    )
+    groups = pl.DataFrame(
+        {"image": image, "identity": identity, "group": group, "block": [block.get(g, g) for g in group]}
+    )
+    return manifest, groups
+
+
+def roles(name, manifest, groups, gallery="role", **parameters):
+    return split_images(manifest, groups, resolve("split", {"name": name, **parameters}), gallery)
+
+
+NO_PAIRS = pl.DataFrame(
+    schema={
+        "image": pl.String,
+        "other": pl.String,
+        "distance": pl.Int64,
+        "same_identity": pl.Boolean,
+        "joined": pl.Boolean,
+    }
+)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_closed_set_keeps_groups_whole_and_every_scored_identity_scorable(seed):
+    manifest, groups = data_set({f"id{k}": 5 + k for k in range(12)})
+    split = roles("closed_set", manifest, groups, seed=seed)
+    assert split.group_by("group").agg(pl.col("role").n_unique())["role"].max() == 1
+    per = split.group_by("identity", "role").agg(pl.col("group").n_unique().alias("n"))
+    assert per.filter(pl.col("role") != "train")["n"].min() >= 2
+    assert per.group_by("identity").len()["len"].to_list() == [3] * 12
+    shares = split["role"].value_counts(normalize=True)
+    assert dict(shares.iter_rows())["train"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_an_identity_with_too_few_groups_goes_wholly_to_training_and_is_listed():
+    manifest, groups = data_set({"rare": 4, **{f"id{k}": 6 for k in range(5)}})
+    split = roles("closed_set", manifest, groups)
+    assert split.filter(pl.col("identity") == "rare")["role"].unique().to_list() == ["train"]
+    assert audit(split, manifest, NO_PAIRS, "role")["train_only"] == ["rare"]
+
+
+def test_under_half_scored_is_an_error_that_names_the_ways_out():
+    manifest, groups = data_set({**{f"rare{k}": 3 for k in range(6)}, **{f"id{k}": 6 for k in range(5)}})
+    with pytest.raises(ReidflowError, match=r"only 5 of 11 identities.*gallery: all.*val: 0.*identity_disjoint"):
+        roles("closed_set", manifest, groups)
+    assert roles("closed_set", manifest, groups, "all")["role"].n_unique() == 3
+
+
+def test_two_roles_have_no_validation_images():
+    manifest, groups = data_set({f"id{k}": 4 for k in range(6)})
+    split = roles("closed_set", manifest, groups, train=0.5, val=0.0, test=0.5)
+    assert sorted(split["role"].unique()) == ["test", "train"]
+
+
+def test_suspected_duplicates_across_identities_never_straddle_roles():
+    ties = [("id0/0", "id1/0"), ("id2/1", "id3/1")]
+    manifest, groups = data_set({f"id{k}": 6 for k in range(8)}, ties=ties)
+    for seed in range(10):
+        for name in ("closed_set", "identity_disjoint"):
+            split = roles(name, manifest, groups, seed=seed)
+            role = dict(split.select("group", "role").iter_rows())
+            assert all(role[a] == role[b] for a, b in ties)
+
+
+def test_identity_disjoint_shares_no_identity_and_scores_only_those_with_two_groups():
+    manifest, groups = data_set({"single": 1, **{f"id{k}": 3 for k in range(20)}})
+    split = roles("identity_disjoint", manifest, groups)
+    assert split.group_by("identity").agg(pl.col("role").n_unique())["role"].max() == 1
+    assert split.filter(pl.col("identity") == "single")["role"].unique().to_list() == ["train"]
+    counts = dict(split.group_by("role").agg(pl.col("identity").n_unique()).iter_rows())
+    assert counts == {"train": 11, "val": 4, "test": 6}
+
+
+def test_image_level_leaks_and_the_audit_says_so():
+    manifest, groups = data_set({f"id{k}": 5 for k in range(6)})
+    leaking = audit(roles("image_level", manifest, groups), manifest, NO_PAIRS, "role")
+    clean = audit(roles("closed_set", manifest, groups), manifest, NO_PAIRS, "role")
+    assert leaking["leaks"] and leaking["straddling_groups"] > 0
+    assert not clean["leaks"] and clean["straddling_groups"] == 0
+
+
+def test_the_audit_finds_equal_bytes_and_near_duplicates_across_roles():
+    manifest, groups = data_set({f"id{k}": 6 for k in range(6)})
+    split = roles("closed_set", manifest, groups)
+    one = split.filter(pl.col("role") == "train")["image"][0]
+    other = split.filter(pl.col("role") == "test")["image"][0]
+    same_bytes = manifest.with_columns(sha256=pl.col("image").replace({other: one}))
+    assert audit(split, same_bytes, NO_PAIRS, "role")["straddling_bytes"] == 1
+    pairs = pl.DataFrame([(one, other, 3, True, True)], schema=NO_PAIRS.schema, orient="row")
+    found = audit(split, manifest, pairs, "role")
+    assert found["leaks"] and found["straddling_by_distance"] == {"0": 0, "2": 0, "4": 1, "8": 1}
+
+
+def test_the_split_depends_on_its_seed_and_on_nothing_else():
+    manifest, groups = data_set({f"id{k}": 6 for k in range(8)})
+    order = np.random.default_rng(0).permutation(len(manifest))
+    one = roles("closed_set", manifest, groups)
+    shuffled = roles("closed_set", manifest[order], groups[order[::-1]])
+    assert sorted(one.rows()) == sorted(shuffled.rows())
+    assert split_digest(one, "role") == split_digest(roles("closed_set", manifest, groups), "role")
+    assert split_digest(one, "role") != split_digest(one, "all")
+    assert one["role"].to_list() != roles("closed_set", manifest, groups, seed=1)["role"].to_list()
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (0.7, 0.3, 0.0)])
+def test_impossible_shares_are_refused(shares):
+    manifest, groups = data_set({f"id{k}": 6 for k in range(4)})
+    with pytest.raises(ReidflowError, match="must sum to 1"):
+        roles("closed_set", manifest, groups, train=shares[0], val=shares[1], test=shares[2])

@@ -1,0 +1,147 @@
+"""Evaluated arms with planted scores, as the evaluation leaves them."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.spec.experiment import Arm, Experiment, ExperimentFile, slug_of
+from reidflow.tables.experiment import build_table
+from reidflow.tables.setting import Setting
+
+SEEDS = (0, 1, 2)
+IDENTITIES = [f"cat {n:02d}" for n in range(20)]
+PER_IDENTITY = 4
+AUDIT = {"straddling_groups": 0, "straddling_joined_pairs": 0, "train_only": ["cat 98", "cat 99"], "leaks": False}
+VERSIONS = "torch 2.15.0, timm 1.0.31, cpu"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Stands for a run spec: the tables read nothing of it but its plain form."""
+
+    tree: dict = field(default_factory=dict)
+
+    def plain(self) -> dict:
+        return self.tree
+
+
+def an_experiment(
+    names: list[str], *, seeds: dict[str, tuple] | None = None, tuned: dict | None = None, **content: Any
+) -> Experiment:
+    content = {
+        "question": "Which loss ranks best?",
+        "motivation": "it is not known",
+        "hypothesis": "one does",
+        "varies": ["loss"],
+        "tuned": tuned or {},
+        "baseline": names[0],
+        "arms": {name: {"why": "to see", "loss": name} for name in names},
+        **content,
+    }
+    arms = {
+        name: Arm(
+            name,
+            slug_of(name),
+            "to see",
+            (seeds or {}).get(name, SEEDS),
+            (({}, Spec({"loss": {"name": name}, "epochs": 30, "model": {"head": {"dim": 128}}, "seed": 0})),),
+        )
+        for name in names
+    }
+    return Experiment("losses", "config/experiments/losses.yaml", ExperimentFile(**content), arms, (100, 101))
+
+
+def scores(base: float, seed: int = 0, noise: float = 0.01, seeds: int = len(SEEDS)) -> np.ndarray:
+    """(identities, seeds): scores that differ by identity alike for every arm, plus an arm's own small noise."""
+    shape = np.linspace(-0.1, 0.1, len(IDENTITIES))[:, None]
+    return base + shape + np.random.default_rng(seed).normal(0, noise, (len(IDENTITIES), seeds))
+
+
+def write_arm(
+    folder: Path,
+    table: np.ndarray,
+    *,
+    seeds: tuple[int, ...] = SEEDS,
+    chosen: dict | None = None,
+    flank_effect: float = 0.0,
+    skip: bool = True,
+    metrics: dict[str, list] | None = None,
+) -> Path:
+    """Write an arm whose identity i scores table[i, s] with seed s: four queries, two of each flank, one more skipped."""
+    folder.mkdir(parents=True)
+    rows = []
+    for place, seed in enumerate(seeds):
+        for row, identity in enumerate(IDENTITIES):
+            for query in range(PER_IDENTITY):
+                left = query % 2 == 0
+                ap = table[row, place] + (flank_effect if left else -flank_effect)
+                rows.append((seed, f"{identity}/{query}.png", identity, "g", "left" if left else "right", float(ap)))
+            if skip:
+                rows.append((seed, f"{identity}/lone.png", identity, "g", "left", None))
+    columns = ["seed", "image", "identity", "group", "flank", "ap"]
+    per_query = pl.DataFrame(rows, schema=columns, orient="row")
+    per_query.sample(fraction=1, shuffle=True, seed=1).write_parquet(folder / "per_query.parquet")
+    count = len(seeds)
+    values = {
+        "run": [f"key{seed}" for seed in seeds],
+        "seed": list(seeds),
+        "id_map": table.mean(axis=0).tolist(),
+        "id_map_unfiltered": (table.mean(axis=0) + 0.1).tolist(),
+        "id_map_untrained": [0.3] * count,
+        **{name: [0.05] * count for name in ("chance", "map", "top1", "top5", "top10", "map_at_r", "nmi")},
+        **{name: [10] * count for name in ("epochs", "best_epoch", "parameters", "trainable_parameters")},
+        "loss_parameters": [7] * count,
+        "queries": [len(IDENTITIES) * PER_IDENTITY] * count,
+        "skipped": [len(IDENTITIES)] * count,
+        "identities": [len(IDENTITIES)] * count,
+        "steps": [100 + place for place in range(count)],
+        "train_images": [200] * count,
+        "flops": [1_000_000] * count,
+        "diverged": [False] * count,
+        "versions": [VERSIONS] * count,
+        **(metrics or {}),
+    }
+    pl.DataFrame(values).reverse().write_parquet(folder / "metrics.parquet")
+    efficiency = {
+        "seed": list(seeds),
+        "seconds_train": [1.5] * count,
+        "images_per_second": [1000.0] * count,
+        "peak_memory_mb": [500.0 + place for place in range(count)],
+        "device": ["cpu"] * count,
+    }
+    pl.DataFrame(efficiency).write_parquet(folder / "efficiency.parquet")
+    if chosen is not None:
+        (folder / "chosen.json").write_text(json.dumps(chosen))
+    return folder
+
+
+def a_setting(**changes: Any) -> Setting:
+    """A setting whose identity number i has i + 2 training images."""
+    rows = []
+    for place, identity in enumerate(IDENTITIES):
+        rows += [(f"{identity}/t{n}.png", identity, f"t{n}", "train", None) for n in range(place + 2)]
+        rows += [(f"{identity}/{q}.png", identity, f"q{q}", "test", None) for q in range(PER_IDENTITY)]
+    columns = ["image", "identity", "group", "role", "side"]
+    split = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+    plain = {
+        "title": "demo",
+        "scale": "demo scale",
+        "data": "d1",
+        "gallery": "role",
+        "method": {"name": "closed_set", "seed": 0},
+    }
+    return Setting(**{**plain, "split": split, "audit": AUDIT, **changes})
+
+
+def a_table(folder: Path, effects: dict[str, float], **content: Any):
+    """Return (experiment, tables) of arms whose scores are 0.5 plus the planted effect."""
+    experiment = an_experiment(list(effects), **content)
+    folders = {
+        name: write_arm(folder / slug_of(name), scores(0.5 + effect, seed))
+        for seed, (name, effect) in enumerate(effects.items())
+    }
+    return experiment, build_table(experiment, folders, a_setting())

@@ -1,0 +1,203 @@
+import numpy as np
+import polars as pl
+import pytest
+from arms_folder import (
+    IDENTITIES,
+    SEEDS,
+    a_setting,
+    a_table,
+    an_experiment,
+    scores,
+    write_arm,
+)
+
+from reidflow.evaluation.statistics import compare
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.tables import read_table, write_table
+from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
+
+CHOSEN = {
+    "values": {"optimizer.lr": 0.01},
+    "points": [
+        {"values": {"optimizer.lr": 0.001}, "val_id_map": 0.4, "seeds": {"100": 0.4}},
+        {"values": {"optimizer.lr": 0.01}, "val_id_map": 0.5, "seeds": {"100": 0.5}},
+    ],
+    "on_edge": {"optimizer.lr": True},
+}
+
+
+def rows_of(results):
+    return {row["arm"]: row for row in results.to_dicts()}
+
+
+def test_planted_effects_get_their_verdicts_and_the_best_its_ties(tmp_path):
+    effects = {"base": 0.0, "up": 0.05, "up again": 0.05, "same": 0.0, "down": -0.05}
+    rows = rows_of(a_table(tmp_path, effects)[1].results)
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "base": "baseline", "up": "better", "up again": "better", "same": "inconclusive", "down": "worse",
+    }  # fmt: skip
+    assert [name for name, row in rows.items() if row["ties_with_best"]] == ["up", "up again"]
+    for row in list(rows.values())[1:]:
+        assert row["delta_low"] < row["delta"] < row["delta_high"]
+        assert (row["delta_low"] <= 0 <= row["delta_high"]) == (row["verdict"] == "inconclusive")
+    assert [rows["base"][c] for c in ("delta", "delta_low", "p_holm", "smallest_detectable")] == [None] * 4
+
+
+def test_the_difference_is_that_of_identity_means_paired_by_seed(tmp_path):
+    base, arm = scores(0.4, 1), scores(0.45, 2)
+    experiment = an_experiment(["base", "arm"])
+    folders = {"base": write_arm(tmp_path / "b", base), "arm": write_arm(tmp_path / "a", arm)}
+    tables = build_table(experiment, folders, a_setting())
+    row = rows_of(tables.results)["arm"]
+    expected = compare({"arm": arm - base})["arm"]
+    assert row["delta"] == pytest.approx((arm - base).mean(), abs=1e-12)
+    assert row["delta_low"] == pytest.approx(expected.low, abs=1e-9)
+    assert row["p_holm"] == pytest.approx(expected.p_holm, abs=1e-9)
+    assert row["id_map"] == pytest.approx(arm.mean())
+    assert row["id_map_std"] == pytest.approx(arm.mean(axis=0).std(ddof=1))
+    assert row["id_map_by_seed"] == pytest.approx(list(arm.mean(axis=0)))
+    assert (row["steps"], row["queries"], row["skipped"]) == (101.0, 80, 20)
+    per_identity = tables.comparisons.filter(pl.col("flank").is_null() & (pl.col("arm") == "arm"))
+    assert per_identity["identity"].to_list() == IDENTITIES
+    assert per_identity["train_images"].to_list() == list(range(2, 22))
+    np.testing.assert_allclose(np.array(per_identity["delta_by_seed"].to_list()), arm - base, atol=1e-12)
+
+
+def test_an_identity_with_many_queries_counts_as_one(tmp_path):
+    experiment = an_experiment(["base", "arm"])
+    folders = {name: write_arm(tmp_path / name, scores(0.5, seed)) for seed, name in enumerate(["base", "arm"])}
+    path = folders["arm"] / "per_query.parquet"
+    frame = pl.read_parquet(path)
+    many = frame.filter((pl.col("identity") == IDENTITIES[0]) & pl.col("ap").is_not_null())
+    pl.concat([frame, *[many.with_columns(image=pl.col("image") + str(n)) for n in range(50)]]).write_parquet(path)
+    row = rows_of(build_table(experiment, folders, a_setting()).results)["arm"]
+    assert row["delta"] == pytest.approx((scores(0.5, 1) - scores(0.5, 0)).mean())
+
+
+def test_a_score_that_is_not_the_mean_of_its_queries_is_an_error(tmp_path):
+    experiment = an_experiment(["base"])
+    metrics = {"id_map": [*scores(0.5).mean(axis=0)[:2], 0.77]}
+    folder = write_arm(tmp_path / "b", scores(0.5), metrics=metrics)
+    with pytest.raises(ReidflowError, match=r"gives seed 2 an id_map of 0\.77"):
+        build_table(experiment, {"base": folder}, a_setting())
+
+
+def test_seeds_that_differ_between_arms_are_paired_by_position(tmp_path):
+    base, arm = scores(0.4, 1), scores(0.45, 2)
+    experiment = an_experiment(["base", "arm"], seeds={"arm": (9, 7, 8)}, varies=["seed"])
+    folders = {"base": write_arm(tmp_path / "b", base), "arm": write_arm(tmp_path / "a", arm, seeds=(9, 7, 8))}
+    tables = build_table(experiment, folders, a_setting())
+    row = rows_of(tables.results)["arm"]
+    assert row["seed_numbers"] == [9, 7, 8]
+    assert row["id_map_by_seed"] == pytest.approx(list(arm.mean(axis=0)))
+    assert row["p_holm"] == pytest.approx(compare({"arm": arm - base})["arm"].p_holm, abs=1e-9)
+
+
+def test_one_seed_concludes_nothing_and_says_so(tmp_path):
+    experiment = an_experiment(["base", "arm"], seeds={"base": (0,), "arm": (0,)})
+    folders = {
+        "base": write_arm(tmp_path / "b", scores(0.2, seeds=1), seeds=(0,)),
+        "arm": write_arm(tmp_path / "a", scores(0.8, seeds=1), seeds=(0,)),
+    }
+    tables = build_table(experiment, folders, a_setting())
+    row = rows_of(tables.results)["arm"]
+    assert (row["verdict"], row["p_holm"], row["id_map_std"]) == ("inconclusive", None, None)
+    assert row["delta"] == pytest.approx(0.6)
+    assert "one seed alone" in row["note"]
+    assert tables.results["ties_with_best"].to_list() == [True, True]
+
+
+def test_a_seed_without_score_is_not_averaged_away(tmp_path):
+    table = scores(0.9, 3)
+    experiment = an_experiment(["base", "broken"])
+    metrics = {"id_map": [table[:, 0].mean(), float("nan"), table[:, 2].mean()], "diverged": [False, True, False]}
+    broken = write_arm(tmp_path / "x", table, metrics=metrics)
+    frame = pl.read_parquet(broken / "per_query.parquet")
+    frame.with_columns(ap=pl.when(pl.col("seed") == 1).then(float("nan")).otherwise("ap")).write_parquet(
+        broken / "per_query.parquet"
+    )
+    tables = build_table(experiment, {"base": write_arm(tmp_path / "b", scores(0.5)), "broken": broken}, a_setting())
+    row = rows_of(tables.results)["broken"]
+    assert (row["id_map"], row["delta"], row["verdict"], row["ties_with_best"]) == (None, None, "inconclusive", False)
+    assert row["divergence"] == pytest.approx(1 / 3)
+    assert "no score with seed 1" in row["note"]
+
+
+def test_an_arm_that_could_not_be_run_is_a_row_with_the_reason(tmp_path):
+    experiment = an_experiment(["base", "dino"])
+    folders = {"base": write_arm(tmp_path / "b", scores(0.5))}
+    tables = build_table(experiment, folders, a_setting(), unavailable={"dino": "its weights need a network"})
+    row = rows_of(tables.results)["dino"]
+    assert (row["verdict"], row["id_map"], row["seeds"], row["note"]) == (
+        "unavailable", None, 0, "its weights need a network",
+    )  # fmt: skip
+    with pytest.raises(ReidflowError, match="no results of dino"):
+        build_table(experiment, folders, a_setting())
+
+
+def test_divergence_and_falling_below_the_untrained_network_are_rates_over_seeds(tmp_path):
+    table = scores(0.5, noise=0)
+    metrics = {"diverged": [True, False, False], "id_map_untrained": [0.6, 0.6, 0.1]}
+    tables = build_table(
+        an_experiment(["base"]), {"base": write_arm(tmp_path / "b", table, metrics=metrics)}, a_setting()
+    )
+    row = rows_of(tables.results)["base"]
+    assert row["divergence"] == pytest.approx(1 / 3)
+    assert row["below_untrained"] == pytest.approx(2 / 3)
+
+
+def test_tuned_settings_are_columns_with_their_sensitivity(tmp_path):
+    experiment = an_experiment(["base"], tuned={"optimizer.lr": [0.001, 0.01]})
+    folder = write_arm(tmp_path / "b", scores(0.5), chosen=CHOSEN)
+    row = rows_of(build_table(experiment, {"base": folder}, a_setting()).results)["base"]
+    assert (row["chosen_optimizer.lr"], row["on_edge_optimizer.lr"], row["on_edge"]) == (0.01, True, True)
+    assert row["sensitivity"] == [
+        {"point": "optimizer.lr=0.001", "val_id_map": 0.4},
+        {"point": "optimizer.lr=0.01", "val_id_map": 0.5},
+    ]
+    (folder / "chosen.json").unlink()
+    with pytest.raises(ReidflowError, match=r"chosen\.json: does not say"):
+        build_table(experiment, {"base": folder}, a_setting())
+
+
+def test_chosen_values_of_any_kind_fit_into_a_column(tmp_path):
+    experiment = an_experiment(["base", "arm"], tuned={"scheduler": ["cosine", {"name": "step", "every": 3}]})
+    one, two = (
+        {"values": {"scheduler": value}, "points": [], "on_edge": {"scheduler": False}}
+        for value in ("cosine", {"name": "step", "every": 3})
+    )
+    folders = {
+        "base": write_arm(tmp_path / "b", scores(0.5), chosen=one),
+        "arm": write_arm(tmp_path / "a", scores(0.5, 1), chosen=two),
+    }
+    results = build_table(experiment, folders, a_setting()).results
+    assert results["chosen_scheduler"].to_list() == ["cosine", '{"every":3,"name":"step"}']
+
+
+def test_runs_of_different_versions_are_marked(tmp_path):
+    metrics = {"versions": ["torch 2.15.0", "torch 2.15.0", "torch 2.11.0"]}
+    tables = build_table(
+        an_experiment(["base"]), {"base": write_arm(tmp_path / "b", scores(0.5), metrics=metrics)}, a_setting()
+    )
+    row = rows_of(tables.results)["base"]
+    assert (row["versions"], row["versions_mixed"]) == ("torch 2.11.0; torch 2.15.0", True)
+
+
+def test_results_of_other_seeds_are_an_error(tmp_path):
+    experiment = an_experiment(["base"], seeds={"base": (0, 1, 5)})
+    with pytest.raises(ReidflowError, match=r"holds the seeds \[0, 1, 2\]"):
+        build_table(experiment, {"base": write_arm(tmp_path / "b", scores(0.5))}, a_setting())
+
+
+def test_tables_keep_their_contract_and_their_bytes(tmp_path):
+    tables = a_table(tmp_path / "one", {"base": 0.0, "a|b, =x ✓": 0.1})[1]
+    again = a_table(tmp_path / "two", {"base": 0.0, "a|b, =x ✓": 0.1})[1]
+    for frame, other, contract in zip(tables, again, (RESULTS, EFFICIENCY, COMPARISONS), strict=True):
+        write_table(frame, tmp_path / "x.parquet", contract)
+        write_table(other, tmp_path / "y.parquet", contract)
+        assert (tmp_path / "x.parquet").read_bytes() == (tmp_path / "y.parquet").read_bytes()
+        assert read_table(tmp_path / "x.parquet", contract).equals(frame)
+    assert tables.efficiency["peak_memory_mb"].to_list() == [502.0, 502.0]
+    assert not {"seconds_train", "images_per_second", "peak_memory_mb"} & set(tables.results.columns)
+    assert len(SEEDS) == tables.results["seeds"][0]

@@ -1,0 +1,129 @@
+import numpy as np
+import polars as pl
+import pytest
+from arms_folder import AUDIT, IDENTITIES, a_setting, a_table, an_experiment, scores, write_arm
+from scipy.stats import spearmanr
+
+from reidflow.tables.experiment import build_table
+from reidflow.tables.findings import FIGURES, findings
+from reidflow.tables.identities import flank_contrasts, flank_means, rarity
+
+
+def section(text, title):
+    return text.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_planted_effects_are_stated_and_the_rest_is_not_claimed(tmp_path):
+    experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05, "up2": 0.05, "same": 0.0, "down": -0.05})
+    text = findings(experiment, a_setting(), tables)
+    against = section(text, "Against the baseline")
+    assert "**up** is better: 0.5" in against
+    assert "**down** is worse: 0.4" in against
+    assert "same" not in against
+    best = section(text, "The best")
+    assert "one of **up** and **up2**" in best
+    assert "down" not in best
+    apart = section(text, "What could not be told apart")
+    detectable = tables.results.filter(pl.col("arm") == "same")["smallest_detectable"][0]
+    assert f"**same** against the baseline: {tables.results['delta'][3]:+.3f} [" in apart
+    assert f"would find is {detectable:.3f}" in apart
+    assert "**up**" not in apart
+    assert text == findings(experiment, a_setting(), tables)
+
+
+def test_every_statement_of_a_result_links_its_figure(tmp_path):
+    experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
+    text = findings(experiment, a_setting(), tables, figures="pictures")
+    for title in ("Against the baseline", "The best", "For which identities", "Training"):
+        lines = [line for line in section(text, title).splitlines() if line.startswith("- ")]
+        assert lines
+        for line in lines:
+            assert any(line.endswith(f"([figure](pictures/{name}.png))") for name in FIGURES)
+
+
+def test_no_detectable_difference_is_said_in_words(tmp_path):
+    text = findings(*(lambda e, t: (e, a_setting(), t))(*a_table(tmp_path, {"base": 0.0, "same": 0.0})))
+    assert "No arm differs from it detectably at 5%, corrected over 1 comparisons." in text
+    assert "every arm with a score" in text
+
+
+def test_who_gains_is_found_where_it_was_planted(tmp_path):
+    tilt = np.linspace(0.1, -0.1, len(IDENTITIES))[:, None]
+    experiment = an_experiment(["base", "for rare", "flat"])
+    folders = {
+        "base": write_arm(tmp_path / "b", scores(0.5, 0)),
+        "for rare": write_arm(tmp_path / "r", scores(0.5, 1) + tilt),
+        "flat": write_arm(tmp_path / "f", scores(0.5, 2)),
+    }
+    tables = build_table(experiment, folders, a_setting())
+    found = rarity(tables.comparisons)
+    rows = tables.comparisons.filter(pl.col("flank").is_null() & (pl.col("arm") == "flat"))
+    assert found["flat"].rho == pytest.approx(spearmanr(rows["train_images"], rows["delta"]).statistic)
+    assert found["for rare"].high < -0.8
+    assert found["for rare"].rare == pytest.approx((scores(0.5, 1) + tilt - scores(0.5, 0))[:10].mean())
+    text = section(findings(experiment, a_setting(), tables), "For which identities")
+    assert "**for rare**: rare identities gain more" in text
+    assert "No trend from rare to common identities is shown for **flat**" in text
+
+
+def test_equally_many_training_images_leave_rarity_unsaid(tmp_path):
+    experiment = an_experiment(["base", "arm"])
+    folders = {n: write_arm(tmp_path / n, scores(0.5, i)) for i, n in enumerate(experiment.arms)}
+    open_set = a_setting(split=a_setting().split.filter(pl.col("role") == "test"))
+    text = findings(experiment, open_set, build_table(experiment, folders, open_set))
+    assert "Whether rare or common identities gain cannot be said" in text
+
+
+def test_a_planted_flank_effect_is_found_and_an_absent_one_is_not(tmp_path):
+    experiment = an_experiment(["base", "sided", "even"])
+    folders = {
+        "base": write_arm(tmp_path / "b", scores(0.5, 0)),
+        "sided": write_arm(tmp_path / "s", scores(0.5, 1), flank_effect=0.03),
+        "even": write_arm(tmp_path / "e", scores(0.5, 2)),
+    }
+    tables = build_table(experiment, folders, a_setting())
+    contrasts = flank_contrasts(tables.comparisons)
+    assert set(contrasts) == {("sided", "left"), ("even", "left")}
+    assert contrasts["sided", "left"].delta == pytest.approx(0.06)
+    means = flank_means(tables.comparisons)["sided"]
+    assert means["left"] - means["right"] == pytest.approx(0.06)
+    text = section(findings(experiment, a_setting(), tables), "For which identities")
+    assert "**sided** depends on the flank" in text
+    assert "The flanks cannot be told apart for **even**" in text
+
+
+def test_warnings_name_what_is_wrong(tmp_path):
+    experiment = an_experiment(["base", "arm"], tuned={"optimizer.lr": [0.1, 1.0]})
+    chosen = {
+        name: {"values": {"optimizer.lr": lr}, "points": [], "on_edge": {"optimizer.lr": edge}}
+        for name, lr, edge in (("base", 0.1, False), ("arm", 1.0, True))
+    }
+    bad = {"diverged": [True, False, False], "id_map_untrained": [0.9, 0.9, 0.0], "chance": [0.6] * 3}
+    folders = {
+        "base": write_arm(tmp_path / "b", scores(0.5), chosen=chosen["base"]),
+        "arm": write_arm(tmp_path / "a", scores(0.5, 1), chosen=chosen["arm"], metrics=bad),
+    }
+    leaking = a_setting(audit={**AUDIT, "leaks": True})
+    text = findings(experiment, leaking, build_table(experiment, folders, leaking))
+    assert "**Warning:** **arm** chose a value at the edge of the grid of `optimizer.lr`" in text
+    assert "share of seeds: arm 33%." in section(text, "Training")
+    assert "ranks worse than the same network before training, share of seeds: arm 67%." in text
+    assert "**Warning:** LEAKING" in text
+    assert "**Warning:** **arm** ranks no better than chance." in text
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([], "State: **missing**"),
+        ([{"dataset": "other", "text": "Secret."}], "State: **of another data set**"),
+        ([{"dataset": "demo", "text": "Because."}], "it was never stamped"),
+        ([{"dataset": "demo", "table": {"base": "0.500 baseline"}, "text": "Because."}], "State: **fits**"),
+    ],
+)
+def test_the_interpretation_stands_with_its_state(tmp_path, entries, expected):
+    experiment, tables = a_table(tmp_path, {"base": 0.0}, interpretation=entries)
+    text = findings(experiment, a_setting(), tables)
+    assert expected in section(text, "The author's interpretation")
+    assert ("Because." in text) == (bool(entries) and entries[0]["dataset"] == "demo")
+    assert "Secret." not in text

@@ -1,0 +1,148 @@
+import polars as pl
+import pytest
+
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Interpretation
+from reidflow.spec.yaml import load
+from reidflow.tables.interpretation import reading, stamped, state
+from reidflow.tables.stamp import stamp
+
+
+def a_results(rows):
+    return pl.DataFrame(rows, schema=["arm", "id_map", "verdict"], orient="row", strict=False)
+
+
+RESULTS = a_results([("base", 0.5, "baseline"), ("arm", 0.5124, "better"), ("dino", None, "unavailable")])
+NASTY = a_results(
+    [("base", 0.5, "baseline"), ("no", 0.1, "worse"), ("a: b #c", 0.2, "better"), ("ジ\n'\"\\🐆", 0.3, "better")]
+)
+
+
+def written_for(results):
+    return [Interpretation(dataset="demo", table=stamped(results), text="Because.")]
+
+
+def test_an_interpretation_fits_its_own_table():
+    assert stamped(RESULTS) == {"base": "0.500 baseline", "arm": "0.512 better", "dino": "none unavailable"}
+    assert state(written_for(RESULTS), "demo", RESULTS) == "fits"
+
+
+def test_another_machine_may_move_a_number_a_little():
+    moved = RESULTS.with_columns(pl.col("id_map") + 0.019)
+    assert state(written_for(RESULTS), "demo", moved) == "fits"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (RESULTS.with_columns(pl.col("id_map") + 0.022), "had an id_map of 0.512 and has 0.534"),
+        (RESULTS.with_columns(pl.col("id_map") - 0.022), "had an id_map of 0.512 and has 0.490"),
+        (
+            RESULTS.with_columns(verdict=pl.col("verdict").replace("better", "inconclusive")),
+            "was better and is inconclusive",
+        ),
+        (RESULTS.head(2), "arm 'dino' is gone"),
+        (pl.concat([RESULTS, a_results([("new", 0.1, "worse")])]), "arm 'new' is new"),
+        (RESULTS.with_columns(pl.col("id_map").fill_null(0.4)), "had an id_map of none and has 0.400"),
+        (RESULTS.with_columns(id_map=pl.lit(None, pl.Float64)), "had an id_map of 0.512 and has none"),
+    ],
+)
+def test_what_makes_it_stale_is_named(changed, reason):
+    found = reading(written_for(RESULTS), "demo", changed)
+    assert found.state == "stale"
+    assert reason in "; ".join(found.reasons)
+
+
+def test_an_interpretation_of_other_data_is_not_shown_as_ones_own():
+    assert state([], "demo", RESULTS) == "missing"
+    found = reading(written_for(RESULTS), "nyala", RESULTS)
+    assert (found.state, found.text) == ("of another data set", "")
+
+
+HEAD = """\
+# A question of losses
+question: "Which?"   # really
+arms:
+  arm: {why: "x", loss: arcface}
+
+interpretation:
+  # the small data
+  - dataset: demo
+"""
+TEXT = """\
+    text: |
+      table: is only a word here.
+
+      Because.   # and this is no comment
+  - dataset: nyala
+    table: {base: 0.1 baseline}
+    text: other
+"""
+TABLES = {
+    "absent": "",
+    "empty": "    table:   # stamped\n",
+    "empty flow": "    table: {}  # stamped\n",
+    "flow": "    table: {base: 0.1 baseline,\n            old: 0.2 better}\n",
+    "block": "    table:\n      base: 0.1 baseline  # mine\n      # between\n      'old': 0.2 better\n      arm: \"0.3 worse\"\n    # after\n",
+    "same": "    table:\n      base: 0.500 baseline\n      arm: 0.512 better\n      dino: none unavailable\n",
+}
+
+
+@pytest.mark.parametrize("results", [RESULTS, NASTY], ids=["plain", "nasty"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"], ids=["unix", "dos"])
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_stamp_changes_the_table_and_nothing_else(tmp_path, kind, line_break, results):
+    path = tmp_path / "losses.yaml"
+    before = (HEAD + TABLES[kind] + TEXT).replace("\n", line_break)
+    path.write_bytes(before.encode())
+    plain = load(path)
+    stamp(path, "demo", results)
+    after = path.read_bytes().decode()
+    plain["interpretation"][0]["table"] = stamped(results)
+    assert load(path) == plain
+    assert after.startswith(HEAD.replace("\n", line_break))
+    assert after.endswith(TEXT.replace("\n", line_break))
+    for remark in ("# stamped", "# mine", "# between", "# after"):
+        assert after.count(remark) == before.count(remark)
+    assert after.count("\n") == after.count(line_break)
+    assert not stamp(path, "demo", results)
+    assert path.read_bytes().decode() == after
+
+
+def test_a_stamp_of_the_same_table_leaves_the_file_alone(tmp_path):
+    path = tmp_path / "losses.yaml"
+    path.write_text(HEAD + TABLES["same"] + TEXT)
+    before = path.stat()
+    assert not stamp(path, "demo", RESULTS)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "interpretation: [{dataset: demo, text: x}, {dataset: b, text: y}]\n",
+        "interpretation: [{dataset: demo, table: {base: 0.1 worse}, text: x}]\n",
+        "interpretation:\n- dataset: demo\n  text: x",
+        "interpretation:\n- text: x\n  table:\n    gone: 0.1 worse\n  dataset: demo",
+        "interpretation:\n- text: x\n  dataset: demo",
+        "interpretation:\n- dataset: |-\n    demo\n  text: x\n",
+    ],
+)
+def test_a_stamp_fits_into_any_shape_of_yaml(tmp_path, content):
+    path = tmp_path / "losses.yaml"
+    path.write_text(content)
+    assert stamp(path, "demo", NASTY)
+    assert load(path)["interpretation"][0] == {"dataset": "demo", "table": stamped(NASTY), "text": "x"}
+
+
+def test_what_cannot_be_stamped_is_an_error_and_the_file_stays(tmp_path):
+    path = tmp_path / "losses.yaml"
+    for content, message in (
+        ("question: x\n", "there are 0 entries for the data set 'demo'"),
+        ("interpretation:\n- {dataset: demo, text: x}\n- {dataset: demo, text: y}\n", "there are 2 entries"),
+        ("a: &t {base: 0.1 worse}\ninterpretation:\n- dataset: demo\n  table: *t\n  text: x\n", "is an alias"),
+    ):
+        path.write_text(content)
+        with pytest.raises(ReidflowError, match=message):
+            stamp(path, "demo", RESULTS)
+        assert path.read_text() == content
