@@ -1,0 +1,154 @@
+# From evaluated arms to tables, findings, figures and pages; words are told only to the rules that print them.
+TABLES = f"{RESULTS}/tables"
+FIGURES = f"{RESULTS}/figures"
+SETTING = {
+    "split": f"{DATA}/split.parquet",
+    "audit": f"{DATA}/audit.json",
+    "images": f"{DATA}/images.json",
+}
+KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
+
+
+def evaluated(wildcards):
+    return [
+        f"{RESULTS}/experiments/{wildcards.experiment}/{arm}/metrics.parquet"
+        for arm in arms(wildcards.experiment)
+    ]
+
+
+rule table:
+    input:
+        **SETTING,
+        arms=evaluated,
+    output:
+        results=f"{TABLES}/{{experiment}}.parquet",
+        efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
+        comparisons=f"{TABLES}/{{experiment}}.identities.parquet",
+    log:
+        f"{RESULTS}/logs/table/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "table", {"experiment": PLAN.told(wildcards.experiment, words=False)}
+        ),
+    script:
+        "../workflow/scripts/table.py"
+
+
+rule findings:
+    input:
+        **SETTING,
+        results=rules.table.output.results,
+        efficiency=rules.table.output.efficiency,
+        comparisons=rules.table.output.comparisons,
+    output:
+        csv=report(
+            f"{TABLES}/{{experiment}}.csv",
+            category="Tables",
+            labels={{"experiment": "{{experiment}}"}},
+        ),
+        markdown=f"{TABLES}/{{experiment}}.md",
+        latex=f"{TABLES}/{{experiment}}.tex",
+        findings=report(f"{TABLES}/{{experiment}}.findings.md", category="Findings"),
+    log:
+        f"{RESULTS}/logs/findings/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "findings", {"experiment": PLAN.told(wildcards.experiment, words=True)}
+        ),
+    script:
+        "../workflow/scripts/findings.py"
+
+
+rule figures:
+    input:
+        arms=evaluated,
+        results=rules.table.output.results,
+        efficiency=rules.table.output.efficiency,
+        comparisons=rules.table.output.comparisons,
+    output:
+        **{
+            f"{kind}_{suffix}": f"{FIGURES}/{{experiment}}/{kind}.{suffix}"
+            for kind in KINDS_OF_FIGURES
+            for suffix in ("png", "svg")
+        },
+    log:
+        f"{RESULTS}/logs/figures/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "figures", {"experiment": PLAN.told(wildcards.experiment, words=True)}
+        ),
+    script:
+        "../workflow/scripts/figures.py"
+
+
+rule page:
+    input:
+        **SETTING,
+        results=rules.table.output.results,
+        efficiency=rules.table.output.efficiency,
+        findings=rules.findings.output.findings,
+        figures=expand(
+            f"{FIGURES}/{{{{experiment}}}}/{{kind}}.svg", kind=KINDS_OF_FIGURES
+        ),
+    output:
+        page=report(f"{RESULTS}/pages/{{experiment}}.html", category="Pages"),
+    log:
+        f"{RESULTS}/logs/page/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "page", {"experiment": PLAN.told(wildcards.experiment, words=True)}
+        ),
+    script:
+        "../workflow/scripts/page.py"
+
+
+rule leaderboard:
+    input:
+        tables=[f"{TABLES}/{name}.parquet" for name in PLAN.experiments],
+    output:
+        board=f"{TABLES}/leaderboard.parquet",
+        csv=f"{TABLES}/leaderboard.csv",
+        markdown=report(f"{TABLES}/leaderboard.md", category="Tables"),
+        png=report(f"{FIGURES}/leaderboard.png", category="Figures"),
+        svg=f"{FIGURES}/leaderboard.svg",
+    log:
+        f"{RESULTS}/logs/leaderboard.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=describe(
+            "leaderboard",
+            {
+                "experiments": list(PLAN.experiments),
+                "title": CONFIG.title,
+                "scale": CONFIG.scale,
+            },
+        ),
+    script:
+        "../workflow/scripts/leaderboard.py"
+
+
+rule sheet:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+    output:
+        sheet=report(f"{FIGURES}/data/identities.png", category="Figures"),
+    log:
+        f"{RESULTS}/logs/sheet.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=describe("sheet", {"title": CONFIG.title, "scale": CONFIG.scale}),
+    script:
+        "../workflow/scripts/sheet.py"

@@ -49,8 +49,14 @@ def job_files(pattern, runs):
 
 
 def describe_training(wildcards, what):
-    executed = sorted({name for spec in specs_of(wildcards) for name in spec.component_modules()})
-    return describe("train", {**what, "gallery": CONFIG.gallery}, ["reidflow.training.loop", *executed])
+    executed = sorted(
+        {name for spec in specs_of(wildcards) for name in spec.component_modules()}
+    )
+    return describe(
+        "train",
+        {**what, "gallery": CONFIG.gallery},
+        ["reidflow.training.loop", *executed],
+    )
 
 
 def cards(wildcards):

@@ -130,17 +130,26 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
             )
             continue
         try:
-            file = ExperimentFile.model_validate(load(path))
+            content = load(path)
         except ReidflowError as error:
             problems.add("experiments", f"{error}", "")
-        except ValidationError as error:
-            note(error, str(path), problems)
-        else:
-            before = len(problems.found)
-            arms = _arms(file, config, str(path), problems)
-            if len(problems.found) == before:
-                found[path.stem] = Experiment(path.stem, str(path), file, arms, tuple(config.sweep_seeds))
+            continue
+        made = build(path.stem, str(path), content, config, problems)
+        if made is not None:
+            found[path.stem] = made
     return found
+
+
+def build(name: str, path: str, content: dict[str, Any], config: Config, problems: Problems) -> Experiment | None:
+    """Return the experiment in `content`, or None after noting every mistake in `problems`."""
+    try:
+        file = ExperimentFile.model_validate(content)
+    except ValidationError as error:
+        note(error, path, problems)
+        return None
+    before = len(problems.found)
+    arms = _arms(file, config, path, problems)
+    return Experiment(name, path, file, arms, tuple(config.sweep_seeds)) if len(problems.found) == before else None
 
 
 def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:

@@ -7,7 +7,6 @@ import json
 import re
 import textwrap
 import tomllib
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel

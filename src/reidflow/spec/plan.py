@@ -9,7 +9,7 @@ from reidflow.spec.canonical import short
 from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.experiment import Arm, Experiment, read_all
+from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.run import RunSpec
 
 
@@ -44,6 +44,24 @@ class Plan:
         """Return the feature banks that the experiments need: id -> what decides the features."""
         return {bank_id(spec): spec.bank() for spec in self._specs() if spec.frozen}
 
+    def told(self, experiment: str, words: bool) -> dict[str, Any]:
+        """Return what a job must be told to rebuild an experiment: `rebuild` takes it.
+
+        words: with what people wrote (question, reasons, interpretation), which decides texts but no number.
+        """
+        config = self.config.model_dump(mode="json", exclude={"compute", "results"})
+        file = self.experiments[experiment].file.model_dump(mode="json")
+        if not words:
+            file |= dict.fromkeys(("question", "motivation", "hypothesis"), "-")
+            file["interpretation"] = []
+            file["arms"] = {name: {**arm, "why": "-"} for name, arm in file["arms"].items()}
+        return {
+            "name": experiment,
+            "path": self.experiments[experiment].path,
+            "config": {**config, "experiments": [experiment]},
+            "file": file,
+        }
+
     def store_size(self) -> int:
         """Return the side of the stored images: the largest that any arm asks for, pixels."""
         return max(spec.model.size for spec in self._specs())
@@ -51,6 +69,17 @@ class Plan:
     def _specs(self) -> list[RunSpec]:
         arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
         return [spec for arm in arms for _, spec in arm.points]
+
+
+def rebuild(told: dict[str, Any]) -> tuple[Config, Experiment]:
+    """Return the config and the experiment that `Plan.told` described. Raises ReidflowError."""
+    problems = Problems()
+    config = configs.require(told["config"], told["path"])
+    experiment = build(told["name"], told["path"], told["file"], config, problems)
+    problems.raise_if_any(told["path"])
+    if experiment is None:
+        raise ReidflowError(f"{told['path']}: not an experiment.")
+    return config, experiment
 
 
 def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:

@@ -39,3 +39,10 @@ def _link(file: Path, target: Path) -> None:
         shutil.copyfile(file, temporary)
         temporary.chmod(0o444)
     temporary.replace(target)
+
+
+def prune(experiment: Path, arms: list[str]) -> None:
+    """Remove the folders of arms that an experiment no longer has."""
+    for folder in sorted(experiment.iterdir()):
+        if folder.is_dir() and folder.name not in arms:
+            shutil.rmtree(folder)

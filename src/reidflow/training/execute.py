@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
@@ -65,19 +66,6 @@ def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable
         train(spec, source.load(spec), work, out, resolve_device(device), key=key)
 
     return make
-
-
-def resolve_device(device: str) -> str:
-    """Return `cpu` or `cuda` for a device as a config names it. Raises ReidflowError when there is no card."""
-    import torch
-
-    if device == "cpu":
-        return "cpu"
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise ReidflowError("compute.device is 'cuda', but torch finds no graphics card. Set it to auto or cpu.")
-    return "cpu"
 
 
 def _note(results: Path, action: str, key: str, spec: RunSpec) -> None:

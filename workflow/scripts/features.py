@@ -1,0 +1,40 @@
+"""Compute the features of a frozen backbone, once per image and augmented view."""
+
+import numpy as np
+
+from reidflow.features.bank import build_bank
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.models.device import resolve_device
+from reidflow.spec import code
+from reidflow.spec.plan import bank_modules
+from reidflow.store.job import Job, run
+from reidflow.store.tables import read_table
+from reidflow.training.augment import make_augment
+
+
+BANK = "reidflow.features.bank"
+
+
+def main(job: Job) -> None:
+    bank, seed = job.given["bank"], 0
+    work = job.out.features.with_name(".tmp-bank")
+    build_bank(
+        np.load(job.input.images, mmap_mode="r"),
+        None,
+        read_table(job.input.manifest, MANIFEST)["pixels"].to_list(),
+        bank,
+        work,
+        job.results / ".store" / "features",
+        augment=make_augment(bank["augmentation"], bank["size"], seed) if bank["views"] else None,
+        code=code.run_digest(BANK, *bank_modules(bank)),
+        seed=seed,
+        device=resolve_device(job.compute["device"]),
+        progress=lambda done, total: print(f"{done} of {total} images"),
+    )
+    (work / "features.npy").replace(job.out.features)
+    (work / "features.json").replace(job.out.digest)
+    work.rmdir()
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

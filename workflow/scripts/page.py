@@ -1,0 +1,32 @@
+"""Write an experiment's page: table, findings and figures in one file."""
+
+from pathlib import Path
+
+import polars as pl
+
+from reidflow.figures.page import write_page
+from reidflow.figures.style import Heading
+from reidflow.spec.plan import rebuild
+from reidflow.store.job import Job, run
+from reidflow.tables.caption import caption
+from reidflow.tables.inputs import read_setting
+from reidflow.tables.layout import blocks
+
+
+def main(job: Job) -> None:
+    config, experiment = rebuild(job.given["experiment"])
+    setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
+    results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
+    write_page(
+        Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale]))),
+        caption(experiment, setting, results),
+        blocks(results, efficiency),
+        Path(job.input.findings).read_text(),
+        {Path(path).stem: path for path in job.input.figures},
+        job.out.page,
+        experiment.file.baseline,
+    )
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
