@@ -201,3 +201,16 @@ def test_tables_keep_their_contract_and_their_bytes(tmp_path):
     assert tables.efficiency["peak_memory_mb"].to_list() == [502.0, 502.0]
     assert not {"seconds_train", "images_per_second", "peak_memory_mb"} & set(tables.results.columns)
     assert len(SEEDS) == tables.results["seeds"][0]
+
+
+def test_what_evaluation_writes_is_what_the_tables_read():
+    from reidflow.evaluation import arm as written
+    from reidflow.tables import arms as read
+
+    for ours, theirs in (
+        (read.METRICS, written.METRICS),
+        (read.PER_QUERY, written.PER_QUERY),
+        (read.EFFICIENCY_BY_SEED, written.EFFICIENCY),
+    ):
+        assert ours.columns.items() <= theirs.columns.items()
+        assert theirs.nullable & set(ours.columns) <= ours.nullable

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 from arms_folder import AUDIT, IDENTITIES, a_setting, a_table, an_experiment, scores, write_arm
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 
 from reidflow.tables.experiment import build_table
 from reidflow.tables.findings import FIGURES, findings
@@ -59,6 +59,9 @@ def test_who_gains_is_found_where_it_was_planted(tmp_path):
     found = rarity(tables.comparisons)
     rows = tables.comparisons.filter(pl.col("flank").is_null() & (pl.col("arm") == "flat"))
     assert found["flat"].rho == pytest.approx(spearmanr(rows["train_images"], rows["delta"]).statistic)
+    width = norm.ppf(1 - 0.05 / 2 / 2) * np.sqrt((1 + found["flat"].rho ** 2 / 2) / (len(IDENTITIES) - 3))
+    ends = np.tanh(np.arctanh(found["flat"].rho) + np.array([-width, width]))
+    assert (found["flat"].low, found["flat"].high) == pytest.approx(tuple(ends))
     assert found["for rare"].high < -0.8
     assert found["for rare"].rare == pytest.approx((scores(0.5, 1) + tilt - scores(0.5, 0))[:10].mean())
     text = section(findings(experiment, a_setting(), tables), "For which identities")

@@ -1,0 +1,177 @@
+"""The evaluated arms of an experiment as the tables read them, checked."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.spec.canonical import short
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Arm
+from reidflow.store.tables import Contract, read_table
+
+ROUNDING = 1e-6
+_SCORES = [
+    "id_map", "id_map_unfiltered", "id_map_untrained", "chance", "map", "top1", "top5", "top10", "map_at_r", "nmi",
+]  # fmt: skip
+_COUNTS = [
+    "queries", "skipped", "identities", "epochs", "best_epoch", "steps", "train_images",
+    "parameters", "trainable_parameters", "loss_parameters",
+]  # fmt: skip
+METRICS = Contract(
+    "metrics",
+    {
+        "run": pl.String,
+        "seed": pl.Int64,
+        **dict.fromkeys(_SCORES, pl.Float64),
+        **dict.fromkeys(_COUNTS, pl.Int64),
+        "flops": pl.Int64,
+        "diverged": pl.Boolean,
+        "versions": pl.String,
+    },
+    nullable=frozenset({*_SCORES, "flops", "parameters", "best_epoch"}),
+    open=True,
+)
+PER_QUERY = Contract(
+    "per_query",
+    {
+        "seed": pl.Int64,
+        "image": pl.String,
+        "identity": pl.String,
+        "flank": pl.String,
+        "ap": pl.Float64,
+    },
+    nullable=frozenset({"flank", "ap"}),
+    open=True,
+)
+EFFICIENCY_BY_SEED = Contract(
+    "efficiency",
+    {
+        "seed": pl.Int64,
+        "seconds_train": pl.Float64,
+        "images_per_second": pl.Float64,
+        "peak_memory_mb": pl.Float64,
+        "device": pl.String,
+    },
+    nullable=frozenset({"seconds_train", "images_per_second", "peak_memory_mb", "device"}),
+    open=True,
+)
+
+
+@dataclass(frozen=True)
+class EvaluatedArm:
+    """The files of one arm; the rows of `metrics` and `efficiency` stand in the order of the arm's seeds."""
+
+    name: str
+    seeds: tuple[int, ...]
+    metrics: pl.DataFrame
+    per_query: pl.DataFrame
+    efficiency: pl.DataFrame
+    chosen: dict[str, Any] | None
+
+    def evaluated(self) -> str:
+        """Return the digest of the queries that were scored: (image, identity), in the order of their names."""
+        scored = self.per_query.filter(pl.col("ap").is_not_null()).select("image", "identity").unique().sort("image")
+        return short([list(row) for row in scored.iter_rows()])
+
+    def scores(self, flank: str | None = None) -> tuple[list[str], np.ndarray]:
+        """Return the identities scored with every seed, sorted, and their mean average precision, (identities, seeds).
+
+        flank: only queries that show this flank; None: all queries.
+        """
+        if flank not in self._known_scores:
+            self._known_scores[flank] = self._scores(flank)
+        return self._known_scores[flank]
+
+    @cached_property
+    def _known_scores(self) -> dict[str | None, tuple[list[str], np.ndarray]]:
+        return {}
+
+    def _scores(self, flank: str | None) -> tuple[list[str], np.ndarray]:
+        rows = self.per_query.filter(pl.col("ap").is_not_nan())
+        of = identity_means(rows if flank is None else rows.filter(pl.col("flank") == flank))
+        found = sorted({identity for identity, _ in of})
+        identities = [i for i in found if all((i, seed) in of for seed in self.seeds)]
+        table = [[of[identity, seed] for seed in self.seeds] for identity in identities]
+        return identities, np.array(table, dtype=float).reshape(len(identities), len(self.seeds))
+
+
+def known(value: float | None) -> float | None:
+    """Return the value, None for NaN."""
+    return None if value is None or math.isnan(value) else value
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean, exact before it is rounded, so that it does not depend on the order of the values."""
+    return float(statistics.mean(values))
+
+
+def identity_means(per_query: pl.DataFrame) -> dict[tuple[str, int], float]:
+    """Return (identity, seed) -> mean average precision over the queries that were scored."""
+    values: dict[tuple[str, int], list[float]] = {}
+    scored = per_query.filter(pl.col("ap").is_not_null())
+    for identity, seed, ap in scored.select("identity", "seed", "ap").iter_rows():
+        values.setdefault((identity, seed), []).append(ap)
+    return {key: mean(found) for key, found in values.items()}
+
+
+def read_arm(arm: Arm, folder: Path, tuned: bool) -> EvaluatedArm:
+    """Read the evaluated arm in `folder`.
+
+    Raises ReidflowError for a file that is missing or damaged, seeds other than the arm's, a mean that is not the
+    mean of its queries, or a choice that is missing although settings are tuned.
+    """
+    seeds = pl.DataFrame({"seed": arm.seeds}, schema={"seed": pl.Int64})
+
+    def ordered(frame: pl.DataFrame, file: str) -> pl.DataFrame:
+        if sorted(frame["seed"]) != sorted(arm.seeds):
+            raise ReidflowError(
+                f"{folder / file}: holds the seeds {sorted(frame['seed'])}, but the arm '{arm.name}' has {sorted(arm.seeds)}. "
+                "Delete the file and run again."
+            )
+        return seeds.join(frame, on="seed", how="left", maintain_order="left")
+
+    evaluated = EvaluatedArm(
+        arm.name,
+        arm.seeds,
+        ordered(read_table(folder / "metrics.parquet", METRICS), "metrics.parquet"),
+        read_table(folder / "per_query.parquet", PER_QUERY),
+        ordered(read_table(folder / "efficiency.parquet", EFFICIENCY_BY_SEED), "efficiency.parquet"),
+        _chosen(folder / "chosen.json", arm.name) if tuned else None,
+    )
+    _check_means(evaluated, folder)
+    return evaluated
+
+
+def _chosen(path: Path, arm: str) -> dict[str, Any]:
+    try:
+        chosen = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(chosen[key], kind) for key, kind in (("values", dict), ("points", list), ("on_edge", dict))):
+            return chosen
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    raise ReidflowError(
+        f"{path}: does not say which settings the arm '{arm}' chose. Delete the file, if there is one, and run again."
+    )
+
+
+def _check_means(arm: EvaluatedArm, folder: Path) -> None:
+    """Raise ReidflowError when a seed's id_map is not the mean over identities of its own queries."""
+    by_seed: dict[int, list[float]] = {}
+    for (_, seed), value in identity_means(arm.per_query).items():
+        by_seed.setdefault(seed, []).append(value)
+    means = {seed: mean(values) for seed, values in by_seed.items()}
+    for seed, stated in arm.metrics.select("seed", "id_map").iter_rows():
+        stated, found = known(stated), known(means.get(seed))
+        if (stated is None) != (found is None) or (stated is not None and abs(stated - found) > ROUNDING):
+            raise ReidflowError(
+                f"{folder}: metrics.parquet gives seed {seed} an id_map of {stated}, but the queries in per_query.parquet "
+                f"average {found}. Delete both files and run again."
+            )

@@ -1,0 +1,153 @@
+"""What stands over a table, so that its numbers can be read without asking anyone."""
+
+from typing import Any
+
+import polars as pl
+
+from reidflow.spec.canonical import canonical
+from reidflow.spec.experiment import SEED, Experiment
+from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.experiment import BASELINE, UNAVAILABLE
+from reidflow.tables.setting import Setting
+from reidflow.tables.text import listed, number
+from reidflow.tables.text import setting as as_text
+
+_GALLERY = {
+    "role": "the other test images (gallery: role)",
+    "all": "all other labelled images (gallery: all)",
+}
+
+
+def caption(
+    experiment: Experiment, setting: Setting, results: pl.DataFrame, level: float = LEVEL
+) -> list[tuple[str, str]]:
+    """Return the caption of an experiment's table as (heading, sentence) pairs of plain, unescaped text."""
+    return [
+        ("Question", experiment.file.question.strip()),
+        ("Data", data_line(setting)),
+        ("Metric", _metric(setting, results)),
+        ("Queries", queries_line(results)),
+        ("Split", split_line(setting)),
+        ("Leak audit", audit_line(setting)),
+        ("Seeds", _seeds(experiment, results)),
+        ("Statistics", _statistics(results, level)),
+        ("Population", _population(results)),
+        ("Varies", _varies(experiment)),
+        ("Fixed", "; ".join(fixed(experiment)) + "."),
+        ("Software", versions_line(results)),
+    ]
+
+
+def data_line(setting: Setting) -> str:
+    """Return the data set's title with the remark on its scale."""
+    return f"{setting.title} ({setting.scale})." if setting.scale else f"{setting.title}."
+
+
+def _metric(setting: Setting, results: pl.DataFrame) -> str:
+    sides = set(setting.split.filter(pl.col("role") == "test")["side"].drop_nulls())
+    who = " Queries are the images of the query side, candidates those of the gallery side." if sides else ""
+    return (
+        "identity-balanced mAP: average precision per query, mean per identity, mean over identities. "
+        f"Candidates are {_GALLERY[setting.gallery]};{who} the query is never a candidate, candidates of its own group are "
+        "left out (the value with them is id_map_unfiltered), a query without a positive is skipped. Tied candidates count "
+        "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry. "
+        f"Chance: {number(results['chance'].max())}."
+    )
+
+
+def queries_line(results: pl.DataFrame) -> str:
+    """Return how many queries were used and skipped; a range where the arms differ."""
+    used, skipped, identities = (_range(results[column]) for column in ("queries", "skipped", "identities"))
+    alone = results["evaluated"].drop_nulls().n_unique() <= 1
+    return (
+        f"{used} used, {skipped} skipped, of {identities} identities"
+        f"{', the same for every arm' if alone else '; WARNING: not the same images for every arm'}."
+    )
+
+
+def _range(values: pl.Series) -> str:
+    low, high = values.min(), values.max()
+    return number(low) if low == high else f"{low} to {high}"
+
+
+def split_line(setting: Setting) -> str:
+    """Return the split's method, parameters and the number of images of each role."""
+    counts = dict(setting.split.group_by("role").len().iter_rows())
+    roles = [f"{counts[role]} {role}" for role in ("train", "val", "test", "unused") if counts.get(role)]
+    return f"{as_text(setting.method)}: {listed(roles)} images."
+
+
+def audit_line(setting: Setting) -> str:
+    """Return the leak audit in a sentence."""
+    audit = setting.audit
+    counted = [
+        ("straddling_groups", "groups"),
+        ("straddling_joined_pairs", "near-duplicate pairs"),
+        ("straddling_bytes", "equal files"),
+        ("straddling_pixels", "equal pictures"),
+        ("cross_identity_straddling", "suspected duplicates across identities"),
+    ]
+    found = ", ".join(f"{audit[key]} {name}" for key, name in counted if key in audit)
+    verdict = "LEAKING: the scores are too high" if setting.leaks else "no leak found"
+    only = len(audit.get("train_only", []))
+    rest = f" {only} identities have too few groups to be scored and serve training alone." if only else ""
+    return f"{verdict}; standing in two roles: {found}.{rest}" if found else f"{verdict}.{rest}"
+
+
+def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
+    lists = {canonical(list(arm.seeds)): list(arm.seeds) for arm in experiment.arms.values()}
+    own = " or ".join(as_text(seeds) for seeds in lists.values())
+    means = f"every number is the mean over {_range(results.filter(pl.col('seeds') > 0)['seeds'])} training seeds {own}"
+    if not experiment.tuned:
+        return f"{means}."
+    sweep = as_text(experiment.sweep_seeds)
+    return f"{means}; tuned settings were chosen on validation with the seeds {sweep}, which are not reported."
+
+
+def _statistics(results: pl.DataFrame, level: float) -> str:
+    compared = results.filter(~pl.col("verdict").is_in([BASELINE, UNAVAILABLE])).height
+    return (
+        "delta is arm minus baseline, paired by identity and seed, identities and seeds both random; verdicts, p values and "
+        f"intervals are corrected (Holm) over {compared} comparisons at {level:.0%}. smallest_detectable is the difference "
+        "that would be found with 80% power. ties_with_best: cannot be told from the arm with the highest mean."
+    )
+
+
+def _population(results: pl.DataFrame) -> str:
+    return (
+        f"the claims are about identities like the {_range(results['identities'])} tested here, photographed like these, and "
+        "about training seeds, on this one split; other data sets and splits are not claimed."
+    )
+
+
+def _varies(experiment: Experiment) -> str:
+    seeds = "" if SEED not in experiment.file.varies else " (arms differ in their seeds, which are paired by position)"
+    tuned = [f"{path} from {as_text(grid)}" for path, grid in experiment.file.tuned.items()]
+    chosen = f"; each arm chooses on validation {listed(tuned)}" if tuned else ""
+    return f"{listed(list(experiment.file.varies))}{seeds}{chosen}; baseline: {experiment.file.baseline}."
+
+
+def versions_line(results: pl.DataFrame) -> str:
+    """Return the versions behind a table, with a warning where they differ between runs."""
+    found = sorted({part for text in results["versions"].drop_nulls() for part in text.split("; ")})
+    mixed = "WARNING: the runs come from different versions: " if len(found) > 1 else ""
+    return f"{mixed}{'; '.join(found) or 'not recorded'}."
+
+
+def fixed(experiment: Experiment) -> list[str]:
+    """Return the settings that every run of every arm shares, as `path=value`, derived from the run specs."""
+    specs = [spec.plain() for arm in experiment.arms.values() for _, spec in arm.points]
+    return [text for path, text in _shared(specs) if path != SEED]
+
+
+def _shared(trees: list[Any], prefix: str = "") -> list[tuple[str, str]]:
+    first = trees[0]
+    if all(canonical(tree) == canonical(first) for tree in trees):
+        if not prefix or (isinstance(first, dict) and "name" not in first):
+            return [pair for key in first for pair in _shared([first[key]], f"{prefix}{key}.")]
+        path = prefix.removesuffix(".")
+        return [(path, f"{path}={as_text(first)}")]
+    if not all(isinstance(tree, dict) for tree in trees) or len({tree.get("name") for tree in trees}) > 1:
+        return []  # parameters of different components share a name at most
+    keys = [key for key in first if all(key in tree for tree in trees)]
+    return [pair for key in keys for pair in _shared([tree[key] for tree in trees], f"{prefix}{key}.")]

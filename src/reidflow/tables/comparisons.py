@@ -1,0 +1,107 @@
+"""Arms against the baseline: differences paired by identity and seed, and their table per identity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.statistics import Comparison, compare, ties_with_best
+from reidflow.store.tables import Contract
+from reidflow.tables.arms import EvaluatedArm, mean
+
+LEVEL = 0.05
+COMPARISONS = Contract(
+    "comparisons",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "flank": pl.String,  # null: all queries of the identity
+        "identity": pl.String,
+        "train_images": pl.Int64,
+        "id_map": pl.Float64,
+        "delta": pl.Float64,
+        "delta_by_seed": pl.List(pl.Float64),
+    },
+    nullable=frozenset({"flank", "delta", "delta_by_seed"}),
+)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Arm minus baseline: `differences` is (identities, seeds), the seeds of both paired by position."""
+
+    identities: list[str]
+    differences: np.ndarray
+    notes: tuple[str, ...]
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is a spread over seeds and over identities to judge the difference by."""
+        return min(self.differences.shape) >= 2
+
+    @property
+    def delta(self) -> float | None:
+        """The mean difference, None without a shared identity."""
+        return mean(self.differences.ravel().tolist()) if self.differences.size else None
+
+
+def pair(arm: EvaluatedArm, baseline: EvaluatedArm, flank: str | None = None) -> Paired:
+    """Return the differences of an arm to the baseline over the identities that both score with every seed."""
+    ours, scores = arm.scores(flank)
+    theirs, base = baseline.scores(flank)
+    shared = [identity for identity in ours if identity in set(theirs)]
+    seeds = min(len(arm.seeds), len(baseline.seeds))
+    rows, base_rows = [ours.index(i) for i in shared], [theirs.index(i) for i in shared]
+    differences = scores[rows, :seeds] - base[base_rows, :seeds]
+    notes = []
+    if seeds < 2:
+        notes.append("one seed alone: the noise between seeds is unknown, so nothing is concluded")
+    elif len(arm.seeds) != len(baseline.seeds):
+        notes.append(f"compared on the first {seeds} seeds, which both arms have")
+    left_out = len({*ours, *theirs}) - len(shared)
+    if not shared and flank is None:
+        notes.append("no identity is scored with every seed of this arm and of the baseline")
+    elif left_out:
+        notes.append(f"compared on the {len(shared)} identities that both arms score ({left_out} left out)")
+    return Paired(shared, differences, tuple(notes))
+
+
+def judge(pairs: dict[str, Paired], level: float = LEVEL) -> dict[str, Comparison]:
+    """Return the comparison of every arm that has enough seeds and identities, corrected over those arms."""
+    enough = {arm: paired.differences for arm, paired in pairs.items() if paired.enough}
+    return compare(enough, level) if enough else {}
+
+
+def best_set(arms: list[EvaluatedArm], level: float = LEVEL) -> list[str]:
+    """Return the arms that cannot be told from the best, over the identities and seeds that all scored arms share."""
+    scored = {arm.name: arm.scores() for arm in arms}
+    scored = {name: found for name, found in scored.items() if found[0]}
+    shared = set.intersection(*(set(found[0]) for found in scored.values())) if scored else set()
+    seeds = min((found[1].shape[1] for found in scored.values()), default=0)
+    tables = {
+        name: scores[[row for row, identity in enumerate(identities) if identity in shared], :seeds]
+        for name, (identities, scores) in scored.items()
+    }
+    return ties_with_best(tables, level)
+
+
+def per_identity(
+    experiment: str, arms: list[EvaluatedArm], baseline: EvaluatedArm, split: pl.DataFrame
+) -> pl.DataFrame:
+    """Return each arm's score of every identity and its difference to the baseline, over all queries and by flank."""
+    trained = dict(split.filter(pl.col("role") == "train").group_by("identity").len().iter_rows())
+    flanks = sorted(set(baseline.per_query["flank"].drop_nulls()))
+    rows = []
+    for arm in arms:
+        for flank in [None, *flanks]:
+            identities, scores = arm.scores(flank)
+            paired = pair(arm, baseline, flank)
+            differences = (
+                {} if arm is baseline else dict(zip(paired.identities, paired.differences.tolist(), strict=True))
+            )
+            for identity, values in zip(identities, scores.tolist(), strict=True):
+                by_seed = differences.get(identity)
+                delta = mean(by_seed) if by_seed else None
+                images = trained.get(identity, 0)
+                rows.append([experiment, arm.name, flank, identity, images, mean(values), delta, by_seed])
+    return pl.DataFrame(rows, schema=COMPARISONS.columns, orient="row")

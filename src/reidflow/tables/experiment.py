@@ -1,0 +1,249 @@
+"""The table of an experiment: one row an arm."""
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from reidflow.evaluation.statistics import Comparison
+from reidflow.spec.canonical import canonical
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Experiment
+from reidflow.store.tables import Contract
+from reidflow.tables.arms import EvaluatedArm, known, mean, read_arm
+from reidflow.tables.comparisons import LEVEL, Paired, best_set, judge, pair, per_identity
+from reidflow.tables.setting import Setting
+from reidflow.tables.text import setting as as_text
+
+BASELINE, INCONCLUSIVE, UNAVAILABLE = "baseline", "inconclusive", "unavailable"
+MEANS = ["chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10", "map_at_r", "nmi"]
+COUNTS = ["train_images", "parameters", "trainable_parameters", "loss_parameters", "flops"]
+QUERIES = ["queries", "skipped", "identities"]
+POINT = pl.Struct({"point": pl.String, "val_id_map": pl.Float64})
+_COLUMNS: dict[str, Any] = {
+    "experiment": pl.String,
+    "arm": pl.String,
+    "baseline": pl.Boolean,
+    "seeds": pl.Int64,
+    "id_map": pl.Float64,
+    "id_map_std": pl.Float64,
+    "delta": pl.Float64,
+    "delta_low": pl.Float64,
+    "delta_high": pl.Float64,
+    "p_holm": pl.Float64,
+    "verdict": pl.String,
+    "ties_with_best": pl.Boolean,
+    "smallest_detectable": pl.Float64,
+    "seed_numbers": pl.List(pl.Int64),
+    "id_map_by_seed": pl.List(pl.Float64),
+    **dict.fromkeys(MEANS, pl.Float64),
+    **dict.fromkeys(QUERIES, pl.Int64),
+    "train_images": pl.Int64,
+    "steps": pl.Float64,
+    "epochs_to_best": pl.Float64,
+    "parameters": pl.Int64,
+    "trainable_parameters": pl.Int64,
+    "loss_parameters": pl.Int64,
+    "flops": pl.Int64,
+    "divergence": pl.Float64,
+    "below_untrained": pl.Float64,
+    "on_edge": pl.Boolean,
+    "sensitivity": pl.List(POINT),
+    "data_set": pl.String,
+    "data": pl.String,
+    "split": pl.String,
+    "gallery": pl.String,
+    "leaking": pl.Boolean,
+    "evaluated": pl.String,
+    "versions": pl.String,
+    "versions_mixed": pl.Boolean,
+    "note": pl.String,
+}
+_ALWAYS = {
+    "experiment",
+    "arm",
+    "baseline",
+    "seeds",
+    "verdict",
+    "ties_with_best",
+    "seed_numbers",
+    "data_set",
+    "data",
+    "split",
+    "gallery",
+    "leaking",
+    "versions_mixed",
+    "note",
+}
+RESULTS = Contract("results", _COLUMNS, nullable=frozenset(_COLUMNS) - _ALWAYS, open=True)
+EFFICIENCY = Contract(
+    "efficiency",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "seconds_train": pl.Float64,
+        "images_per_second": pl.Float64,
+        "peak_memory_mb": pl.Float64,
+        "device": pl.String,
+        "seconds_by_seed": pl.List(pl.Float64),
+    },
+    nullable=frozenset({"seconds_train", "images_per_second", "peak_memory_mb", "device", "seconds_by_seed"}),
+    open=True,
+)
+
+
+class Tables(NamedTuple):
+    """What an experiment found: RESULTS, EFFICIENCY (measured on this machine), COMPARISONS (per identity)."""
+
+    results: pl.DataFrame
+    efficiency: pl.DataFrame
+    comparisons: pl.DataFrame
+
+
+def build_table(
+    experiment: Experiment,
+    folders: Mapping[str, Path],
+    setting: Setting,
+    *,
+    unavailable: Mapping[str, str] | None = None,
+    level: float = LEVEL,
+) -> Tables:
+    """Return the tables of an experiment, rows in the order of its file.
+
+    folders: arm -> folder of its evaluated seeds. unavailable: arm -> reason, for arms that could not be run; each is
+    a row without scores. Raises ReidflowError for a missing or damaged file, and where the baseline was not run.
+    """
+    unavailable = unavailable or {}
+    missing = [name for name in experiment.arms if name not in folders and name not in unavailable]
+    if missing or experiment.file.baseline in unavailable:
+        raise ReidflowError(
+            f"{experiment.path}: no results of {', '.join(missing) or f'the baseline {experiment.file.baseline}'}. "
+            "Every arm but an unavailable one must have been run; choose a baseline that can be."
+        )
+    arms = [read_arm(arm, folders[name], experiment.tuned) for name, arm in experiment.arms.items() if name in folders]
+    baseline = next(arm for arm in arms if arm.name == experiment.file.baseline)
+    pairs = {arm.name: pair(arm, baseline) for arm in arms if arm is not baseline}
+    verdicts, best = judge(pairs, level), set(best_set(arms, level))
+    rows = {arm.name: _row(arm, pairs.get(arm.name), verdicts.get(arm.name), arm.name in best) for arm in arms}
+    rows |= {name: _missing(reason) for name, reason in unavailable.items()}
+    places = {"experiment": experiment.name, **setting.columns()}
+    return Tables(
+        _frame([{"arm": name, **rows[name], **places} for name in experiment.arms], list(experiment.file.tuned)),
+        pl.DataFrame([_efficiency(experiment.name, arm) for arm in arms], schema=EFFICIENCY.columns),
+        per_identity(experiment.name, arms, baseline, setting.split),
+    )
+
+
+def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, best: bool) -> dict[str, Any]:
+    values = [known(value) for value in arm.metrics["id_map"]]
+    unscored = [seed for seed, value in zip(arm.seeds, values, strict=True) if value is None]
+    whole = not unscored and not (paired and not paired.identities)
+    versions = sorted(set(arm.metrics["versions"]))
+    notes = [f"no score with seed {seed}: its embeddings cannot be ranked" for seed in unscored]
+    row = {
+        "baseline": paired is None,
+        "seeds": len(arm.seeds),
+        "id_map": _mean(values),
+        "id_map_std": statistics.stdev(values) if not unscored and len(values) > 1 else None,
+        "delta": paired.delta if paired and whole else None,
+        "verdict": BASELINE if paired is None else INCONCLUSIVE,
+        "ties_with_best": best,
+        "seed_numbers": list(arm.seeds),
+        "id_map_by_seed": values,
+        **{column: _mean(arm.metrics[column]) for column in MEANS},
+        **{column: arm.metrics[column].max() for column in [*QUERIES, *COUNTS]},
+        "steps": _mean(arm.metrics["steps"]),
+        "epochs_to_best": _mean(arm.metrics["best_epoch"]),
+        "divergence": _mean(arm.metrics["diverged"].cast(pl.Int64)),
+        "below_untrained": _below(values, [known(value) for value in arm.metrics["id_map_untrained"]]),
+        "evaluated": arm.evaluated(),
+        "versions": "; ".join(versions),
+        "versions_mixed": len(versions) > 1,
+        "note": "; ".join([*notes, *(paired.notes if paired else ())]),
+        **_tuned(arm.chosen),
+    }
+    if found and whole:
+        row |= {
+            "delta_low": found.low,
+            "delta_high": found.high,
+            "p_holm": found.p_holm,
+            "verdict": found.verdict,
+            "smallest_detectable": found.smallest_detectable,
+        }
+    return row
+
+
+def _mean(values: pl.Series | list) -> float | None:
+    """Return the mean over seeds; None where a seed has no value: a mean over the others would flatter the arm."""
+    found = [known(value) for value in values]
+    return None if None in found else mean(found)
+
+
+def _below(trained: list[float | None], untrained: list[float | None]) -> float | None:
+    """Return the share of seeds that rank worse than the same network before training; None where one has no score."""
+    if None in trained or None in untrained:
+        return None
+    return mean(float(after < before) for after, before in zip(trained, untrained, strict=True))
+
+
+def _tuned(chosen: dict[str, Any] | None) -> dict[str, Any]:
+    if chosen is None:
+        return {}
+    points = [{"point": _point(p["values"]), "val_id_map": p["val_id_map"]} for p in chosen["points"]]
+    return {
+        "on_edge": any(chosen["on_edge"].values()),
+        "sensitivity": points,
+        **{f"chosen_{path}": value for path, value in chosen["values"].items()},
+        **{f"on_edge_{path}": bool(value) for path, value in chosen["on_edge"].items()},
+    }
+
+
+def _point(values: dict[str, Any]) -> str:
+    return ", ".join(f"{path}={as_text(value)}" for path, value in values.items())
+
+
+def _missing(reason: str) -> dict[str, Any]:
+    return {
+        "baseline": False,
+        "seeds": 0,
+        "verdict": UNAVAILABLE,
+        "ties_with_best": False,
+        "seed_numbers": [],
+        "versions_mixed": False,
+        "note": reason,
+    }
+
+
+def _frame(rows: list[dict[str, Any]], tuned: list[str]) -> pl.DataFrame:
+    frame = pl.DataFrame([{c: row.get(c) for c in RESULTS.columns} for row in rows], schema=RESULTS.columns)
+    for path in tuned:
+        values = [row.get(f"chosen_{path}") for row in rows]
+        edges = [row.get(f"on_edge_{path}") for row in rows]
+        frame = frame.with_columns(
+            _chosen_column(f"chosen_{path}", values), pl.Series(f"on_edge_{path}", edges, dtype=pl.Boolean)
+        )
+    return frame
+
+
+def _chosen_column(name: str, values: list[Any]) -> pl.Series:
+    """Return numbers as numbers, anything else as canonical JSON."""
+    if all(value is None or type(value) in (int, float) for value in values):
+        return pl.Series(name, values, dtype=pl.Float64, strict=False)
+    texts = [value if value is None or isinstance(value, str) else canonical(value) for value in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def _efficiency(experiment: str, arm: EvaluatedArm) -> dict[str, Any]:
+    rows = arm.efficiency
+    peaks = [value for value in rows["peak_memory_mb"] if value is not None]
+    return {
+        "experiment": experiment,
+        "arm": arm.name,
+        "seconds_train": _mean(rows["seconds_train"]),
+        "images_per_second": _mean(rows["images_per_second"]),
+        "peak_memory_mb": max(peaks, default=None),
+        "device": "; ".join(sorted(set(rows["device"].drop_nulls()))),
+        "seconds_by_seed": list(rows["seconds_train"]),
+    }

@@ -1,0 +1,101 @@
+"""An experiment's table for readers: CSV with every column, Markdown and LaTeX with a caption."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from reidflow.store.atomic import write_text
+from reidflow.tables import text
+from reidflow.tables.layout import Block, blocks
+
+Caption = list[tuple[str, str]]
+
+
+def export(results: pl.DataFrame, efficiency: pl.DataFrame, caption: Caption, stem: Path) -> None:
+    """Write `<stem>.csv`, `<stem>.md` and `<stem>.tex`: results and efficiency joined, one row an arm."""
+    title = results["experiment"][0]
+    for suffix, content in (
+        (".csv", csv_table(results, efficiency)),
+        (".md", markdown_table(title, blocks(results, efficiency), caption)),
+        (".tex", latex_table(title, blocks(results, efficiency), caption)),
+    ):
+        write_text(stem.with_name(stem.name + suffix), content)
+
+
+def csv_table(results: pl.DataFrame, efficiency: pl.DataFrame) -> str:
+    """Return both tables joined as CSV: full precision, lists as text, no cell that a spreadsheet would execute."""
+    joined = results.join(efficiency.drop("experiment"), on="arm", how="left", maintain_order="left")
+    return csv_of(joined)
+
+
+def csv_of(frame: pl.DataFrame) -> str:
+    """Return any table as CSV under the same rules."""
+    return frame.select(_flat(frame[column]) for column in frame.columns).write_csv()
+
+
+def _flat(column: pl.Series) -> pl.Series:
+    if isinstance(column.dtype, pl.List):
+        texts = [None if value is None else "; ".join(map(_entry, value)) for value in column.to_list()]
+        column = pl.Series(column.name, texts, dtype=pl.String)
+    if column.dtype == pl.String:
+        safe = [value if value is None else text.csv(value) for value in column]
+        return pl.Series(column.name, safe, dtype=pl.String)
+    return column
+
+
+def _entry(value: Any) -> str:
+    return ": ".join(str(part) for part in value.values()) if isinstance(value, dict) else str(value)
+
+
+def markdown_table(title: str, parts: list[Block], caption: Caption) -> str:
+    """Return the table as Markdown, the first part over the caption, the others below it."""
+    first, *rest = [f"## {text.markdown(part.title)}\n\n{markdown_block(part)}" for part in parts]
+    lines = "\n".join(f"- **{heading}:** {text.markdown(sentence)}" for heading, sentence in caption)
+    return "\n\n".join([f"# {text.markdown(title)}", first, lines, *rest]) + "\n"
+
+
+def markdown_block(part: Block) -> str:
+    """Return one part as a Markdown table, its numbers aligned to the right."""
+    rules = ["---" if _words(part, column) else "---:" for column in range(len(part.headings))]
+    rows = [[text.markdown(heading) for heading in part.headings], rules]
+    rows += [[text.markdown(cell) for cell in row] for row in part.rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def latex_table(title: str, parts: list[Block], caption: Caption) -> str:
+    """Return the table as LaTeX floats that need no package; the caption stands with the first.
+
+    Names beyond Latin letters need LuaLaTeX or XeLaTeX with a font that has them.
+    """
+    sentences = " ".join(rf"\textbf{{{heading}:}} {text.latex(sentence)}" for heading, sentence in caption)
+    floats = [latex_block(parts[0], rf"{text.latex(title)}. {sentences}")]
+    floats += [latex_block(part, f"{text.latex(title)}: {text.latex(part.title)}") for part in parts[1:]]
+    return "\n".join(floats)
+
+
+def latex_block(part: Block, caption: str) -> str:
+    """Return one part as a LaTeX float with a caption that is LaTeX already."""
+    kinds = "".join("l" if _words(part, column) else "r" for column in range(len(part.headings)))
+    rows = [" & ".join(text.latex(cell) for cell in row) + r" \\" for row in [part.headings, *part.rows]]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering\footnotesize",
+            rf"\caption{{{caption}}}",
+            rf"\begin{{tabular}}{{{kinds}}}",
+            r"\hline",
+            rows[0],
+            r"\hline",
+            *rows[1:],
+            r"\hline",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _words(part: Block, column: int) -> bool:
+    """Return whether a column holds words; numbers are aligned to the right."""
+    return column == 0 or any(cell[:1].isalpha() for row in part.rows for cell in [row[column]])

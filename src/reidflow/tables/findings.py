@@ -1,0 +1,231 @@
+"""`findings.md`: what the numbers of an experiment say, each statement computed, then the author's interpretation."""
+
+import polars as pl
+
+from reidflow.spec.experiment import Experiment
+from reidflow.tables.caption import audit_line, data_line, queries_line, split_line, versions_line
+from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.experiment import BASELINE, INCONCLUSIVE, UNAVAILABLE, Tables
+from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity
+from reidflow.tables.interpretation import TOLERANCE, Reading, reading
+from reidflow.tables.layout import count, share, tuned_paths
+from reidflow.tables.setting import Setting
+from reidflow.tables.text import interval, listed, markdown, number, probability, signed
+from reidflow.tables.text import setting as as_text
+
+ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
+FIGURES = (ARMS, CURVES, IDENTITIES, TUNING)
+"""Names of an experiment's figures: `<folder>/<name>.png` and `.svg`; `tuning` exists where settings are tuned."""
+
+
+class _Writer:
+    """Collects lines; `figure` names the one behind the statements that follow."""
+
+    def __init__(self, figures: str) -> None:
+        self.folder = figures
+        self.parts: list[str] = []
+
+    def section(self, title: str, statements: list[str], figure: str = "") -> None:
+        """Add a section whose statements are list items, each with a link to its figure."""
+        link = f" ([figure]({self.folder}/{figure}.png))" if figure else ""
+        if statements:
+            self.parts += [f"## {title}", "\n".join(f"- {statement}{link}" for statement in statements)]
+
+
+def findings(
+    experiment: Experiment, setting: Setting, tables: Tables, figures: str | None = None, level: float = LEVEL
+) -> str:
+    """Return the findings of an experiment as Markdown.
+
+    figures: the folder of its figures, relative to where the text will lie (default `../figures/<experiment>`).
+    """
+    results = tables.results
+    out = _Writer(f"../figures/{experiment.name}" if figures is None else figures)
+    out.parts = [
+        f"# {markdown(experiment.name)}: findings",
+        markdown(experiment.file.question.strip()),
+        _head(setting, results),
+    ]
+    out.section("Against the baseline", _against_baseline(results, level), ARMS)
+    out.section("The best", _best(results, level), ARMS)
+    out.section("What could not be told apart", _inconclusive(results), ARMS)
+    out.section("For which identities", [*_rarity(tables, level), *_flanks(tables, level)], IDENTITIES)
+    out.section("Tuned settings", _tuned(results), TUNING)
+    out.section("Training", _training(results), CURVES)
+    out.section("Whether to believe it", _trust(setting, results))
+    read = reading(experiment.file.interpretation, setting.title, results)
+    return "\n\n".join([*out.parts, _interpretation(read, setting)]) + "\n"
+
+
+def _head(setting: Setting, results: pl.DataFrame) -> str:
+    chance = number(results["chance"].max())
+    return f"Data: {markdown(data_line(setting))} Identity-balanced mAP on test (gallery: {setting.gallery}), chance {chance}."
+
+
+def _names(arms: list[str]) -> str:
+    return listed([f"**{markdown(arm)}**" for arm in arms])
+
+
+def _compared(results: pl.DataFrame) -> list[dict]:
+    return [row for row in results.to_dicts() if row["verdict"] not in (BASELINE, UNAVAILABLE)]
+
+
+def _against_baseline(results: pl.DataFrame, level: float) -> list[str]:
+    base = results.row(by_predicate=pl.col("baseline"), named=True)
+    rows = sorted(_compared(results), key=lambda row: -(row["delta"] or 0))
+    lines = [f"The baseline {_names([base['arm']])} scores {number(base['id_map'])}{_spread(base)}."]
+    lines += [
+        f"{_names([row['arm']])} is {row['verdict']}: {number(row['id_map'])}{_spread(row)}, "
+        f"{signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}, {_p(row['p_holm'])}."
+        for row in rows
+        if row["verdict"] != INCONCLUSIVE
+    ]
+    if len(lines) == 1 and rows:
+        lines.append(f"No arm differs from it detectably at {level:.0%}, corrected over {len(rows)} comparisons.")
+    missing = results.filter(pl.col("verdict") == UNAVAILABLE)
+    lines += [
+        f"{_names([arm])} was not run: {markdown(note)}." for arm, note in missing.select("arm", "note").iter_rows()
+    ]
+    return lines
+
+
+def _p(value: float) -> str:
+    text = probability(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def _spread(row: dict) -> str:
+    return "" if row["id_map_std"] is None else f" ± {number(row['id_map_std'])} over {row['seeds']} seeds"
+
+
+def _best(results: pl.DataFrame, level: float) -> list[str]:
+    ties = results.filter("ties_with_best")["arm"].to_list()
+    if not ties:
+        return ["No arm has a score."]
+    if results["id_map"].count() == 1:
+        return [f"Only {_names(ties)} has a score."]
+    if len(ties) == 1:
+        return [f"The best is {_names(ties)}: every other arm is worse at {level:.0%}, paired and corrected."]
+    whole = " That is every arm with a score." if len(ties) == results["id_map"].count() else ""
+    return [f"The best is one of {_names(ties)}: these {len(ties)} cannot be told apart from the highest mean.{whole}"]
+
+
+def _inconclusive(results: pl.DataFrame) -> list[str]:
+    lines = []
+    for row in _compared(results):
+        if row["verdict"] == INCONCLUSIVE:
+            reason = f" ({markdown(row['note'])})" if row["note"] else ""
+            found = (
+                f"{signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}; the smallest difference that this "
+                f"comparison would find is {number(row['smallest_detectable'])}"
+                if row["smallest_detectable"] is not None
+                else f"difference {signed(row['delta'])}, its noise unknown"
+            )
+            lines.append(f"{_names([row['arm']])} against the baseline: {found}{reason}.")
+    return lines
+
+
+def _rarity(tables: Tables, level: float) -> list[str]:
+    found = rarity(tables.comparisons, level)
+    if not found and _compared(tables.results):
+        return [
+            "Whether rare or common identities gain cannot be said: all tested identities have equally many training "
+            f"images, there are fewer than {FEWEST} of them, or every difference is the same."
+        ]
+    lines, flat = [], []
+    for arm, r in found.items():
+        rho = f"{signed(r.rho, 2)} {interval(r.low, r.high, 2)}"
+        if r.low <= 0 <= r.high:
+            flat.append(f"{_names([arm])} {rho}")
+            continue
+        lines.append(
+            f"{_names([arm])}: {'common' if r.low > 0 else 'rare'} identities gain more; Spearman's correlation of the "
+            f"difference with the training images of the identity is {rho}; mean difference {signed(r.rare)} with at most "
+            f"{r.middle} training images, {signed(r.common)} with more."
+        )
+    if flat:
+        lines.append(f"No trend from rare to common identities is shown for {listed(flat)} (Spearman's correlation).")
+    return lines
+
+
+def _flanks(tables: Tables, level: float) -> list[str]:
+    means, lines, same = flank_means(tables.comparisons), [], []
+    for (arm, flank), contrast in flank_contrasts(tables.comparisons, level).items():
+        against = f"{markdown(flank)} minus the rest {signed(contrast.delta)} {interval(contrast.low, contrast.high)}"
+        if contrast.verdict == INCONCLUSIVE:
+            same.append(f"{_names([arm])} ({against})")
+            continue
+        each = listed([f"{markdown(name)} {signed(value)}" for name, value in means[arm].items()])
+        lines.append(f"{_names([arm])} depends on the flank: difference {each}; {against}.")
+    if same:
+        lines.append(f"The flanks cannot be told apart for {listed(same)}.")
+    return lines
+
+
+def _tuned(results: pl.DataFrame) -> list[str]:
+    lines = []
+    for path in tuned_paths(results):
+        rows = results.filter(pl.col(f"chosen_{path}").is_not_null())
+        values = rows.select("arm", f"chosen_{path}").iter_rows()
+        chosen = listed([f"{markdown(arm)} {markdown(as_text(value))}" for arm, value in values])
+        lines.append(f"`{path}` was chosen on validation: {chosen}.")
+        edge = rows.filter(f"on_edge_{path}")["arm"].to_list()
+        if edge:
+            lines.append(
+                f"**Warning:** {_names(edge)} chose a value at the edge of the grid of `{path}`: a better one may lie beyond. "
+                "Extend the grid."
+            )
+    return lines
+
+
+def _training(results: pl.DataFrame) -> list[str]:
+    run = results.filter(pl.col("seeds") > 0)
+    diverged = [f"{markdown(a)} {share(v)}" for a, v in run.select("arm", "divergence").iter_rows() if v]
+    below = [f"{markdown(a)} {share(v)}" for a, v in run.select("arm", "below_untrained").iter_rows() if v]
+    steps = run["steps"].drop_nulls()
+    if diverged:
+        first = (
+            f"Diverged (loss not finite, or higher at the end than at the start), share of seeds: {listed(diverged)}."
+        )
+    else:
+        first = "No run diverged."
+    lines = [first]
+    if below:
+        lines.append(
+            f"**Warning:** ranks worse than the same network before training, share of seeds: {listed(below)}."
+        )
+    else:
+        lines.append("No run ranks worse than the same network before training.")
+    if steps.n_unique() > 1:
+        lines.append(f"The arms took between {count(steps.min())} and {count(steps.max())} optimizer steps.")
+    return lines
+
+
+def _trust(setting: Setting, results: pl.DataFrame) -> list[str]:
+    low = results.filter(pl.col("id_map") <= pl.col("chance"))["arm"].to_list()
+    warning = "**Warning:** " if setting.leaks else ""
+    lines = [
+        f"Leak audit: {warning}{markdown(audit_line(setting))}",
+        f"Split: {markdown(split_line(setting))}",
+        f"Queries: {markdown(queries_line(results))}",
+        f"Software: {markdown(versions_line(results))}",
+    ]
+    return [*lines, f"**Warning:** {_names(low)} ranks no better than chance."] if low else lines
+
+
+def _interpretation(read: Reading, setting: Setting) -> str:
+    title = "## The author's interpretation"
+    if read.state == "missing":
+        return f"{title}\n\nState: **missing**. Nobody has interpreted this table yet."
+    if read.state == "of another data set":
+        return (
+            f"{title}\n\nState: **of another data set**. The experiment's file interprets other data; nothing in it speaks of "
+            f"{markdown(setting.title)}."
+        )
+    if read.state == "stale":
+        reasons = "\n".join(f"- {markdown(reason)}" for reason in read.reasons)
+        return f"{title}\n\nState: **stale**. The table has changed since this was written:\n\n{reasons}\n\n{read.text}"
+    return (
+        f"{title}\n\nState: **fits** (same arms and verdicts, every id_map within {TOLERANCE} of the table that it was written "
+        f"for).\n\n{read.text}"
+    )
