@@ -242,9 +242,7 @@ def surface(bones: Bones, placed: Joints, camera: Camera, plane: np.ndarray) -> 
 
 
 def _window(camera: Camera, a: complex, b: complex, margin: float) -> tuple[slice, slice]:
-    corners = [
-        end + margin * complex(dx, dy) for end in (a, b) for dx, dy in ((-1, -1), (-1, 1), (1, -1), (1, 1))
-    ]
+    corners = [end + margin * complex(dx, dy) for end in (a, b) for dx, dy in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
     seen = camera.pixel(np.array(corners))
     left, right = np.clip([seen.real.min(), seen.real.max() + 1], 0, camera.width).astype(int)
     top, bottom = np.clip([seen.imag.min(), seen.imag.max() + 1], 0, camera.height).astype(int)

@@ -38,16 +38,16 @@ class Style:
             return middle + variety * spread * random.uniform(-1, 1)
 
         return Style(
-            spacing=max(around(0.172, 0.022), 0.1),
-            rim=max(around(0.135, 0.03), 0.08),
-            gap=max(around(0.075, 0.02), 0.04),
-            broken=around(0.4, 0.2),
-            dots=around(0.45, 0.3),
-            wobble=max(around(0.08, 0.04), 0.03),
-            stretch=max(around(1.15, 0.15), 0.8),
-            inside=around(0.75, 0.15),
-            warmth=around(0.0, 0.03),
-            paleness=around(0.0, 0.04),
+            spacing=max(around(0.175, 0.042), 0.1),
+            rim=max(around(0.135, 0.055), 0.06),
+            gap=max(around(0.080, 0.035), 0.03),
+            broken=around(0.4, 0.35),
+            dots=around(0.45, 0.45),
+            wobble=max(around(0.08, 0.05), 0.02),
+            stretch=max(around(1.15, 0.25), 0.8),
+            inside=around(0.65, 0.35),
+            warmth=around(0.0, 0.07),
+            paleness=around(0.0, 0.09),
         )
 
 
@@ -67,7 +67,7 @@ class Coat:
         return np.stack(channels, axis=-1)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def coat(seed: int, identity: int, flank: str, variety: float, scale: float) -> Coat:
     """Return the coat on one flank of an animal."""
     style = Style.drawn(generator(seed, "style", identity), variety)

@@ -14,9 +14,9 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Site:
-    """The view at a site: colours (height, width, 3) float32 0..1, the row of the horizon, what grows there."""
+    """The view at a site (RGB), the row of the horizon, and the colour (3,) float32 0..1 of what grows there."""
 
-    view: np.ndarray
+    view: Image.Image
     horizon: int
     plants: np.ndarray
 
@@ -29,7 +29,8 @@ def site(seed: int, number: int, habitat: str, size: int) -> Site:
     horizon = round(height * random.uniform(0.30, 0.42))
     tint = random.uniform(0.85, 1.15) * (1 + random.uniform(-0.08, 0.08, 3))
     view, plants = _PAINTERS[habitat](random, height, width, horizon)
-    return Site(np.clip(view * tint, 0, 1).astype(np.float32), horizon, (plants * tint).astype(np.float32))
+    picture = Image.fromarray((np.clip(view * tint, 0, 1) * 255).astype(np.uint8))
+    return Site(picture, horizon, (plants * tint).astype(np.float32))
 
 
 def _ground(random: np.random.Generator, height: int, width: int, horizon: int, colours: list[Colour]) -> np.ndarray:
@@ -62,8 +63,9 @@ def _forest(random: np.random.Generator, height: int, width: int, horizon: int) 
     leaf, bark = (0.22, 0.36, 0.14), (0.26, 0.20, 0.15)
     view = _ground(random, height, width, horizon, [(0.30, 0.24, 0.15), (0.24, 0.31, 0.15)])
     deep = fractal(random, height, width, 0.15 * height, 4)
-    view = blend(view, np.array((0.12, 0.19, 0.09)), step(horizon + 6, horizon - 10, np.arange(height))[:, None] + deep * 0)
-    view = view * (1 + 0.25 * deep[..., None] * (np.arange(height) < horizon)[:, None, None])
+    rows = np.arange(height)[:, None]
+    view = blend(view, np.array((0.12, 0.19, 0.09)), step(horizon + 6, horizon - 10, rows))
+    view = view * (1 + 0.25 * deep * (rows < horizon))[..., None]
 
     def behind(draw: ImageDraw.ImageDraw) -> None:
         for _ in range(random.integers(60, 120)):
@@ -82,7 +84,10 @@ def _forest(random: np.random.Generator, height: int, width: int, horizon: int) 
     def litter(draw: ImageDraw.ImageDraw) -> None:
         for _ in range(random.integers(250, 450)):
             y = random.uniform(horizon, height)
-            r, x = 0.5 + 3.5 * (y - horizon) / (height - horizon) * random.uniform(0.4, 1) * height / 295, random.uniform(0, width)
+            r, x = (
+                0.5 + 3.5 * (y - horizon) / (height - horizon) * random.uniform(0.4, 1) * height / 295,
+                random.uniform(0, width),
+            )
             colour = (0.45, 0.32, 0.16) if random.uniform() < 0.5 else leaf
             draw.ellipse((x - 1.6 * r, y - 0.7 * r, x + 1.6 * r, y + 0.7 * r), ink(colour, random.uniform(0.5, 1.3)))
 
@@ -139,7 +144,9 @@ def _river(random: np.random.Generator, height: int, width: int, horizon: int) -
     def reeds(draw: ImageDraw.ImageDraw) -> None:
         for x in random.choice(random.uniform(0, width, 6), 160) + random.normal(0, 0.03 * width, 160):
             y, long = shore + random.uniform(-0.02, 0.05) * height, random.uniform(0.06, 0.22) * height
-            draw.line([(x, y), (x + random.uniform(-0.2, 0.2) * long, y - long)], ink(reed, random.uniform(0.6, 1.3)), 1)
+            draw.line(
+                [(x, y), (x + random.uniform(-0.2, 0.2) * long, y - long)], ink(reed, random.uniform(0.6, 1.3)), 1
+            )
 
     return _painted(_painted(view, stones, 0.8), reeds, 0.5), np.array(reed)
 

@@ -5,7 +5,6 @@ The plan of one animal depends on the settings and its number alone, so plans ar
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 import numpy as np
 
@@ -63,8 +62,11 @@ def spread(total: int, weights: np.ndarray) -> np.ndarray:
 
 
 def counts(settings: DemoSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of files and, among them, of copies of each identity; the most common has five times as many
-    files as the rarest."""
+    """Return the number of files and, among them, of copies of each identity.
+
+    The most common has about five times as many files as the rarest. Copies, at most half of the files of an animal,
+    are made of those with more than FEWEST, so that the rarest have as many bursts as a split needs.
+    """
     weights = np.geomspace(1, MOST_TO_FEWEST, settings.identities)
     weights = generator(settings.seed, "counts").permutation(weights)
     least = min(FEWEST, settings.images // settings.identities)
@@ -72,18 +74,21 @@ def counts(settings: DemoSettings) -> tuple[np.ndarray, np.ndarray]:
     while files.min() < least:
         files[files.argmin()] += 1
         files[files.argmax()] -= 1
-    copies = spread(round(settings.images * settings.duplicates), files.astype(float))
+    spare = np.maximum(files - FEWEST, 0)
+    copies = spread(round(settings.images * settings.duplicates), (spare if spare.any() else files).astype(float))
     return files, np.minimum(copies, files // 2)
 
 
-def photographs(settings: DemoSettings, identity: int, first: int, files: int, copies: int, earlier: int) -> list[Photograph]:
+def photographs(
+    settings: DemoSettings, identity: int, first: int, files: int, copies: int, earlier: int
+) -> list[Photograph]:
     """Return the photographs of an animal in the order of capture.
 
     first: number of its first file. earlier: copies of the animals before it, so that alterations take turns.
     """
     random = generator(settings.seed, "plan", identity)
     originals = files - copies
-    bursts = _bursts(settings, random, originals)
+    bursts = _bursts(settings, random, identity, originals)
     frames = [(burst, frame) for burst, count in bursts for frame in range(count)]
     defects = _defects(settings, random, originals)
     copied = {int(i): k for k, i in enumerate(np.sort(random.permutation(originals)[:copies]))}
@@ -97,7 +102,9 @@ def photographs(settings: DemoSettings, identity: int, first: int, files: int, c
     return result
 
 
-def _bursts(settings: DemoSettings, random: np.random.Generator, originals: int) -> list[tuple[Burst, int]]:
+def _bursts(
+    settings: DemoSettings, random: np.random.Generator, identity: int, originals: int
+) -> list[tuple[Burst, int]]:
     count = min(max(round(originals / 1.8), FEWEST), originals)
     sizes = np.ones(count, int)
     for _ in range(originals - count):
@@ -107,6 +114,24 @@ def _bursts(settings: DemoSettings, random: np.random.Generator, originals: int)
     flanks = random.permutation([sides[0]] * round(0.6 * count) + [sides[1]] * (count - round(0.6 * count)))
     days = np.sort(random.permutation(max(730, count))[:count])
     return [
-        (_burst(settings, random, number, str(flanks[number]), int(days[number])), int(sizes[number]))
+        (_burst(settings, random, identity, number, str(flanks[number]), int(days[number])), int(sizes[number]))
         for number in range(count)
+    ]
+
+
+def _burst(
+    settings: DemoSettings, random: np.random.Generator, identity: int, number: int, flank: str, day: int
+) -> Burst:
+    home, elsewhere = random.uniform() < settings.shortcut, int(random.integers(settings.identities))
+    at_night, dusk = random.uniform() < settings.night, random.uniform() < 0.15
+    light, opening, hours = ("night", 20, 8) if at_night else ("dusk", 17, 2) if dusk else ("day", 7, 10)
+    time = datetime(2023, 1, 1) + timedelta(days=day, hours=opening, seconds=int(random.integers(3600 * hours)))
+    occluder = OCCLUDERS[random.integers(len(OCCLUDERS))] if random.uniform() < settings.occluded else None
+    return Burst(number, flank, identity if home else elsewhere, light, time, occluder)
+
+
+def _defects(settings: DemoSettings, random: np.random.Generator, originals: int) -> list[str | None]:
+    kinds = random.integers(len(DEFECTS), size=originals)
+    return [
+        DEFECTS[k] if u < settings.defects else None for k, u in zip(kinds, random.uniform(size=originals), strict=True)
     ]

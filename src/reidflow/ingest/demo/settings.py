@@ -20,8 +20,8 @@ class DemoSettings:
     size: int = 256
     shortcut: float = 0.8
     variety: float = 1.0
-    occluded: float = 0.3
-    night: float = 0.12
+    occluded: float = 0.25
+    night: float = 0.08
     duplicates: float = 0.08
     defects: float = 0.12
     seed: int = 0

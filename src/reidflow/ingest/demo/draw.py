@@ -1,0 +1,155 @@
+"""Draws the demo: a folder in the layout of the jaguar competition, with everything that was planted in a table."""
+
+import csv
+import io
+import multiprocessing
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import polars as pl
+
+from reidflow.ingest.demo.copies import FILED_AGAIN, altered, encoded
+from reidflow.ingest.demo.noise import generator
+from reidflow.ingest.demo.plan import Photograph, counts, habitat_of, photographs
+from reidflow.ingest.demo.scene import photograph
+from reidflow.ingest.demo.settings import DemoSettings
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.atomic import write_text
+from reidflow.store.tables import Contract, write_table
+
+TRUTH = Contract(
+    "truth of the demo",
+    {
+        "image": pl.String,
+        "identity": pl.String,
+        "flank": pl.String,
+        "burst": pl.String,
+        "time": pl.String,
+        "habitat": pl.String,
+        "site": pl.String,
+        "home": pl.Boolean,
+        "light": pl.String,
+        "occluder": pl.String,
+        "duplicate_of": pl.String,
+        "alteration": pl.String,
+        "defect": pl.String,
+    },
+    nullable=frozenset({"occluder", "duplicate_of", "alteration", "defect"}),
+)
+CHUNK = 16
+
+
+def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
+    """Draw the data set of `settings` into `folder`, which is whole afterwards or untouched.
+
+    Writes `train.csv` (filename, ground_truth), `train/train/*.png` (RGBA; the colours under alpha 0 are the habitat),
+    `meta.csv` (filename, sighting, flank, time: what a data set may know about itself) and `truth.parquet` (all that
+    was planted; `image` is the path relative to `folder`). The bits depend on `settings` alone, not on `workers`.
+    Copies with the same bytes, the same pixels or another compression are filed under a sighting of their own in
+    `meta.csv`, as if handed in twice, so that only a look at the pixels keeps them together; `burst` in the truth
+    knows better. Raises ReidflowError if `folder` holds something that is no demo.
+    """
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():
+        raise ReidflowError(f"{folder}: holds files that are not the demo's. Name an empty or a new folder.")
+    drawing = folder.with_name(f".{folder.name}.drawing")
+    shutil.rmtree(drawing, ignore_errors=True)
+    (drawing / "train" / "train").mkdir(parents=True)
+    rows = []
+    tasks = ((drawing, settings, chunk) for chunk in _chunks(settings))
+    for drawn in _in_order(_draw_chunk, tasks, workers):
+        rows.extend(drawn)
+    _write_tables(drawing, rows)
+    shutil.rmtree(folder, ignore_errors=True)
+    drawing.replace(folder)
+
+
+def _chunks(settings: DemoSettings) -> Iterator[list[Photograph]]:
+    """Yield the photographs in the order of their files, at most CHUNK together, all of one animal."""
+    first, earlier = 1, 0
+    for identity, (files, copies) in enumerate(zip(*counts(settings), strict=True)):
+        planned = photographs(settings, identity, first, int(files), int(copies), earlier)
+        yield from (planned[i : i + CHUNK] for i in range(0, len(planned), CHUNK))
+        first, earlier = first + int(files), earlier + int(copies)
+
+
+def _in_order(work: Callable, tasks: Iterable[tuple], workers: int) -> Iterator[list]:
+    """Yield the results of `work` on each task, in order, while no more than a few tasks wait."""
+    if workers <= 1:
+        yield from (work(*task) for task in tasks)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        waiting = deque()
+        for task in tasks:
+            waiting.append(pool.submit(work, *task))
+            if len(waiting) > 3 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _draw_chunk(folder: Path, settings: DemoSettings, chunk: list[Photograph]) -> list[tuple]:
+    """Write the files of some photographs and their copies; return their rows of the truth and their sightings."""
+    rows = []
+    for plan in chunk:
+        pixels = photograph(settings, plan)
+        original = encoded(pixels)
+        name = _file_name(settings, plan.image)
+        _write(folder, name, original)
+        rows.append(_row(settings, plan, name, None, None))
+        for number, alteration in plan.copies:
+            copy = _file_name(settings, number)
+            random = generator(settings.seed, "copy", plan.identity, plan.burst.number, plan.frame, alteration)
+            _write(folder, copy, altered(pixels, original, alteration, random))
+            rows.append(_row(settings, plan, copy, name, alteration))
+    return rows
+
+
+def _write(folder: Path, name: str, data: bytes) -> None:
+    (folder / "train" / "train" / name).write_bytes(data)
+
+
+def _file_name(settings: DemoSettings, number: int) -> str:
+    return f"train_{number:0{max(4, len(str(settings.images)))}d}.png"
+
+
+def _row(settings: DemoSettings, plan: Photograph, name: str, original: str | None, alteration: str | None) -> tuple:
+    """Return the sighting of a file, its name, and its row of the truth."""
+    burst, digits = plan.burst, max(2, len(str(settings.identities)))
+    identity = f"J{plan.identity + 1:0{digits}d}"
+    event = f"{identity}-{burst.number + 1:03d}"
+    truth = (
+        f"train/train/{name}",
+        identity,
+        burst.flank,
+        event,
+        plan.time.isoformat(),
+        habitat_of(burst.site),
+        f"site-{burst.site + 1:0{digits}d}",
+        burst.site == plan.identity,
+        burst.light,
+        burst.occluder,
+        original and f"train/train/{original}",
+        alteration,
+        plan.defect,
+    )
+    return f"{event}b" if alteration in FILED_AGAIN else event, name, truth
+
+
+def _write_tables(folder: Path, rows: list[tuple]) -> None:
+    truth = pl.DataFrame([row[2] for row in rows], schema=TRUTH.columns, orient="row")
+    write_text(folder / "train.csv", _csv(("filename", "ground_truth"), [(name, row[1]) for _, name, row in rows]))
+    meta = [(name, sighting, row[2], row[4]) for sighting, name, row in rows]
+    write_text(folder / "meta.csv", _csv(("filename", "sighting", "flank", "time"), meta))
+    write_table(truth, folder / "truth.parquet", TRUTH)
+
+
+def _csv(header: tuple[str, ...], rows: list[tuple]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
