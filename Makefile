@@ -31,10 +31,17 @@ lint: $(VENV)/.done  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
+interpretations: $(VENV)/.done  ## tell whether each interpretation fits the table it speaks of
+	$(BIN)/reidflow --configfile $(CONFIG) interpretations
+
+lock:  ## resolve the dependencies anew, pinned and hashed (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \
+		pyproject.toml -o requirements.lock
+
 generated: $(VENV)/.done  ## write the generated files: config schema and defaults, conda environments
 	$(BIN)/python -m reidflow.spec.generate
 
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test lint generated clean
+.PHONY: help setup tables test lint interpretations lock generated clean

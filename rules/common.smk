@@ -80,6 +80,7 @@ def all_results():
             f"{RESULTS}/tables/{name}.parquet",
             f"{RESULTS}/tables/{name}.findings.md",
             f"{RESULTS}/figures/{name}/arms.png",
+            f"{RESULTS}/pages/{name}.html",
         ]
         wanted += [
             f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)

@@ -46,7 +46,7 @@ rule findings:
         csv=report(
             f"{TABLES}/{{experiment}}.csv",
             category="Tables",
-            labels={{"experiment": "{{experiment}}"}},
+            labels={"experiment": "{experiment}"},
         ),
         markdown=f"{TABLES}/{{experiment}}.md",
         latex=f"{TABLES}/{{experiment}}.tex",

@@ -13,7 +13,6 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load
 
 ROOT = Path(__file__).parents[3]
-PRESETS = sorted(p for p in (ROOT / "config").glob("*.yaml") if p.name != "defaults.yaml")
 
 
 @pytest.fixture
@@ -129,13 +128,6 @@ def test_names_of_arms_become_safe_folders_that_differ(project):
         for slug in slugs
     )
     assert not any(slug.startswith((".", "-")) for slug in slugs)
-
-
-@pytest.mark.parametrize("path", PRESETS, ids=[p.name for p in PRESETS])
-def test_every_preset_is_whole(path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    made = plan.make([path])
-    assert made.experiments
 
 
 def test_generated_files_are_up_to_date():

@@ -1,0 +1,111 @@
+"""Real runs of the workflow on a copy of the project, and what each of them did."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs")
+
+
+@dataclass
+class Outcome:
+    """What one command of Snakemake did: the jobs it executed, the runs it trained and restored."""
+
+    status: int
+    text: str
+    jobs: list[tuple[str, str]]
+    trained: list[dict]
+    restored: list[dict]
+
+    def of(self, rule: str) -> set[str]:
+        """Return the wildcards (`experiment/arm`) of the executed jobs of a rule."""
+        return {wildcards for name, wildcards in self.jobs if name == rule}
+
+
+class Project:
+    """A copy of the project in a folder of its own, in which Snakemake is run as a user would."""
+
+    def __init__(self, folder: Path, config: str = "config/tiny.yaml", results: str = "results-tiny") -> None:
+        self.folder, self.config, self.results = folder, config, folder / results
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "snakemake", "--configfile", self.config, "--cores", "2", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH"))}
+        return {**kept, "XDG_CACHE_HOME": str(self.folder / ".cache")}
+
+    def run(self, *arguments: str) -> Outcome:
+        """Run Snakemake (all tables unless told otherwise) and return what it did."""
+        before = len(self.log())
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.folder, capture_output=True, text=True, env=self.environment
+        )
+        text, log = done.stdout + done.stderr, self.log()[before:]
+        by = {action: [line for line in log if line["action"] == action] for action in ("trained", "restored")}
+        return Outcome(done.returncode, text, executed(text), by["trained"], by["restored"])
+
+    def log(self) -> list[dict]:
+        """Return the lines of the run store's log."""
+        path = self.results / ".store" / "log.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def copy(self, folder: Path) -> "Project":
+        """Return a copy, time stamps included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder, self.config, self.results.name)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace `old`, which must be there, in a file of the copy."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text, f"{name} no longer holds {old!r}: correct the test"
+        path.write_text(text.replace(old, new))
+
+    def tables(self) -> dict[str, bytes]:
+        """Return the bytes of every result that holds no measured time."""
+        found = sorted((self.results / "tables").glob("*.parquet")) + sorted(
+            (self.results / "tables").glob("*findings.md")
+        )
+        return {path.name: path.read_bytes() for path in found if "efficiency" not in path.name}
+
+
+def executed(text: str) -> list[tuple[str, str]]:
+    """Return (rule, wildcards joined by /) of the jobs that Snakemake says it executed."""
+    jobs = []
+    for block in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, re.MULTILINE):
+        wildcards = re.search(r"^    wildcards: (.*)$", block[1], re.MULTILINE)
+        values = re.findall(r"(?:experiment|arm|bank)=([^,\n]+)", wildcards[1]) if wildcards else []
+        jobs.append((block[0], "/".join(values)))
+    return jobs
+
+
+def checkout(folder: Path) -> Path:
+    """Copy what a user has of the project into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Project:
+    """The tiny config, run once; tests work on copies."""
+    project = Project(checkout(tmp_path_factory.mktemp("tiny") / "project"))
+    outcome = project.run()
+    assert outcome.status == 0, outcome.text
+    project.outcome = outcome
+    return project

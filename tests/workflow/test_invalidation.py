@@ -1,0 +1,284 @@
+"""After an edit, exactly what the edit invalidated is done again: not one training or table more or fewer.
+
+Each case works on a copy of a finished tiny run. `tiny_losses` has three arms with a sweep of two points (one sweep
+seed) and two seeds: four runs an arm. `tiny_backbones` has two arms with two runs each.
+"""
+
+import csv
+import os
+import random
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+LOSSES, BACKBONES = "tiny_losses", "tiny_backbones"
+BOTH = {LOSSES, BACKBONES}
+ARMS = {f"{LOSSES}/{arm}" for arm in ("cross_entropy", "arcface", "triplet")} | {
+    f"{BACKBONES}/{arm}" for arm in ("frozen", "scratch")
+}
+DATA_RULES = {"draw_demo", "ingest", "groups", "split", "features"}
+YAML = f"config/experiments/{LOSSES}.yaml"
+ARCFACE = "src/reidflow/training/losses/arcface.py"
+
+
+@pytest.fixture
+def project(tiny, tmp_path):
+    return tiny.copy(tmp_path / "copy")
+
+
+def done(outcome):
+    """Return what an outcome did, in short."""
+    assert outcome.status == 0, outcome.text
+    rules = {rule for rule, _ in outcome.jobs}
+    return len(outcome.trained), outcome.of("table"), outcome.of("figures"), rules & DATA_RULES
+
+
+def nothing(project):
+    outcome = project.run()
+    assert outcome.status == 0 and outcome.jobs == [] and not outcome.trained and not outcome.restored, outcome.text
+
+
+def test_the_first_run_trains_every_run_once_and_the_second_does_nothing(tiny, project):
+    runs = {(line["key"], line["action"]) for line in tiny.outcome.trained}
+    assert len(runs) == len(tiny.outcome.trained)
+    assert len(tiny.outcome.trained) + len(tiny.outcome.restored) == 3 * 4 + 2 * 2
+    assert done(tiny.outcome)[1:3] == (BOTH, BOTH)
+    nothing(project)
+
+
+def test_an_edited_value_retrains_its_arm_alone(project):
+    project.edit(YAML, "{name: arcface}", "{name: arcface, margin: 0.4}")
+    outcome = project.run()
+    assert done(outcome) == (4, {LOSSES}, {LOSSES}, set())
+    assert {line["loss"] for line in outcome.trained} == {"arcface"}
+    assert outcome.of("evaluate") == {f"{LOSSES}/arcface"}
+    nothing(project)
+
+
+def test_a_new_arm_is_all_that_is_trained(project):
+    with (project.folder / YAML).open("a") as file:
+        file.write("  cosface:\n    why: One more.\n    loss: {name: cosface}\n")
+    outcome = project.run()
+    assert done(outcome) == (4, {LOSSES}, {LOSSES}, set())
+    assert {line["loss"] for line in outcome.trained} == {"cosface"}
+
+
+def test_a_new_seed_trains_one_run_an_arm_and_remakes_its_table_alone(project):
+    with (project.folder / YAML).open("a") as file:
+        file.write("seeds: [0, 1, 2]\n")
+    outcome = project.run()
+    assert done(outcome) == (3, {LOSSES}, {LOSSES}, set())
+    assert {line["seed"] for line in outcome.trained} == {2}
+
+
+def test_a_renamed_arm_trains_nothing_and_leaves_no_folder_behind(project):
+    project.edit(YAML, "  arcface:\n", "  angular:\n")
+    assert done(project.run()) == (0, {LOSSES}, {LOSSES}, set())
+    folders = {path.name for path in (project.results / "experiments" / LOSSES).iterdir()}
+    assert folders == {"cross_entropy", "angular", "triplet"}
+
+
+def test_comments_and_the_order_of_keys_do_nothing(project):
+    text = (project.folder / YAML).read_text()
+    head, arms = text.split("arms:\n")
+    (project.folder / YAML).write_text("# A remark.\n\narms:\n" + arms + head)
+    config = (project.folder / project.config).read_text()
+    (project.folder / project.config).write_text("# Another.\n" + config)
+    nothing(project)
+
+
+def test_an_edited_loss_retrains_the_arms_that_use_it(project):
+    with (project.folder / ARCFACE).open("a") as file:
+        file.write("\nEDITED = True\n")
+    outcome = project.run()
+    assert done(outcome) == (4, {LOSSES}, {LOSSES}, set())
+    assert {line["loss"] for line in outcome.trained} == {"arcface"}
+
+
+def test_a_comment_in_a_loss_and_a_new_loss_do_nothing(project):
+    with (project.folder / ARCFACE).open("a") as file:
+        file.write("\n\n# A remark.\n")
+    shutil.copy(project.folder / ARCFACE, project.folder / "src/reidflow/training/losses/another.py")
+    nothing(project)
+
+
+def test_edited_plotting_redraws_and_makes_no_table(project):
+    with (project.folder / "src/reidflow/figures/arms.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    outcome = project.run()
+    assert done(outcome) == (0, set(), BOTH, set())
+    assert {rule for rule, _ in outcome.jobs} == {"figures", "page", "all_tables"}
+
+
+def test_an_edited_store_trains_nothing(project):
+    with (project.folder / "src/reidflow/store/runs.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    outcome = project.run()
+    assert done(outcome)[:2] == (0, BOTH)
+    assert len(outcome.restored) == 16
+
+
+def test_an_edited_test_metric_evaluates_again_and_trains_nothing(project):
+    with (project.folder / "src/reidflow/evaluation/retrieval.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    outcome = project.run()
+    assert done(outcome) == (0, BOTH, BOTH, set())
+    assert outcome.of("evaluate") == ARMS and not outcome.restored
+
+
+def test_touching_every_file_does_nothing(project):
+    files = [path for path in sorted(project.folder.rglob("*")) if path.is_file() and ".snakemake" not in path.parts]
+    random.Random(0).shuffle(files)
+    for path in files:
+        os.utime(path)
+    nothing(project)
+
+
+def test_another_branch_and_back(project):
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
+            cwd=project.folder,
+            check=True,
+            capture_output=True,
+        )
+
+    (project.folder / ".gitignore").write_text("results*\n.snakemake\n__pycache__\n.cache\n")
+    git("init", "-b", "main")
+    git("add", ".")
+    git("commit", "-m", "one")
+    git("checkout", "-b", "other")
+    with (project.folder / ARCFACE).open("a") as file:
+        file.write("\nEDITED = True\n")
+    git("commit", "-am", "two")
+    git("checkout", "main")
+    nothing(project)
+    git("checkout", "other")
+    assert done(project.run()) == (4, {LOSSES}, {LOSSES}, set())
+    git("checkout", "main")
+    back = project.run()
+    assert done(back) == (0, {LOSSES}, {LOSSES}, set())
+    assert {line["loss"] for line in back.restored} == {"arcface"} and len(back.restored) == 4
+
+
+@pytest.fixture
+def photographs(project):
+    """The tiny project on a folder of photographs of its own: those of the demo, so that nothing is trained."""
+    shutil.move(project.results / "data" / "demo", project.folder / "photographs")
+    (project.folder / "photographs" / "truth.parquet").unlink()
+    project.edit(
+        project.config,
+        "{name: demo, identities: 6, images: 90, size: 96, seed: 0}",
+        "{name: jaguar, path: photographs, metadata: meta.csv}",
+    )
+    outcome = project.run()
+    assert outcome.status == 0 and not outcome.trained, outcome.text
+    nothing(project)
+    return project
+
+
+def rows(project, name):
+    with (project.folder / "photographs" / name).open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def write(project, name, content):
+    with (project.folder / "photographs" / name).open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(content)
+
+
+def test_a_new_image_trains_everything_again(photographs):
+    labels = rows(photographs, "train.csv")
+    random_pixels = np.random.default_rng(0).integers(0, 255, (80, 96, 3), dtype=np.uint8)
+    Image.fromarray(random_pixels).save(photographs.folder / "photographs" / "train" / "train" / "new.png")
+    write(photographs, "train.csv", [*labels, ["new.png", labels[1][1]]])
+    outcome = photographs.run()
+    assert done(outcome) == (16 - repeated(photographs), BOTH, BOTH, {"ingest", "groups", "split", "features"})
+    nothing(photographs)
+
+
+def test_changed_pixels_train_everything_again(photographs):
+    path = sorted((photographs.folder / "photographs" / "train" / "train").iterdir())[0]
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[..., :3] = 255 - pixels[..., :3]
+    Image.fromarray(pixels).save(path)
+    assert done(photographs.run())[:2] == (16 - repeated(photographs), BOTH)
+
+
+def test_other_bytes_with_the_same_pixels_train_nothing(photographs):
+    path = sorted((photographs.folder / "photographs" / "train" / "train").iterdir())[0]
+    Image.open(path).save(path, compress_level=9)
+    outcome = photographs.run()
+    assert outcome.status == 0 and not outcome.trained and ("ingest", "") in outcome.jobs
+
+
+def test_a_changed_label_trains_everything_again_but_computes_no_features(photographs):
+    labels = rows(photographs, "train.csv")
+    labels[1][1] = labels[-1][1]
+    write(photographs, "train.csv", labels)
+    outcome = photographs.run()
+    assert done(outcome)[:2] == (16 - repeated(photographs), BOTH)
+    log = next((photographs.results / "logs" / "features").iterdir()).read_text()
+    assert "images" not in log
+
+
+def repeated(project):
+    """Return how many of the 16 runs are asked for twice: an arm of either experiment may choose the same settings."""
+    keys = [line["key"] for line in project.log()]
+    return 16 - len(set(keys[-16:]))
+
+
+def test_a_deleted_result_is_made_again_without_training(project):
+    (project.results / "tables" / f"{LOSSES}.parquet").unlink()
+    assert done(project.run())[:2] == (0, {LOSSES})
+    (project.results / "experiments" / BACKBONES / "frozen" / "metrics.parquet").unlink()
+    outcome = project.run()
+    assert done(outcome)[:2] == (0, {BACKBONES}) and outcome.of("evaluate") == {f"{BACKBONES}/frozen"}
+    nothing(project)
+
+
+@pytest.mark.parametrize(
+    "name", [f"tables/{LOSSES}.parquet", f"experiments/{LOSSES}/arcface/metrics.parquet", "data/split.parquet"]
+)
+def test_a_truncated_result_is_noticed_and_made_again(tiny, project, name):
+    path = project.results / name
+    path.write_bytes(path.read_bytes()[:100])
+    dry = project.run("-n")
+    assert "a real run will make it again" in dry.text and path.stat().st_size == 100
+    outcome = project.run()
+    assert outcome.status == 0 and not outcome.trained
+    assert f"{name}: changed or cut short" in outcome.text
+    assert path.read_bytes() == (tiny.results / name).read_bytes() and project.tables() == tiny.tables()
+    nothing(project)
+
+
+def test_a_damaged_run_in_the_store_is_trained_again_when_it_is_needed(tiny, project):
+    key = tiny.outcome.trained[0]["key"]
+    path = project.results / ".store" / "runs" / key[:2] / key / "embeddings.parquet"
+    path.chmod(0o644)
+    path.write_bytes(b"cut")
+    shutil.rmtree(project.results / "experiments")
+    outcome = project.run()
+    assert outcome.status == 0 and [line["key"] for line in outcome.trained] == [key]
+    assert project.tables() == tiny.tables()
+
+
+def test_lost_records_stop_the_run_and_the_remedy_works(tiny, project):
+    shutil.rmtree(project.folder / ".snakemake")
+    with (project.folder / "src/reidflow/tables/experiment.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    stopped = project.run()
+    assert stopped.status == 1 and "Snakemake's records of them (.snakemake/) are gone" in stopped.text
+    remedy = next(line for line in stopped.text.splitlines() if "rm -r" in line)
+    subprocess.run(["bash", "-c", remedy[remedy.index("rm -r") :]], cwd=project.folder, check=True)
+    outcome = project.run()
+    assert done(outcome)[:2] == (0, BOTH) and project.tables() == tiny.tables()
+    nothing(project)
+
+
+def test_touch_is_refused_by_the_workflow(project):
+    outcome = project.run("--touch")
+    assert outcome.status == 1 and "--touch is refused" in outcome.text

@@ -1,0 +1,42 @@
+"""Every preset can be planned, with data of its layout where it expects them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Project, checkout
+
+CASES = {
+    "config/config.yaml": [],
+    "config/tiny.yaml": [],
+    "config/jaguar.yaml": ["data/jaguar"],
+    "config/jaguar.yaml config/datasets/image_level.yaml": ["data/jaguar"],
+    "config/config.yaml config/datasets/jaguar_layout.yaml": ["data/photographs"],
+    "config/config.yaml config/datasets/folder.yaml": ["data/people"],
+}
+
+
+@pytest.mark.parametrize("configs", CASES)
+def test_a_preset_is_planned_without_a_mistake(tiny, tmp_path, configs):
+    project = Project(checkout(tmp_path / "project"))
+    for name in CASES[configs]:
+        place = project.folder / name
+        if name == "data/people":
+            (place / "one").mkdir(parents=True)
+            shutil.copy(next((tiny.results / "data/demo/train/train").iterdir()), place / "one")
+        else:
+            shutil.copytree(tiny.results / "data" / "demo", place)
+    first, *more = configs.split()
+    project.config = first
+    outcome = project.run("-n", *(["--configfile", *configs.split()] if more else []), "--", "all_tables")
+    assert outcome.status == 0, outcome.text
+    assert "losses" in str(outcome.of("table"))
+
+
+def test_every_preset_has_a_case():
+    named = {name for case in CASES for name in case.split()}
+    present = {
+        p.relative_to(ROOT).as_posix()
+        for p in [*Path(ROOT, "config").glob("*.yaml"), *Path(ROOT, "config/datasets").glob("*.yaml")]
+    }
+    assert present - {"config/defaults.yaml"} == named
