@@ -3,6 +3,8 @@
 from pytorch_metric_learning.losses import ContrastiveLoss
 from torch import nn
 
+from reidflow.training.losses._counting import CountingReducer
+
 
 def build(dim: int, classes: int, *, positive_margin: float = 0.0, negative_margin: float = 1.0) -> nn.Module:
     """Return mean max(0, d - `positive_margin`) of positive pairs plus mean max(0, `negative_margin` - d) of negatives.
@@ -11,4 +13,4 @@ def build(dim: int, classes: int, *, positive_margin: float = 0.0, negative_marg
     `forward(embeddings (B, dim), labels (B,), indices_tuple=None)` gives a scalar.
     Source: Hadsell et al. 2006, CVPR. Library: pytorch-metric-learning, ContrastiveLoss.
     """
-    return ContrastiveLoss(pos_margin=positive_margin, neg_margin=negative_margin)
+    return ContrastiveLoss(pos_margin=positive_margin, neg_margin=negative_margin, reducer=CountingReducer())

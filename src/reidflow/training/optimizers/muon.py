@@ -4,6 +4,8 @@ from typing import Any
 
 from torch.optim import AdamW, Muon, Optimizer
 
+from reidflow.training.lean import lean_step
+
 
 def build(
     groups: list[dict],
@@ -45,6 +47,7 @@ class _Together(Optimizer):
     def __init__(self, parts: list[Optimizer]) -> None:
         super().__init__([group for part in parts for group in part.param_groups], {})
         self.parts = parts
+        self.steps = [lean_step(part) for part in parts]
         self._link()
 
     def _link(self) -> None:
@@ -52,8 +55,8 @@ class _Together(Optimizer):
 
     def step(self, closure: Any = None) -> None:
         """Step every part; a closure is not supported."""
-        for part in self.parts:
-            part.step()
+        for step in self.steps:
+            step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the parts, in order."""

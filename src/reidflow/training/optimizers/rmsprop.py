@@ -16,6 +16,4 @@ def build(
 
     Source: Tieleman & Hinton 2012, Coursera lecture 6.5. Library: torch.
     """
-    return RMSprop(
-        groups, lr=learning_rate, alpha=decay, momentum=momentum, eps=epsilon, weight_decay=weight_decay
-    )
+    return RMSprop(groups, lr=learning_rate, alpha=decay, momentum=momentum, eps=epsilon, weight_decay=weight_decay)

@@ -12,6 +12,4 @@ def build(
     weight_decay: float = 0.0,
 ) -> Optimizer:
     """Return SGD over the parameter groups. Source: Sutskever et al. 2013, ICML. Library: torch."""
-    return SGD(
-        groups, lr=learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True
-    )
+    return SGD(groups, lr=learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True)
