@@ -1,0 +1,82 @@
+"""The data of a run: labelled images with their roles, and their features or pixels."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from reidflow.spec.errors import Problems
+from reidflow.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Row i of everything is the same labelled image.
+
+    `roles`: train, val, test or unused. `features` (N, 1 + views, D): the frozen features of the plain image and of its
+    augmented views. `pixels` (N, S, S, 3) uint8, may be memory-mapped, S at least the size that the network sees.
+    `gallery`: 'role' ranks the other images of a query's role, 'all' all rows. The parameters and FLOPs (per image) of
+    a frozen backbone are told here, since a run on features never builds it; None where unknown.
+    """
+
+    images: list[str]
+    identities: list[str]
+    groups: list[str | None]
+    roles: list[str]
+    features: np.ndarray | None = None
+    pixels: np.ndarray | None = None
+    gallery: Literal["role", "all"] = "role"
+    backbone_parameters: int | None = None
+    backbone_flops: int | None = None
+
+    def rows(self, *roles: str) -> np.ndarray:
+        """Return the rows (int64) that have one of `roles`, in order."""
+        return np.array([i for i, role in enumerate(self.roles) if role in roles], dtype=np.int64)
+
+    def stored_rows(self) -> np.ndarray:
+        """Return the rows whose embeddings a run keeps: val and test, or all where all form the gallery."""
+        return np.arange(len(self.images)) if self.gallery == "all" else self.rows("val", "test")
+
+    def labels(self) -> tuple[np.ndarray, list[str]]:
+        """Return the class (N,) of each row, -1 for an identity without a training image, and the classes in order."""
+        classes = sorted({self.identities[i] for i in self.rows("train")})
+        number = {identity: k for k, identity in enumerate(classes)}
+        return np.array([number.get(identity, -1) for identity in self.identities], dtype=np.int64), classes
+
+    def check(self, spec: RunSpec) -> None:
+        """Raise ReidflowError that lists everything about the data (and the settings that depend on it) that is wrong."""
+        problems = Problems()
+        self._check_shapes(spec, problems)
+        if spec.model.trainable.name != "none":
+            self._check_training(spec, problems)
+        problems.raise_if_any("this run cannot be trained")
+
+    def _check_shapes(self, spec: RunSpec, problems: Problems) -> None:
+        count, array = len(self.images), self.features if spec.frozen else self.pixels
+        name = "features" if spec.frozen else "pixels"
+        for column in ("identities", "groups", "roles"):
+            if len(getattr(self, column)) != count:
+                problems.add(
+                    column, f"{len(getattr(self, column))} rows for {count} images.", "Give one for each image."
+                )
+        if array is None:
+            problems.add(
+                name, f"missing, and a run with trainable: {spec.model.trainable.name} needs them.", "Add them."
+            )
+        elif len(array) != count:
+            problems.add(name, f"{len(array)} rows for {count} images.", "Make them again for these images.")
+        elif spec.frozen and (array.ndim != 3 or array.shape[1] != 1 + spec.views):
+            problems.add(
+                name, f"shape {array.shape}, not (N, {1 + spec.views}, D).", f"Make them with views: {spec.views}."
+            )
+
+    def _check_training(self, spec: RunSpec, problems: Problems) -> None:
+        if len({self.identities[i] for i in self.rows("train")}) < 2:
+            problems.add("role train", "fewer than two identities.", "Training compares identities: add some.")
+        if len(self.rows("val")):
+            return
+        where = "the split has no images of the role val"
+        if spec.checkpoint == "best":
+            problems.add("checkpoint: best", f"{where} to choose an epoch by.", "Write checkpoint: last.")
+        if spec.patience is not None:
+            problems.add("patience", f"{where} to stop by.", "Leave patience out.")

@@ -1,0 +1,209 @@
+"""One training: epochs of optimizer steps, the choice of the weights to keep, and resuming."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from reidflow.spec import components
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.run import RunSpec
+from reidflow.spec.seeds import seed_for
+from reidflow.training.checkpoint import Checkpoints
+from reidflow.training.data import RunData
+from reidflow.training.determinism import global_seed
+from reidflow.training.lean import lean_step, spare_the_compiler
+from reidflow.training.losses._counting import take_active_share
+from reidflow.training.modes import copy_state, load_state, trained_state
+from reidflow.training.progress import Progress
+from reidflow.training.state import State
+from reidflow.training.validation import Validation
+
+LOOK_EVERY = 100  # steps between two looks at whether the loss is finite: a look waits for the device
+
+
+class Fitting:
+    """Trains `module` and the loss's own parameters together, as `spec` says."""
+
+    def __init__(self, spec: RunSpec, data: RunData, module: nn.Module, inputs: Any, dim: int, device: str) -> None:
+        self.spec, self.module, self.inputs, self.device = spec, module, inputs, torch.device(device)
+        labels, classes = data.labels()
+        self.rows = data.rows("train")
+        self.labels = torch.from_numpy(labels).to(device)
+        self.validation = Validation(data)
+        with global_seed(seed_for(spec.seed, "loss")):
+            self.loss = components.call("loss", spec.loss, dim, len(classes)).to(device)
+        self.miner = components.call("miner", spec.miner) if spec.miner else None
+        self.sampler = components.call("sampler", spec.sampler, labels[self.rows], spec.seed)
+        self.both = nn.ModuleDict({"model": module, "loss": self.loss})
+        self.parameters = [p for p in self.both.parameters() if p.requires_grad]
+        spare_the_compiler()
+        self.optimizer = components.call("optimizer", spec.optimizer, self._groups())
+        self.step = lean_step(self.optimizer)
+        self.schedule = components.call("scheduler", spec.scheduler, self.optimizer, self.sampler.steps, spec.epochs)
+        if self.schedule.needs_metric and not self.validation:
+            raise ReidflowError(
+                f"scheduler '{spec.scheduler['name']}' follows the validation mAP, and the split has no images of the "
+                "role val. Choose another scheduler, or a split with val."
+            )
+        self.state = State()
+
+    def run(self, checkpoints: Checkpoints, progress: Progress) -> None:
+        """Train to the end, from where `self.state` stands, and leave the weights to keep in the module."""
+        start = time.monotonic()
+        before = self.state.seconds
+        if not self.state.history:
+            self._begin()
+        while not self._finished():
+            self._epoch(self.state.epoch + 1)
+            self.state.seconds = before + time.monotonic() - start
+            row = self.state.history[-1]
+            progress.note(row["epoch"], row["loss"], row["val_id_map"])
+            if checkpoints.due() and not self._finished():
+                checkpoints.write(self.checkpoint())
+        load_state(self.both, self.state.kept)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return all that `resume` needs; the generators need nothing, every epoch seeds its own."""
+        return {
+            "weights": trained_state(self.both),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "course": self.state.plain(),
+        }
+
+    def resume(self, content: dict[str, Any]) -> None:
+        """Go on from what `checkpoint` returned."""
+        load_state(self.both, content["weights"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.schedule.load_state_dict(content["schedule"])
+        self.state = State(**content["course"])
+
+    def _groups(self) -> list[dict[str, Any]]:
+        groups = [
+            {"name": name, "params": [p for p in part.parameters() if p.requires_grad]}
+            for name, part in (("model", self.module), ("loss", self.loss))
+        ]
+        return [group for group in groups if group["params"]]
+
+    def _finished(self) -> bool:
+        state, patience = self.state, self.spec.patience
+        return state.broken or state.epoch >= self.spec.epochs or (patience is not None and state.stale >= patience)
+
+    def _begin(self) -> None:
+        """Note the untrained state: epoch 0."""
+        self.state.kept = copy_state(self.both)
+        self._note(0, Epoch(rate=self._rate()), self._score())
+
+    def _epoch(self, number: int) -> None:
+        epoch = Epoch(rate=self._rate())
+        start = time.monotonic()
+        with global_seed(seed_for(self.spec.seed, "dropout", number), self.device):
+            self._steps(number, epoch)
+        self.state.epoch, self.state.steps = number, self.state.steps + len(epoch.losses)
+        epoch.close(self.loss)
+        self.state.seconds_steps += time.monotonic() - start
+        if self.state.first_loss is None:
+            self.state.first_loss = epoch.first
+        score = self._score() if epoch.finite else None
+        if not epoch.finite or (score is not None and not math.isfinite(score)):
+            self.state.broken = True
+            self._note(number, epoch, None)
+            return
+        self.schedule.after_epoch(score)
+        self._note(number, epoch, score)
+        self._choose(number, score)
+
+    def _steps(self, number: int, epoch: "Epoch") -> None:
+        self.both.train()
+        batches = [self.rows[batch] for batch in self.sampler.epoch(number)]
+        order = torch.from_numpy(np.concatenate(batches)).to(self.device)
+        labels = self.labels[order].split([len(batch) for batch in batches])
+        for images, own in zip(self.inputs.epoch(number, batches), labels, strict=True):
+            epoch.add(*self._step(images, own))
+            self.state.images += len(own)
+            if len(epoch.losses) % LOOK_EVERY == 0 and not epoch.still_finite():
+                return
+
+    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make one optimizer step; return the loss and the norm of the gradient before clipping."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
+            embeddings = self.module(images)
+        embeddings = embeddings.float()
+        tuples = self.miner(embeddings, labels) if self.miner is not None else None
+        loss = self.loss(embeddings, labels, tuples)
+        loss.backward()
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if self.spec.gradient_clip is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.spec.gradient_clip, norm)
+        self.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+        self.schedule.after_step()
+        return loss.detach(), norm
+
+    def _score(self) -> float | None:
+        self.both.eval()
+        return self.validation.score(self.inputs, self.module)
+
+    def _choose(self, number: int, score: float | None) -> None:
+        """Keep this epoch's weights if they are the best so far, or the last ones are wanted."""
+        better = score is not None and (self.state.best is None or score > self.state.best)
+        if better:
+            self.state.best, self.state.best_epoch, self.state.stale = score, number, 0
+        else:
+            self.state.stale += 1
+        if better or self.spec.checkpoint == "last":
+            self.state.kept, self.state.kept_epoch = copy_state(self.both), number
+
+    def _note(self, number: int, epoch: "Epoch", score: float | None) -> None:
+        row = {"epoch": number, "val_id_map": score, "steps": self.state.steps, **epoch.row()}
+        self.state.history.append(row)
+
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+@dataclass
+class Epoch:
+    """The losses and gradient norms of an epoch, on the device until it is over."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        self.losses: list[torch.Tensor] = []
+        self.norms: list[torch.Tensor] = []
+        self.finite = True
+        self.first = self.loss = self.norm = self.norm_max = self.active = None
+
+    def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
+        """Note one step."""
+        self.losses.append(loss)
+        self.norms.append(norm)
+
+    def still_finite(self) -> bool:
+        """Return whether the last step's loss and gradient are finite."""
+        return math.isfinite(self.losses[-1].item()) and math.isfinite(self.norms[-1].item())
+
+    def close(self, loss: nn.Module) -> None:
+        """Fetch the numbers of the epoch from the device."""
+        losses = torch.stack(self.losses).double().cpu().numpy()
+        norms = torch.stack(self.norms).double().cpu().numpy()
+        self.finite = bool(np.isfinite(losses).all() and np.isfinite(norms).all())
+        self.first, self.loss = float(losses[0]), float(losses.mean())
+        self.norm, self.norm_max = float(norms.mean()), float(norms.max())
+        self.active = take_active_share(loss)
+
+    def row(self) -> dict[str, float | None]:
+        """Return the epoch's columns of the history."""
+        return {
+            "loss": self.loss,
+            "learning_rate": self.rate,
+            "gradient_norm": self.norm,
+            "gradient_norm_max": self.norm_max,
+            "active": self.active,
+        }

@@ -1,0 +1,42 @@
+"""What a run on frozen features trains on."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from reidflow.spec.run import RunSpec
+from reidflow.spec.seeds import seed_for
+
+CHUNK = 8192
+
+
+class FeatureInputs:
+    """Frozen features (N, 1 + views, D) on the device; view 0 is the plain image."""
+
+    def __init__(self, features: np.ndarray, spec: RunSpec, device: str) -> None:
+        self.count, self.views, self.dim = features.shape
+        flat = np.ascontiguousarray(features, dtype=np.float32).reshape(-1, self.dim)
+        self.flat = torch.from_numpy(flat).to(device)
+        self.seed, self.half = spec.seed, spec.precision == "bf16"
+
+    def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[torch.Tensor]:
+        """Yield the features (B, D) of each batch of rows; with augmented views each is a view drawn at random."""
+        order = np.concatenate(batches)
+        index = torch.from_numpy(order * self.views + self._views(number, len(order))).to(self.flat.device)
+        for part in index.split([len(batch) for batch in batches]):
+            yield self.flat.index_select(0, part)
+
+    def _views(self, number: int, size: int) -> np.ndarray | int:
+        if self.views == 1:
+            return 0
+        seed = np.random.SeedSequence(seed_for(self.seed, "view", number))
+        return np.random.Generator(np.random.PCG64(seed)).integers(1, self.views, size=size)
+
+    def embed(self, module: nn.Module, rows: np.ndarray) -> np.ndarray:
+        """Return the embeddings (len(rows), dim) float32 of the plain images."""
+        index = torch.from_numpy(rows * self.views).to(self.flat.device)
+        with torch.inference_mode(), torch.autocast(self.flat.device.type, torch.bfloat16, enabled=self.half):
+            parts = [module(self.flat.index_select(0, part)).float() for part in index.split(CHUNK)]
+        return torch.cat(parts).cpu().numpy()

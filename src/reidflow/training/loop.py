@@ -1,0 +1,114 @@
+"""Train one run and write its files."""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reidflow.models.head import build_head
+from reidflow.spec.run import RunSpec
+from reidflow.training.checkpoint import Checkpoints
+from reidflow.training.data import RunData
+from reidflow.training.determinism import deterministic
+from reidflow.training.fitting import Fitting
+from reidflow.training.inputs import FeatureInputs
+from reidflow.training.modes import trained_state
+from reidflow.training.outputs import HISTORY, write_embeddings, write_json, write_run, write_weights
+from reidflow.training.progress import Progress
+from reidflow.training.provenance import provenance
+from reidflow.training.state import State
+from reidflow.training.validation import Validation
+
+
+def train(
+    spec: RunSpec,
+    data: RunData,
+    work: Path,
+    out: Path,
+    device: str,
+    *,
+    key: str,
+    checkpoint_seconds: float = 2.0,
+) -> None:
+    """Train the run `spec` on `data` and write its files into the folder `out`.
+
+    Resumes from the checkpoint in `work` if there is one under the same `key`. The files are the same bytes whether the
+    training was interrupted or not, except efficiency.json, which holds all that depends on time. In model.safetensors
+    the names start with `model.` or `loss.`. `device` is torch's name of it; `checkpoint_seconds` is the shortest time between two checkpoints.
+    Raises ReidflowError where the data do not fit the spec.
+    """
+    for folder in (work, out):
+        folder.mkdir(parents=True, exist_ok=True)
+        for half_written in folder.glob(".tmp-*"):
+            half_written.unlink()
+    data.check(spec)
+    with deterministic(spec.threads, device):
+        _train(spec, data, work, out, device, key, checkpoint_seconds)
+
+
+def _train(spec: RunSpec, data: RunData, work: Path, out: Path, device: str, key: str, seconds: float) -> None:
+    start = time.monotonic()
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    module, inputs, dim = _build(spec, data, device)
+    rows = data.stored_rows()
+    module.eval()
+    initial = inputs.embed(module, rows)
+    state, fitting = State(), None
+    if spec.model.trainable.name == "none":
+        row = dict.fromkeys(HISTORY.columns) | {"epoch": 0, "steps": 0, "learning_rate": 0.0}
+        state.history.append(row | {"val_id_map": Validation(data).score(inputs, module)})
+    else:
+        fitting = Fitting(spec, data, module, inputs, dim, device)
+        state = _fit(fitting, work, key, seconds)
+        module.eval()
+    final = inputs.embed(module, rows) if fitting else initial
+    write_embeddings(out, data, rows, initial, final)
+    write_weights(out, trained_state(fitting.both) if fitting else {})
+    write_run(out, spec, state.history, provenance(spec, data, module, fitting, state, device))
+    write_json(out / "efficiency.json", _efficiency(state, time.monotonic() - start, device))
+
+
+def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, int]:
+    """Return the network to train, what feeds it, and the dimension of the embedding."""
+    if spec.model.trainable.name == "none":
+        return nn.Identity(), FeatureInputs(data.features, spec, device), data.features.shape[2]
+    if spec.frozen:
+        inputs = FeatureInputs(data.features, spec, device)
+        head = build_head(spec.model.head, inputs.dim, spec.seed)
+        return head.to(device), inputs, spec.model.head.dim
+    # Only a run on images needs timm and torchvision, which take seconds to import.
+    from reidflow.models.network import build_network
+    from reidflow.training.images import ImageInputs
+
+    network = build_network(spec.model, spec.seed).to(device)
+    if torch.device(device).type == "cuda":
+        network = network.to(memory_format=torch.channels_last)
+    return network, ImageInputs(data.pixels, data.images, spec, device), spec.model.head.dim
+
+
+def _fit(fitting: Fitting, work: Path, key: str, seconds: float) -> State:
+    machine = torch.cuda.get_device_name(fitting.device) if fitting.device.type == "cuda" else "cpu"
+    checkpoints = Checkpoints(work, f"{key} {torch.__version__} {machine}", seconds)
+    content = checkpoints.read(str(fitting.device))
+    if content is not None:
+        fitting.resume(content)
+    fitting.run(checkpoints, Progress(work, fitting.spec.epochs, fitting.state.epoch))
+    return fitting.state
+
+
+def _efficiency(state: State, seconds: float, device: str) -> dict[str, Any]:
+    """Return times and memory; a resumed run counts the seconds of all its parts."""
+    cuda = torch.device(device).type == "cuda"
+    peak = (
+        torch.cuda.max_memory_allocated(device) if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
+    return {
+        "seconds": round(max(seconds, state.seconds), 3),
+        "images_per_second": round(state.images / state.seconds_steps, 1) if state.seconds_steps else None,
+        "peak_memory_mb": round(peak / 2**20, 1),
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+    }

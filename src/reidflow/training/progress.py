@@ -1,0 +1,26 @@
+"""The progress file that a person can watch: one JSON line an epoch."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+
+class Progress:
+    """Appends to `work/progress.jsonl`: epoch, of, loss, val (identity-balanced mAP), seconds_left."""
+
+    def __init__(self, work: Path, epochs: int, done: int) -> None:
+        self.path, self.epochs = work / "progress.jsonl", epochs
+        self.first, self.start = done, time.monotonic()
+
+    def note(self, epoch: int, loss: float | None, val: float | None) -> None:
+        """Append the line of `epoch`; the time left is that of the epochs of this process, carried forward."""
+        spent, passed = time.monotonic() - self.start, epoch - self.first
+        left = round(spent / passed * (self.epochs - epoch), 1) if passed else None
+        line = {"epoch": epoch, "of": self.epochs, "loss": _number(loss), "val": _number(val), "seconds_left": left}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _number(value: float | None) -> float | None:
+    return round(value, 6) if value is not None and math.isfinite(value) else None

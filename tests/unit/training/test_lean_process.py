@@ -1,0 +1,68 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from training_cases import small_data, small_spec
+
+from reidflow.training.determinism import global_seed
+from reidflow.training.fitting import Fitting
+from reidflow.training.loop import train
+
+SCRIPT = """
+import json, sys, tempfile
+from pathlib import Path
+from training_cases import small_data, small_spec
+from reidflow.training.loop import train
+with tempfile.TemporaryDirectory() as folder:
+    for changes in json.loads(sys.argv[1]):
+        train(small_spec(**changes), small_data(), Path(folder) / "work", Path(folder) / "out", "cpu", key=str(changes))
+print(json.dumps(sorted(sys.modules)))
+"""
+RUNS = [
+    {"loss": "triplet", "miner": "batch_hard", "sampler": "pk"},
+    {"loss": "arcface", "optimizer": "muon", "scheduler": "plateau", "sampler": "balanced"},
+    {"loss": "proxy_anchor", "optimizer": "sgd", "scheduler": "onecycle"},
+    {"loss": "supcon", "optimizer": "nadam", "scheduler": "step"},
+]
+
+
+def test_a_head_run_imports_no_image_library_and_no_compiler():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(RUNS)],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    for library in ("timm", "torchvision", "kornia", "open_clip", "torch._dynamo", "torch._inductor", "sklearn"):
+        assert library not in loaded
+    assert "reidflow.models.network" not in loaded
+
+
+def test_within_a_run_the_threads_are_the_specs_and_algorithms_deterministic(tmp_path, monkeypatch):
+    seen = []
+    step = Fitting._step
+
+    def look(self, images, labels):
+        seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+        return step(self, images, labels)
+
+    monkeypatch.setattr(Fitting, "_step", look)
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    train(small_spec(threads=2), small_data(), tmp_path / "work", tmp_path / "out", "cpu", key="key")
+    assert set(seen) == {(2, True)}
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_seeding_leaves_the_global_generator_as_it_was():
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    with global_seed(9):
+        inside = torch.rand(2)
+    assert torch.equal(torch.rand(2), expected)
+    with global_seed(9):
+        assert torch.equal(torch.rand(2), inside)
