@@ -1,0 +1,179 @@
+"""All test metrics of one run: what a query finds in its gallery. Definitions: docs/metric.md."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.average_precision import (
+    Masks,
+    expected_average_precision,
+    expected_precision_sum,
+    identity_balanced,
+)
+from reidflow.evaluation.clusters import cluster_agreement
+from reidflow.evaluation.ranking import STEPS, Similarity, TieGroups, similarity_blocks, tie_groups
+
+TOP = (1, 5, 10)
+
+
+def evaluate(
+    query_vectors: np.ndarray,
+    gallery_vectors: np.ndarray,
+    query_identity: np.ndarray,
+    gallery_identity: np.ndarray,
+    *,
+    query_index: np.ndarray | None = None,
+    query_group: np.ndarray | None = None,
+    gallery_group: np.ndarray | None = None,
+    similarity: Similarity | None = None,
+    seed: int = 0,
+    block: int | None = None,
+) -> tuple[dict[str, float | int], pl.DataFrame]:
+    """Return the metrics of a run, and a table with a row for each query.
+
+    Arguments as in `average_precision.average_precisions`; the gallery holds exactly the rows that the gallery rule
+    admits. `seed` is that of the k-means behind the NMI. Memory does not grow with Q x G.
+
+    Metrics: `id_map` (own group left out), `id_map_unfiltered`, `chance` (expected `id_map` of a random ranking), `map`
+    (mean over queries), `top1`, `top5`, `top10`, `map_at_r`, `nmi`, `intra`, `inter` (mean distance to positives, to
+    negatives), `queries` (scored), `skipped` (without a positive), `identities` (scored). A value that does not exist
+    is NaN.
+
+    Table: `ap`, `ap_unfiltered` (null without a positive), `first_hit` (rank of the first positive; where it is tied,
+    its rank behind the tied negatives).
+    """
+    masks = Masks(query_identity, gallery_identity, query_index, query_group, gallery_group)
+    parts = [
+        _block(steps, masks, rows)
+        for rows, steps in similarity_blocks(query_vectors, gallery_vectors, similarity, block)
+    ]
+    if not parts:
+        raise ValueError("there is no query to evaluate")
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    metrics = _metrics(columns, np.asarray(query_identity), 1.0 if similarity is None else 0.0)
+    vectors, identity = _to_cluster(query_vectors, gallery_vectors, query_identity, gallery_identity, query_index)
+    metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=similarity is None)
+    return metrics, _per_query(columns)
+
+
+def face_score(metrics: Mapping[str, float]) -> float:
+    """Return 600 top-1 + 300 top-5 + 100 top-10, between 0 and 1000."""
+    return 600 * metrics["top1"] + 300 * metrics["top5"] + 100 * metrics["top10"]
+
+
+def chance_level(positives: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return the expected average precision of a random order, given (Q,) positives and (Q,) candidates.
+
+    With R positives among C candidates: s + (1 - s) H(C) / C, where s = (R - 1) / (C - 1) and H is the harmonic
+    number. NaN without a positive.
+    """
+    sizes, where = np.unique(candidates, return_inverse=True)
+    harmonic = np.array([(1.0 / np.arange(1, size + 1)).sum() for size in sizes])[where]
+    share = (positives - 1) / np.maximum(candidates - 1, 1)
+    return np.where(positives > 0, share + (1 - share) * harmonic / np.maximum(candidates, 1), np.nan)
+
+
+def top_k(groups: TieGroups, k: int) -> np.ndarray:
+    """Return the (q,) probability that a positive is among the first k when ties are broken at random.
+
+    NaN for a query without a positive.
+    """
+    first = groups.hits_above == 0
+    above, tied, hits = groups.above[first], groups.tied[first], groups.hits[first]
+    places = np.clip(k - above, 0, tied)
+    miss = np.ones(len(above))
+    for place in range(k):
+        left = np.maximum(tied - hits - place, 0) / np.maximum(tied - place, 1)
+        miss = np.where(place < places, miss * left, miss)
+    return _spread(groups, groups.query[first], 1.0 - miss)
+
+
+def average_precision_at_r(groups: TieGroups) -> np.ndarray:
+    """Return (q,): the precisions at the positives within the first R candidates, summed and divided by R.
+
+    R is the number of positives; expected over the orders of tied candidates (Musgrave et al. 2020, MAP@R). NaN without
+    a positive.
+    """
+    depth = groups.positives[groups.query] - groups.above
+    sums = np.bincount(groups.query, weights=expected_precision_sum(groups, depth), minlength=len(groups.positives))
+    return np.where(groups.positives > 0, sums / np.maximum(groups.positives, 1), np.nan)
+
+
+def first_hit(groups: TieGroups) -> np.ndarray:
+    """Return the (q,) rank of the first positive, behind the negatives it is tied with; NaN without a positive."""
+    first = groups.hits_above == 0
+    rank = groups.above[first] + groups.tied[first] - groups.hits[first] + 1
+    return _spread(groups, groups.query[first], rank)
+
+
+def _spread(groups: TieGroups, query: np.ndarray, values: np.ndarray) -> np.ndarray:
+    column = np.full(len(groups.positives), np.nan)
+    column[query] = values
+    return column
+
+
+def _block(steps: np.ndarray, masks: Masks, rows: slice) -> dict[str, np.ndarray]:
+    same = masks.positive(rows)
+    excluded = masks.excluded(rows)
+    candidate = np.ones_like(same) if excluded is None else ~excluded
+    groups = tie_groups(steps, same, excluded)
+    unfiltered = groups if masks.groups is None else tie_groups(steps, same, masks.excluded(rows, groups=False))
+    return {
+        "ap": expected_average_precision(groups),
+        "ap_unfiltered": expected_average_precision(unfiltered),
+        "first_hit": first_hit(groups),
+        "map_at_r": average_precision_at_r(groups),
+        **{f"top{k}": top_k(groups, k) for k in TOP},
+        "positives": groups.positives,
+        "candidates": candidate.sum(axis=1),
+        "near": np.where(candidate & same, steps, 0).sum(axis=1, dtype=np.float64),
+        "far": np.where(candidate & ~same, steps, 0).sum(axis=1, dtype=np.float64),
+    }
+
+
+def _metrics(columns: dict[str, np.ndarray], identity: np.ndarray, origin: float) -> dict[str, float | int]:
+    scored = columns["positives"] > 0
+    chance = chance_level(columns["positives"], columns["candidates"])
+    negatives = columns["candidates"] - columns["positives"]
+    return {
+        "id_map": identity_balanced(columns["ap"], identity),
+        "id_map_unfiltered": identity_balanced(columns["ap_unfiltered"], identity),
+        "chance": identity_balanced(chance, identity),
+        "map": _mean(columns["ap"][scored]),
+        **{f"top{k}": _mean(columns[f"top{k}"][scored]) for k in TOP},
+        "map_at_r": _mean(columns["map_at_r"][scored]),
+        "intra": _distance(columns["near"], columns["positives"], origin),
+        "inter": _distance(columns["far"], negatives, origin),
+        "queries": int(scored.sum()),
+        "skipped": int((~scored).sum()),
+        "identities": len(np.unique(identity[scored])),
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _distance(steps: np.ndarray, pairs: np.ndarray, origin: float) -> float:
+    """Return the mean distance over all pairs: 1 - cosine, or the negative of another geometry's similarity."""
+    total = float(steps.sum()) / float(STEPS)
+    return origin - total / int(pairs.sum()) if pairs.sum() and np.isfinite(total) else float("nan")
+
+
+def _to_cluster(
+    query_vectors: np.ndarray,
+    gallery_vectors: np.ndarray,
+    query_identity: np.ndarray,
+    gallery_identity: np.ndarray,
+    query_index: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the queries, joined by the gallery where the two are separate sides."""
+    if query_index is not None and (np.asarray(query_index) >= 0).any():
+        return np.asarray(query_vectors), np.asarray(query_identity)
+    return np.concatenate([query_vectors, gallery_vectors]), np.concatenate([query_identity, gallery_identity])
+
+
+def _per_query(columns: dict[str, np.ndarray]) -> pl.DataFrame:
+    frame = pl.DataFrame({name: columns[name] for name in ("ap", "ap_unfiltered", "first_hit")}).fill_nan(None)
+    return frame.with_columns(pl.col("first_hit").cast(pl.Int64))
