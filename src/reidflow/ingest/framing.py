@@ -42,10 +42,20 @@ def cut(photo: Photo, box: Box, size: int) -> tuple[np.ndarray, np.ndarray]:
     if photo.mask is None:
         return np.asarray(shown), np.full((size, size), 255, np.uint8)
     mask = np.zeros((size, size), np.uint8)
-    soft = np.asarray(photo.mask.resize(shape, Image.Resampling.BILINEAR, box=source))
-    # An animal smaller than a pixel of the square still leaves its brightest pixel.
-    mask[target[1] : target[3], target[0] : target[2]] = np.where(soft >= min(128, max(1, soft.max())), 255, 0)
+    mask[target[1] : target[3], target[0] : target[2]] = _shrunk_mask(photo.mask, shape, source)
     return np.asarray(shown), mask
+
+
+def _shrunk_mask(mask: Image.Image, shape: tuple[int, int], box: Box) -> np.ndarray:
+    """Return `box` of the mask at the size `shape`: 255 where half of what a pixel covers is animal, else 0.
+
+    An animal that fills no such pixel, being small, keeps the one that it fills most.
+    """
+    soft = np.asarray(mask.resize(shape, Image.Resampling.BILINEAR, box=box))
+    if soft.max() >= 128:
+        return np.where(soft >= 128, 255, 0)
+    fine = np.asarray(mask.convert("F").resize(shape, Image.Resampling.BILINEAR, box=box))
+    return np.where((fine > 0) & (fine == fine.max()), 255, 0)
 
 
 def _visible(box: Box, width: int, height: int, size: int) -> tuple[Box, tuple[int, int, int, int]]:
