@@ -1,0 +1,156 @@
+"""Contact sheets: many small pictures with their captions, pixel by pixel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from reidflow.figures.style import INK, MUTED, Heading
+from reidflow.figures.text import clean, fit
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.atomic import replacing
+
+MARGIN, GAP, BORDER, LINE = 16, 10, 4, 16
+SIZE = 12
+"""Pixels: around the sheet, between tiles, of a coloured border, of a caption's line, of its font."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture (H, W, 3) uint8 with its caption, and the colour of its border if it has one."""
+
+    image: np.ndarray
+    caption: str = ""
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tiles side by side, with words to their left (the first line in bold)."""
+
+    tiles: Sequence[Tile]
+    words: Sequence[str] = ()
+
+
+def contact_sheet(
+    images: np.ndarray,
+    captions: Sequence[str],
+    columns: int,
+    out: str | Path,
+    *,
+    heading: Heading | None = None,
+    colours: Sequence[str | None] | None = None,
+    tile: int = 128,
+) -> None:
+    """Write pictures in their order, `columns` in a row, as PNG or JPEG by the suffix of `out`.
+
+    images: (N, H, W, 3) uint8, memory-mapped or not. captions: one a picture, cut in the middle to two lines.
+    colours: border of each picture. tile: longest side of a picture on the sheet, pixels.
+    """
+    colours = colours or [None] * len(images)
+    if not len(images) == len(captions) == len(colours):
+        raise ReidflowError(
+            f"{out}: {len(images)} images, {len(captions)} captions and {len(colours)} colours. Give one of each an image."
+        )
+    tiles = [Tile(*parts) for parts in zip(images, captions, colours, strict=True)]
+    rows = [Row(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    write_sheet(rows, out, heading or Heading(""), tile)
+
+
+def write_sheet(
+    rows: Sequence[Row], out: str | Path, heading: Heading, tile: int, legend: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Write rows of tiles; `legend` holds (colour, meaning) for the borders."""
+    gutter = 190 if any(row.words for row in rows) else 0
+    across = max((len(row.tiles) for row in rows), default=0)
+    width = max(2 * MARGIN + gutter + across * (tile + GAP) - GAP, 420)
+    captions = [[_lines(t.caption, tile) for t in row.tiles] for row in rows]
+    heights = [
+        tile + GAP + LINE * max((len(c) for c in found), default=0) + (4 if any(found) else 0) for found in captions
+    ]
+    title = _lines(heading.title, width - 2 * MARGIN, 17, 3, bold=True)
+    subtitle = _lines(heading.subtitle, width - 2 * MARGIN, 13, 2)
+    top = MARGIN + 23 * len(title) + 19 * len(subtitle) + (24 if legend else 0) + (8 if title or subtitle else 0)
+    canvas = Image.new("RGB", (width, top + max(sum(heights), LINE + GAP) - GAP + MARGIN), "white")
+    draw = ImageDraw.Draw(canvas)
+    y = _write(draw, MARGIN, MARGIN, title, 17, 23, INK, bold=True)
+    y = _write(draw, MARGIN, y, subtitle, 13, 19, MUTED)
+    _legend(draw, legend, y + 5)
+    if not rows:
+        _write(draw, MARGIN, top, ["no images"], SIZE, LINE, MUTED)
+    for row, found, height in zip(rows, captions, heights, strict=True):
+        _words(draw, row.words, top, gutter)
+        for i, (each, lines) in enumerate(zip(row.tiles, found, strict=True)):
+            left = MARGIN + gutter + i * (tile + GAP)
+            _paste(canvas, draw, each, left, top, tile)
+            _write(draw, left, top + tile + 3, lines, SIZE, LINE, MUTED)
+        top += height
+    _save(canvas, Path(out))
+
+
+def _lines(text: str, width: float, size: int = SIZE, lines: int = 2, bold: bool = False) -> list[str]:
+    # One pixel is one point here: 72 to the inch.
+    return fit(text, (width - 2) / 72, size, lines, bold).split("\n") if text.strip() else []
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    x: float,
+    y: float,
+    lines: Sequence[str],
+    size: int,
+    line: int,
+    fill: str,
+    bold: bool = False,
+) -> float:
+    for text in lines:
+        draw.text((x, y), text, font=_font(size, bold), fill=fill)
+        y += line
+    return y
+
+
+def _words(draw: ImageDraw.ImageDraw, words: Sequence[str], top: float, gutter: int) -> None:
+    y = top
+    for i, text in enumerate(words):
+        size = 14 if i == 0 else SIZE
+        lines = _lines(text, gutter - 14, size, 3, bold=i == 0)
+        y = _write(draw, MARGIN, y, lines, size, size + 5, INK if i == 0 else MUTED, bold=i == 0)
+
+
+def _paste(canvas: Image.Image, draw: ImageDraw.ImageDraw, each: Tile, left: int, top: int, tile: int) -> None:
+    room = tile - 2 * (BORDER + 1) if each.colour else tile
+    picture = Image.fromarray(np.ascontiguousarray(each.image))
+    scale = room / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    shrinking = scale < 1
+    picture = picture.resize(size, Image.Resampling.LANCZOS if shrinking else Image.Resampling.NEAREST)
+    canvas.paste(picture, (left + (tile - size[0]) // 2, top + (tile - size[1]) // 2))
+    if each.colour:
+        draw.rectangle((left, top, left + tile - 1, top + tile - 1), outline=each.colour, width=BORDER)
+
+
+def _legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple[str, str]], y: float) -> None:
+    x = MARGIN
+    for colour, meaning in legend:
+        draw.rectangle((x, y + 1, x + 12, y + 13), outline=colour, width=BORDER)
+        draw.text((x + 19, y), clean(meaning), font=_font(SIZE, False), fill=MUTED)
+        x += 19 + int(draw.textlength(clean(meaning), font=_font(SIZE, False))) + 20
+
+
+def _save(canvas: Image.Image, out: Path) -> None:
+    formats = {".png": {"format": "PNG", "compress_level": 6}, ".jpg": {"format": "JPEG", "quality": 90}}
+    if out.suffix not in formats:
+        raise ReidflowError(f"{out}: contact sheets are written as .png or .jpg. Correct the output.")
+    with replacing(out) as temporary:
+        canvas.save(temporary, **formats[out.suffix])

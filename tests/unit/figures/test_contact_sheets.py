@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from reidflow.figures.contact import BORDER, MARGIN, contact_sheet
+from reidflow.figures.sheets import _choose, _even, identities_sheet
+from reidflow.figures.style import ROLES, Heading
+from reidflow.spec.errors import ReidflowError
+
+
+def squares(count: int, size: int = 32) -> np.ndarray:
+    shades = np.linspace(10, 240, count).astype(np.uint8)
+    return np.broadcast_to(shades[:, None, None, None], (count, size, size, 3))
+
+
+def test_pictures_stand_in_their_order(tmp_path: Path) -> None:
+    images = squares(5)
+    contact_sheet(images, ["", "<b>", "$x$", "nul\x00", "word " * 50], 3, tmp_path / "s.png", tile=64)
+    sheet = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
+    centres = [sheet[MARGIN + 32, MARGIN + 32 + i * 74, 0] for i in range(3)]
+    assert centres == images[:3, 0, 0, 0].tolist()
+    below = np.nonzero((sheet == images[3, 0, 0, 0]).all(axis=2) & (np.arange(len(sheet)) > MARGIN + 64)[:, None])
+    assert (below[1].min(), below[1].max()) == (MARGIN, MARGIN + 63)
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for kind in ("png", "jpg"):
+            contact_sheet(squares(4), list("abcd"), 2, tmp_path / f"{name}.{kind}", heading=Heading("Title", "demo"))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
+
+
+def test_counts_that_do_not_agree_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ReidflowError, match="2 images, 1 captions"):
+        contact_sheet(squares(2), ["a"], 2, tmp_path / "s.png")
+    with pytest.raises(ReidflowError, match=r"\.png or \.jpg"):
+        contact_sheet(squares(1), ["a"], 2, tmp_path / "s.gif")
+
+
+def test_no_picture_at_all_is_a_sheet_that_says_so(tmp_path: Path) -> None:
+    contact_sheet(squares(0), [], 4, tmp_path / "s.png")
+    assert np.asarray(Image.open(tmp_path / "s.png")).min() < 200
+
+
+def split(roles: list[str], identity: str = "a") -> pl.DataFrame:
+    images = [f"{identity}/{i:02d}" for i in range(len(roles))]
+    return pl.DataFrame({"image": images, "identity": identity, "group": images, "role": roles})
+
+
+def test_every_role_of_an_identity_gets_its_turn() -> None:
+    own = split(["train"] * 20 + ["val"] + ["test"] * 5)
+    chosen = _choose(own, 6)
+    assert [role for _, role in chosen] == ["train"] * 3 + ["val"] + ["test"] * 2
+    assert [image for image, role in chosen if role == "train"] == ["a/00", "a/10", "a/19"]
+    assert len(_choose(own, 100)) == 26
+
+
+def test_choices_at_even_distances_hold_both_ends() -> None:
+    assert _even(list(range(10)), 4) == [0, 3, 6, 9]
+    assert _even([1, 2], 5) == [1, 2]
+    assert _even([1, 2], 1) == [1]
+
+
+def test_borders_have_the_colour_of_the_role_and_rows_are_those_of_the_manifest(tmp_path: Path) -> None:
+    roles = split(["train", "test"])
+    manifest = pl.DataFrame({"image": ["unlabelled", "a/01", "a/00"]})
+    images = squares(3)
+    identities_sheet(images, manifest, roles, Heading("Who"), tmp_path / "s.png", tile=64)
+    sheet = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
+    blue = tuple(int(ROLES["train"][i : i + 2], 16) for i in (1, 3, 5))
+    rows, columns = np.nonzero((sheet == blue).all(axis=2))
+    tile = rows > rows.max() - 64
+    top, left = rows[tile].min(), columns[tile].min()
+    assert (sheet[top : top + BORDER, left : left + 64] == blue).all()
+    assert sheet[top + 32, left + 32, 0] == images[2, 0, 0, 0]
+    assert sheet[top + 32, left + 32 + 74, 0] == images[1, 0, 0, 0]
