@@ -1,0 +1,92 @@
+"""The commands of the README and the docs do what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, checkout
+
+PAGES = ["README.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    """Return (page, text) of every fenced block of a language."""
+    return [
+        (page, text)
+        for page in PAGES
+        for text in re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny):
+    """A checkout whose demo is the tiny one and whose environment is the one that runs the tests."""
+    folder = checkout(tmp_path_factory.mktemp("readme") / "project")
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    text = (folder / "config" / "tiny.yaml").read_text().replace("results-tiny", "results")
+    (folder / "config" / "config.yaml").write_text(text)
+    for number, source in enumerate(sorted((tiny.results / "data/demo/train/train").iterdir())):
+        place = folder / "data" / "people" / f"person {number // 12}"
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, place)
+    (folder / "my.yaml").write_text(next(text for page, text in blocks("yaml") if "# my.yaml" in text))
+    return folder
+
+
+def run(command, folder):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH", "MAKE"))}
+    # The environment is there already: make is told not to make it anew.
+    kept["MAKEFLAGS"] = "-o .venv/.done"
+    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, env=kept)
+
+
+COMMANDS = [line for _, text in blocks("sh") for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(c for c in COMMANDS if c != "make test"))
+def test_a_command_of_the_readme_works(folder, command):
+    done = run(command, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if "all_tables" in command or command == "make tables":
+        assert "error" not in done.stdout.lower() and (folder / "results" / "tables" / "leaderboard.md").is_file()
+
+
+def test_make_test_calls_the_tests(folder):
+    assert "pytest" in run("make -n test", folder).stdout
+
+
+def test_make_alone_lists_the_targets(folder):
+    done = run("make", folder)
+    assert all(f"make {target}" in done.stdout for target in ("setup", "tables", "test", "lint"))
+
+
+def test_the_experiment_of_the_readme_is_whole(folder):
+    text = next(text for page, text in blocks("yaml") if page == "README.md" and "varies" in text)
+    (folder / "config" / "experiments" / "margins.yaml").write_text(text)
+    (folder / "margins.yaml").write_text("experiments: [margins]\n")
+    command = ".venv/bin/snakemake --configfile config/config.yaml margins.yaml --cores 1 -n -- all_tables"
+    assert run(command, folder).returncode == 0
+
+
+def test_the_component_of_the_docs_can_be_used(folder):
+    text = next(text for page, text in blocks("python") if page == "docs/extending.md")
+    (folder / "src/reidflow/training/losses/power_triplet.py").write_text(text)
+    command = (
+        ".venv/bin/python -c \"import sys; sys.path.insert(0, 'src'); from reidflow.spec.components import resolve; "
+        "print(resolve('loss', {'name': 'power_triplet', 'power': 3}))\""
+    )
+    assert "'power': 3.0" in run(command, folder).stdout
+
+
+def test_every_file_that_the_pages_name_is_there():
+    for page in PAGES:
+        for name in re.findall(r"`((?:config|docs|benchmarks|src)/[\w./-]+)`", (ROOT / page).read_text()):
+            if "power_triplet" not in name:
+                assert (ROOT / name).exists(), f"{page} names {name}, which is not there"
+        for name in re.findall(r"\]\((docs/[\w./-]+)\)", (ROOT / page).read_text()):
+            assert (ROOT / name).exists(), f"{page} shows {name}, which is not there"
