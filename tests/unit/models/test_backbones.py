@@ -76,7 +76,7 @@ def test_the_image_tower_of_clip_is_a_backbone():
 
 
 def test_an_unknown_model_is_named_with_its_neighbours():
-    with pytest.raises(ReidflowError, match="no model 'resnet10x'.*resnet10t"):
+    with pytest.raises(ReidflowError, match=r"no model 'resnet10x'.*resnet10t"):
         call("backbone", resolve("backbone", {"name": "timm", "model": "resnet10x"}), 64)
     with pytest.raises(ReidflowError, match="open_clip has no model 'ViT-Z'"):
         call("backbone", resolve("backbone", {"name": "open_clip", "model": "ViT-Z", "weights": "none"}), 64)
@@ -85,7 +85,7 @@ def test_an_unknown_model_is_named_with_its_neighbours():
 def test_what_the_architecture_refuses_is_named():
     with pytest.raises(ReidflowError, match="patches of 8 pixels: a size of 60 leaves a rest"):
         small("vit", 60)
-    with pytest.raises(ReidflowError, match="'vgg11' cannot be built for images of 64 pixels with.*drop_path_rate"):
+    with pytest.raises(ReidflowError, match=r"'vgg11' cannot be built for images of 64 pixels with.*drop_path_rate"):
         call("backbone", resolve("backbone", {"name": "timm", "model": "vgg11", "drop_path": 0.1}), 64)
 
 

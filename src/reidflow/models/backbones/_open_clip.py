@@ -1,0 +1,63 @@
+"""Image towers of open_clip brought to the interface of a backbone."""
+
+import torch
+from torch import nn
+
+from reidflow.models.backbones._backbone import Backbone
+from reidflow.models.backbones._timm import UNTRAINED, TimmBackbone
+from reidflow.spec.errors import ReidflowError
+
+
+class ClipTransformer(Backbone):
+    """CLIP's vision transformer: the normalised tokens of its last block, class token first."""
+
+    def __init__(self, tower: nn.Module, mean: tuple, std: tuple, name: str) -> None:
+        super().__init__(tower, mean, std, name)
+        self.dim = int(tower.ln_post.normalized_shape[0])
+        self.prefix = 1
+        self.class_token = True
+        if tower.proj is not None:
+            tower.proj = None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the tokens (B, T, C) of normalised images (B, 3, S, S)."""
+        found = self.net.forward_intermediates(
+            images,
+            indices=1,
+            normalize_intermediates=True,
+            intermediates_only=True,
+            output_fmt="NLC",
+            output_extra_tokens=True,
+        )
+        return torch.cat([found["image_intermediates_prefix"][0], found["image_intermediates"][0]], dim=1)
+
+    def blocks(self) -> list[nn.ModuleList]:
+        """Return the transformer's blocks in order; the final norm belongs to the last one."""
+        groups = [nn.ModuleList([block]) for block in self.net.transformer.resblocks]
+        groups[-1].append(self.net.ln_post)
+        return groups
+
+
+def create(model: str, pretrained: str | None, size: int) -> nn.Module:
+    """Return the image tower of open_clip's `model`. Raises ReidflowError for an unknown model or tag."""
+    import open_clip
+
+    if ":" not in model and model not in open_clip.list_models():
+        raise ReidflowError(f"open_clip has no model '{model}'. `open_clip.list_models()` lists the names.")
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if pretrained is not None and ":" not in model and pretrained not in tags:
+        raise ReidflowError(f"open_clip's '{model}' has no weights '{pretrained}'. Choose one of: {', '.join(tags)}.")
+    whole = open_clip.create_model(model, pretrained=pretrained, force_image_size=size, pretrained_text=False)
+    return whole.visual
+
+
+def wrap(tower: nn.Module, size: int, *, trained: bool, name: str) -> Backbone:
+    """Return the tower as a backbone. Raises ReidflowError for a tower that is neither a ViT nor one of timm's."""
+    config = getattr(tower, "preprocess_cfg", {})
+    mean = tuple(config["mean"]) if trained else UNTRAINED
+    std = tuple(config["std"]) if trained else UNTRAINED
+    if hasattr(tower, "trunk"):
+        return TimmBackbone(tower.trunk, size, mean, std, name)
+    if hasattr(tower, "ln_post"):
+        return ClipTransformer(tower, mean, std, name)
+    raise ReidflowError(f"the image tower of '{name}' is no vision transformer. Choose a ViT or a model of timm.")
