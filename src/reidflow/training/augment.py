@@ -1,0 +1,48 @@
+"""A list of augmentations applied in order, each image by its own random numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from reidflow.spec.components import call
+from reidflow.training.augmentations._parameters import draws_for
+
+
+class Augment:
+    """Augments a batch on the device where it lies; made by `make_augment`."""
+
+    def __init__(self, specs: Sequence[dict[str, Any]], size: int, seed: int) -> None:
+        self.seed = seed
+        self.steps = []
+        counts: dict[str, int] = {}
+        for spec in specs:
+            counts[spec["name"]] = counts.get(spec["name"], 0) + 1
+            self.steps.append(((spec["name"], counts[spec["name"]]), call("augmentation", spec, size)))
+
+    @torch.no_grad()
+    def __call__(
+        self, images: torch.Tensor, keys: Sequence[str], epoch: int, masks: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the images (B, 3, S, S) augmented, float in 0..255; unchanged where there is nothing to do.
+
+        images: uint8, or float in 0..255. keys: a name per image. epoch: the epoch, or the view. masks: (B, 1, S, S)
+        uint8 0/255, for augmentations that look at them.
+        """
+        if not self.steps:
+            return images
+        pixels = images.float() / 255
+        seen = None if masks is None else masks.float() / 255
+        draws = draws_for(self.seed, keys, epoch)
+        for name, step in self.steps:
+            pixels, seen = step(pixels, seen, draws.named(*name))
+        return pixels.mul(255).clamp_(0, 255)
+
+
+def make_augment(specs: Sequence[dict[str, Any]], size: int, seed: int) -> Augment:
+    """Return a function of (images, keys, epoch, masks=None) that applies the resolved augmentation specs in order.
+
+    What happens to an image depends on (seed, its key, epoch) and on the specs, not on the batch it is in. Each
+    augmentation has random numbers of its own, named after it: leaving one out changes nothing in what the others do.
+    """
+    return Augment(specs, size, seed)
