@@ -1,0 +1,75 @@
+"""Rows of features kept by the digest of their image, in files that are whole or absent."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reidflow.store.atomic import replacing
+
+
+def keep(place: Path, digests: Sequence[str], features: np.ndarray) -> None:
+    """Add rows, features float32 (n, V, C), to the folder `place` as one file named by its content."""
+    names = np.array(digests, dtype="U64")
+    with replacing(place / f"{_name(names, features)}.npz") as temporary:
+        np.savez(temporary, digests=names, features=features)
+
+
+def stored(place: Path) -> dict[str, tuple[Path, int]]:
+    """Return file and row of every digest kept in `place`. A file whose content is not what its name says is removed."""
+    found: dict[str, tuple[Path, int]] = {}
+    for path in sorted(place.glob("[!.]*.npz")):
+        content = _read(path)
+        if content is None:
+            path.unlink(missing_ok=True)
+            continue
+        for row, digest in enumerate(content[0].tolist()):
+            found.setdefault(digest, (path, row))
+    return found
+
+
+def assemble(place: Path, digests: Sequence[str], shape: tuple[int, int, int], target: Path) -> str:
+    """Write the rows of `digests`, all of them kept in `place`, to the .npy file `target`; return its SHA-256.
+
+    The array is written through a memory map, one file of rows at a time, so memory does not grow with the rows.
+    """
+    found = stored(place)
+    wanted: dict[Path, list[tuple[int, int]]] = {}
+    for index, digest in enumerate(digests):
+        path, row = found[digest]
+        wanted.setdefault(path, []).append((index, row))
+    with replacing(target) as temporary:
+        _fill(temporary, shape, wanted)
+        with temporary.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest
+
+
+def _fill(path: Path, shape: tuple[int, int, int], wanted: dict[Path, list[tuple[int, int]]]) -> None:
+    if 0 in shape:
+        np.save(path, np.zeros(shape, np.float32))
+        return
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for source, pairs in wanted.items():
+        with np.load(source, allow_pickle=False) as content:
+            features = content["features"]
+        targets, rows = (list(column) for column in zip(*pairs, strict=True))
+        array[targets] = features[rows]
+    array.flush()
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            names, features = content["digests"], content["features"]
+    except Exception:  # a damaged archive raises whatever its damaged part leads to
+        return None
+    return (names, features) if _name(names, features) == path.stem else None
+
+
+def _name(names: np.ndarray, features: np.ndarray) -> str:
+    content = hashlib.sha256(names.tobytes())
+    content.update(f"{features.dtype}{features.shape}".encode())
+    content.update(np.ascontiguousarray(features).tobytes())
+    return content.hexdigest()[:32]
