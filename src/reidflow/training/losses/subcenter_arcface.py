@@ -5,12 +5,6 @@ import math
 from pytorch_metric_learning.losses import SubCenterArcFaceLoss
 from torch import nn
 
-from reidflow.training.losses._angles import FiniteAngles
-
-
-class _SubCenterArcFace(FiniteAngles, SubCenterArcFaceLoss):
-    pass
-
 
 def build(dim: int, classes: int, *, margin: float = 0.5, scale: float = 64.0, centers: int = 3) -> nn.Module:
     """Return ArcFace in which a class has `centers` weights and its cosine is the largest of theirs.
@@ -18,6 +12,6 @@ def build(dim: int, classes: int, *, margin: float = 0.5, scale: float = 64.0, c
     `margin` is in radians. `forward(embeddings (B, dim), labels (B,), indices_tuple=None)` gives a scalar.
     Source: Deng et al. 2020, ECCV, "Sub-center ArcFace". Library: pytorch-metric-learning, SubCenterArcFaceLoss.
     """
-    return _SubCenterArcFace(
+    return SubCenterArcFaceLoss(
         num_classes=classes, embedding_size=dim, margin=math.degrees(margin), scale=scale, sub_centers=centers
     )
