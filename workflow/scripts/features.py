@@ -11,7 +11,6 @@ from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.training.augment import make_augment
 
-
 BANK = "reidflow.features.bank"
 
 

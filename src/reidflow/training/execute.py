@@ -53,6 +53,7 @@ def execute(
         for module in sorted({LOOP, *(module for spec in runs for module in spec.component_modules())}):
             importlib.import_module(module)
         confirm_code()
+        device = resolve_device(device)
     for spec, key in zip(runs, keys, strict=True):
         _, restored = store.get_or_make(key, _trainer(source, spec, key, device))
         _note(results, "restored" if restored else "trained", key, spec)
@@ -63,7 +64,7 @@ def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable
     def make(work: Path, out: Path) -> None:
         from reidflow.training.loop import train
 
-        train(spec, source.load(spec), work, out, resolve_device(device), key=key)
+        train(spec, source.load(spec), work, out, device, key=key)
 
     return make
 
