@@ -205,7 +205,7 @@ def _colours(image: Image.Image) -> Image.Image:
     if image.mode in ("La", "RGBa"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode == "P":
-        # By way of RGBA: a palette may have transparent entries, whose colours count.
+        # By way of RGBA, else Pillow warns about every palette with transparent entries.
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     return image.convert("RGB")
 

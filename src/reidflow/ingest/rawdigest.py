@@ -50,10 +50,11 @@ def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset.
     Raises ReidflowError for a path that does not exist.
     """
-    path = Path(source["path"]).expanduser()
-    if not source["path"] or not path.exists():
+    given = source.get("path") or ""
+    path = Path(given).expanduser()
+    if not given or not path.exists():
         raise ReidflowError(
-            f"data source '{source.get('name', '')}': there is no file or folder '{source['path']}' (looked from "
+            f"data source '{source.get('name', '')}': there is no file or folder '{given}' (looked from "
             f"{Path.cwd()}). Correct 'path', or fetch the data first."
         )
     if path.is_dir():

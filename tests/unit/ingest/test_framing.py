@@ -113,6 +113,7 @@ def test_a_jpeg_decoded_small_looks_like_one_decoded_whole():
 
 def test_a_photograph_is_never_shrunk_below_twice_the_square():
     assert scale_for((0, 0, 1000, 500), 100) == pytest.approx(0.4)
+    assert scale_for((0, 0, 500, 1000), 100) == pytest.approx(0.4)
     assert scale_for((0, 0, 100, 100), 100) == 1.0
 
 
