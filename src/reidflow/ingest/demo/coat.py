@@ -38,16 +38,16 @@ class Style:
             return middle + variety * spread * random.uniform(-1, 1)
 
         return Style(
-            spacing=max(around(0.175, 0.042), 0.1),
-            rim=max(around(0.135, 0.055), 0.06),
+            spacing=max(around(0.180, 0.055), 0.1),
+            rim=max(around(0.140, 0.065), 0.06),
             gap=max(around(0.080, 0.035), 0.03),
             broken=around(0.4, 0.35),
             dots=around(0.45, 0.45),
             wobble=max(around(0.08, 0.05), 0.02),
             stretch=max(around(1.15, 0.25), 0.8),
             inside=around(0.65, 0.35),
-            warmth=around(0.0, 0.07),
-            paleness=around(0.0, 0.09),
+            warmth=around(0.0, 0.09),
+            paleness=around(0.0, 0.12),
         )
 
 

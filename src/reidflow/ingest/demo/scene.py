@@ -92,12 +92,12 @@ def _backdrop(random: np.random.Generator, place: Site, width: int, height: int)
 
 
 def _light(random: np.random.Generator, kind: str) -> Light:
-    tint = random.uniform(0.88, 1.15) * random.uniform(0.96, 1.04, 3)
+    tint = random.uniform(0.90, 1.12) * random.uniform(0.97, 1.03, 3)
     if kind == "dusk":
         tint = tint * (1.0, 0.88, 0.78) * random.uniform(0.8, 1.0)
     sun = (random.uniform(-0.7, 0.7), random.uniform(-0.7, -0.2), 0.8)
     noise = random.uniform(0.006, 0.014) * (2 if kind == "night" else 1)
-    return Light(sun, random.uniform(0.45, 0.7), random.uniform(0, 0.3), tint.astype(np.float32), noise)
+    return Light(sun, random.uniform(0.5, 0.72), random.uniform(0, 0.25), tint.astype(np.float32), noise)
 
 
 def _vignette(camera: Camera) -> np.ndarray:
