@@ -309,6 +309,7 @@ def test_drawing_again_replaces_a_demo_and_spares_anything_else(tmp_path: Path) 
     (tmp_path / "demo" / "train" / "train" / "train_0099.png").write_bytes(b"left over")
     draw(tmp_path / "demo", tiny)
     assert len(list((tmp_path / "demo" / "train" / "train").iterdir())) == 4
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "holiday.jpg").write_bytes(b"precious")
     with pytest.raises(ReidflowError, match="not the demo's"):

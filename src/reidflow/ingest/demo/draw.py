@@ -55,16 +55,20 @@ def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():
         raise ReidflowError(f"{folder}: holds files that are not the demo's. Name an empty or a new folder.")
-    drawing = folder.with_name(f".{folder.name}.drawing")
-    shutil.rmtree(drawing, ignore_errors=True)
+    drawing, former = (folder.with_name(f".{folder.name}.{what}") for what in ("drawing", "former"))
+    for leftover in (drawing, former):
+        shutil.rmtree(leftover, ignore_errors=True)
     (drawing / "train" / "train").mkdir(parents=True)
     rows = []
     tasks = ((drawing, settings, chunk) for chunk in _chunks(settings))
     for drawn in _in_order(_draw_chunk, tasks, workers):
         rows.extend(drawn)
     _write_tables(drawing, rows)
-    shutil.rmtree(folder, ignore_errors=True)
+    # Moved before it is removed: a kill while removing would leave a folder that no longer looks like a demo.
+    if folder.is_dir():
+        folder.replace(former)
     drawing.replace(folder)
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def _chunks(settings: DemoSettings) -> Iterator[list[Photograph]]:
