@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextmanager
 def deterministic(threads: int, device: str) -> Iterator[None]:
     """Run the body with deterministic algorithms and `threads` threads on the CPU (sums depend on their number).
 
-    The caller's settings come back afterwards.
+    numpy's linear algebra gets as many: left alone it takes every core, and its waiting threads halve the speed of
+    everything between two validations. The caller's settings come back afterwards.
     """
     cudnn, matmul, fill = torch.backends.cudnn, torch.backends.cuda.matmul, torch.utils.deterministic
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
@@ -25,7 +27,8 @@ def deterministic(threads: int, device: str) -> Iterator[None]:
     # Filling fresh memory with NaN shows reads of uninitialised memory and costs a pass over every new tensor.
     fill.fill_uninitialized_memory = False
     try:
-        yield
+        with threadpool_limits(threads, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
