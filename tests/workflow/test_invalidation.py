@@ -172,7 +172,7 @@ def photographs(project):
     project.edit(
         project.config,
         "{name: demo, identities: 6, images: 90, size: 96, seed: 0}",
-        "{name: jaguar, path: photographs, metadata: meta.csv}",
+        "{name: jaguar, path: photographs, metadata: meta.csv, group: sighting, flank: flank, time: time}",
     )
     outcome = project.run()
     assert outcome.status == 0 and not outcome.trained, outcome.text

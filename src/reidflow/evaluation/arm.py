@@ -166,7 +166,7 @@ def _training(told: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
         "loss_first": losses[0] if len(losses) else None,
         "loss_last": losses[-1] if len(losses) else None,
         "gradient_norm_max": history["gradient_norm_max"].max(),
-        "versions": f"{versions}, {told['device']}",
+        "versions": f"{versions}, device {told['device']}",
     }
 
 

@@ -11,6 +11,7 @@ from reidflow.tables.experiment import BASELINE, UNAVAILABLE
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import listed, number
 from reidflow.tables.text import setting as as_text
+from reidflow.tables.versions import as_line
 
 _GALLERY = {
     "role": "the other test images (gallery: role)",
@@ -34,7 +35,7 @@ def caption(
         ("Population", _population(results)),
         ("Varies", _varies(experiment)),
         ("Fixed", "; ".join(fixed(experiment)) + "."),
-        ("Software", versions_line(results)),
+        ("Software", as_line(results["versions"])),
     ]
 
 
@@ -125,13 +126,6 @@ def _varies(experiment: Experiment) -> str:
     tuned = [f"{path} from {as_text(grid)}" for path, grid in experiment.file.tuned.items()]
     chosen = f"; each arm chooses on validation {listed(tuned)}" if tuned else ""
     return f"{listed(list(experiment.file.varies))}{seeds}{chosen}; baseline: {experiment.file.baseline}."
-
-
-def versions_line(results: pl.DataFrame) -> str:
-    """Return the versions behind a table, with a warning where they differ between runs."""
-    found = sorted({part for text in results["versions"].drop_nulls() for part in text.split("; ")})
-    mixed = "WARNING: the runs come from different versions: " if len(found) > 1 else ""
-    return f"{mixed}{'; '.join(found) or 'not recorded'}."
 
 
 def fixed(experiment: Experiment) -> list[str]:

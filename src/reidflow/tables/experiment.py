@@ -16,6 +16,7 @@ from reidflow.tables.arms import EvaluatedArm, known, mean, read_arm
 from reidflow.tables.comparisons import LEVEL, Paired, best_set, judge, pair, per_identity
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import setting as as_text
+from reidflow.tables.versions import mixed
 
 BASELINE, INCONCLUSIVE, UNAVAILABLE = "baseline", "inconclusive", "unavailable"
 MEANS = ["chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10", "map_at_r", "nmi"]
@@ -160,7 +161,7 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         "below_untrained": _below(values, [known(value) for value in arm.metrics["id_map_untrained"]]),
         "evaluated": arm.evaluated(),
         "versions": "; ".join(versions),
-        "versions_mixed": len(versions) > 1,
+        "versions_mixed": bool(mixed(versions)),
         "note": "; ".join([*notes, *(paired.notes if paired else ())]),
         **_tuned(arm.chosen),
     }

@@ -3,7 +3,7 @@
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
-from reidflow.tables.caption import audit_line, data_line, queries_line, split_line, versions_line
+from reidflow.tables.caption import audit_line, data_line, queries_line, split_line
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE, UNAVAILABLE, Tables
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity
@@ -12,6 +12,7 @@ from reidflow.tables.layout import count, share, tuned_paths
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import interval, listed, markdown, number, probability, signed
 from reidflow.tables.text import setting as as_text
+from reidflow.tables.versions import as_line
 
 ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
 FIGURES = (ARMS, CURVES, IDENTITIES, TUNING)
@@ -208,7 +209,7 @@ def _trust(setting: Setting, results: pl.DataFrame) -> list[str]:
         f"Leak audit: {warning}{markdown(audit_line(setting))}",
         f"Split: {markdown(split_line(setting))}",
         f"Queries: {markdown(queries_line(results))}",
-        f"Software: {markdown(versions_line(results))}",
+        f"Software: {markdown(as_line(results['versions']))}",
     ]
     return [*lines, f"**Warning:** {_names(low)} ranks no better than chance."] if low else lines
 

@@ -11,6 +11,7 @@ from reidflow.store.tables import Contract, write_table
 from reidflow.tables.export import csv_of, markdown_block
 from reidflow.tables.layout import Block, yes
 from reidflow.tables.text import listed, markdown, number
+from reidflow.tables.versions import mixed
 
 LEADERBOARD = Contract(
     "leaderboard",
@@ -119,8 +120,9 @@ def _warnings(rows: pl.DataFrame) -> list[str]:
     found = []
     if rows["leaking"].any():
         found.append("the split leaks: the same moment stands in two roles, and the scores are too high.")
-    if rows["versions"].n_unique() > 1:
-        found.append("the runs come from different software versions.")
+    differing = mixed(rows["versions"])
+    if differing:
+        found.append(f"the runs come from different software versions ({', '.join(differing)}).")
     return found
 
 

@@ -16,7 +16,7 @@ SEEDS = (0, 1, 2)
 IDENTITIES = [f"cat {n:02d}" for n in range(20)]
 PER_IDENTITY = 4
 AUDIT = {"straddling_groups": 0, "straddling_joined_pairs": 0, "train_only": ["cat 98", "cat 99"], "leaks": False}
-VERSIONS = "torch 2.15.0, timm 1.0.31, cpu"
+VERSIONS = "torch 2.15.0, timm 1.0.31, device cpu"
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def test_the_caption_holds_everything_that_decides_the_numbers(tmp_path):
     assert "over 1 comparisons at 5%" in text["Statistics"]
     assert "the 20 tested here" in text["Population"]
     assert "optimizer.lr from [0.1]" in text["Varies"]
-    assert text["Software"] == "torch 2.15.0, timm 1.0.31, cpu."
+    assert text["Software"] == "device cpu, timm 1.0.31, torch 2.15.0."
 
 
 def test_leaks_and_mixed_versions_are_warned_of(tmp_path):

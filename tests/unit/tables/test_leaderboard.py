@@ -4,6 +4,7 @@ from arms_folder import a_setting, a_table, an_experiment, scores, write_arm
 from reidflow.store.tables import read_table
 from reidflow.tables.experiment import build_table
 from reidflow.tables.leaderboard import LEADERBOARD, leaderboard, leaderboard_markdown, write_leaderboard
+from reidflow.tables.versions import mixed
 
 
 def results_of(folder, name, effects, setting=None, unavailable=None):
@@ -73,3 +74,9 @@ def test_the_files_hold_the_same_rows(tmp_path):
     assert read_table(tmp_path / "leaderboard.parquet", LEADERBOARD).equals(board)
     assert pl.read_csv(tmp_path / "leaderboard.csv")["arm"].to_list() == ["'=up", "base"]
     assert "# Leaderboard" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_runs_that_used_other_libraries_besides_agree_unless_one_has_two_versions():
+    assert mixed(["torch 2.15.0, device cpu", "timm 1.0.31, torch 2.15.0, device cpu"]) == []
+    assert mixed(["torch 2.15.0, device cpu", "torch 2.15.0, device NVIDIA H200"]) == ["device"]
+    assert mixed(["torch 2.15.0", None, "torch 2.11.0; torch 2.15.0"]) == ["torch"]
