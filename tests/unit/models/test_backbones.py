@@ -49,9 +49,9 @@ def test_every_parameter_takes_part_and_blocks_stand_in_order(family):
     [
         ("resnet10t", "avg", {}),
         ("convnext_atto", "avg", {}),
-        ("eva02_tiny_patch14_224", "avg", {"img_size": 56}),
-        ("vit_tiny_patch16_224", "cls", {"img_size": 64}),
-        ("vit_wee_patch16_reg1_gap_256", "avg", {"img_size": 64}),
+        ("eva02_tiny_patch14_224", "avg", {"img_size": 28}),
+        ("vit_tiny_patch16_224", "cls", {"img_size": 32}),
+        ("vit_wee_patch16_reg1_gap_256", "avg", {"img_size": 32}),
     ],
 )
 def test_pooled_features_are_those_of_timm_itself(model, pooling, arguments):

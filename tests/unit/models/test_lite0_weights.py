@@ -26,10 +26,11 @@ def photograph(name, size=224):
     return F.interpolate(pixels, (size, size), mode="bicubic", antialias=True).clamp(0, 255) / 127.5 - 1
 
 
-@pytest.mark.parametrize(("name", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967}), ("rocket", {657})])
-def test_the_ported_network_recognises_photographs(classifier, name, classes):
+def test_the_ported_network_recognises_photographs(classifier):
+    wanted = {"chelsea": {281, 282, 285}, "coffee": {967}, "rocket": {657}}
     with torch.no_grad():
-        assert int(classifier(photograph(name)).argmax()) in classes
+        best = classifier(torch.cat([photograph(name) for name in wanted])).argmax(1).tolist()
+    assert [index in classes for index, classes in zip(best, wanted.values(), strict=True)] == [True] * 3
 
 
 def reference_logits(weights, images):
@@ -60,7 +61,7 @@ def reference_logits(weights, images):
 
 
 def test_the_port_computes_what_the_published_network_computes(classifier):
-    images = torch.cat([photograph("chelsea"), photograph("coffee")])
+    images = photograph("chelsea", 128)
     with torch.no_grad():
         torch.testing.assert_close(classifier(images), reference_logits(_read(), images), rtol=1e-3, atol=1e-3)
 

@@ -18,7 +18,7 @@ def model(trainable, family="mobilenetv3", blocks=0, **more):
     )
 
 
-def pixels(count=4):
+def pixels(count=2):
     generator = torch.Generator().manual_seed(5)
     return torch.randint(0, 256, (count, 3, 64, 64), dtype=torch.uint8, generator=generator)
 
