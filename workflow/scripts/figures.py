@@ -1,7 +1,6 @@
 """Draw an experiment's figures."""
 
 import json
-from pathlib import Path
 
 import polars as pl
 
@@ -15,7 +14,7 @@ def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
     results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
-    folders = {name: Path(path).parent for name, path in zip(experiment.arms, job.input.arms, strict=True)}
+    folders = experiment.folders(job.input.arms)
     out = {
         kind: {suffix: getattr(job.out, f"{kind}_{suffix}") for suffix in ("png", "svg")}
         for kind in ("arms", "curves", "identities", "tuning", "pareto")

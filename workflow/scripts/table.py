@@ -1,7 +1,5 @@
 """Make an experiment's table, its efficiency and its comparisons per identity."""
 
-from pathlib import Path
-
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.readable import prune
@@ -14,7 +12,7 @@ from reidflow.tables.inputs import read_setting
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
-    folders = {name: Path(path).parent for name, path in zip(experiment.arms, job.input.arms, strict=True)}
+    folders = experiment.folders(job.input.arms)
     tables = build_table(experiment, folders, setting)
     write_table(tables.results, job.out.results, RESULTS)
     write_table(tables.efficiency, job.out.efficiency, EFFICIENCY)

@@ -52,7 +52,9 @@ class Compute(Strict):
     """What affects speed and no number."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
-    workers: Annotated[int, Field(ge=1)] = Field(2, description="threads that decode images, processes that draw the demo")
+    workers: Annotated[int, Field(ge=1)] = Field(
+        2, description="threads that decode images, processes that draw the demo"
+    )
     runs_per_job: Annotated[int, Field(ge=1)] = Field(5, description="training runs in one process, at most")
     memory_mb: Annotated[int, Field(ge=100)] = Field(
         1500, description="memory that a head job asks a scheduler for, MB"

@@ -60,6 +60,7 @@ class Plan:
             "path": self.experiments[experiment].path,
             "config": {**config, "experiments": [experiment]},
             "file": file,
+            "order": list(file["arms"]),
         }
 
     def store_size(self) -> int:
@@ -75,7 +76,9 @@ def rebuild(told: dict[str, Any]) -> tuple[Config, Experiment]:
     """Return the config and the experiment that `Plan.told` described. Raises ReidflowError."""
     problems = Problems()
     config = configs.require(told["config"], told["path"])
-    experiment = build(told["name"], told["path"], told["file"], config, problems)
+    # Canonical JSON sorts keys; rows of a table stand in the order of the file.
+    file = {**told["file"], "arms": {name: told["file"]["arms"][name] for name in told["order"]}}
+    experiment = build(told["name"], told["path"], file, config, problems)
     problems.raise_if_any(told["path"])
     if experiment is None:
         raise ReidflowError(f"{told['path']}: not an experiment.")

@@ -1,0 +1,69 @@
+"""The tables of a real run say what its runs measured."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from reidflow.evaluation.statistics import compare
+
+
+@pytest.mark.parametrize("experiment", ["tiny_losses", "tiny_backbones"])
+def test_each_row_is_of_its_own_arm(tiny, experiment):
+    table = pl.read_parquet(tiny.results / "tables" / f"{experiment}.parquet")
+    assert table["arm"][0] == ("cross_entropy" if experiment == "tiny_losses" else "frozen")
+    for row in table.to_dicts():
+        folder = tiny.results / "experiments" / experiment / row["arm"]
+        metrics = pl.read_parquet(folder / "metrics.parquet")
+        assert row["id_map"] == pytest.approx(metrics["id_map"].mean(), abs=1e-12)
+        specs = [run["spec"] for run in json.loads((folder / "runs" / "runs-0.json").read_text())]
+        if experiment == "tiny_losses":
+            assert {spec["loss"]["name"] for spec in specs} == {row["arm"]}
+            assert {s["optimizer"]["learning_rate"] for s in specs} == {row["chosen_optimizer.learning_rate"]}
+
+
+def test_deltas_and_verdicts_follow_from_the_queries(tiny):
+    folder = tiny.results / "experiments" / "tiny_losses"
+    means = {
+        arm: pl.read_parquet(folder / arm / "per_query.parquet")
+        .drop_nulls("ap")
+        .group_by("identity", "seed")
+        .agg(pl.col("ap").mean())
+        .pivot("seed", index="identity", values="ap", sort_columns=True)
+        .sort("identity")
+        .drop("identity")
+        .to_numpy()
+        for arm in ("cross_entropy", "arcface", "triplet")
+    }
+    found = compare({arm: means[arm] - means["cross_entropy"] for arm in ("arcface", "triplet")})
+    table = pl.read_parquet(tiny.results / "tables" / "tiny_losses.parquet")
+    for arm, comparison in found.items():
+        row = table.row(by_predicate=pl.col("arm") == arm, named=True)
+        assert row["delta"] == pytest.approx(comparison.delta, abs=1e-12)
+        assert (row["verdict"], round(row["p_holm"], 9)) == (comparison.verdict, round(comparison.p_holm, 9))
+
+
+def test_the_weights_of_a_run_give_its_embeddings_again(tiny):
+    import torch
+    from safetensors.torch import load_file
+
+    from reidflow.models.head import build_head
+    from reidflow.spec.run import RunSpec
+    from reidflow.spec.yaml import load
+
+    folder = tiny.results / "experiments" / "tiny_losses" / "arcface" / "seed-1"
+    spec = RunSpec.model_validate(load(folder / "run.yaml"))
+    bank = next((tiny.results / "features").iterdir())
+    features = np.load(bank / "features.npy")
+    head = build_head(spec.model.head, features.shape[2], spec.seed)
+    state = {
+        k.removeprefix("model."): v for k, v in load_file(folder / "model.safetensors").items() if "loss." not in k
+    }
+    head.load_state_dict(state)
+    manifest = pl.read_parquet(tiny.results / "data" / "manifest.parquet")
+    stored = pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == "final")
+    rows = [manifest["image"].to_list().index(image) for image in stored["image"]]
+    with torch.inference_mode():
+        again = head.eval()(torch.from_numpy(features[rows, 0])).numpy()
+    np.testing.assert_allclose(again, np.stack(stored["vector"].to_numpy()), rtol=1e-4, atol=1e-5)
