@@ -4,6 +4,22 @@ min_version("9.19")
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
+
+
+wildcard_constraints:
+    experiment="|".join(PLAN.experiments),
+    arm="[^/]+",
+    batch="[0-9]+",
+    bank="[^/]+",
+
+
+onstart:
+    if workflow.is_main_process:
+        try:
+            workflow.reidflow_lock = guard.begin(Path(RESULTS))
+        except ReidflowError as error:
+            raise WorkflowError(str(error)) from None
 
 
 localrules:

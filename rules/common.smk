@@ -1,6 +1,5 @@
-# What every rule stands on: the checked plan, the guards of the main process, and the param that describes a job.
+# What the workflow stands on: the checked plan, the guards of the main process, and the param that describes a job.
 # Nothing here imports torch, and no file is written unless its content changed: a dry run must leave no trace.
-import os
 import sys
 from pathlib import Path
 
@@ -9,17 +8,13 @@ from snakemake.settings.types import ExecMode
 
 SOURCES = (Path(workflow.basedir) / "src").resolve()
 sys.path.insert(0, str(SOURCES))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([str(SOURCES), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-).rstrip(os.pathsep)
-
 from reidflow.ingest import rawdata
 from reidflow.spec import code, plan
-from reidflow.spec.canonical import canonical, short
+from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.run import RunSpec
 from reidflow.store import guard, planning
 
+guard.offer_sources(SOURCES)
 try:
     PLAN = plan.make(
         workflow.config_settings.configfiles or ["config/config.yaml"],
@@ -41,27 +36,10 @@ except ReidflowError as error:
 config["compute"] = CONFIG.compute.model_dump(mode="json")
 
 
-onstart:
-    if workflow.is_main_process:
-        try:
-            workflow.reidflow_lock = guard.begin(Path(RESULTS))
-        except ReidflowError as error:
-            raise WorkflowError(str(error)) from None
-
-
-wildcard_constraints:
-    experiment="|".join(PLAN.experiments),
-    arm="[^/]+",
-    batch="[0-9]+",
-    bank="[^/]+",
-
-
 def describe(script, what, modules=()):
     """Return the one param of a job: canonical JSON of all that determines it, the digest of its code included."""
     roots = [f"workflow/scripts/{script}.py", *modules]
-    return canonical(
-        {"results": RESULTS, "roots": roots, "code": code.digest(*roots), **what}
-    )
+    return canonical({"results": RESULTS, "roots": roots, "code": code.digest(*roots), **what})
 
 
 def arms(experiment):
@@ -82,9 +60,7 @@ def all_results():
             f"{RESULTS}/figures/{name}/arms.png",
             f"{RESULTS}/pages/{name}.html",
         ]
-        wanted += [
-            f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)
-        ]
+        wanted += [f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)]
     return wanted
 
 

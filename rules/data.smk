@@ -1,5 +1,4 @@
 # From raw photographs to squares, groups and a split. Only `ingest` reads raw bytes.
-DATA = f"{RESULTS}/data"
 DEMO = CONFIG.dataset.source["name"] == "demo"
 
 

@@ -1,7 +1,4 @@
 # One forward pass per image and augmented view through each frozen backbone, ever.
-BANKS = PLAN.banks()
-
-
 rule features:
     input:
         manifest=f"{DATA}/manifest.parquet",

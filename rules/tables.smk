@@ -9,13 +9,6 @@ SETTING = {
 KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
 
 
-def evaluated(wildcards):
-    return [
-        f"{RESULTS}/experiments/{wildcards.experiment}/{arm}/metrics.parquet"
-        for arm in arms(wildcards.experiment)
-    ]
-
-
 rule table:
     input:
         **SETTING,
@@ -29,9 +22,7 @@ rule table:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe(
-            "table", {"experiment": PLAN.told(wildcards.experiment, words=False)}
-        ),
+        job=lambda wildcards: describe("table", {"experiment": PLAN.told(wildcards.experiment, words=False)}),
     script:
         "../workflow/scripts/table.py"
 
@@ -56,9 +47,7 @@ rule findings:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe(
-            "findings", {"experiment": PLAN.told(wildcards.experiment, words=True)}
-        ),
+        job=lambda wildcards: describe("findings", {"experiment": PLAN.told(wildcards.experiment, words=True)}),
     script:
         "../workflow/scripts/findings.py"
 
@@ -80,9 +69,7 @@ rule figures:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe(
-            "figures", {"experiment": PLAN.told(wildcards.experiment, words=True)}
-        ),
+        job=lambda wildcards: describe("figures", {"experiment": PLAN.told(wildcards.experiment, words=True)}),
     script:
         "../workflow/scripts/figures.py"
 
@@ -93,9 +80,7 @@ rule page:
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         findings=rules.findings.output.findings,
-        figures=expand(
-            f"{FIGURES}/{{{{experiment}}}}/{{kind}}.svg", kind=KINDS_OF_FIGURES
-        ),
+        figures=expand(f"{FIGURES}/{{{{experiment}}}}/{{kind}}.svg", kind=KINDS_OF_FIGURES),
     output:
         page=report(f"{RESULTS}/pages/{{experiment}}.html", category="Pages"),
     log:
@@ -103,9 +88,7 @@ rule page:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe(
-            "page", {"experiment": PLAN.told(wildcards.experiment, words=True)}
-        ),
+        job=lambda wildcards: describe("page", {"experiment": PLAN.told(wildcards.experiment, words=True)}),
     script:
         "../workflow/scripts/page.py"
 

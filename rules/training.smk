@@ -1,80 +1,4 @@
 # A job is one arm's runs, a few per process; a run is the unit of invalidation and lives in the run store.
-ARM = f"{RESULTS}/experiments/{{experiment}}/{{arm}}"
-
-
-def arm_of(wildcards):
-    return PLAN.arm(wildcards.experiment, wildcards.arm)
-
-
-def specs_of(wildcards):
-    return [spec for _, spec in arm_of(wildcards).points]
-
-
-def points_of(wildcards):
-    return [[values, spec.plain()] for values, spec in arm_of(wildcards).points]
-
-
-def needs_images(wildcards):
-    return not all(spec.frozen for spec in specs_of(wildcards))
-
-
-def training_inputs(wildcards):
-    """Return what the runs of an arm read: the split's digest and the digests of their features or images."""
-    banks = sorted({plan.bank_id(spec) for spec in specs_of(wildcards) if spec.frozen})
-    digests = [f"{RESULTS}/features/{bank}/features.json" for bank in banks]
-    large = [f"{RESULTS}/features/{bank}/features.npy" for bank in banks]
-    if needs_images(wildcards):
-        digests.append(f"{DATA}/images.json")
-        large.append(f"{DATA}/images.npy")
-    return [
-        f"{DATA}/split.json",
-        f"{DATA}/split.parquet",
-        *digests,
-        *map(ancient, large),
-    ]
-
-
-def sweep_runs(wildcards):
-    return PLAN.sweep(wildcards.experiment, wildcards.arm)
-
-
-def job_files(pattern, runs):
-    """Return a function that lists the outputs of all jobs that an arm's runs make."""
-    return lambda wildcards: expand(
-        pattern,
-        experiment=wildcards.experiment,
-        arm=wildcards.arm,
-        batch=range(PLAN.batches(len(runs(wildcards)))),
-    )
-
-
-def describe_training(wildcards, what):
-    executed = sorted(
-        {name for spec in specs_of(wildcards) for name in spec.component_modules()}
-    )
-    return describe(
-        "train",
-        {**what, "gallery": CONFIG.gallery},
-        ["reidflow.training.loop", *executed],
-    )
-
-
-def cards(wildcards):
-    """Return the graphics cards that an arm's runs need: none where features suffice."""
-    return planning.cards(CONFIG.compute.device) if needs_images(wildcards) else 0
-
-
-def memory(wildcards, attempt):
-    amount = (
-        CONFIG.compute.image_memory_mb
-        if needs_images(wildcards)
-        else CONFIG.compute.memory_mb
-    )
-    return amount * 2 ** (attempt - 1)
-
-
-def cores(wildcards):
-    return max(spec.threads for spec in specs_of(wildcards))
 
 
 rule sweep:
@@ -94,12 +18,7 @@ rule sweep:
     params:
         job=lambda wildcards: describe_training(
             wildcards,
-            {
-                "specs": [
-                    spec.plain()
-                    for spec in PLAN.batch(sweep_runs(wildcards), int(wildcards.batch))
-                ]
-            },
+            {"specs": [spec.plain() for spec in PLAN.batch(sweep_runs(wildcards), int(wildcards.batch))]},
         ),
     script:
         "../workflow/scripts/train.py"
@@ -129,11 +48,7 @@ rule choose:
 rule train:
     input:
         training_inputs,
-        chosen=lambda wildcards: (
-            f"{ARM}/chosen.json"
-            if PLAN.experiments[wildcards.experiment].tuned
-            else []
-        ),
+        chosen=lambda wildcards: (f"{ARM}/chosen.json" if PLAN.experiments[wildcards.experiment].tuned else []),
     output:
         runs=f"{ARM}/runs/runs-{{batch}}.json",
     log:
@@ -159,9 +74,7 @@ rule train:
 
 rule evaluate:
     input:
-        runs=job_files(
-            rules.train.output.runs, lambda wildcards: arm_of(wildcards).seeds
-        ),
+        runs=job_files(rules.train.output.runs, lambda wildcards: arm_of(wildcards).seeds),
         split=f"{DATA}/split.parquet",
         manifest=f"{DATA}/manifest.parquet",
     output:

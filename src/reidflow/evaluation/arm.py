@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.codes import integer_codes
 from reidflow.evaluation.retrieval import evaluate
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import Contract
@@ -118,8 +119,7 @@ class Layout:
         self.gallery = np.flatnonzero(candidates & np.array([side != "query" for side in sides]))
         place = {row: position for position, row in enumerate(self.gallery)}
         self.query_index = np.array([place.get(row, -1) for row in self.query])
-        self.identity = np.unique(split["identity"].to_numpy(), return_inverse=True)[1]
-        self.group = np.unique(split["group"].to_numpy(), return_inverse=True)[1]
+        (self.identity,), (self.group,) = integer_codes(split["identity"]), integer_codes(split["group"])
 
     def score(self, folder: Path, stage: str) -> tuple[dict[str, float | int], pl.DataFrame]:
         """Return the metrics of a run's embeddings of one stage, and its table per query."""

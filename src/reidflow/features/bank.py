@@ -55,7 +55,7 @@ def build_bank(
         raise ReidflowError(f"the feature bank is to hold {bank['views']} augmented views, but has no augmentation.")
     kind = torch.device(device).type
     rows = _row_digests(digests, masks)
-    with deterministic(bank["threads"]):
+    with deterministic(bank["threads"], device):
         network = build_features(bank["backbone"], bank["size"], bank["pooling"], seed)
         facts = {
             "count": len(rows),

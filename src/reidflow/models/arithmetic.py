@@ -1,35 +1,35 @@
-"""The settings of torch on which the bits of a result depend."""
+"""The settings of torch and numpy on which the bits of a result depend."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextmanager
-def deterministic(threads: int) -> Iterator[None]:
-    """Within the block torch uses deterministic algorithms, full fp32 products and `threads` CPU threads.
+def deterministic(threads: int, device: str) -> Iterator[None]:
+    """Run the body with deterministic algorithms and `threads` threads on the CPU (sums depend on their number).
 
-    The settings of the caller come back afterwards. On CUDA enter it before the first cuBLAS call of the process:
-    the workspace setting is read once.
+    numpy's linear algebra gets as many: left alone it takes every core, and its waiting threads halve the speed of
+    everything between two validations. The caller's settings come back afterwards.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        cudnn.benchmark,
-        cudnn.allow_tf32,
-        matmul.allow_tf32,
-    )
+    cudnn, matmul, fill = torch.backends.cudnn, torch.backends.cuda.matmul, torch.utils.deterministic
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    flags = cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32, fill.fill_uninitialized_memory
+    if torch.device(device).type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = False, False, False
+    # The same switch as use_deterministic_algorithms(True), which would also import torch's compiler .
+    torch.set_deterministic_debug_mode("error")
+    cudnn.benchmark = cudnn.allow_tf32 = matmul.allow_tf32 = False
+    # Filling fresh memory with NaN shows reads of uninitialised memory and costs a pass over every new tensor.
+    fill.fill_uninitialized_memory = False
     try:
-        yield
+        with threadpool_limits(threads, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before[3:]
+        torch.set_deterministic_debug_mode(before[1])
+        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32, fill.fill_uninitialized_memory = flags

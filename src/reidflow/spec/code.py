@@ -23,6 +23,7 @@ ORCHESTRATION = (
     "reidflow/spec/components.py",
     "reidflow/spec/errors.py",
     "reidflow/spec/run.py",
+    "reidflow/training/progress.py",
 )
 
 

@@ -26,6 +26,12 @@ def owner_file(results: Path) -> Path:
     return Path(".snakemake") / f"reidflow-{'-'.join(results.parts)}"
 
 
+def offer_sources(folder: Path) -> None:
+    """Let the processes that this one starts import the package from `folder`, before any installed copy."""
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(folder), *filter(None, known)]))
+
+
 def prepare_main(results: Path) -> None:
     """Called by the main process before anything is planned: names itself, and looks for lost records.
 

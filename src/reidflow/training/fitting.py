@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from reidflow.models.seeded import seeded
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
-from reidflow.spec.seeds import seed_for
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
-from reidflow.training.determinism import global_seed
 from reidflow.training.lean import lean_step, spare_the_compiler
 from reidflow.training.losses._counting import take_active_share
 from reidflow.training.modes import copy_state, load_state, trained_state
@@ -35,7 +34,7 @@ class Fitting:
         self.rows = data.rows("train")
         self.labels = torch.from_numpy(labels).to(device)
         self.validation = Validation(data)
-        with global_seed(seed_for(spec.seed, "loss")):
+        with seeded(spec.seed, "loss"):
             self.loss = components.call("loss", spec.loss, dim, len(classes)).to(device)
         self.miner = components.call("miner", spec.miner) if spec.miner else None
         self.sampler = components.call("sampler", spec.sampler, labels[self.rows], spec.seed)
@@ -102,7 +101,7 @@ class Fitting:
     def _epoch(self, number: int) -> None:
         epoch = Epoch(rate=self._rate())
         start = time.monotonic()
-        with global_seed(seed_for(self.spec.seed, "dropout", number), self.device):
+        with seeded(self.spec.seed, "dropout", number, device=self.device):
             self._steps(number, epoch)
         self.state.epoch, self.state.steps = number, self.state.steps + len(epoch.losses)
         epoch.close(self.loss)

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from reidflow.models.arithmetic import deterministic
 from reidflow.models.head import build_head
 from reidflow.spec.run import RunSpec
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
-from reidflow.training.determinism import deterministic
 from reidflow.training.fitting import Fitting
 from reidflow.training.inputs import FeatureInputs
 from reidflow.training.modes import trained_state

@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
+from reidflow.evaluation.codes import integer_codes
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.data import RunData
 
@@ -18,8 +19,7 @@ class Validation:
         self.queries = data.rows("val")
         self.rows = np.arange(len(data.images)) if data.gallery == "all" else self.queries
         self.index = np.searchsorted(self.rows, self.queries)
-        self.identity = np.unique(np.array(data.identities), return_inverse=True)[1]
-        self.group = _codes(data.groups)
+        (self.identity,), (self.group,) = integer_codes(data.identities), integer_codes(data.groups)
 
     def __bool__(self) -> bool:
         return len(self.queries) > 0
@@ -56,9 +56,3 @@ class Validation:
                 "by. Use a split with two groups of an identity in val, gallery: all, or a split without val."
             )
         return score
-
-
-def _codes(groups: list[str | None]) -> np.ndarray:
-    """Return a number for each group; images without one get a number of their own."""
-    known = {name: i for i, name in enumerate(sorted({g for g in groups if g is not None}))}
-    return np.array([known[g] if g is not None else len(known) + i for i, g in enumerate(groups)], dtype=np.int64)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from training_cases import small_data, small_spec
 
-from reidflow.training.determinism import global_seed
+from reidflow.models.seeded import seeded
 from reidflow.training.fitting import Fitting
 from reidflow.training.loop import train
 
@@ -61,8 +61,8 @@ def test_seeding_leaves_the_global_generator_as_it_was():
     torch.manual_seed(5)
     expected = torch.rand(2)
     torch.manual_seed(5)
-    with global_seed(9):
+    with seeded(9, "test"):
         inside = torch.rand(2)
     assert torch.equal(torch.rand(2), expected)
-    with global_seed(9):
+    with seeded(9, "test"):
         assert torch.equal(torch.rand(2), inside)
