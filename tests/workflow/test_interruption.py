@@ -1,7 +1,9 @@
 """Killed at any moment and started again, the workflow ends with the same tables and repeats no finished run."""
 
+import json
 import random
 import subprocess
+import time
 
 from conftest import Project, checkout
 from kills import disturb
@@ -79,3 +81,48 @@ def test_code_that_changes_after_planning_is_not_run(tiny, tmp_path):
     assert main.returncode != 0 and "the code changed after planning" in text
     outcome = project.run()
     assert outcome.status == 0 and len(outcome.trained) == 4
+
+
+def progress(project, known=()):
+    """Wait for an unfinished run that has a checkpoint; return its key and its progress so far."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for folder in (project.results / ".store" / "work").glob("*"):
+            if folder.name not in known and (folder / "checkpoint.pt").is_file():
+                return folder.name, [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
+        time.sleep(0.05)
+    raise AssertionError("no training wrote a checkpoint")
+
+
+def killed_in_training(project, known=()):
+    """Start the workflow, kill it while it trains from images, and return the run's key and progress."""
+    main = subprocess.Popen(
+        project.command(),
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        return progress(project, known)
+    finally:
+        main.kill()
+        main.wait()
+
+
+def test_a_killed_training_goes_on_and_an_edited_one_starts_at_the_first_epoch(tiny, tmp_path):
+    project = tiny.copy(tmp_path / "project")
+    project.edit(
+        "config/experiments/tiny_backbones.yaml", "baseline: frozen", "baseline: frozen\nprotocol: {epochs: 60}"
+    )
+    key, _ = killed_in_training(project)
+    with (project.folder / "src/reidflow/training/losses/cross_entropy.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    other, fresh = killed_in_training(project, known=[key])
+    assert other != key and fresh[0]["epoch"] == 1
+    project.edit("src/reidflow/training/losses/cross_entropy.py", "\nEDITED = True\n", "")
+    outcome = project.run()
+    assert outcome.status == 0, outcome.text
+    assert key in {line["key"] for line in outcome.trained}
+    log = (project.results / "logs/train/tiny_backbones/scratch-0.log").read_text()
+    assert f"{key}: resuming after epoch" in log, log

@@ -9,6 +9,7 @@ from conftest import ROOT, Project, checkout
 CASES = {
     "config/config.yaml": [],
     "config/tiny.yaml": [],
+    "config/faces.yaml": ["data/faces"],
     "config/jaguar.yaml": ["data/jaguar"],
     "config/jaguar.yaml config/datasets/image_level.yaml": ["data/jaguar"],
     "config/config.yaml config/datasets/jaguar_layout.yaml": ["data/photographs"],
@@ -21,7 +22,7 @@ def test_a_preset_is_planned_without_a_mistake(tiny, tmp_path, configs):
     project = Project(checkout(tmp_path / "project"))
     for name in CASES[configs]:
         place = project.folder / name
-        if name == "data/people":
+        if name in ("data/people", "data/faces"):
             (place / "one").mkdir(parents=True)
             shutil.copy(next((tiny.results / "data/demo/train/train").iterdir()), place / "one")
         else:

@@ -16,7 +16,7 @@ header p, figcaption, dd {{ color: var(--muted) }}
 table {{ border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .25rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top }}
 td {{ white-space: nowrap }}
-tbody th {{ font-weight: normal; max-width: 22rem; overflow-wrap: anywhere }}
+tbody th {{ font-weight: normal; min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere }}
 .baseline > * {{ background: var(--mark); font-weight: bold }}
 .better {{ color: var(--better) }}
 .worse {{ color: var(--worse) }}

@@ -7,11 +7,16 @@ from pathlib import Path
 
 
 class Progress:
-    """Appends to `work/progress.jsonl`: epoch, of, loss, val (identity-balanced mAP), seconds_left."""
+    """Appends to `work/progress.jsonl`: epoch, of, loss, val (identity-balanced mAP), seconds_left.
+
+    done: epochs that a former process has finished; going on from there is said in the job's log.
+    """
 
     def __init__(self, work: Path, epochs: int, done: int) -> None:
         self.path, self.epochs = work / "progress.jsonl", epochs
         self.first, self.start = done, time.monotonic()
+        if done:
+            print(f"{work.name}: resuming after epoch {done} of {epochs}", flush=True)
 
     def note(self, epoch: int, loss: float | None, val: float | None) -> None:
         """Append the line of `epoch`; the time left is that of the epochs of this process, carried forward."""

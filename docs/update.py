@@ -1,0 +1,33 @@
+"""Put the demo's table and figures into the README and the docs: `python docs/update.py`, after `make tables`."""
+
+import re
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+FIGURES = {
+    "losses.png": "figures/losses/arms.png",
+    "backbones.png": "figures/backbones/pareto.png",
+    "identities.png": "figures/data/identities.png",
+}
+
+
+def main() -> None:
+    """Copy the figures and rewrite the table between its marks."""
+    for name, source in FIGURES.items():
+        (ROOT / "docs" / "figures").mkdir(exist_ok=True)
+        shutil.copyfile(RESULTS / source, ROOT / "docs" / "figures" / name)
+    table = re.search(r"## Result\n\n(.*?)\n\n", (RESULTS / "tables" / "losses.md").read_text(), re.DOTALL)[1]
+    readme = ROOT / "README.md"
+    text = re.sub(
+        r"<!-- table -->.*?<!-- /table -->",
+        lambda _: f"<!-- table -->\n{table}\n<!-- /table -->",
+        readme.read_text(),
+        flags=re.DOTALL,
+    )
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
