@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 def project(tmp_path):
     """Return a function that plans a config with one experiment, each changed by a dict of dotted paths."""
     config = load(ROOT / "config" / "config.yaml")
-    config["experiments"] = ["losses"]
+    config |= {"experiments": ["losses"], "seeds": [0, 1, 2]}
     experiment = {
         "question": "Which?",
         "motivation": "Because.",
