@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
 CONFIG ?= config/config.yaml
+SETUP ?= $(VENV)/.done
 
 .DEFAULT_GOAL := help
 
@@ -19,29 +20,32 @@ $(VENV)/.done: requirements.lock pyproject.toml
 
 setup: $(VENV)/.done  ## make .venv from the pinned and hashed lock
 
-tables: $(VENV)/.done  ## make all tables of the demo (CONFIG=..., CORES=...)
+tables: $(SETUP)  ## make all tables of the demo (CONFIG=..., CORES=...)
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) --resources gpu=1 -- all_tables
 
-test: $(VENV)/.done  ## run the tests
-	$(BIN)/python -m pytest
+test: $(SETUP)  ## run the tests
+	$(BIN)/python -m pytest -n $(CORES)
 
-lint: $(VENV)/.done  ## check style: ruff, snakefmt, snakemake --lint
+test-kills: $(SETUP)  ## kill the tiny config 20 times at random moments and compare its tables
+	$(BIN)/python tests/workflow/kills.py 20
+
+lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-interpretations: $(VENV)/.done  ## tell whether each interpretation fits the table it speaks of
+interpretations: $(SETUP)  ## tell whether each interpretation fits the table it speaks of
 	$(BIN)/reidflow --configfile $(CONFIG) interpretations
 
 lock:  ## resolve the dependencies anew, pinned and hashed (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
 
-generated: $(VENV)/.done  ## write the generated files: config schema and defaults, conda environments
+generated: $(SETUP)  ## write the generated files: config schema and defaults, conda environments
 	$(BIN)/python -m reidflow.spec.generate
 
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test lint interpretations lock generated clean
+.PHONY: help setup tables test test-kills lint interpretations lock generated clean

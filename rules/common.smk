@@ -47,23 +47,6 @@ def arms(experiment):
     return [arm.slug for arm in PLAN.experiments[experiment].arms.values()]
 
 
-def all_results():
-    """Return every file that a user of the results reads, and the evaluated arms that tables are made of."""
-    wanted = [
-        f"{RESULTS}/tables/leaderboard.parquet",
-        f"{RESULTS}/figures/data/identities.png",
-    ]
-    for name in PLAN.experiments:
-        wanted += [
-            f"{RESULTS}/tables/{name}.parquet",
-            f"{RESULTS}/tables/{name}.findings.md",
-            f"{RESULTS}/figures/{name}/arms.png",
-            f"{RESULTS}/pages/{name}.html",
-        ]
-        wanted += [f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)]
-    return wanted
-
-
 def growing(amount):
     """Return a resource that doubles with each attempt."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)

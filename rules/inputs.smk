@@ -1,6 +1,9 @@
 # What the jobs read and ask for, as functions of their wildcards.
 DATA = f"{RESULTS}/data"
+TABLES = f"{RESULTS}/tables"
+FIGURES = f"{RESULTS}/figures"
 ARM = f"{RESULTS}/experiments/{{experiment}}/{{arm}}"
+KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
 BANKS = PLAN.banks()
 
 
@@ -29,8 +32,9 @@ def training_inputs(wildcards):
         digests.append(f"{DATA}/images.json")
         large.append(f"{DATA}/images.npy")
     return [
-        f"{DATA}/split.json",
+        f"{DATA}/manifest.parquet",
         f"{DATA}/split.parquet",
+        f"{DATA}/split.json",
         *digests,
         *map(ancient, large),
     ]
@@ -75,3 +79,19 @@ def cores(wildcards):
 
 def evaluated(wildcards):
     return [f"{RESULTS}/experiments/{wildcards.experiment}/{arm}/metrics.parquet" for arm in arms(wildcards.experiment)]
+
+
+def all_results():
+    """Return every file that a user of the results reads, and the evaluated arms that tables are made of."""
+    wanted = [f"{DATA}/{name}.parquet" for name in ("manifest", "quarantine", "groups", "split")]
+    wanted += [f"{DATA}/audit.json", f"{FIGURES}/data/identities.png"]
+    wanted += [f"{TABLES}/leaderboard.{suffix}" for suffix in ("parquet", "csv", "md")]
+    for name in PLAN.experiments:
+        wanted += [
+            f"{TABLES}/{name}.{suffix}"
+            for suffix in ("parquet", "efficiency.parquet", "csv", "md", "tex", "findings.md")
+        ]
+        wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in KINDS_OF_FIGURES]
+        wanted += [f"{RESULTS}/pages/{name}.html"]
+        wanted += [f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)]
+    return wanted

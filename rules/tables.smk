@@ -1,12 +1,9 @@
 # From evaluated arms to tables, findings, figures and pages; words are told only to the rules that print them.
-TABLES = f"{RESULTS}/tables"
-FIGURES = f"{RESULTS}/figures"
 SETTING = {
     "split": f"{DATA}/split.parquet",
     "audit": f"{DATA}/audit.json",
     "images": f"{DATA}/images.json",
 }
-KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
 
 
 rule table:

@@ -6,10 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+
+from reidflow.store.locks import locked
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs")
@@ -101,11 +103,46 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+def shared(tmp_path_factory, name: str, make) -> Project:
+    """Return the project `name`, made once for all processes that run the tests: `make(folder)` runs in the first."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder, record = base / name, base / f"{name}.json"
+    with locked(base / f"{name}.lock"):
+        if not record.is_file():
+            project, outcome = make(folder)
+            assert outcome.status == 0, outcome.text
+            record.write_text(json.dumps([project.config, project.results.name, asdict(outcome)]))
+    config, results, outcome = json.loads(record.read_text())
+    project = Project(folder, config, results)
+    project.outcome = Outcome(**{**outcome, "jobs": [tuple(job) for job in outcome["jobs"]]})
+    return project
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Project:
     """The tiny config, run once; tests work on copies."""
-    project = Project(checkout(tmp_path_factory.mktemp("tiny") / "project"))
-    outcome = project.run()
-    assert outcome.status == 0, outcome.text
-    project.outcome = outcome
-    return project
+
+    def make(folder):
+        project = Project(checkout(folder))
+        return project, project.run()
+
+    return shared(tmp_path_factory, "tiny", make)
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory, tiny) -> Project:
+    """The tiny project on a folder of photographs of its own (those of the demo), after a run that trained nothing."""
+
+    def make(folder):
+        project = tiny.copy(folder)
+        shutil.move(project.results / "data" / "demo", folder / "photographs")
+        (folder / "photographs" / "truth.parquet").unlink()
+        project.edit(
+            project.config,
+            "{name: demo, identities: 6, images: 90, size: 96, seed: 0}",
+            "{name: jaguar, path: photographs, metadata: meta.csv, group: sighting, flank: flank, time: time}",
+        )
+        return project, project.run()
+
+    return shared(tmp_path_factory, "photographs", make)

@@ -165,19 +165,13 @@ def test_another_branch_and_back(project):
 
 
 @pytest.fixture
-def photographs(project):
-    """The tiny project on a folder of photographs of its own: those of the demo, so that nothing is trained."""
-    shutil.move(project.results / "data" / "demo", project.folder / "photographs")
-    (project.folder / "photographs" / "truth.parquet").unlink()
-    project.edit(
-        project.config,
-        "{name: demo, identities: 6, images: 90, size: 96, seed: 0}",
-        "{name: jaguar, path: photographs, metadata: meta.csv, group: sighting, flank: flank, time: time}",
-    )
-    outcome = project.run()
-    assert outcome.status == 0 and not outcome.trained, outcome.text
-    nothing(project)
-    return project
+def own(photographs, tmp_path):
+    return photographs.copy(tmp_path / "copy")
+
+
+def test_the_same_photographs_from_another_source_train_nothing(photographs, own):
+    assert not photographs.outcome.trained
+    nothing(own)
 
 
 def rows(project, name):
@@ -190,38 +184,38 @@ def write(project, name, content):
         csv.writer(file, lineterminator="\n").writerows(content)
 
 
-def test_a_new_image_trains_everything_again(photographs):
-    labels = rows(photographs, "train.csv")
+def test_a_new_image_trains_everything_again(own):
+    labels = rows(own, "train.csv")
     random_pixels = np.random.default_rng(0).integers(0, 255, (80, 96, 3), dtype=np.uint8)
-    Image.fromarray(random_pixels).save(photographs.folder / "photographs" / "train" / "train" / "new.png")
-    write(photographs, "train.csv", [*labels, ["new.png", labels[1][1]]])
-    outcome = photographs.run()
-    assert done(outcome) == (16 - repeated(photographs), BOTH, BOTH, {"ingest", "groups", "split", "features"})
-    nothing(photographs)
+    Image.fromarray(random_pixels).save(own.folder / "photographs" / "train" / "train" / "new.png")
+    write(own, "train.csv", [*labels, ["new.png", labels[1][1]]])
+    outcome = own.run()
+    assert done(outcome) == (16 - repeated(own), BOTH, BOTH, {"ingest", "groups", "split", "features"})
+    nothing(own)
 
 
-def test_changed_pixels_train_everything_again(photographs):
-    path = sorted((photographs.folder / "photographs" / "train" / "train").iterdir())[0]
+def test_changed_pixels_train_everything_again(own):
+    path = sorted((own.folder / "photographs" / "train" / "train").iterdir())[0]
     pixels = np.asarray(Image.open(path)).copy()
     pixels[..., :3] = 255 - pixels[..., :3]
     Image.fromarray(pixels).save(path)
-    assert done(photographs.run())[:2] == (16 - repeated(photographs), BOTH)
+    assert done(own.run())[:2] == (16 - repeated(own), BOTH)
 
 
-def test_other_bytes_with_the_same_pixels_train_nothing(photographs):
-    path = sorted((photographs.folder / "photographs" / "train" / "train").iterdir())[0]
+def test_other_bytes_with_the_same_pixels_train_nothing(own):
+    path = sorted((own.folder / "photographs" / "train" / "train").iterdir())[0]
     Image.open(path).save(path, compress_level=9)
-    outcome = photographs.run()
+    outcome = own.run()
     assert outcome.status == 0 and not outcome.trained and ("ingest", "") in outcome.jobs
 
 
-def test_a_changed_label_trains_everything_again_but_computes_no_features(photographs):
-    labels = rows(photographs, "train.csv")
+def test_a_changed_label_trains_everything_again_but_computes_no_features(own):
+    labels = rows(own, "train.csv")
     labels[1][1] = labels[-1][1]
-    write(photographs, "train.csv", labels)
-    outcome = photographs.run()
-    assert done(outcome)[:2] == (16 - repeated(photographs), BOTH)
-    log = next((photographs.results / "logs" / "features").iterdir()).read_text()
+    write(own, "train.csv", labels)
+    outcome = own.run()
+    assert done(outcome)[:2] == (16 - repeated(own), BOTH)
+    log = next((own.results / "logs" / "features").iterdir()).read_text()
     assert "images" not in log
 
 

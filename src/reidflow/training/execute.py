@@ -3,6 +3,7 @@
 Imports no torch at the top: a job whose runs are all stored must not pay for it.
 """
 
+import hashlib
 import importlib
 import json
 import os
@@ -53,7 +54,6 @@ def execute(
         for module in sorted({LOOP, *(module for spec in runs for module in spec.component_modules())}):
             importlib.import_module(module)
         confirm_code()
-        device = resolve_device(device)
     for spec, key in zip(runs, keys, strict=True):
         _, restored = store.get_or_make(key, _trainer(source, spec, key, device))
         _note(results, "restored" if restored else "trained", key, spec)
@@ -64,7 +64,7 @@ def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable
     def make(work: Path, out: Path) -> None:
         from reidflow.training.loop import train
 
-        train(spec, source.load(spec), work, out, device, key=key)
+        train(spec, source.load(spec), work, out, resolve_device(device), key=key)
 
     return make
 
@@ -83,22 +83,21 @@ class Source:
 
     def __init__(self, results: Path, gallery: str) -> None:
         self.results, self.gallery = results, gallery
-        self.split_digest = _digest(results / "data" / "split.json")
+        self.split_digest = json.loads((results / "data" / "split.json").read_text())["digest"]
+        self.split = read_table(results / "data" / "split.parquet", SPLIT)
+        self.manifest = read_table(results / "data" / "manifest.parquet", MANIFEST)
+        row_of = {image: row for row, image in enumerate(self.manifest["image"])}
+        self.rows = np.array([row_of[image] for image in self.split["image"]])
+        self._digests: dict[Path, str] = {}
 
     def key(self, spec: RunSpec) -> str:
         """Return the key of a run: of its spec, the code that decides its numbers, and its data."""
-        return run_key(
-            spec.plain(),
-            code.run_digest(LOOP, *spec.component_modules()),
-            short([self.split_digest, _digest(self._inputs(spec).with_suffix(".json"))]),
-        )
+        executed = code.run_digest(LOOP, *spec.component_modules())
+        return run_key(spec.plain(), executed, short([self.split_digest, self._seen(spec)]))
 
     def load(self, spec: RunSpec) -> RunData:
         """Return the labelled images with what the run reads of them."""
-        split = read_table(self.results / "data" / "split.parquet", SPLIT)
-        manifest = read_table(self.results / "data" / "manifest.parquet", MANIFEST)
-        row_of = {image: row for row, image in enumerate(manifest["image"])}
-        rows = np.array([row_of[image] for image in split["image"]])
+        split, rows = self.split, self.rows
         array = np.load(self._inputs(spec), mmap_mode="r")
         told = json.loads(self._inputs(spec).with_suffix(".json").read_text()) if spec.frozen else {}
         return RunData(
@@ -119,6 +118,16 @@ class Source:
             return self.results / "features" / bank_id(spec) / "features.npy"
         return self.results / "data" / "images.npy"
 
+    def _seen(self, spec: RunSpec) -> str:
+        """Return the digest of what a run sees of the labelled images: their features, or their pixels.
 
-def _digest(path: Path) -> str:
-    return json.loads(path.read_text())["digest"]
+        Unlabelled images, and other bytes of a file with the same pixels, do not count.
+        """
+        path = self._inputs(spec)
+        if path not in self._digests:
+            if spec.frozen:
+                features = np.ascontiguousarray(np.load(path, mmap_mode="r")[self.rows])
+                self._digests[path] = hashlib.sha256(features.data).hexdigest()
+            else:
+                self._digests[path] = short(self.manifest["pixels"].gather(self.rows).to_list(), 64)
+        return self._digests[path]
