@@ -19,7 +19,7 @@ rule table:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("table", {"experiment": PLAN.told(wildcards.experiment, words=False)}),
+        job=lambda wildcards: describe("table", {"experiment": PLAN.told(wildcards.experiment)}),
     script:
         "../workflow/scripts/table.py"
 
@@ -44,7 +44,7 @@ rule findings:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("findings", {"experiment": PLAN.told(wildcards.experiment, words=True)}),
+        job=lambda wildcards: describe("findings", {"experiment": PLAN.told(wildcards.experiment, *plan.WORDS)}),
     script:
         "../workflow/scripts/findings.py"
 
@@ -66,7 +66,7 @@ rule figures:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("figures", {"experiment": PLAN.told(wildcards.experiment, words=True)}),
+        job=lambda wildcards: describe("figures", {"experiment": PLAN.told(wildcards.experiment, "question")}),
     script:
         "../workflow/scripts/figures.py"
 
@@ -85,7 +85,7 @@ rule page:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("page", {"experiment": PLAN.told(wildcards.experiment, words=True)}),
+        job=lambda wildcards: describe("page", {"experiment": PLAN.told(wildcards.experiment, "question")}),
     script:
         "../workflow/scripts/page.py"
 

@@ -13,6 +13,10 @@ from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.run import RunSpec
 
 
+# What people wrote about an experiment.
+WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
+
+
 @dataclass(frozen=True)
 class Plan:
     """A config with its checked experiments."""
@@ -44,16 +48,16 @@ class Plan:
         """Return the feature banks that the experiments need: id -> what decides the features."""
         return {bank_id(spec): spec.bank() for spec in self._specs() if spec.frozen}
 
-    def told(self, experiment: str, words: bool) -> dict[str, Any]:
+    def told(self, experiment: str, *words: str) -> dict[str, Any]:
         """Return what a job must be told to rebuild an experiment: `rebuild` takes it.
 
-        words: with what people wrote (question, reasons, interpretation), which decides texts but no number.
+        words: which of WORDS the job prints. They decide texts but no number, so no other job is told of them.
         """
         config = self.config.model_dump(mode="json", exclude={"compute", "results"})
         file = self.experiments[experiment].file.model_dump(mode="json")
-        if not words:
-            file |= dict.fromkeys(("question", "motivation", "hypothesis"), "-")
-            file["interpretation"] = []
+        unsaid = [word for word in WORDS if word not in words]
+        file |= {word: [] if word == "interpretation" else "-" for word in unsaid if word in file}
+        if "why" in unsaid:
             file["arms"] = {name: {**arm, "why": "-"} for name, arm in file["arms"].items()}
         return {
             "name": experiment,
