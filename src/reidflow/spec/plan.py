@@ -12,7 +12,6 @@ from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.run import RunSpec
 
-
 # What people wrote about an experiment.
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
 
