@@ -4,12 +4,13 @@ import re
 import shutil
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 FIGURES = {
     "losses.png": "figures/losses/arms.png",
     "backbones.png": "figures/backbones/pareto.png",
-    "identities.png": "figures/data/identities.png",
 }
 
 
@@ -18,6 +19,9 @@ def main() -> None:
     for name, source in FIGURES.items():
         (ROOT / "docs" / "figures").mkdir(exist_ok=True)
         shutil.copyfile(RESULTS / source, ROOT / "docs" / "figures" / name)
+    sheet = Image.open(RESULTS / "figures" / "data" / "identities.png").convert("RGB")
+    top = sheet.crop((0, 0, sheet.width, min(sheet.height, 820)))
+    top.save(ROOT / "docs" / "figures" / "identities.jpg", quality=80)
     table = re.search(r"## Result\n\n(.*?)\n\n", (RESULTS / "tables" / "losses.md").read_text(), re.DOTALL)[1]
     readme = ROOT / "README.md"
     text = re.sub(
