@@ -6,12 +6,10 @@ from reidflow.features.bank import build_bank
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
-from reidflow.spec.plan import bank_modules
+from reidflow.spec.plan import bank_code
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.training.augment import make_augment
-
-BANK = "reidflow.features.bank"
 
 
 def main(job: Job) -> None:
@@ -25,7 +23,7 @@ def main(job: Job) -> None:
         work,
         job.results / ".store" / "features",
         augment=make_augment(bank["augmentation"], bank["size"], seed) if bank["views"] else None,
-        code=code.run_digest(BANK, *bank_modules(bank)),
+        code=code.run_digest(*bank_code(bank)),
         seed=seed,
         device=resolve_device(job.compute["device"]),
         progress=lambda done, total: print(f"{done} of {total} images"),

@@ -70,13 +70,6 @@ class Arm:
         """The arm's run spec with the first value of every tuned setting."""
         return self.points[0][1]
 
-    def chosen(self, values: dict[str, Any]) -> RunSpec:
-        """Return the spec with these values of the tuned settings."""
-        for point, spec in self.points:
-            if canonical(point) == canonical(values):
-                return spec
-        raise ReidflowError(f"arm '{self.name}': {values} is not a point of its grid. Run the pipeline again.")
-
 
 @dataclass(frozen=True)
 class Experiment:

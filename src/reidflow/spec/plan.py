@@ -121,3 +121,9 @@ def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root:
     experiments = read_all(config, problems, root)
     problems.raise_if_any("The config cannot be used")
     return Plan(config, experiments, where)
+
+
+def bank_code(bank: dict[str, Any]) -> list[str]:
+    """Return the roots of the code that decides the numbers of a feature bank: its cache is kept under their digest."""
+    drawn = ["reidflow.training.augment"] if bank["views"] else []
+    return ["reidflow.features.bank", *drawn, *bank_modules(bank)]

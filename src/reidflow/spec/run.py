@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from reidflow.spec.canonical import canonical
 from reidflow.spec.components import module_name, resolve
 from reidflow.spec.errors import ReidflowError
 
@@ -131,10 +130,6 @@ class RunSpec(Strict):
     def plain(self) -> dict[str, Any]:
         """Return the spec as plain JSON data, every default filled in."""
         return self.model_dump(mode="json")
-
-    def canonical(self) -> str:
-        """Return the canonical JSON of the spec."""
-        return canonical(self.plain())
 
     def with_seed(self, seed: int) -> "RunSpec":
         """Return the same run with another seed."""

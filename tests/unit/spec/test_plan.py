@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reidflow.spec import generate, plan
+from reidflow.spec import code, generate, plan
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load
@@ -191,3 +191,10 @@ def test_planning_imports_neither_torch_nor_other_heavy_libraries():
         "sys.exit(str(heavy)) if heavy else None"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_the_cache_of_augmented_features_depends_on_the_code_that_augments():
+    plain = {"backbone": {"name": "small"}, "pooling": {"name": "avg"}, "augmentation": [], "views": 0}
+    drawn = {**plain, "augmentation": [{"name": "flip"}], "views": 2}
+    augment = "reidflow/training/augment.py"
+    assert augment in code.closure(*plan.bank_code(drawn)) and augment not in code.closure(*plan.bank_code(plain))
