@@ -21,9 +21,12 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 KINDS = {
     "source": ("reidflow.ingest.sources", "open_source"),
     "frame": ("reidflow.ingest.frames", "box"),
+    "duplicates": ("reidflow.dedup.methods", "pairs"),
     "split": ("reidflow.splits.methods", "assign"),
+    "background": ("reidflow.backgrounds.interventions", "apply"),
     "backbone": ("reidflow.models.backbones", "build"),
     "pooling": ("reidflow.models.pooling", "build"),
+    "curation": ("reidflow.curation.methods", "select"),
     "loss": ("reidflow.training.losses", "build"),
     "miner": ("reidflow.training.miners", "build"),
     "sampler": ("reidflow.training.samplers", "build"),

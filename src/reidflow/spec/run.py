@@ -80,9 +80,39 @@ class Model(Strict):
     trainable: Trainable = Field(Trainable(), description="which part is trained")
 
 
+class Dedup(Strict):
+    """Which near-duplicates are left out of the training images."""
+
+    method: component("duplicates") = Field(description="a file of dedup/methods/: what the distance of two images is")
+    threshold: Annotated[float, Field(ge=0)] = Field(0.0, description="images at most so far apart are duplicates")
+    scope: Literal["identity", "all"] = Field(
+        "identity", description="identity: duplicates of one identity alone; all: across identities too"
+    )
+    keep: Literal["sharpest", "central", "first"] = Field(
+        "sharpest", description="which image of a group of duplicates stays"
+    )
+
+
+class Curation(Strict):
+    """Which training images are worth training on."""
+
+    method: component("curation") = Field(description="a file of curation/methods/")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="share of the training images that stays")
+
+
 class RunSpec(Strict):
     """One training run. What only affects speed (device, workers, runs per job) is not in it."""
 
+    background: component("background") = Field(
+        {"name": "original"},
+        description="a file of backgrounds/interventions/, on training images alone",
+        validate_default=True,
+    )
+    dedup: Dedup | None = Field(None, description="duplicates left out of the training images, or none")
+    curation: Curation | None = Field(None, description="training images chosen, after dedup, or all")
+    epoch_length: Literal["kept", "all"] = Field(
+        "kept", description="steps of an epoch: as the kept training images give, or as all of them would"
+    )
     model: Model
     loss: component("loss") = Field(description="a file of training/losses/")
     miner: component("miner") | None = Field(None, description="a file of training/miners/, or none")

@@ -1,0 +1,36 @@
+"""What an analysis adds to an experiment's table: statements, tables and figures, carried as one JSON file."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from reidflow.store.atomic import write_text
+from reidflow.tables.layout import Block
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the findings.
+
+    title: its heading. statements: sentences of Markdown, each with its figures. tables: blocks of plain text.
+    figures: name of a figure (without suffix) -> its caption; the file lies among the experiment's figures.
+    """
+
+    title: str
+    statements: list[str] = field(default_factory=list)
+    tables: list[Block] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+
+
+def write_sections(path: str | Path, sections: Iterable[Section]) -> None:
+    """Write sections as JSON, in their order."""
+    write_text(path, json.dumps([asdict(section) for section in sections], indent=1, ensure_ascii=False) + "\n")
+
+
+def read_sections(path: str | Path) -> list[Section]:
+    """Return the sections of a file that `write_sections` wrote."""
+    return [
+        Section(part["title"], part["statements"], [Block(**table) for table in part["tables"]], part["figures"])
+        for part in json.loads(Path(path).read_text())
+    ]
