@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, ValidationError
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.expand import expand
 from reidflow.spec.merge import differences, merge, put
-from reidflow.spec.run import RunSpec, Strict
+from reidflow.spec.run import RunSpec, Strict, component
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")
@@ -36,6 +37,21 @@ class Interpretation(Strict):
     text: Sentence = Field(description="what was learned, why, what next")
 
 
+class Version(Strict):
+    """Another version of the evaluated images, which trained runs are also tested on."""
+
+    background: component("background") = Field(description="a file of backgrounds/interventions/")
+
+
+class Probes(Strict):
+    """Which versions measure the reliance on the background: keys of `tested_on`."""
+
+    background: str = Field(description="the background without the animal")
+    control: str = Field(description="an unrelated background in the same shape: it must score chance")
+    foreground: str = Field(description="the animal without its background")
+    silhouette: str = Field(description="the animal's outline alone")
+
+
 class ExperimentFile(Strict):
     """The content of an experiment's YAML file."""
 
@@ -49,7 +65,14 @@ class ExperimentFile(Strict):
         {}, description="dotted path -> grid; every arm chooses from it on validation"
     )
     baseline: str = Field(description="the arm that the others are compared with")
-    arms: dict[str, dict[str, Any]] = Field(description="arm -> its settings and `why`")
+    arms: dict[str, dict[str, Any]] = Field(
+        description="arm -> its settings, `why`, and where wanted `against` (a control arm to compare it with as well) "
+        "and `each` (dotted path -> values: one arm for each)"
+    )
+    tested_on: dict[str, Version] = Field(
+        {}, description="label -> another version of the evaluated images, which every run is tested on as well"
+    )
+    probes: Probes | None = Field(None, description="which of `tested_on` measure the reliance on the background")
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
     seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
     interpretation: list[Interpretation] = Field([], description="the author's reading, one per data set")
@@ -57,11 +80,15 @@ class ExperimentFile(Strict):
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: `points` are the settings it chooses from (one, when nothing is tuned), as run specs with seed 0."""
+    """One arm: `points` are the settings it chooses from (one, when nothing is tuned), as run specs with seed 0.
+
+    `against` names the arm that is its control, where it has one beside the baseline.
+    """
 
     name: str
     slug: str
     why: str
+    against: str | None
     seeds: tuple[int, ...]
     points: tuple[tuple[dict[str, Any], RunSpec], ...]
 
@@ -152,16 +179,19 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
 
 def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
     protocol = merge(config.protocol.plain(), file.protocol)
-    if file.baseline not in file.arms:
+    written = expand(file.arms, where, problems)
+    if file.baseline not in written:
         problems.add(
-            f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {', '.join(file.arms)}."
+            f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {', '.join(written)}."
         )
     _check_factor(file, config, where, problems)
+    _check_probes(file, where, problems)
     arms: dict[str, Arm] = {}
-    for name, content in file.arms.items():
+    for name, content in written.items():
         arm = _arm(name, dict(content), file, config, protocol, where, problems)
         if arm is not None:
             arms[name] = arm
+            _check_control(arm, list(written), where, problems)
     if file.baseline in arms:
         _check_differences(file, arms, where, problems)
     return arms
@@ -184,6 +214,25 @@ def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Pr
             f"{where}, key 'tuned'",
             "the split has no validation images, so no setting can be chosen.",
             "Give the split a share for 'val', or remove 'tuned'.",
+        )
+
+
+def _check_probes(file: ExperimentFile, where: str, problems: Problems) -> None:
+    for role, label in (file.probes.model_dump() if file.probes else {}).items():
+        if label not in file.tested_on:
+            problems.add(
+                f"{where}, key 'probes.{role}'",
+                f"'{label}' is not one of 'tested_on'.",
+                f"Known: {', '.join(file.tested_on) or 'none'}.",
+            )
+
+
+def _check_control(arm: Arm, names: list[str], where: str, problems: Problems) -> None:
+    if arm.against is not None and (arm.against not in names or arm.against == arm.name):
+        problems.add(
+            f"{where}, arm '{arm.name}', key 'against'",
+            f"'{arm.against}' is no other arm.",
+            f"Choose one of: {', '.join(name for name in names if name != arm.name)}.",
         )
 
 
@@ -217,6 +266,10 @@ def _arm(
     why = content.pop("why", "")
     if not isinstance(why, str) or not why.strip():
         problems.add(place, "'why' is missing.", "Say in a sentence why this arm is there.")
+    against = content.pop("against", None)
+    if against is not None and not isinstance(against, str):
+        problems.add(place, "'against' is not the name of an arm.", "Write the name of its control.")
+        against = None
     if "seed" in content:
         problems.add(place, "an arm does not set 'seed'.", "Use 'seeds' (a list), and declare it: varies: [seed].")
     seeds = content.pop("seeds", None)
@@ -240,7 +293,7 @@ def _arm(
     points = _points({**merge(protocol, content), "seed": 0}, file.tuned, place, problems)
     if len(problems.found) > before:
         return None
-    return Arm(name, slug_of(name), why.strip(), tuple(seeds), tuple(points))
+    return Arm(name, slug_of(name), why.strip(), against, tuple(seeds), tuple(points))
 
 
 def _points(

@@ -58,7 +58,7 @@ def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_gri
 
 
 MISTAKES = [
-    ({"protocol/epoch": 3}, {}, r"config\.yaml, key 'protocol\.epoch': this key is unknown\. Known here: model, loss"),
+    ({"protocol/epoch": 3}, {}, r"config\.yaml, key 'protocol\.epoch': this key is unknown\. Known here: background, dedup"),
     ({"colour": 3}, {}, r"key 'colour': this key is unknown"),
     (
         {"protocol/loss": {"name": "arcfase"}},
