@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from reidflow.models.arithmetic import deterministic
-from reidflow.models.head import build_head
 from reidflow.spec.run import RunSpec
+from reidflow.training.building import build_module
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
 from reidflow.training.fitting import Fitting
@@ -74,20 +74,13 @@ def _train(spec: RunSpec, data: RunData, work: Path, out: Path, device: str, key
 
 def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, int]:
     """Return the network to train, what feeds it, and the dimension of the embedding."""
-    if spec.model.trainable.name == "none":
-        return nn.Identity(), FeatureInputs(data.features, spec, device), data.features.shape[2]
+    module, dim = build_module(spec, data.features.shape[2] if spec.frozen else None, device)
     if spec.frozen:
-        inputs = FeatureInputs(data.features, spec, device)
-        head = build_head(spec.model.head, inputs.dim, spec.seed)
-        return head.to(device), inputs, spec.model.head.dim
-    # Only a run on images needs timm and torchvision, which take seconds to import.
-    from reidflow.models.network import build_network
+        return module, FeatureInputs(data.features, spec, device), dim
+    # Only a run on images needs torchvision, which takes seconds to import.
     from reidflow.training.images import ImageInputs
 
-    network = build_network(spec.model, spec.seed).to(device)
-    if torch.device(device).type == "cuda":
-        network = network.to(memory_format=torch.channels_last)
-    return network, ImageInputs(data.pixels, data.images, spec, device), spec.model.head.dim
+    return module, ImageInputs(data.pixels, data.images, spec, device), dim
 
 
 def _fit(fitting: Fitting, work: Path, key: str, seconds: float) -> State:

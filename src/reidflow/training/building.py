@@ -1,0 +1,26 @@
+"""The part of a network that a run's own process executes, as it is before training."""
+
+import torch
+from torch import nn
+
+from reidflow.models.head import build_head
+from reidflow.spec.run import RunSpec
+
+
+def build_module(spec: RunSpec, features: int | None, device: str) -> tuple[nn.Module, int]:
+    """Return the untrained module of a run on `device`, and the dimension of its embeddings.
+
+    `features`: the dimension of the frozen features that it reads, None for a run on images. On features it is the head
+    (or nothing, with `trainable: none`), on images the whole network. Its weights depend on the spec alone.
+    """
+    if spec.model.trainable.name == "none":
+        return nn.Identity(), features
+    if spec.frozen:
+        return build_head(spec.model.head, features, spec.seed).to(device), spec.model.head.dim
+    # Only a run on images needs timm, which takes seconds to import.
+    from reidflow.models.network import build_network
+
+    network = build_network(spec.model, spec.seed).to(device)
+    if torch.device(device).type == "cuda":
+        network = network.to(memory_format=torch.channels_last)
+    return network, spec.model.head.dim
