@@ -121,18 +121,25 @@ class Layout:
         self.query_index = np.array([place.get(row, -1) for row in self.query])
         (self.identity,), (self.group,) = integer_codes(split["identity"]), integer_codes(split["group"])
 
+    @property
+    def evaluated(self) -> np.ndarray:
+        """Rows of the split that ask or are ranked, sorted."""
+        return np.union1d(self.query, self.gallery)
+
+    def rules(self) -> dict[str, np.ndarray]:
+        """Return what decides the positives and the candidates of each query: arguments of `evaluate`, by name."""
+        return {
+            "query_identity": self.identity[self.query],
+            "gallery_identity": self.identity[self.gallery],
+            "query_index": self.query_index,
+            "query_group": self.group[self.query],
+            "gallery_group": self.group[self.gallery],
+        }
+
     def score(self, folder: Path, stage: str) -> tuple[dict[str, float | int], pl.DataFrame]:
         """Return the metrics of a run's embeddings of one stage, and its table per query."""
         vectors = self._vectors(folder, stage)
-        values, per_query = evaluate(
-            vectors[self.query],
-            vectors[self.gallery],
-            self.identity[self.query],
-            self.identity[self.gallery],
-            query_index=self.query_index,
-            query_group=self.group[self.query],
-            gallery_group=self.group[self.gallery],
-        )
+        values, per_query = evaluate(vectors[self.query], vectors[self.gallery], **self.rules())
         described = self.table[self.query].select("image", "identity", "group", "flank")
         return values, pl.concat([described, per_query], how="horizontal")
 
@@ -141,8 +148,7 @@ class Layout:
         table = pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == stage)
         row_of = {image: row for row, image in enumerate(self.table["image"])}
         rows = [row_of[image] for image in table["image"]]
-        needed = set(self.query.tolist()) | set(self.gallery.tolist())
-        if not needed <= set(rows):
+        if not set(self.evaluated.tolist()) <= set(rows):
             raise ReidflowError(f"{folder}: lacks embeddings of images that are evaluated. Remove it and run again.")
         stored = np.stack(table["vector"].to_numpy()).astype(np.float32)
         vectors = np.zeros((len(self.table), stored.shape[1]), np.float32)
