@@ -21,6 +21,7 @@ METRICS = Contract(
         **dict.fromkeys(
             ("id_map", "id_map_unfiltered", "id_map_untrained", "chance", "map", "top1", "top5", "top10"), pl.Float64
         ),
+        "val_id_map": pl.Float64,
         **dict.fromkeys(("map_at_r", "nmi", "intra", "inter"), pl.Float64),
         **dict.fromkeys(("queries", "skipped", "identities"), pl.Int64),
         "diverged": pl.Boolean,
@@ -29,7 +30,7 @@ METRICS = Contract(
         **dict.fromkeys(("loss_first", "loss_last", "gradient_norm_max"), pl.Float64),
         "versions": pl.String,
     },
-    nullable=frozenset({"parameters", "flops", "loss_first", "loss_last", "gradient_norm_max"}),
+    nullable=frozenset({"val_id_map", "parameters", "flops", "loss_first", "loss_last", "gradient_norm_max"}),
 )
 PER_QUERY = Contract(
     "queries of an arm",
@@ -55,8 +56,10 @@ HISTORY = Contract(
         "learning_rate": pl.Float64,
         "gradient_norm": pl.Float64,
         "steps": pl.Int64,
+        "active": pl.Float64,
+        "hardness": pl.Float64,
     },
-    nullable=frozenset({"loss", "val_id_map", "gradient_norm"}),
+    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "active", "hardness"}),
 )
 EFFICIENCY = Contract(
     "efficiency of an arm",
@@ -160,6 +163,7 @@ def _training(told: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
     losses = history.filter(pl.col("loss").is_not_null())["loss"]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(told["versions"].items()))
     return {
+        "val_id_map": _validation(told["best_epoch"], history),
         "diverged": told["diverged"],
         "epochs": told["epochs"],
         "best_epoch": told["best_epoch"],
@@ -174,6 +178,12 @@ def _training(told: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
         "gradient_norm_max": history["gradient_norm_max"].max(),
         "versions": f"{versions}, device {told['device']}",
     }
+
+
+def _validation(kept: int, history: pl.DataFrame) -> float | None:
+    """Return the validation score of the weights that the run kept; None without validation."""
+    scores = history.filter(pl.col("epoch") == kept)["val_id_map"]
+    return scores[0] if len(scores) else None
 
 
 def _efficiency(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from reidflow.spec.run import RunSpec
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
 from reidflow.training.lean import lean_step, spare_the_compiler
-from reidflow.training.losses._counting import take_active_share
+from reidflow.training.losses._counting import take_terms
 from reidflow.training.modes import copy_state, load_state, trained_state
 from reidflow.training.progress import Progress
 from reidflow.training.state import State
@@ -177,7 +177,7 @@ class Epoch:
         self.losses: list[torch.Tensor] = []
         self.norms: list[torch.Tensor] = []
         self.finite = True
-        self.first = self.loss = self.norm = self.norm_max = self.active = None
+        self.first = self.loss = self.norm = self.norm_max = self.active = self.hardness = None
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
         """Note one step."""
@@ -195,7 +195,7 @@ class Epoch:
         self.finite = bool(np.isfinite(losses).all() and np.isfinite(norms).all())
         self.first, self.loss = float(losses[0]), float(losses.mean())
         self.norm, self.norm_max = float(norms.mean()), float(norms.max())
-        self.active = take_active_share(loss)
+        self.active, self.hardness = take_terms(loss)
 
     def row(self) -> dict[str, float | None]:
         """Return the epoch's columns of the history."""
@@ -205,4 +205,5 @@ class Epoch:
             "gradient_norm": self.norm,
             "gradient_norm_max": self.norm_max,
             "active": self.active,
+            "hardness": self.hardness,
         }

@@ -26,8 +26,9 @@ HISTORY = Contract(
         "gradient_norm_max": pl.Float64,
         "steps": pl.Int64,  # optimizer steps since the start
         "active": pl.Float64,  # share of the loss's terms (anchors, pairs, triplets) above 0
+        "hardness": pl.Float64,  # mean of the terms above 0, in the loss's units; null where it counts none
     },
-    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active"}),
+    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active", "hardness"}),
 )
 EMBEDDINGS = Contract(
     "embeddings of a run",

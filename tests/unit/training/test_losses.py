@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reidflow.spec import components
-from reidflow.training.losses._counting import take_active_share
+from reidflow.training.losses._counting import take_terms
 
 LOSSES = components.names("loss")
 
@@ -107,8 +107,8 @@ def test_triplet_is_the_mean_over_violating_triplets(batch):
     terms = [distance[a, p] - distance[b, n] + 0.4 for a, p in positive for b, n in negative if a == b]
     loss = build("triplet", 5, 3, margin=0.4)
     assert loss(embeddings, labels).item() == pytest.approx(mean_above_zero(terms), rel=1e-5)
-    assert take_active_share(loss) == pytest.approx(np.mean([t > 0 for t in terms]))
-    assert take_active_share(loss) is None
+    assert take_terms(loss) == pytest.approx((np.mean([t > 0 for t in terms]), mean_above_zero(terms)))
+    assert take_terms(loss) == (None, None)
 
 
 def test_contrastive_is_the_mean_over_active_pairs_of_either_kind(batch):
