@@ -14,6 +14,7 @@ from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables
 from reidflow.tables.export import export
 from reidflow.tables.findings import findings
 from reidflow.tables.inputs import read_setting
+from reidflow.tables.sections import read_all
 
 
 def main(job: Job) -> None:
@@ -24,12 +25,13 @@ def main(job: Job) -> None:
         read_table(job.input.efficiency, EFFICIENCY),
         read_table(job.input.comparisons, COMPARISONS),
     )
+    sections = read_all(job.input.get("details", []))
     with tempfile.TemporaryDirectory() as folder:
         stem = Path(folder) / experiment.name
-        export(tables.results, tables.efficiency, caption(experiment, setting, tables.results), stem)
+        export(tables.results, tables.efficiency, caption(experiment, setting, tables.results), stem, sections)
         for name, suffix in (("csv", ".csv"), ("markdown", ".md"), ("latex", ".tex")):
             shutil.copyfile(stem.with_name(stem.name + suffix), getattr(job.out, name))
-    write_text(job.out.findings, findings(experiment, setting, tables))
+    write_text(job.out.findings, findings(experiment, setting, tables, sections=sections))
 
 
 if __name__ == "__main__":

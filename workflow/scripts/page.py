@@ -11,6 +11,7 @@ from reidflow.store.job import Job, run
 from reidflow.tables.caption import caption
 from reidflow.tables.inputs import read_setting
 from reidflow.tables.layout import blocks
+from reidflow.tables.sections import read_all
 
 
 def main(job: Job) -> None:
@@ -22,9 +23,10 @@ def main(job: Job) -> None:
         caption(experiment, setting, results),
         blocks(results, efficiency),
         Path(job.input.findings).read_text(),
-        {Path(path).stem: path for path in job.input.figures},
+        {Path(path).stem: path for path in [*job.input.figures, *job.input.get("details_figures", [])]},
         job.out.page,
         experiment.file.baseline,
+        read_all(job.input.get("details", [])),
     )
 
 

@@ -14,6 +14,7 @@ from reidflow.figures.page_parts import SCRIPT, STYLE
 from reidflow.figures.style import VERDICTS, Heading
 from reidflow.figures.text import clean
 from reidflow.store.atomic import write_text
+from reidflow.tables.sections import Section
 
 KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 CAPTIONS = {
@@ -41,18 +42,22 @@ def write_page(
     figures: Mapping[str, str | Path],
     out: str | Path,
     baseline: str | None = None,
+    sections: Sequence[Section] = (),
 ) -> None:
     """Write the page of an experiment as one HTML file that fetches nothing.
 
     caption: (heading, sentence) pairs. blocks: the parts of the table. findings: Markdown; its HTML and pictures are
     shown as text, and its links to a figure lead to that figure on the page. figures: name -> SVG, PNG or JPEG file.
-    baseline: the arm whose rows are marked.
+    baseline: the arm whose rows are marked. sections: what analyses add; their figures and tables stand together below
+    the findings, which hold their statements.
     """
+    added = {name for section in sections for name in section.figures}
     body = [
         f"<header><h1>{_text(heading.title)}</h1><p>{_text(heading.subtitle)}</p></header>",
         *_first(blocks, baseline),
-        *(_figure(name, Path(path)) for name, path in figures.items()),
+        *(_figure(name, Path(path), CAPTIONS.get(name, name)) for name, path in figures.items() if name not in added),
         f'<section class="findings">{_markdown(findings, set(figures))}</section>' if findings.strip() else "",
+        *(_section(section, figures, baseline) for section in sections),
         *(_table(block, baseline) for block in blocks[1:]),
         _caption(caption),
     ]
@@ -82,11 +87,18 @@ def _document(title: str, body: str) -> str:
     )
 
 
-def _table(block: Block, baseline: str | None) -> str:
+def _section(section: Section, figures: Mapping[str, str | Path], baseline: str | None) -> str:
+    parts = [_figure(n, Path(figures[n]), words) for n, words in section.figures.items() if n in figures]
+    parts += [_table(block, baseline, level=3) for block in section.tables]
+    return f"<section><h2>{_text(section.title)}</h2>{''.join(parts)}</section>" if parts else ""
+
+
+def _table(block: Block, baseline: str | None, level: int = 2) -> str:
     heads = "".join(f'<th scope="col"><button type="button">{_text(name)}</button></th>' for name in block.headings)
     rows = "".join(_row(row, block.headings, baseline) for row in block.rows)
+    head = f"<h{level}>{_text(block.title)}</h{level}>" if block.title.strip() else ""
     return (
-        f'<section><h2>{_text(block.title)}</h2><div class="wide"><table class="sortable">'
+        f'<section>{head}<div class="wide"><table class="sortable">'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
@@ -100,8 +112,7 @@ def _row(row: list[str], headings: list[str], baseline: str | None) -> str:
     return f"<tr{mark}>{''.join(cells)}</tr>"
 
 
-def _figure(name: str, path: Path) -> str:
-    words = CAPTIONS.get(name, name)
+def _figure(name: str, path: Path, words: str) -> str:
     content = base64.b64encode(path.read_bytes()).decode()
     return (
         f'<figure id="figure-{escape(_anchor(name))}"><img alt="{_text(words)}" '

@@ -11,6 +11,7 @@ body {{ margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 s
 main {{ max-width: 62rem; margin: 0 auto; padding: 1.5rem }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; margin: 0 }}
 h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem }}
+h3 {{ font-size: 1rem; margin: 1.5rem 0 .5rem }}
 header p, figcaption, dd {{ color: var(--muted) }}
 .wide {{ overflow-x: auto }}
 table {{ border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }}

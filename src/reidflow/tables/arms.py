@@ -19,7 +19,8 @@ from reidflow.store.tables import Contract, read_table
 
 ROUNDING = 1e-6
 _SCORES = [
-    "id_map", "id_map_unfiltered", "id_map_untrained", "chance", "map", "top1", "top5", "top10", "map_at_r", "nmi",
+    "id_map", "id_map_unfiltered", "id_map_untrained", "val_id_map", "chance", "map", "top1", "top5", "top10",
+    "map_at_r", "nmi",
 ]  # fmt: skip
 _COUNTS = [
     "queries", "skipped", "identities", "epochs", "best_epoch", "steps", "train_images",
@@ -81,6 +82,10 @@ class EvaluatedArm:
         scored = self.per_query.filter(pl.col("ap").is_not_null()).select("image", "identity").unique().sort("image")
         return short([list(row) for row in scored.iter_rows()])
 
+    def runs(self) -> dict[int, str]:
+        """Return seed -> key of the run in the store: arms with the same runs are the same network."""
+        return dict(self.metrics.select("seed", "run").iter_rows())
+
     def scores(self, flank: str | None = None) -> tuple[list[str], np.ndarray]:
         """Return the identities scored with every seed, sorted, and their mean average precision, (identities, seeds).
 
@@ -120,6 +125,17 @@ def identity_means(per_query: pl.DataFrame) -> dict[tuple[str, int], float]:
     for identity, seed, ap in scored.select("identity", "seed", "ap").iter_rows():
         values.setdefault((identity, seed), []).append(ap)
     return {key: mean(found) for key, found in values.items()}
+
+
+def same_runs(arms: Iterable[EvaluatedArm]) -> dict[str, str]:
+    """Return arm -> a remark, for every arm whose runs are those of an arm before it."""
+    first: dict[tuple, str] = {}
+    remarks = {}
+    for arm in arms:
+        name = first.setdefault(tuple(sorted(arm.runs().items())), arm.name)
+        if name != arm.name:
+            remarks[arm.name] = f"the same runs as arm {name}"
+    return remarks
 
 
 def read_arm(arm: Arm, folder: Path, tuned: bool) -> EvaluatedArm:

@@ -7,7 +7,8 @@ import polars as pl
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
 from reidflow.tables.comparisons import LEVEL
-from reidflow.tables.experiment import BASELINE, UNAVAILABLE
+from reidflow.tables.controls import UNAVAILABLE, controlled
+from reidflow.tables.experiment import BASELINE
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import listed, number
 from reidflow.tables.text import setting as as_text
@@ -32,6 +33,7 @@ def caption(
         ("Leak audit", audit_line(setting)),
         ("Seeds", _seeds(experiment, results)),
         ("Statistics", _statistics(results, level)),
+        *_controls(results, level),
         ("Population", _population(results)),
         ("Varies", _varies(experiment)),
         ("Fixed", "; ".join(fixed(experiment)) + "."),
@@ -112,6 +114,15 @@ def _statistics(results: pl.DataFrame, level: float) -> str:
         f"intervals are corrected (Holm) over {compared} comparisons at {level:.0%}. smallest_detectable is the difference "
         "that would be found with 80% power. ties_with_best: cannot be told from the arm with the highest mean."
     )
+
+
+def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:
+    compared = controlled(results).filter(pl.col("against_verdict") != UNAVAILABLE).height
+    sentence = (
+        "arms that name a control (against) are also compared with it: arm minus control, paired by identity and seed as "
+        f"with the baseline, corrected (Holm) over these {compared} comparisons, a family of their own at {level:.0%}."
+    )
+    return [("Controls", sentence)] if controlled(results).height else []
 
 
 def _population(results: pl.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Arms against the baseline: differences paired by identity and seed, and their table per identity."""
+"""Arms against the baseline or another arm: differences paired by identity and seed, and their table per identity."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ COMPARISONS = Contract(
 
 @dataclass(frozen=True)
 class Paired:
-    """Arm minus baseline: `differences` is (identities, seeds), the seeds of both paired by position."""
+    """Arm minus another arm: `differences` is (identities, seeds), the seeds of both paired by position."""
 
     identities: list[str]
     differences: np.ndarray
@@ -45,22 +45,22 @@ class Paired:
         return mean(self.differences.ravel().tolist()) if self.differences.size else None
 
 
-def pair(arm: EvaluatedArm, baseline: EvaluatedArm, flank: str | None = None) -> Paired:
-    """Return the differences of an arm to the baseline over the identities that both score with every seed."""
+def pair(arm: EvaluatedArm, other: EvaluatedArm, flank: str | None = None) -> Paired:
+    """Return the differences of an arm to another one over the identities that both score with every seed."""
     ours, scores = arm.scores(flank)
-    theirs, base = baseline.scores(flank)
+    theirs, base = other.scores(flank)
     shared = [identity for identity in ours if identity in set(theirs)]
-    seeds = min(len(arm.seeds), len(baseline.seeds))
+    seeds = min(len(arm.seeds), len(other.seeds))
     rows, base_rows = [ours.index(i) for i in shared], [theirs.index(i) for i in shared]
     differences = scores[rows, :seeds] - base[base_rows, :seeds]
     notes = []
     if seeds < 2:
         notes.append("one seed alone: the noise between seeds is unknown, so nothing is concluded")
-    elif len(arm.seeds) != len(baseline.seeds):
+    elif len(arm.seeds) != len(other.seeds):
         notes.append(f"compared on the first {seeds} seeds, which both arms have")
     left_out = len({*ours, *theirs}) - len(shared)
     if not shared and flank is None:
-        notes.append("no identity is scored with every seed of this arm and of the baseline")
+        notes.append("no identity is scored with every seed of both arms")
     elif left_out:
         notes.append(f"compared on the {len(shared)} identities that both arms score ({left_out} left out)")
     return Paired(shared, differences, tuple(notes))

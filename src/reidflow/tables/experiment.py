@@ -12,14 +12,26 @@ from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
-from reidflow.tables.arms import EvaluatedArm, known, mean, read_arm
+from reidflow.tables.arms import EvaluatedArm, known, mean, read_arm, same_runs
 from reidflow.tables.comparisons import LEVEL, Paired, best_set, judge, pair, per_identity
+from reidflow.tables.controls import AGAINST, INCONCLUSIVE, UNAVAILABLE, against_controls
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import setting as as_text
 from reidflow.tables.versions import mixed
 
-BASELINE, INCONCLUSIVE, UNAVAILABLE = "baseline", "inconclusive", "unavailable"
-MEANS = ["chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10", "map_at_r", "nmi"]
+BASELINE = "baseline"
+MEANS = [
+    "val_id_map",
+    "chance",
+    "id_map_unfiltered",
+    "id_map_untrained",
+    "map",
+    "top1",
+    "top5",
+    "top10",
+    "map_at_r",
+    "nmi",
+]
 COUNTS = ["train_images", "parameters", "trainable_parameters", "loss_parameters", "flops"]
 QUERIES = ["queries", "skipped", "identities"]
 POINT = pl.Struct({"point": pl.String, "val_id_map": pl.Float64})
@@ -37,6 +49,7 @@ _COLUMNS: dict[str, Any] = {
     "verdict": pl.String,
     "ties_with_best": pl.Boolean,
     "smallest_detectable": pl.Float64,
+    **AGAINST,
     "seed_numbers": pl.List(pl.Int64),
     "id_map_by_seed": pl.List(pl.Float64),
     **dict.fromkeys(MEANS, pl.Float64),
@@ -129,12 +142,22 @@ def build_table(
     verdicts, best = judge(pairs, level), set(best_set(arms, level))
     rows = {arm.name: _row(arm, pairs.get(arm.name), verdicts.get(arm.name), arm.name in best) for arm in arms}
     rows |= {name: _missing(reason) for name, reason in unavailable.items()}
+    controls = against_controls(experiment, {arm.name: arm for arm in arms}, pairs, level)
+    same = same_runs(arms)
     places = {"experiment": experiment.name, **setting.columns()}
+    whole = [{"arm": n, **rows[n], **controls.get(n, {}), **places} for n in experiment.arms]
+    for row in whole:
+        name = row["arm"]
+        row["note"] = _note(same.get(name), rows[name]["note"], controls.get(name, {}).get("note"))
     return Tables(
-        _frame([{"arm": name, **rows[name], **places} for name in experiment.arms], list(experiment.file.tuned)),
+        _frame(whole, list(experiment.file.tuned)),
         pl.DataFrame([_efficiency(experiment.name, arm) for arm in arms], schema=EFFICIENCY.columns),
         per_identity(experiment.name, arms, baseline, setting.split),
     )
+
+
+def _note(*remarks: str | None) -> str:
+    return "; ".join(remark for remark in remarks if remark)
 
 
 def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, best: bool) -> dict[str, Any]:

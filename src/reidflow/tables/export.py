@@ -1,5 +1,6 @@
 """An experiment's table for readers: CSV with every column, Markdown and LaTeX with a caption."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,24 @@ import polars as pl
 from reidflow.store.atomic import write_text
 from reidflow.tables import text
 from reidflow.tables.layout import Block, blocks
+from reidflow.tables.sections import Section, section_blocks
 
 Caption = list[tuple[str, str]]
 
 
-def export(results: pl.DataFrame, efficiency: pl.DataFrame, caption: Caption, stem: Path) -> None:
-    """Write `<stem>.csv`, `<stem>.md` and `<stem>.tex`: results and efficiency joined, one row an arm."""
+def export(
+    results: pl.DataFrame, efficiency: pl.DataFrame, caption: Caption, stem: Path, sections: Sequence[Section] = ()
+) -> None:
+    """Write `<stem>.csv`, `<stem>.md` and `<stem>.tex`: results and efficiency joined, one row an arm.
+
+    The tables of `sections` follow in the latter two.
+    """
     title = results["experiment"][0]
+    parts = [*blocks(results, efficiency), *section_blocks(sections)]
     for suffix, content in (
         (".csv", csv_table(results, efficiency)),
-        (".md", markdown_table(title, blocks(results, efficiency), caption)),
-        (".tex", latex_table(title, blocks(results, efficiency), caption)),
+        (".md", markdown_table(title, parts, caption)),
+        (".tex", latex_table(title, parts, caption)),
     ):
         write_text(stem.with_name(stem.name + suffix), content)
 

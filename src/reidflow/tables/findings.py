@@ -1,14 +1,18 @@
 """`findings.md`: what the numbers of an experiment say, each statement computed, then the author's interpretation."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
 from reidflow.tables.caption import audit_line, data_line, queries_line, split_line
 from reidflow.tables.comparisons import LEVEL
-from reidflow.tables.experiment import BASELINE, INCONCLUSIVE, UNAVAILABLE, Tables
+from reidflow.tables.controls import INCONCLUSIVE, UNAVAILABLE, controlled
+from reidflow.tables.experiment import BASELINE, Tables
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
 from reidflow.tables.layout import count, share, tuned_paths
+from reidflow.tables.sections import Section
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import interval, listed, markdown, number, probability, signed
 from reidflow.tables.text import setting as as_text
@@ -26,19 +30,26 @@ class _Writer:
         self.folder = figures
         self.parts: list[str] = []
 
-    def section(self, title: str, statements: list[str], figure: str = "") -> None:
-        """Add a section whose statements are list items, each with a link to its figure."""
-        link = f" ([figure]({self.folder}/{figure}.png))" if figure else ""
+    def section(self, title: str, statements: list[str], *figures: str) -> None:
+        """Add a section whose statements are list items, each with links to its figures."""
+        names = ["figure"] if len(figures) == 1 else [markdown(name.replace("_", " ")) for name in figures]
+        links = [f"[{n}]({self.folder}/{file}.png)" for n, file in zip(names, figures, strict=True)]
+        link = f" ({', '.join(links)})" if links else ""
         if statements:
             self.parts += [f"## {title}", "\n".join(f"- {statement}{link}" for statement in statements)]
 
 
 def findings(
-    experiment: Experiment, setting: Setting, tables: Tables, figures: str | None = None, level: float = LEVEL
+    experiment: Experiment,
+    setting: Setting,
+    tables: Tables,
+    figures: str | None = None,
+    level: float = LEVEL,
+    sections: Sequence[Section] = (),
 ) -> str:
     """Return the findings of an experiment as Markdown.
 
-    figures: the folder of its figures, relative to where the text will lie (default `../figures/<experiment>`).
+    sections: what its analyses add. figures: the folder of its figures, relative to where the text will lie (default `../figures/<experiment>`).
     """
     results = tables.results
     out = _Writer(f"../figures/{experiment.name}" if figures is None else figures)
@@ -50,9 +61,12 @@ def findings(
     out.section("Against the baseline", _against_baseline(results, level), ARMS)
     out.section("The best", _best(results, level), ARMS)
     out.section("What could not be told apart", _inconclusive(results), ARMS)
+    out.section("Against controls", _against_controls(results, level), ARMS)
     out.section("For which identities", [*_rarity(tables, level), *_flanks(tables, level)], IDENTITIES)
     out.section("Tuned settings", _tuned(results), TUNING)
     out.section("Training", _training(results), CURVES)
+    for section in sections:
+        out.section(markdown(section.title), section.statements, *section.figures)
     out.section("Whether to believe it", _trust(setting, results))
     read = reading(experiment.file.interpretation, setting.title, results)
     return "\n\n".join([*out.parts, _interpretation(read, setting)]) + "\n"
@@ -116,14 +130,37 @@ def _inconclusive(results: pl.DataFrame) -> list[str]:
     for row in _compared(results):
         if row["verdict"] == INCONCLUSIVE:
             reason = f" ({markdown(row['note'])})" if row["note"] else ""
-            found = (
-                f"{signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}; the smallest difference that this "
-                f"comparison would find is {number(row['smallest_detectable'])}"
-                if row["smallest_detectable"] is not None
-                else f"difference {signed(row['delta'])}, its noise unknown"
-            )
+            found = _undecided(row["delta"], row["delta_low"], row["delta_high"], row["smallest_detectable"])
             lines.append(f"{_names([row['arm']])} against the baseline: {found}{reason}.")
     return lines
+
+
+def _undecided(delta: float | None, low: float | None, high: float | None, detectable: float | None) -> str:
+    if detectable is None:
+        return f"difference {signed(delta)}, its noise unknown"
+    return (
+        f"{signed(delta)} {interval(low, high)}; the smallest difference that this comparison would find is "
+        f"{number(detectable)}"
+    )
+
+
+def _against_controls(results: pl.DataFrame, level: float) -> list[str]:
+    rows = controlled(results).to_dicts()
+    differ, same, missing = [], [], []
+    for row in rows:
+        who = f"{_names([row['arm']])} against its control {_names([row['against']])}"
+        delta, low, high = (row[f"against_{part}"] for part in ("delta", "low", "high"))
+        if row["against_verdict"] == UNAVAILABLE:
+            missing.append(f"{who} was not compared: one of them was not run.")
+        elif row["against_verdict"] == INCONCLUSIVE:
+            same.append(f"{who}: {_undecided(delta, low, high, row['against_smallest_detectable'])}.")
+        else:
+            found = f"{signed(delta)} {interval(low, high)}, {_p(row['against_p_holm'])}"
+            differ.append(f"{who} is {row['against_verdict']}: {found}.")
+    if rows and not differ:
+        compared = len(rows) - len(missing)
+        differ = [f"No arm differs from its control detectably at {level:.0%}, corrected over {compared} comparisons."]
+    return [*differ, *same, *missing]
 
 
 def _rarity(tables: Tables, level: float) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from reidflow.tables.controls import controlled
 from reidflow.tables.text import interval, number, probability, setting, signed
 
 
@@ -57,12 +58,22 @@ _RESULT: dict[str, Callable[[dict], str]] = {
     "smallest_detectable": lambda row: number(row["smallest_detectable"]),
     "note": lambda row: row["note"],
 }
+_AGAINST: dict[str, Callable[[dict], str]] = {
+    "arm": lambda row: row["arm"],
+    "against": lambda row: row["against"],
+    "delta": lambda row: signed(row["against_delta"]),
+    "interval": lambda row: interval(row["against_low"], row["against_high"]),
+    "p_holm": lambda row: probability(row["against_p_holm"]),
+    "verdict": lambda row: row["against_verdict"],
+    "smallest_detectable": lambda row: number(row["against_smallest_detectable"]),
+}
 _SCORES: dict[str, Callable[[dict], str]] = {
     "arm": lambda row: row["arm"],
     "id_map of each seed": lambda row: numbers(row["id_map_by_seed"]),
     **{
         name: lambda row, name=name: number(row[name])
         for name in (
+            "val_id_map",
             "chance",
             "id_map_unfiltered",
             "id_map_untrained",
@@ -104,11 +115,11 @@ _MEASURED: dict[str, Callable[[dict], str]] = {
 def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:
     """Return the parts of an experiment's joined table, in the order in which they are read."""
     rows = results.to_dicts()
-    found = [
-        _block("Result", _RESULT, rows),
-        _block("Scores", _SCORES, rows),
-        _block("Training and size", _TRAINING, rows),
-    ]
+    found = [_block("Result", _RESULT, rows)]
+    compared = controlled(results).to_dicts()
+    if compared:
+        found.append(_block("Against their controls", _AGAINST, compared))
+    found += [_block("Scores", _SCORES, rows), _block("Training and size", _TRAINING, rows)]
     paths = tuned_paths(results)
     if paths:
         found.append(_block("Tuned settings, chosen on validation", _tuned(paths), rows))

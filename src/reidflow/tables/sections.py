@@ -13,7 +13,7 @@ from reidflow.tables.layout import Block
 class Section:
     """A part of the findings.
 
-    title: its heading. statements: sentences of Markdown, each with its figures. tables: blocks of plain text.
+    title: its heading. statements: sentences of Markdown; each gets links to the figures. tables: blocks of plain text.
     figures: name of a figure (without suffix) -> its caption; the file lies among the experiment's figures.
     """
 
@@ -33,4 +33,18 @@ def read_sections(path: str | Path) -> list[Section]:
     return [
         Section(part["title"], part["statements"], [Block(**table) for table in part["tables"]], part["figures"])
         for part in json.loads(Path(path).read_text())
+    ]
+
+
+def read_all(paths: Iterable[str | Path]) -> list[Section]:
+    """Return the sections of several files, in their order."""
+    return [section for path in paths for section in read_sections(path)]
+
+
+def section_blocks(sections: Iterable[Section]) -> list[Block]:
+    """Return the tables of all sections, each with its section's title before its own."""
+    return [
+        Block(": ".join(filter(None, [section.title, table.title])), table.headings, table.rows)
+        for section in sections
+        for table in section.tables
     ]

@@ -30,7 +30,12 @@ class Spec:
 
 
 def an_experiment(
-    names: list[str], *, seeds: dict[str, tuple] | None = None, tuned: dict | None = None, **content: Any
+    names: list[str],
+    *,
+    seeds: dict[str, tuple] | None = None,
+    tuned: dict | None = None,
+    against: dict[str, str] | None = None,
+    **content: Any,
 ) -> Experiment:
     content = {
         "question": "Which loss ranks best?",
@@ -47,6 +52,7 @@ def an_experiment(
             name,
             slug_of(name),
             "to see",
+            (against or {}).get(name),
             (seeds or {}).get(name, SEEDS),
             (({}, Spec({"loss": {"name": name}, "epochs": 30, "model": {"head": {"dim": 128}}, "seed": 0})),),
         )
@@ -87,11 +93,12 @@ def write_arm(
     per_query.sample(fraction=1, shuffle=True, seed=1).write_parquet(folder / "per_query.parquet")
     count = len(seeds)
     values = {
-        "run": [f"key{seed}" for seed in seeds],
+        "run": [f"{folder.name} {seed}" for seed in seeds],
         "seed": list(seeds),
         "id_map": table.mean(axis=0).tolist(),
         "id_map_unfiltered": (table.mean(axis=0) + 0.1).tolist(),
         "id_map_untrained": [0.3] * count,
+        "val_id_map": [0.6 + 0.1 * place for place in range(count)],
         **{name: [0.05] * count for name in ("chance", "map", "top1", "top5", "top10", "map_at_r", "nmi")},
         **{name: [10] * count for name in ("epochs", "best_epoch", "parameters", "trainable_parameters")},
         "loss_parameters": [7] * count,
