@@ -48,22 +48,25 @@ class Comparison:
     degrees_of_freedom: float
 
 
-def compare(differences: Mapping[str, np.ndarray], level: float = 0.05) -> dict[str, Comparison]:
+def compare(
+    differences: Mapping[str, np.ndarray], level: float = 0.05, largest: float = LARGEST
+) -> dict[str, Comparison]:
     """Return the comparison of each arm with the baseline, corrected over all arms.
 
     Args:
         differences: for each arm (I, S): arm minus baseline of each identity and seed, in units of average precision.
             An identity that is not scored (NaN) is left out, so is a seed of which nothing is scored.
         level: familywise error rate.
+        largest: no difference can be larger in size; intervals are cut off there. Infinity for values without bound.
     """
     if not differences:
         return {}
-    means = [_one(values) for values in differences.values()]
+    means = [_one(values, largest) for values in differences.values()]
     p = np.array([p_value(mean) for mean in means])
     p_holm, levels = holm(p, level)
     strictest = level / len(means)
     return {
-        arm: _comparison(mean, *figures, strictest, level)
+        arm: _comparison(mean, *figures, strictest, level, largest)
         for arm, mean, figures in zip(differences, means, zip(p, p_holm, levels, strict=True), strict=True)
     }
 
@@ -150,13 +153,13 @@ def interval(mean: MeanDifference, level: float) -> tuple[np.ndarray, np.ndarray
     return mean.delta - half, mean.delta + half
 
 
-def _one(differences: np.ndarray) -> MeanDifference:
+def _one(differences: np.ndarray, largest: float) -> MeanDifference:
     values = np.round(np.asarray(differences, dtype=np.float64), DECIMALS)
     identities, seeds = _complete(values)
     values = values[identities][:, seeds]
     if min(values.shape) < 2:
         delta = float(values.mean()) if values.size else 0.0
-        return MeanDifference(np.float64(delta), np.float64(LARGEST), np.float64(0.0))
+        return MeanDifference(np.float64(delta), np.float64(largest), np.float64(0.0))
     return mean_difference(values)
 
 
@@ -187,13 +190,13 @@ def _satterthwaite(identity: np.ndarray, seed: np.ndarray, residual: np.ndarray,
 
 
 def _comparison(
-    mean: MeanDifference, p: float, p_holm: float, own_level: float, strictest: float, level: float
+    mean: MeanDifference, p: float, p_holm: float, own_level: float, strictest: float, level: float, largest: float
 ) -> Comparison:
-    low, high, detectable = -LARGEST, LARGEST, LARGEST
+    low, high, detectable = -largest, largest, largest
     if mean.degrees_of_freedom > 0:
-        low, high = (float(np.clip(end, -LARGEST, LARGEST)) for end in interval(mean, own_level))
+        low, high = (float(np.clip(end, -largest, largest)) for end in interval(mean, own_level))
         quantiles = stdtrit(mean.degrees_of_freedom, [1 - strictest / 2, POWER])
-        detectable = min(float(quantiles.sum() * mean.standard_error), LARGEST)
+        detectable = min(float(quantiles.sum() * mean.standard_error), largest)
     verdict = "inconclusive" if p_holm > level else "better" if mean.delta > 0 else "worse"
     return Comparison(
         delta=float(mean.delta),

@@ -1,0 +1,95 @@
+"""Trained runs tested on other versions of the evaluated images, by the rules of the headline metric."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.arm import Layout
+from reidflow.evaluation.average_precision import Masks, average_precisions
+from reidflow.evaluation.retrieval import chance_level
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.tables import Contract
+
+BOTH, QUERY = "both", "query"
+TESTED_ON = Contract(
+    "tests on other versions of the images",
+    {
+        "seed": pl.Int64,
+        "tested_on": pl.String,  # label of the version
+        "mode": pl.String,  # both: queries and gallery in that version; query: queries alone, the gallery original
+        "identity": pl.String,
+        "ap": pl.Float64,  # mean over the identity's queries
+        "ap_chance": pl.Float64,  # expected for a random ranking
+    },
+)
+BLOCK = 1024
+
+
+def original_label(tests: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the label of the unchanged images among tests (label -> {"background": resolved component}).
+
+    Raises ReidflowError unless there is exactly one.
+    """
+    found = [label for label, test in tests.items() if test["background"]["name"] == "original"]
+    if len(found) != 1:
+        raise ReidflowError(
+            f"tests: {len(found)} of them have the background 'original', and the other versions are compared with "
+            "exactly one. Correct the experiment's tests."
+        )
+    return found[0]
+
+
+def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, seed: int) -> pl.DataFrame:
+    """Return the TESTED_ON table of a run: each identity's mean average precision on each version of the images.
+
+    Identities without a query that has a positive are left out. Of the version `original` there is the mode `both`
+    alone, since its queries already stand before an original gallery.
+
+    Args:
+        vectors: label of the version -> (n, D) embeddings of the rows `layout.evaluated`, in their order.
+        original: the label of the unchanged images.
+        layout: which images ask, and which they are ranked among; the same for every version.
+        seed: of the run.
+    """
+    asking = np.searchsorted(layout.evaluated, layout.query)
+    ranked = np.searchsorted(layout.evaluated, layout.gallery)
+    chance = _chance(layout)
+    parts = []
+    for label, version in vectors.items():
+        for mode, gallery in ((BOTH, version), (QUERY, vectors[original])):
+            if mode == QUERY and label == original:
+                continue
+            ap = average_precisions(version[asking], gallery[ranked], **layout.rules())
+            parts.append(_by_identity(layout, ap, chance).with_columns(tested_on=pl.lit(label), mode=pl.lit(mode)))
+    found = pl.concat(parts).with_columns(seed=pl.lit(seed, pl.Int64))
+    return found.select(list(TESTED_ON.columns))
+
+
+def _chance(layout: Layout) -> np.ndarray:
+    """Return the (Q,) average precision that a random ranking is expected to have, NaN without a positive."""
+    masks = Masks(**layout.rules())
+    positives, candidates = np.zeros((2, len(layout.query)), np.int64)
+    for start in range(0, len(layout.query), BLOCK):
+        rows = slice(start, start + BLOCK)
+        candidate = ~masks.excluded(rows)
+        positives[rows] = (masks.positive(rows) & candidate).sum(axis=1)
+        candidates[rows] = candidate.sum(axis=1)
+    return chance_level(positives, candidates)
+
+
+def _by_identity(layout: Layout, ap: np.ndarray, chance: np.ndarray) -> pl.DataFrame:
+    """Return the means over the scored queries of each identity, identities in the order of their names."""
+    scored = ~np.isnan(ap)
+    _, codes = np.unique(layout.identity[layout.query][scored], return_inverse=True)
+    counts = np.bincount(codes)
+    names = layout.table["identity"].gather(layout.query[scored])
+    first = np.unique(codes, return_index=True)[1]
+    return pl.DataFrame(
+        {
+            "identity": names.gather(first),
+            "ap": np.bincount(codes, weights=ap[scored]) / counts,
+            "ap_chance": np.bincount(codes, weights=chance[scored]) / counts,
+        }
+    )
