@@ -1,0 +1,163 @@
+"""One background intervention on every image of a data set, into an image store of its own."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from reidflow.backgrounds.donors import Donors
+from reidflow.backgrounds.frame import inside
+from reidflow.backgrounds.photo import Photo
+from reidflow.ingest.arrays import RowFile, need_space
+from reidflow.spec import components
+from reidflow.spec.canonical import canonical
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.seeds import seed_for
+from reidflow.store.tables import Contract
+
+DRAWN = Contract("drawn images", {"image": pl.String, "pixels": pl.String})
+"""One row per image, in the order of the manifest; pixels: SHA-256 of its row of the image store."""
+
+_CHUNK = 8
+_SHOWN = 3
+
+
+def draw(
+    manifest: pl.DataFrame,
+    images: np.ndarray,
+    masks: np.ndarray,
+    intervention: dict[str, Any],
+    out: Path,
+    *,
+    without_mask: Literal["error", "keep"],
+    workers: int,
+    pools: Sequence[str | None] | None = None,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Write the images under `intervention`, a resolved component of `interventions/`, to `out`, uint8 (N, S, S, 3).
+
+    Returns the table `DRAWN`, and a summary: count, size, digest of all rows with their names, `without_mask`, the
+    number of images that stayed as they are for want of a mask (policy "keep"; "error" refuses them), and `blank`, the
+    number of pictures of one colour throughout (as a tight frame leaves no background around the animal's box).
+    images: uint8 (N, S, S, 3), masks: uint8 (N, S, S), best memory-mapped, row i being row i of the manifest.
+    workers: threads; they change nothing but the time. pools: a name per row; a donor of background is of the same
+    pool, so that with roles as pools no background of a test photograph is trained on.
+
+    Randomness is named by the intervention, its seed and the image, so other images do not touch an image's noise.
+    Which donor is drawn does depend on the photographs there are: hence a digest of the pixels, not of the settings.
+    Raises ReidflowError if masks are missing, the background was removed from the files, no donor can be had, or the
+    disk is full.
+    """
+    _check(manifest, without_mask)
+    size = images.shape[1]
+    need_space(out.parent, manifest.height * size * size * 3)
+    target = RowFile(out, (size, size, 3))
+    artist = _Artist(manifest, images, masks, intervention, pools)
+    try:
+        digests, blank = _draw_all(artist, manifest.height, target, workers)
+        target.finish(list(range(manifest.height)))
+    finally:
+        target.discard()
+    table = manifest.select("image", pl.Series("pixels", digests, dtype=pl.String))
+    summary = {
+        "count": manifest.height,
+        "size": size,
+        "digest": hashlib.sha256(canonical(table.rows()).encode()).hexdigest(),
+        "without_mask": int((manifest["mask"] == "none").sum()),
+        "blank": sum(blank),
+    }
+    return table, summary
+
+
+class _Artist:
+    """Applies an intervention to one row at a time."""
+
+    def __init__(
+        self,
+        manifest: pl.DataFrame,
+        images: np.ndarray,
+        masks: np.ndarray,
+        intervention: dict[str, Any],
+        pools: Sequence[str | None] | None,
+    ) -> None:
+        self.names = manifest["image"].to_list()
+        self.masked = (manifest["mask"] != "none").to_list()
+        self.images, self.masks = images, masks
+        self.donors = Donors(manifest, pools)
+        self.name, self.seed = intervention["name"], intervention.get("seed", 0)
+        parameters = {key: value for key, value in intervention.items() if key != "name"}
+        self.apply = partial(components.load("background", self.name).apply, **parameters)
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Return the pixels of the image `row` under the intervention, uint8 (S, S, 3)."""
+        if not self.masked[row]:
+            return np.asarray(self.images[row])
+        photo = self._photo(row, self._random(row))
+        drawn = self.apply(photo)
+        if drawn.dtype != np.uint8 or drawn.shape != photo.pixels.shape:
+            raise ReidflowError(
+                f"the background '{self.name}' returned {drawn.dtype} {drawn.shape} for {self.names[row]}, not uint8 "
+                f"{photo.pixels.shape}. Correct its function 'apply'."
+            )
+        return drawn
+
+    def _photo(self, row: int, random: np.random.Generator) -> Photo:
+        pixels = np.asarray(self.images[row])
+        donor = partial(self._donor, row)
+        return Photo(pixels, np.asarray(self.masks[row]) > 0, inside(pixels), random, donor)
+
+    def _donor(self, row: int, random: np.random.Generator) -> Photo:
+        return self.donors.draw(row, random, lambda other: self._photo(other, random))
+
+    def _random(self, row: int) -> np.random.Generator:
+        seed = seed_for(self.seed, "background", self.name, self.names[row])
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+
+
+def _draw_all(
+    artist: Callable[[int], np.ndarray], count: int, target: RowFile, workers: int
+) -> tuple[list[str], list[bool]]:
+    """Write every row; return the SHA-256 of each, and whether it is of one colour throughout."""
+
+    def chunk(start: int) -> list[tuple[str, bool]]:
+        facts = []
+        for row in range(start, min(start + _CHUNK, count)):
+            pixels = artist(row)
+            data = pixels.tobytes()
+            target.write(data, row)
+            facts.append((hashlib.sha256(data).hexdigest(), bool((pixels == pixels[0, 0]).all())))
+        return facts
+
+    pool = ThreadPoolExecutor(workers)
+    # Threads inside a matrix product could change the order of its sums, and would compete with the workers.
+    with threadpool_limits(1, "blas"):
+        try:
+            facts = [each for part in pool.map(chunk, range(0, count, _CHUNK)) for each in part]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [digest for digest, _ in facts], [blank for _, blank in facts]
+
+
+def _check(manifest: pl.DataFrame, without_mask: str) -> None:
+    """Raise ReidflowError unless backgrounds can be told from animals, and are there at all."""
+    lacking = manifest.filter(pl.col("mask") == "none")["image"].to_list()
+    masked = manifest.filter(pl.col("mask") != "none")
+    if lacking and (without_mask == "error" or masked.is_empty()):
+        more = ", ..." if len(lacking) > _SHOWN else ""
+        keep = "" if masked.is_empty() else ", or set without_mask: keep to leave these images as they are, and counted"
+        raise ReidflowError(
+            f"{len(lacking)} of {manifest.height} images have no mask ({', '.join(lacking[:_SHOWN])}{more}), so their "
+            f"background cannot be told from the animal. Give them masks, as alpha channels or as files{keep}."
+        )
+    removed = masked.filter(~pl.col("background_present")).height
+    if 2 * removed > masked.height:
+        raise ReidflowError(
+            f"the background was removed from {removed} of {masked.height} images with a mask: one colour lies under "
+            "their alpha channel, so there is no background to compare with. Use photographs that still have theirs, "
+            "or leave out the experiments on backgrounds."
+        )

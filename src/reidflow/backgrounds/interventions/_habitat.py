@@ -1,0 +1,93 @@
+"""A photograph's habitat without the animal: its place, and the padding, filled with more of the same habitat."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+
+from reidflow.backgrounds.interventions._smooth import gaussian, linear, smooth
+from reidflow.backgrounds.photo import Photo
+
+_STEP = 4
+"""Smooth maps are computed on a grid of every so many pixels."""
+_FINEST, _SCALES, _FADING = 0.01, 6, 6.0
+"""Interpolation into the hole: Gaussians from this share of the side, each twice as wide, and by how much less it counts."""
+_COARSE = 3
+"""Contrast is interpolated without the finest scales: beside an edge (horizon, trunk) it is that of both its sides."""
+_LAYERED = 3.0
+"""Habitats lie in layers (sky, trees, ground): sideways, likeness reaches so many times as far as up and down."""
+_TEXTURE = 0.03
+"""What is finer than a Gaussian of this share of the side is texture."""
+_FROM_ROOTS = 1.48
+"""Gaussian deviations have this times their squared mean root as standard deviation; single edges hardly raise it."""
+_EXTREME = 3.0
+"""Texture beyond so many local deviations is cut, or a single bright leaf would set the pattern of a whole fill."""
+
+
+def habitat(photo: Photo, random: np.random.Generator) -> np.ndarray:
+    """Return what `photo` might show without its animal and without padding, uint8 (S, S, 3).
+
+    The surroundings keep their pixels. The rest gets the colour interpolated from them, plus noise with the spectrum,
+    and locally the contrast, of the surroundings' own texture (Galerne, Gousseau and Morel, Random phase textures,
+    IEEE Transactions on Image Processing 2011). Nothing is copied, so no patch can repeat, and no pixel of the animal
+    or of the mask's edge is looked at.
+    """
+    known = photo.surroundings()
+    pixels = photo.pixels.transpose(2, 0, 1).astype(np.float64)
+    weight = known.astype(np.float64)
+    grids = _grids(len(known))
+    colour = grids.interpolate(pixels, weight)
+    deviation = (pixels - grids.average(pixels, weight)) * weight
+    contrast = grids.interpolate(np.sqrt(np.abs(deviation)), weight, _COARSE) ** 2 * _FROM_ROOTS
+    filled = colour + contrast * _texture(deviation, contrast, weight, random)
+    filled = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    return np.where(known[..., None], photo.pixels, filled.transpose(1, 2, 0))
+
+
+def _texture(
+    deviation: np.ndarray, contrast: np.ndarray, weight: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """Return noise (S, S) of unit variance with the spectrum of the brightness of `deviation` (3, S, S)."""
+    pattern = np.clip(deviation.mean(axis=0) / np.maximum(contrast.mean(axis=0), 1.0), -_EXTREME, _EXTREME)
+    pattern -= weight * (pattern.sum() / weight.sum())
+    white = fft.rfft2(random.standard_normal(weight.shape))
+    noise = fft.irfft2(white * fft.rfft2(pattern), s=weight.shape)
+    return noise / max(noise.std(), 1e-6)
+
+
+@dataclass(frozen=True)
+class _Grids:
+    """Matrices for pictures of one side: Gaussians of growing width onto a coarse grid, and from it back to pixels."""
+
+    scales: list[tuple[float, np.ndarray, np.ndarray]]
+    texture: np.ndarray
+    back: np.ndarray
+
+    def average(self, planes: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Return the local weighted mean of planes (C, S, S) at each pixel."""
+        sums = smooth(self.texture, self.texture, np.concatenate([planes * weight, weight[None]]))
+        return smooth(self.back, self.back, _ratio(sums))
+
+    def interpolate(self, planes: np.ndarray, weight: np.ndarray, skipped: int = 0) -> np.ndarray:
+        """Return planes (C, S, S) known where weight is 1, carried smoothly from there to everywhere.
+
+        skipped: how many of the finest scales are left out.
+        """
+        weighted = np.concatenate([planes * weight, weight[None]])
+        sums = sum(share * smooth(down, across, weighted) for share, down, across in self.scales[skipped:])
+        return smooth(self.back, self.back, _ratio(sums))
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[:-1] / np.maximum(sums[-1], 1e-300)
+
+
+@lru_cache(4)
+def _grids(side: int) -> _Grids:
+    at = np.linspace(0, side - 1, max(2, -(-side // _STEP)))
+    scales = []
+    for i in range(_SCALES):
+        sigma = _FINEST * side * 2**i
+        scales.append((_FADING**-i / sigma**2, gaussian(at, side, sigma), gaussian(at, side, _LAYERED * sigma)))
+    return _Grids(scales, gaussian(at, side, _TEXTURE * side), linear(side, at))

@@ -1,0 +1,19 @@
+"""Gaussian averages as products with small dense matrices: fast, exact, and indifferent to what lies outside."""
+
+import numpy as np
+
+
+def gaussian(at: np.ndarray, side: int, sigma: float) -> np.ndarray:
+    """Return weights (len(at), side) of the pixels 0..side-1 for averages around the positions `at`; sigma in pixels."""
+    distance = at[:, None] - np.arange(side)
+    return np.exp(-0.5 * (distance / sigma) ** 2)
+
+
+def linear(side: int, at: np.ndarray) -> np.ndarray:
+    """Return weights (side, len(at)) that interpolate linearly between values at the ascending positions `at`."""
+    return np.stack([np.interp(np.arange(side), at, unit) for unit in np.eye(len(at))], axis=1)
+
+
+def smooth(down: np.ndarray, across: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """Return down @ plane @ across.T for each of the planes (C, H, W)."""
+    return down @ planes @ across.T

@@ -1,0 +1,30 @@
+"""The background alone blurred: what is left of it is its colours and where they are."""
+
+import numpy as np
+
+from reidflow.backgrounds.interventions._smooth import gaussian, smooth
+from reidflow.backgrounds.photo import Photo
+from reidflow.spec.errors import ReidflowError
+
+
+def apply(photo: Photo, *, sigma: float = 0.05) -> np.ndarray:
+    """Return the animal, unblurred, before its blurred background, uint8 (S, S, 3).
+
+    sigma: standard deviation of the Gaussian, as a share of the picture's side. The average is over the surroundings
+    alone and divided by their weight (normalised convolution; Knutsson and Westin, CVPR 1993), so that neither coat nor
+    padding flows into the background, and no halo surrounds the animal. Raises ReidflowError unless sigma > 0.
+    """
+    if not sigma > 0:
+        raise ReidflowError(f"the background 'blur' got sigma = {sigma}; it must be greater than 0. Correct it.")
+    known = photo.surroundings() if photo.surroundings().any() else photo.behind()
+    if not known.any():
+        return photo.pixels
+    side = len(known)
+    weight = known.astype(np.float64)
+    planes = photo.pixels.transpose(2, 0, 1) * weight
+    kernel = gaussian(np.arange(side), side, sigma * side)
+    *sums, total = smooth(kernel, kernel, np.concatenate([planes, weight[None]]))
+    mean = planes.sum(axis=(1, 2), keepdims=True) / weight.sum()
+    # So far from all that is known that its weight is lost in rounding, the mean of all of it stands in.
+    blurred = np.where(total > 1e-250, np.stack(sums) / np.maximum(total, 1e-250), mean)
+    return photo.before(np.rint(blurred).astype(np.uint8).transpose(1, 2, 0))

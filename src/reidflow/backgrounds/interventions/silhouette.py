@@ -1,0 +1,15 @@
+"""Probe: the outline of the animal alone."""
+
+import numpy as np
+
+from reidflow.backgrounds.interventions._colour import rgb
+from reidflow.backgrounds.photo import Photo
+
+
+def apply(photo: Photo, *, animal: str = "#ffffff", background: str = "#000000") -> np.ndarray:
+    """Return the mask painted in two colours, uint8 (S, S, 3).
+
+    The padding gets the colour of the background: it would tell how the photograph was taken, not what the animal is.
+    """
+    colours = np.array([rgb(background), rgb(animal)], np.uint8)
+    return colours[photo.mask.astype(np.intp)]
