@@ -66,7 +66,8 @@ def findings(
     out.section("Tuned settings", _tuned(results), TUNING)
     out.section("Training", _training(results), CURVES)
     for section in sections:
-        out.section(markdown(section.title), section.statements, *section.figures)
+        shown = section.statements or [f"{markdown(words)}." for words in section.figures.values()][:1]
+        out.section(markdown(section.title), shown, *section.figures)
     out.section("Whether to believe it", _trust(setting, results))
     read = reading(experiment.file.interpretation, setting.title, results)
     return "\n\n".join([*out.parts, _interpretation(read, setting)]) + "\n"

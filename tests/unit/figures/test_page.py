@@ -14,11 +14,14 @@ from figure_tables import NAMES
 from reidflow.figures.page import write_page
 from reidflow.figures.page_parts import SCRIPT
 from reidflow.figures.style import Heading
+from reidflow.tables.layout import Block
+from reidflow.tables.sections import Section
 
 EVIL = "<img src=x onerror=alert(1)>\"' onload='x"
 FINDINGS = f"""# Findings
 
 - better ([figure](../figures/losses/arms.png)), {EVIL}
+- shown ([reliance](../figures/losses/reliance.png))
 - ![picture](http://example.com/a.png) [bad](javascript:alert(1)) <script>alert(2)</script>
 """
 
@@ -55,9 +58,13 @@ def page(tmp_path: Path) -> str:
         [(EVIL, EVIL)],
         [Part(EVIL, ["arm", EVIL, "verdict"], rows), Part("More", ["arm"], [["base"]])],
         FINDINGS,
-        {"arms": tmp_path / "arms.svg", EVIL: tmp_path / "arms.svg"},
+        dict.fromkeys(("arms", EVIL, "reliance"), tmp_path / "arms.svg"),
         tmp_path / "page.html",
         baseline="base",
+        sections=[
+            Section(f"Section {EVIL}", [], [Block(EVIL, ["image", EVIL], [[EVIL, EVIL]])], {"reliance": EVIL}),
+            Section("Says no more than its statements", [EVIL]),
+        ],
     )
     return (tmp_path / "page.html").read_text()
 
@@ -90,6 +97,17 @@ def test_links_to_a_figure_lead_to_it_on_the_page(page: str) -> None:
     elements = Elements(page)
     assert "#figure-arms" in [a.get("href") for _, a in elements.found]
     assert "figure-arms" in [a.get("id") for _, a in elements.found]
+
+
+def test_sections_show_their_figures_and_tables_below_the_findings(page: str) -> None:
+    elements = Elements(page)
+    assert [a.get("href") for _, a in elements.found].count("#figure-reliance") == 1
+    assert [a.get("id") for _, a in elements.found].count("figure-reliance") == 1
+    captions = [a["alt"] for tag, a in elements.found if tag == "img"]
+    assert captions[-1] == EVIL
+    places = [page.index(words) for words in ('class="findings"', "<h2>Section ", "<h3>", "<h2>More")]
+    assert places == sorted(places)
+    assert "Says no more" not in elements.text
 
 
 def test_the_baseline_and_the_verdicts_are_marked(page: str) -> None:

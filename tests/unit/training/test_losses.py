@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from reidflow.spec import components
+from reidflow.training.fitting import Epoch
 from reidflow.training.losses._counting import take_terms
 
 LOSSES = components.names("loss")
@@ -109,6 +110,33 @@ def test_triplet_is_the_mean_over_violating_triplets(batch):
     assert loss(embeddings, labels).item() == pytest.approx(mean_above_zero(terms), rel=1e-5)
     assert take_terms(loss) == pytest.approx((np.mean([t > 0 for t in terms]), mean_above_zero(terms)))
     assert take_terms(loss) == (None, None)
+
+
+def test_an_epoch_pools_the_terms_of_its_batches(batch):
+    embeddings, labels = batch
+    loss, epoch = build("contrastive", 5, 3, negative_margin=1.4), Epoch(0.1)
+    terms = []
+    for step in (1, 2):
+        vectors, own = embeddings[: 3 * step], labels[: 3 * step]
+        x = unit(vectors)
+        distance = np.linalg.norm(x[:, None] - x[None], axis=2)
+        positive, negative = pairs(own)
+        terms += [distance[p] for p in positive] + [1.4 - distance[n] for n in negative]
+        epoch.add(loss(vectors, own).detach(), torch.ones(()))
+    epoch.close(loss)
+    assert epoch.row()["active"] == pytest.approx(np.mean([t > 0 for t in terms]))
+    assert 0 < epoch.row()["active"] < 1
+    assert epoch.row()["hardness"] == pytest.approx(mean_above_zero(terms), rel=1e-5)
+
+
+def test_what_counts_no_terms_has_neither_share_nor_hardness(batch):
+    loss, epoch = build("arcface", 5, 3), Epoch(0.1)
+    epoch.add(loss(*batch).detach(), torch.ones(()))
+    epoch.close(loss)
+    assert (epoch.row()["active"], epoch.row()["hardness"]) == (None, None)
+    satisfied = build("triplet", 5, 3, margin=0.1)
+    satisfied(torch.eye(5)[[0, 0, 1, 1, 2, 2]], batch[1])
+    assert take_terms(satisfied) == (0.0, None)
 
 
 def test_contrastive_is_the_mean_over_active_pairs_of_either_kind(batch):
