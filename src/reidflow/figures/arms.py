@@ -1,4 +1,7 @@
-"""Every arm's identity-balanced mAP with its seeds, and its difference from the baseline with the interval."""
+"""Every arm's identity-balanced mAP with its seeds, and its difference from the baseline with the interval.
+
+Below them, where arms name a control, their differences from it.
+"""
 
 from dataclasses import dataclass
 
@@ -31,6 +34,9 @@ NOTE = (
     "arms (Holm); colour and shape give the verdict of the corrected test. Grey bars: differences smaller than this "
     "comparison could detect with 80 % power."
 )
+OF_CONTROLS = " Against their controls: the same, corrected for the number of these comparisons alone."
+HEAD, FOOT = 0.32, 0.45
+"""Inches above the second part, and below either one."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +50,56 @@ class _Row:
 def draw(results: pl.DataFrame, heading: Heading, out: Out) -> None:
     """Draw the arms of a results table, the highest id_map on top; arms without a value stay, and say so.
 
-    `results` needs the columns COLUMNS; `ties_with_best` and `smallest_detectable` are used where they are.
+    `results` needs the columns COLUMNS; `ties_with_best`, `smallest_detectable` and the columns `against...` are used
+    where they are.
     """
     need(results, COLUMNS, "arms")
-    rows = _rows(results)
+    rows = _rows(results.to_dicts())
+    controlled = _rows(_controlled(results))
     gutter = max(text_width(line, 9, bold=True) for row in rows for line in row.label.split("\n"))
     handles, labels = _legend(rows)
     above = legend_height(labels)
     left = MARGIN + gutter + 0.1
     room = WIDTH - left - 0.62 - 1.42 - MARGIN
-    body = rows[-1].y + rows[-1].height / 2
-    with sheet(heading, above + 0.04 + body + 0.45, out, NOTE) as page:
+    body, more = _height(rows), _height(controlled)
+    second = above + 0.04 + body + FOOT + HEAD
+    end, note = (second + more + FOOT, NOTE + OF_CONTROLS) if controlled else (second - HEAD, NOTE)
+    with sheet(heading, end, out, note) as page:
         page.legend(handles, labels)
         values = page.axes(left, above + 0.04, room * 0.54, body)
         deltas = page.axes(left + room * 0.54 + 0.72, above + 0.04, room * 0.46 - 0.1, body)
         for axes in (values, deltas):
             _prepare(axes, rows, body)
         _values(values, rows)
-        _deltas(deltas, rows)
+        _deltas(deltas, rows, "difference from the baseline")
+        if controlled:
+            page.text(MARGIN, second - 0.24, "Against their controls", size=9, weight="bold")
+            names = page.axes(left, second, room * 0.54 + 0.62, more)
+            deltas = page.axes(left + room * 0.54 + 0.72, second, room * 0.46 - 0.1, more)
+            for axes in (names, deltas):
+                _prepare(axes, controlled, more)
+            _names(names, controlled, room * 0.54 + 0.5)
+            _deltas(deltas, controlled, "difference from the control")
 
 
-def _rows(results: pl.DataFrame) -> list[_Row]:
+def _height(rows: list[_Row]) -> float:
+    return rows[-1].y + rows[-1].height / 2 if rows else 0.0
+
+
+def _controlled(results: pl.DataFrame) -> list[dict]:
+    """Return the arms that name a control as rows whose difference is the one from it."""
+    if "against" not in results.columns:
+        return []
+    parts = ("delta", "delta_low", "delta_high", "verdict", "smallest_detectable")
+    return [
+        {**row, "baseline": False, **{part: row[f"against_{part.removeprefix('delta_')}"] for part in parts}}
+        for row in results.filter(pl.col("against").is_not_null()).to_dicts()
+    ]
+
+
+def _rows(found: list[dict]) -> list[_Row]:
     ranked = sorted(
-        results.to_dicts(),
+        found,
         key=lambda r: (number(r["id_map"]) is None, -(number(r["id_map"]) or 0.0), r["arm"]),
     )
     top = 0.0
@@ -113,6 +146,14 @@ def _tied(row: _Row) -> bool:
     return bool(row.data.get("ties_with_best"))
 
 
+def _names(axes: Axes, rows: list[_Row], width: float) -> None:
+    axes.set_axis_off()
+    for row in rows:
+        _beside(axes, row.y, row.label, "left", size=9, linespacing=1.15)
+        words = fit(f"against {row.data['against']}", width, 8.5)
+        axes.text(0.0, row.y, words, transform=axes.get_yaxis_transform(), size=8.5, color=MUTED, va="center_baseline")
+
+
 def _values(axes: Axes, rows: list[_Row]) -> None:
     for row in rows:
         baseline = row.data["baseline"]
@@ -136,7 +177,7 @@ def _values(axes: Axes, rows: list[_Row]) -> None:
     axes.set_xlabel("identity-balanced mAP on test")
 
 
-def _deltas(axes: Axes, rows: list[_Row]) -> None:
+def _deltas(axes: Axes, rows: list[_Row], label: str) -> None:
     axes.axvline(0, color=INK, linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
     for row in rows:
         if row.data["baseline"]:
@@ -166,7 +207,7 @@ def _deltas(axes: Axes, rows: list[_Row]) -> None:
     low, high = axes.get_xlim()
     if high - low < 1e-3:
         axes.set_xlim(low - 0.01, high + 0.01)
-    axes.set_xlabel("difference from the baseline")
+    axes.set_xlabel(label)
 
 
 def _legend(rows: list[_Row]) -> tuple[list, list[str]]:

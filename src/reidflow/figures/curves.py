@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from reidflow.figures.panels import place
+from reidflow.figures.panels import MANY, place
 from reidflow.figures.style import (
     BLUE,
     MUTED,
@@ -42,7 +42,7 @@ def draw(histories: Mapping[str, pl.DataFrame], baseline: str, heading: Heading,
     metric = {arm: _matrix(history, "val_id_map") for arm, history in histories.items()}
     loss = {arm: _matrix(history, "loss") for arm, history in histories.items()}
     shown = any(np.isfinite(values).any() for values in metric.values())
-    upper, lower = (1.05 if len(histories) < 5 else 0.9, 0.55) if shown else (0.0, 1.0)
+    upper, lower = _heights(len(histories)) if shown else (0.0, 1.0 if len(histories) < MANY else 0.7)
     height = upper + lower + (0.13 if shown else 0)
     handles, labels = _legend(shown)
     places, end = place(list(histories), height, legend_height(labels), baseline)
@@ -62,6 +62,11 @@ def draw(histories: Mapping[str, pl.DataFrame], baseline: str, heading: Heading,
             below = page.axes(panel.left, panel.top + height - lower, panel.width, lower)
             _epochs(below, last, labelled=True, named=panel.last)
             _loss(below, loss[arm], _diverged(histories[arm]))
+
+
+def _heights(panels: int) -> tuple[float, float]:
+    """Return the heights of the validation mAP and of the loss in a panel."""
+    return (0.7, 0.4) if panels >= MANY else (1.05 if panels < 5 else 0.9, 0.55)
 
 
 def _matrix(history: pl.DataFrame, column: str) -> np.ndarray:

@@ -7,6 +7,8 @@ from math import ceil
 from reidflow.figures.style import MARGIN, WIDTH, Sheet
 from reidflow.figures.text import fit
 
+MANY = 20
+"""From so many panels on they stand in five columns, and may be drawn lower."""
 GUTTER, RIGHT, BELOW, TITLE = 0.42, 0.12, 0.34, 8.5
 
 
@@ -33,7 +35,7 @@ def columns_for(count: int) -> int:
     """Return the number of columns that leaves the fewest places empty, with panels that stay legible."""
     if count <= 3:
         return count
-    choices = (2,) if count == 4 else (3, 4) if count < 10 else (4, 5)
+    choices = (2,) if count == 4 else (3, 4) if count < 10 else (4, 5) if count < MANY else (5,)
     return min(choices, key=lambda columns: (-count % columns, columns))
 
 

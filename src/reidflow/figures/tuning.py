@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reidflow.figures.panels import Panel, place
+from reidflow.figures.panels import MANY, Panel, place
 from reidflow.figures.style import (
     BLUE,
     GREEN,
@@ -33,7 +33,7 @@ NOTE = (
     "Line: mean over the sweep's seeds; small dots: one seed each. A choice on the edge of the grid says that a better "
     "value may lie outside it."
 )
-HEIGHT = 1.15
+HEIGHT, LOW = 1.15, 0.85
 
 
 def draw(choices: Mapping[str, Mapping[str, Any]], heading: Heading, out: Out) -> None:
@@ -49,7 +49,8 @@ def draw(choices: Mapping[str, Mapping[str, Any]], heading: Heading, out: Out) -
     colours = {key: LINES[i % len(LINES)] if len(series) <= len(LINES) else BLUE for i, key in enumerate(series)}
     handles, labels = _legend(choices, series, colours)
     above = legend_height(labels)
-    places, end = place(list(choices), HEIGHT, above)
+    height = HEIGHT if len(choices) < MANY else LOW
+    places, end = place(list(choices), height, above)
     values = [v for choice in choices.values() for p in choice["points"] for v in _numbers(p)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     room = 0.1 * max(high - low, 0.01)
@@ -58,8 +59,8 @@ def draw(choices: Mapping[str, Mapping[str, Any]], heading: Heading, out: Out) -
     with sheet(heading, end + 0.1, out, NOTE) as page:
         page.legend(handles, labels)
         for arm, panel in zip(choices, places, strict=True):
-            axes = page.axes(panel.left, panel.top, panel.width, HEIGHT)
-            axes.set_ylim(low - room, high + 3 * room)
+            axes = page.axes(panel.left, panel.top, panel.width, height)
+            axes.set_ylim(low - room, high + (3 if height == HEIGHT else 4.5) * room)
             axes.set_xlim(-0.4, len(ticks) - 0.6)
             axes.set_xticks(range(len(ticks)), _thinned(list(ticks), panel.width), size=8)
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))

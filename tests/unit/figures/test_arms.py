@@ -50,6 +50,22 @@ def test_an_arm_that_could_not_be_run_says_so(tmp_path: Path) -> None:
     assert coloured(path, "unavailable") == {MUTED}
 
 
+def test_differences_from_controls_stand_below_where_there_are_any(tmp_path: Path) -> None:
+    plain = planted.results(3)
+    arm = plain["arm"][1]
+    own = {"against": arm, "against_delta": 0.0321, "against_low": 0.01, "against_high": 0.05}
+    own |= {"against_verdict": "better", "against_smallest_detectable": 0.02}
+    rows = [row | (own if i == 2 else dict.fromkeys(own)) for i, row in enumerate(plain.to_dicts())]
+    path = drawn(pl.DataFrame(rows, infer_schema_length=None), tmp_path)
+    found = words(path)
+    assert found.count("Against their controls") == 1
+    assert f"against {arm}" in found
+    assert coloured(path, "+0.032  better") == {VERDICTS["better"]}
+    assert "Against their controls" not in words(drawn(plain, tmp_path))
+    none = [row | dict.fromkeys(own) for row in plain.to_dicts()]
+    assert "Against their controls" not in words(drawn(pl.DataFrame(none, infer_schema_length=None), tmp_path))
+
+
 def test_one_seed_without_an_interval_is_drawn(tmp_path: Path) -> None:
     table = planted.results(2).with_columns(
         pl.lit(None, pl.Float64).alias("delta_low"),

@@ -26,7 +26,7 @@ DRAW = {
 }
 
 
-@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize("count", [2, 12, 40])
 @pytest.mark.parametrize("name", DRAW)
 def test_every_arm_stands_on_the_figure_whatever_its_name(name: str, count: int, tmp_path: Path) -> None:
     DRAW[name](count, {"svg": tmp_path / "figure.svg"})
