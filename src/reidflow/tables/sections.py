@@ -14,7 +14,8 @@ class Section:
     """A part of the findings.
 
     title: its heading. statements: sentences of Markdown; each gets links to the figures, and where there is none the
-    first caption stands in. tables: blocks of plain text. figures: name of a figure (without suffix) -> its caption; the file lies among the experiment's figures.
+    first caption stands in. tables: blocks of plain text. figures: name of a figure (without suffix) -> its caption; the
+    file lies among the experiment's figures.
     """
 
     title: str
