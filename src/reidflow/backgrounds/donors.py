@@ -17,13 +17,15 @@ class Donors:
 
     An image without a label may get any other image, labelled or not, which may show the same animal unknowingly; a
     labelled one gets labelled ones alone. Images of another `group` (burst, sighting, camera) come first, since two
-    animals of one sighting share their background. pools: where given, a donor is of the same pool as the image.
+    animals of one sighting share their background. pools: a donor is of the same pool as the image; an image whose
+    pool is null may get any.
     """
 
     def __init__(self, manifest: pl.DataFrame, pools: Sequence[str | None] | None = None) -> None:
         self.names = manifest["image"].to_list()
         self.identity, self.group = _codes(manifest["identity"]), _codes(manifest["group"])
-        self.pool = _codes(pl.Series(pools or [None] * manifest.height, dtype=pl.String))
+        self.pools = list(pools or [None] * manifest.height)
+        self.pool = _codes(pl.Series(self.pools, dtype=pl.String))
         masked = np.flatnonzero((manifest["mask"] != "none").to_numpy())
         self.masked = np.array(sorted(masked, key=lambda row: self.names[row]), np.intp)
 
@@ -38,15 +40,18 @@ class Donors:
                 photo = develop(int(candidate))
                 if photo.surroundings().mean() >= LEAST:
                     return photo
+        among = f" among the photographs of '{self.pools[row]}'" if self.pools[row] else ""
         raise ReidflowError(
-            f"{self.names[row]}: no photograph can give it an unrelated background. It takes one of another identity, "
-            "with a mask, on which the animal does not fill the frame. Add such photographs, or leave out the "
-            "backgrounds 'random' and 'unrelated_background'."
+            f"{self.names[row]}: no photograph{among} can give it an unrelated background. It takes one of another "
+            "identity, with a mask, on which the animal does not fill the frame. Add such photographs, or leave out "
+            "the backgrounds 'random' and 'unrelated_background'."
         )
 
     def _candidates(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of other groups, and those of the same group, in the order of their names."""
-        rows = self.masked[(self.masked != row) & (self.pool[self.masked] == self.pool[row])]
+        rows = self.masked[self.masked != row]
+        if self.pool[row] >= 0:
+            rows = rows[self.pool[rows] == self.pool[row]]
         if self.identity[row] >= 0:
             identity = self.identity[rows]
             rows = rows[(identity >= 0) & (identity != self.identity[row])]

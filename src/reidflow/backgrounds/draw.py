@@ -19,10 +19,6 @@ from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
-from reidflow.store.tables import Contract
-
-DRAWN = Contract("drawn images", {"image": pl.String, "pixels": pl.String})
-"""One row per image, in the order of the manifest; pixels: SHA-256 of its row of the image store."""
 
 _CHUNK = 8
 _SHOWN = 3
@@ -41,12 +37,12 @@ def draw(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Write the images under `intervention`, a resolved component of `interventions/`, to `out`, uint8 (N, S, S, 3).
 
-    Returns the table `DRAWN`, and a summary: count, size, digest of all rows with their names, `without_mask`, the
+    Returns the table `drawn.DRAWN`, and a summary: count, size, digest of all rows with their names, `without_mask`, the
     number of images that stayed as they are for want of a mask (policy "keep"; "error" refuses them), and `blank`, the
     number of pictures of one colour throughout (as a tight frame leaves no background around the animal's box).
     images: uint8 (N, S, S, 3), masks: uint8 (N, S, S), best memory-mapped, row i being row i of the manifest.
-    workers: threads; they change nothing but the time. pools: a name per row; a donor of background is of the same
-    pool, so that with roles as pools no background of a test photograph is trained on.
+    workers: threads; they change nothing but the time. pools: a name per row, or null for any: a donor of background
+    is of the same pool, so that with roles as pools no background of a test photograph is trained on.
 
     Randomness is named by the intervention, its seed and the image, so other images do not touch an image's noise.
     Which donor is drawn does depend on the photographs there are: hence a digest of the pixels, not of the settings.

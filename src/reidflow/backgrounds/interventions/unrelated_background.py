@@ -13,7 +13,8 @@ def apply(photo: Photo, *, dilation: float = 0.1, colour: str = "#7c7468", seed:
 
     dilation, colour: as in `background_only`. seed: as in `random`. Nothing of this photograph is left but where its
     box and its padding are, and the donor's animal is taken out. A model that scores above chance on such pictures
-    recognises the box: the probe leaks.
+    recognises the box: the probe leaks. (As no image gets a background of its own identity, a model that knows
+    backgrounds scores about K / (K - 1) times chance among K identities; with few of them that is no leak.)
     """
     unrelated = habitat(photo.donor(photo.random), photo.random)
     framed = np.where(photo.inside[..., None], unrelated, photo.pixels)
