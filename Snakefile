@@ -12,6 +12,9 @@ wildcard_constraints:
     arm="[^/]+",
     batch="[0-9]+",
     bank="[^/]+",
+    background="[^/]+",
+    method="[^/]+",
+    subset="[^/]+",
 
 
 onstart:
@@ -33,6 +36,9 @@ rule all_tables:
 
 
 include: "rules/data.smk"
+include: "rules/backgrounds.smk"
 include: "rules/features.smk"
+include: "rules/subsets.smk"
 include: "rules/training.smk"
+include: "rules/details.smk"
 include: "rules/tables.smk"

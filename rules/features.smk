@@ -1,9 +1,9 @@
 # One forward pass per image and augmented view through each frozen backbone, ever.
 rule features:
     input:
-        manifest=f"{DATA}/manifest.parquet",
-        digest=f"{DATA}/images.json",
-        images=ancient(f"{DATA}/images.npy"),
+        pixels=bank_pixels,
+        digest=bank_digest,
+        images=bank_images,
     output:
         features=f"{RESULTS}/features/{{bank}}/features.npy",
         digest=f"{RESULTS}/features/{{bank}}/features.json",

@@ -30,6 +30,7 @@ rule findings:
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,
+        details=details,
     output:
         csv=report(
             f"{TABLES}/{{experiment}}.csv",
@@ -78,6 +79,8 @@ rule page:
         efficiency=rules.table.output.efficiency,
         findings=rules.findings.output.findings,
         figures=expand(f"{FIGURES}/{{{{experiment}}}}/{{kind}}.svg", kind=KINDS_OF_FIGURES),
+        details=details,
+        details_figures=details_figures,
     output:
         page=report(f"{RESULTS}/pages/{{experiment}}.html", category="Pages"),
     log:

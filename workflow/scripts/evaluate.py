@@ -11,7 +11,8 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     store = RunStore(job.results / ".store")
-    runs = [(run["seed"], run["key"], store.folder(run["key"])) for run in arm.merged(job.input.runs)]
+    trained = list(arm.merged(job.input.runs))
+    runs = [(run["seed"], run["key"], store.folder(run["key"])) for run in trained]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     tables = arm.evaluate_arm(runs, split, manifest, job.given["gallery"])
     for name, contract in {
@@ -21,7 +22,7 @@ def main(job: Job) -> None:
         "efficiency": arm.EFFICIENCY,
     }.items():
         write_table(tables[name], getattr(job.out, name), contract)
-    lay_out(job.out.final["metrics"].parent, runs)
+    lay_out(job.out.final["metrics"].parent, runs, {run["seed"]: run["spec"] for run in trained})
 
 
 if __name__ == "__main__":

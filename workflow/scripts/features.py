@@ -2,23 +2,25 @@
 
 import numpy as np
 
+from reidflow.backgrounds.drawn import DRAWN
 from reidflow.features.bank import build_bank
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.plan import bank_code
+from reidflow.spec.run import ORIGINAL
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.training.augment import make_augment
 
 
 def main(job: Job) -> None:
-    bank, seed = job.given["bank"], 0
+    bank, seed = {key: value for key, value in job.given["bank"].items() if key != "background"}, 0
     work = job.out.features.with_name(".tmp-bank")
     build_bank(
         np.load(job.input.images, mmap_mode="r"),
         None,
-        read_table(job.input.manifest, MANIFEST)["pixels"].to_list(),
+        read_table(job.input.pixels, MANIFEST if bank_of_originals(job) else DRAWN)["pixels"].to_list(),
         bank,
         work,
         job.results / ".store" / "features",
@@ -31,6 +33,11 @@ def main(job: Job) -> None:
     (work / "features.npy").replace(job.out.features)
     (work / "features.json").replace(job.out.digest)
     work.rmdir()
+
+
+def bank_of_originals(job: Job) -> bool:
+    """Return whether the features are of the photographs as they are, whose pixels the manifest names."""
+    return job.given["bank"]["background"] == ORIGINAL
 
 
 if __name__ == "__main__":

@@ -48,6 +48,14 @@ class Groups(Strict):
     )
 
 
+class Backgrounds(Strict):
+    """What interventions on the background do with photographs that have no mask."""
+
+    without_mask: Literal["error", "keep"] = Field(
+        "error", description="error: stop; keep: leave such photographs as they are and say how many"
+    )
+
+
 class Compute(Strict):
     """What affects speed and no number."""
 
@@ -73,6 +81,7 @@ class Config(Strict):
     results: Annotated[str, AfterValidator(_inside)] = Field("results", description="folder that receives everything")
     dataset: Dataset = Field(description="the photographs")
     groups: Groups = Field(Groups(), description="what belongs together")
+    backgrounds: Backgrounds = Field(Backgrounds(), description="interventions on the background")
     split: component("split") = Field(description="closed_set, identity_disjoint or image_level")
     gallery: Literal["role", "all"] = Field(
         "role", description="candidates: images of the query's role, or all labelled ones"

@@ -13,7 +13,7 @@ from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.expand import expand
 from reidflow.spec.merge import differences, merge, put
-from reidflow.spec.run import RunSpec, Strict, component
+from reidflow.spec.run import ORIGINAL, RunSpec, Strict, component
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")
@@ -218,6 +218,16 @@ def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Pr
 
 
 def _check_probes(file: ExperimentFile, where: str, problems: Problems) -> None:
+    if bool(file.tested_on) != bool(file.probes):
+        problems.add(
+            f"{where}, keys 'tested_on' and 'probes'",
+            "one is given without the other.",
+            "Give both: the versions to test on, and which of them measure the reliance on the background.",
+        )
+    if file.tested_on and not any(version.background == ORIGINAL for version in file.tested_on.values()):
+        problems.add(
+            f"{where}, key 'tested_on'", "the original images are not among them.", "Add original: {background: original}."
+        )
     for role, label in (file.probes.model_dump() if file.probes else {}).items():
         if label not in file.tested_on:
             problems.add(

@@ -10,7 +10,7 @@ from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import Arm, Experiment, build, read_all
-from reidflow.spec.run import RunSpec
+from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 
 # What people wrote about an experiment.
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
@@ -45,7 +45,44 @@ class Plan:
 
     def banks(self) -> dict[str, dict[str, Any]]:
         """Return the feature banks that the experiments need: id -> what decides the features."""
-        return {bank_id(spec): spec.bank() for spec in self._specs() if spec.frozen}
+        found = [bank for experiment in self.experiments.values() for bank in _banks(experiment)]
+        if self.subsets():
+            found.append(self.embedding())
+        return {bank_id(bank): bank for bank in found}
+
+    def embedding(self) -> dict[str, Any]:
+        """Return the feature bank that deduplication and curation look at: the protocol's backbone, frozen."""
+        return frozen_bank(self.config.protocol)
+
+    def backgrounds(self) -> dict[str, dict[str, Any]]:
+        """Return the interventions on the background that the experiments need: id -> resolved component."""
+        found = [spec.background for spec in self._specs()]
+        for experiment in self.experiments.values():
+            found += [version.background for version in experiment.file.tested_on.values()]
+        return {background_id(background): background for background in found if background != ORIGINAL}
+
+    def subsets(self) -> dict[str, RunSpec]:
+        """Return the choices of training images that the experiments need: id -> a run spec that makes it."""
+        return {subset_id(spec): spec for spec in self._specs() if subset_id(spec)}
+
+    def subset_seeds(self, subset: str) -> list[int]:
+        """Return the seeds of all runs that train on a choice of images: a random one is drawn for each."""
+        found: set[int] = set()
+        for experiment in self.experiments.values():
+            for arm in experiment.arms.values():
+                if any(subset_id(spec) == subset for _, spec in arm.points):
+                    found |= {*arm.seeds, *(experiment.sweep_seeds if experiment.tuned else ())}
+        return sorted(found)
+
+    def duplicates(self) -> dict[str, tuple[dict[str, Any], float]]:
+        """Return the deduplication methods in use: id -> resolved component, and the loosest threshold of any run."""
+        found: dict[str, tuple[dict[str, Any], float]] = {}
+        for spec in self._specs():
+            if spec.dedup:
+                method, name = spec.dedup.method, method_id(spec.dedup.method)
+                loosest = max(spec.dedup.threshold, found[name][1] if name in found else 0.0)
+                found[name] = (method, loosest)
+        return found
 
     def told(self, experiment: str, *words: str) -> dict[str, Any]:
         """Return what a job must be told to rebuild an experiment: `rebuild` takes it.
@@ -93,9 +130,49 @@ def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:
     return sorted({module_name(kind, spec["name"]) for kind, spec in components})
 
 
-def bank_id(spec: RunSpec) -> str:
-    """Return the folder name of the features that a run with a frozen backbone reads."""
-    return f"{spec.model.backbone['name']}-{short(spec.bank())}"
+def bank_id(bank: dict[str, Any]) -> str:
+    """Return the folder name of a feature bank."""
+    return f"{bank['backbone']['name']}-{short(bank)}"
+
+
+def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL) -> dict[str, Any]:
+    """Return the bank of the plain features of a run's backbone as it is before any training."""
+    frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
+    return spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank(background) or {}
+
+
+def trained_bank(spec: RunSpec) -> dict[str, Any]:
+    """Return the bank whose features a run with a frozen backbone is trained on."""
+    return spec.bank(spec.background) or {}
+
+
+def tested_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL) -> dict[str, Any]:
+    """Return a bank with the plain features that a run with a frozen backbone is tested on, as its view 0."""
+    return trained_bank(spec) if background == spec.background else frozen_bank(spec, background)
+
+
+def background_id(background: dict[str, Any]) -> str:
+    """Return the folder name of the photographs with an intervention on their background."""
+    return f"{background['name']}-{short(background)}"
+
+
+def method_id(method: dict[str, Any]) -> str:
+    """Return the folder name of the pairs that a deduplication method finds."""
+    return f"{method['name']}-{short(method)}"
+
+
+def subset_id(spec: RunSpec) -> str:
+    """Return the folder name of a run's choice of training images; empty where it takes all of them."""
+    parts = {key: part for key, part in spec.plain().items() if key in ("dedup", "curation") and part}
+    names = [part["method"]["name"] for part in parts.values()]
+    return "-".join([*names, short(parts)]) if parts else ""
+
+
+def _banks(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return the banks that an experiment's runs are trained on, evaluated on, and tested on as well."""
+    versions = [ORIGINAL, *(version.background for version in experiment.file.tested_on.values())]
+    specs = [spec for arm in experiment.arms.values() for _, spec in arm.points if spec.frozen]
+    return [bank for s in specs for bank in (trained_bank(s), *(tested_bank(s, version) for version in versions))]
 
 
 def bank_modules(bank: dict[str, Any]) -> list[str]:

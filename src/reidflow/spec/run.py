@@ -41,6 +41,10 @@ def _power_of_nothing(value: float) -> float:
 Positive = Annotated[float, AfterValidator(_power_of_nothing)]
 
 
+ORIGINAL = {"name": "original"}
+"""The background of photographs as they are."""
+
+
 class Head(Strict):
     """The trained network between the pooled features and the embedding."""
 
@@ -104,14 +108,15 @@ class RunSpec(Strict):
     """One training run. What only affects speed (device, workers, runs per job) is not in it."""
 
     background: component("background") = Field(
-        {"name": "original"},
+        ORIGINAL,
         description="a file of backgrounds/interventions/, on training images alone",
         validate_default=True,
     )
     dedup: Dedup | None = Field(None, description="duplicates left out of the training images, or none")
     curation: Curation | None = Field(None, description="training images chosen, after dedup, or all")
-    epoch_length: Literal["kept", "all"] = Field(
-        "kept", description="steps of an epoch: as the kept training images give, or as all of them would"
+    matched: Literal["epochs", "steps"] = Field(
+        "epochs",
+        description="what a run on fewer training images shares with one on all of them: epochs, or optimizer steps too",
     )
     model: Model
     loss: component("loss") = Field(description="a file of training/losses/")
@@ -161,17 +166,28 @@ class RunSpec(Strict):
         """Return the spec as plain JSON data, every default filled in."""
         return self.model_dump(mode="json")
 
+    def apart_from_data(self) -> dict[str, Any]:
+        """Return the plain spec without that which decides the training images alone.
+
+        Two ways to choose them that choose the same images make the same run.
+        """
+        return {key: value for key, value in self.plain().items() if key not in ("background", "dedup", "curation")}
+
     def with_seed(self, seed: int) -> "RunSpec":
         """Return the same run with another seed."""
         return self.model_copy(update={"seed": seed})
 
-    def bank(self) -> dict[str, Any] | None:
-        """Return what decides the frozen features of this run, or None when the backbone is trained."""
+    def bank(self, background: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return what decides the frozen features of this run, or None when the backbone is trained.
+
+        background: of the images that the features are of; as they are, by default.
+        """
         if not self.frozen:
             return None
         plain = self.plain()
         model = plain["model"]
         return {
+            "background": background or ORIGINAL,
             "backbone": model["backbone"],
             "size": model["size"],
             "pooling": model["pooling"],

@@ -13,8 +13,10 @@ from reidflow.spec.run import RunSpec
 class RunData:
     """Row i of everything is the same labelled image.
 
-    `roles`: train, val, test or unused. `features` (N, 1 + views, D): the frozen features of the plain image and of its
-    augmented views. `pixels` (N, S, S, 3) uint8, may be memory-mapped, S at least the size that the network sees.
+    `roles`: train, val, test, unused, or dropped (a training image that this run leaves out). `features` (N, 1 + views,
+    D): the frozen features of the plain image and of its augmented views. `pixels` (N, S, S, 3) uint8, may be
+    memory-mapped, S at least the size that the network sees. `trained_on`: features or pixels that take their place in
+    training (another background), None where they are the same; then the views are needed there alone.
     `gallery`: 'role' ranks the other images of a query's role, 'all' all rows. The parameters and FLOPs (per image) of
     a frozen backbone are told here, since a run on features never builds it; None where unknown.
     """
@@ -25,6 +27,7 @@ class RunData:
     roles: list[str]
     features: np.ndarray | None = None
     pixels: np.ndarray | None = None
+    trained_on: np.ndarray | None = None
     gallery: Literal["role", "all"] = "role"
     backbone_parameters: int | None = None
     backbone_flops: int | None = None
@@ -42,6 +45,12 @@ class RunData:
         classes = sorted({self.identities[i] for i in self.rows("train")})
         number = {identity: k for k, identity in enumerate(classes)}
         return np.array([number.get(identity, -1) for identity in self.identities], dtype=np.int64), classes
+
+    def training_labels(self) -> np.ndarray:
+        """Return the class of every training image, those that this run leaves out included."""
+        rows = self.rows("train", "dropped")
+        number = {identity: k for k, identity in enumerate(sorted({self.identities[i] for i in rows}))}
+        return np.array([number[self.identities[i]] for i in rows], dtype=np.int64)
 
     def check(self, spec: RunSpec) -> None:
         """Raise ReidflowError that lists everything about the data (and the settings that depend on it) that is wrong."""
@@ -63,11 +72,13 @@ class RunData:
             problems.add(
                 name, f"missing, and a run with trainable: {spec.model.trainable.name} needs them.", "Add them."
             )
-        elif len(array) != count:
-            problems.add(name, f"{len(array)} rows for {count} images.", "Make them again for these images.")
-        elif spec.frozen and (array.ndim != 3 or array.shape[1] != 1 + spec.views):
+        for seen in (array, self.trained_on):
+            if seen is not None and len(seen) != count:
+                problems.add(name, f"{len(seen)} rows for {count} images.", "Make them again for these images.")
+        trained = array if self.trained_on is None else self.trained_on
+        if spec.frozen and trained is not None and (trained.ndim != 3 or trained.shape[1] != 1 + spec.views):
             problems.add(
-                name, f"shape {array.shape}, not (N, {1 + spec.views}, D).", f"Make them with views: {spec.views}."
+                name, f"shape {trained.shape}, not (N, {1 + spec.views}, D).", f"Make them with views: {spec.views}."
             )
 
     def _check_training(self, spec: RunSpec, problems: Problems) -> None:

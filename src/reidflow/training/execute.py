@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from reidflow.backgrounds.drawn import DRAWN
+from reidflow.curation.subset import KEEP, dropped
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.plan import bank_id
-from reidflow.spec.run import RunSpec
+from reidflow.spec.plan import background_id, bank_id, subset_id, tested_bank, trained_bank
+from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.runs import RunStore, run_key
 from reidflow.store.tables import read_table
@@ -88,46 +91,87 @@ class Source:
         self.manifest = read_table(results / "data" / "manifest.parquet", MANIFEST)
         row_of = {image: row for row, image in enumerate(self.manifest["image"])}
         self.rows = np.array([row_of[image] for image in self.split["image"]])
-        self._digests: dict[Path, str] = {}
+        self._digests: dict[tuple[Path, bool], str] = {}
 
     def key(self, spec: RunSpec) -> str:
         """Return the key of a run: of its spec, the code that decides its numbers, and its data."""
         executed = code.run_digest(LOOP, *spec.component_modules())
-        return run_key(spec.plain(), executed, short([self.split_digest, self._seen(spec)]))
+        return run_key(spec.apart_from_data(), executed, short([self.split_digest, *self._seen(spec)]))
 
     def load(self, spec: RunSpec) -> RunData:
         """Return the labelled images with what the run reads of them."""
-        split, rows = self.split, self.rows
-        array = np.load(self._inputs(spec), mmap_mode="r")
-        told = json.loads(self._inputs(spec).with_suffix(".json").read_text()) if spec.frozen else {}
+        split, tested, trained = self.split, self._tested(spec), self._trained(spec)
+        told = json.loads(tested.with_suffix(".json").read_text()) if spec.frozen else {}
+        seen = self._labelled(tested)
         return RunData(
             images=split["image"].to_list(),
             identities=split["identity"].to_list(),
             groups=split["group"].to_list(),
-            roles=split["role"].to_list(),
-            features=array[rows] if spec.frozen else None,
-            pixels=None if spec.frozen else (array if np.array_equal(rows, np.arange(len(array))) else array[rows]),
+            roles=self._roles(spec),
+            features=seen if spec.frozen else None,
+            pixels=None if spec.frozen else seen,
+            trained_on=None if trained == tested else self._labelled(trained),
             gallery=self.gallery,
             backbone_parameters=told.get("parameters"),
             backbone_flops=told.get("flops"),
         )
 
-    def _inputs(self, spec: RunSpec) -> Path:
-        """Return the array that a run reads; its digest lies beside it."""
+    def _labelled(self, path: Path) -> np.ndarray:
+        array = np.load(path, mmap_mode="r")
+        return array if np.array_equal(self.rows, np.arange(len(array))) else array[self.rows]
+
+    def _tested(self, spec: RunSpec) -> Path:
+        """Return the array that a run is evaluated on; its digest lies beside it."""
         if spec.frozen:
-            return self.results / "features" / bank_id(spec) / "features.npy"
+            return self.results / "features" / bank_id(tested_bank(spec)) / "features.npy"
         return self.results / "data" / "images.npy"
 
-    def _seen(self, spec: RunSpec) -> str:
-        """Return the digest of what a run sees of the labelled images: their features, or their pixels.
+    def _trained(self, spec: RunSpec) -> Path:
+        """Return the array that a run is trained on."""
+        if spec.background == ORIGINAL:
+            return self._tested(spec)
+        if spec.frozen:
+            return self.results / "features" / bank_id(trained_bank(spec)) / "features.npy"
+        return self.results / "backgrounds" / background_id(spec.background) / "images.npy"
+
+    def _roles(self, spec: RunSpec) -> list[str]:
+        """Return the role of each labelled image; a training image that the run leaves out is `dropped`."""
+        roles = self.split["role"].to_list()
+        dropped = self._dropped(spec)
+        return ["dropped" if image in dropped else role for image, role in zip(self.split["image"], roles, strict=True)]
+
+    def _dropped(self, spec: RunSpec) -> set[str]:
+        name = subset_id(spec)
+        if not name:
+            return set()
+        keep = read_table(self.results / "subsets" / name / "keep.parquet", KEEP)
+        return dropped(keep, spec.seed)
+
+    def _seen(self, spec: RunSpec) -> list[Any]:
+        """Return what identifies all that a run sees of the labelled images: features or pixels, and those left out.
 
         Unlabelled images, and other bytes of a file with the same pixels, do not count.
         """
-        path = self._inputs(spec)
-        if path not in self._digests:
-            if spec.frozen:
-                features = np.ascontiguousarray(np.load(path, mmap_mode="r")[self.rows])
-                self._digests[path] = hashlib.sha256(features.data).hexdigest()
+        tested, trained, left_out = self._tested(spec), self._trained(spec), sorted(self._dropped(spec))
+        seen: list[Any] = [self._digest(tested, spec.frozen)]
+        if trained != tested:
+            seen.append(self._digest(trained, spec.frozen, training=True))
+        return [*seen, *([left_out] if left_out else [])]
+
+    def _digest(self, path: Path, frozen: bool, training: bool = False) -> str:
+        """Return the digest of an array's labelled rows, or of its training rows alone."""
+        if (path, training) not in self._digests:
+            wanted = (self.split["role"] == "train").to_numpy() if training else np.ones(len(self.rows), bool)
+            rows = self.rows[wanted]
+            if frozen:
+                features = np.ascontiguousarray(np.load(path, mmap_mode="r")[rows])
+                digest = hashlib.sha256(features.data).hexdigest()
             else:
-                self._digests[path] = short(self.manifest["pixels"].gather(self.rows).to_list(), 64)
-        return self._digests[path]
+                digest = short(self._pixels(path).gather(rows).to_list(), 64)
+            self._digests[path, training] = digest
+        return self._digests[path, training]
+
+    def _pixels(self, path: Path) -> pl.Series:
+        """Return the digest of each row's pixels."""
+        drawn = path.with_name("pixels.parquet")
+        return read_table(drawn, DRAWN)["pixels"] if drawn.exists() else self.manifest["pixels"]

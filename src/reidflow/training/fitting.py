@@ -15,6 +15,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
+from reidflow.training.epochs import Recut
 from reidflow.training.lean import lean_step, spare_the_compiler
 from reidflow.training.losses._counting import take_terms
 from reidflow.training.modes import copy_state, load_state, trained_state
@@ -37,7 +38,7 @@ class Fitting:
         with seeded(spec.seed, "loss"):
             self.loss = components.call("loss", spec.loss, dim, len(classes)).to(device)
         self.miner = components.call("miner", spec.miner) if spec.miner else None
-        self.sampler = components.call("sampler", spec.sampler, labels[self.rows], spec.seed)
+        self.sampler = self._sampler(data)
         self.both = nn.ModuleDict({"model": module, "loss": self.loss})
         self.parameters = [p for p in self.both.parameters() if p.requires_grad]
         spare_the_compiler()
@@ -81,6 +82,15 @@ class Fitting:
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
         self.state = State(**content["course"])
+
+    def _sampler(self, data: RunData) -> Any:
+        """Return the sampler of the training images, its epochs as long as those of all of them where the spec says so."""
+        labels, _ = data.labels()
+        sampler = components.call("sampler", self.spec.sampler, labels[self.rows], self.spec.seed)
+        everything = data.training_labels()
+        if self.spec.matched == "epochs" or len(everything) == len(self.rows):
+            return sampler
+        return Recut(sampler, components.call("sampler", self.spec.sampler, everything, self.spec.seed).steps)
 
     def _groups(self) -> list[dict[str, Any]]:
         groups = [

@@ -15,15 +15,26 @@ CHUNK = 64
 
 
 class ImageInputs:
-    """Pixels (N, S, S, 3) uint8, scaled to the network's size, augmented per sample on the device."""
+    """Pixels (N, S, S, 3) uint8, scaled to the network's size, augmented per sample on the device.
 
-    def __init__(self, pixels: np.ndarray, images: list[str], spec: RunSpec, device: str) -> None:
-        self.pixels, self.images, self.device = pixels, images, torch.device(device)
+    trained_on: pixels that take their place in training, where they differ.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        images: list[str],
+        spec: RunSpec,
+        device: str,
+        trained_on: np.ndarray | None = None,
+    ) -> None:
+        self.images, self.device = images, torch.device(device)
         self.size, self.half = spec.model.size, spec.precision == "bf16"
         self.augment = None
         if spec.augmentation:
             self.augment = make_augment(spec.augmentation, self.size, seed_for(spec.seed, "augmentation"))
-        self.resident = self._load() if _fits(pixels, self.size, self.device) else None
+        self.plain = Stored(pixels, self.size, self.device)
+        self.trained = self.plain if trained_on is None else Stored(trained_on, self.size, self.device)
 
     def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[torch.Tensor]:
         """Yield the images (B, 3, size, size), 0 to 255, of each batch of rows, augmented.
@@ -32,7 +43,7 @@ class ImageInputs:
         """
         seen: dict[int, int] = {}
         for batch in batches:
-            images = self._gather(batch)
+            images = self.trained.gather(batch)
             if self.augment is not None:
                 images = self.augment(images, [self._key(int(row), seen) for row in batch], number)
             yield self._laid_out(images)
@@ -42,31 +53,40 @@ class ImageInputs:
         parts = []
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             for start in range(0, len(rows), CHUNK):
-                parts.append(module(self._laid_out(self._gather(rows[start : start + CHUNK]))).float())
+                parts.append(module(self._laid_out(self.plain.gather(rows[start : start + CHUNK]))).float())
         return torch.cat(parts).cpu().numpy()
 
     def _key(self, row: int, seen: dict[int, int]) -> str:
         seen[row] = seen.get(row, 0) + 1
         return self.images[row] if seen[row] == 1 else f"{self.images[row]}\0{seen[row]}"
 
-    def _gather(self, rows: np.ndarray) -> torch.Tensor:
-        if self.resident is not None:
-            return self.resident.index_select(0, torch.from_numpy(rows).to(self.device))
-        return self._pixels(self.pixels[rows])
-
-    def _load(self) -> torch.Tensor:
-        resident = torch.empty((len(self.pixels), 3, self.size, self.size), dtype=torch.uint8, device=self.device)
-        for start in range(0, len(self.pixels), CHUNK):
-            resident[start : start + CHUNK] = self._pixels(self.pixels[start : start + CHUNK])
-        return resident
-
-    def _pixels(self, stored: np.ndarray) -> torch.Tensor:
-        return to_pixels(torch.from_numpy(np.ascontiguousarray(stored)).to(self.device), self.size)
-
     def _laid_out(self, images: torch.Tensor) -> torch.Tensor:
         if self.device.type == "cuda":
             return images.contiguous(memory_format=torch.channels_last)
         return images.contiguous()
+
+
+class Stored:
+    """Pixels (N, S, S, 3) uint8 given out at the network's size; they live on the device where they fit."""
+
+    def __init__(self, pixels: np.ndarray, size: int, device: torch.device) -> None:
+        self.pixels, self.size, self.device = pixels, size, device
+        self.resident = self._load() if _fits(pixels, size, device) else None
+
+    def gather(self, rows: np.ndarray) -> torch.Tensor:
+        """Return rows (B, 3, size, size) uint8."""
+        if self.resident is not None:
+            return self.resident.index_select(0, torch.from_numpy(rows).to(self.device))
+        return self._scaled(self.pixels[rows])
+
+    def _load(self) -> torch.Tensor:
+        resident = torch.empty((len(self.pixels), 3, self.size, self.size), dtype=torch.uint8, device=self.device)
+        for start in range(0, len(self.pixels), CHUNK):
+            resident[start : start + CHUNK] = self._scaled(self.pixels[start : start + CHUNK])
+        return resident
+
+    def _scaled(self, stored: np.ndarray) -> torch.Tensor:
+        return to_pixels(torch.from_numpy(np.ascontiguousarray(stored)).to(self.device), self.size)
 
 
 def _fits(pixels: np.ndarray, size: int, device: torch.device) -> bool:

@@ -13,13 +13,22 @@ CHUNK = 8192
 
 
 class FeatureInputs:
-    """Frozen features (N, 1 + views, D) on the device; view 0 is the plain image."""
+    """Frozen features (N, 1 + views, D) on the device; view 0 is the plain image.
 
-    def __init__(self, features: np.ndarray, spec: RunSpec, device: str) -> None:
-        self.count, self.views, self.dim = features.shape
-        flat = np.ascontiguousarray(features, dtype=np.float32).reshape(-1, self.dim)
-        self.flat = torch.from_numpy(flat).to(device)
+    trained_on: features that take their place in training, where they differ.
+    """
+
+    def __init__(self, features: np.ndarray, spec: RunSpec, device: str, trained_on: np.ndarray | None = None) -> None:
+        trained_on = features if trained_on is None else trained_on
+        self.views, self.dim = trained_on.shape[1:]
+        self.plain_views = features.shape[1]
+        self.plain = self._flat(features, device)
+        self.flat = self.plain if trained_on is features else self._flat(trained_on, device)
         self.seed, self.half = spec.seed, spec.precision == "bf16"
+
+    def _flat(self, features: np.ndarray, device: str) -> torch.Tensor:
+        flat = np.ascontiguousarray(features, dtype=np.float32).reshape(-1, self.dim)
+        return torch.from_numpy(flat).to(device)
 
     def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[torch.Tensor]:
         """Yield the features (B, D) of each batch of rows; with augmented views each is a view drawn at random."""
@@ -36,7 +45,7 @@ class FeatureInputs:
 
     def embed(self, module: nn.Module, rows: np.ndarray) -> np.ndarray:
         """Return the embeddings (len(rows), dim) float32 of the plain images."""
-        index = torch.from_numpy(rows * self.views).to(self.flat.device)
-        with torch.inference_mode(), torch.autocast(self.flat.device.type, torch.bfloat16, enabled=self.half):
-            parts = [module(self.flat.index_select(0, part)).float() for part in index.split(CHUNK)]
+        index = torch.from_numpy(rows * self.plain_views).to(self.plain.device)
+        with torch.inference_mode(), torch.autocast(self.plain.device.type, torch.bfloat16, enabled=self.half):
+            parts = [module(self.plain.index_select(0, part)).float() for part in index.split(CHUNK)]
         return torch.cat(parts).cpu().numpy()

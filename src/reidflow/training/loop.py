@@ -76,11 +76,11 @@ def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, i
     """Return the network to train, what feeds it, and the dimension of the embedding."""
     module, dim = build_module(spec, data.features.shape[2] if spec.frozen else None, device)
     if spec.frozen:
-        return module, FeatureInputs(data.features, spec, device), dim
+        return module, FeatureInputs(data.features, spec, device, data.trained_on), dim
     # Only a run on images needs torchvision, which takes seconds to import.
     from reidflow.training.images import ImageInputs
 
-    return module, ImageInputs(data.pixels, data.images, spec, device), dim
+    return module, ImageInputs(data.pixels, data.images, spec, device, data.trained_on), dim
 
 
 def _fit(fitting: Fitting, work: Path, key: str, seconds: float) -> State:

@@ -37,8 +37,8 @@ EMBEDDINGS = Contract(
 
 
 def write_run(out: Path, spec: RunSpec, history: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
-    """Write run.yaml, history.parquet and provenance.json."""
-    write_text(out / "run.yaml", yaml.safe_dump(spec.plain(), sort_keys=False, allow_unicode=True))
+    """Write run.yaml (without what the digest of the data stands for), history.parquet and provenance.json."""
+    write_text(out / "run.yaml", yaml.safe_dump(spec.apart_from_data(), sort_keys=False, allow_unicode=True))
     write_table(pl.DataFrame(history, schema=HISTORY.columns), out / "history.parquet", HISTORY)
     write_json(out / "provenance.json", provenance)
 

@@ -58,7 +58,11 @@ def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_gri
 
 
 MISTAKES = [
-    ({"protocol/epoch": 3}, {}, r"config\.yaml, key 'protocol\.epoch': this key is unknown\. Known here: background, dedup"),
+    (
+        {"protocol/epoch": 3},
+        {},
+        r"config\.yaml, key 'protocol\.epoch': this key is unknown\. Known here: background, dedup",
+    ),
     ({"colour": 3}, {}, r"key 'colour': this key is unknown"),
     (
         {"protocol/loss": {"name": "arcfase"}},

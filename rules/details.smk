@@ -1,0 +1,131 @@
+# What an analysis adds to an experiment: tables of its own, sections of the findings, figures.
+rule tested_on:
+    input:
+        runs=job_files(rules.train.output.runs, lambda wildcards: arm_of(wildcards).seeds),
+        split=f"{DATA}/split.parquet",
+        manifest=f"{DATA}/manifest.parquet",
+        digests=version_digests,
+        versions=lambda wildcards: list(map(ancient, versions_of(wildcards))),
+    output:
+        tested_on=f"{ARM}/tested_on.parquet",
+    log:
+        f"{RESULTS}/logs/tested_on/{{experiment}}/{{arm}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    threads: cores
+    resources:
+        gpu=cards,
+        mem_mb=memory,
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=describe_tested,
+    script:
+        "../workflow/scripts/tested_on.py"
+
+
+rule backgrounds_report:
+    input:
+        tested=tested,
+        results=f"{TABLES}/{{experiment}}.parquet",
+    output:
+        **plots("backgrounds"),
+        matrix=f"{TABLES}/{{experiment}}.tested_on.parquet",
+        reliance=f"{TABLES}/{{experiment}}.reliance.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/backgrounds.json",
+    log:
+        f"{RESULTS}/logs/details/backgrounds/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "backgrounds_report",
+            {
+                "experiment": PLAN.told(wildcards.experiment, "question"),
+                "probes": PLAN.experiments[wildcards.experiment].file.probes.model_dump(),
+                "labels": list(PLAN.experiments[wildcards.experiment].file.tested_on),
+            },
+        ),
+    script:
+        "../workflow/scripts/backgrounds_report.py"
+
+
+rule interventions:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        masks=ancient(f"{DATA}/masks.npy"),
+        digests=version_pictures,
+        versions=version_images,
+    output:
+        sheet=report(f"{FIGURES}/{{experiment}}/interventions.png", category="Figures"),
+    log:
+        f"{RESULTS}/logs/interventions/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "interventions",
+            {"experiment": PLAN.told(wildcards.experiment, "question")},
+        ),
+    script:
+        "../workflow/scripts/interventions.py"
+
+
+rule dedup_report:
+    input:
+        pairs=pairs_files,
+        keep=kept_files,
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        truth=rules.draw_demo.output.truth if DEMO else [],
+        results=f"{TABLES}/{{experiment}}.parquet",
+        efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
+        arms=evaluated,
+    output:
+        **plots("dedup"),
+        **sheets("dedup"),
+        methods=f"{TABLES}/{{experiment}}.methods.parquet",
+        suspects=f"{TABLES}/{{experiment}}.suspects.parquet",
+        arms_table=f"{TABLES}/{{experiment}}.dedup.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/dedup.json",
+    log:
+        f"{RESULTS}/logs/details/dedup/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=describe_dedup,
+    script:
+        "../workflow/scripts/dedup_report.py"
+
+
+rule curation_report:
+    input:
+        keep=kept_files,
+        scores=f"{RESULTS}/curation/scores.parquet",
+        manifest=f"{DATA}/manifest.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        results=f"{TABLES}/{{experiment}}.parquet",
+        efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
+        arms=evaluated,
+    output:
+        **plots("curation"),
+        **sheets("curation"),
+        arms_table=f"{TABLES}/{{experiment}}.curation.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/curation.json",
+    log:
+        f"{RESULTS}/logs/details/curation/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "curation_report",
+            {
+                "experiment": PLAN.told(wildcards.experiment, "question"),
+                "subsets": subsets_of(wildcards.experiment),
+            },
+        ),
+    script:
+        "../workflow/scripts/curation_report.py"

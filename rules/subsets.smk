@@ -1,0 +1,78 @@
+# Which training images stay: near-duplicates left out, the most valuable chosen. Validation and test never change.
+rule duplicates:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        features_digest=f"{EMBEDDING}/features.json",
+        features=ancient(f"{EMBEDDING}/features.npy"),
+    output:
+        pairs=f"{RESULTS}/duplicates/{{method}}/pairs.parquet",
+    log:
+        f"{RESULTS}/logs/duplicates/{{method}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        mem_mb=growing(CONFIG.compute.image_memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=lambda wildcards: describe(
+            "duplicates",
+            {
+                "method": DUPLICATES[wildcards.method][0],
+                "loosest": DUPLICATES[wildcards.method][1],
+            },
+            plan.modules(("duplicates", DUPLICATES[wildcards.method][0])),
+        ),
+    script:
+        "../workflow/scripts/duplicates.py"
+
+
+rule scores:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
+        features_digest=f"{EMBEDDING}/features.json",
+        features=ancient(f"{EMBEDDING}/features.npy"),
+    output:
+        scores=f"{RESULTS}/curation/scores.parquet",
+    log:
+        f"{RESULTS}/logs/scores.log",
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        mem_mb=growing(CONFIG.compute.image_memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=describe("scores", {}),
+    script:
+        "../workflow/scripts/scores.py"
+
+
+rule keep:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
+        features_digest=f"{EMBEDDING}/features.json",
+        features=ancient(f"{EMBEDDING}/features.npy"),
+        pairs=subset_pairs,
+        scores=subset_scores,
+    output:
+        keep=f"{RESULTS}/subsets/{{subset}}/keep.parquet",
+    log:
+        f"{RESULTS}/logs/subsets/{{subset}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        mem_mb=growing(CONFIG.compute.image_memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=describe_subset,
+    script:
+        "../workflow/scripts/keep.py"

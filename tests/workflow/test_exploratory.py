@@ -1,0 +1,203 @@
+"""Backgrounds, deduplication and curation on a small drawing: variants, tables, and what an edit invalidates."""
+
+import json
+import textwrap
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import Project, checkout, shared
+
+BACKGROUNDS, CHOICES = "tiny_backgrounds", "tiny_choices"
+FILES = {
+    BACKGROUNDS: """
+        question: Does the background matter?
+        motivation: It may.
+        hypothesis: It does.
+        varies: [background]
+        baseline: original
+        arms:
+          original: {why: As it is.}
+          noise: {why: No place., background: noise}
+        tested_on:
+          original: {background: original}
+          noise: {background: noise}
+          place: {background: background_only}
+          other place: {background: unrelated_background}
+          animal: {background: gray}
+          outline: {background: silhouette}
+        probes: {background: place, control: other place, foreground: animal, silhouette: outline}
+        """,
+    CHOICES: """
+        question: Do fewer images do?
+        motivation: Fewer are faster.
+        hypothesis: They do.
+        varies: [dedup, curation, matched]
+        baseline: all
+        arms:
+          all: {why: Every image.}
+          same_bytes: {why: Files twice., dedup: {method: exact_bytes}}
+          "phash_{threshold}":
+            why: Near-duplicates.
+            dedup: {method: phash}
+            each: {dedup.threshold: [0, 6]}
+          "random_{matched}":
+            why: Half by chance.
+            curation: {method: random, share: 0.5}
+            each: {matched: [epochs, steps]}
+          best: {why: The best half., curation: {method: quality, share: 0.5}, against: random_epochs}
+        """,
+}
+
+
+@pytest.fixture(scope="session")
+def explored(tmp_path_factory) -> Project:
+    """Both experiments on the tiny drawing, run once; tests work on copies."""
+
+    def make(folder):
+        checkout(folder)
+        for name, text in FILES.items():
+            (folder / "config" / "experiments" / f"{name}.yaml").write_text(textwrap.dedent(text))
+        config = (folder / "config" / "tiny.yaml").read_text()
+        config = config.replace("[tiny_losses, tiny_backbones]", f"[{BACKGROUNDS}, {CHOICES}]")
+        (folder / "config" / "tiny.yaml").write_text(config)
+        project = Project(folder)
+        return project, project.run()
+
+    return shared(tmp_path_factory, "explored", make)
+
+
+@pytest.fixture
+def project(explored, tmp_path):
+    return explored.copy(tmp_path / "copy")
+
+
+def table(project, name):
+    return pl.read_parquet(project.results / "tables" / f"{name}.parquet")
+
+
+def runs_of(project, experiment, arm):
+    return json.loads((project.results / "experiments" / experiment / arm / "runs" / "runs-0.json").read_text())
+
+
+def test_every_experiment_comes_with_its_tables_figures_and_findings(explored):
+    findings = {name: (explored.results / "tables" / f"{name}.findings.md").read_text() for name in FILES}
+    assert "reliance" in findings[BACKGROUNDS].lower()
+    assert "label errors" in findings[CHOICES].lower() and "random" in findings[CHOICES].lower()
+    for name in FILES:
+        page = (explored.results / "pages" / f"{name}.html").read_text()
+        assert page.count("<figure") > 5 and page.count("<table") > 5
+
+
+def test_the_animals_pixels_and_the_evaluated_images_are_those_of_the_original(explored):
+    data = explored.results / "data"
+    images, masks = np.load(data / "images.npy"), np.load(data / "masks.npy") > 0
+    noise = next((explored.results / "backgrounds").glob("noise-*"))
+    drawn = np.load(noise / "images.npy")
+    np.testing.assert_array_equal(drawn[masks], images[masks])
+    assert (drawn[~masks] != images[~masks]).any(axis=1).mean() > 0.5
+    (original,) = (b for b in (explored.results / "features").iterdir() if _is_of(explored, b, "original"))
+    features = np.load(original / "features.npy")[:, 0]
+    folder = explored.results / "experiments" / BACKGROUNDS / "noise" / "seed-0"
+    assert json.loads((folder / "provenance.json").read_text())
+    matrix = table(explored, f"{BACKGROUNDS}.tested_on").filter(mode="both", arm="noise", tested_on="original")
+    row = table(explored, BACKGROUNDS).row(by_predicate=pl.col("arm") == "noise", named=True)
+    assert matrix["id_map"][0] == pytest.approx(row["id_map"], abs=1e-12)
+    assert len(features) == len(images)
+
+
+def _is_of(project, bank, background):
+    """Return whether a feature bank is of the images with a background: by the pixels that its first row is of."""
+    others = {json.loads((b / "features.json").read_text())["digest"] for b in bank.parent.iterdir() if b != bank}
+    return (
+        background == "original"
+        and json.loads((bank / "features.json").read_text())["digest"] not in others
+        and (bank.name in _bank_names(project, background))
+    )
+
+
+def _bank_names(project, background):
+    from reidflow.spec import plan
+
+    made = plan.make([project.folder / "config" / "tiny.yaml"], root=project.folder)
+    return {name for name, bank in made.banks().items() if bank["background"]["name"] == background}
+
+
+def test_choices_that_keep_the_same_images_are_trained_once(explored):
+    keys = {arm: [run["key"] for run in runs_of(explored, CHOICES, arm)] for arm in ("all", "same_bytes", "phash_0")}
+    kept = {path.parent.name: pl.read_parquet(path) for path in (explored.results / "subsets").glob("*/keep.parquet")}
+    dropped = {name.split("-")[0]: set(k.filter(~pl.col("kept"))["image"]) for name, k in kept.items()}
+    assert dropped["exact_bytes"], "the drawing holds no copy of a file: choose another seed"
+    assert keys["same_bytes"] != keys["all"]
+    assert len({line["key"] for line in explored.outcome.trained}) == len(explored.outcome.trained)
+    note = table(explored, CHOICES).row(by_predicate=pl.col("arm") == "phash_0", named=True)["note"]
+    same = {frozenset(s) for s in dropped.values()}
+    assert ("the same runs as arm" in note) == (keys["phash_0"] in (keys["all"], keys["same_bytes"]))
+    assert len(same) > 2
+
+
+def test_training_images_alone_are_left_out_and_a_random_choice_differs_by_seed(explored):
+    split = pl.read_parquet(explored.results / "data" / "split.parquet")
+    training = set(split.filter(role="train")["image"])
+    for path in (explored.results / "subsets").glob("*/keep.parquet"):
+        keep = pl.read_parquet(path)
+        assert set(keep["image"]) == training
+    drawn = pl.read_parquet(next((explored.results / "subsets").glob("random-*/keep.parquet")))
+    kept = [set(drawn.filter(pl.col("kept") & (pl.col("seed") == seed))["image"]) for seed in (0, 1)]
+    assert kept[0] != kept[1] and {len(k) for k in kept} == {round(len(training) / 2)}
+
+
+def test_matched_steps_take_as_many_steps_as_all_images(explored):
+    steps = dict(table(explored, CHOICES).select("arm", "steps").iter_rows())
+    assert steps["random_steps"] == steps["all"] > steps["random_epochs"]
+
+
+def test_a_control_is_compared_pair_by_pair(explored):
+    rows = {row["arm"]: row for row in table(explored, CHOICES).to_dicts()}
+    best, control = rows["best"], rows["random_epochs"]
+    assert best["against"] == "random_epochs"
+    assert best["against_delta"] == pytest.approx(best["id_map"] - control["id_map"], abs=1e-9)
+    assert rows["all"]["against"] is None
+
+
+def test_nothing_is_done_again_and_an_edited_intervention_retrains_its_arm_alone(project):
+    again = project.run()
+    assert again.status == 0 and not again.jobs, again.text
+    with (project.folder / "src/reidflow/backgrounds/interventions/noise.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    redrawn = project.run()
+    assert redrawn.status == 0 and not redrawn.trained, "the same pixels are the same data"
+    assert "background" in {rule for rule, _ in redrawn.jobs}
+    project.edit(
+        "config/experiments/tiny_backgrounds.yaml", "background: noise}\n  ", "background: {name: noise, seed: 1}}\n  "
+    )
+    outcome = project.run()
+    assert outcome.status == 0, outcome.text
+    assert outcome.of("table") == {BACKGROUNDS}
+
+
+def test_a_new_threshold_finds_no_pairs_again_below_the_loosest(project):
+    project.edit("config/experiments/tiny_choices.yaml", "[0, 6]", "[0, 4, 6]")
+    outcome = project.run()
+    assert outcome.status == 0, outcome.text
+    rules = {rule for rule, _ in outcome.jobs}
+    assert "keep" in rules and "duplicates" not in rules and "background" not in rules
+
+
+def test_photographs_without_masks_stop_with_a_remedy(project):
+    config = project.folder / "config" / "tiny.yaml"
+    folder = project.folder / "plain"
+    source = project.results / "data" / "demo" / "train" / "train"
+    from PIL import Image
+
+    labels = pl.read_csv(project.results / "data" / "demo" / "train.csv")
+    for name, identity in labels.iter_rows():
+        (folder / identity).mkdir(parents=True, exist_ok=True)
+        Image.open(source / name).convert("RGB").save(folder / identity / name)
+    text = config.read_text().replace(
+        "{name: demo, identities: 6, images: 90, size: 96, seed: 0}", "{name: folder, path: plain}"
+    )
+    config.write_text(text.replace("results-tiny", "results-plain"))
+    plain = Project(project.folder, results="results-plain")
+    outcome = plain.run("--until", "background")
+    assert outcome.status != 0 and "mask" in outcome.text and "backgrounds.without_mask" in outcome.text
