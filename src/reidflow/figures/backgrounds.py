@@ -128,8 +128,9 @@ def _band(
         side.set_visible(False)
     for x, head in enumerate(heads):
         centre = left + (x + 0.5) * width
-        for above, line in enumerate(reversed(head.split("\n"))):
-            page.text(centre, top - 0.07 - 0.15 * above, line, size=8.5, ha="center", va="baseline")
+        lines = head.split("\n")
+        for row, line in enumerate(lines, start=1 - len(lines)):
+            page.text(centre, top - 0.07 + 0.15 * row, line, size=8.5, ha="center", va="baseline")
     for y, arm in enumerate(arms):
         page.text(
             left - 0.1, top + (y + 0.5) * CELL, labels[arm], size=9, ha="right", va="center_baseline", linespacing=1.1
