@@ -5,6 +5,7 @@ min_version("9.19")
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/analyses.smk"
 
 
 wildcard_constraints:

@@ -9,24 +9,6 @@ BACKGROUNDS = PLAN.backgrounds()
 DUPLICATES = PLAN.duplicates()
 SUBSETS = PLAN.subsets()
 EMBEDDING = f"{RESULTS}/features/{plan.bank_id(PLAN.embedding())}"
-# What an analysis adds to an experiment: tables, plots (PNG and SVG) and sheets of pictures (PNG).
-DETAILS = {
-    "backgrounds": {
-        "tables": ["tested_on", "reliance"],
-        "plots": ["tested_on", "query_only", "reliance"],
-        "sheets": ["interventions"],
-    },
-    "dedup": {
-        "tables": ["methods", "suspects", "dedup"],
-        "plots": ["detection", "thresholds", "dynamics"],
-        "sheets": ["groups", "suspects"],
-    },
-    "curation": {
-        "tables": ["curation"],
-        "plots": ["shares", "distributions"],
-        "sheets": ["valuable", "scores"],
-    },
-}
 
 
 def arm_of(wildcards):
@@ -130,63 +112,6 @@ def evaluated(wildcards):
     return [f"{RESULTS}/experiments/{wildcards.experiment}/{arm}/metrics.parquet" for arm in arms(wildcards.experiment)]
 
 
-def tested(wildcards):
-    return [path.replace("metrics.parquet", "tested_on.parquet") for path in evaluated(wildcards)]
-
-
-def versions_of(wildcards):
-    """Return the arrays of the versions that an arm's runs are tested on, in the order of the experiment's file."""
-    versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
-    spec = arm_of(wildcards).spec
-    if spec.frozen:
-        banks = [plan.bank_id(plan.tested_bank(spec, version.background)) for version in versions]
-        return [f"{RESULTS}/features/{bank}/features.npy" for bank in banks]
-    return [drawn(version.background)[2] for version in versions]
-
-
-def version_digests(wildcards):
-    """Return the digests of these arrays."""
-    return [path.replace(".npy", ".json") for path in versions_of(wildcards)]
-
-
-def version_images(wildcards):
-    """Return the pixels of the versions that an experiment's runs are tested on, in the order of its file."""
-    versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
-    return [ancient(drawn(version.background)[2]) for version in versions]
-
-
-def version_pictures(wildcards):
-    """Return the digests of these pixels."""
-    versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
-    return [drawn(version.background)[1] for version in versions]
-
-
-def subsets_of(experiment):
-    """Return for each arm of an experiment that leaves training images out where its choice lies."""
-    found = {arm.name: plan.subset_id(arm.spec) for arm in PLAN.experiments[experiment].arms.values()}
-    return {arm: subset for arm, subset in found.items() if subset}
-
-
-def methods_of(experiment):
-    """Return the deduplication methods of an experiment: id -> method, thresholds of its arms, loosest threshold."""
-    found = {}
-    for arm in PLAN.experiments[experiment].arms.values():
-        if arm.spec.dedup:
-            name = plan.method_id(arm.spec.dedup.method)
-            method = {"method": arm.spec.dedup.method, "thresholds": [], "loosest": DUPLICATES[name][1]}
-            found.setdefault(name, method)["thresholds"].append(arm.spec.dedup.threshold)
-    return {name: {**method, "thresholds": sorted(set(method["thresholds"]))} for name, method in found.items()}
-
-
-def kept_files(wildcards):
-    subsets = sorted(set(subsets_of(wildcards.experiment).values()))
-    return [f"{RESULTS}/subsets/{subset}/keep.parquet" for subset in subsets]
-
-
-def pairs_files(wildcards):
-    return [f"{RESULTS}/duplicates/{method}/pairs.parquet" for method in methods_of(wildcards.experiment)]
-
-
 def subset_pairs(wildcards):
     spec = SUBSETS[wildcards.subset]
     return f"{RESULTS}/duplicates/{plan.method_id(spec.dedup.method)}/pairs.parquet" if spec.dedup else []
@@ -209,80 +134,6 @@ def describe_subset(wildcards):
         },
         plan.modules(*methods),
     )
-
-
-def describe_tested(wildcards):
-    versions = PLAN.experiments[wildcards.experiment].file.tested_on
-    return describe(
-        "tested_on",
-        {
-            "gallery": CONFIG.gallery,
-            "frozen": arm_of(wildcards).spec.frozen,
-            "labels": list(versions),
-            "tests": {label: version.model_dump(mode="json") for label, version in versions.items()},
-        },
-        arm_of(wildcards).spec.component_modules(),
-    )
-
-
-def describe_dedup(wildcards):
-    methods = methods_of(wildcards.experiment)
-    return describe(
-        "dedup_report",
-        {
-            "experiment": PLAN.told(wildcards.experiment, "question"),
-            "subsets": subsets_of(wildcards.experiment),
-            "methods": {name: found["method"] for name, found in methods.items()},
-            "thresholds": {name: found["thresholds"] for name, found in methods.items()},
-            "loosest": {name: found["loosest"] for name, found in methods.items()},
-        },
-    )
-
-
-def plots(name):
-    """Return the plots of an analysis as named outputs."""
-    return {
-        f"{kind}_{suffix}": f"{FIGURES}/{{experiment}}/{kind}.{suffix}"
-        for kind in DETAILS[name]["plots"]
-        for suffix in ("png", "svg")
-    }
-
-
-def sheets(name):
-    """Return the sheets of pictures of an analysis as named outputs."""
-    return {f"{kind}_png": f"{FIGURES}/{{experiment}}/{kind}.png" for kind in DETAILS[name]["sheets"]}
-
-
-def details_of(experiment):
-    """Return the analyses that an experiment calls for."""
-    specs = [arm.spec for arm in PLAN.experiments[experiment].arms.values()]
-    called = {
-        "backgrounds": bool(PLAN.experiments[experiment].file.tested_on),
-        "dedup": any(spec.dedup for spec in specs),
-        "curation": any(spec.curation for spec in specs),
-    }
-    return [name for name in DETAILS if called[name]]
-
-
-def details(wildcards):
-    return [f"{RESULTS}/details/{wildcards.experiment}/{name}.json" for name in details_of(wildcards.experiment)]
-
-
-def details_figures(wildcards):
-    found = []
-    for name in details_of(wildcards.experiment):
-        found += [f"{kind}.svg" for kind in DETAILS[name]["plots"]]
-        found += [f"{kind}.png" for kind in DETAILS[name]["sheets"]]
-    return [f"{FIGURES}/{wildcards.experiment}/{name}" for name in found]
-
-
-def details_results(experiment):
-    """Return the files of an experiment's analyses that a user reads."""
-    wanted = []
-    for name in details_of(experiment):
-        wanted += [f"{TABLES}/{experiment}.{kind}.parquet" for kind in DETAILS[name]["tables"]]
-        wanted += [f"{FIGURES}/{experiment}/{kind}.png" for kind in DETAILS[name]["plots"] + DETAILS[name]["sheets"]]
-    return wanted
 
 
 def all_results():
