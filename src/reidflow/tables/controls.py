@@ -1,4 +1,4 @@
-"""Arms against their own controls: the comparison that says whether what was done is better than doing as much at random."""
+"""Arms against their own controls: whether what was done is better than doing as much at random."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -19,6 +19,8 @@ from reidflow.tables.text import setting as as_text
 from reidflow.tables.versions import as_line
 
 ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
+SEVERAL = 8
+"""More arms of which nothing can be said are named without their figures, so that the sentence can be read."""
 FIGURES = (ARMS, CURVES, IDENTITIES, TUNING)
 """Names of an experiment's figures: `<folder>/<name>.png` and `.svg`; `tuning` exists where settings are tuned."""
 
@@ -49,7 +51,8 @@ def findings(
 ) -> str:
     """Return the findings of an experiment as Markdown.
 
-    sections: what its analyses add. figures: the folder of its figures, relative to where the text will lie (default `../figures/<experiment>`).
+    sections: what its analyses add. figures: the folder of its figures, relative to where the text will lie (default
+    `../figures/<experiment>`).
     """
     results = tables.results
     out = _Writer(f"../figures/{experiment.name}" if figures is None else figures)
@@ -175,7 +178,7 @@ def _rarity(tables: Tables, level: float) -> list[str]:
     for arm, r in found.items():
         rho = f"{signed(r.rho, 2)} {interval(r.low, r.high, 2)}"
         if r.low <= 0 <= r.high:
-            flat.append(f"{_names([arm])} {rho}")
+            flat.append((arm, rho, r.rho))
             continue
         lines.append(
             f"{_names([arm])}: {'common' if r.low > 0 else 'rare'} identities gain more; Spearman's correlation of the "
@@ -183,8 +186,21 @@ def _rarity(tables: Tables, level: float) -> list[str]:
             f"{r.middle} training images, {signed(r.common)} with more."
         )
     if flat:
-        lines.append(f"No trend from rare to common identities is shown for {listed(flat)} (Spearman's correlation).")
+        who, span = _many(flat, " {}", 2)
+        lines.append(f"No trend from rare to common identities is shown for {who} (Spearman's correlation{span}).")
     return lines
+
+
+def _many(found: list[tuple[str, str, float]], form: str, digits: int) -> tuple[str, str]:
+    """Return arms with their figures in a sentence, and what to add to it.
+
+    found: (arm, figures as text, value). Of more than SEVERAL the names alone are listed and their lowest and highest value.
+    """
+    if len(found) <= SEVERAL:
+        return listed([f"{_names([arm])}{form.format(figures)}" for arm, figures, _ in found]), ""
+    values = [value for *_, value in found]
+    span = f" from {signed(min(values), digits)} to {signed(max(values), digits)}"
+    return f"{len(found)} arms: {_names([arm for arm, *_ in found])}", span
 
 
 def _flanks(tables: Tables, level: float) -> list[str]:
@@ -192,12 +208,13 @@ def _flanks(tables: Tables, level: float) -> list[str]:
     for (arm, flank), contrast in flank_contrasts(tables.comparisons, level).items():
         against = f"{markdown(flank)} minus the rest {signed(contrast.delta)} {interval(contrast.low, contrast.high)}"
         if contrast.verdict == INCONCLUSIVE:
-            same.append(f"{_names([arm])} ({against})")
+            same.append((arm, against, contrast.delta))
             continue
         each = listed([f"{markdown(name)} {signed(value)}" for name, value in means[arm].items()])
         lines.append(f"{_names([arm])} depends on the flank: difference {each}; {against}.")
     if same:
-        lines.append(f"The flanks cannot be told apart for {listed(same)}.")
+        who, span = _many(same, " ({})", 3)
+        lines.append(f"The flanks cannot be told apart for {who}{f' (a flank minus the rest:{span})' if span else ''}.")
     return lines
 
 

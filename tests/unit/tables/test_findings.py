@@ -130,3 +130,14 @@ def test_the_interpretation_stands_with_its_state(tmp_path, entries, expected):
     assert expected in section(text, "The author's interpretation")
     assert ("Because." in text) == (bool(entries) and entries[0]["dataset"] == "demo")
     assert "Secret." not in text
+
+
+def test_many_arms_of_which_nothing_can_be_said_are_named_without_their_figures(tmp_path):
+    names = [f"arm {n}" for n in range(9)]
+    experiment, tables = a_table(tmp_path, {"base": 0.0, **dict.fromkeys(names, 0.0)})
+    lines = section(findings(experiment, a_setting(), tables), "For which identities").splitlines()
+    found = [line for line in lines if "9 arms: **arm 0**, **arm 1**" in line]
+    rhos = [r.rho for r in rarity(tables.comparisons).values()]
+    assert any(f"(Spearman's correlation from {min(rhos):+.2f} to {max(rhos):+.2f})" in line for line in found)
+    assert len(found) == 2
+    assert not any("[" in line.split(" ([figure]")[0] for line in found)
