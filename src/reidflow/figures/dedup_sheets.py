@@ -1,0 +1,151 @@
+"""Contact sheets of a deduplication experiment: groups at and around a threshold, and suspected label errors."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from reidflow.dedup.groups import components
+from reidflow.dedup.keep import Links, links
+from reidflow.figures.contact import Row, Tile, write_sheet
+from reidflow.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Heading
+from reidflow.tables.dedup import Duplicates
+from reidflow.tables.text import listed
+
+EXAMPLES, ACROSS, PAIRS = 4, 6, 12
+"""Groups of each kind, images of a group, and pairs of suspects that a sheet shows at most."""
+ACROSS_PAIRS = 3
+COLOURS = (BLUE, ORANGE, PURPLE, GREEN, VERMILLION, SKY)
+
+
+def groups_sheet(
+    images: np.ndarray, found: Duplicates, arms: pl.DataFrame, heading: Heading, out: str | Path, *, tile: int = 112
+) -> None:
+    """Write groups of the training images at, just below and just above the threshold of the recommended arm.
+
+    images: (N, H, W, 3) uint8, row i being row i of the manifest. arms: the ARMS table; where validation recommends to
+    leave nothing out, the arm that it ranks next. A group is shown at the distance of the pair that it is shown for.
+    """
+    arm = _example_arm(arms)
+    if arm is None:
+        write_sheet([], out, Heading(heading.title, _joined(heading.subtitle, "no arm leaves out duplicates")), tile)
+        return
+    threshold, scope, pairs = arm["threshold"], arm["scope"], found.pairs[arm["method"]]
+    joined = links(found.training, pairs, float("inf"), scope)
+    kept = set(found.keep[arm["arm"]].filter("kept")["image"])
+    order = np.argsort(joined.distances, kind="stable")
+    distances = joined.distances[order]
+    kinds = {
+        "at the threshold": order[distances == threshold],
+        "just below": order[distances < threshold][::-1],
+        "just above": order[distances > threshold],
+    }
+    rows, shown = [], set()
+    for kind, nearest in kinds.items():
+        examples = _examples(joined, nearest, threshold, shown)
+        if not examples:
+            rows.append(Row([Tile(_blank(tile))], [kind, "no pair"]))
+        for number, (distance, members) in enumerate(examples):
+            names = [found.training["image"][row] for row in members]
+            words = [_caption(joined, row, members[0], name) for row, name in zip(members, names, strict=True)]
+            tiles = [
+                Tile(images[found.rows[name]], caption, GREEN if name in kept else VERMILLION)
+                for name, caption in zip(names[:ACROSS], words[:ACROSS], strict=True)
+            ]
+            more = f", {ACROSS} shown" if len(members) > ACROSS else ""
+            who = listed(list(dict.fromkeys(found.training["identity"][row] for row in members)))
+            rows.append(
+                Row(
+                    tiles,
+                    [kind if number == 0 else "", f"distance {distance:.4g}", f"{who}: {len(members)} images{more}"],
+                )
+            )
+    words = f"{arm['label']} at {threshold:g} (arm {arm['arm']}; scope {arm['scope']}, keeps {arm['keep']})"
+    legend = [(GREEN, "stays"), (VERMILLION, "left out")]
+    write_sheet(rows, out, Heading(heading.title, _joined(heading.subtitle, words)), tile, legend)
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part.strip())
+
+
+def _blank(tile: int) -> np.ndarray:
+    return np.full((tile, tile, 3), 255, np.uint8)
+
+
+def _example_arm(arms: pl.DataFrame) -> dict | None:
+    trained = [row for row in arms.to_dicts() if row["method"] is not None]
+    chosen = [row for row in trained if row["recommended"] == "overall"]
+    marked = chosen or [row for row in trained if row["recommended"] == "method"] or trained
+    return max(marked, key=lambda row: (row["val_id_map"] or 0.0, row["dropped"]), default=None)
+
+
+def _examples(joined: Links, nearest: np.ndarray, threshold: float, shown: set[int]) -> list[tuple[float, list[int]]]:
+    """Return (distance, training rows) of at most EXAMPLES groups, none with an image that was shown before.
+
+    nearest: the pairs to show, by place in `joined`. The group is the one that the pair stands in at the threshold, or
+    at its own distance where that is larger; the pair stands first.
+    """
+    examples = []
+    for place in nearest.tolist():
+        if len(examples) == EXAMPLES:
+            break
+        (one, other), distance = joined.pairs[place].tolist(), float(joined.distances[place])
+        if one in shown or other in shown:
+            continue
+        group = components(len(joined.groups), joined.pairs[joined.distances <= max(distance, threshold)])
+        members = [
+            one,
+            other,
+            *(row for row in np.flatnonzero(group == group[one]).tolist() if row not in (one, other)),
+        ]
+        shown.update(members)
+        examples.append((distance, members))
+    return examples
+
+
+def _caption(joined: Links, row: int, first: int, name: str) -> str:
+    if row == first:
+        return Path(name).name
+    own = (joined.pairs == sorted((row, first))).all(axis=1)
+    return f"{Path(name).name} {joined.distances[own][0]:.4g}" if own.any() else f"{Path(name).name} linked"
+
+
+def suspects_sheet(
+    images: np.ndarray, found: Duplicates, suspects: pl.DataFrame, heading: Heading, out: str | Path, *, tile: int = 150
+) -> None:
+    """Write the pairs of suspected label errors side by side, the likeliest first; it says so where there is none.
+
+    images: (N, H, W, 3) uint8, row i being row i of the manifest. suspects: the SUSPECTS table.
+    """
+    pairs = suspects.unique(["image", "other"], maintain_order=True).to_dicts()
+    if not pairs:
+        words = "suspected label errors: none found"
+        write_sheet(
+            [Row([Tile(_blank(tile))], ["none found", "no duplicate carries the labels of two identities"])],
+            out,
+            Heading(heading.title, _joined(heading.subtitle, words)),
+            tile,
+        )
+        return
+    tiles = []
+    for i, pair in enumerate(pairs[:PAIRS]):
+        colour = COLOURS[i % len(COLOURS)]
+        tiles.append(Tile(images[found.rows[pair["image"]]], _suspect(pair, "image", "identity"), colour))
+        tiles.append(Tile(images[found.rows[pair["other"]]], _suspect(pair, "other", "other_identity"), colour))
+    across = 2 * ACROSS_PAIRS
+    shown = f"{min(PAIRS, len(pairs))} of {len(pairs)}" if len(pairs) > PAIRS else str(len(pairs))
+    words = f"suspected label errors: {shown} {'pair' if len(pairs) == 1 else 'pairs'}; one colour frames the two images of a pair"
+    write_sheet(
+        [Row(tiles[i : i + across]) for i in range(0, len(tiles), across)],
+        out,
+        Heading(heading.title, _joined(heading.subtitle, words)),
+        tile,
+    )
+
+
+def _suspect(pair: dict, image: str, identity: str) -> str:
+    """Return the caption of one of the two images: its identity and name; the second one tells what the pair rests on."""
+    if image == "image":
+        return f"{pair[identity]} {Path(pair[image]).name}"
+    return f"{pair[identity]} {pair['distance']:.4g} {pair['label']}"
