@@ -1,0 +1,114 @@
+"""What a method of curation chooses from, and the choice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.spec.components import call, load
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.seeds import seed_for
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The R training images, in their order, among which a method chooses.
+
+    images, identities, groups: R names each; images of one group show the same moment. scores: R rows of
+    `scores.SCORES`. features: (R, D) float32 of unit length. random: belongs to the training seed where the method
+    draws (`DRAWS = True` in its file), else it is always the same.
+    """
+
+    images: list[str]
+    identities: list[str]
+    groups: list[str]
+    scores: pl.DataFrame
+    features: np.ndarray
+    random: np.random.Generator
+
+    def codes(self) -> np.ndarray:
+        """Return the identities as (R,) int64 numbers from 0, in order of first appearance."""
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(name, len(numbers)) for name in self.identities], np.int64)
+
+
+def draws(method: dict[str, Any]) -> bool:
+    """Return whether a method (resolved component) chooses at random: one list for each training seed."""
+    return bool(getattr(load("curation", method["name"]), "DRAWS", False))
+
+
+def choose(
+    images: Sequence[str],
+    identities: Sequence[str],
+    groups: Sequence[str],
+    scores: pl.DataFrame,
+    features: np.ndarray,
+    method: dict[str, Any],
+    share: float,
+    seed: int | None = None,
+) -> np.ndarray:
+    """Return which of the R images stay, bool (R,): round(share x R) of them.
+
+    scores: holds a row of `scores.SCORES` for each image, in any order, perhaps more. features: (R, D), of any length,
+    aligned with `images`. method: a resolved component of curation/methods/. seed: the training seed, for a method that
+    draws; others ignore it. Raises ReidflowError if an image has no scores, a seed is missing, the method does not
+    return what it should, or fewer than two identities stay.
+    """
+    name = method["name"]
+    if draws(method) and seed is None:
+        raise ReidflowError(f"curation '{name}' draws at random and was given no seed. Give it the training seed.")
+    random = np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence(seed_for(seed if draws(method) else 0, "curation", name)))
+    )
+    pool = Pool(
+        list(images),
+        list(identities),
+        list(groups),
+        _aligned(scores, images),
+        unit(features).astype(np.float32),
+        random,
+    )
+    count = round(share * len(pool.images))
+    kept = _checked(call("curation", method, pool, count), count, len(pool.images), name)
+    left = len(set(np.asarray(pool.identities, dtype=object)[kept]))
+    if left < 2:
+        raise ReidflowError(
+            f"curation '{name}' with share {share:g} keeps {count} of {len(pool.images)} training images, of {left} "
+            "identities; a training needs at least 2. Raise the share, or choose a method that keeps each identity "
+            "(stratified_random, or combined with its cap)."
+        )
+    return kept
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Return (R, D) features as float64 of unit length; a zero vector stays zero."""
+    vectors = np.array(features, dtype=np.float64, ndmin=2)
+    norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+    return vectors / np.where(norms == 0, 1.0, norms)
+
+
+def _aligned(scores: pl.DataFrame, images: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of `scores` that belong to the images, in their order."""
+    missing = sorted(set(images) - set(scores["image"]))
+    if missing:
+        raise ReidflowError(
+            f"{len(missing)} training images have no scores, {missing[0]} first. The scores belong to another split: "
+            "run again to compute them anew."
+        )
+    return pl.DataFrame({"image": list(images)}).join(scores, on="image", how="left", maintain_order="left")
+
+
+def _checked(rows: Any, count: int, total: int, name: str) -> np.ndarray:
+    """Return the chosen rows as bool (total,). Raises ReidflowError unless they are `count` different ones."""
+    rows = np.asarray(rows)
+    kept = np.zeros(total, bool)
+    if rows.ndim == 1 and np.issubdtype(rows.dtype, np.integer) and ((rows >= 0) & (rows < total)).all():
+        kept[rows] = True
+    if len(rows) != count or kept.sum() != count:
+        raise ReidflowError(
+            f"curation '{name}' was asked for {count} of {total} images and did not return so many different rows. "
+            "Its select(pool, count) must return (count,) sorted row numbers."
+        )
+    return kept
