@@ -53,9 +53,7 @@ def detection(pairs: pl.DataFrame, truth: pl.DataFrame, thresholds: list[float],
     return pl.DataFrame(rows, schema=DETECTION)
 
 
-def threshold_table(
-    pairs: pl.DataFrame, training: pl.DataFrame, thresholds: list[float], scope: Scope
-) -> pl.DataFrame:
+def threshold_table(pairs: pl.DataFrame, training: pl.DataFrame, thresholds: list[float], scope: Scope) -> pl.DataFrame:
     """Return what each threshold does to the training images: pairs, groups, images dropped.
 
     pairs: DUPLICATES table; training: image, identity. `cross_identity_pairs` are those within the threshold, joined or

@@ -56,6 +56,17 @@ def pair_ssim(
     return np.rint(values / STEP) * STEP
 
 
+def ssim(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean SSIM of two grey pictures (H, W) in the settings of `pair_ssim`; at least 7 pixels a side."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    sum_a, sum_b = _window_sums(a), _window_sums(b)
+    variances = (AREA * _window_sums(a * a + b * b) - sum_a**2 - sum_b**2) * TO_COVARIANCE
+    covariances = (AREA * _window_sums(a * b) - sum_a * sum_b) * TO_COVARIANCE
+    mean_a, mean_b = sum_a / AREA, sum_b / AREA
+    upper = (2 * mean_a * mean_b + C1) * (2 * covariances + C2)
+    return float((upper / ((mean_a**2 + mean_b**2 + C1) * (variances + C2))).mean())
+
+
 def resized(image: np.ndarray, side: int, grey: bool) -> np.ndarray:
     """Return an (H, W, 3) uint8 image at side x side, (C, side, side) uint8: one grey channel or three colours."""
     picture = Image.fromarray(image).convert("L" if grey else "RGB").resize((side, side), Image.Resampling.BOX)

@@ -9,9 +9,7 @@ from reidflow.dedup.ssim import pair_ssim, resized
 THUMBNAIL = 16
 
 
-def pairs(
-    images: Images, loosest: float, *, neighbours: int = 10, side: int = 128
-) -> tuple[np.ndarray, np.ndarray]:
+def pairs(images: Images, loosest: float, *, neighbours: int = 10, side: int = 128) -> tuple[np.ndarray, np.ndarray]:
     """Return the candidate pairs (P, 2) int64 of rows, i < j, with 1 - SSIM <= `loosest`, and these distances (0 to 2).
 
     Candidates are each image's `neighbours` nearest by the correlation of grey thumbnails of 16 x 16 pixels. SSIM is
