@@ -31,7 +31,7 @@ from reidflow.figures.style import (
 from reidflow.figures.text import fit, number, signed, text_width
 
 CELL, NARROWEST, WIDEST = 0.42, 0.56, 1.0
-MATRIX = ["arm", "tested_on", "mode", "id_map", "chance", "delta", "verdict"]
+MATRIX = ["arm", "tested_on", "mode", "own", "id_map", "chance", "delta", "verdict"]
 RELIANCE = [
     "arm", "baseline", "background", "control", "foreground", "silhouette", "chance", "reliance", "low", "high", "verdict",
 ]  # fmt: skip
@@ -148,7 +148,7 @@ def _cell(axes: Axes, x: int, y: int, row: dict, shade: tuple[str, float]) -> No
     colour, depth = shade[0], 0.7 * min(max(shade[1], 0.0), 1.0)
     face = tuple(1 - depth * (1 - part) for part in to_rgb(colour))
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="white", linewidth=1.5))
-    if row["arm"] == row["tested_on"]:
+    if row["own"]:
         axes.add_patch(Rectangle((x + 0.03, y + 0.06), 0.94, 0.88, fill=False, edgecolor=INK, linewidth=1.2, zorder=3))
     delta = number(row["delta"])
     axes.text(x + 0.5, y + (0.5 if delta is None else 0.33), f"{row['id_map']:.3f}", size=9, color=INK, **_CENTRED)

@@ -17,10 +17,12 @@ def sections(
     matrix: pl.DataFrame, reliance: pl.DataFrame, results: pl.DataFrame, probes: Mapping[str, str], level: float
 ) -> list[Section]:
     """Return the sections for a TESTED_MATRIX, a RELIANCE table and the experiment's RESULTS."""
+    own = pl.col("own") & (pl.col("tested_on") == probes["foreground"]) & (pl.col("mode") == BOTH)
+    helped = matrix.filter(own)["arm"].to_list()
     return [
         _trained_and_tested(matrix, probes, level),
         _query_only(matrix, probes, level),
-        _reliance(reliance, probes, level),
+        _reliance(reliance, probes, helped, level),
         Section("What the versions look like", figures={SHEETS: "The interventions and the probes, image by image"}),
         Section("Which intervention to take", _recommended(reliance, results), figures={}),
     ]
@@ -34,7 +36,7 @@ def _trained_and_tested(matrix: pl.DataFrame, probes: Mapping[str, str], level: 
         f"{_name(arm)} {signed(own['delta'])} {_interval(own)} ({number(own['id_map'])})"
         for arm, of in _by_arm(rows)
         for own in of
-        if own["tested_on"] == arm != probes["original"]
+        if own["own"] and own["tested_on"] != probes["original"]
     ]
     statements = [
         "Queries and gallery are in the version named; every difference is to the same arm tested on the unchanged "
@@ -98,7 +100,7 @@ def _query_only(matrix: pl.DataFrame, probes: Mapping[str, str], level: float) -
     )
 
 
-def _reliance(table: pl.DataFrame, probes: Mapping[str, str], level: float) -> Section:
+def _reliance(table: pl.DataFrame, probes: Mapping[str, str], helped: list[str], level: float) -> Section:
     base = table.row(by_predicate=pl.col("baseline"), named=True)
     others = table.filter(~pl.col("baseline")).to_dicts()
     lines = [
@@ -122,10 +124,10 @@ def _reliance(table: pl.DataFrame, probes: Mapping[str, str], level: float) -> S
     if same:
         lines.append(f"Cannot be told from the baseline's reliance: {listed(same)}.")
     lines += [_own(row) for row in others if row["verdict"] == UNDEFINED]
-    if probes["foreground"] in table["arm"].to_list():
+    if helped:
         lines.append(
-            f"{_name(probes['foreground'])} was trained on the very version that shows the foreground only, which raises its "
-            "foreground mAP and so lowers its reliance; the other arms have no such help."
+            f"{listed([_name(arm) for arm in helped])} was trained on the very version that shows the foreground only, which raises its foreground mAP "
+            "and so lowers its reliance; the other arms have no such help."
         )
     return Section(
         "Reliance on the background",

@@ -10,7 +10,7 @@ import polars as pl
 
 from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance
 from reidflow.evaluation.statistics import Comparison, compare
-from reidflow.evaluation.tested_on import BOTH
+from reidflow.evaluation.tested_on import BOTH, original_label
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
@@ -31,6 +31,7 @@ TESTED_MATRIX = Contract(
         "arm": pl.String,
         "tested_on": pl.String,
         "mode": pl.String,
+        "own": pl.Boolean,  # the arm was trained on this version
         "seeds": pl.Int64,
         "id_map": pl.Float64,
         "id_map_std": pl.Float64,
@@ -101,10 +102,11 @@ def report(
 
     tested: arm -> its TESTED_ON table. results: the experiment's RESULTS. probes: role -> label of the version that
     plays it: `background` (the animal is taken out), `control` (the same holes in unrelated backgrounds), `foreground`
-    (the animal alone), `silhouette`, and `original` where the unchanged images are not called so.
+    (the animal alone), `silhouette`.
     Raises ReidflowError where a version or a seed is missing.
     """
-    probes = {ORIGINAL: ORIGINAL, **probes}
+    backgrounds = {label: {"background": version.background} for label, version in experiment.file.tested_on.items()}
+    probes = {**probes, ORIGINAL: original_label(backgrounds)}
     arms = {name: _read(name, frame, experiment) for name, frame in tested.items()}
     _check(arms, probes, experiment)
     matrix = _matrix(experiment, arms, probes[ORIGINAL], level)
@@ -166,6 +168,7 @@ def _matrix(experiment: Experiment, arms: Mapping[str, Tested], original: str, l
         )
     rows = []
     for name, arm in arms.items():
+        trained = experiment.arms[name].spec.plain().get("background")
         for (label, mode), scores in arm.scores.items():
             values = [mean(column) for column in scores.T.tolist()]
             reference = (label, mode) == (original, BOTH)
@@ -174,6 +177,7 @@ def _matrix(experiment: Experiment, arms: Mapping[str, Tested], original: str, l
                 "arm": name,
                 "tested_on": label,
                 "mode": mode,
+                "own": experiment.file.tested_on[label].background == trained,
                 "seeds": len(values),
                 "id_map": mean(values),
                 "id_map_std": statistics.stdev(values) if len(values) > 1 else None,

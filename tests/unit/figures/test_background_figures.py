@@ -24,6 +24,7 @@ def matrix(arms: list[str], versions: list[str] = VERSIONS) -> pl.DataFrame:
                         "arm": arm,
                         "tested_on": version,
                         "mode": mode,
+                        "own": arm == version,
                         "id_map": 0.7 + (delta or 0.0) / 2,
                         "chance": 0.05,
                         "delta": delta,

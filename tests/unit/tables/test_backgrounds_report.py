@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
-from arms_folder import a_table, an_experiment
-from tested_arms import CHANCE, IDENTITIES, PROBES, VERSIONS, a_test, means
+from arms_folder import Spec, a_table, an_experiment
+from tested_arms import CHANCE, IDENTITIES, PROBES, TESTED, VERSIONS, a_test, means
 
 from reidflow.evaluation.reliance import reliance
 from reidflow.evaluation.statistics import compare
+from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.tables.backgrounds import RELIANCE, TESTED_MATRIX, report
 
@@ -21,7 +24,7 @@ ARMS = {
 
 @pytest.fixture(scope="module")
 def experiment_and_results(tmp_path_factory):
-    experiment, tables = a_table(tmp_path_factory.mktemp("arms"), dict.fromkeys(ARMS, 0.0))
+    experiment, tables = a_table(tmp_path_factory.mktemp("arms"), dict.fromkeys(ARMS, 0.0), **TESTED)
     return experiment, tables.results
 
 
@@ -136,7 +139,7 @@ def test_reliance_over_a_foreground_at_chance_is_not_defined(told):
 
 def test_one_seed_gives_numbers_and_no_verdict(tmp_path):
     _, tables = a_table(tmp_path, {"original": 0.0, "arm": 0.0})
-    experiment = an_experiment(["original", "arm"], seeds={"original": (0,), "arm": (0,)})
+    experiment = an_experiment(["original", "arm"], seeds={"original": (0,), "arm": (0,)}, **TESTED)
     arms = {"original": a_test(means(0.6, 0.45, 0.35), seeds=(0,)), "arm": a_test(means(0.6, 0.45, 0.1), seeds=(0,))}
     matrix, table, sections = report(experiment, arms, tables.results, probes=PROBES)
     assert set(matrix["verdict"]) == {"reference", "inconclusive"}
@@ -171,11 +174,24 @@ def test_every_section_names_its_figure_and_tables_have_a_row_an_arm(told):
             assert {len(row) for row in block.rows} == {len(block.headings)}
 
 
-def test_an_arm_trained_on_the_foreground_version_is_marked_as_helped(tmp_path):
-    experiment, tables = a_table(tmp_path, {"original": 0.0, "gray": 0.0})
-    arms = {"original": ARMS["original"], "gray": ARMS["free"]}
-    _, _, sections = report(experiment, arms, tables.results, probes=PROBES)
-    assert "**gray** was trained on the very version" in words(sections, "Reliance on the background")
+def trained_on(experiment, **backgrounds):
+    """Return the experiment with arms that were trained on these backgrounds."""
+    arms = dict(experiment.arms)
+    for name, background in backgrounds.items():
+        arms[name] = replace(arms[name], points=(({}, Spec({"background": resolve("background", background)})),))
+    return replace(experiment, arms=arms)
+
+
+def test_an_arm_is_told_when_it_was_trained_on_the_version_it_is_tested_on(experiment_and_results):
+    experiment, results = experiment_and_results
+    experiment = trained_on(experiment, original="original", costly="gray")
+    matrix, _, sections = report(experiment, ARMS, results, probes=PROBES)
+    own = matrix.filter("own").select("arm", "tested_on", "mode").rows()
+    assert own == [("original", "original", "both"), ("costly", "gray", "both"), ("costly", "gray", "query")]
+    assert "each arm changes by: **costly** -0.1" in words(sections, "Trained on, tested on")
+    assert "**costly** was trained on the very version" in words(sections, "Reliance on the background")
+    _, _, sections = report(trained_on(experiment, costly="black"), ARMS, results, probes=PROBES)
+    assert "was trained on the very version" not in words(sections, "Reliance on the background")
 
 
 def test_the_order_of_rows_does_not_matter(told):
@@ -190,8 +206,9 @@ def test_what_is_missing_is_named(told):
         told(probes={role: label for role, label in PROBES.items() if role != "silhouette"})
     with pytest.raises(ReidflowError, match=r"not among the tested versions: control: else"):
         told(probes={**PROBES, "control": "else"})
-    with pytest.raises(ReidflowError, match=r"not among the tested versions: original: plain"):
-        told(probes={**PROBES, "original": "plain"})
+    unseen = {name: frame.filter(pl.col("tested_on") != "original") for name, frame in ARMS.items()}
+    with pytest.raises(ReidflowError, match=r"not among the tested versions: original: original"):
+        told(unseen)
     with pytest.raises(ReidflowError, match=r"'free' holds the seeds \[0, 1\], but the arm has \[0, 1, 2\]"):
         told({**ARMS, "free": ARMS["free"].filter(pl.col("seed") < 2)})
     with pytest.raises(ReidflowError, match="'same' was tested on other versions or identities"):

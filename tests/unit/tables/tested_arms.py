@@ -12,6 +12,11 @@ PROBES = {
     "foreground": "gray",
     "silhouette": "silhouette",
 }
+TESTED = {
+    "tested_on": {label: {"background": label} for label in VERSIONS},
+    "probes": PROBES,
+}
+"""The keys of the experiment's file that speak of the tests."""
 IDENTITIES = [f"cat {n:02d}" for n in range(20)]
 CHANCE = 0.1
 
