@@ -8,7 +8,7 @@ import polars as pl
 from reidflow.backgrounds.photo import Photo
 from reidflow.spec.errors import ReidflowError
 
-LEAST = 0.05
+LEAST = 0.1
 """Share of its frame that a donor's surroundings must cover: habitat cannot be made from less."""
 
 

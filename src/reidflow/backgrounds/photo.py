@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import label, maximum_filter, minimum_filter
 
 EDGE = 0.0125
 """Width of the mask's edge as a share of the side: so near to the animal, a pixel may hold a part of its coat."""
+GAP = 0.04
+"""Gaps in the mask up to twice this share of the side are taken for flaws of the mask, with animal in them."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,19 @@ class Photo:
         return self.inside & ~self.mask
 
     def surroundings(self) -> np.ndarray:
-        """Return the part of `behind` that is safely free of coat, bool (S, S): the mask's edge is left out as well.
+        """Return the part of `behind` that is safely free of coat, bool (S, S).
 
-        The mask is hard, but the pixels along it mix animal and background. A replaced background covers all of
-        `behind`, so that no mixed pixel outside the mask survives; what it is made of comes from here alone.
+        Left out are the mask's edge, where pixels mix animal and background, and the mask's holes and narrow gaps,
+        since a poor mask has animal there. A replaced background covers all of `behind`, so that no coat outside the
+        mask survives; what it is made of comes from here alone.
         """
-        width = max(1, round(EDGE * len(self.mask)))
-        return self.inside & ~maximum_filter(self.mask, 2 * width + 1, mode="constant")
+        side = len(self.mask)
+        edge, gap = max(1, round(EDGE * side)), round(GAP * side)
+        margin = 2 * (edge + gap)
+        closed = maximum_filter(np.pad(self.mask, margin), 2 * (edge + gap) + 1)
+        closed = minimum_filter(closed, 2 * gap + 1)
+        outside, _ = label(~closed)
+        return self.inside & (outside == outside[0, 0])[margin:-margin, margin:-margin]
 
     def before(self, background: np.ndarray | tuple[int, int, int]) -> np.ndarray:
         """Return the animal, its pixels unchanged, before another background, uint8 (S, S, 3); padding stays.

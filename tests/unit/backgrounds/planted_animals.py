@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes
 
 from reidflow.backgrounds.draw import draw
 from reidflow.ingest.framing import GREY
@@ -47,6 +47,13 @@ class Planted:
     def behind(self) -> np.ndarray:
         """Neither animal nor padding."""
         return self.inside & ~self.animal
+
+
+def surroundings(mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return what is safely background, bool (S, S): a pixel away from the mask, its gaps and its holes closed."""
+    whole = binary_closing(np.pad(mask, 5), np.ones((5, 5)))
+    grown = binary_fill_holes(binary_dilation(whole, np.ones((3, 3))))
+    return inside & ~grown[5:-5, 5:-5]
 
 
 def green_of(row: int) -> int:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from planted_animals import SIDE, animals, drawn, row_of
+from planted_animals import SIDE, animals, drawn, row_of, surroundings
 from scipy.ndimage import binary_dilation
 
 from reidflow.backgrounds.frame import inside
@@ -46,11 +46,24 @@ def test_one_colour_fills_all_that_is_behind_the_animal(planted, tmp_path):
     assert (drawn(planted, {"name": "gray", "colour": "#0a141E"}, tmp_path)[planted.behind] == (10, 20, 30)).all()
 
 
+def test_holes_and_narrow_gaps_of_a_poor_mask_give_no_coat_to_the_background(tmp_path):
+    poor = animals()
+    coat = poor.animal.copy()
+    middle = np.zeros((SIDE, SIDE), bool)
+    middle[20:33, 15:34] = True
+    middle[20:22], middle[:, 17:20], middle[::3] = False, False, False
+    poor.masks[:, middle] = 0
+    for name in ("blur", "random"):
+        result = drawn(poor, name, tmp_path)
+        assert (result[poor.behind][:, 0] <= 60).all()
+        assert (poor.behind & coat).sum(axis=(1, 2)).min() > 80
+
+
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
 def test_blur_is_the_normalised_average_of_the_surroundings(planted, sigma, tmp_path):
     result = drawn(planted, {"name": "blur", "sigma": sigma}, tmp_path)
     for row in (0, 5):
-        known = planted.inside[row] & ~binary_dilation(planted.animal[row], np.ones((3, 3)))
+        known = surroundings(planted.animal[row], planted.inside[row])
         ys, xs = np.nonzero(known)
         values = planted.images[row][known].astype(float)
         for y, x in np.argwhere(planted.behind[row])[::7]:
@@ -60,8 +73,8 @@ def test_blur_is_the_normalised_average_of_the_surroundings(planted, sigma, tmp_
 
 def test_blur_leaves_an_even_background_even_up_to_mask_and_padding(planted, tmp_path):
     even = animals()
-    known = even.inside & ~binary_dilation(even.animal, np.ones((1, 3, 3)))
-    even.images[known] = (20, 90, 170)
+    known = [surroundings(*parts) for parts in zip(even.animal, even.inside, strict=True)]
+    even.images[np.stack(known)] = (20, 90, 170)
     assert (drawn(even, "blur", tmp_path)[even.behind] == (20, 90, 170)).all()
 
 
@@ -92,7 +105,7 @@ def test_a_random_background_is_that_of_another_identity(planted, tmp_path):
 def test_a_habitat_keeps_its_surroundings_and_shows_no_animal(planted):
     for row in range(4):
         made = habitat(photo(planted, row), np.random.default_rng(row))
-        known = planted.inside[row] & ~binary_dilation(planted.animal[row], np.ones((3, 3)))
+        known = surroundings(planted.animal[row], planted.inside[row])
         assert np.array_equal(made[known], planted.images[row][known])
         assert (made[..., 0] <= 60).all() and (np.abs(made[..., 1].astype(int) - (12 + 20 * row)) < 40).all()
 
@@ -109,7 +122,7 @@ def test_a_habitat_does_not_look_at_the_animal(planted):
 def test_the_filled_place_has_texture_and_repeats_no_patch(planted):
     made = habitat(photo(planted, 0), np.random.default_rng(0)).astype(int)
     hole = planted.animal[0]
-    known = planted.inside[0] & ~binary_dilation(hole, np.ones((3, 3)))
+    known = surroundings(hole, planted.inside[0])
     assert 0.6 < made[hole].std(axis=0).mean() / made[known].std(axis=0).mean() < 1.5
     patches = np.lib.stride_tricks.sliding_window_view(made, (4, 4), axis=(0, 1)).reshape(-1, 48)
     assert len(np.unique(patches, axis=0)) == len(patches)

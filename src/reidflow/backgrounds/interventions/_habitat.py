@@ -13,8 +13,10 @@ _STEP = 4
 """Smooth maps are computed on a grid of every so many pixels."""
 _FINEST, _SCALES, _FADING = 0.01, 6, 6.0
 """Interpolation into the hole: Gaussians from this share of the side, each twice as wide, and by how much less it counts."""
-_COARSE = 3
+_COARSE = 2
 """Contrast is interpolated without the finest scales: beside an edge (horizon, trunk) it is that of both its sides."""
+_LIVELIEST = 1.25
+"""Contrast is at most so many times the median of the surroundings': what is beyond it are edges, not texture."""
 _LAYERED = 3.0
 """Habitats lie in layers (sky, trees, ground): sideways, likeness reaches so many times as far as up and down."""
 _TEXTURE = 0.03
@@ -37,9 +39,11 @@ def habitat(photo: Photo, random: np.random.Generator) -> np.ndarray:
     pixels = photo.pixels.transpose(2, 0, 1).astype(np.float64)
     weight = known.astype(np.float64)
     grids = _grids(len(known))
-    colour = grids.interpolate(pixels, weight)
-    deviation = (pixels - grids.average(pixels, weight)) * weight
-    contrast = grids.interpolate(np.sqrt(np.abs(deviation)), weight, _COARSE) ** 2 * _FROM_ROOTS
+    seen = grids.reduce(pixels, weight)
+    colour = grids.interpolate(seen)
+    deviation = (pixels - grids.average(seen)) * weight
+    contrast = grids.interpolate(grids.reduce(np.sqrt(np.abs(deviation)), weight), _COARSE) ** 2 * _FROM_ROOTS
+    contrast = np.minimum(contrast, _LIVELIEST * np.median(contrast[:, known], axis=1)[:, None, None])
     filled = colour + contrast * _texture(deviation, contrast, weight, random)
     filled = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
     return np.where(known[..., None], photo.pixels, filled.transpose(1, 2, 0))
@@ -58,25 +62,28 @@ def _texture(
 
 @dataclass(frozen=True)
 class _Grids:
-    """Matrices for pictures of one side: Gaussians of growing width onto a coarse grid, and from it back to pixels."""
+    """Matrices for pictures of one side: from pixels to a coarse grid, on it to growing widths, and back to pixels."""
 
+    onto: np.ndarray
     scales: list[tuple[float, np.ndarray, np.ndarray]]
     texture: np.ndarray
     back: np.ndarray
 
-    def average(self, planes: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Return the local weighted mean of planes (C, S, S) at each pixel."""
-        sums = smooth(self.texture, self.texture, np.concatenate([planes * weight, weight[None]]))
-        return smooth(self.back, self.back, _ratio(sums))
+    def reduce(self, planes: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Return weighted sums of planes (C, S, S), and of the weight, around the points of the grid, (C + 1, n, n)."""
+        return smooth(self.onto, self.onto, np.concatenate([planes * weight, weight[None]]))
 
-    def interpolate(self, planes: np.ndarray, weight: np.ndarray, skipped: int = 0) -> np.ndarray:
-        """Return planes (C, S, S) known where weight is 1, carried smoothly from there to everywhere.
+    def average(self, sums: np.ndarray) -> np.ndarray:
+        """Return the local weighted mean (C, S, S), at each pixel, of what was reduced to `sums`."""
+        return smooth(self.back, self.back, _ratio(smooth(self.texture, self.texture, sums)))
+
+    def interpolate(self, sums: np.ndarray, skipped: int = 0) -> np.ndarray:
+        """Return what was reduced to `sums`, carried smoothly from where it has weight to everywhere, (C, S, S).
 
         skipped: how many of the finest scales are left out.
         """
-        weighted = np.concatenate([planes * weight, weight[None]])
-        sums = sum(share * smooth(down, across, weighted) for share, down, across in self.scales[skipped:])
-        return smooth(self.back, self.back, _ratio(sums))
+        widened = sum(share * smooth(down, across, sums) for share, down, across in self.scales[skipped:])
+        return smooth(self.back, self.back, _ratio(widened))
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
@@ -85,9 +92,13 @@ def _ratio(sums: np.ndarray) -> np.ndarray:
 
 @lru_cache(4)
 def _grids(side: int) -> _Grids:
-    at = np.linspace(0, side - 1, max(2, -(-side // _STEP)))
+    count = max(2, -(-side // _STEP))
+    at = np.linspace(0, side - 1, count)
+    points, step = np.arange(count), (side - 1) / (count - 1)
     scales = []
     for i in range(_SCALES):
-        sigma = _FINEST * side * 2**i
-        scales.append((_FADING**-i / sigma**2, gaussian(at, side, sigma), gaussian(at, side, _LAYERED * sigma)))
-    return _Grids(scales, gaussian(at, side, _TEXTURE * side), linear(side, at))
+        sigma = _FINEST * side * 2**i / step
+        kernels = gaussian(points, count, sigma), gaussian(points, count, _LAYERED * sigma)
+        scales.append((_FADING**-i / sigma**2, *kernels))
+    onto = gaussian(at, side, step / 2)
+    return _Grids(onto, scales, gaussian(points, count, _TEXTURE * side / step), linear(side, at))

@@ -2,11 +2,15 @@
 
 import numpy as np
 
+_LEAST = 1e-100
+"""Smaller weights are 0 (21 standard deviations away): processors are slow with numbers too small to normalise."""
+
 
 def gaussian(at: np.ndarray, side: int, sigma: float) -> np.ndarray:
     """Return weights (len(at), side) of the pixels 0..side-1 for averages around the positions `at`; sigma in pixels."""
     distance = at[:, None] - np.arange(side)
-    return np.exp(-0.5 * (distance / sigma) ** 2)
+    weights = np.exp(-0.5 * (distance / sigma) ** 2)
+    return np.where(weights > _LEAST, weights, 0.0)
 
 
 def linear(side: int, at: np.ndarray) -> np.ndarray:

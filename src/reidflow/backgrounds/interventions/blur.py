@@ -25,6 +25,6 @@ def apply(photo: Photo, *, sigma: float = 0.05) -> np.ndarray:
     kernel = gaussian(np.arange(side), side, sigma * side)
     *sums, total = smooth(kernel, kernel, np.concatenate([planes, weight[None]]))
     mean = planes.sum(axis=(1, 2), keepdims=True) / weight.sum()
-    # So far from all that is known that its weight is lost in rounding, the mean of all of it stands in.
-    blurred = np.where(total > 1e-250, np.stack(sums) / np.maximum(total, 1e-250), mean)
+    # So far from all that is known that it has no weight, the mean of all of it stands in.
+    blurred = np.where(total > 0, np.stack(sums) / np.maximum(total, 1e-300), mean)
     return photo.before(np.rint(blurred).astype(np.uint8).transpose(1, 2, 0))
