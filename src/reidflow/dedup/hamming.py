@@ -21,7 +21,7 @@ def close_pairs(hashes: np.ndarray, distance: int, threads: int = 1) -> np.ndarr
 
     hashes: (N,) or (N, W) uint64. Sorted by (i, j), whatever `threads`. Exact; memory grows with N and the pairs.
     """
-    words = np.ascontiguousarray(np.reshape(hashes, (len(hashes), -1)), np.uint64)
+    words = np.ascontiguousarray(hashes if np.ndim(hashes) == 2 else hashes[:, None], np.uint64)
     parts = _parts(words, distance) if len(words) > FEWEST else None
     found = _all_pairs(words, distance, threads) if parts is None else _parted_pairs(words, parts, distance, threads)
     return found[np.lexsort((found[:, 1], found[:, 0]))]

@@ -1,40 +1,7 @@
-import imagehash
 import numpy as np
 import polars as pl
-import pytest
-from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from reidflow.dedup.groups import group_images
-from reidflow.dedup.phash import close_pairs, phash
-
-
-@pytest.fixture(scope="module")
-def images():
-    random = np.random.default_rng(0)
-    noise = random.uniform(0, 255, (40, 48, 48, 3))
-    smooth = gaussian_filter(noise, (0, 4, 4, 0)) * 6
-    return np.clip(smooth - smooth.mean() + 128, 0, 255).astype(np.uint8)
-
-
-def test_phash_is_that_of_imagehash_bit_for_bit(images):
-    flat = np.zeros((1, 48, 48, 3), np.uint8)
-    for stack in (images, flat, images[:, ::2]):
-        ours = phash(stack, np.arange(len(stack)))
-        theirs = [int(str(imagehash.phash(Image.fromarray(image))), 16) for image in stack]
-        assert ours.tolist() == theirs
-
-
-def test_close_pairs_are_those_of_a_double_loop(images):
-    hashes = phash(images, np.arange(len(images)))
-    hashes = np.concatenate([hashes, hashes[:5] ^ np.uint64(0b1011)])
-    expected = [
-        (i, j, d)
-        for i in range(len(hashes))
-        for j in range(i + 1, len(hashes))
-        if (d := int(hashes[i] ^ hashes[j]).bit_count()) <= 3
-    ]
-    assert expected and sorted(map(tuple, close_pairs(hashes, 3, block=7).tolist())) == expected
 
 
 def manifest(identities, groups):

@@ -3,7 +3,8 @@
 from typing import Literal
 
 import numpy as np
-from scipy.cluster.hierarchy import cophenet, linkage as agglomerate
+from scipy.cluster.hierarchy import cophenet
+from scipy.cluster.hierarchy import linkage as agglomerate
 
 from reidflow.dedup.groups import components
 from reidflow.dedup.images import Images
