@@ -36,8 +36,8 @@ def habitat(photo: Photo, random: np.random.Generator) -> np.ndarray:
     or of the mask's edge is looked at.
     """
     known = photo.surroundings()
-    pixels = photo.pixels.transpose(2, 0, 1).astype(np.float64)
-    weight = known.astype(np.float64)
+    pixels = photo.pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+    weight = known.astype(np.float32)
     grids = _grids(len(known))
     seen = grids.reduce(pixels, weight)
     colour = grids.interpolate(seen)
@@ -55,7 +55,7 @@ def _texture(
     """Return noise (S, S) of unit variance with the spectrum of the brightness of `deviation` (3, S, S)."""
     pattern = np.clip(deviation.mean(axis=0) / np.maximum(contrast.mean(axis=0), 1.0), -_EXTREME, _EXTREME)
     pattern -= weight * (pattern.sum() / weight.sum())
-    white = fft.rfft2(random.standard_normal(weight.shape))
+    white = fft.rfft2(random.standard_normal(weight.shape, np.float32))
     noise = fft.irfft2(white * fft.rfft2(pattern), s=weight.shape)
     return noise / max(noise.std(), 1e-6)
 
@@ -87,7 +87,7 @@ class _Grids:
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
-    return sums[:-1] / np.maximum(sums[-1], 1e-300)
+    return sums[:-1] / np.maximum(sums[-1], 1e-30)
 
 
 @lru_cache(4)
@@ -98,7 +98,11 @@ def _grids(side: int) -> _Grids:
     scales = []
     for i in range(_SCALES):
         sigma = _FINEST * side * 2**i / step
-        kernels = gaussian(points, count, sigma), gaussian(points, count, _LAYERED * sigma)
-        scales.append((_FADING**-i / sigma**2, *kernels))
-    onto = gaussian(at, side, step / 2)
-    return _Grids(onto, scales, gaussian(points, count, _TEXTURE * side / step), linear(side, at))
+        share = np.float32(_FADING**-i / sigma**2)
+        scales.append((share, _kernel(points, count, sigma), _kernel(points, count, _LAYERED * sigma)))
+    texture = _kernel(points, count, _TEXTURE * side / step)
+    return _Grids(_kernel(at, side, step / 2), scales, texture, linear(side, at).astype(np.float32))
+
+
+def _kernel(at: np.ndarray, side: int, sigma: float) -> np.ndarray:
+    return gaussian(at, side, sigma).astype(np.float32)

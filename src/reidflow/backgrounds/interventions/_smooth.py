@@ -2,8 +2,8 @@
 
 import numpy as np
 
-_LEAST = 1e-100
-"""Smaller weights are 0 (21 standard deviations away): processors are slow with numbers too small to normalise."""
+_LEAST = 1e-30
+"""Smaller weights are 0 (12 standard deviations away): processors are slow with numbers too small to normalise."""
 
 
 def gaussian(at: np.ndarray, side: int, sigma: float) -> np.ndarray:

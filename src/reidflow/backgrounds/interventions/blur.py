@@ -16,12 +16,14 @@ def apply(photo: Photo, *, sigma: float = 0.05) -> np.ndarray:
     """
     if not sigma > 0:
         raise ReidflowError(f"the background 'blur' got sigma = {sigma}; it must be greater than 0. Correct it.")
-    known = photo.surroundings() if photo.surroundings().any() else photo.behind()
+    known = photo.surroundings()
+    if not known.any():
+        known = photo.behind()
     if not known.any():
         return photo.pixels
     side = len(known)
     weight = known.astype(np.float64)
-    planes = photo.pixels.transpose(2, 0, 1) * weight
+    planes = photo.pixels.transpose(2, 0, 1).astype(np.float64, order="C") * weight
     kernel = gaussian(np.arange(side), side, sigma * side)
     *sums, total = smooth(kernel, kernel, np.concatenate([planes, weight[None]]))
     mean = planes.sum(axis=(1, 2), keepdims=True) / weight.sum()
