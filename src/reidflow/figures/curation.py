@@ -25,7 +25,7 @@ from reidflow.figures.style import (
     placeholder,
     sheet,
 )
-from reidflow.figures.text import fit, magnitude, text_width
+from reidflow.figures.text import clean, fit, magnitude, text_width
 from reidflow.tables.curation import Curation, split_scores
 from reidflow.tables.curation_sections import LENGTHS, typical_share
 
@@ -171,7 +171,7 @@ def draw_distributions(found: Curation, contrasts: pl.DataFrame, heading: Headin
     words = ["kept", "dropped"]
     handles = [_bar(BLUE), _bar(ORANGE)]
     across = min(3, len(found.names))
-    names = min(NAMES, max(text_width(label, 8) for label in arms) + 0.1)
+    names = min(NAMES, max(text_width(clean(label), 8) for label in arms) + 0.1)
     cell = (WIDTH - 2 * MARGIN - names) / across
     height = 0.26 * len(arms) + 0.1
     above, pitch = legend_height(words), height + 0.62

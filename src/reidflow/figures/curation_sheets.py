@@ -7,12 +7,15 @@ import polars as pl
 
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import BLUE, ORANGE, Heading
+from reidflow.figures.text import magnitude
 from reidflow.tables.curation import Curation
 
 ACROSS, ENDS = 8, 5
 """Images in a row of the valuable ones, and at each end of a score."""
 REPRESENTATIVE = ("facility_location", "representativeness")
 QUALITY = "quality"
+NOISE = 1e-6
+"""Values closer to zero are rounding."""
 
 
 def valuable_sheet(
@@ -74,7 +77,11 @@ def _ranked(found: Curation, score: str) -> list[tuple[str, str, float]]:
 
 
 def _tiles(images: np.ndarray, found: Curation, rows: list[tuple[str, str, float]], colour: str) -> list[Tile]:
-    return [Tile(images[found.rows[image]], f"{who} {value:.3g}", colour) for image, who, value in rows]
+    return [Tile(images[found.rows[image]], f"{who} {_value(value)}", colour) for image, who, value in rows]
+
+
+def _value(value: float) -> str:
+    return magnitude(value if abs(value) >= NOISE else 0.0)
 
 
 def scores_sheet(images: np.ndarray, found: Curation, heading: Heading, out: str | Path, *, tile: int = 96) -> None:

@@ -161,8 +161,8 @@ def _from_zero(axes: Axes, formatter: FuncFormatter) -> None:
 def _threshold_axis(axes: Axes, own: pl.DataFrame, named: bool) -> None:
     """Scale the axis to the method's thresholds and mark those of the arms."""
     loosest = max(own["threshold"].max(), 1e-9)
-    axes.set_xlim(-0.04 * loosest, 1.04 * loosest)
-    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+    axes.set_xlim(-0.06 * loosest, 1.08 * loosest)
+    axes.xaxis.set_major_locator(MaxNLocator(3, integer=loosest >= 3, steps=[1, 2, 2.5, 5, 10]))
     axes.tick_params(labelsize=8, pad=2)
     if own["threshold"].n_unique() == 1:
         axes.set_xlim(-1, 1)

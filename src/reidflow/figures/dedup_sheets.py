@@ -10,10 +10,9 @@ from reidflow.dedup.keep import Links, links
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Heading
 from reidflow.tables.dedup import Duplicates
-from reidflow.tables.text import listed
 
-EXAMPLES, ACROSS, PAIRS = 4, 6, 12
-"""Groups of each kind, images of a group, and pairs of suspects that a sheet shows at most."""
+EXAMPLES, GROUP, ACROSS, PAIRS = 6, 5, 8, 12
+"""At most: groups of each kind, images of a group, tiles side by side, and pairs of suspects."""
 ACROSS_PAIRS = 3
 COLOURS = (BLUE, ORANGE, PURPLE, GREEN, VERMILLION, SKY)
 
@@ -42,24 +41,13 @@ def groups_sheet(
     }
     rows, shown = [], set()
     for kind, nearest in kinds.items():
-        examples = _examples(joined, nearest, threshold, shown)
-        if not examples:
-            rows.append(Row([Tile(_blank(tile))], [kind, "no pair"]))
-        for number, (distance, members) in enumerate(examples):
-            names = [found.training["image"][row] for row in members]
-            words = [_caption(joined, row, members[0], name) for row, name in zip(members, names, strict=True)]
-            tiles = [
-                Tile(images[found.rows[name]], caption, GREEN if name in kept else VERMILLION)
-                for name, caption in zip(names[:ACROSS], words[:ACROSS], strict=True)
-            ]
-            more = f", {ACROSS} shown" if len(members) > ACROSS else ""
-            who = listed(list(dict.fromkeys(found.training["identity"][row] for row in members)))
-            rows.append(
-                Row(
-                    tiles,
-                    [kind if number == 0 else "", f"distance {distance:.4g}", f"{who}: {len(members)} images{more}"],
-                )
-            )
+        groups = [
+            _tiles(images, found, joined, members, distance, kept)
+            for distance, members in _examples(joined, nearest, threshold, shown)
+        ]
+        packed = _packed(groups, tile) or [[Tile(_blank(tile))]]
+        words = [kind, "one group after another" if groups else "no pair"]
+        rows += [Row(tiles, words if i == 0 else [""]) for i, tiles in enumerate(packed)]
     words = f"{arm['label']} at {threshold:g} (arm {arm['arm']}; scope {arm['scope']}, keeps {arm['keep']})"
     legend = [(GREEN, "stays"), (VERMILLION, "left out")]
     write_sheet(rows, out, Heading(heading.title, _joined(heading.subtitle, words)), tile, legend)
@@ -67,6 +55,40 @@ def groups_sheet(
 
 def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part.strip())
+
+
+def _tiles(
+    images: np.ndarray, found: Duplicates, joined: Links, members: list[int], distance: float, kept: set[str]
+) -> list[Tile]:
+    """Return the first images of a group: the pair that it is shown for, its distance in words, then the others."""
+    tiles = []
+    for place, row in enumerate(members[:GROUP]):
+        name, who = found.training.row(row)
+        words = (
+            [f"{who} {Path(name).name}", f"{Path(name).name}: {distance:.4g}"][place]
+            if place < 2
+            else _apart(joined, row, members[0], name)
+        )
+        if place == GROUP - 1 and len(members) > GROUP:
+            words = f"and {len(members) - GROUP} more"
+        tiles.append(Tile(images[found.rows[name]], words, GREEN if name in kept else VERMILLION))
+    return tiles
+
+
+def _apart(joined: Links, row: int, first: int, name: str) -> str:
+    own = (joined.pairs == sorted((row, first))).all(axis=1)
+    return f"{Path(name).name}: {joined.distances[own][0]:.4g}" if own.any() else f"{Path(name).name}: linked"
+
+
+def _packed(groups: list[list[Tile]], tile: int) -> list[list[Tile]]:
+    """Return the groups in lines of at most ACROSS tiles, an empty tile between two groups."""
+    lines: list[list[Tile]] = []
+    for group in groups:
+        if lines and len(lines[-1]) + 1 + len(group) <= ACROSS:
+            lines[-1] += [Tile(_blank(tile)), *group]
+        else:
+            lines.append(list(group))
+    return lines
 
 
 def _blank(tile: int) -> np.ndarray:
@@ -104,13 +126,6 @@ def _examples(joined: Links, nearest: np.ndarray, threshold: float, shown: set[i
     return examples
 
 
-def _caption(joined: Links, row: int, first: int, name: str) -> str:
-    if row == first:
-        return Path(name).name
-    own = (joined.pairs == sorted((row, first))).all(axis=1)
-    return f"{Path(name).name} {joined.distances[own][0]:.4g}" if own.any() else f"{Path(name).name} linked"
-
-
 def suspects_sheet(
     images: np.ndarray, found: Duplicates, suspects: pl.DataFrame, heading: Heading, out: str | Path, *, tile: int = 150
 ) -> None:
@@ -146,6 +161,5 @@ def suspects_sheet(
 
 def _suspect(pair: dict, image: str, identity: str) -> str:
     """Return the caption of one of the two images: its identity and name; the second one tells what the pair rests on."""
-    if image == "image":
-        return f"{pair[identity]} {Path(pair[image]).name}"
-    return f"{pair[identity]} {pair['distance']:.4g} {pair['label']}"
+    name = f"{pair[identity]} {Path(pair[image]).name}"
+    return name if image == "image" else f"{name}: {pair['label']} {pair['distance']:.4g}"

@@ -93,7 +93,7 @@ def _against_full(rows: list[dict], length: str) -> list[str]:
             lines.append(f"At {LENGTHS[length]}, these {verb} against all images: {told}.")
     level = [row["arm"] for row in compared if row["verdict"] not in ("better", "worse")]
     found = [row["smallest_detectable"] for row in compared if row["smallest_detectable"] is not None]
-    within = f" (a difference of {number(max(found))} would have been found in each)" if found else ""
+    within = f" (a difference of {number(max(found))} would most likely have been found in each)" if found else ""
     if level:
         lines.append(f"At {LENGTHS[length]}, no difference from all images is shown for {_bold(level)}{within}.")
     return lines
@@ -118,7 +118,7 @@ def _time(rows: list[dict]) -> list[str]:
     if best["time_saved"] <= 0:
         return [*lines, "No choice without a detectable loss trains faster."]
     found = best["smallest_detectable"]
-    small = f" (a loss of {number(found)} would have been found)" if found is not None else ""
+    small = f" (a loss of {number(found)} would most likely have been found)" if found is not None else ""
     lines.append(
         f"The most time without a detectable loss is saved by {_bold([best['arm']])}: {best['time_saved']:.0%} of the seconds, "
         f"with {best['share']:.0%} of the images; {_delta(best)}{small}."
@@ -143,12 +143,13 @@ def _look(contrasts: pl.DataFrame) -> list[str]:
         rows = own.filter(pl.col("label") == label).to_dicts()
         if rows[0]["chance"]:
             continue
+        rows = [row for row in rows if row["score"] not in label]
         ranked = sorted(rows, key=lambda row: -abs(row["difference"]))[:_STRIKING]
         told = [f"{_words(row['score'])} {signed(row['difference'], 2)}" for row in ranked]
         lines.append(f"**{markdown(label)}**, keeping {share:.0%}: {listed(told)}.")
     if lines:
         lines.append(
-            "Kept minus dropped, in standard deviations of the score over all training images; the largest of each method."
+            "Kept minus dropped, in standard deviations of the score over all training images; the largest of each method, its own score aside."
         )
     chance = own.filter("chance")["difference"].abs().max()
     if lines and chance is not None:

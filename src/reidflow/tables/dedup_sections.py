@@ -18,6 +18,14 @@ EXACT = {
     "exact_bytes": "the bytes of the two files are the same",
     "exact_pixels": "the decoded pixels are the same, whatever the file format",
 }
+_BITS = "the number of bits in which the hashes differ"
+_ANGLE = "1 minus the cosine of two embeddings"
+NEAR = {
+    **dict.fromkeys(("ahash", "dhash", "phash", "whash"), _BITS),
+    **dict.fromkeys(("ssim", "hash_ssim"), "1 minus the structural similarity"),
+    **dict.fromkeys(("embedding", "knn", "cluster", "hash_embedding"), _ANGLE),
+}
+"""What the distance of a near method is; a user's own method may be none of these."""
 _HYBRIDS = ("hash_ssim", "hash_embedding")
 _SHOWN = 10
 _RELATED = 5
@@ -26,7 +34,7 @@ _QUANTITIES = {
     "loss_last": ("loss of the last epoch", 3),
     "gradient_norm": ("norm of the gradient", 3),
     "active": ("share of the loss's terms above 0", 3),
-    "hardness": ("hardness: mean of the loss's terms above 0", 3),
+    "hardness": ("hardness (mean of the loss's terms above 0)", 3),
 }
 
 
@@ -62,7 +70,7 @@ def sections(found: Duplicates, methods: pl.DataFrame, suspects: pl.DataFrame, a
         ),
         Section(
             "Suspected label errors",
-            _suspected(suspects, rows),
+            _suspected(found, suspects, rows),
             [_suspect_block(suspects)] if suspects.height else [],
             {SUSPECTS: "Duplicates that carry the labels of two identities"},
         ),
@@ -97,7 +105,8 @@ def _definitions(found: Duplicates) -> list[str]:
                 if tried
                 else "; no arm trains with it"
             )
-            lines.append(f"Near, {label}: a distance of at most the threshold ({settings}){arms}.")
+            told = NEAR.get(name, "a distance")
+            lines.append(f"Near, {label}: {told}, at most the threshold ({settings}){arms}.")
     total = found.training.height
     return [
         *lines,
@@ -206,7 +215,7 @@ def _shares(rows: list[dict]) -> list[str]:
     if not differing:
         lines.append(
             f"On test, none of the {_plural(len(trained), 'arm')} can be told from training on all images"
-            f"{_detectable(trained)}: the duplicates neither help nor harm by more than that."
+            f"{_detectable(trained)}."
         )
     return lines
 
@@ -215,7 +224,8 @@ def _detectable(rows: list[dict]) -> str:
     values = [row["smallest_detectable"] for row in rows if row["smallest_detectable"] is not None]
     if not values:
         return ""
-    return f" (a difference of {number(min(values))} to {number(max(values))} would have been found)"
+    low, high = number(min(values)), number(max(values))
+    return f" (a difference of {low if low == high else f'{low} to {high}'} would most likely have been found)"
 
 
 def _delta(row: dict) -> str:
@@ -240,13 +250,15 @@ def _recommendation(rows: list[dict]) -> list[str]:
     else:
         lines.append(
             f"Recommended: {_setting(overall)}, which leaves out {_plural(overall['dropped'], 'training image')} "
-            f"({_percent(overall['share'])}). On test it is worth {_on_test(overall)}."
+            f"({_percent(overall['share'])}). On test it is worth {_on_test(overall)}, against all images."
         )
-    for row in [row for row in rows if row["recommended"] == "method"]:
-        lines.append(
-            f"Of {markdown(row['label'])}, validation recommends {row['threshold']:g} ({_bold([row['arm']])}, "
-            f"{number(row['val_id_map'])} on validation, {_percent(row['share'])} left out); on test {_on_test(row)}."
-        )
+    others = [
+        f"{markdown(row['label'])} {row['threshold']:g} ({_percent(row['share'])} left out, {_on_test(row)})"
+        for row in rows
+        if row["recommended"] == "method"
+    ]
+    if others:
+        lines.append(f"Of every other method, validation recommends, with its worth on test: {listed(others)}.")
     chosen = [row for row in rows if row["recommended"] and row["method"] is not None]
     if chosen and all(row["verdict"] not in ("better", "worse") for row in chosen):
         lines.append(
@@ -257,8 +269,7 @@ def _recommendation(rows: list[dict]) -> list[str]:
 
 
 def _on_test(row: dict) -> str:
-    words = {"better": "better", "worse": "worse"}.get(row["verdict"], "cannot be told from all images")
-    return f"{_delta(row)}: {words}"
+    return _delta(row) + {"better": ": better", "worse": ": worse"}.get(row["verdict"], "")
 
 
 def _training(rows: list[dict]) -> list[str]:
@@ -284,17 +295,19 @@ def _related(values: list[tuple[float, float]]) -> str:
     return f"; rank correlation with the share left out {signed(float(spearmanr(shares, found).statistic), 2)} over {len(values)} arms"
 
 
-def _suspected(suspects: pl.DataFrame, rows: list[dict]) -> list[str]:
+def _suspected(found: Duplicates, suspects: pl.DataFrame, rows: list[dict]) -> list[str]:
     pairs = suspects.unique(["image", "other"], maintain_order=True)
-    lines = [
-        f"{_plural(pairs.height, 'pair')} of images look like duplicates but carry the labels of two identities."
-        if pairs.height
-        else "No duplicate carries the labels of two identities: no label error is suspected."
-    ]
+    if not pairs.height:
+        lines = ["No duplicate carries the labels of two identities: no label error is suspected."]
+    else:
+        lines = [
+            f"{_plural(pairs.height, 'pair')} of images look like duplicates to some method, at the loosest threshold of its arms, "
+            f"but carry the labels of two identities; {_agreed(found, pairs)}."
+        ]
     for row in pairs.head(3).to_dicts():
         lines.append(
             f"{markdown(row['image'])} ({markdown(row['identity'])}, {row['role']}) and {markdown(row['other'])} "
-            f"({markdown(row['other_identity'])}, {row['other_role']}): distance {number(row['distance'])} by "
+            f"({markdown(row['other_identity'])}, {row['other_role']}): distance {row['distance']:.4g} by "
             f"{markdown(row['label'])}; found by {_plural(row['found_by'], 'method')}."
         )
     across = [row for row in rows if row["scope"] == "all"]
@@ -306,6 +319,15 @@ def _suspected(suspects: pl.DataFrame, rows: list[dict]) -> list[str]:
         else "No arm left out an image for its likeness to another identity; nothing is dropped silently."
     )
     return lines
+
+
+def _agreed(found: Duplicates, pairs: pl.DataFrame) -> str:
+    """Return how many of the suspected pairs many methods agree on: a copy looks alike to most of them."""
+    total, most = len(found.methods), pairs["found_by"].max()
+    half = pairs.filter(2 * pl.col("found_by") >= total).height
+    if half or total == 1:
+        return f"{count(half)} of them look so to at least half of the {_plural(total, 'method')}"
+    return f"none of them to more than {most} of the {total} methods, so most are chance likeness"
 
 
 def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
@@ -350,7 +372,7 @@ def _suspect_block(suspects: pl.DataFrame) -> Block:
         "its identity": lambda row: row["other_identity"],
         "roles": lambda row: f"{row['role']}, {row['other_role']}",
         "method": lambda row: row["label"],
-        "distance": lambda row: number(row["distance"]),
+        "distance": lambda row: f"{row['distance']:.4g}",
         "methods": lambda row: count(row["found_by"]),
     }
     pairs = suspects.unique(["image", "other"], maintain_order=True)

@@ -163,7 +163,8 @@ def test_contrasts_are_kept_minus_dropped_in_standard_deviations() -> None:
     assert quality["random"]["difference"] == pytest.approx(0)
     assert (quality["random"]["chance"], quality["best"]["chance"]) == (True, False)
     assert table.filter(pl.col("score") == "sharpness")["difference"].null_count() == 3
-    assert "quality +1.63" in " ".join(sections(found, arms, table)[3].statements)
+    words = " ".join(sections(found, arms, table)[3].statements)
+    assert "**k_center**, keeping 50%: quality +1.63" in words
 
 
 def test_scores_that_are_not_known_are_left_out_whole_or_image_by_image() -> None:

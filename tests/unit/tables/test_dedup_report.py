@@ -196,7 +196,7 @@ def test_the_threshold_is_chosen_on_validation_though_test_prefers_another() -> 
     assert chosen == {"all": None, "tight": "overall", "loose": None, "across": None, "bytes": "method"}
     words = said["The recommended threshold"]
     assert "**tight** (dhash at 1) scores highest: 0.550" in words
-    assert "-0.010 [-0.060, +0.040]: cannot be told from all images" in words
+    assert "it is worth -0.010 [-0.060, +0.040], against all images" in words
     assert "None of these can be told from training on all images" in words
 
 

@@ -1,0 +1,152 @@
+"""Small tables and pictures of the shapes that the figures of deduplication and curation read."""
+
+import numpy as np
+import polars as pl
+from figure_tables import names
+
+from reidflow.curation.scores import SCORES
+from reidflow.curation.subset import KEEP
+from reidflow.dedup.images import DUPLICATES
+from reidflow.tables import curation, dedup
+
+IMAGES = [f"i{n:02d}" for n in range(12)]
+WHO = ["A"] * 6 + ["B"] * 6
+
+
+def pixels(count: int = len(IMAGES), size: int = 16) -> np.ndarray:
+    """Pictures of one shade each, (N, size, size, 3): i00 is 10, the last 240."""
+    shades = np.linspace(10, 240, count).astype(np.uint8)
+    return np.broadcast_to(shades[:, None, None, None], (count, size, size, 3))
+
+
+def _complete(row: dict, contract) -> dict:
+    return {name: row.get(name) for name in contract.columns}
+
+
+def methods(count: int, truth: bool = True) -> pl.DataFrame:
+    """`count` methods with awkward names at six thresholds; the last one finds nothing at its only threshold."""
+    rows = []
+    for i, label in enumerate(names(count)):
+        last = i == count - 1
+        for step in [0] if last else range(6):
+            known = (
+                {}
+                if last or not truth
+                else {"precision": 1 - step / 10, "recall": (step + 1) / 6, "f1": 0.5 - step / 20}
+            )
+            rows.append(
+                {
+                    "method": f"m{i}",
+                    "label": label,
+                    "threshold": step / (1 + i % 2 * 50),
+                    "arm": step in (0, 3),
+                    "pairs": 0 if last else 10 * step,
+                    "cross_pairs": step,
+                    "groups": 0 if last else step,
+                    "largest_group": 1 + step,
+                    "dropped": 0 if last else 2 * step,
+                    "share": 0.0 if last else step / 50,
+                    "recall": 0.0 if last and truth else None,
+                    **known,
+                }
+            )
+    return pl.DataFrame([_complete(row, dedup.METHODS) for row in rows], schema=dedup.METHODS.columns)
+
+
+def dedup_arms(count: int) -> pl.DataFrame:
+    """The baseline and two arms of each method but the last, the first recommended."""
+    rows = [{"arm": "base", "baseline": True, "share": 0.0, "dropped": 0, "verdict": "baseline", "val_id_map": 0.5}]
+    for i, label in enumerate(names(count)[:-1]):
+        for step in (0, 3):
+            delta = 0.02 * (i % 3 - 1)
+            rows.append(
+                {
+                    "arm": f"{label} {step}",
+                    "baseline": False,
+                    "method": f"m{i}",
+                    "label": label,
+                    "threshold": step / (1 + i % 2 * 50),
+                    "scope": "identity",
+                    "keep": "first",
+                    "share": step / 50,
+                    "dropped": 2 * step,
+                    "delta": delta,
+                    "delta_low": None if i == 1 else delta - 0.03,
+                    "delta_high": None if i == 1 else delta + 0.03,
+                    "verdict": ["worse", "inconclusive", "better"][i % 3],
+                    "val_id_map": 0.5,
+                    "recommended": "overall" if not rows[1:] else "method" if step else None,
+                }
+            )
+    return pl.DataFrame([_complete(row, dedup.ARMS) for row in rows], schema=dedup.ARMS.columns)
+
+
+def history(
+    recorded: tuple[str, ...] = ("loss", "gradient_norm", "active", "hardness"), epochs: int = 4
+) -> pl.DataFrame:
+    rows = []
+    for seed in range(2):
+        for epoch in range(epochs + 1):
+            told = dict.fromkeys(recorded, 1.0 / epoch if epoch else None)
+            rows.append({"seed": seed, "epoch": epoch, "val_id_map": 0.5, **told})
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(recorded, pl.Float64))
+
+
+def duplicates(found: list[tuple[int, int, float]], dropped: list[int] = ()) -> dedup.Duplicates:
+    """Twelve training images of two identities; pairs (i, j, distance) of the method `m0`, whose arm is `arm`."""
+    rows = [(IMAGES[i], IMAGES[j], float(d), WHO[i] == WHO[j]) for i, j, d in found]
+    keep = [(image, WHO[i], None, i not in dropped, None, None) for i, image in enumerate(IMAGES)]
+    split = {"image": IMAGES, "identity": WHO, "group": IMAGES, "role": ["train"] * 12, "side": [None] * 12}
+    return dedup.Duplicates(
+        {"m0": {"name": "dhash"}},
+        {"m0": [2.0]},
+        {"m0": 9.0},
+        {"m0": pl.DataFrame(rows, schema=DUPLICATES.columns, orient="row")},
+        {"arm": pl.DataFrame(keep, schema=KEEP.columns, orient="row")},
+        pl.DataFrame({"image": IMAGES}),
+        pl.DataFrame(split),
+    )
+
+
+def sheet_arms(recommended: str | None = "overall") -> pl.DataFrame:
+    row = {"arm": "arm", "baseline": False, "method": "m0", "label": "dhash", "threshold": 2.0, "scope": "identity"}
+    row |= {"keep": "first", "dropped": 1, "val_id_map": 0.5, "recommended": recommended, "verdict": "inconclusive"}
+    return pl.DataFrame([_complete(row, dedup.ARMS)], schema=dedup.ARMS.columns)
+
+
+def curation_arms(count: int) -> pl.DataFrame:
+    """All images, random ones, and `count` - 2 awkwardly named methods at two shares, at equal epochs and equal steps."""
+    rows = [{"arm": "all", "baseline": True, "control": False, "share": 1.0, "matched": "epochs", "id_map": 0.6}]
+    rows[0] |= {"id_map_by_seed": [0.58, 0.62], "draws": 1, "verdict": "baseline"}
+    for i, label in enumerate(["random", *names(count)[: count - 2]]):
+        for matched in ("epochs", "steps"):
+            for share in (0.25, 0.5):
+                value = 0.4 + share / 4 + i / 100
+                rows.append(
+                    {
+                        "arm": f"{label} {share} {matched}",
+                        "baseline": False,
+                        "method": "random" if i == 0 else f"c{i}",
+                        "label": label,
+                        "control": i == 0,
+                        "share": share,
+                        "matched": matched,
+                        "draws": 2 if i == 0 else 1,
+                        "id_map": None if i == 2 and share == 0.5 else value,
+                        "id_map_by_seed": [value - 0.01, value + 0.01],
+                        "verdict": "inconclusive",
+                        "against_verdict": None if i == 0 else ["better", "worse", "inconclusive"][i % 3],
+                    }
+                )
+    return pl.DataFrame([_complete(row, curation.ARMS) for row in rows], schema=curation.ARMS.columns)
+
+
+def curated(arms: pl.DataFrame, **changes: list) -> curation.Curation:
+    """Twelve images whose quality falls from the first to the last; every arm keeps the first half."""
+    plain = {name: [0.5] * 12 for name, kind in SCORES.columns.items() if kind == pl.Float64}
+    columns = {"image": IMAGES, "identity": WHO, **plain, "quality": np.linspace(1, 0, 12).tolist(), **changes}
+    keep = [(image, WHO[i], None, i < 6, None, None) for i, image in enumerate(IMAGES)]
+    table = pl.DataFrame(keep, schema=KEEP.columns, orient="row")
+    return curation.Curation(
+        pl.DataFrame(columns, schema=SCORES.columns), dict.fromkeys(arms["arm"], table), pl.DataFrame({"image": IMAGES})
+    )
