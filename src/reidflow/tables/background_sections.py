@@ -23,8 +23,15 @@ def sections(
         _trained_and_tested(matrix, probes, level),
         _query_only(matrix, probes, level),
         _reliance(reliance, probes, helped, level),
-        Section("What the versions look like", figures={SHEETS: "The interventions and the probes, image by image"}),
-        Section("Which intervention to take", _recommended(reliance, results), figures={}),
+        Section(
+            "What the versions look like",
+            [
+                "What the arms saw in training and what the probes show, for a few images: a mask's edge that shows the animal, "
+                "a halo around it or a patch that repeats would tell more or less than meant."
+            ],
+            figures={SHEETS: "The interventions and the probes, image by image"},
+        ),
+        Section("Which intervention to take", _recommended(reliance, results)),
     ]
 
 
