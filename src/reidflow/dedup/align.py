@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-LEVELS = ((32, 8), (64, 5))  # sides in pixels, and steps of Gauss and Newton at each
-ALIKE = 0.5  # pictures that correlate less, even before they are laid over each other, are not copies
+LEVELS = ((32, 8, 0.5), (64, 5, 0.8))  # side in pixels, steps of Gauss and Newton, and the least correlation
 LARGEST = 1.5  # a crop that takes away more is not looked for
 STILL = 1e-4  # a step that moves no corner by more than this share of the side ends a level
 
@@ -35,12 +34,12 @@ def overlay(first: list[np.ndarray], second: list[np.ndarray], boxes: tuple[np.n
 
     first, second: the grey pictures at each side of LEVELS, (S, S) float32; boxes: (4,) left, top, right, bottom of
     either photograph within its frame, -0.5 to 0.5. Gauss-Newton on squared differences, from coarse to fine (Lucas
-    and Kanade 1981); starts from no shift at all.
+    and Kanade 1981); starts from no shift at all, and returns that for pictures that correlate less than LEVELS ask.
     """
     found = Overlay()
-    for (side, steps), one, two in zip(LEVELS, first, second, strict=True):
+    for (_, steps, least), one, two in zip(LEVELS, first, second, strict=True):
         for _ in range(steps):
-            step = _step(one, two, side, found, boxes)
+            step = _step(one, two, found, boxes, least)
             if step is None:
                 return Overlay()
             found = Overlay(found.scale + step[0], found.across + step[1], found.down + step[2])
@@ -72,11 +71,12 @@ _HALVES = ((np.maximum, slice(0, 2)), (np.minimum, slice(2, 4)))
 
 
 def _step(
-    first: np.ndarray, second: np.ndarray, side: int, how: Overlay, boxes: tuple[np.ndarray, np.ndarray]
+    first: np.ndarray, second: np.ndarray, how: Overlay, boxes: tuple[np.ndarray, np.ndarray], least: float
 ) -> np.ndarray | None:
     """Return the change of scale, across and down, or None where the pictures do not overlap or resemble each other."""
     if not 1 / LARGEST < how.scale < LARGEST:
         return None
+    side = len(first)
     rows, columns = shared(side, how, boxes, 2)
     if rows.stop - rows.start < side // 6 or columns.stop - columns.start < side // 6:
         return None
@@ -85,7 +85,7 @@ def _step(
     down, across = (slope[rows, columns] * (side / how.scale) for slope in np.gradient(seen.astype(np.float64)))
     seen, target = seen[rows, columns].astype(np.float64), first[rows, columns].astype(np.float64)
     gain, offset, correlation = _fit(seen, target)
-    if correlation < ALIKE:
+    if correlation < least:
         return None
     basis = np.stack([gain * (across * x + down * y), gain * across, gain * down, seen, np.ones_like(seen)])
     basis, rest = basis.reshape(5, -1), (target - gain * seen - offset).ravel()

@@ -39,7 +39,7 @@ def overlaid_ssim(images: np.ndarray, rows: np.ndarray, pairs: np.ndarray, side:
     @lru_cache(KEPT)
     def picture(index: int) -> Picture:
         image = images[rows[index]]
-        levels = [resized(image, width, True)[0].astype(np.float32) for width, _ in LEVELS]
+        levels = [resized(image, width, True)[0].astype(np.float32) for width, *_ in LEVELS]
         return Picture(levels, resized(image, side, True)[0].astype(np.float32), _photograph(image))
 
     values = [_similarity(picture(first), picture(second)) for first, second in pairs.tolist()]
@@ -60,7 +60,8 @@ def _similarity(first: Picture, second: Picture) -> float:
     in_place = _seen_through(Overlay(), first, second)
     if in_place == 1:
         return in_place
-    return max(in_place, _seen_through(overlay(first.levels, second.levels, (first.box, second.box)), first, second))
+    how = overlay(first.levels, second.levels, (first.box, second.box))
+    return in_place if how == Overlay() else max(in_place, _seen_through(how, first, second))
 
 
 def _seen_through(how: Overlay, first: Picture, second: Picture) -> float:

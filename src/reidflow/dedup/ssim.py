@@ -8,7 +8,7 @@ from PIL import Image
 
 SIDE = 128
 WINDOW = 7  # pixels; a side must be at least as long
-KEPT = 256  # images whose filtered planes stay in memory
+KEPT = 2**28  # bytes of filtered planes that stay in memory
 AREA = WINDOW * WINDOW
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 STEP = 2.0**-20  # copies are exactly 1; the last bits of a mean decide nothing
@@ -17,11 +17,11 @@ TO_COVARIANCE = 1 / (AREA * (AREA - 1))
 
 @dataclass(frozen=True)
 class Planes:
-    """What one image brings to each of its pairs; planes lose three pixels at each border.
+    """What one channel of an image brings to each of its pairs; planes lose three pixels at each border.
 
     Attributes:
-        pixels: (C, S, S) int32.
-        sums: (C, S - 6, S - 6) int32, sums over the window.
+        pixels: (S, S) int32.
+        sums: (S - 6, S - 6) int32, sums over the window.
         squares: float32, squared means + C1 / 2.
         variances: float32, sample variances + C2 / 2.
     """
@@ -41,18 +41,21 @@ def pair_ssim(
     are resized to `side` pixels (Pillow, area average) and made grey unless `grey` is false; colours are averaged.
     Equal to skimage.metrics.structural_similarity(a, b, data_range=255, channel_axis=None or -1): uniform window of
     7 pixels, sample covariance, K1 0.01, K2 0.03, borders left out. Sums are whole numbers, thus exact.
-    Sorted pairs are fastest: an image's planes are kept while the latest 256 images are.
+    Sorted pairs are fastest: the filtered planes of the latest images are kept, 256 MB of them.
     Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861.
     """
 
-    @lru_cache(KEPT)
-    def planes(index: int) -> Planes:
-        return _planes(resized(images[rows[index]], side, grey))
+    channels = 1 if grey else 3
 
-    work = _Workspace((1 if grey else 3, side, side))
-    values = np.empty(len(pairs))
+    @lru_cache(KEPT // (16 * channels * side * side))
+    def planes(index: int) -> list[Planes]:
+        return [_planes(channel) for channel in resized(images[rows[index]], side, grey)]
+
+    work = _Workspace(side)
+    values = np.zeros(len(pairs))
     for number, (first, second) in enumerate(pairs.tolist()):
-        values[number] = work.similarity(planes(first), planes(second))
+        for one, two in zip(planes(first), planes(second), strict=True):
+            values[number] += work.similarity(one, two) / channels
     return np.rint(values / STEP) * STEP
 
 
@@ -94,9 +97,9 @@ def _window_sums(values: np.ndarray) -> np.ndarray:
 class _Workspace:
     """Memory for the steps of one pair, used again for the next."""
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        inner = (shape[0], shape[1] - WINDOW + 1, shape[2] - WINDOW + 1)
-        self.product = np.empty(shape, np.int32)
+    def __init__(self, side: int) -> None:
+        inner = (side - WINDOW + 1, side - WINDOW + 1)
+        self.product = np.empty((side, side), np.int32)
         self.whole = np.empty(inner, np.int32)
         self.upper, self.lower, self.other = (np.empty(inner, np.float32) for _ in range(3))
 
