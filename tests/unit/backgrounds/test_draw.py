@@ -126,7 +126,10 @@ def test_images_without_a_mask_are_refused_or_kept_and_counted(planted, tmp_path
     assert summary["without_mask"] == 2 and len(table) == 12
     assert np.array_equal(result[[1, 4]], partly.images[[1, 4]])
     assert not (result[[0, 2]] == partly.images[[0, 2]]).all(axis=(1, 2, 3)).any()
-    assert not {1, 4} & set(donors(partly, tmp_path, without_mask="keep")[2:4])
+    for seed in range(4):
+        result = drawn(partly, {"name": "random", "seed": seed}, tmp_path, without_mask="keep")
+        changed = [row for row in range(12) if row not in (1, 4)]
+        assert not {1, 4} & {row_of(result[row], partly.behind[row]) for row in changed}
 
 
 def test_a_data_set_without_any_mask_is_refused_whatever_the_policy(planted, tmp_path):
