@@ -42,7 +42,7 @@ TESTED_NOTE = (
 )
 QUERY_NOTE = (
     "Upper number: identity-balanced mAP of altered queries before the unchanged gallery; lower, and the colour: its change "
-    "from unaltered queries, bold where it is detectable (corrected over all cells)."
+    "from unaltered queries, bold where it is detectable (corrected over all cells). Framed: queries as the arm was trained."
 )
 RELIANCE_NOTE = (
     "Reliance = (background only − chance) / (foreground only − chance), with its interval for each arm by itself; the verdict is "
