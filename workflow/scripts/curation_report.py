@@ -17,11 +17,10 @@ from reidflow.tables.sections import write_sections
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     found = tables.read_curation(job.given, job.input)
-    results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
-    arms = tables.arms_table(experiment, found, results, efficiency)
+    arms = tables.arms_table(experiment, found, pl.read_parquet(job.input.results))
     contrasts = tables.contrasts_table(found, arms)
     write_table(arms, job.out.arms_table, tables.ARMS)
-    write_sections(job.out.sections, sections(found, arms, contrasts))
+    write_sections(job.out.sections, sections(found, arms, contrasts, pl.read_parquet(job.input.efficiency)))
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
     images = np.load(job.input.images, mmap_mode="r")
     figures.draw_shares(arms, heading, {"png": job.out.shares_png, "svg": job.out.shares_svg})

@@ -46,7 +46,7 @@ def groups_sheet(
             for distance, members in _examples(joined, nearest, threshold, shown)
         ]
         packed = _packed(groups, tile) or [[Tile(_blank(tile))]]
-        words = [kind, "one group after another" if groups else "no pair"]
+        words = [kind, "behind a name: distance to the first image of its group" if groups else "no pair"]
         rows += [Row(tiles, words if i == 0 else [""]) for i, tiles in enumerate(packed)]
     words = f"{arm['label']} at {threshold:g} (arm {arm['arm']}; scope {arm['scope']}, keeps {arm['keep']})"
     legend = [(GREEN, "stays"), (VERMILLION, "left out")]

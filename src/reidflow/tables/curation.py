@@ -41,11 +41,10 @@ ARMS = Contract(
         "lost_identities": pl.List(pl.String),  # without any, in every draw
         "draws": pl.Int64,  # 1: the same images for every seed
         **_RESULT,
-        "seconds_train": pl.Float64,
-        "time_saved": pl.Float64,  # share of the baseline's seconds; negative: slower
+        "steps_saved": pl.Float64,  # share of the baseline's optimizer steps
         "same_as": pl.String,  # an arm above that keeps the same images, for as many steps
     },
-    nullable=frozenset({"method", "label", *_RESULT, "seconds_train", "time_saved", "same_as"} - {"verdict"}),
+    nullable=frozenset({"method", "label", *_RESULT, "steps_saved", "same_as"} - {"verdict"}),
 )
 CONTRASTS = Contract(
     "scores of kept and dropped images",
@@ -103,19 +102,16 @@ def read_curation(given: Mapping[str, Any], files: Any) -> Curation:
     )
 
 
-def arms_table(
-    experiment: Experiment, found: Curation, results: pl.DataFrame, efficiency: pl.DataFrame
-) -> pl.DataFrame:
-    """Return ARMS: the baseline and the arms that choose images, in the order of the experiment."""
+def arms_table(experiment: Experiment, found: Curation, results: pl.DataFrame) -> pl.DataFrame:
+    """Return ARMS: the baseline and the arms that choose images, in the order of the experiment; no measured time."""
     known = {row["arm"]: row for row in results.to_dicts()}
-    seconds = dict(efficiency.select("arm", "seconds_train").iter_rows())
-    full = seconds.get(experiment.file.baseline)
+    full = known[experiment.file.baseline].get("steps")
     labels = component_labels(
         {name: arm.spec.curation.method for name, arm in experiment.arms.items() if arm.spec.curation is not None}
     )
     rows, seen = [], {}
     for name, arm in experiment.arms.items():
-        curation, took = arm.spec.curation, seconds.get(name)
+        curation, steps = arm.spec.curation, known[name].get("steps")
         if curation is None and name != experiment.file.baseline:
             continue
         method = curation.method["name"] if curation else None
@@ -136,8 +132,7 @@ def arms_table(
                 "matched": arm.spec.matched,
                 **_kept(kept),
                 **{column: known[name].get(column) for column in _RESULT},
-                "seconds_train": took,
-                "time_saved": 1 - took / full if took is not None and full else None,
+                "steps_saved": 1 - steps / full if steps is not None and full else None,
                 "same_as": seen.get(key),
             }
         )

@@ -15,12 +15,17 @@ FIGURES = (SHARES, DISTRIBUTIONS, VALUABLE, SCORES)
 LENGTHS = {"epochs": "equal epochs", "steps": "equal steps"}
 DOUBT = "label_doubt"
 _SHOWN = 10
+_SEVERAL = 8
 _STRIKING = 3
 _TYPICAL = 0.5
 
 
-def sections(found: Curation, arms: pl.DataFrame, contrasts: pl.DataFrame) -> list[Section]:
-    """Return the sections of the findings, from the tables ARMS and CONTRASTS of `tables.curation`."""
+def sections(found: Curation, arms: pl.DataFrame, contrasts: pl.DataFrame, efficiency: pl.DataFrame) -> list[Section]:
+    """Return the sections of the findings, from the tables ARMS and CONTRASTS of `tables.curation`.
+
+    efficiency: arm, seconds_train. Seconds stand in a table alone: what is measured differs from run to run, and no
+    statement may.
+    """
     rows = arms.to_dicts()
     chosen = [row for row in rows if row["method"] is not None and not row["control"]]
     return [
@@ -31,7 +36,7 @@ def sections(found: Curation, arms: pl.DataFrame, contrasts: pl.DataFrame) -> li
             {SHARES: "mAP by the share of the training images that stays"},
         ),
         Section("Against all images", [line for length in LENGTHS for line in _against_full(rows, length)]),
-        Section("Training time", _time(rows)),
+        Section("Training time", _time(rows), _seconds_block(rows, efficiency)),
         Section(
             "What valuable images look like",
             _look(contrasts),
@@ -64,39 +69,54 @@ def _against_random(chosen: list[dict], length: str) -> list[str]:
     lines = []
     for verdict in ("better", "worse"):
         own = [row for row in rows if row["against_verdict"] == verdict]
-        told = [
-            f"**{markdown(row['arm'])}** {signed(row['against_delta'])} {interval(row['against_low'], row['against_high'])}"
-            for row in own
-        ]
         if own:
-            lines.append(f"{at}, {verdict} than their control of random images: {listed(told)}.")
-    same = [row["arm"] for row in rows if row["against_verdict"] not in ("better", "worse")]
+            lines.append(f"{at}, {verdict} than their control of random images: {_told(own, 'against')}.")
+    same = [row for row in rows if row["against_verdict"] not in ("better", "worse")]
     if same and not lines:
         lines.append(
             f"{at}, none of the {_plural(len(same), 'choice')} can be told from random images of the same number."
         )
     elif same:
-        lines.append(f"{at}, {_bold(same)} cannot be told from random images of the same number.")
+        lines.append(f"{at}, not told apart from random images of the same number: {_by_method(same)}.")
     return lines
 
 
 def _against_full(rows: list[dict], length: str) -> list[str]:
     trained = [row for row in rows if row["method"] is not None and row["matched"] == length]
     compared = [row for row in trained if row["delta"] is not None]
-    if not compared:
-        return []
     lines = []
     for verdict, verb in (("worse", "lose"), ("better", "gain")):
         own = [row for row in compared if row["verdict"] == verdict]
-        told = listed([f"**{markdown(row['arm'])}** {_delta(row)}" for row in own])
         if own:
-            lines.append(f"At {LENGTHS[length]}, these {verb} against all images: {told}.")
-    level = [row["arm"] for row in compared if row["verdict"] not in ("better", "worse")]
-    found = [row["smallest_detectable"] for row in compared if row["smallest_detectable"] is not None]
+            lines.append(f"At {LENGTHS[length]}, these {verb} against all images: {_told(own, 'delta')}.")
+    level = [row for row in compared if row["verdict"] not in ("better", "worse")]
+    found = [row["smallest_detectable"] for row in level if row["smallest_detectable"] is not None]
     within = f" (a difference of {number(max(found))} would most likely have been found in each)" if found else ""
     if level:
-        lines.append(f"At {LENGTHS[length]}, no difference from all images is shown for {_bold(level)}{within}.")
+        lines.append(f"At {LENGTHS[length]}, no difference from all images is shown for {_by_method(level)}{within}.")
     return lines
+
+
+def _by_method(rows: list[dict]) -> str:
+    """Return the arms of a sentence that speaks of one length of training: each method with its shares."""
+    shares: dict[str, list[str]] = {}
+    for row in rows:
+        shares.setdefault(row["label"], []).append(f"{row['share']:.0%}")
+    return listed([f"**{markdown(label)}** ({', '.join(own)})" for label, own in shares.items()])
+
+
+def _told(rows: list[dict], comparison: str) -> str:
+    """Return the arms with their differences and intervals; of more than _SEVERAL the differences alone."""
+    low, high = ("delta_low", "delta_high") if comparison == "delta" else ("against_low", "against_high")
+    delta = "delta" if comparison == "delta" else "against_delta"
+    if len(rows) <= _SEVERAL:
+        return listed(
+            [f"**{markdown(row['arm'])}** {signed(row[delta])} {interval(row[low], row[high])}" for row in rows]
+        )
+    shares: dict[str, list[str]] = {}
+    for row in rows:
+        shares.setdefault(row["label"], []).append(f"{row['share']:.0%} {signed(row[delta])}")
+    return listed([f"**{markdown(label)}** ({', '.join(own)})" for label, own in shares.items()])
 
 
 def _delta(row: dict) -> str:
@@ -105,26 +125,37 @@ def _delta(row: dict) -> str:
 
 def _time(rows: list[dict]) -> list[str]:
     timed = [
-        row for row in rows if row["method"] is not None and row["time_saved"] is not None and row["delta"] is not None
+        row for row in rows if row["method"] is not None and row["steps_saved"] is not None and row["delta"] is not None
     ]
     if not timed:
-        return ["No training time was measured."]
+        return ["The arms took no optimizer steps that could be compared."]
     safe = [row for row in timed if row["verdict"] != "worse"]
-    base = next(row for row in rows if row["baseline"])
-    lines = [f"Training on all images takes {number(base['seconds_train'], 1)} s on this machine."]
     if not safe:
-        return [*lines, "Every choice loses detectably against all images: no time is saved for nothing."]
-    best = max(safe, key=lambda row: row["time_saved"])
-    if best["time_saved"] <= 0:
-        return [*lines, "No choice without a detectable loss trains faster."]
+        return ["Every choice loses detectably against all images: no training is saved for nothing."]
+    best = max(safe, key=lambda row: row["steps_saved"])
+    if best["steps_saved"] <= 0:
+        return ["No choice without a detectable loss takes fewer optimizer steps."]
     found = best["smallest_detectable"]
     small = f" (a loss of {number(found)} would most likely have been found)" if found is not None else ""
-    lines.append(
-        f"The most time without a detectable loss is saved by {_bold([best['arm']])}: {best['time_saved']:.0%} of the seconds, "
-        f"with {best['share']:.0%} of the images; {_delta(best)}{small}."
-    )
-    lines.append("No detectable loss is not no loss: read the interval. Equal steps save no time by construction.")
-    return lines
+    return [
+        f"The most training without a detectable loss is saved by {_bold([best['arm']])}: {best['steps_saved']:.0%} of the "
+        f"optimizer steps, with {best['share']:.0%} of the images; {_delta(best)}{small}.",
+        "No detectable loss is not no loss: read the interval. Equal steps save no training by construction. Seconds on this "
+        "machine stand in the experiment's table.",
+    ]
+
+
+def _seconds_block(rows: list[dict], efficiency: pl.DataFrame) -> list[Block]:
+    seconds = dict(efficiency.select("arm", "seconds_train").iter_rows())
+    full = next((seconds.get(row["arm"]) for row in rows if row["baseline"]), None)
+    cells = []
+    for row in rows:
+        took = seconds.get(row["arm"])
+        saved = f"{1 - took / full:.0%}" if took is not None and full else "–"
+        steps = "–" if row["steps_saved"] is None else f"{row['steps_saved']:.0%}"
+        cells.append([row["arm"], count(row["steps"]), steps, number(took, 2), saved])
+    headings = ["arm", "steps", "steps saved", "seconds", "seconds saved"]
+    return [Block("Measured on this machine", headings, cells)]
 
 
 def typical_share(contrasts: pl.DataFrame) -> float | None:
@@ -230,9 +261,6 @@ def _arm_block(rows: list[dict]) -> Block:
         "compared at": lambda row: LENGTHS[row["matched"]] if row["method"] else "–",
         "images": lambda row: count(row["kept"]),
         "identities": lambda row: count(row["identities"]),
-        "steps": lambda row: count(row["steps"]),
-        "seconds": lambda row: number(row["seconds_train"], 1),
-        "time saved": lambda row: "–" if row["time_saved"] is None else f"{row['time_saved']:.0%}",
         "id_map": lambda row: number(row["id_map"]),
         "against all": lambda row: signed(row["delta"]),
         "interval": lambda row: interval(row["delta_low"], row["delta_high"]),

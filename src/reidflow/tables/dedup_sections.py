@@ -194,6 +194,11 @@ def _shares(rows: list[dict]) -> list[str]:
         return ["No arm leaves out duplicates."]
     total = trained[0]["kept"] + trained[0]["dropped"]
     least, most = min(trained, key=lambda row: row["dropped"]), max(trained, key=lambda row: row["dropped"])
+    if not most["dropped"]:
+        return [
+            f"No arm leaves out any of the {count(total)} training images: no method finds duplicates of one identity among them. "
+            "Every arm is the same training."
+        ]
     lines = [
         f"Of {count(total)} training images the arms leave out between {count(least['dropped'])} "
         f"({_percent(least['share'])}, {_bold([least['arm']])}) and {count(most['dropped'])} ({_percent(most['share'])}, "
@@ -258,7 +263,7 @@ def _recommendation(rows: list[dict]) -> list[str]:
         if row["recommended"] == "method"
     ]
     if others:
-        lines.append(f"Of every other method, validation recommends, with its worth on test: {listed(others)}.")
+        lines.append(f"By method, validation recommends, with the worth on test against all images: {listed(others)}.")
     chosen = [row for row in rows if row["recommended"] and row["method"] is not None]
     if chosen and all(row["verdict"] not in ("better", "worse") for row in chosen):
         lines.append(

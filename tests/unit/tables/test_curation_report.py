@@ -9,7 +9,7 @@ import pytest
 from reidflow.curation.scores import SCORES
 from reidflow.curation.subset import KEEP
 from reidflow.tables.curation import ARMS, CONTRASTS, Curation, arms_table, contrasts_table, split_scores
-from reidflow.tables.curation_sections import sections, typical_share
+from reidflow.tables.curation_sections import _by_method, _told, sections, typical_share
 from reidflow.tables.sections import read_sections, write_sections
 
 IMAGES = [f"i{n}" for n in range(8)]
@@ -65,6 +65,9 @@ def experiment() -> SimpleNamespace:
     return SimpleNamespace(arms=ARM_SPECS, file=SimpleNamespace(baseline="all"))
 
 
+STEPS = {"all": 100.0, "random": 60.0, "best": 50.0, "copy": 55.0, "best_steps": 100.0, "no_copies": 1.0}
+
+
 def results(verdicts: dict | None = None, against: dict | None = None) -> pl.DataFrame:
     verdicts, against = verdicts or {}, against or {}
     rows = []
@@ -86,7 +89,7 @@ def results(verdicts: dict | None = None, against: dict | None = None) -> pl.Dat
                 "against_low": control and -0.01,
                 "against_high": control and 0.03,
                 "against_verdict": control and against.get(name, "inconclusive"),
-                "steps": 100.0,
+                "steps": STEPS[name],
             }
         )
     return pl.DataFrame(rows, infer_schema_length=None)
@@ -96,18 +99,18 @@ SECONDS = {"all": 10.0, "random": 6.0, "best": 5.0, "copy": 5.5, "best_steps": 1
 EFFICIENCY = pl.DataFrame({"arm": list(SECONDS), "seconds_train": list(SECONDS.values())})
 
 
-def report(table: pl.DataFrame | None = None, found: Curation | None = None, seconds: pl.DataFrame = EFFICIENCY):
+def report(table: pl.DataFrame | None = None, found: Curation | None = None):
     found = found or Curation(scores(), KEPT, pl.DataFrame({"image": IMAGES}))
-    arms = arms_table(experiment(), found, results() if table is None else table, seconds)
-    written = sections(found, arms, contrasts_table(found, arms))
+    arms = arms_table(experiment(), found, results() if table is None else table)
+    written = sections(found, arms, contrasts_table(found, arms), EFFICIENCY)
     return {section.title: " ".join(section.statements) for section in written}, arms
 
 
-def test_arms_tell_what_they_keep_and_what_time_that_saves() -> None:
+def test_arms_tell_what_they_keep_and_what_training_that_saves() -> None:
     _, arms = report()
     ARMS.check(arms, "here")
     assert arms["arm"].to_list() == ["all", "random", "best", "copy", "best_steps"]
-    columns = arms.select("arm", "kept", "identities", "draws", "time_saved").rows_by_key("arm", unique=True)
+    columns = arms.select("arm", "kept", "identities", "draws", "steps_saved").rows_by_key("arm", unique=True)
     assert columns["all"] == (8.0, 3.0, 1, 0.0)
     assert columns["random"] == (4.0, 2.5, 2, 0.4)
     assert columns["best"] == (4.0, 1.0, 1, 0.5)
@@ -139,22 +142,45 @@ def test_choices_are_judged_against_random_ones_at_equal_epochs_and_at_equal_ste
     said, _ = report(results(against={"best": "better", "best_steps": "worse"}))
     words = said["Against random images of the same number"]
     assert "At equal epochs, better than their control of random images: **best** +0.010 [-0.010, +0.030]." in words
-    assert "At equal epochs, **copy** cannot be told from random images" in words
+    assert "At equal epochs, not told apart from random images of the same number: **k_center** (50%)." in words
     assert "At equal steps, worse than their control of random images: **best_steps**" in words
 
 
-def test_no_time_is_counted_as_saved_by_a_choice_that_loses() -> None:
+def test_no_training_is_counted_as_saved_by_a_choice_that_loses() -> None:
     said, _ = report(results(verdicts={"best": "worse"}))
-    assert "saved by **copy**: 45% of the seconds" in said["Training time"]
+    assert "saved by **copy**: 45% of the optimizer steps" in said["Training time"]
     said, _ = report(results(verdicts=dict.fromkeys(ARM_SPECS, "worse")))
-    assert "no time is saved for nothing" in said["Training time"]
-    said, _ = report(seconds=EFFICIENCY.with_columns(seconds_train=pl.lit(None, pl.Float64)))
-    assert said["Training time"] == "No training time was measured."
+    assert "no training is saved for nothing" in said["Training time"]
+    said, _ = report(results().with_columns(steps=pl.lit(None, pl.Float64)))
+    assert "no optimizer steps" in said["Training time"]
+
+
+def test_measured_seconds_stand_in_a_table_and_in_no_statement_nor_in_the_parquet_table() -> None:
+    found = Curation(scores(), KEPT, pl.DataFrame({"image": IMAGES}))
+    arms = arms_table(experiment(), found, results())
+    twice = [
+        sections(found, arms, contrasts_table(found, arms), EFFICIENCY.with_columns(pl.col("seconds_train") * factor))
+        for factor in (1, 3)
+    ]
+    assert [section.statements for section in twice[0]] == [section.statements for section in twice[1]]
+    (block,) = twice[0][2].tables
+    assert {row[0]: row[-2:] for row in block.rows}["best"] == ["5.00", "50%"]
+
+
+def test_many_arms_are_told_by_method_with_their_shares() -> None:
+    shares = [0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    rows = [
+        {"arm": f"a{s}", "label": "quality", "share": s, "delta": -0.1, "delta_low": -0.2, "delta_high": -0.01}
+        for s in shares
+    ]
+    assert _told(rows, "delta").startswith("**quality** (10% -0.100, 20% -0.100")
+    assert _told(rows[:2], "delta") == "**a0.1** -0.100 [-0.200, -0.010] and **a0.2** -0.100 [-0.200, -0.010]"
+    assert _by_method(rows[:2]) == "**quality** (10%, 20%)"
 
 
 def test_contrasts_are_kept_minus_dropped_in_standard_deviations() -> None:
     found = Curation(scores(), KEPT, pl.DataFrame({"image": IMAGES}))
-    arms = arms_table(experiment(), found, results(), EFFICIENCY)
+    arms = arms_table(experiment(), found, results())
     table = contrasts_table(found, arms)
     CONTRASTS.check(table, "here")
     quality = table.filter(pl.col("score") == "quality").rows_by_key("arm", named=True, unique=True)
@@ -163,7 +189,7 @@ def test_contrasts_are_kept_minus_dropped_in_standard_deviations() -> None:
     assert quality["random"]["difference"] == pytest.approx(0)
     assert (quality["random"]["chance"], quality["best"]["chance"]) == (True, False)
     assert table.filter(pl.col("score") == "sharpness")["difference"].null_count() == 3
-    words = " ".join(sections(found, arms, table)[3].statements)
+    words = " ".join(sections(found, arms, table, EFFICIENCY)[3].statements)
     assert "**k_center**, keeping 50%: quality +1.63" in words
 
 
@@ -173,7 +199,7 @@ def test_scores_that_are_not_known_are_left_out_whole_or_image_by_image() -> Non
     assert "foreground" not in found.names and "truncation" in found.names
     here, gone = split_scores(found, "best", "truncation")
     assert (here.to_list(), gone.to_list()) == ([1.0], [])
-    arms = arms_table(experiment(), found, results(), EFFICIENCY)
+    arms = arms_table(experiment(), found, results())
     own = contrasts_table(found, arms).filter((pl.col("score") == "truncation") & (pl.col("arm") == "best"))
     assert own.row(0, named=True)["difference"] is None
 
@@ -196,7 +222,7 @@ def test_the_share_that_is_shown_is_the_one_nearest_to_one_half() -> None:
 
 def test_sections_survive_their_file(tmp_path: Path) -> None:
     found = Curation(scores(), KEPT, pl.DataFrame({"image": IMAGES}))
-    arms = arms_table(experiment(), found, results(), EFFICIENCY)
-    written = sections(found, arms, contrasts_table(found, arms))
+    arms = arms_table(experiment(), found, results())
+    written = sections(found, arms, contrasts_table(found, arms), EFFICIENCY)
     write_sections(tmp_path / "s.json", written)
     assert read_sections(tmp_path / "s.json") == written

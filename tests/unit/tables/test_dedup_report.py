@@ -215,6 +215,14 @@ def test_nothing_is_recommended_where_validation_prefers_all_images_or_has_no_sc
     assert arms["recommended"].null_count() == arms.height
 
 
+def test_where_no_arm_leaves_out_an_image_the_findings_say_so_and_recommend_all_images() -> None:
+    nothing = {name: kept({}) for name in ("tight", "loose", "across", "bytes")}
+    said, arms = report(duplicates(keep=nothing), results(dict.fromkeys(VALIDATION, 0.5)))
+    assert "No arm leaves out any of the 6 training images" in said["What the arms leave out"]
+    assert "recommends to leave nothing out" in said["The recommended threshold"]
+    assert dict(arms.select("arm", "same_as").rows())["loose"] == "all"
+
+
 def test_findings_name_the_best_method_the_best_hybrid_and_what_differs() -> None:
     found = duplicates(
         methods={"h": HASH, "b": BYTES, "s": {"name": "hash_ssim"}},
