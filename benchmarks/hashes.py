@@ -65,9 +65,8 @@ def main() -> None:
     for name in sides:
         print(f"{name:10} {seconds[name]:8.3f} s cpu {seconds[name] / len(images) * 1e3:8.3f} ms an image")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"ratio      {seconds['imagehash'] / seconds['reidflow']:8.2f} x (bar: 2)   bits equal: {equal}   peak {peak:.0f} MB"
-    )
+    ratio = seconds["imagehash"] / seconds["reidflow"]
+    print(f"ratio      {ratio:8.2f} x (bar: 2)   bits equal: {equal}   peak {peak:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -54,9 +54,8 @@ def main() -> None:
         print(f"{len(pairs)} pairs of {given.images} images at {given.side} px, {'grey' if grey else 'colour'}")
         print(f"reidflow     {fast:8.3f} s cpu\nscikit-image {slow:8.3f} s cpu")
         error = np.abs(ours - theirs).max()
-        print(
-            f"ratio        {slow / fast:8.2f} x (bar: 2)   largest difference {error:.1e} (bar: 1e-4)   peak {peak:.0f} MB"
-        )
+        print(f"ratio        {slow / fast:8.2f} x (bar: 2)   peak {peak:.0f} MB")
+        print(f"largest difference {error:.1e} (bar: 1e-4)")
 
 
 if __name__ == "__main__":

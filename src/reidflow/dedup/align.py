@@ -1,7 +1,7 @@
 """Two pictures laid over each other: the scale and shift between a photograph and a crop of it.
 
-A frame scales and centres a photograph by its size or by its animal's outline, so a crop of the photograph lands elsewhere in its frame.
-Compared pixel by pixel the two differ much; laid over each other, only where their resolution does.
+A frame scales and centres a photograph by its size or by its animal's outline, so a crop of the photograph lands
+elsewhere in its frame. Compared pixel by pixel the two differ much; laid over each other, hardly.
 """
 
 from dataclasses import dataclass

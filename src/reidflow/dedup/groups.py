@@ -32,8 +32,8 @@ class Grouping:
 def group_images(manifest: pl.DataFrame, hashes: np.ndarray, distance: int | None) -> Grouping:
     """Join each identity's own groups with its near-duplicates.
 
-    manifest: labelled rows (image, identity, group); hashes: (N,) or (N, 1) uint64 of the same rows; distance: largest Hamming
-    distance of a near-duplicate, or None for none. `group` stays within an identity; `block` also joins groups of
+    manifest: labelled rows (image, identity, group); hashes: (N,) or (N, 1) uint64 of the same rows; distance: largest
+    Hamming distance of a near-duplicate, or None for none. `group` stays within an identity; `block` also joins groups of
     different identities that hold suspected duplicates of each other, so that no split separates them.
     """
     images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)

@@ -29,7 +29,7 @@ class Picture:
 
 
 def overlaid_ssim(images: np.ndarray, rows: np.ndarray, pairs: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Return the mean SSIM of pairs of photographs, in place or laid over each other, whichever is greater: (P,) float64.
+    """Return the mean SSIM of pairs of photographs, in place or laid over each other: the greater, (P,) float64.
 
     images: image store (N, S, S, 3) uint8; rows: (R,) int; pairs: (P, 2) int into `rows`. Grey images at `side` pixels;
     only what both photographs show counts, not the frame's grey (ingest.framing.GREY) around them; nothing shared is 0.

@@ -13,8 +13,8 @@ def sharpness(images: np.ndarray, rows: np.ndarray, masks: np.ndarray | None = N
     """Return the variance of the Laplacian of the given rows of an image store, (R,) float64 in squared grey values.
 
     images: (N, S, S, 3) uint8; rows: (R,) int; masks: (N, S, S) uint8 of the same store, animal where >= 128, or None.
-    Images are made grey and `side` pixels wide, at most S, so that a large picture does not pass for a sharp one. With masks,
-    only the animal counts, without the pixels at its outline; one of fewer than 64 pixels counts as the whole image.
+    Images are made grey and `side` pixels wide, at most S, so that a large picture does not pass for a sharp one. With
+    masks, only the animal counts, without the pixels at its outline; where it has fewer than 64 pixels, all counts.
     Source: Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548.
     """
     side = min(side, images.shape[1])

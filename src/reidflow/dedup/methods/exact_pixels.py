@@ -7,7 +7,7 @@ from reidflow.dedup.methods._equal import equal_pairs
 
 
 def pairs(images: Images, loosest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pairs (P, 2) int64 of rows, i < j, whose framed pixels are equal, whatever the file; their distance is 0.
+    """Return all pairs (P, 2) int64 of rows, i < j, whose framed pixels are equal; their distance is 0.
 
     `loosest` admits nothing more: images are copies or they are not.
     """

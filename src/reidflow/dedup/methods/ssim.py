@@ -13,7 +13,8 @@ def pairs(images: Images, loosest: float, *, neighbours: int = 10, side: int = 1
     """Return the candidate pairs (P, 2) int64 of rows, i < j, with 1 - SSIM <= `loosest`, and these distances (0 to 2).
 
     Candidates are each image's `neighbours` nearest by the correlation of grey thumbnails of 16 x 16 pixels. SSIM is
-    that of the grey images at `side` pixels, uniform window of 7. Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861.
+    that of the grey images at `side` pixels, uniform window of 7.
+    Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861.
     """
     small = np.stack([resized(images.pixels[row], THUMBNAIL, True) for row in images.rows])
     flat = small.reshape(len(small), -1).astype(np.float32)

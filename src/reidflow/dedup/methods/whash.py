@@ -11,7 +11,8 @@ from reidflow.dedup.methods._hash import hash_pairs
 def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tuple[np.ndarray, np.ndarray]:
     """Return all pairs (P, 2) int64 of rows, i < j, at most `loosest` apart, and their distances.
 
-    The distance is the number of bits, out of `bits`, in which the hashes differ. Indifferent to brightness and contrast.
+    The distance is the number of bits, out of `bits`, in which the hashes differ.
+    Indifferent to brightness and contrast.
     Source: imagehash.whash, bit for bit.
     """
     return hash_pairs(images, "whash", bits, loosest)
