@@ -50,7 +50,7 @@ def test_every_threshold_is_a_filter_and_copies_are_0_apart(images, name):
     assert widest["distance"].min() == 0 and widest["distance"].max() <= loosest
     zero = set(widest.filter(widest["distance"] == 0).select("image", "other").rows())
     assert zero == ({("00", "30")} if name == "exact_bytes" else COPIES)
-    for threshold in (0, loosest / 3, *widest["distance"].unique().sort()[1::9].head(2).to_list()):
+    for threshold in (0, loosest / 3, *widest["distance"].unique().sort()[1:2].to_list()):
         assert found(images, name, threshold).equals(widest.filter(widest["distance"] <= threshold))
 
 
