@@ -155,7 +155,7 @@ def _pairs(methods: pl.DataFrame, heading: Heading, out: Out) -> None:
 def _from_zero(axes: Axes, formatter: FuncFormatter) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(formatter)
-    axes.set_ylim(0, max(1.08 * axes.get_ylim()[1], 1e-3))
+    axes.set_ylim(0, max(1.08 * axes.get_ylim()[1], 1.0))
 
 
 def _threshold_axis(axes: Axes, own: pl.DataFrame, named: bool) -> None:
@@ -181,13 +181,17 @@ def draw_thresholds(methods: pl.DataFrame, arms: pl.DataFrame, heading: Heading,
     methods, arms: the tables METHODS and ARMS of `tables.dedup`.
     """
     need(methods, ["method", "label", "threshold", "arm", "share", "groups", "dropped"], "thresholds")
-    need(arms, ["method", "threshold", "delta", "delta_low", "delta_high", "verdict", "recommended"], "thresholds")
+    need(
+        arms,
+        ["kept", "dropped", "method", "threshold", "delta", "delta_low", "delta_high", "verdict", "recommended"],
+        "thresholds",
+    )
     tables = _of_each(methods)
     handles, words = _threshold_legend()
     upper, lower = 0.62, 0.7
     height = upper + lower + 0.13
     places, end = place([own["label"][0] for own in tables.values()], height, legend_height(words))
-    total = _training_images(methods)
+    total = max(1, (arms["kept"] + arms["dropped"]).max() or 0)
     note = (
         f"Shares and groups are of the {magnitude(total)} training images, duplicates counted within an identity. "
         "Bars: the intervals of the main table, corrected over all arms. Where one threshold has several arms (scope, image "
@@ -211,11 +215,6 @@ def draw_thresholds(methods: pl.DataFrame, arms: pl.DataFrame, heading: Heading,
             below = page.axes(panel.left, panel.top + height - lower, panel.width, lower)
             _deltas(below, arms.filter(pl.col("method") == name), float(x.max()), limits)
             _threshold_axis(below, own, panel.last)
-
-
-def _training_images(methods: pl.DataFrame) -> float:
-    told = methods.filter(pl.col("share") > 0)
-    return round(told["dropped"][0] / told["share"][0]) if told.height else 1
 
 
 def _delta_limits(arms: pl.DataFrame) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from reidflow.tables.dedup import Duplicates
 EXAMPLES, GROUP, ACROSS, PAIRS = 6, 5, 8, 12
 """At most: groups of each kind, images of a group, tiles side by side, and pairs of suspects."""
 ACROSS_PAIRS = 3
+AT, ABOVE = "at the threshold", "just above"
 COLOURS = (BLUE, ORANGE, PURPLE, GREEN, VERMILLION, SKY)
 
 
@@ -30,14 +31,15 @@ def groups_sheet(
         write_sheet([], out, Heading(heading.title, _joined(heading.subtitle, "no arm leaves out duplicates")), tile)
         return
     threshold, scope, pairs = arm["threshold"], arm["scope"], found.pairs[arm["method"]]
+    loosest = found.loosest[arm["method"]]
     joined = links(found.training, pairs, float("inf"), scope)
     kept = set(found.keep[arm["arm"]].filter("kept")["image"])
     order = np.argsort(joined.distances, kind="stable")
     distances = joined.distances[order]
     kinds = {
-        "at the threshold": order[distances == threshold],
+        AT: order[distances == threshold],
         "just below": order[distances < threshold][::-1],
-        "just above": order[distances > threshold],
+        ABOVE: order[distances > threshold],
     }
     rows, shown = [], set()
     for kind, nearest in kinds.items():
@@ -45,8 +47,11 @@ def groups_sheet(
             _tiles(images, found, joined, members, distance, kept)
             for distance, members in _examples(joined, nearest, threshold, shown)
         ]
+        if not groups and kind == AT:
+            continue
         packed = _packed(groups, tile) or [[Tile(_blank(tile))]]
-        words = [kind, "behind a name: distance to the first image of its group" if groups else "no pair"]
+        nothing = f"not looked for beyond {loosest:g}" if kind == ABOVE and threshold >= loosest else "no pair"
+        words = [kind, "behind a name: distance to the first image of its group" if groups else nothing]
         rows += [Row(tiles, words if i == 0 else [""]) for i, tiles in enumerate(packed)]
     words = f"{arm['label']} at {threshold:g} (arm {arm['arm']}; scope {arm['scope']}, keeps {arm['keep']})"
     legend = [(GREEN, "stays"), (VERMILLION, "left out")]

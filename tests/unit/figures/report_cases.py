@@ -55,7 +55,8 @@ def methods(count: int, truth: bool = True) -> pl.DataFrame:
 
 def dedup_arms(count: int) -> pl.DataFrame:
     """The baseline and two arms of each method but the last, the first recommended."""
-    rows = [{"arm": "base", "baseline": True, "share": 0.0, "dropped": 0, "verdict": "baseline", "val_id_map": 0.5}]
+    rows = [{"arm": "base", "baseline": True, "share": 0.0, "kept": 100, "dropped": 0, "verdict": "baseline"}]
+    rows[0] |= {"val_id_map": 0.5}
     for i, label in enumerate(names(count)[:-1]):
         for step in (0, 3):
             delta = 0.02 * (i % 3 - 1)
@@ -69,6 +70,7 @@ def dedup_arms(count: int) -> pl.DataFrame:
                     "scope": "identity",
                     "keep": "first",
                     "share": step / 50,
+                    "kept": 100 - 2 * step,
                     "dropped": 2 * step,
                     "delta": delta,
                     "delta_low": None if i == 1 else delta - 0.03,

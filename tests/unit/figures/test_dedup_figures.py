@@ -1,5 +1,6 @@
 """Figures of deduplication: every method on them, and the right pictures on the sheets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import figure_tables as planted
@@ -45,6 +46,12 @@ def test_known_copies_give_precision_and_recall_unknown_ones_the_pairs(tmp_path:
     DRAW["pairs"](3, {"svg": tmp_path / "b.svg"})
     assert "pairs of two identities" in words(tmp_path / "b.svg")
     assert "recall" not in words(tmp_path / "b.svg")
+
+
+def test_the_number_of_training_images_is_told_where_nothing_is_left_out_too(tmp_path: Path) -> None:
+    nothing = cases.methods(3).with_columns(dropped=pl.lit(0, pl.Int64), share=pl.lit(0.0), groups=pl.lit(0, pl.Int64))
+    dedup.draw_thresholds(nothing, cases.dedup_arms(3), HEADING, {"svg": tmp_path / "figure.svg"})
+    assert any("100 training images" in line for line in words(tmp_path / "figure.svg"))
 
 
 def test_dynamics_have_a_panel_for_each_quantity_that_was_recorded(tmp_path: Path) -> None:
@@ -111,6 +118,21 @@ def test_groups_without_pairs_or_without_arms_are_a_sheet_that_says_so(tmp_path:
     empty = cases.sheet_arms().clear()
     dedup_sheets.groups_sheet(cases.pixels(), cases.duplicates([]), empty, HEADING, tmp_path / "b.png")
     assert pixels_of(tmp_path / "a.png").min() < 200 and pixels_of(tmp_path / "b.png").min() < 200
+
+
+def test_what_lies_beyond_the_loosest_threshold_is_said_not_to_have_been_looked_for(
+    monkeypatch, tmp_path: Path
+) -> None:
+    told = []
+    monkeypatch.setattr(
+        dedup_sheets, "write_sheet", lambda rows, *rest: told.append({r.words[0]: r.words[-1] for r in rows})
+    )
+    found = cases.duplicates([(0, 1, 1)])
+    for loosest in (9.0, 2.0):
+        known = replace(found, loosest={"m0": loosest})
+        dedup_sheets.groups_sheet(cases.pixels(), known, cases.sheet_arms(), HEADING, tmp_path / "s.png")
+    assert told[0]["just above"] == "no pair"
+    assert told[1]["just above"] == "not looked for beyond 2"
 
 
 def suspects(pairs: list[tuple[int, int]]) -> pl.DataFrame:
