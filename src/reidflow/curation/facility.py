@@ -30,13 +30,13 @@ class Cap:
     limit: int
 
 
-def choose(features: np.ndarray, count: int, cap: Cap | None = None) -> np.ndarray:
+def greedy(features: np.ndarray, count: int, cap: Cap | None = None) -> np.ndarray:
     """Return `count` rows of (R, D) `features` in the greedy order, int64; fewer if `cap` allows no more.
 
     Exact up to `DENSE` images, on a graph of nearest neighbours beyond.
     """
-    greedy = dense_greedy if len(features) <= DENSE else sparse_greedy
-    return greedy(features, count, cap)
+    choose = dense_greedy if len(features) <= DENSE else sparse_greedy
+    return choose(features, count, cap)
 
 
 def objective(features: np.ndarray, rows: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.curation.similarity import exact
 from reidflow.spec.components import call, load
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
@@ -56,20 +57,13 @@ def choose(
     draws; others ignore it. Raises ReidflowError if an image has no scores, a seed is missing, the method does not
     return what it should, or fewer than two identities stay.
     """
-    name = method["name"]
-    if draws(method) and seed is None:
+    name, drawn = method["name"], draws(method)
+    if drawn and seed is None:
         raise ReidflowError(f"curation '{name}' draws at random and was given no seed. Give it the training seed.")
-    random = np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence(seed_for(seed if draws(method) else 0, "curation", name)))
-    )
-    pool = Pool(
-        list(images),
-        list(identities),
-        list(groups),
-        _aligned(scores, images),
-        unit(features).astype(np.float32),
-        random,
-    )
+    sequence = np.random.SeedSequence(seed_for(seed if drawn else 0, "curation", name))
+    random = np.random.Generator(np.random.PCG64(sequence))
+    features = exact(features).astype(np.float32)
+    pool = Pool(list(images), list(identities), list(groups), _aligned(scores, images), features, random)
     count = round(share * len(pool.images))
     kept = _checked(call("curation", method, pool, count), count, len(pool.images), name)
     left = len(set(np.asarray(pool.identities, dtype=object)[kept]))
@@ -80,13 +74,6 @@ def choose(
             "(stratified_random, or combined with its cap)."
         )
     return kept
-
-
-def unit(features: np.ndarray) -> np.ndarray:
-    """Return (R, D) features as float64 of unit length; a zero vector stays zero."""
-    vectors = np.array(features, dtype=np.float64, ndmin=2)
-    norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-    return vectors / np.where(norms == 0, 1.0, norms)
 
 
 def _aligned(scores: pl.DataFrame, images: Sequence[str]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from reidflow.backgrounds.frame import inside
 from reidflow.curation.appearance import contrast, exposure, luminance, truncation
 from reidflow.curation.centres import farthest_first
-from reidflow.curation.facility import choose
+from reidflow.curation.facility import greedy
 from reidflow.curation.neighbours import neighbourhood
 from reidflow.dedup.sharpness import sharpness
 from reidflow.store.tables import Contract
@@ -69,7 +69,7 @@ def score(
         "quality": _quality(looks, masked),
         "uniqueness": near.uniqueness,
         "representativeness": near.representativeness,
-        "facility_location": _places(choose(features, len(rows))),
+        "facility_location": _places(greedy(features, len(rows))),
         "k_center": _places(farthest_first(features, len(rows))),
         "label_doubt": near.label_doubt,
     }

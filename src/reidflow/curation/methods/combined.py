@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidflow.curation.facility import Cap, choose
+from reidflow.curation.facility import Cap, greedy
 from reidflow.curation.pool import Pool
 
 CHANCE = 0.5
@@ -13,16 +13,16 @@ def select(pool: Pool, count: int, *, quality: float = 0.1, doubt: float = 0.05,
     """Return `count` rows (count,) int64, ascending, by facility location among the images that remain.
 
     quality: share of the images to drop as the worst pictures. doubt: share to drop as the most doubtful labels, of
-    those alone whose neighbours agree less than by chance. Neither drops more than leaves `count`
-    images: doubtful labels go first. cap: most images of an identity, as a multiple of the even share, `count` over the
-    number of remaining identities; raised as far as needed to reach `count`.
+    those alone whose neighbours agree less than by chance. Neither drops more than leaves `count` images: doubtful
+    labels go first. cap: most images of an identity, as a multiple of the even share, `count` over the number of
+    remaining identities; raised as far as needed to reach `count`.
     """
     dropped = _doubtful(pool, doubt) + _worst(pool, quality)
     dropped = list(dict.fromkeys(dropped))[: len(pool.images) - count]
     rows = np.setdiff1d(np.arange(len(pool.images)), dropped)
     identity = np.unique(pool.codes()[rows], return_inverse=True)[1]
     limit = _limit(np.bincount(identity), count, cap)
-    return np.sort(rows[choose(pool.features[rows], count, Cap(identity, limit))])
+    return np.sort(rows[greedy(pool.features[rows], count, Cap(identity, limit))])
 
 
 def _doubtful(pool: Pool, share: float) -> list[int]:
