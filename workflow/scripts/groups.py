@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.groups import GROUPS, PAIRS, group_images
-from reidflow.dedup.phash import phash
+from reidflow.dedup.hashes import phash
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table

@@ -226,7 +226,9 @@ def _check_probes(file: ExperimentFile, where: str, problems: Problems) -> None:
         )
     if file.tested_on and not any(version.background == ORIGINAL for version in file.tested_on.values()):
         problems.add(
-            f"{where}, key 'tested_on'", "the original images are not among them.", "Add original: {background: original}."
+            f"{where}, key 'tested_on'",
+            "the original images are not among them.",
+            "Add original: {background: original}.",
         )
     for role, label in (file.probes.model_dump() if file.probes else {}).items():
         if label not in file.tested_on:

@@ -16,6 +16,9 @@ from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
 
 
+BEYOND = 1.5
+
+
 @dataclass(frozen=True)
 class Plan:
     """A config with its checked experiments."""
@@ -75,12 +78,15 @@ class Plan:
         return sorted(found)
 
     def duplicates(self) -> dict[str, tuple[dict[str, Any], float]]:
-        """Return the deduplication methods in use: id -> resolved component, and the loosest threshold of any run."""
+        """Return the deduplication methods in use: id -> resolved component, and how far apart to look for pairs.
+
+        That is half as far again as the loosest threshold of any run, so that what lies beyond it can be seen.
+        """
         found: dict[str, tuple[dict[str, Any], float]] = {}
         for spec in self._specs():
             if spec.dedup:
                 method, name = spec.dedup.method, method_id(spec.dedup.method)
-                loosest = max(spec.dedup.threshold, found[name][1] if name in found else 0.0)
+                loosest = max(BEYOND * spec.dedup.threshold, found[name][1] if name in found else 0.0)
                 found[name] = (method, loosest)
         return found
 
@@ -100,7 +106,7 @@ class Plan:
             "path": self.experiments[experiment].path,
             "config": {**config, "experiments": [experiment]},
             "file": file,
-            "order": list(file["arms"]),
+            "order": _orders(file),
         }
 
     def store_size(self) -> int:
@@ -116,13 +122,28 @@ def rebuild(told: dict[str, Any]) -> tuple[Config, Experiment]:
     """Return the config and the experiment that `Plan.told` described. Raises ReidflowError."""
     problems = Problems()
     config = configs.require(told["config"], told["path"])
-    # Canonical JSON sorts keys; rows of a table stand in the order of the file.
-    file = {**told["file"], "arms": {name: told["file"]["arms"][name] for name in told["order"]}}
+    file = _ordered(told["file"], told["order"])
     experiment = build(told["name"], told["path"], file, config, problems)
     problems.raise_if_any(told["path"])
     if experiment is None:
         raise ReidflowError(f"{told['path']}: not an experiment.")
     return config, experiment
+
+
+def _orders(file: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the order of the keys wherever it matters: canonical JSON, in which a job is told, sorts them."""
+    orders = {key: list(file[key]) for key in ("arms", "tuned", "tested_on")}
+    each = {name: list(arm["each"]) for name, arm in file["arms"].items() if isinstance(arm.get("each"), dict)}
+    return {**orders, **{f"each of {name}": paths for name, paths in each.items()}}
+
+
+def _ordered(file: dict[str, Any], orders: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the content of an experiment's file with its keys in the order that `_orders` noted."""
+    file = file | {key: {name: file[key][name] for name in orders[key]} for key in ("arms", "tuned", "tested_on")}
+    for name, arm in file["arms"].items():
+        if f"each of {name}" in orders:
+            file["arms"][name] = arm | {"each": {path: arm["each"][path] for path in orders[f"each of {name}"]}}
+    return file
 
 
 def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:

@@ -1,5 +1,6 @@
 """A config and its experiments are checked while planning; every mistake is named with file, key and remedy."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from reidflow.spec import code, generate, plan
+from reidflow.spec.canonical import canonical
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load
@@ -57,6 +59,7 @@ def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_gri
     assert spec.model == project().config.protocol.model
 
 
+PROBES = dict.fromkeys(("background", "control", "foreground", "silhouette"), "x")
 MISTAKES = [
     (
         {"protocol/epoch": 3},
@@ -95,6 +98,19 @@ MISTAKES = [
     ({}, {"varies": ["loss"], "arms/b/miner": {"name": "batch_hard"}}, r"arm 'b': differs .* in miner"),
     ({}, {"tuned": {"optimizer.rate": [1.0]}}, r"no setting 'optimizer\.rate' to tune|no setting .* to tune"),
     ({}, {"question": " "}, r"key 'question': is empty"),
+    ({}, {"arms/b/against": "z"}, r"arm 'b', key 'against': 'z' is no other arm. Choose one of: a"),
+    ({}, {"arms/b/against": "b"}, r"arm 'b', key 'against': 'b' is no other arm"),
+    ({}, {"tested_on": {"x": {"background": "original"}}}, r"'tested_on' and 'probes': one is given without the other"),
+    ({}, {"tested_on": {"x": {"background": "gray"}}, "probes": PROBES}, r"the original images are not among them"),
+    (
+        {},
+        {"tested_on": {"y": {"background": "original"}}, "probes": PROBES},
+        r"'x' is not one of 'tested_on'. Known: y",
+    ),
+    ({}, {"tested_on": {"x": {"background": "grey"}}}, r"no background 'grey'. Did you mean 'gray'"),
+    ({"backgrounds": {"without_mask": "skip"}}, {}, r"key 'backgrounds\.without_mask'"),
+    ({}, {"arms/b/dedup": {"method": "phash", "threshold": -1}}, r"arm 'b', key 'dedup\.threshold'"),
+    ({}, {"arms/b/curation": {"method": "randon", "share": 0.5}}, r"no curation 'randon'. Did you mean 'random'"),
     ({}, {"arms/b/seeds": [7]}, r"arm 'b': 'seeds' differ although 'seed' is not declared"),
 ]
 
@@ -132,6 +148,48 @@ def test_names_of_arms_become_safe_folders_that_differ(project):
         for slug in slugs
     )
     assert not any(slug.startswith((".", "-")) for slug in slugs)
+
+
+def test_a_job_rebuilds_the_experiment_with_everything_in_the_order_of_its_file(project):
+    made = project(
+        {},
+        {
+            "varies": ["loss", "epochs", "matched"],
+            "arms/{matched}_{epochs}": {"why": "x", "each": {"matched": ["steps", "epochs"], "epochs": [9, 3]}},
+            "tested_on": {name: {"background": {"name": "original"}} for name in ("x", "c", "a")},
+            "probes": PROBES,
+            "tuned": {"optimizer.weight_decay": [0.1, 0.0], "optimizer.learning_rate": [0.1, 0.2]},
+        },
+    )
+    planned = made.experiments["losses"]
+    _, rebuilt = plan.rebuild(json.loads(canonical(made.told("losses"))))
+    assert list(rebuilt.arms) == list(planned.arms) == ["a", "b", "steps_9", "steps_3", "epochs_9", "epochs_3"]
+    assert list(rebuilt.file.tested_on) == ["x", "c", "a"]
+    assert [point for point, _ in rebuilt.arms["b"].points] == [point for point, _ in planned.arms["b"].points]
+
+
+def test_an_arm_that_takes_the_photographs_as_they_are_needs_no_variants(project):
+    made = project({}, {"arms/b": {"why": "x", "loss": {"name": "triplet"}}})
+    assert not made.backgrounds() and not made.subsets() and not made.duplicates()
+    assert len(made.banks()) == 1
+
+
+def test_variants_are_found_wherever_they_are_asked_for(project):
+    made = project(
+        {},
+        {
+            "varies": ["loss", "background", "dedup", "curation"],
+            "arms/b": {"why": "x", "background": "noise"},
+            "arms/c": {"why": "x", "dedup": {"method": "phash", "threshold": 4}},
+            "arms/d": {"why": "x", "dedup": {"method": "phash", "threshold": 8}, "curation": {"method": "random"}},
+            "tested_on": {"x": {"background": "original"}, "y": {"background": "silhouette"}},
+            "probes": PROBES,
+        },
+    )
+    assert {background["name"] for background in made.backgrounds().values()} == {"noise", "silhouette"}
+    assert [(method["name"], loosest) for method, loosest in made.duplicates().values()] == [("phash", 12.0)]
+    assert len(made.subsets()) == 2
+    assert {bank["background"]["name"] for bank in made.banks().values()} == {"original", "noise", "silhouette"}
 
 
 def test_generated_files_are_up_to_date():
