@@ -73,5 +73,17 @@ def compare_reliance(arms: Mapping[str, Reliance], baseline: Reliance, level: fl
     return compare(differences, level, largest=math.inf)
 
 
+def together(arms: Mapping[str, Reliance]) -> Reliance:
+    """Return the mean reliance of several arms as that of one, without an interval of its own.
+
+    Only arms with a defined reliance count; not defined where there is none.
+    """
+    known = [arm for arm in arms.values() if arm.value is not None]
+    if not known:
+        return _undefined("no arm has a reliance")
+    value = sum(arm.value for arm in known) / len(known)
+    return Reliance(value, None, None, sum(arm.influence for arm in known) / len(known))
+
+
 def _undefined(note: str) -> Reliance:
     return Reliance(None, None, None, None, note)

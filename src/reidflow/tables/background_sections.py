@@ -116,6 +116,13 @@ def _reliance(table: pl.DataFrame, probes: Mapping[str, str], helped: list[str],
         *_control(table, probes["control"], level),
         _own(base),
     ]
+    if base["together_delta"] is not None and len(others) > 1:
+        words = {"lower": "rely less", "higher": "rely more"}.get(base["together_verdict"], "cannot be told apart")
+        lines.append(
+            f"All {len(others)} interventions together, the one comparison planned beforehand, {words} "
+            f"{'from' if words.startswith('cannot') else 'than'} the baseline: mean difference {signed(base['together_delta'])} "
+            f"{interval(base['together_low'], base['together_high'])}, {_p(base['together_p'])}."
+        )
     told = [row for row in others if row["verdict"] in ("lower", "higher")]
     lines += [
         f"{_name(row['arm'])} relies {'less' if row['verdict'] == 'lower' else 'more'} on the background than the baseline: "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance
+from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance, together
 from reidflow.evaluation.statistics import Comparison, compare
 from reidflow.evaluation.tested_on import BOTH, original_label
 from reidflow.spec.errors import ReidflowError
@@ -44,6 +44,11 @@ TESTED_MATRIX = Contract(
 )
 _SCORES = ("background", "control", "foreground", "silhouette", "chance")
 _RATIO = ("reliance", "low", "high")
+# Of the baseline's row: all other arms together, their mean reliance minus the baseline's, one planned comparison.
+_TOGETHER = {
+    **dict.fromkeys(("together_delta", "together_low", "together_high", "together_p"), pl.Float64),
+    "together_verdict": pl.String,
+}
 _CHECKS = {
     # Control minus chance: above it, the probe shows more than background.
     **dict.fromkeys(("control_low", "control_high", "control_p_holm"), pl.Float64),
@@ -67,8 +72,9 @@ RELIANCE = Contract(
         # Lowers reliance at no detectable loss of foreground, and cannot be told from the arm that lowers it most.
         "recommended": pl.Boolean,
         **_CHECKS,
+        **_TOGETHER,
     },
-    nullable=frozenset({*_RATIO, *_DIFFERENCE, *_CHECKS}),
+    nullable=frozenset({*_RATIO, *_DIFFERENCE, *_CHECKS, *_TOGETHER}),
 )
 
 
@@ -223,11 +229,29 @@ def _reliance(
                 **_ends(excess.get(name), "control_"),
                 "foreground_delta": mean(cost[name].ravel().tolist()) if name in cost else None,
                 **_ends(judged.get(name), "foreground_"),
+                **(
+                    _together({other: paired[other] for other in others}, paired[name], level)
+                    if name == baseline
+                    else {}
+                ),
             }
         )
     free = {row["arm"]: paired[row["arm"]] for row in rows if row["verdict"] == LOWER and not _costs(row)}
     chosen = _lowest(free, level)
     return _frame([{**row, "recommended": row["arm"] in chosen} for row in rows], RELIANCE)
+
+
+def _together(arms: Mapping[str, Reliance], baseline: Reliance, level: float) -> dict[str, Any]:
+    """Return the columns of the one comparison of all other arms together with the baseline."""
+    pooled = together(arms)
+    found = (
+        compare_reliance({"together": pooled}, baseline, level).get("together") if pooled.value is not None else None
+    )
+    if found is None:
+        return {}
+    told = _lower_or_higher(found)
+    columns = {"delta": found.delta, "low": found.low, "high": found.high, "p": found.p, "verdict": told["verdict"]}
+    return {f"together_{column}": value for column, value in columns.items()}
 
 
 def _costs(row: Mapping[str, Any]) -> bool:

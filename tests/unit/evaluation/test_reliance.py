@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reidflow.evaluation.reliance import compare_reliance, reliance
+from reidflow.evaluation.reliance import compare_reliance, reliance, together
 from reidflow.evaluation.statistics import mean_difference
 
 IDENTITIES, SEEDS = 24, 3
@@ -130,3 +130,16 @@ def test_intervals_cover_the_truth_and_equal_arms_seldom_differ(truth, foregroun
         wrong += compare_reliance({"other": other}, one)["other"].verdict != "inconclusive"
     assert 0.93 <= covered / draws <= 0.985
     assert wrong / draws <= 0.07
+
+
+def test_several_arms_together_are_their_mean():
+    generator = rng(5)
+    one, other, base = (reliance(*draw(generator, truth, shared=rng(7))) for truth in (0.2, 0.4, 0.8))
+    pooled = together({"one": one, "other": other})
+    assert pooled.value == pytest.approx((one.value + other.value) / 2)
+    found = compare_reliance({"both": pooled}, base)["both"]
+    differences = [arm.influence - base.influence + arm.value - base.value for arm in (one, other)]
+    mean = mean_difference((differences[0] + differences[1]) / 2)
+    assert found.delta == pytest.approx(float(mean.delta)) and found.verdict == "worse"
+    assert found.standard_error == pytest.approx(float(mean.standard_error))
+    assert together({"none": reliance(np.zeros((3, 2)), np.zeros((3, 2)), np.zeros(3))}).value is None
