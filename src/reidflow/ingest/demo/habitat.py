@@ -27,7 +27,7 @@ def site(seed: int, number: int, habitat: str, size: int) -> Site:
     random = generator(seed, "site", number)
     height, width = round(1.15 * size), round(1.5 * size)
     horizon = round(height * random.uniform(0.30, 0.42))
-    tint = random.uniform(0.85, 1.15) * (1 + random.uniform(-0.08, 0.08, 3))
+    tint = random.uniform(0.85, 1.15) * (1 + random.uniform(-0.25, 0.25, 3))
     view, plants = _PAINTERS[habitat](random, height, width, horizon)
     picture = Image.fromarray((np.clip(view * tint, 0, 1) * 255).astype(np.uint8))
     return Site(picture, horizon, (plants * tint).astype(np.float32))
