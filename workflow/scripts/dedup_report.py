@@ -30,7 +30,8 @@ def main(job: Job) -> None:
     images = np.load(job.input.images, mmap_mode="r")
     figures.draw_detection(methods, heading, {"png": job.out.detection_png, "svg": job.out.detection_svg})
     figures.draw_thresholds(methods, arms, heading, {"png": job.out.thresholds_png, "svg": job.out.thresholds_svg})
-    figures.draw_dynamics(histories, arms, heading, {"png": job.out.dynamics_png, "svg": job.out.dynamics_svg})
+    own = {name: histories[name] for name in arms["arm"]}
+    figures.draw_dynamics(own, arms, heading, {"png": job.out.dynamics_png, "svg": job.out.dynamics_svg})
     sheets.groups_sheet(images, found, arms, heading, job.out.groups_png)
     sheets.suspects_sheet(images, found, suspects, heading, job.out.suspects_png)
 

@@ -145,10 +145,15 @@ def _check(manifest: pl.DataFrame, without_mask: str) -> None:
     masked = manifest.filter(pl.col("mask") != "none")
     if lacking and (without_mask == "error" or masked.is_empty()):
         more = ", ..." if len(lacking) > _SHOWN else ""
-        keep = "" if masked.is_empty() else ", or set without_mask: keep to leave these images as they are, and counted"
+        keep = (
+            ""
+            if masked.is_empty()
+            else "; or set backgrounds.without_mask: keep to leave these images as they are, and counted"
+        )
         raise ReidflowError(
             f"{len(lacking)} of {manifest.height} images have no mask ({', '.join(lacking[:_SHOWN])}{more}), so their "
-            f"background cannot be told from the animal. Give them masks, as alpha channels or as files{keep}."
+            f"background cannot be told from the animal. Give them masks, as alpha channels or as files{keep}; "
+            "or leave out the experiments on backgrounds."
         )
     removed = masked.filter(~pl.col("background_present")).height
     if 2 * removed > masked.height:
