@@ -132,7 +132,7 @@ def _time(rows: list[dict]) -> list[str]:
     safe = [row for row in timed if row["verdict"] != "worse"]
     if not safe:
         return ["Every choice loses detectably against all images: no training is saved for nothing."]
-    best = max(safe, key=lambda row: row["steps_saved"])
+    best = max(safe, key=lambda row: (row["steps_saved"], row["delta"]))
     if best["steps_saved"] <= 0:
         return ["No choice without a detectable loss takes fewer optimizer steps."]
     found = best["smallest_detectable"]

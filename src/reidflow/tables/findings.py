@@ -21,6 +21,8 @@ from reidflow.tables.versions import as_line
 ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
 SEVERAL = 8
 """More arms of which nothing can be said are named without their figures, so that the sentence can be read."""
+MANY = 12
+"""More statements of one kind give way to one sentence for all."""
 FIGURES = (ARMS, CURVES, IDENTITIES, TUNING)
 """Names of an experiment's figures: `<folder>/<name>.png` and `.svg`; `tuning` exists where settings are tuned."""
 
@@ -131,12 +133,26 @@ def _best(results: pl.DataFrame, level: float) -> list[str]:
 
 def _inconclusive(results: pl.DataFrame) -> list[str]:
     lines = []
-    for row in _compared(results):
-        if row["verdict"] == INCONCLUSIVE:
-            reason = f" ({markdown(row['note'])})" if row["note"] else ""
-            found = _undecided(row["delta"], row["delta_low"], row["delta_high"], row["smallest_detectable"])
-            lines.append(f"{_names([row['arm']])} against the baseline: {found}{reason}.")
-    return lines
+    for row in _open(_compared(results)):
+        reason = f" ({markdown(row['note'])})" if row["note"] else ""
+        found = _undecided(row["delta"], row["delta_low"], row["delta_high"], row["smallest_detectable"])
+        lines.append(f"{_names([row['arm']])} against the baseline: {found}{reason}.")
+    return _folded(lines, "from the baseline", [row["smallest_detectable"] for row in _open(_compared(results))])
+
+
+def _open(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["verdict"] == INCONCLUSIVE]
+
+
+def _folded(lines: list[str], what: str, detectable: list[float | None]) -> list[str]:
+    """Return the lines, or where they are too many to be read one sentence for all: the table holds each."""
+    known = [value for value in detectable if value is not None]
+    if len(lines) <= MANY or not known:
+        return lines
+    return [
+        f"{len(lines)} arms cannot be told {what}; the smallest differences that these comparisons would find lie "
+        f"between {number(min(known))} and {number(max(known))}, each in the table."
+    ]
 
 
 def _undecided(delta: float | None, low: float | None, high: float | None, detectable: float | None) -> str:
@@ -164,7 +180,8 @@ def _against_controls(results: pl.DataFrame, level: float) -> list[str]:
     if rows and not differ:
         compared = len(rows) - len(missing)
         differ = [f"No arm differs from its control detectably at {level:.0%}, corrected over {compared} comparisons."]
-    return [*differ, *same, *missing]
+    undecided = [row["against_smallest_detectable"] for row in rows if row["against_verdict"] == INCONCLUSIVE]
+    return [*differ, *_folded(same, "from their controls", undecided), *missing]
 
 
 def _rarity(tables: Tables, level: float) -> list[str]:

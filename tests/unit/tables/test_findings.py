@@ -141,3 +141,12 @@ def test_many_arms_of_which_nothing_can_be_said_are_named_without_their_figures(
     assert any(f"(Spearman's correlation from {min(rhos):+.2f} to {max(rhos):+.2f})" in line for line in found)
     assert len(found) == 2
     assert not any("[" in line.split(" ([figure]")[0] for line in found)
+
+
+def test_many_arms_that_cannot_be_told_apart_share_one_sentence(tmp_path):
+    arms = {"base": 0.0, **{f"same {n}": 0.0 for n in range(14)}}
+    experiment, tables = a_table(tmp_path, arms)
+    apart = section(findings(experiment, a_setting(), tables), "What could not be told apart")
+    detectable = tables.results["smallest_detectable"].drop_nulls()
+    assert apart.count("\n- ") == 1 and "14 arms cannot be told from the baseline" in apart
+    assert f"between {detectable.min():.3f} and {detectable.max():.3f}" in apart
