@@ -38,6 +38,7 @@ FILES = {
         arms:
           all: {why: Every image.}
           same_bytes: {why: Files twice., dedup: {method: exact_bytes}}
+          none_steps: {why: Nothing is left out., matched: steps}
           "phash_{threshold}":
             why: Near-duplicates.
             dedup: {method: phash}
@@ -131,6 +132,7 @@ def test_choices_that_keep_the_same_images_are_trained_once(explored):
     assert dropped["exact_bytes"], "the drawing holds no copy of a file: choose another seed"
     assert keys["same_bytes"] != keys["all"]
     assert len({line["key"] for line in explored.outcome.trained}) == len(explored.outcome.trained)
+    assert [run["key"] for run in runs_of(explored, CHOICES, "none_steps")] == keys["all"]
     note = table(explored, CHOICES).row(by_predicate=pl.col("arm") == "phash_0", named=True)["note"]
     same = {frozenset(s) for s in dropped.values()}
     assert ("the same runs as arm" in note) == (keys["phash_0"] in (keys["all"], keys["same_bytes"]))

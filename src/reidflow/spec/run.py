@@ -169,9 +169,11 @@ class RunSpec(Strict):
     def apart_from_data(self) -> dict[str, Any]:
         """Return the plain spec without that which decides the training images alone.
 
-        Two ways to choose them that choose the same images make the same run.
+        Two ways to choose them that choose the same images make the same run. `matched` says nothing where none is left
+        out.
         """
-        return {key: value for key, value in self.plain().items() if key not in ("background", "dedup", "curation")}
+        chosen = ("background", "dedup", "curation", "matched")
+        return {key: value for key, value in self.plain().items() if key not in chosen}
 
     def with_seed(self, seed: int) -> "RunSpec":
         """Return the same run with another seed."""

@@ -156,7 +156,7 @@ class Source:
         seen: list[Any] = [self._digest(tested, spec.frozen)]
         if trained != tested:
             seen.append(self._digest(trained, spec.frozen, training=True))
-        return [*seen, *([left_out] if left_out else [])]
+        return [*seen, *([left_out, spec.matched] if left_out else [])]
 
     def _digest(self, path: Path, frozen: bool, training: bool = False) -> str:
         """Return the digest of an array's labelled rows, or of its training rows alone."""
