@@ -226,7 +226,7 @@ def _shares(rows: list[dict]) -> list[str]:
 
 
 def _detectable(rows: list[dict]) -> str:
-    values = [row["smallest_detectable"] for row in rows if row["smallest_detectable"] is not None]
+    values = [row["smallest_detectable"] for row in rows if row["smallest_detectable"]]
     if not values:
         return ""
     low, high = number(min(values)), number(max(values))

@@ -145,8 +145,11 @@ def _open(rows: list[dict]) -> list[dict]:
 
 
 def _folded(lines: list[str], what: str, detectable: list[float | None]) -> list[str]:
-    """Return the lines, or where they are too many to be read one sentence for all: the table holds each."""
-    known = [value for value in detectable if value is not None]
+    """Return the lines, or where they are too many to be read one sentence for all: the table holds each.
+
+    Nothing can be found between equal runs, so a smallest difference of zero says nothing.
+    """
+    known = [value for value in detectable if value]
     if len(lines) <= MANY or not known:
         return lines
     return [
