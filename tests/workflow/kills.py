@@ -32,7 +32,8 @@ def processes(folder: Path, among: str = "") -> list[int]:
 def kill_once(project: Project, moment: random.Random, longest: float) -> str | None:
     """Run the workflow and kill the main process, a job, or both after a random time; None if it ended before.
 
-    Raises AssertionError when a process outlives the main process by 15 s.
+    Raises AssertionError when a process outlives the main process by a minute: one that is only starting up, on a busy
+    machine, takes that long to look for it.
     """
     main = subprocess.Popen(
         project.command(),
@@ -53,7 +54,7 @@ def kill_once(project: Project, moment: random.Random, longest: float) -> str | 
     if whom != "job":
         _kill(main.pid)
     main.wait()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while left := processes(project.folder):
         assert time.monotonic() < deadline, f"orphans {left} outlive the main process"
         time.sleep(0.05)

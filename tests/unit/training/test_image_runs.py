@@ -87,7 +87,7 @@ def test_pixels_on_the_device_are_those_of_the_map():
     inputs = ImageInputs(data.pixels, data.images, spec, "cpu")
     batches = [np.array([3, 1, 3]), np.array([3, 40, 0])]
     mapped = [images.clone() for images in inputs.epoch(2, batches)]
-    inputs.resident = inputs._load()
+    inputs.plain.resident = inputs.plain._load()
     resident = list(inputs.epoch(2, batches))
     assert [images.shape for images in mapped] == [(3, 3, 32, 32)] * 2
     for one, other in zip(mapped, resident, strict=True):

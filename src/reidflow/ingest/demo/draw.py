@@ -3,6 +3,7 @@
 import csv
 import io
 import multiprocessing
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from reidflow.ingest.demo.scene import photograph
 from reidflow.ingest.demo.settings import DemoSettings
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
+from reidflow.store.guard import die_with
 from reidflow.store.tables import Contract, write_table
 
 TRUTH = Contract(
@@ -85,7 +87,9 @@ def _in_order(work: Callable, tasks: Iterable[tuple], workers: int) -> Iterator[
     if workers <= 1:
         yield from (work(*task) for task in tasks)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    # A worker waits for tasks for ever when the process that hands them out is killed: it has to look for itself.
+    spawn, here = multiprocessing.get_context("spawn"), os.getpid()
+    with ProcessPoolExecutor(workers, spawn, initializer=die_with, initargs=(here,)) as pool:
         waiting = deque()
         for task in tasks:
             waiting.append(pool.submit(work, *task))
