@@ -16,11 +16,12 @@ from reidflow.training.augment import make_augment
 
 def main(job: Job) -> None:
     bank, seed = {key: value for key, value in job.given["bank"].items() if key != "background"}, 0
+    original = job.given["bank"]["background"] == ORIGINAL
     work = job.out.features.with_name(".tmp-bank")
     build_bank(
         np.load(job.input.images, mmap_mode="r"),
         None,
-        read_table(job.input.pixels, MANIFEST if bank_of_originals(job) else DRAWN)["pixels"].to_list(),
+        read_table(job.input.pixels, MANIFEST if original else DRAWN)["pixels"].to_list(),
         bank,
         work,
         job.results / ".store" / "features",
@@ -33,11 +34,6 @@ def main(job: Job) -> None:
     (work / "features.npy").replace(job.out.features)
     (work / "features.json").replace(job.out.digest)
     work.rmdir()
-
-
-def bank_of_originals(job: Job) -> bool:
-    """Return whether the features are of the photographs as they are, whose pixels the manifest names."""
-    return job.given["bank"]["background"] == ORIGINAL
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def _reliance(table: pl.DataFrame, probes: Mapping[str, str], helped: list[str],
     if base["together_delta"] is not None and len(others) > 1:
         words = {"lower": "rely less", "higher": "rely more"}.get(base["together_verdict"], "cannot be told apart")
         lines.append(
-            f"All {len(others)} interventions together, the one comparison planned beforehand, {words} "
+            f"All {len(others)} interventions together, one comparison by itself, {words} "
             f"{'from' if words.startswith('cannot') else 'than'} the baseline: mean difference {signed(base['together_delta'])} "
             f"{interval(base['together_low'], base['together_high'])}, {_p(base['together_p'])}."
         )

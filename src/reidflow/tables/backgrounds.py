@@ -44,7 +44,7 @@ TESTED_MATRIX = Contract(
 )
 _SCORES = ("background", "control", "foreground", "silhouette", "chance")
 _RATIO = ("reliance", "low", "high")
-# Of the baseline's row: all other arms together, their mean reliance minus the baseline's, one planned comparison.
+# Of the baseline's row: all other arms together, their mean reliance minus the baseline's, one comparison by itself.
 _TOGETHER = {
     **dict.fromkeys(("together_delta", "together_low", "together_high", "together_p"), pl.Float64),
     "together_verdict": pl.String,
