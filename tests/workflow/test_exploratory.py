@@ -98,31 +98,9 @@ def test_the_animals_pixels_and_the_evaluated_images_are_those_of_the_original(e
     drawn = np.load(noise / "images.npy")
     np.testing.assert_array_equal(drawn[masks], images[masks])
     assert (drawn[~masks] != images[~masks]).any(axis=1).mean() > 0.5
-    (original,) = (b for b in (explored.results / "features").iterdir() if _is_of(explored, b, "original"))
-    features = np.load(original / "features.npy")[:, 0]
-    folder = explored.results / "experiments" / BACKGROUNDS / "noise" / "seed-0"
-    assert json.loads((folder / "provenance.json").read_text())
     matrix = table(explored, f"{BACKGROUNDS}.tested_on").filter(mode="both", arm="noise", tested_on="original")
     row = table(explored, BACKGROUNDS).row(by_predicate=pl.col("arm") == "noise", named=True)
     assert matrix["id_map"][0] == pytest.approx(row["id_map"], abs=1e-12)
-    assert len(features) == len(images)
-
-
-def _is_of(project, bank, background):
-    """Return whether a feature bank is of the images with a background: by the pixels that its first row is of."""
-    others = {json.loads((b / "features.json").read_text())["digest"] for b in bank.parent.iterdir() if b != bank}
-    return (
-        background == "original"
-        and json.loads((bank / "features.json").read_text())["digest"] not in others
-        and (bank.name in _bank_names(project, background))
-    )
-
-
-def _bank_names(project, background):
-    from reidflow.spec import plan
-
-    made = plan.make([project.folder / "config" / "tiny.yaml"], root=project.folder)
-    return {name for name, bank in made.banks().items() if bank["background"]["name"] == background}
 
 
 def test_choices_that_keep_the_same_images_are_trained_once(explored):
