@@ -55,11 +55,15 @@ HISTORY = Contract(
         "val_id_map": pl.Float64,
         "learning_rate": pl.Float64,
         "gradient_norm": pl.Float64,
+        "gradient_norm_max": pl.Float64,
         "steps": pl.Int64,
-        "active": pl.Float64,
-        "hardness": pl.Float64,
+        **dict.fromkeys(("active", "hardness"), pl.Float64),
+        "size": pl.Int64,
+        **dict.fromkeys(("curvature", "clipped"), pl.Float64),
     },
-    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "active", "hardness"}),
+    nullable=frozenset(
+        {"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active", "hardness", "size", "curvature", "clipped"}
+    ),
 )
 EFFICIENCY = Contract(
     "efficiency of an arm",

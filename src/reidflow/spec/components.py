@@ -26,6 +26,7 @@ KINDS = {
     "background": ("reidflow.backgrounds.interventions", "apply"),
     "backbone": ("reidflow.models.backbones", "build"),
     "pooling": ("reidflow.models.pooling", "build"),
+    "geometry": ("reidflow.models.geometries", "build"),
     "curation": ("reidflow.curation.methods", "select"),
     "loss": ("reidflow.training.losses", "build"),
     "miner": ("reidflow.training.miners", "build"),
@@ -100,6 +101,11 @@ def parameters(kind: str, name: str) -> dict[str, tuple[str, bool, Any]]:
     return _signature(str(_path(kind, name)), KINDS[kind][1])
 
 
+def context(kind: str, name: str) -> list[str]:
+    """Return the names of what the pipeline hands a component, in order: it may ask for more than others of its kind."""
+    return _context(str(_path(kind, name)), KINDS[kind][1])
+
+
 def _path(kind: str, name: str) -> Path:
     path = find_module(module_name(kind, name))
     if path is None:
@@ -121,17 +127,27 @@ def find_module(module: str) -> Path | None:
 
 @lru_cache(None)
 def _signature(path: str, verb: str) -> dict[str, tuple[str, bool, Any]]:
+    arguments = _arguments(path, verb)
+    return {
+        a.arg: (
+            ast.unparse(a.annotation) if a.annotation else "Any",
+            default is None,
+            None if default is None else ast.literal_eval(default),
+        )
+        for a, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    }
+
+
+@lru_cache(None)
+def _context(path: str, verb: str) -> list[str]:
+    return [a.arg for a in _arguments(path, verb).args]
+
+
+def _arguments(path: str, verb: str) -> ast.arguments:
     tree = ast.parse(Path(path).read_bytes(), path)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == verb:
-            return {
-                a.arg: (
-                    ast.unparse(a.annotation) if a.annotation else "Any",
-                    default is None,
-                    None if default is None else ast.literal_eval(default),
-                )
-                for a, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            }
+            return node.args
     raise ReidflowError(f"{path} has no function '{verb}'. A component of this kind must define it.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from reidflow.spec.components import module_name, resolve
+from reidflow.spec.components import context, module_name, names, resolve
 from reidflow.spec.errors import ReidflowError
 
 
@@ -44,6 +44,9 @@ Positive = Annotated[float, AfterValidator(_power_of_nothing)]
 ORIGINAL = {"name": "original"}
 """The background of photographs as they are."""
 
+HYPERSPHERE = {"name": "hypersphere"}
+"""The geometry of embeddings that are compared by the angle between them."""
+
 
 class Head(Strict):
     """The trained network between the pooled features and the embedding."""
@@ -81,7 +84,36 @@ class Model(Strict):
         {"name": "avg"}, description="a file of models/pooling/", validate_default=True
     )
     head: Head = Field(Head(), description="between the pooled features and the embedding")
+    geometry: component("geometry") = Field(
+        HYPERSPHERE,
+        description="a file of models/geometries/: the space of the embeddings, whose distance the loss and every ranking use",
+        validate_default=True,
+    )
     trainable: Trainable = Field(Trainable(), description="which part is trained")
+
+
+class Stage(Strict):
+    """A part of the training in which the network sees images of one size."""
+
+    size: Annotated[int, Field(ge=16)] = Field(description="side of the images in this stage, pixels")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(description="share of the epochs; the shares add up to 1")
+
+
+class Resizing(Strict):
+    """Images that change their size while the network trains; validation and test keep `model.size`."""
+
+    stages: Annotated[list[Stage], Field(min_length=1)] = Field(description="in order")
+    matched: Literal["epochs", "flops"] = Field(
+        "epochs",
+        description="what the run shares with one at `model.size` throughout: epochs, or training FLOPs (more or fewer epochs)",
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Resizing":
+        total = sum(stage.share for stage in self.stages)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of the stages add up to {total:g}, not to 1")
+        return self
 
 
 class Dedup(Strict):
@@ -123,6 +155,7 @@ class RunSpec(Strict):
     miner: component("miner") | None = Field(None, description="a file of training/miners/, or none")
     sampler: component("sampler") = Field(description="a file of training/samplers/; it holds the batch size")
     augmentation: list[component("augmentation")] = Field([], description="files of training/augmentations/, in order")
+    resizing: Resizing | None = Field(None, description="sizes of the images over the course of training, or one size")
     views: Annotated[int, Field(ge=0)] = Field(
         0, description="augmented views per image in the feature bank (frozen backbone only); 0: the plain image alone"
     )
@@ -155,7 +188,30 @@ class RunSpec(Strict):
             )
         if self.views and not self.augmentation:
             raise ValueError("'views' needs an 'augmentation' to make them with")
+        if self.views and (mixing := [a["name"] for a in self.augmentation if "mixing" in _handed("augmentation", a)]):
+            raise ValueError(
+                f"the augmentation '{mixing[0]}' mixes the images of a batch, which a feature bank cannot hold: train "
+                "last_blocks or all, or leave it out"
+            )
+        if self.resizing and self.frozen:
+            raise ValueError("'resizing' changes the images of a backbone that trains: train last_blocks or all")
+        self._check_geometry()
         return self
+
+    def _check_geometry(self) -> None:
+        """Raise ValueError where the loss or the miner cannot work with the geometry's distance."""
+        geometry = self.model.geometry["name"]
+        if geometry == HYPERSPHERE["name"]:
+            return
+        if self.model.trainable.name == "none":
+            raise ValueError(f"geometry '{geometry}' is trained into a head: trainable: none leaves features as they are")
+        for kind, spec in (("loss", self.loss), ("miner", self.miner)):
+            if spec and "distance" not in _handed(kind, spec):
+                able = [name for name in names(kind) if "distance" in context(kind, name)]
+                raise ValueError(
+                    f"{kind} '{spec['name']}' works on angles alone, not with the distance of geometry '{geometry}': "
+                    f"choose one of {', '.join(able)}"
+                )
 
     @property
     def frozen(self) -> bool:
@@ -202,6 +258,7 @@ class RunSpec(Strict):
     def component_modules(self) -> list[str]:
         """Return the dotted modules of the components that the run's own process executes, sorted."""
         used = [
+            ("geometry", self.model.geometry),
             ("loss", self.loss),
             ("sampler", self.sampler),
             ("optimizer", self.optimizer),
@@ -213,3 +270,7 @@ class RunSpec(Strict):
             used += [("backbone", self.model.backbone), ("pooling", self.model.pooling)]
             used += [("augmentation", a) for a in self.augmentation]
         return sorted({module_name(kind, spec["name"]) for kind, spec in used})
+
+
+def _handed(kind: str, spec: dict[str, Any]) -> list[str]:
+    return context(kind, spec["name"])

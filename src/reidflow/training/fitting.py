@@ -188,6 +188,7 @@ class Epoch:
         self.norms: list[torch.Tensor] = []
         self.finite = True
         self.first = self.loss = self.norm = self.norm_max = self.active = self.hardness = None
+        self.size = self.curvature = self.clipped = None
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
         """Note one step."""
@@ -216,4 +217,7 @@ class Epoch:
             "gradient_norm_max": self.norm_max,
             "active": self.active,
             "hardness": self.hardness,
+            "size": self.size,
+            "curvature": self.curvature,
+            "clipped": self.clipped,
         }

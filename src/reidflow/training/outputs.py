@@ -27,8 +27,13 @@ HISTORY = Contract(
         "steps": pl.Int64,  # optimizer steps since the start
         "active": pl.Float64,  # share of the loss's terms (anchors, pairs, triplets) above 0
         "hardness": pl.Float64,  # mean of the terms above 0, in the loss's units; null where it counts none
+        "size": pl.Int64,  # side of the images trained on, pixels; null for a run on features
+        "curvature": pl.Float64,  # of the geometry at the epoch's end, negative; null where it has none
+        "clipped": pl.Float64,  # share of the training embeddings at the geometry's clipping radius; null without one
     },
-    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active", "hardness"}),
+    nullable=frozenset(
+        {"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active", "hardness", "size", "curvature", "clipped"}
+    ),
 )
 EMBEDDINGS = Contract(
     "embeddings of a run",
