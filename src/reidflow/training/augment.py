@@ -7,6 +7,7 @@ import torch
 
 from reidflow.spec.components import call
 from reidflow.training.augmentations._parameters import draws_for
+from reidflow.training.mixing import Mixed
 
 
 class Augment:
@@ -37,6 +38,12 @@ class Augment:
         for name, step in self.steps:
             pixels, seen = step(pixels, seen, draws.named(*name))
         return pixels.mul(255).clamp_(0, 255)
+
+    def mixed(
+        self, images: torch.Tensor, keys: Sequence[str], epoch: int, masks: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Mixed | None]:
+        """Return the images augmented, and how they were mixed with each other, if they were."""
+        return self(images, keys, epoch, masks), None
 
 
 def make_augment(specs: Sequence[dict[str, Any]], size: int, seed: int) -> Augment:

@@ -18,6 +18,7 @@ from reidflow.training.data import RunData
 from reidflow.training.epochs import Recut
 from reidflow.training.lean import lean_step, spare_the_compiler
 from reidflow.training.losses._counting import take_terms
+from reidflow.training.mixing import Mixed
 from reidflow.training.modes import copy_state, load_state, trained_state
 from reidflow.training.progress import Progress
 from reidflow.training.state import State
@@ -132,19 +133,22 @@ class Fitting:
         batches = [self.rows[batch] for batch in self.sampler.epoch(number)]
         order = torch.from_numpy(np.concatenate(batches)).to(self.device)
         labels = self.labels[order].split([len(batch) for batch in batches])
-        for images, own in zip(self.inputs.epoch(number, batches), labels, strict=True):
-            epoch.add(*self._step(images, own))
+        for (images, mixed), own in zip(self.inputs.epoch(number, batches), labels, strict=True):
+            epoch.add(*self._step(images, own, mixed))
             self.state.images += len(own)
             if len(epoch.losses) % LOOK_EVERY == 0 and not epoch.still_finite():
                 return
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(
+        self, images: torch.Tensor, labels: torch.Tensor, mixed: Mixed | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Make one optimizer step; return the loss and the norm of the gradient before clipping."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16"):
             embeddings = self.module(images)
         embeddings = embeddings.float()
-        tuples = self.miner(embeddings, labels) if self.miner is not None else None
-        loss = self.loss(embeddings, labels, tuples)
+        loss = self._loss(embeddings, labels)
+        if mixed is not None:
+            loss = mixed.share * loss + (1 - mixed.share) * self._loss(embeddings, labels[mixed.partner])
         loss.backward()
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         if self.spec.gradient_clip is not None:
@@ -154,6 +158,10 @@ class Fitting:
             parameter.grad = None
         self.schedule.after_step()
         return loss.detach(), norm
+
+    def _loss(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        tuples = self.miner(embeddings, labels) if self.miner is not None else None
+        return self.loss(embeddings, labels, tuples)
 
     def _score(self) -> float | None:
         self.both.eval()

@@ -9,7 +9,8 @@ from torch import nn
 from reidflow.models.images import to_pixels
 from reidflow.spec.run import RunSpec
 from reidflow.spec.seeds import seed_for
-from reidflow.training.augment import make_augment
+from reidflow.training.augment import Augment, make_augment
+from reidflow.training.mixing import Mixed
 
 CHUNK = 64
 
@@ -30,23 +31,25 @@ class ImageInputs:
     ) -> None:
         self.images, self.device = images, torch.device(device)
         self.size, self.half = spec.model.size, spec.precision == "bf16"
-        self.augment = None
-        if spec.augmentation:
-            self.augment = make_augment(spec.augmentation, self.size, seed_for(spec.seed, "augmentation"))
+        self.augmentation, self.seed = spec.augmentation, seed_for(spec.seed, "augmentation")
         self.plain = Stored(pixels, self.size, self.device)
-        self.trained = self.plain if trained_on is None else Stored(trained_on, self.size, self.device)
+        self.seen = pixels if trained_on is None else trained_on
+        self.trained: dict[int, tuple[Stored, Augment | None]] = {}
 
-    def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[torch.Tensor]:
-        """Yield the images (B, 3, size, size), 0 to 255, of each batch of rows, augmented.
+    def epoch(
+        self, number: int, batches: list[np.ndarray], size: int | None = None
+    ) -> Iterator[tuple[torch.Tensor, Mixed | None]]:
+        """Yield the images (B, 3, size, size), 0 to 255, of each batch of rows, augmented, and with whom they are mixed.
 
-        An image that comes again in the same epoch is augmented anew.
+        An image that comes again in the same epoch is augmented anew. size: None is `model.size`.
         """
+        stored, augment = self._at(size or self.size)
         seen: dict[int, int] = {}
         for batch in batches:
-            images = self.trained.gather(batch)
-            if self.augment is not None:
-                images = self.augment(images, [self._key(int(row), seen) for row in batch], number)
-            yield self._laid_out(images)
+            images, mixed = stored.gather(batch), None
+            if augment is not None:
+                images, mixed = augment.mixed(images, [self._key(int(row), seen) for row in batch], number)
+            yield self._laid_out(images), mixed
 
     def embed(self, module: nn.Module, rows: np.ndarray) -> np.ndarray:
         """Return the embeddings (len(rows), dim) float32 of the plain images."""
@@ -55,6 +58,15 @@ class ImageInputs:
             for start in range(0, len(rows), CHUNK):
                 parts.append(module(self._laid_out(self.plain.gather(rows[start : start + CHUNK]))).float())
         return torch.cat(parts).cpu().numpy()
+
+    def _at(self, size: int) -> tuple["Stored", Augment | None]:
+        """Return the training images at this size, and what augments them; only one size is kept at a time."""
+        if size not in self.trained:
+            augment = make_augment(self.augmentation, size, self.seed) if self.augmentation else None
+            shared = size == self.size and self.seen is self.plain.pixels
+            self.trained.clear()
+            self.trained[size] = (self.plain if shared else Stored(self.seen, size, self.device)), augment
+        return self.trained[size]
 
     def _key(self, row: int, seen: dict[int, int]) -> str:
         seen[row] = seen.get(row, 0) + 1

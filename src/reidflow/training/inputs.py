@@ -30,12 +30,17 @@ class FeatureInputs:
         flat = np.ascontiguousarray(features, dtype=np.float32).reshape(-1, self.dim)
         return torch.from_numpy(flat).to(device)
 
-    def epoch(self, number: int, batches: list[np.ndarray]) -> Iterator[torch.Tensor]:
-        """Yield the features (B, D) of each batch of rows; with augmented views each is a view drawn at random."""
+    def epoch(
+        self, number: int, batches: list[np.ndarray], size: int | None = None
+    ) -> Iterator[tuple[torch.Tensor, None]]:
+        """Yield the features (B, D) of each batch of rows; with augmented views each is a view drawn at random.
+
+        Features are never mixed, hence the None beside them, and have no size.
+        """
         order = np.concatenate(batches)
         index = torch.from_numpy(order * self.views + self._views(number, len(order))).to(self.flat.device)
         for part in index.split([len(batch) for batch in batches]):
-            yield self.flat.index_select(0, part)
+            yield self.flat.index_select(0, part), None
 
     def _views(self, number: int, size: int) -> np.ndarray | int:
         if self.views == 1:

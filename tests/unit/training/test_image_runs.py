@@ -86,9 +86,9 @@ def test_pixels_on_the_device_are_those_of_the_map():
     data, spec = image_data(40), image_spec()
     inputs = ImageInputs(data.pixels, data.images, spec, "cpu")
     batches = [np.array([3, 1, 3]), np.array([3, 40, 0])]
-    mapped = [images.clone() for images in inputs.epoch(2, batches)]
+    mapped = [images.clone() for images, _ in inputs.epoch(2, batches)]
     inputs.plain.resident = inputs.plain._load()
-    resident = list(inputs.epoch(2, batches))
+    resident = [images for images, _ in inputs.epoch(2, batches)]
     assert [images.shape for images in mapped] == [(3, 3, 32, 32)] * 2
     for one, other in zip(mapped, resident, strict=True):
         assert torch.equal(one, other)
@@ -97,9 +97,9 @@ def test_pixels_on_the_device_are_those_of_the_map():
 def test_an_image_that_comes_again_in_an_epoch_is_augmented_anew():
     data = image_data()
     inputs = ImageInputs(data.pixels, data.images, image_spec(augmentation=["crop"]), "cpu")
-    (images,) = inputs.epoch(1, [np.array([5, 5])])
+    ((images, _),) = inputs.epoch(1, [np.array([5, 5])])
     assert not torch.equal(images[0], images[1])
-    (again,) = inputs.epoch(1, [np.array([7, 5])])
+    ((again, _),) = inputs.epoch(1, [np.array([7, 5])])
     assert torch.equal(again[1], images[0])
 
 
