@@ -12,6 +12,7 @@ class State:
 
     `kept`: the weights that the run will keep (best epoch, or last finite one), `kept_epoch` the epoch they are from.
     `first_loss`: the loss of the very first batch, before any step. `stale`: epochs since the best one.
+    `images`: how many images were trained on, by their side in pixels (0 for features).
     """
 
     epoch: int = 0
@@ -26,7 +27,11 @@ class State:
     broken: bool = False
     seconds: float = 0.0
     seconds_steps: float = 0.0
-    images: int = 0
+    images: dict[int, int] = field(default_factory=dict)
+
+    def count(self, images: int, size: int | None) -> None:
+        """Note that as many images of this size were trained on; None: features."""
+        self.images[size or 0] = self.images.get(size or 0, 0) + images
 
     def plain(self) -> dict[str, Any]:
         """Return the state as a dict, tensors not copied."""

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from reidflow.models.backbones._backbone import Backbone
+from reidflow.models.backbones._sizes import OtherSizes, check_patches
 from reidflow.models.backbones._timm import UNTRAINED, TimmBackbone
 from reidflow.spec.errors import ReidflowError
 
@@ -16,11 +17,22 @@ class ClipTransformer(Backbone):
         self.dim = int(tower.ln_post.normalized_shape[0])
         self.prefix = 1
         self.class_token = True
+        self.others = OtherSizes(tower, "positional_embedding", self.prefix)
         if tower.proj is not None:
             tower.proj = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the tokens (B, T, C) of normalised images (B, 3, S, S)."""
+        """Return the tokens (B, T, C) of normalised images (B, 3, S, S).
+
+        Raises ReidflowError for an S that does not fall into whole patches.
+        """
+        size, patch, grid = images.shape[-1], self.net.patch_size[0], self.net.grid_size[0]
+        check_patches(size, patch, self.name)
+        if size // patch == grid:
+            return self._tokens(images)
+        return self.others.call(self._tokens, images, (grid, size // patch))
+
+    def _tokens(self, images: torch.Tensor) -> torch.Tensor:
         found = self.net.forward_intermediates(
             images,
             indices=1,

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from reidflow.models.backbones._backbone import Backbone, PooledNorm
+from reidflow.models.backbones._sizes import TimmSizes
 from reidflow.spec.errors import ReidflowError
 
 UNTRAINED = (0.5, 0.5, 0.5)
@@ -14,13 +15,17 @@ NORMS_OF_MAPS = ("LayerNorm2d", "LayerNormFp322d", "RmsNorm2d", "RmsNormFp322d")
 
 
 class TimmBackbone(Backbone):
-    """A network of timm up to its last features, classifier and unused layers removed."""
+    """A network of timm up to its last features, classifier and unused layers removed.
+
+    Images may have another size than the one it was built for, where its architecture can see them.
+    """
 
     def __init__(self, net: nn.Module, size: int, mean: tuple, std: tuple, name: str) -> None:
         super().__init__(net, mean, std, name)
         self.dim = int(net.num_features)
         self.after = _norm_after_pooling(net)
         features = _drop_unused(net, size)
+        self.sizes = TimmSizes(net, size, name)
         self.tokens = features.ndim == 3
         self.channels_last = not self.tokens and features.shape[1] != self.dim
         if self.tokens:
@@ -28,8 +33,11 @@ class TimmBackbone(Backbone):
             self.class_token = getattr(net, "cls_token", None) is not None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the map (B, C, H, W) or the tokens (B, T, C) of normalised images (B, 3, S, S)."""
-        features = self.net.forward_features(images)
+        """Return the map (B, C, H, W) or the tokens (B, T, C) of normalised images (B, 3, S, S).
+
+        Raises ReidflowError for an S that the network cannot see.
+        """
+        features = self.sizes.features(images)
         return features.permute(0, 3, 1, 2) if self.channels_last else features
 
 
@@ -66,12 +74,25 @@ def normalisation(net: nn.Module, trained: bool) -> tuple[tuple, tuple]:
 def _check_name(model: str) -> None:
     import timm
 
-    name = model.split(".")[0]
-    if ":" in model or timm.is_model(name):
+    name, _, tag = model.partition(".")
+    if ":" in model:
+        return
+    if timm.is_model(name):
+        _check_tag(name, tag)
         return
     close = difflib.get_close_matches(name, timm.list_models(), n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     raise ReidflowError(f"timm has no model '{name}'.{hint} `timm.list_models()` lists the names.")
+
+
+def _check_tag(name: str, tag: str) -> None:
+    """Raise ReidflowError where timm's network `name` has no weights called `tag`."""
+    import timm
+
+    tags = sorted(found.partition(".")[2] for found in timm.list_models(f"{name}.*", pretrained=True))
+    if tag and tag not in tags:
+        have = f"Choose one of: {', '.join(tags)}." if tags else "It has none at all."
+        raise ReidflowError(f"timm's '{name}' has no weights '{tag}'. {have}")
 
 
 def _norm_after_pooling(net: nn.Module) -> nn.Module:
