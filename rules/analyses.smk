@@ -19,18 +19,21 @@ DETAILS = {
 }
 
 
-def tested(wildcards):
-    return [path.replace("metrics.parquet", "tested_on.parquet") for path in evaluated(wildcards)]
+def version_array(spec, version):
+    """Return the array that a run reads to be tested on a version of the images."""
+    if spec.frozen:
+        return f"{RESULTS}/features/{plan.bank_id(plan.tested_bank(spec, version.background))}/features.npy"
+    return drawn(version.background)[2]
+
+
+def arm_versions(wildcards):
+    """Return arm -> these arrays, in the order of the versions in the experiment's file."""
+    versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
+    return {name: [version_array(arm.spec, version) for version in versions] for name, arm in arms_of(wildcards).items()}
 
 
 def versions_of(wildcards):
-    """Return the arrays of the versions that an arm's runs are tested on, in the order of the experiment's file."""
-    versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
-    spec = arm_of(wildcards).spec
-    if spec.frozen:
-        banks = [plan.bank_id(plan.tested_bank(spec, version.background)) for version in versions]
-        return [f"{RESULTS}/features/{bank}/features.npy" for bank in banks]
-    return [drawn(version.background)[2] for version in versions]
+    return sorted({array for arrays in arm_versions(wildcards).values() for array in arrays})
 
 
 def version_digests(wildcards):
@@ -78,15 +81,17 @@ def pairs_files(wildcards):
 
 def describe_tested(wildcards):
     versions = PLAN.experiments[wildcards.experiment].file.tested_on
+    specs = experiment_specs(wildcards)
     return describe(
         "tested_on",
         {
             "gallery": CONFIG.gallery,
-            "frozen": arm_of(wildcards).spec.frozen,
             "labels": list(versions),
             "tests": {label: version.model_dump(mode="json") for label, version in versions.items()},
+            "arms": arm_versions(wildcards),
+            "order": list(arms_of(wildcards)),
         },
-        arm_of(wildcards).spec.component_modules(),
+        sorted({name for spec in specs for name in spec.component_modules()}),
     )
 
 

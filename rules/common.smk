@@ -42,11 +42,6 @@ def describe(script, what, modules=()):
     return canonical({"results": RESULTS, "roots": roots, "code": code.digest(*roots), **what})
 
 
-def arms(experiment):
-    """Return the folder names of an experiment's arms."""
-    return [arm.slug for arm in PLAN.experiments[experiment].arms.values()]
-
-
 def growing(amount):
     """Return a resource that doubles with each attempt."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)

@@ -1,22 +1,20 @@
 # What an analysis adds to an experiment: tables of its own, sections of the findings, figures.
 rule tested_on:
     input:
-        runs=job_files(rules.train.output.runs, lambda wildcards: arm_of(wildcards).seeds),
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
         split=f"{DATA}/split.parquet",
         manifest=f"{DATA}/manifest.parquet",
         digests=version_digests,
         versions=lambda wildcards: list(map(ancient, versions_of(wildcards))),
     output:
-        tested_on=f"{ARM}/tested_on.parquet",
+        tested_on=f"{EXPERIMENT}/tested_on.parquet",
     log:
-        f"{RESULTS}/logs/tested_on/{{experiment}}/{{arm}}.log",
+        f"{RESULTS}/logs/tested_on/{{experiment}}.log",
     conda:
         "../envs/reidflow.yaml"
-    threads: cores
+    threads: cores(experiment_specs)
     resources:
-        gpu=cards,
-        mem_mb=memory,
-        runtime=growing(CONFIG.compute.minutes),
+        **compute(experiment_specs),
     params:
         job=describe_tested,
     script:
@@ -25,7 +23,7 @@ rule tested_on:
 
 rule backgrounds_report:
     input:
-        tested=tested,
+        tested=rules.tested_on.output.tested_on,
         results=f"{TABLES}/{{experiment}}.parquet",
     output:
         **plots("backgrounds"),
@@ -82,7 +80,7 @@ rule dedup_report:
         truth=rules.draw_demo.output.truth if DEMO else [],
         results=f"{TABLES}/{{experiment}}.parquet",
         efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
-        arms=evaluated,
+        history=EVALUATED["history"],
     output:
         **plots("dedup"),
         **sheets("dedup"),
@@ -109,7 +107,6 @@ rule curation_report:
         images=ancient(f"{DATA}/images.npy"),
         results=f"{TABLES}/{{experiment}}.parquet",
         efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
-        arms=evaluated,
     output:
         **plots("curation"),
         **sheets("curation"),

@@ -2,7 +2,7 @@
 DATA = f"{RESULTS}/data"
 TABLES = f"{RESULTS}/tables"
 FIGURES = f"{RESULTS}/figures"
-ARM = f"{RESULTS}/experiments/{{experiment}}/{{arm}}"
+EXPERIMENT = f"{RESULTS}/experiments/{{experiment}}"
 KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
 BANKS = PLAN.banks()
 BACKGROUNDS = PLAN.backgrounds()
@@ -11,20 +11,34 @@ SUBSETS = PLAN.subsets()
 EMBEDDING = f"{RESULTS}/features/{plan.bank_id(PLAN.embedding())}"
 
 
-def arm_of(wildcards):
-    return PLAN.arm(wildcards.experiment, wildcards.arm)
+def arms_of(wildcards):
+    return PLAN.experiments[wildcards.experiment].arms
 
 
-def specs_of(wildcards):
-    return [spec for _, spec in arm_of(wildcards).points]
+def swept(wildcards):
+    """Return the (arm, run) of a job that tries tuned settings."""
+    return PLAN.sweep(wildcards.experiment)[int(wildcards.batch)]
 
 
-def points_of(wildcards):
-    return [[values, spec.plain()] for values, spec in arm_of(wildcards).points]
+def reported(wildcards):
+    """Return the (arm, seed) of a job that trains runs which are reported."""
+    return PLAN.training(wildcards.experiment)[int(wildcards.batch)]
 
 
-def needs_images(wildcards):
-    return not all(spec.frozen for spec in specs_of(wildcards))
+def swept_specs(wildcards):
+    return [spec for _, spec in swept(wildcards)]
+
+
+def reported_specs(wildcards):
+    """Return the specs that such a job may train: every point of its arms' grids."""
+    arms = dict.fromkeys(arm for arm, _ in reported(wildcards))
+    return [spec for arm in arms for _, spec in arms_of(wildcards)[arm].points]
+
+
+def points_of(experiment, arms):
+    """Return arm -> [values, plain spec] at every point of its grid."""
+    found = {arm: PLAN.experiments[experiment].arms[arm].points for arm in arms}
+    return {arm: [[values, spec.plain()] for values, spec in points] for arm, points in found.items()}
 
 
 def drawn(background):
@@ -53,40 +67,37 @@ def keep_of(spec):
     return [f"{RESULTS}/subsets/{subset}/keep.parquet"] if subset else []
 
 
-def training_inputs(wildcards):
-    """Return what the runs of an arm read: the split's digest and the digests of their features or images."""
-    specs, small, large = specs_of(wildcards), set(), set()
-    for spec in specs:
-        small.update(keep_of(spec))
-        if spec.frozen:
-            folders = [plan.bank_id(bank) for bank in (plan.trained_bank(spec), plan.tested_bank(spec))]
-            small.update(f"{RESULTS}/features/{folder}/features.json" for folder in folders)
-            large.update(f"{RESULTS}/features/{folder}/features.npy" for folder in folders)
-        else:
-            for background in (plan.ORIGINAL, spec.background):
-                pixels, digest, images = drawn(background)
-                small.update((pixels, digest))
-                large.add(images)
-    fixed = [f"{DATA}/{name}" for name in ("manifest.parquet", "split.parquet", "split.json")]
-    return [*fixed, *sorted(small - set(fixed)), *map(ancient, sorted(large))]
+def training_inputs(specs_of):
+    """Return a function that lists what a job's runs read: the split, and the digests of their features or images."""
+
+    def inputs(wildcards):
+        small, large = set(), set()
+        for spec in specs_of(wildcards):
+            small.update(keep_of(spec))
+            if spec.frozen:
+                folders = [plan.bank_id(bank) for bank in (plan.trained_bank(spec), plan.tested_bank(spec))]
+                small.update(f"{RESULTS}/features/{folder}/features.json" for folder in folders)
+                large.update(f"{RESULTS}/features/{folder}/features.npy" for folder in folders)
+            else:
+                for background in (plan.ORIGINAL, spec.background):
+                    pixels, digest, images = drawn(background)
+                    small.update((pixels, digest))
+                    large.add(images)
+        fixed = [f"{DATA}/{name}" for name in ("manifest.parquet", "split.parquet", "split.json")]
+        return [*fixed, *sorted(small - set(fixed)), *map(ancient, sorted(large))]
+
+    return inputs
 
 
-def sweep_runs(wildcards):
-    return PLAN.sweep(wildcards.experiment, wildcards.arm)
-
-
-def job_files(pattern, runs):
-    """Return a function that lists the outputs of all jobs that an arm's runs make."""
+def jobs_of(pattern, jobs):
+    """Return a function that lists the outputs of all jobs that an experiment's runs make."""
     return lambda wildcards: expand(
-        pattern,
-        experiment=wildcards.experiment,
-        arm=wildcards.arm,
-        batch=range(PLAN.batches(len(runs(wildcards)))),
+        pattern, experiment=wildcards.experiment, batch=range(len(jobs(wildcards.experiment)))
     )
 
 
-def describe_training(wildcards, what):
-    executed = sorted({name for spec in specs_of(wildcards) for name in spec.component_modules()})
+def describe_training(specs, what):
+    executed = sorted({name for spec in specs for name in spec.component_modules()})
     return describe(
         "train",
         {**what, "gallery": CONFIG.gallery},
@@ -94,22 +105,53 @@ def describe_training(wildcards, what):
     )
 
 
-def cards(wildcards):
-    """Return the graphics cards that an arm's runs need: none where features suffice."""
-    return planning.cards(CONFIG.compute.device) if needs_images(wildcards) else 0
+def describe_sweep(wildcards):
+    runs = [[arm, spec.plain()] for arm, spec in swept(wildcards)]
+    return describe_training(swept_specs(wildcards), {"specs": runs})
 
 
-def memory(wildcards, attempt):
-    amount = CONFIG.compute.image_memory_mb if needs_images(wildcards) else CONFIG.compute.memory_mb
-    return amount * 2 ** (attempt - 1)
+def describe_reported(wildcards):
+    runs = [[arm, seed] for arm, seed in reported(wildcards)]
+    points = points_of(wildcards.experiment, dict.fromkeys(arm for arm, _ in runs))
+    return describe_training(reported_specs(wildcards), {"arms": points, "runs": runs})
 
 
-def cores(wildcards):
-    return max(spec.threads for spec in specs_of(wildcards))
+def geometries(specs):
+    """Return the modules of the geometries in which embeddings are ranked."""
+    return plan.modules(*(("geometry", spec.model.geometry) for spec in specs))
 
 
-def evaluated(wildcards):
-    return [f"{RESULTS}/experiments/{wildcards.experiment}/{arm}/metrics.parquet" for arm in arms(wildcards.experiment)]
+def experiment_specs(wildcards):
+    return [spec for arm in arms_of(wildcards).values() for _, spec in arm.points]
+
+
+def compute(specs_of):
+    """Return what a job's runs ask a scheduler for: no graphics card where features suffice."""
+
+    def images(wildcards):
+        return not all(spec.frozen for spec in specs_of(wildcards))
+
+    def memory(wildcards, attempt):
+        amount = CONFIG.compute.image_memory_mb if images(wildcards) else CONFIG.compute.memory_mb
+        return amount * 2 ** (attempt - 1)
+
+    return {
+        "gpu": lambda wildcards: planning.cards(CONFIG.compute.device) if images(wildcards) else 0,
+        "mem_mb": memory,
+        "runtime": growing(CONFIG.compute.minutes),
+    }
+
+
+def cores(specs_of):
+    return lambda wildcards: max(spec.threads for spec in specs_of(wildcards))
+
+
+EVALUATED = {name: f"{EXPERIMENT}/{name}.parquet" for name in ("metrics", "per_query", "history", "efficiency")}
+
+
+def chosen(wildcards):
+    """Return the file of an experiment's choices, where settings are tuned."""
+    return f"{EXPERIMENT}/chosen.json" if PLAN.experiments[wildcards.experiment].tuned else []
 
 
 def subset_pairs(wildcards):
@@ -137,7 +179,7 @@ def describe_subset(wildcards):
 
 
 def all_results():
-    """Return every file that a user of the results reads, and the evaluated arms that tables are made of."""
+    """Return every file that a user of the results reads, and the evaluated runs that tables are made of."""
     wanted = [f"{DATA}/{name}.parquet" for name in ("manifest", "quarantine", "groups", "split")]
     wanted += [f"{DATA}/audit.json", f"{FIGURES}/data/identities.png"]
     wanted += [f"{TABLES}/leaderboard.{suffix}" for suffix in ("parquet", "csv", "md")]
@@ -148,6 +190,6 @@ def all_results():
         ]
         wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in KINDS_OF_FIGURES]
         wanted += [f"{RESULTS}/pages/{name}.html"]
-        wanted += [f"{RESULTS}/experiments/{name}/{arm}/metrics.parquet" for arm in arms(name)]
+        wanted += [path.format(experiment=name) for path in EVALUATED.values()]
         wanted += details_results(name)
     return wanted

@@ -9,7 +9,8 @@ SETTING = {
 rule table:
     input:
         **SETTING,
-        arms=evaluated,
+        **EVALUATED,
+        chosen=chosen,
     output:
         results=f"{TABLES}/{{experiment}}.parquet",
         efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
@@ -52,7 +53,8 @@ rule findings:
 
 rule figures:
     input:
-        arms=evaluated,
+        chosen=chosen,
+        history=EVALUATED["history"],
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,

@@ -1,36 +1,31 @@
-# A job is one arm's runs, a few per process; a run is the unit of invalidation and lives in the run store.
+# A job is many runs of an experiment in one process; a run is the unit of invalidation and lives in the run store.
 
 
 rule sweep:
     input:
-        training_inputs,
+        training_inputs(swept_specs),
     output:
-        runs=f"{ARM}/sweep/runs-{{batch}}.json",
+        runs=f"{EXPERIMENT}/sweep/runs-{{batch}}.json",
     log:
-        f"{RESULTS}/logs/sweep/{{experiment}}/{{arm}}-{{batch}}.log",
+        f"{RESULTS}/logs/sweep/{{experiment}}-{{batch}}.log",
     conda:
         "../envs/reidflow.yaml"
-    threads: cores
+    threads: cores(swept_specs)
     resources:
-        gpu=cards,
-        mem_mb=memory,
-        runtime=growing(CONFIG.compute.minutes),
+        **compute(swept_specs),
     params:
-        job=lambda wildcards: describe_training(
-            wildcards,
-            {"specs": [spec.plain() for spec in PLAN.batch(sweep_runs(wildcards), int(wildcards.batch))]},
-        ),
+        job=describe_sweep,
     script:
         "../workflow/scripts/train.py"
 
 
 rule choose:
     input:
-        runs=job_files(rules.sweep.output.runs, sweep_runs),
+        runs=jobs_of(rules.sweep.output.runs, PLAN.sweep),
     output:
-        chosen=f"{ARM}/chosen.json",
+        chosen=f"{EXPERIMENT}/chosen.json",
     log:
-        f"{RESULTS}/logs/choose/{{experiment}}/{{arm}}.log",
+        f"{RESULTS}/logs/choose/{{experiment}}.log",
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -38,7 +33,7 @@ rule choose:
             "choose",
             {
                 "grid": PLAN.experiments[wildcards.experiment].file.tuned,
-                "points": points_of(wildcards),
+                "arms": points_of(wildcards.experiment, arms_of(wildcards)),
             },
         ),
     script:
@@ -47,49 +42,46 @@ rule choose:
 
 rule train:
     input:
-        training_inputs,
-        chosen=lambda wildcards: (f"{ARM}/chosen.json" if PLAN.experiments[wildcards.experiment].tuned else []),
+        training_inputs(reported_specs),
+        chosen=chosen,
     output:
-        runs=f"{ARM}/runs/runs-{{batch}}.json",
+        runs=f"{EXPERIMENT}/runs/runs-{{batch}}.json",
     log:
-        f"{RESULTS}/logs/train/{{experiment}}/{{arm}}-{{batch}}.log",
+        f"{RESULTS}/logs/train/{{experiment}}-{{batch}}.log",
     conda:
         "../envs/reidflow.yaml"
-    threads: cores
+    threads: cores(reported_specs)
     resources:
-        gpu=cards,
-        mem_mb=memory,
-        runtime=growing(CONFIG.compute.minutes),
+        **compute(reported_specs),
     params:
-        job=lambda wildcards: describe_training(
-            wildcards,
-            {
-                "points": points_of(wildcards),
-                "seeds": PLAN.batch(arm_of(wildcards).seeds, int(wildcards.batch)),
-            },
-        ),
+        job=describe_reported,
     script:
         "../workflow/scripts/train.py"
 
 
 rule evaluate:
     input:
-        runs=job_files(rules.train.output.runs, lambda wildcards: arm_of(wildcards).seeds),
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
         split=f"{DATA}/split.parquet",
         manifest=f"{DATA}/manifest.parquet",
     output:
-        metrics=f"{ARM}/metrics.parquet",
-        per_query=f"{ARM}/per_query.parquet",
-        history=f"{ARM}/history.parquet",
-        efficiency=f"{ARM}/efficiency.parquet",
+        **EVALUATED,
     log:
-        f"{RESULTS}/logs/evaluate/{{experiment}}/{{arm}}.log",
+        f"{RESULTS}/logs/evaluate/{{experiment}}.log",
     conda:
         "../envs/reidflow.yaml"
     resources:
         mem_mb=growing(CONFIG.compute.memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=lambda wildcards: describe("evaluate", {"gallery": CONFIG.gallery}),
+        job=lambda wildcards: describe(
+            "evaluate",
+            {
+                "gallery": CONFIG.gallery,
+                "arms": {arm.name: arm.slug for arm in arms_of(wildcards).values()},
+                "order": list(arms_of(wildcards)),
+            },
+            geometries(experiment_specs(wildcards)),
+        ),
     script:
         "../workflow/scripts/evaluate.py"

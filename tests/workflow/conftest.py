@@ -81,6 +81,12 @@ class Project:
         return {path.name: path.read_bytes() for path in found if "efficiency" not in path.name}
 
 
+def runs_of(project: Project, experiment: str, arm: str) -> list[dict]:
+    """Return what the jobs say of an arm's reported runs: seed, key and spec of each."""
+    files = sorted((project.results / "experiments" / experiment / "runs").glob("runs-*.json"))
+    return [run for file in files for run in json.loads(file.read_text()) if run["arm"] == arm]
+
+
 def executed(text: str) -> list[tuple[str, str]]:
     """Return (rule, wildcards joined by /) of the jobs that Snakemake says it executed."""
     jobs = []

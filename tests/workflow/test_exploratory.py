@@ -1,12 +1,11 @@
 """Backgrounds, deduplication and curation on a small drawing: variants, tables, and what an edit invalidates."""
 
-import json
 import textwrap
 
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Project, checkout, shared
+from conftest import Project, checkout, runs_of, shared
 from PIL import Image
 
 BACKGROUNDS, CHOICES = "tiny_backgrounds", "tiny_choices"
@@ -76,10 +75,6 @@ def project(explored, tmp_path):
 
 def table(project, name):
     return pl.read_parquet(project.results / "tables" / f"{name}.parquet")
-
-
-def runs_of(project, experiment, arm):
-    return json.loads((project.results / "experiments" / experiment / arm / "runs" / "runs-0.json").read_text())
 
 
 def test_every_experiment_comes_with_its_tables_figures_and_findings(explored):

@@ -1,10 +1,9 @@
 """The tables of a real run say what its runs measured."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
+from conftest import runs_of
 
 from reidflow.evaluation.statistics import compare
 
@@ -13,20 +12,21 @@ from reidflow.evaluation.statistics import compare
 def test_each_row_is_of_its_own_arm(tiny, experiment):
     table = pl.read_parquet(tiny.results / "tables" / f"{experiment}.parquet")
     assert table["arm"][0] == ("cross_entropy" if experiment == "tiny_losses" else "frozen")
+    metrics = pl.read_parquet(tiny.results / "experiments" / experiment / "metrics.parquet")
     for row in table.to_dicts():
-        folder = tiny.results / "experiments" / experiment / row["arm"]
-        metrics = pl.read_parquet(folder / "metrics.parquet")
-        assert row["id_map"] == pytest.approx(metrics["id_map"].mean(), abs=1e-12)
-        specs = [run["spec"] for run in json.loads((folder / "runs" / "runs-0.json").read_text())]
+        own = metrics.filter(pl.col("arm") == row["arm"])
+        assert row["id_map"] == pytest.approx(own["id_map"].mean(), abs=1e-12)
+        specs = [run["spec"] for run in runs_of(tiny, experiment, row["arm"])]
+        assert len(specs) == len(own) == row["seeds"]
         if experiment == "tiny_losses":
             assert {spec["loss"]["name"] for spec in specs} == {row["arm"]}
             assert {s["optimizer"]["learning_rate"] for s in specs} == {row["chosen_optimizer.learning_rate"]}
 
 
 def test_deltas_and_verdicts_follow_from_the_queries(tiny):
-    folder = tiny.results / "experiments" / "tiny_losses"
+    queries = pl.read_parquet(tiny.results / "experiments" / "tiny_losses" / "per_query.parquet")
     means = {
-        arm: pl.read_parquet(folder / arm / "per_query.parquet")
+        arm: queries.filter(pl.col("arm") == arm)
         .drop_nulls("ap")
         .group_by("identity", "seed")
         .agg(pl.col("ap").mean())

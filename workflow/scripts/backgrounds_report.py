@@ -6,6 +6,7 @@ from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
+from reidflow.tables.arms import by_arm
 from reidflow.tables.backgrounds import RELIANCE, TESTED_MATRIX, report
 from reidflow.tables.experiment import RESULTS
 from reidflow.tables.sections import write_sections
@@ -13,8 +14,7 @@ from reidflow.tables.sections import write_sections
 
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
-    folders = experiment.folders(job.input.tested)
-    tested = {name: read_table(folder / "tested_on.parquet", TESTED_ON) for name, folder in folders.items()}
+    tested = by_arm(read_table(job.input.tested, TESTED_ON))
     results = read_table(job.input.results, RESULTS)
     matrix, reliance, sections = report(experiment, tested, results, probes=job.given["probes"])
     write_table(matrix, job.out.matrix, TESTED_MATRIX)

@@ -1,4 +1,4 @@
-"""Choose an arm's tuned settings by the mean validation mAP of its sweep."""
+"""Choose the tuned settings of an experiment's arms by the mean validation mAP of their sweeps."""
 
 import json
 
@@ -8,7 +8,7 @@ from reidflow.training.choose import choose
 
 
 def main(job: Job) -> None:
-    chosen = choose(job.given["grid"], job.given["points"], job.input.runs, job.results)
+    chosen = choose(job.given["grid"], job.given["arms"], job.input.runs, job.results)
     write_text(job.out.chosen, json.dumps(chosen, indent=1))
 
 

@@ -8,8 +8,9 @@ from reidflow.figures import dedup_sheets as sheets
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
-from reidflow.store.tables import write_table
+from reidflow.store.tables import read_table, write_table
 from reidflow.tables import dedup as tables
+from reidflow.tables.arms import HISTORY, by_arm
 from reidflow.tables.dedup_sections import sections
 from reidflow.tables.sections import write_sections
 
@@ -17,9 +18,7 @@ from reidflow.tables.sections import write_sections
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     found = tables.read_duplicates(job.given, job.input)
-    histories = {
-        name: pl.read_parquet(folder / "history.parquet") for name, folder in experiment.folders(job.input.arms).items()
-    }
+    histories = by_arm(read_table(job.input.history, HISTORY))
     methods, suspects = tables.methods_table(found), tables.suspects_table(found)
     arms = tables.arms_table(experiment, found, pl.read_parquet(job.input.results), histories)
     write_table(methods, job.out.methods, tables.METHODS)

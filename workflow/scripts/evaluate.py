@@ -1,28 +1,29 @@
-"""Score an arm's runs on the test images, and lay out a readable folder for each."""
+"""Score an experiment's runs on the test images, and lay out a readable folder for each."""
 
 from reidflow.evaluation import arm
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
-from reidflow.store.readable import lay_out
+from reidflow.store.readable import lay_out, prune
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
-    store = RunStore(job.results / ".store")
-    trained = list(arm.merged(job.input.runs))
-    runs = [(run["seed"], run["key"], store.folder(run["key"])) for run in trained]
+    slugs, folder = job.given["arms"], job.out.final["metrics"].parent
+    runs, told = arm.merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    tables = arm.evaluate_arm(runs, split, manifest, job.given["gallery"])
-    for name, contract in {
-        "metrics": arm.METRICS,
-        "per_query": arm.PER_QUERY,
-        "history": arm.HISTORY,
-        "efficiency": arm.EFFICIENCY,
-    }.items():
+    tables = arm.evaluate_runs(runs, split, manifest, job.given["gallery"])
+    for name, contract in arm.CONTRACTS.items():
         write_table(tables[name], getattr(job.out, name), contract)
-    lay_out(job.out.final["metrics"].parent, runs, {run["seed"]: run["spec"] for run in trained})
+    for name, slug in slugs.items():
+        own = [(made, said) for made, said in zip(runs, told, strict=True) if made.arm == name]
+        lay_out(
+            folder / slug,
+            [(made.seed, made.key, made.folder) for made, _ in own],
+            {made.seed: said["spec"] for made, said in own},
+        )
+    prune(folder, [*slugs.values(), "runs", "sweep"])
 
 
 if __name__ == "__main__":

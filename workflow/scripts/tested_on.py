@@ -1,4 +1,4 @@
-"""Test an arm's runs on other versions of the evaluated images."""
+"""Test an experiment's runs on other versions of the evaluated images."""
 
 import numpy as np
 import polars as pl
@@ -16,19 +16,20 @@ from reidflow.training.embedding import embed_stored
 
 
 def main(job: Job) -> None:
-    given, store = job.given, RunStore(job.results / ".store")
+    given, parts = job.given, []
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     layout = Layout(split, manifest, given["gallery"])
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows = np.array([row_of[image] for image in split["image"].gather(layout.evaluated)])
-    read, other = ("features", "pixels") if given["frozen"] else ("pixels", "features")
-    device, original, parts = resolve_device(job.compute["device"]), original_label(given["tests"]), []
-    for made in merged(job.input.runs):
-        folder, spec, vectors = store.folder(made["key"]), RunSpec.model_validate(made["spec"]), {}
-        for label, path in zip(given["labels"], job.input.versions, strict=True):
-            version = {read: np.load(path, mmap_mode="r"), other: None}
-            vectors[label] = embed_stored(folder, spec, rows, **version, device=device)
-        parts.append(test_on(vectors, original, layout, made["seed"]))
+    device, original = resolve_device(job.compute["device"]), original_label(given["tests"])
+    runs, told = merged(job.input.runs, given["order"], RunStore(job.results / ".store"))
+    for made, said in zip(runs, told, strict=True):
+        spec = RunSpec.model_validate(said["spec"])
+        read, other = ("features", "pixels") if spec.frozen else ("pixels", "features")
+        arrays = zip(given["labels"], given["arms"][made.arm], strict=True)
+        versions = {label: {read: np.load(path, mmap_mode="r"), other: None} for label, path in arrays}
+        vectors = {name: embed_stored(made.folder, spec, rows, **own, device=device) for name, own in versions.items()}
+        parts.append(test_on(vectors, original, layout, made.arm, made.seed))
     write_table(pl.concat(parts), job.out.tested_on, TESTED_ON)
 
 

@@ -11,11 +11,13 @@ from reidflow.training.execute import chosen_runs, execute
 def main(job: Job) -> None:
     given = job.given
     if "specs" in given:
-        runs = [RunSpec.model_validate(spec) for spec in given["specs"]]
+        arms, runs = [arm for arm, _ in given["specs"]], [RunSpec.model_validate(spec) for _, spec in given["specs"]]
     else:
-        runs = chosen_runs(given["points"], getattr(job.input, "chosen", None), given["seeds"])
+        arms = [arm for arm, _ in given["runs"]]
+        runs = chosen_runs(given["arms"], given["runs"], job.input.get("chosen"))
     done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code)
-    write_text(job.out.runs, json.dumps(done, indent=1))
+    named = [{"arm": arm, **made} for arm, made in zip(arms, done, strict=True)]
+    write_text(job.out.runs, json.dumps(named, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""The evaluated arm: test metrics, per query values, training history and efficiency of an arm's runs."""
+"""Evaluated runs: test metrics, values per query, training history and efficiency of the runs of arms."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,11 +10,13 @@ import polars as pl
 from reidflow.evaluation.codes import integer_codes
 from reidflow.evaluation.retrieval import evaluate
 from reidflow.spec.errors import ReidflowError
+from reidflow.store.runs import RunStore
 from reidflow.store.tables import Contract
 
 METRICS = Contract(
-    "metrics of an arm",
+    "metrics of runs",
     {
+        "arm": pl.String,
         "run": pl.String,
         "seed": pl.Int64,
         **dict.fromkeys(
@@ -26,15 +27,16 @@ METRICS = Contract(
         **dict.fromkeys(("queries", "skipped", "identities"), pl.Int64),
         "diverged": pl.Boolean,
         **dict.fromkeys(("epochs", "best_epoch", "steps", "train_images", "parameters"), pl.Int64),
-        **dict.fromkeys(("trainable_parameters", "loss_parameters", "flops"), pl.Int64),
+        **dict.fromkeys(("trainable_parameters", "loss_parameters", "flops", "train_flops"), pl.Int64),
         **dict.fromkeys(("loss_first", "loss_last", "gradient_norm_max"), pl.Float64),
         "versions": pl.String,
     },
     nullable=frozenset({"val_id_map", "parameters", "flops", "loss_first", "loss_last", "gradient_norm_max"}),
 )
 PER_QUERY = Contract(
-    "queries of an arm",
+    "queries of runs",
     {
+        "arm": pl.String,
         "seed": pl.Int64,
         "image": pl.String,
         "identity": pl.String,
@@ -47,8 +49,9 @@ PER_QUERY = Contract(
     nullable=frozenset({"flank", "ap", "ap_unfiltered", "first_hit"}),
 )
 HISTORY = Contract(
-    "history of an arm",
+    "history of runs",
     {
+        "arm": pl.String,
         "seed": pl.Int64,
         "epoch": pl.Int64,
         "loss": pl.Float64,
@@ -66,8 +69,9 @@ HISTORY = Contract(
     ),
 )
 EFFICIENCY = Contract(
-    "efficiency of an arm",
+    "efficiency of runs",
     {
+        "arm": pl.String,
         "seed": pl.Int64,
         "seconds_train": pl.Float64,
         "images_per_second": pl.Float64,
@@ -78,39 +82,54 @@ EFFICIENCY = Contract(
 )
 
 
-def evaluate_arm(
-    runs: list[tuple[int, str, Path]], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str
-) -> dict[str, pl.DataFrame]:
-    """Return the tables `metrics`, `per_query`, `history` and `efficiency` of an arm.
+class Made(NamedTuple):
+    """A finished run of an arm: its key and its folder in the run store."""
 
-    runs: (seed, key, folder in the run store); split: the split table; gallery: `role` (candidates are the test
-    images) or `all` (every labelled image). Raises ReidflowError where a run's embeddings do not cover the test images.
+    arm: str
+    seed: int
+    key: str
+    folder: Path
+
+
+def evaluate_runs(
+    runs: list[Made], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str
+) -> dict[str, pl.DataFrame]:
+    """Return the tables `metrics`, `per_query`, `history` and `efficiency` of runs, in their order.
+
+    split: the split table; gallery: `role` (candidates are the test images) or `all` (every labelled image). A run that
+    several arms share is scored once. Raises ReidflowError where a run's embeddings do not cover the test images.
     """
     layout = Layout(split, manifest, gallery)
-    metrics, queries, histories, efficiency = [], [], [], []
-    for seed, key, folder in runs:
-        values, per_query = layout.score(folder, "final")
-        untrained, _ = layout.score(folder, "initial")
-        told = json.loads((folder / "provenance.json").read_text())
-        history = pl.read_parquet(folder / "history.parquet")
-        metrics.append(
-            {
-                **values,
-                "run": key,
-                "seed": seed,
-                "id_map_untrained": untrained["id_map"],
-                **_training(told, history),
-            }
-        )
-        queries.append(per_query.with_columns(seed=pl.lit(seed, pl.Int64)))
-        histories.append(history.with_columns(seed=pl.lit(seed, pl.Int64)).select(list(HISTORY.columns)))
-        efficiency.append({"seed": seed, **_efficiency(folder)})
+    scored = {run.key: _scored(layout, run) for run in {run.key: run for run in runs}.values()}
+    parts: dict[str, list[pl.DataFrame]] = {"metrics": [], "per_query": [], "history": [], "efficiency": []}
+    for run in runs:
+        for name, table in scored[run.key].items():
+            who = {"arm": pl.lit(run.arm, pl.String), "seed": pl.lit(run.seed, pl.Int64)}
+            parts[name].append(table.with_columns(**who))
+    return {name: pl.concat(tables).select(list(CONTRACTS[name].columns)) for name, tables in parts.items()}
+
+
+CONTRACTS = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY}
+
+
+def _scored(layout: "Layout", run: Made) -> dict[str, pl.DataFrame]:
+    """Return the tables of one run, without its arm and seed."""
+    values, per_query = layout.score(run.folder, "final")
+    untrained, _ = layout.score(run.folder, "initial")
+    told = json.loads((run.folder / "provenance.json").read_text())
+    history = pl.read_parquet(run.folder / "history.parquet")
+    metrics = {**values, "run": run.key, "id_map_untrained": untrained["id_map"], **_training(told, history)}
     return {
-        "metrics": pl.DataFrame(metrics, schema=METRICS.columns),
-        "per_query": pl.concat(queries).select(list(PER_QUERY.columns)),
-        "history": pl.concat(histories),
-        "efficiency": pl.DataFrame(efficiency, schema=EFFICIENCY.columns),
+        "metrics": _row(metrics, METRICS),
+        "per_query": per_query,
+        "history": history,
+        "efficiency": _row(_efficiency(run.folder), EFFICIENCY),
     }
+
+
+def _row(values: dict[str, Any], contract: Contract) -> pl.DataFrame:
+    named = {name: kind for name, kind in contract.columns.items() if name in values}
+    return pl.DataFrame([{name: values[name] for name in named}], schema=named)
 
 
 class Layout:
@@ -177,6 +196,7 @@ def _training(told: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
         "trainable_parameters": told["trainable_parameters"],
         "loss_parameters": told["loss_parameters"],
         "flops": told["flops"],
+        "train_flops": told["train_flops"],
         "loss_first": losses[0] if len(losses) else None,
         "loss_last": losses[-1] if len(losses) else None,
         "gradient_norm_max": history["gradient_norm_max"].max(),
@@ -200,7 +220,8 @@ def _efficiency(folder: Path) -> dict[str, Any]:
     }
 
 
-def merged(job_files: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the runs that an arm's jobs name."""
-    for file in job_files:
-        yield from json.loads(Path(file).read_text())
+def merged(job_files: list[str], order: list[str], store: RunStore) -> tuple[list[Made], list[dict[str, Any]]]:
+    """Return the runs that an experiment's jobs name, in the order of its arms, and what the jobs say of each."""
+    told = [run for file in job_files for run in json.loads(Path(file).read_text())]
+    told.sort(key=lambda run: order.index(run["arm"]))
+    return [Made(run["arm"], run["seed"], run["key"], store.folder(run["key"])) for run in told], told

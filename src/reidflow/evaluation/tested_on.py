@@ -16,6 +16,7 @@ BOTH, QUERY = "both", "query"
 TESTED_ON = Contract(
     "tests on other versions of the images",
     {
+        "arm": pl.String,
         "seed": pl.Int64,
         "tested_on": pl.String,  # label of the version
         "mode": pl.String,  # both: queries and gallery in that version; query: queries alone, the gallery original
@@ -41,7 +42,7 @@ def original_label(tests: Mapping[str, Mapping[str, Any]]) -> str:
     return found[0]
 
 
-def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, seed: int) -> pl.DataFrame:
+def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, arm: str, seed: int) -> pl.DataFrame:
     """Return the TESTED_ON table of a run: each identity's mean average precision on each version of the images.
 
     Identities without a query that has a positive are left out. Of the version `original` there is the mode `both`
@@ -51,6 +52,7 @@ def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, se
         vectors: label of the version -> (n, D) embeddings of the rows `layout.evaluated`, in their order.
         original: the label of the unchanged images.
         layout: which images ask, and which they are ranked among; the same for every version.
+        arm: of the run.
         seed: of the run.
     """
     asking = np.searchsorted(layout.evaluated, layout.query)
@@ -63,7 +65,7 @@ def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, se
                 continue
             ap = average_precisions(version[asking], gallery[ranked], **layout.rules())
             parts.append(_by_identity(layout, ap, chance).with_columns(tested_on=pl.lit(label), mode=pl.lit(mode)))
-    found = pl.concat(parts).with_columns(seed=pl.lit(seed, pl.Int64))
+    found = pl.concat(parts).with_columns(arm=pl.lit(arm, pl.String), seed=pl.lit(seed, pl.Int64))
     return found.select(list(TESTED_ON.columns))
 
 

@@ -63,7 +63,10 @@ class Compute(Strict):
     workers: Annotated[int, Field(ge=1)] = Field(
         2, description="threads that decode images, processes that draw the demo"
     )
-    runs_per_job: Annotated[int, Field(ge=1)] = Field(5, description="training runs in one process, at most")
+    runs_per_job: Annotated[int, Field(ge=1)] = Field(5, description="training runs on images in one process, at most")
+    feature_runs_per_job: Annotated[int, Field(ge=1)] = Field(
+        60, description="training runs on frozen features in one process, at most: starting it takes longer than a run"
+    )
     memory_mb: Annotated[int, Field(ge=100)] = Field(
         1500, description="memory that a head job asks a scheduler for, MB"
     )

@@ -118,15 +118,6 @@ class Experiment:
         """Whether there is anything to choose."""
         return bool(self.file.tuned)
 
-    def folders(self, files: list[str]) -> dict[str, Path]:
-        """Return arm -> its folder, in the order of the arms, for files that lie one in each arm's folder."""
-        by_slug = {Path(file).parent.name: Path(file).parent for file in files}
-        return {name: by_slug[arm.slug] for name, arm in self.arms.items()}
-
-    def by_slug(self, slug: str) -> Arm:
-        """Return the arm whose folder is called `slug`."""
-        return next(arm for arm in self.arms.values() if arm.slug == slug)
-
 
 def slug_of(name: str) -> str:
     """Return a name that is safe as a folder and in a shell: unchanged where possible, else cleaned with a digest."""

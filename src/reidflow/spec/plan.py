@@ -10,6 +10,7 @@ from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import Arm, Experiment, build, read_all
+from reidflow.spec.networks import unknown_network
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 
 # What people wrote about an experiment.
@@ -27,24 +28,27 @@ class Plan:
     experiments: dict[str, Experiment]
     where: str
 
-    def arm(self, experiment: str, slug: str) -> Arm:
-        """Return the arm of an experiment by the name of its folder."""
-        return self.experiments[experiment].by_slug(slug)
-
-    def sweep(self, experiment: str, slug: str) -> list[RunSpec]:
-        """Return the runs that choose an arm's tuned settings: every point of the grid with every sweep seed."""
-        arm = self.arm(experiment, slug)
+    def sweep(self, experiment: str) -> list[list[tuple[str, RunSpec]]]:
+        """Return the jobs that try an experiment's tuned settings: (arm, run) of every point with every sweep seed."""
         seeds = self.experiments[experiment].sweep_seeds
-        return [spec.with_seed(seed) for _, spec in arm.points for seed in seeds]
+        arms = self.experiments[experiment].arms.values()
+        tried = [(arm, spec.with_seed(seed)) for arm in arms for _, spec in arm.points for seed in seeds]
+        return [[(arm.name, spec) for arm, spec in job] for job in self._jobs(tried)]
 
-    def batches(self, count: int) -> int:
-        """Return how many jobs `count` runs make."""
-        return -(-count // self.config.compute.runs_per_job)
+    def training(self, experiment: str) -> list[list[tuple[str, int]]]:
+        """Return the jobs that train an experiment's reported runs: (arm, seed) of each; the arm's setting is chosen."""
+        arms = self.experiments[experiment].arms.values()
+        runs = self._jobs([(arm, seed) for arm in arms for seed in arm.seeds])
+        return [[(arm.name, seed) for arm, seed in job] for job in runs]
 
-    def batch(self, runs: list[Any], number: int) -> list[Any]:
-        """Return the runs of job `number`."""
-        size = self.config.compute.runs_per_job
-        return runs[number * size : (number + 1) * size]
+    def _jobs(self, runs: list[tuple[Arm, Any]]) -> list[list[tuple[Arm, Any]]]:
+        """Return the runs cut into jobs: those on features, which take a second each, apart from those on images."""
+        compute = self.config.compute
+        jobs = []
+        for frozen, size in ((True, compute.feature_runs_per_job), (False, compute.runs_per_job)):
+            alike = [run for run in runs if run[0].spec.frozen == frozen]
+            jobs += [alike[start : start + size] for start in range(0, len(alike), size)]
+        return jobs
 
     def banks(self) -> dict[str, dict[str, Any]]:
         """Return the feature banks that the experiments need: id -> what decides the features."""
@@ -52,6 +56,11 @@ class Plan:
         if self.subsets():
             found.append(self.embedding())
         return {bank_id(bank): bank for bank in found}
+
+    def backbones(self) -> dict[str, dict[str, Any]]:
+        """Return the networks that the experiments' arms stand on: id -> backbone, size, pooling, and how it computes."""
+        networks = [network_of(spec) for spec in self._specs()]
+        return {backbone_id(network): network for network in networks}
 
     def embedding(self) -> dict[str, Any]:
         """Return the feature bank that deduplication and curation look at: the protocol's backbone, frozen."""
@@ -156,6 +165,27 @@ def bank_id(bank: dict[str, Any]) -> str:
     return f"{bank['backbone']['name']}-{short(bank)}"
 
 
+def network_of(spec: RunSpec) -> dict[str, Any]:
+    """Return what `Plan.backbones` tells of a run's backbone."""
+    return {
+        "backbone": spec.model.backbone,
+        "size": spec.model.size,
+        "pooling": spec.model.pooling,
+        "precision": spec.precision,
+        "threads": spec.threads,
+    }
+
+
+def backbone_id(network: dict[str, Any]) -> str:
+    """Return the name of the files that describe a network of `Plan.backbones`."""
+    return f"{network['backbone']['name']}-{short(network)}"
+
+
+def network_modules(network: dict[str, Any]) -> list[str]:
+    """Return the dotted modules of the components that make a network of `Plan.backbones`, sorted."""
+    return modules(("backbone", network["backbone"]), ("pooling", network["pooling"]))
+
+
 def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL) -> dict[str, Any]:
     """Return the bank of the plain features of a run's backbone as it is before any training."""
     frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
@@ -217,8 +247,18 @@ def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root:
             "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
         )
     experiments = read_all(config, problems, root)
+    _check_networks(experiments, problems)
     problems.raise_if_any("The config cannot be used")
     return Plan(config, experiments, where)
+
+
+def _check_networks(experiments: dict[str, Experiment], problems: Problems) -> None:
+    """Name the networks that no library knows: else a run would say it, hours later perhaps."""
+    for experiment in experiments.values():
+        for arm in experiment.arms.values():
+            wrong = unknown_network(arm.spec.model.backbone)
+            if wrong:
+                problems.add(f"{experiment.path}, arm '{arm.name}', key 'model.backbone'", wrong, "Correct the name.")
 
 
 def bank_code(bank: dict[str, Any]) -> list[str]:

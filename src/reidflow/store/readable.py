@@ -48,8 +48,8 @@ def _link(file: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def prune(experiment: Path, arms: list[str]) -> None:
-    """Remove the folders of arms that an experiment no longer has."""
+def prune(experiment: Path, kept: list[str]) -> None:
+    """Remove the folders of an experiment apart from those `kept`: arms that it no longer has."""
     for folder in sorted(experiment.iterdir()):
-        if folder.is_dir() and folder.name not in arms:
+        if folder.is_dir() and folder.name not in kept:
             shutil.rmtree(folder)

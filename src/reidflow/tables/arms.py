@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import polars as pl
 
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.experiment import Arm
+from reidflow.spec.experiment import Arm, Experiment
 from reidflow.store.tables import Contract, read_table
 
 ROUNDING = 1e-6
@@ -29,6 +29,7 @@ _COUNTS = [
 METRICS = Contract(
     "metrics",
     {
+        "arm": pl.String,
         "run": pl.String,
         "seed": pl.Int64,
         **dict.fromkeys(_SCORES, pl.Float64),
@@ -43,6 +44,7 @@ METRICS = Contract(
 PER_QUERY = Contract(
     "per_query",
     {
+        "arm": pl.String,
         "seed": pl.Int64,
         "image": pl.String,
         "identity": pl.String,
@@ -52,9 +54,22 @@ PER_QUERY = Contract(
     nullable=frozenset({"flank", "ap"}),
     open=True,
 )
+HISTORY = Contract(
+    "history",
+    {
+        "arm": pl.String,
+        "seed": pl.Int64,
+        "epoch": pl.Int64,
+        **dict.fromkeys(("loss", "val_id_map", "learning_rate", "gradient_norm", "gradient_norm_max"), pl.Float64),
+        "steps": pl.Int64,
+    },
+    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "gradient_norm_max"}),
+    open=True,
+)
 EFFICIENCY_BY_SEED = Contract(
     "efficiency",
     {
+        "arm": pl.String,
         "seed": pl.Int64,
         "seconds_train": pl.Float64,
         "images_per_second": pl.Float64,
@@ -68,12 +83,13 @@ EFFICIENCY_BY_SEED = Contract(
 
 @dataclass(frozen=True)
 class EvaluatedArm:
-    """The files of one arm; the rows of `metrics` and `efficiency` stand in the order of the arm's seeds."""
+    """The evaluated runs of one arm; the rows of `metrics` and `efficiency` stand in the order of the arm's seeds."""
 
     name: str
     seeds: tuple[int, ...]
     metrics: pl.DataFrame
     per_query: pl.DataFrame
+    history: pl.DataFrame
     efficiency: pl.DataFrame
     chosen: dict[str, Any] | None
 
@@ -108,6 +124,11 @@ class EvaluatedArm:
         return identities, np.array(table, dtype=float).reshape(len(identities), len(self.seeds))
 
 
+def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return arm -> its rows of a table of evaluated runs, in the order of their first rows."""
+    return {name: table.filter(pl.col("arm") == name) for name in table["arm"].unique(maintain_order=True)}
+
+
 def known(value: float | None) -> float | None:
     """Return the value, None for NaN."""
     return None if value is None or math.isnan(value) else value
@@ -138,47 +159,61 @@ def same_runs(arms: Iterable[EvaluatedArm]) -> dict[str, str]:
     return remarks
 
 
-def read_arm(arm: Arm, folder: Path, tuned: bool) -> EvaluatedArm:
-    """Read the evaluated arm in `folder`.
+TABLES = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY_BY_SEED}
+"""The tables of an experiment's evaluated runs: `<name>.parquet`."""
 
-    Raises ReidflowError for a file that is missing or damaged, seeds other than the arm's, a mean that is not the
-    mean of its queries, or a choice that is missing although settings are tuned.
+
+def read_arms(experiment: Experiment, files: Mapping[str, str | Path], chosen: str | Path | None) -> list[EvaluatedArm]:
+    """Return the evaluated arms of an experiment in the order of its file; those without any run are left out.
+
+    files: name -> file for each of TABLES. chosen: the file of the choices, where settings are tuned.
+    Raises ReidflowError for a file that is missing or damaged, seeds other than an arm's, a mean that is not the mean of
+    its queries, or a choice that is missing although settings are tuned.
     """
+    tables = {name: read_table(files[name], contract) for name, contract in TABLES.items()}
+    choices = _choices(chosen) if experiment.tuned else {}
+    found = []
+    for arm in experiment.arms.values():
+        own = {name: table.filter(pl.col("arm") == arm.name) for name, table in tables.items()}
+        if own["metrics"].is_empty():
+            continue
+        for name in ("metrics", "efficiency"):
+            own[name] = _ordered(own[name], arm, files[name])
+        found.append(EvaluatedArm(arm.name, arm.seeds, **own, chosen=_chosen(choices, arm.name, chosen)))
+        _check_means(found[-1], files["metrics"])
+    return found
+
+
+def _ordered(frame: pl.DataFrame, arm: Arm, file: str | Path) -> pl.DataFrame:
+    if sorted(frame["seed"]) != sorted(arm.seeds):
+        raise ReidflowError(
+            f"{file}: holds the seeds {sorted(frame['seed'])} of the arm '{arm.name}', which has {sorted(arm.seeds)}. "
+            "Delete the file and run again."
+        )
     seeds = pl.DataFrame({"seed": arm.seeds}, schema={"seed": pl.Int64})
-
-    def ordered(frame: pl.DataFrame, file: str) -> pl.DataFrame:
-        if sorted(frame["seed"]) != sorted(arm.seeds):
-            raise ReidflowError(
-                f"{folder / file}: holds the seeds {sorted(frame['seed'])}, but the arm '{arm.name}' has {sorted(arm.seeds)}. "
-                "Delete the file and run again."
-            )
-        return seeds.join(frame, on="seed", how="left", maintain_order="left")
-
-    evaluated = EvaluatedArm(
-        arm.name,
-        arm.seeds,
-        ordered(read_table(folder / "metrics.parquet", METRICS), "metrics.parquet"),
-        read_table(folder / "per_query.parquet", PER_QUERY),
-        ordered(read_table(folder / "efficiency.parquet", EFFICIENCY_BY_SEED), "efficiency.parquet"),
-        _chosen(folder / "chosen.json", arm.name) if tuned else None,
-    )
-    _check_means(evaluated, folder)
-    return evaluated
+    return seeds.join(frame, on="seed", how="left", maintain_order="left")
 
 
-def _chosen(path: Path, arm: str) -> dict[str, Any]:
+def _choices(path: str | Path) -> dict[str, Any]:
     try:
-        chosen = json.loads(path.read_text(encoding="utf-8"))
-        if all(isinstance(chosen[key], kind) for key, kind in (("values", dict), ("points", list), ("on_edge", dict))):
-            return chosen
-    except (OSError, ValueError, TypeError, KeyError):
-        pass
-    raise ReidflowError(
-        f"{path}: does not say which settings the arm '{arm}' chose. Delete the file, if there is one, and run again."
-    )
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise ReidflowError(
+            f"{path}: does not say which settings were chosen. Delete the file, if there is one, and run again."
+        ) from None
 
 
-def _check_means(arm: EvaluatedArm, folder: Path) -> None:
+def _chosen(choices: dict[str, Any], arm: str, path: str | Path) -> dict[str, Any] | None:
+    if not path:
+        return None
+    chosen = choices.get(arm)
+    kinds = (("values", dict), ("points", list), ("on_edge", dict))
+    if isinstance(chosen, dict) and all(isinstance(chosen.get(key), kind) for key, kind in kinds):
+        return chosen
+    raise ReidflowError(f"{path}: does not say which settings the arm '{arm}' chose. Delete the file and run again.")
+
+
+def _check_means(arm: EvaluatedArm, file: str | Path) -> None:
     """Raise ReidflowError when a seed's id_map is not the mean over identities of its own queries."""
     by_seed: dict[int, list[float]] = {}
     for (_, seed), value in identity_means(arm.per_query).items():
@@ -188,6 +223,6 @@ def _check_means(arm: EvaluatedArm, folder: Path) -> None:
         stated, found = known(stated), known(means.get(seed))
         if (stated is None) != (found is None) or (stated is not None and abs(stated - found) > ROUNDING):
             raise ReidflowError(
-                f"{folder}: metrics.parquet gives seed {seed} an id_map of {stated}, but the queries in per_query.parquet "
-                f"average {found}. Delete both files and run again."
+                f"{file}: gives seed {seed} of the arm '{arm.name}' an id_map of {stated}, but the queries in the table per "
+                f"query average {found}. Delete both files and run again."
             )

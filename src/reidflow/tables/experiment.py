@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -12,10 +11,11 @@ from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
-from reidflow.tables.arms import EvaluatedArm, known, mean, read_arm, same_runs
+from reidflow.tables.arms import EvaluatedArm, known, mean, same_runs
 from reidflow.tables.comparisons import LEVEL, Paired, best_set, judge, pair, per_identity
 from reidflow.tables.controls import AGAINST, INCONCLUSIVE, UNAVAILABLE, against_controls
 from reidflow.tables.setting import Setting
+from reidflow.tables.stability import STABILITY, stability
 from reidflow.tables.text import setting as as_text
 from reidflow.tables.versions import mixed
 
@@ -63,6 +63,7 @@ _COLUMNS: dict[str, Any] = {
     "flops": pl.Int64,
     "divergence": pl.Float64,
     "below_untrained": pl.Float64,
+    **STABILITY,
     "on_edge": pl.Boolean,
     "sensitivity": pl.List(POINT),
     "data_set": pl.String,
@@ -118,7 +119,7 @@ class Tables(NamedTuple):
 
 def build_table(
     experiment: Experiment,
-    folders: Mapping[str, Path],
+    arms: list[EvaluatedArm],
     setting: Setting,
     *,
     unavailable: Mapping[str, str] | None = None,
@@ -126,17 +127,17 @@ def build_table(
 ) -> Tables:
     """Return the tables of an experiment, rows in the order of its file.
 
-    folders: arm -> folder of its evaluated seeds. unavailable: arm -> reason, for arms that could not be run; each is
-    a row without scores. Raises ReidflowError for a missing or damaged file, and where the baseline was not run.
+    arms: those that were run, in that order. unavailable: arm -> reason, for arms that could not be run; each is a row
+    without scores. Raises ReidflowError where another arm, or the baseline, was not run.
     """
     unavailable = unavailable or {}
-    missing = [name for name in experiment.arms if name not in folders and name not in unavailable]
+    run = {arm.name for arm in arms}
+    missing = [name for name in experiment.arms if name not in run and name not in unavailable]
     if missing or experiment.file.baseline in unavailable:
         raise ReidflowError(
             f"{experiment.path}: no results of {', '.join(missing) or f'the baseline {experiment.file.baseline}'}. "
             "Every arm but an unavailable one must have been run; choose a baseline that can be."
         )
-    arms = [read_arm(arm, folders[name], experiment.tuned) for name, arm in experiment.arms.items() if name in folders]
     baseline = next(arm for arm in arms if arm.name == experiment.file.baseline)
     pairs = {arm.name: pair(arm, baseline) for arm in arms if arm is not baseline}
     verdicts, best = judge(pairs, level), set(best_set(arms, level))
@@ -182,6 +183,7 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         "epochs_to_best": _mean(arm.metrics["best_epoch"]),
         "divergence": _mean(arm.metrics["diverged"].cast(pl.Int64)),
         "below_untrained": _below(values, [known(value) for value in arm.metrics["id_map_untrained"]]),
+        **stability(arm),
         "evaluated": arm.evaluated(),
         "versions": "; ".join(versions),
         "versions_mixed": bool(mixed(versions)),

@@ -11,12 +11,14 @@ from reidflow.spec.canonical import canonical
 from reidflow.store.runs import RunStore
 
 
-def choose(grid: dict[str, list], points: list[list], job_files: list[str], results: Path) -> dict[str, Any]:
-    """Return the chosen values with the mean validation mAP at every point of the grid.
+def choose(
+    grid: dict[str, list], arms: dict[str, list[list]], job_files: list[str], results: Path
+) -> dict[str, dict[str, Any]]:
+    """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 
-    grid: dotted path -> values; points: [values, spec with seed 0]; job_files: what the sweep's jobs wrote.
-    A diverged run counts as 0. Ties go to the point that stands first in the grid. `on_edge` tells for each setting
-    whether the chosen value is the first or last of a grid of several.
+    grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
+    jobs wrote. A diverged run counts as 0. Ties go to the point that stands first in the grid. `on_edge` tells for each
+    setting whether the chosen value is the first or last of a grid of several.
     """
     store = RunStore(results / ".store")
     seen: dict[str, dict[int, float]] = {}
@@ -24,6 +26,10 @@ def choose(grid: dict[str, list], points: list[list], job_files: list[str], resu
         for run in json.loads(Path(file).read_text()):
             spec = {**run["spec"], "seed": 0}
             seen.setdefault(canonical(spec), {})[run["seed"]] = _validation(store.folder(run["key"]))
+    return {arm: _choice(grid, points, seen) for arm, points in arms.items()}
+
+
+def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int, float]]) -> dict[str, Any]:
     rows = []
     for values, spec in points:
         seeds = seen[canonical(spec)]

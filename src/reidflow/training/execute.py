@@ -31,16 +31,22 @@ from reidflow.training.data import RunData
 LOOP = "reidflow.training.loop"
 
 
-def chosen_runs(points: list[list], chosen: str | None, seeds: list[int]) -> list[RunSpec]:
-    """Return an arm's runs: the chosen point of its grid (its only one where nothing is tuned) with every seed."""
-    spec = points[0][1]
-    if chosen:
-        values = json.loads(Path(chosen).read_text())["values"]
-        fitting = [spec for point, spec in points if canonical(point) == canonical(values)]
-        if not fitting:
-            raise ReidflowError(f"{chosen}: {values} is no point of the arm's grid. Run the command again.")
-        spec = fitting[0]
-    return [RunSpec.model_validate(spec).with_seed(seed) for seed in seeds]
+def chosen_runs(arms: dict[str, list[list]], runs: list[tuple[str, int]], chosen: str | None) -> list[RunSpec]:
+    """Return the run of each (arm, seed): the chosen point of the arm's grid, its only one where nothing is tuned.
+
+    arms: arm -> [values, spec with seed 0] at every point of its grid. chosen: the file of the experiment's choices.
+    """
+    choices = json.loads(Path(chosen).read_text()) if chosen else {}
+    specs = {arm: _point(arm, points, choices.get(arm), chosen) for arm, points in arms.items()}
+    return [specs[arm].with_seed(seed) for arm, seed in runs]
+
+
+def _point(arm: str, points: list[list], choice: dict[str, Any] | None, file: str | None) -> RunSpec:
+    wanted = canonical(choice["values"] if choice else points[0][0])
+    fitting = [spec for values, spec in points if canonical(values) == wanted]
+    if not fitting:
+        raise ReidflowError(f"{file}: {wanted} is no point of the grid of arm '{arm}'. Run the command again.")
+    return RunSpec.model_validate(fitting[0])
 
 
 def execute(

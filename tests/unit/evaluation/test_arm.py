@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.evaluation.arm import EFFICIENCY, HISTORY, METRICS, PER_QUERY, evaluate_arm
+from reidflow.evaluation.arm import EFFICIENCY, HISTORY, METRICS, PER_QUERY, Made, evaluate_runs
 from reidflow.store.tables import read_table, write_table
 
 IMAGES = [f"{identity}{n}" for identity in "abc" for n in range(3)]
@@ -44,9 +44,10 @@ def write_run(folder, kept: int, validation: list[float | None], active: list[fl
         "steps": list(range(epochs)),
         "active": active,
         "hardness": active,
+        **dict.fromkeys(("size", "curvature", "clipped"), [None] * epochs),
     }
-    floats = dict.fromkeys(("val_id_map", "active", "hardness"), pl.Float64)
-    pl.DataFrame(history, schema_overrides=floats).write_parquet(folder / "history.parquet")
+    floats = dict.fromkeys(("val_id_map", "active", "hardness", "curvature", "clipped"), pl.Float64)
+    pl.DataFrame(history, schema_overrides={**floats, "size": pl.Int64}).write_parquet(folder / "history.parquet")
     counts = ("epochs", "steps", "train_images", "parameters", "trainable_parameters", "loss_parameters", "flops")
     told = {**dict.fromkeys(counts, 1), "best_epoch": kept, "diverged": False, "versions": {"torch": "2"}}
     (folder / "provenance.json").write_text(json.dumps({**told, "device": "cpu"}))
@@ -58,16 +59,25 @@ def write_run(folder, kept: int, validation: list[float | None], active: list[fl
 @pytest.fixture
 def tables(tmp_path):
     runs = [
-        (5, "best", write_run(tmp_path / "best", 1, [0.1, 0.7, 0.4], [None, 0.9, 0.8])),
-        (6, "last", write_run(tmp_path / "last", 2, [0.1, 0.7, 0.4], [None, None, None])),
-        (7, "untold", write_run(tmp_path / "untold", 2, [None, None, None], [None, 0.5, 0.6])),
+        Made("a", 5, "best", write_run(tmp_path / "best", 1, [0.1, 0.7, 0.4], [None, 0.9, 0.8])),
+        Made("a", 6, "last", write_run(tmp_path / "last", 2, [0.1, 0.7, 0.4], [None, None, None])),
+        Made("b", 7, "untold", write_run(tmp_path / "untold", 2, [None, None, None], [None, 0.5, 0.6])),
     ]
-    return evaluate_arm(runs, SPLIT, MANIFEST, "role")
+    return evaluate_runs(runs, SPLIT, MANIFEST, "role")
 
 
 def test_the_validation_score_is_that_of_the_weights_that_were_kept(tables):
     assert tables["metrics"]["val_id_map"].to_list() == [0.7, 0.4, None]
     assert tables["metrics"]["run"].to_list() == ["best", "last", "untold"]
+    assert tables["metrics"]["arm"].to_list() == ["a", "a", "b"]
+
+
+def test_a_run_that_two_arms_share_stands_in_the_tables_of_both(tmp_path):
+    folder = write_run(tmp_path / "shared", 1, [0.1, 0.7], [None, 0.9])
+    shared = evaluate_runs([Made("a", 0, "k", folder), Made("b", 0, "k", folder)], SPLIT, MANIFEST, "role")
+    for table in shared.values():
+        own = {arm: table.filter(pl.col("arm") == arm).drop("arm") for arm in "ab"}
+        assert own["a"].equals(own["b"]) and not own["a"].is_empty()
 
 
 def test_the_history_carries_what_the_loss_counted(tables):

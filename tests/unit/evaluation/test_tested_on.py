@@ -55,7 +55,7 @@ def test_each_version_is_ranked_by_the_rules_of_the_headline(gallery, sides):
     generator = np.random.default_rng(3)
     whole = {label: generator.normal(size=(len(split), DIM)).astype(np.float32) for label in ("gray", "plain")}
     whole["gray"][8] = whole["gray"][9]
-    found = tested_on.test_on({k: v[layout.evaluated] for k, v in whole.items()}, "plain", layout, 7)
+    found = tested_on.test_on({k: v[layout.evaluated] for k, v in whole.items()}, "plain", layout, "a", 7)
     tested_on.TESTED_ON.check(found, "here")
     assert set(found["seed"]) == {7}
     expected = {
@@ -80,7 +80,7 @@ def test_the_original_version_scores_what_the_arm_scores(tmp_path):
         schema_overrides={"vector": pl.List(pl.Float32)},
     ).write_parquet(tmp_path / "embeddings.parquet")
     values, _ = layout.score(tmp_path, "final")
-    found = tested_on.test_on({"original": vectors[layout.evaluated]}, "original", layout, 0)
+    found = tested_on.test_on({"original": vectors[layout.evaluated]}, "original", layout, "a", 0)
     assert found["mode"].unique().to_list() == ["both"]
     assert found["ap"].mean() == pytest.approx(values["id_map"], abs=1e-12)
     assert found["ap_chance"].mean() == pytest.approx(values["chance"], abs=1e-12)
@@ -92,7 +92,7 @@ def test_a_query_of_an_erased_image_still_finds_its_identity_in_an_original_gall
     identity = layout.identity[layout.evaluated]
     plain = np.eye(identity.max() + 1, dtype=np.float32)[identity]
     shuffled = np.roll(plain, 1, axis=1)
-    found = tested_on.test_on({"plain": plain, "shuffled": shuffled}, "plain", layout, 0)
+    found = tested_on.test_on({"plain": plain, "shuffled": shuffled}, "plain", layout, "a", 0)
     means = dict(found.group_by("tested_on", "mode").agg(pl.col("ap").mean()).select(
         pl.concat_str("tested_on", "mode", separator=" "), "ap").iter_rows())  # fmt: skip
     assert means["plain both"] == means["shuffled both"] == pytest.approx(1)

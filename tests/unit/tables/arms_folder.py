@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from reidflow.spec.experiment import Arm, Experiment, ExperimentFile, slug_of
-from reidflow.tables.experiment import build_table
+from reidflow.tables import experiment as tables
+from reidflow.tables.arms import TABLES, read_arms
 from reidflow.tables.setting import Setting
 
 SEEDS = (0, 1, 2)
@@ -113,6 +114,7 @@ def write_arm(
         **(metrics or {}),
     }
     pl.DataFrame(values).reverse().write_parquet(folder / "metrics.parquet")
+    pl.DataFrame(a_history(seeds)).write_parquet(folder / "history.parquet")
     efficiency = {
         "seed": list(seeds),
         "seconds_train": [1.5] * count,
@@ -124,6 +126,39 @@ def write_arm(
     if chosen is not None:
         (folder / "chosen.json").write_text(json.dumps(chosen))
     return folder
+
+
+def a_history(seeds: tuple[int, ...]) -> dict[str, list]:
+    """Three epochs of every seed, which end higher than they began."""
+    epochs = range(4)
+    return {
+        "seed": [seed for seed in seeds for _ in epochs],
+        "epoch": [epoch for _ in seeds for epoch in epochs],
+        "loss": [None if epoch == 0 else 4.0 - epoch for _ in seeds for epoch in epochs],
+        "val_id_map": [0.1 + 0.2 * epoch for _ in seeds for epoch in epochs],
+        "learning_rate": [0.1] * len(seeds) * 4,
+        "gradient_norm": [None if epoch == 0 else 1.0 for _ in seeds for epoch in epochs],
+        "gradient_norm_max": [None if epoch == 0 else 2.0 for _ in seeds for epoch in epochs],
+        "steps": [10 * epoch for _ in seeds for epoch in epochs],
+    }
+
+
+def build_table(experiment: Experiment, folders: dict[str, Path], setting: Setting, **more: Any) -> tables.Tables:
+    """Return the tables of arms that lie each in a folder of its own, as `write_arm` leaves them."""
+    whole = next(iter(folders.values())).parent / "evaluated"
+    whole.mkdir(exist_ok=True)
+    for name in TABLES:
+        parts = [
+            pl.read_parquet(f / f"{name}.parquet").with_columns(arm=pl.lit(arm, pl.String))
+            for arm, f in folders.items()
+        ]
+        pl.concat(parts, how="diagonal_relaxed").write_parquet(whole / f"{name}.parquet")
+    choices = {arm: folder / "chosen.json" for arm, folder in folders.items()}
+    chosen = {arm: json.loads(path.read_text()) for arm, path in choices.items() if path.exists()}
+    (whole / "chosen.json").write_text(json.dumps(chosen))
+    files = {name: whole / f"{name}.parquet" for name in TABLES}
+    arms = read_arms(experiment, files, whole / "chosen.json" if experiment.tuned else None)
+    return tables.build_table(experiment, arms, setting, **more)
 
 
 def a_setting(**changes: Any) -> Setting:

@@ -1,11 +1,11 @@
 import numpy as np
 import polars as pl
 import pytest
-from arms_folder import IDENTITIES, a_setting, an_experiment, scores, write_arm
+from arms_folder import IDENTITIES, a_setting, an_experiment, build_table, scores, write_arm
 from scipy import stats
 
 from reidflow.tables.caption import caption
-from reidflow.tables.experiment import RESULTS, build_table
+from reidflow.tables.experiment import RESULTS
 from reidflow.tables.export import latex_table, markdown_table
 from reidflow.tables.findings import findings
 from reidflow.tables.interpretation import stamped

@@ -7,6 +7,7 @@ from arms_folder import (
     a_setting,
     a_table,
     an_experiment,
+    build_table,
     scores,
     write_arm,
 )
@@ -15,7 +16,7 @@ from reidflow.evaluation.statistics import compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.comparisons import COMPARISONS
-from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
+from reidflow.tables.experiment import EFFICIENCY, RESULTS
 
 CHOSEN = {
     "values": {"optimizer.lr": 0.01},
@@ -79,7 +80,7 @@ def test_a_score_that_is_not_the_mean_of_its_queries_is_an_error(tmp_path):
     experiment = an_experiment(["base"])
     metrics = {"id_map": [*scores(0.5).mean(axis=0)[:2], 0.77]}
     folder = write_arm(tmp_path / "b", scores(0.5), metrics=metrics)
-    with pytest.raises(ReidflowError, match=r"gives seed 2 an id_map of 0\.77"):
+    with pytest.raises(ReidflowError, match=r"gives seed 2 of the arm 'base' an id_map of 0\.77"):
         build_table(experiment, {"base": folder}, a_setting())
 
 
@@ -210,6 +211,7 @@ def test_what_evaluation_writes_is_what_the_tables_read():
     for ours, theirs in (
         (read.METRICS, written.METRICS),
         (read.PER_QUERY, written.PER_QUERY),
+        (read.HISTORY, written.HISTORY),
         (read.EFFICIENCY_BY_SEED, written.EFFICIENCY),
     ):
         assert ours.columns.items() <= theirs.columns.items()

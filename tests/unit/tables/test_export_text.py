@@ -4,11 +4,10 @@ import re
 
 import polars as pl
 import pytest
-from arms_folder import AUDIT, Spec, a_setting, a_table, an_experiment, scores, write_arm
+from arms_folder import AUDIT, Spec, a_setting, a_table, an_experiment, build_table, scores, write_arm
 
 from reidflow.spec.experiment import Arm
 from reidflow.tables.caption import caption, fixed
-from reidflow.tables.experiment import build_table
 from reidflow.tables.export import csv_table, export, latex_table, markdown_table
 from reidflow.tables.layout import blocks
 from reidflow.tables.text import interval, latex, markdown, number, setting, signed, visible

@@ -1,10 +1,9 @@
 import numpy as np
 import polars as pl
 import pytest
-from arms_folder import AUDIT, IDENTITIES, a_setting, a_table, an_experiment, scores, write_arm
+from arms_folder import AUDIT, IDENTITIES, a_setting, a_table, an_experiment, build_table, scores, write_arm
 from scipy.stats import norm, spearmanr
 
-from reidflow.tables.experiment import build_table
 from reidflow.tables.findings import FIGURES, findings
 from reidflow.tables.identities import flank_contrasts, flank_means, rarity
 

@@ -1,8 +1,7 @@
 import polars as pl
-from arms_folder import a_setting, a_table, an_experiment, scores, write_arm
+from arms_folder import a_setting, a_table, an_experiment, build_table, scores, write_arm
 
 from reidflow.store.tables import read_table
-from reidflow.tables.experiment import build_table
 from reidflow.tables.leaderboard import LEADERBOARD, leaderboard, leaderboard_markdown, write_leaderboard
 from reidflow.tables.versions import mixed
 

@@ -1,0 +1,47 @@
+"""The networks that timm and open_clip know, read from their files: planning imports neither."""
+
+import difflib
+import re
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def unknown_network(backbone: dict[str, Any]) -> str | None:
+    """Return what is wrong with the name of a resolved backbone's network; None where it is known or cannot be told.
+
+    A network of a hub is named by an address, a component of the user's own knows its names alone.
+    """
+    model = backbone.get("model", "")
+    found = {"timm": _timm, "open_clip": _open_clip}.get(backbone["name"], frozenset)()
+    name = model.split(".")[0] if backbone["name"] == "timm" else model
+    if not found or ":" in model or name in found:
+        return None
+    close = difflib.get_close_matches(name, sorted(found), n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"{backbone['name']} has no model '{name}'.{hint}"
+
+
+@lru_cache(None)
+def _timm() -> frozenset[str]:
+    """Return the names of all networks of the installed timm, those of former versions included."""
+    names: set[str] = set()
+    for path in sorted(_folder("timm", "models").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        names.update(re.findall(r"^@register_model\s*\ndef (\w+)\(", text, re.MULTILINE))
+        _, _, former = text.partition("register_model_deprecations(")
+        names.update(re.findall(r"^\s+'(\w+)'\s*:", former, re.MULTILINE))
+    return frozenset(names)
+
+
+@lru_cache(None)
+def _open_clip() -> frozenset[str]:
+    return frozenset(path.stem for path in _folder("open_clip", "model_configs").glob("*.json"))
+
+
+def _folder(package: str, inner: str) -> Path:
+    """Return a folder of an installed package; one that does not exist where it is not installed."""
+    spec = find_spec(package)
+    places = (spec and spec.submodule_search_locations) or ["/nonexistent"]
+    return Path(next(iter(places))) / inner
