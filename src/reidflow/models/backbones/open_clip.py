@@ -16,7 +16,7 @@ def build(
 
     model: a name of open_clip, e.g. `ViT-B-32`. pretrained: the tag of its weights. weights: `hub`, downloaded or from
     the cache; `none`, random initialisation (normalised with mean and std 0.5).
-    Raises ReidflowError for an unknown model or tag and for weights that cannot be had.
+    Raises ReidflowError for an unknown model or tag, MissingWeightsError for weights that cannot be had.
     """
     from reidflow.models.backbones._hub import hub_weights
     from reidflow.models.backbones._open_clip import create, wrap

