@@ -15,6 +15,7 @@ from reidflow.tables.export import export
 from reidflow.tables.findings import findings
 from reidflow.tables.inputs import read_setting
 from reidflow.tables.sections import read_all
+from reidflow.tables.settings import settings_section
 
 
 def main(job: Job) -> None:
@@ -25,7 +26,7 @@ def main(job: Job) -> None:
         read_table(job.input.efficiency, EFFICIENCY),
         read_table(job.input.comparisons, COMPARISONS),
     )
-    sections = read_all(job.input.get("details", []))
+    sections = [settings_section(experiment), *read_all(job.input.get("details", []))]
     with tempfile.TemporaryDirectory() as folder:
         stem = Path(folder) / experiment.name
         export(tables.results, tables.efficiency, caption(experiment, setting, tables.results), stem, sections)

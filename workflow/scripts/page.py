@@ -12,6 +12,7 @@ from reidflow.tables.caption import caption
 from reidflow.tables.inputs import read_setting
 from reidflow.tables.layout import blocks
 from reidflow.tables.sections import read_all
+from reidflow.tables.settings import settings_section
 
 
 def main(job: Job) -> None:
@@ -26,7 +27,7 @@ def main(job: Job) -> None:
         {Path(path).stem: path for path in [*job.input.figures, *job.input.get("details_figures", [])]},
         job.out.page,
         experiment.file.baseline,
-        read_all(job.input.get("details", [])),
+        [settings_section(experiment), *read_all(job.input.get("details", []))],
     )
 
 

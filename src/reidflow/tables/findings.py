@@ -11,9 +11,10 @@ from reidflow.tables.controls import INCONCLUSIVE, UNAVAILABLE, controlled
 from reidflow.tables.experiment import BASELINE, Tables
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
-from reidflow.tables.layout import count, share, tuned_paths
+from reidflow.tables.layout import tuned_paths
 from reidflow.tables.sections import Section
 from reidflow.tables.setting import Setting
+from reidflow.tables.stability_sentences import sensitivity, training
 from reidflow.tables.text import interval, listed, markdown, number, probability, signed
 from reidflow.tables.text import setting as as_text
 from reidflow.tables.versions import as_line
@@ -69,7 +70,7 @@ def findings(
     out.section("Against controls", _against_controls(results, level), ARMS)
     out.section("For which identities", [*_rarity(tables, level), *_flanks(tables, level)], IDENTITIES)
     out.section("Tuned settings", _tuned(results), TUNING)
-    out.section("Training", _training(results), CURVES)
+    out.section("Training and stability", training(results), CURVES)
     for section in sections:
         shown = section.statements or [f"{markdown(words)}." for words in section.figures.values()][:1]
         out.section(markdown(section.title), shown, *section.figures)
@@ -251,30 +252,7 @@ def _tuned(results: pl.DataFrame) -> list[str]:
                 f"**Warning:** {_names(edge)} chose a value at the edge of the grid of `{path}`: a better one may lie beyond. "
                 "Extend the grid."
             )
-    return lines
-
-
-def _training(results: pl.DataFrame) -> list[str]:
-    run = results.filter(pl.col("seeds") > 0)
-    diverged = [f"{markdown(a)} {share(v)}" for a, v in run.select("arm", "divergence").iter_rows() if v]
-    below = [f"{markdown(a)} {share(v)}" for a, v in run.select("arm", "below_untrained").iter_rows() if v]
-    steps = run["steps"].drop_nulls()
-    if diverged:
-        first = (
-            f"Diverged (loss not finite, or higher at the end than at the start), share of seeds: {listed(diverged)}."
-        )
-    else:
-        first = "No run diverged."
-    lines = [first]
-    if below:
-        lines.append(
-            f"**Warning:** ranks worse than the same network before training, share of seeds: {listed(below)}."
-        )
-    else:
-        lines.append("No run ranks worse than the same network before training.")
-    if steps.n_unique() > 1:
-        lines.append(f"The arms took between {count(steps.min())} and {count(steps.max())} optimizer steps.")
-    return lines
+    return [*lines, *sensitivity(results)]
 
 
 def _trust(setting: Setting, results: pl.DataFrame) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.tables.controls import controlled
-from reidflow.tables.text import interval, number, probability, setting, signed
+from reidflow.tables.text import NOTHING, interval, number, probability, setting, signed
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ def count(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def magnitude(value: float | None) -> str:
+    """Return a number whose size is unknown in three significant digits."""
+    return NOTHING if value is None else f"{value:.3g}"
+
+
+def near_best(row: dict[str, Any]) -> str:
+    """Return how many points of the grid lie near the best one, and of how many."""
+    return NOTHING if row["near_best"] is None else f"{row['near_best']} of {len(row['sensitivity'])}"
 
 
 def numbers(values: list[float | None] | None) -> str:
@@ -93,15 +103,23 @@ _TRAINING: dict[str, Callable[[dict], str]] = {
         for name in (
             "train_images",
             "steps",
-            "epochs_to_best",
             "parameters",
             "trainable_parameters",
             "loss_parameters",
             "flops",
         )
     },
+    "train_flops": lambda row: magnitude(row["train_flops"]),
+}
+_STABILITY: dict[str, Callable[[dict], str]] = {
+    "arm": lambda row: row["arm"],
     "divergence": lambda row: share(row["divergence"]),
     "below_untrained": lambda row: share(row["below_untrained"]),
+    "std": lambda row: number(row["id_map_std"]),
+    "gradient_norm": lambda row: magnitude(row["gradient_norm"]),
+    "gradient_norm_max": lambda row: magnitude(row["gradient_norm_max"]),
+    "epochs_to_95": lambda row: count(row["epochs_to_95"]),
+    "epochs_to_best": lambda row: count(row["epochs_to_best"]),
 }
 _MEASURED: dict[str, Callable[[dict], str]] = {
     "arm": lambda row: row["arm"],
@@ -120,6 +138,7 @@ def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:
     if compared:
         found.append(_block("Against their controls", _AGAINST, compared))
     found += [_block("Scores", _SCORES, rows), _block("Training and size", _TRAINING, rows)]
+    found.append(_block("Stability", _STABILITY, rows))
     paths = tuned_paths(results)
     if paths:
         found.append(_block("Tuned settings, chosen on validation", _tuned(paths), rows))
@@ -136,11 +155,14 @@ def _tuned(paths: list[str]) -> dict[str, Callable[[dict], str]]:
     for path in paths:
         columns[path] = lambda row, path=path: "–" if row[f"chosen_{path}"] is None else setting(row[f"chosen_{path}"])
         columns[f"{path} on the grid's edge"] = lambda row, path=path: yes(row[f"on_edge_{path}"])
+    columns["best minus worst point"] = lambda row: number(row["sensitivity_range"])
+    columns["points within 95% of the best"] = near_best
     return {**columns, "mean validation id_map at each point": lambda row: sensitivity(row["sensitivity"])}
 
 
 def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
-    """Return the block, without a note column that says nothing."""
+    """Return the block, without a note, or training FLOPs, that say nothing."""
     cells = [[show(row) for show in columns.values()] for row in rows]
-    keep = [i for i, name in enumerate(columns) if name != "note" or any(row[i] for row in cells)]
+    silent = {"note": "", "train_flops": NOTHING}
+    keep = [i for i, name in enumerate(columns) if name not in silent or any(row[i] != silent[name] for row in cells)]
     return Block(title, [list(columns)[i] for i in keep], [[row[i] for i in keep] for row in cells])
