@@ -16,7 +16,8 @@ class RunData:
     `roles`: train, val, test, unused, or dropped (a training image that this run leaves out). `features` (N, 1 + views,
     D): the frozen features of the plain image and of its augmented views. `pixels` (N, S, S, 3) uint8, may be
     memory-mapped, S at least the size that the network sees. `trained_on`: features or pixels that take their place in
-    training (another background), None where they are the same; then the views are needed there alone.
+    training (another background), None where they are the same; then the views are needed there alone. `masks` (N, S, S)
+    uint8 0/255, the animal, for an augmentation that looks at them; None where no training image has one.
     `gallery`: 'role' ranks the other images of a query's role, 'all' all rows. The parameters and FLOPs (per image) of
     a frozen backbone are told here, since a run on features never builds it; None where unknown.
     """
@@ -28,6 +29,7 @@ class RunData:
     features: np.ndarray | None = None
     pixels: np.ndarray | None = None
     trained_on: np.ndarray | None = None
+    masks: np.ndarray | None = None
     gallery: Literal["role", "all"] = "role"
     backbone_parameters: int | None = None
     backbone_flops: int | None = None

@@ -1,6 +1,7 @@
 """What a run on images trains on: pixels that live on the training device where they fit."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,16 +10,18 @@ from torch import nn
 from reidflow.models.images import to_pixels
 from reidflow.spec.run import RunSpec
 from reidflow.spec.seeds import seed_for
-from reidflow.training.augment import Augment, make_augment
+from reidflow.training.augment import Augment, make_augment, sees_masks
 from reidflow.training.mixing import Mixed
 
 CHUNK = 64
+KEPT = 2**30
 
 
 class ImageInputs:
     """Pixels (N, S, S, 3) uint8, scaled to the network's size, augmented per sample on the device.
 
-    trained_on: pixels that take their place in training, where they differ.
+    trained_on: pixels that take their place in training, where they differ. masks: (N, S, S) uint8 0/255, for an
+    augmentation that looks at them. size: of the images that `embed` sees, `model.size` by default.
     """
 
     def __init__(
@@ -28,13 +31,16 @@ class ImageInputs:
         spec: RunSpec,
         device: str,
         trained_on: np.ndarray | None = None,
+        masks: np.ndarray | None = None,
+        size: int | None = None,
     ) -> None:
         self.images, self.device = images, torch.device(device)
         self.size, self.half = spec.model.size, spec.precision == "bf16"
         self.augmentation, self.seed = spec.augmentation, seed_for(spec.seed, "augmentation")
-        self.plain = Stored(pixels, self.size, self.device)
+        self.plain = Stored(pixels, size or self.size, self.device)
         self.seen = pixels if trained_on is None else trained_on
-        self.trained: dict[int, tuple[Stored, Augment | None]] = {}
+        self.masks = masks[..., None] if masks is not None and sees_masks(spec.augmentation) else None
+        self.trained: dict[int, Training] = {}
 
     def epoch(
         self, number: int, batches: list[np.ndarray], size: int | None = None
@@ -43,12 +49,13 @@ class ImageInputs:
 
         An image that comes again in the same epoch is augmented anew. size: None is `model.size`.
         """
-        stored, augment = self._at(size or self.size)
+        at = self._at(size or self.size)
         seen: dict[int, int] = {}
         for batch in batches:
-            images, mixed = stored.gather(batch), None
-            if augment is not None:
-                images, mixed = augment.mixed(images, [self._key(int(row), seen) for row in batch], number)
+            images, mixed = at.pixels.gather(batch), None
+            if at.augment is not None:
+                masks = at.masks.gather(batch) if at.masks else None
+                images, mixed = at.augment.mixed(images, [self._key(int(row), seen) for row in batch], number, masks)
             yield self._laid_out(images), mixed
 
     def embed(self, module: nn.Module, rows: np.ndarray) -> np.ndarray:
@@ -59,13 +66,17 @@ class ImageInputs:
                 parts.append(module(self._laid_out(self.plain.gather(rows[start : start + CHUNK]))).float())
         return torch.cat(parts).cpu().numpy()
 
-    def _at(self, size: int) -> tuple["Stored", Augment | None]:
-        """Return the training images at this size, and what augments them; only one size is kept at a time."""
+    def _at(self, size: int) -> "Training":
+        """Return what training needs at this size; only one size is kept at a time."""
         if size not in self.trained:
-            augment = make_augment(self.augmentation, size, self.seed) if self.augmentation else None
-            shared = size == self.size and self.seen is self.plain.pixels
+            augment = None
+            if self.augmentation:
+                augment = make_augment(self.augmentation, size, self.seed, masks=self.masks is not None)
+            shared = size == self.plain.size and self.seen is self.plain.pixels
+            masks = None if self.masks is None else Stored(self.masks, size, self.device)
             self.trained.clear()
-            self.trained[size] = (self.plain if shared else Stored(self.seen, size, self.device)), augment
+            pixels = self.plain if shared else Stored(self.seen, size, self.device)
+            self.trained[size] = Training(pixels, masks, augment)
         return self.trained[size]
 
     def _key(self, row: int, seen: dict[int, int]) -> str:
@@ -78,34 +89,60 @@ class ImageInputs:
         return images.contiguous()
 
 
+class Training(NamedTuple):
+    """Training images at one size, with what augments them."""
+
+    pixels: "Stored"
+    masks: "Stored | None"
+    augment: Augment | None
+
+
 class Stored:
-    """Pixels (N, S, S, 3) uint8 given out at the network's size; they live on the device where they fit."""
+    """Pixels (N, S, S, C) uint8 given out at the network's size.
+
+    They live on a CUDA device where they fit. On the CPU they stay where they are, memory-mapped; what was made smaller
+    is kept up to KEPT bytes, since making an image smaller may take as long as a small network's step on it.
+    """
 
     def __init__(self, pixels: np.ndarray, size: int, device: torch.device) -> None:
         self.pixels, self.size, self.device = pixels, size, device
         self.resident = self._load() if _fits(pixels, size, device) else None
+        self.kept = self.known = None
+        if device.type == "cpu" and pixels.shape[1] > size and _bytes(pixels, size) <= KEPT:
+            self.kept, self.known = self._empty(), np.zeros(len(pixels), bool)
 
     def gather(self, rows: np.ndarray) -> torch.Tensor:
-        """Return rows (B, 3, size, size) uint8."""
+        """Return rows (B, C, size, size) uint8."""
         if self.resident is not None:
             return self.resident.index_select(0, torch.from_numpy(rows).to(self.device))
-        return self._scaled(self.pixels[rows])
+        if self.kept is None:
+            return self._scaled(self.pixels[rows])
+        fresh = np.unique(rows[~self.known[rows]])
+        if len(fresh):
+            self.kept[torch.from_numpy(fresh)] = self._scaled(self.pixels[fresh])
+            self.known[fresh] = True
+        return self.kept.index_select(0, torch.from_numpy(rows))
 
     def _load(self) -> torch.Tensor:
-        resident = torch.empty((len(self.pixels), 3, self.size, self.size), dtype=torch.uint8, device=self.device)
+        resident = self._empty()
         for start in range(0, len(self.pixels), CHUNK):
             resident[start : start + CHUNK] = self._scaled(self.pixels[start : start + CHUNK])
         return resident
+
+    def _empty(self) -> torch.Tensor:
+        shape = (len(self.pixels), self.pixels.shape[3], self.size, self.size)
+        return torch.empty(shape, dtype=torch.uint8, device=self.device)
 
     def _scaled(self, stored: np.ndarray) -> torch.Tensor:
         return to_pixels(torch.from_numpy(np.ascontiguousarray(stored)).to(self.device), self.size)
 
 
-def _fits(pixels: np.ndarray, size: int, device: torch.device) -> bool:
-    """Return whether all images at the network's size take under half of what is free on a CUDA device.
+def _bytes(pixels: np.ndarray, size: int) -> int:
+    return len(pixels) * pixels.shape[3] * size * size
 
-    On the CPU they stay where they are, memory-mapped.
-    """
+
+def _fits(pixels: np.ndarray, size: int, device: torch.device) -> bool:
+    """Return whether all images at the network's size take under half of what is free on a CUDA device."""
     if device.type != "cuda":
         return False
-    return len(pixels) * 3 * size * size < torch.cuda.mem_get_info(device)[0] / 2
+    return _bytes(pixels, size) < torch.cuda.mem_get_info(device)[0] / 2

@@ -1,4 +1,8 @@
-"""How the images of a batch are mixed with each other."""
+"""How the images of a batch are mixed with each other.
+
+An augmentation that asks for `mixing` sees the whole batch: the one exception to the rule that what happens to an image
+does not depend on its batch. Its random numbers are those of the batch: of the seed, the epoch and the images in it.
+"""
 
 from typing import NamedTuple
 
@@ -13,3 +17,14 @@ class Mixed(NamedTuple):
 
     partner: torch.Tensor
     share: float
+
+
+class Mixing:
+    """What the augmentations of a batch tell about it: `mixed` says whose labels its images bear, None: their own.
+
+    A batch is mixed once: labels of four images could not be told to the loss. So of several augmentations that mix
+    labels the first one that happens to a batch is the only one.
+    """
+
+    def __init__(self) -> None:
+        self.mixed: Mixed | None = None

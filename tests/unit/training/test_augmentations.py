@@ -30,7 +30,7 @@ def apply(name, images, masks=None, keys=None, seed=0, **parameters):
 
 
 def test_the_list_of_augmentations_is_whole():
-    assert names("augmentation") == ALL
+    assert names("augmentation") == sorted([*ALL, "background_swap", "cutmix", "mixup"])
 
 
 @pytest.mark.parametrize("name", [*ALL, "all"])

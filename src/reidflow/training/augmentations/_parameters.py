@@ -6,6 +6,7 @@ masks. What is done to image i is decided by row i of `draws` alone, and the ari
 image's result does not depend on the batch it is in.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -45,6 +46,11 @@ class Draws:
     def chance(self, probability: float) -> np.ndarray:
         """Return for each stream whether an event of this probability happens, bool (B,)."""
         return self.uniform() < probability
+
+    def of_batch(self) -> np.random.Generator:
+        """Return a generator of the whole batch, of all streams in their order together; they do not move."""
+        digest = hashlib.sha256(self._state.astype("<u8").tobytes()).digest()
+        return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
     def named(self, *names: str | int) -> "Draws":
         """Return streams of their own for the consumer called `names`; these ones do not move."""
