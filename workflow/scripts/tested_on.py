@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.evaluation.arm import Layout, merged
+from reidflow.evaluation.similarity import similarity_of
 from reidflow.evaluation.tested_on import TESTED_ON, original_label, test_on
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
@@ -22,14 +23,15 @@ def main(job: Job) -> None:
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows = np.array([row_of[image] for image in split["image"].gather(layout.evaluated)])
     device, original = resolve_device(job.compute["device"]), original_label(given["tests"])
-    runs, told = merged(job.input.runs, given["order"], RunStore(job.results / ".store"))
-    for made, said in zip(runs, told, strict=True):
-        spec = RunSpec.model_validate(said["spec"])
+    jobs = merged(job.input.runs, given["order"], RunStore(job.results / ".store"))
+    for made, plain in zip(jobs.runs, jobs.specs, strict=True):
+        spec = RunSpec.model_validate(plain)
+        similarity = similarity_of(spec.model.geometry["name"])
         read, other = ("features", "pixels") if spec.frozen else ("pixels", "features")
         arrays = zip(given["labels"], given["arms"][made.arm], strict=True)
         versions = {label: {read: np.load(path, mmap_mode="r"), other: None} for label, path in arrays}
         vectors = {name: embed_stored(made.folder, spec, rows, **own, device=device) for name, own in versions.items()}
-        parts.append(test_on(vectors, original, layout, made.arm, made.seed))
+        parts.append(test_on(vectors, original, layout, made.arm, made.seed, similarity))
     write_table(pl.concat(parts), job.out.tested_on, TESTED_ON)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 
 from reidflow.evaluation.codes import integer_codes
+from reidflow.evaluation.ranking import Similarity
 from reidflow.evaluation.retrieval import evaluate
+from reidflow.evaluation.similarity import similarity_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import Contract
@@ -65,7 +67,17 @@ HISTORY = Contract(
         **dict.fromkeys(("curvature", "clipped"), pl.Float64),
     },
     nullable=frozenset(
-        {"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active", "hardness", "size", "curvature", "clipped"}
+        {
+            "loss",
+            "val_id_map",
+            "gradient_norm",
+            "gradient_norm_max",
+            "active",
+            "hardness",
+            "size",
+            "curvature",
+            "clipped",
+        }
     ),
 )
 EFFICIENCY = Contract(
@@ -114,9 +126,10 @@ CONTRACTS = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "ef
 
 def _scored(layout: "Layout", run: Made) -> dict[str, pl.DataFrame]:
     """Return the tables of one run, without its arm and seed."""
-    values, per_query = layout.score(run.folder, "final")
-    untrained, _ = layout.score(run.folder, "initial")
     told = json.loads((run.folder / "provenance.json").read_text())
+    similarity = similarity_of(told["geometry"]["name"])
+    values, per_query = layout.score(run.folder, "final", similarity)
+    untrained, _ = layout.score(run.folder, "initial", similarity)
     history = pl.read_parquet(run.folder / "history.parquet")
     metrics = {**values, "run": run.key, "id_map_untrained": untrained["id_map"], **_training(told, history)}
     return {
@@ -162,14 +175,19 @@ class Layout:
             "gallery_group": self.group[self.gallery],
         }
 
-    def score(self, folder: Path, stage: str) -> tuple[dict[str, float | int], pl.DataFrame]:
-        """Return the metrics of a run's embeddings of one stage, and its table per query."""
-        vectors = self._vectors(folder, stage)
-        values, per_query = evaluate(vectors[self.query], vectors[self.gallery], **self.rules())
+    def score(
+        self, folder: Path, stage: str, similarity: Similarity | None = None
+    ) -> tuple[dict[str, float | int], pl.DataFrame]:
+        """Return the metrics of a run's embeddings of one stage, and its table per query.
+
+        similarity: that of the run's geometry; None is the cosine.
+        """
+        vectors = self.vectors(folder, stage)
+        values, per_query = evaluate(vectors[self.query], vectors[self.gallery], **self.rules(), similarity=similarity)
         described = self.table[self.query].select("image", "identity", "group", "flank")
         return values, pl.concat([described, per_query], how="horizontal")
 
-    def _vectors(self, folder: Path, stage: str) -> np.ndarray:
+    def vectors(self, folder: Path, stage: str) -> np.ndarray:
         """Return (images of the split, dim) float32; rows that the run did not embed are never read."""
         table = pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == stage)
         row_of = {image: row for row, image in enumerate(self.table["image"])}
@@ -220,8 +238,18 @@ def _efficiency(folder: Path) -> dict[str, Any]:
     }
 
 
-def merged(job_files: list[str], order: list[str], store: RunStore) -> tuple[list[Made], list[dict[str, Any]]]:
-    """Return the runs that an experiment's jobs name, in the order of its arms, and what the jobs say of each."""
-    told = [run for file in job_files for run in json.loads(Path(file).read_text())]
-    told.sort(key=lambda run: order.index(run["arm"]))
-    return [Made(run["arm"], run["seed"], run["key"], store.folder(run["key"])) for run in told], told
+class Jobs(NamedTuple):
+    """What an experiment's jobs say: the runs in the order of its arms, their plain specs, and arm -> why it has none."""
+
+    runs: list[Made]
+    specs: list[dict[str, Any]]
+    unavailable: dict[str, str]
+
+
+def merged(job_files: list[str], order: list[str], store: RunStore) -> Jobs:
+    """Return what an experiment's jobs say; `order`: its arms."""
+    contents = [json.loads(Path(file).read_text()) for file in job_files]
+    told = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
+    runs = [Made(run["arm"], run["seed"], run["key"], store.folder(run["key"])) for run in told]
+    missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
+    return Jobs(runs, [run["spec"] for run in told], missing)

@@ -1,6 +1,6 @@
 """Trained runs tested on other versions of the evaluated images, by the rules of the headline metric."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import polars as pl
 
 from reidflow.evaluation.arm import Layout
 from reidflow.evaluation.average_precision import Masks, average_precisions
+from reidflow.evaluation.ranking import Similarity
 from reidflow.evaluation.retrieval import chance_level
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import Contract
@@ -29,20 +30,37 @@ BLOCK = 1024
 
 
 def original_label(tests: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the label of the unchanged images among tests (label -> {"background": resolved component}).
+    """Return the label of the unchanged images among tests (label -> {"background": component, "scale": of the side}).
 
     Raises ReidflowError unless there is exactly one.
     """
-    found = [label for label, test in tests.items() if test["background"]["name"] == "original"]
+    found = [
+        label
+        for label, test in tests.items()
+        if test["background"]["name"] == "original" and test.get("scale", 1.0) == 1.0
+    ]
     if len(found) != 1:
         raise ReidflowError(
-            f"tests: {len(found)} of them have the background 'original', and the other versions are compared with "
-            "exactly one. Correct the experiment's tests."
+            f"tests: {len(found)} of them are the images as they are (background 'original', scale 1), and the other "
+            "versions are compared with exactly one. Correct the experiment's tests."
         )
     return found[0]
 
 
-def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, arm: str, seed: int) -> pl.DataFrame:
+def resized_labels(tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the labels of the tests at another size, which change queries and gallery alike."""
+    return [label for label, test in tests.items() if test.get("scale", 1.0) != 1.0]
+
+
+def test_on(
+    vectors: Mapping[str, np.ndarray],
+    original: str,
+    layout: Layout,
+    arm: str,
+    seed: int,
+    similarity: Similarity | None = None,
+    resized: Collection[str] = (),
+) -> pl.DataFrame:
     """Return the TESTED_ON table of a run: each identity's mean average precision on each version of the images.
 
     Identities without a query that has a positive are left out. Of the version `original` there is the mode `both`
@@ -54,6 +72,8 @@ def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, ar
         layout: which images ask, and which they are ranked among; the same for every version.
         arm: of the run.
         seed: of the run.
+        similarity: of the run's geometry.
+        resized: labels of the versions at another size; they have the mode `both` alone.
     """
     asking = np.searchsorted(layout.evaluated, layout.query)
     ranked = np.searchsorted(layout.evaluated, layout.gallery)
@@ -61,9 +81,9 @@ def test_on(vectors: Mapping[str, np.ndarray], original: str, layout: Layout, ar
     parts = []
     for label, version in vectors.items():
         for mode, gallery in ((BOTH, version), (QUERY, vectors[original])):
-            if mode == QUERY and label == original:
+            if mode == QUERY and (label == original or label in resized):
                 continue
-            ap = average_precisions(version[asking], gallery[ranked], **layout.rules())
+            ap = average_precisions(version[asking], gallery[ranked], **layout.rules(), similarity=similarity)
             parts.append(_by_identity(layout, ap, chance).with_columns(tested_on=pl.lit(label), mode=pl.lit(mode)))
     found = pl.concat(parts).with_columns(arm=pl.lit(arm, pl.String), seed=pl.lit(seed, pl.Int64))
     return found.select(list(TESTED_ON.columns))

@@ -8,14 +8,19 @@ from torch import nn
 
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
 from reidflow.evaluation.codes import integer_codes
+from reidflow.evaluation.similarity import similarity_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.data import RunData
 
 
 class Validation:
-    """Queries: the role val. Gallery: the role val, or all rows. Candidates of the query's own group do not count."""
+    """Queries: the role val. Gallery: the role val, or all rows. Candidates of the query's own group do not count.
 
-    def __init__(self, data: RunData) -> None:
+    geometry: the name of the one by whose distance the gallery is ranked.
+    """
+
+    def __init__(self, data: RunData, geometry: str) -> None:
+        self.similarity = similarity_of(geometry)
         self.queries = data.rows("val")
         self.rows = np.arange(len(data.images)) if data.gallery == "all" else self.queries
         self.index = np.searchsorted(self.rows, self.queries)
@@ -48,6 +53,7 @@ class Validation:
             query_index=self.index,
             query_group=self.group[self.queries],
             gallery_group=self.group[self.rows],
+            similarity=self.similarity,
         )
         score = float(identity_balanced(ap, self.identity[self.queries]))
         if np.isnan(score):
