@@ -10,8 +10,8 @@ include: "rules/analyses.smk"
 
 wildcard_constraints:
     experiment="|".join(PLAN.experiments),
-    arm="[^/]+",
     batch="[0-9]+",
+    backbone="|".join(BACKBONES),
     bank="[^/]+",
     background="[^/]+",
     method="[^/]+",
@@ -38,6 +38,7 @@ rule all_tables:
 
 include: "rules/data.smk"
 include: "rules/backgrounds.smk"
+include: "rules/backbones.smk"
 include: "rules/features.smk"
 include: "rules/subsets.smk"
 include: "rules/training.smk"

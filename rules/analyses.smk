@@ -16,6 +16,7 @@ DETAILS = {
         "plots": ["shares", "distributions"],
         "sheets": ["valuable", "scores"],
     },
+    "schedules": {"tables": ["rates"], "plots": ["rates"], "sheets": []},
 }
 
 
@@ -130,6 +131,7 @@ def details_of(experiment):
         "backgrounds": bool(PLAN.experiments[experiment].file.tested_on),
         "dedup": any(spec.dedup for spec in specs),
         "curation": any(spec.curation for spec in specs),
+        "schedules": len({canonical(spec.scheduler) for spec in specs}) > 1,
     }
     return [name for name in DETAILS if called[name]]
 

@@ -126,3 +126,26 @@ rule curation_report:
         ),
     script:
         "../workflow/scripts/curation_report.py"
+
+
+rule schedules:
+    input:
+        chosen=chosen,
+        history=EVALUATED["history"],
+        metrics=EVALUATED["metrics"],
+    output:
+        **plots("schedules"),
+        rates=f"{TABLES}/{{experiment}}.rates.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/schedules.json",
+    log:
+        f"{RESULTS}/logs/details/schedules/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "schedules",
+            {"experiment": PLAN.told(wildcards.experiment, "question")},
+            plan.modules(*(("scheduler", spec.scheduler) for spec in experiment_specs(wildcards))),
+        ),
+    script:
+        "../workflow/scripts/schedules.py"

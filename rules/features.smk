@@ -4,6 +4,7 @@ rule features:
         pixels=bank_pixels,
         digest=bank_digest,
         images=bank_images,
+        network=bank_network,
     output:
         features=f"{RESULTS}/features/{{bank}}/features.npy",
         digest=f"{RESULTS}/features/{{bank}}/features.json",
@@ -19,7 +20,7 @@ rule features:
     params:
         job=lambda wildcards: describe(
             "features",
-            {"bank": BANKS[wildcards.bank]},
+            {"bank": BANKS[wildcards.bank], "required": wildcards.bank in REQUIRED},
             plan.bank_modules(BANKS[wildcards.bank]),
         ),
     script:

@@ -5,6 +5,8 @@ FIGURES = f"{RESULTS}/figures"
 EXPERIMENT = f"{RESULTS}/experiments/{{experiment}}"
 KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
 BANKS = PLAN.banks()
+REQUIRED = PLAN.required_banks()
+BACKBONES = PLAN.backbones()
 BACKGROUNDS = PLAN.backgrounds()
 DUPLICATES = PLAN.duplicates()
 SUBSETS = PLAN.subsets()
@@ -61,6 +63,22 @@ def bank_images(wildcards):
     return ancient(drawn(BANKS[wildcards.bank]["background"])[2])
 
 
+def description(network):
+    """Return the description of a network whose weights are downloaded: it tells whether they could be had."""
+    if network["backbone"].get("weights") != "hub":
+        return []
+    return [f"{RESULTS}/backbones/{plan.backbone_id(network)}.json"]
+
+
+def bank_network(wildcards):
+    return description(plan.network_of(BANKS[wildcards.bank]))
+
+
+def networks_of(specs):
+    """Return the descriptions of the downloaded networks behind runs."""
+    return sorted({file for spec in specs for file in description(plan.network_of(plan.frozen_bank(spec)))})
+
+
 def keep_of(spec):
     """Return the table of the training images that a run keeps, where it does not keep all."""
     subset = plan.subset_id(spec)
@@ -71,7 +89,7 @@ def training_inputs(specs_of):
     """Return a function that lists what a job's runs read: the split, and the digests of their features or images."""
 
     def inputs(wildcards):
-        small, large = set(), set()
+        small, large = set(networks_of(specs_of(wildcards))), set()
         for spec in specs_of(wildcards):
             small.update(keep_of(spec))
             if spec.frozen:
@@ -96,24 +114,31 @@ def jobs_of(pattern, jobs):
     )
 
 
-def describe_training(specs, what):
+def describe_training(wildcards, runs, specs, what):
+    """Return the param of a job that trains runs, given as (arm, ...) and as the specs that they may have."""
     executed = sorted({name for spec in specs for name in spec.component_modules()})
+    arms = {arm: arms_of(wildcards)[arm].spec for arm in dict.fromkeys(arm for arm, _ in runs)}
     return describe(
         "train",
-        {**what, "gallery": CONFIG.gallery},
+        {
+            **what,
+            "gallery": CONFIG.gallery,
+            "baseline": PLAN.experiments[wildcards.experiment].file.baseline,
+            "downloaded": {arm: networks_of([spec]) for arm, spec in arms.items()},
+        },
         ["reidflow.training.loop", *executed],
     )
 
 
 def describe_sweep(wildcards):
     runs = [[arm, spec.plain()] for arm, spec in swept(wildcards)]
-    return describe_training(swept_specs(wildcards), {"specs": runs})
+    return describe_training(wildcards, runs, swept_specs(wildcards), {"specs": runs})
 
 
 def describe_reported(wildcards):
     runs = [[arm, seed] for arm, seed in reported(wildcards)]
     points = points_of(wildcards.experiment, dict.fromkeys(arm for arm, _ in runs))
-    return describe_training(reported_specs(wildcards), {"arms": points, "runs": runs})
+    return describe_training(wildcards, runs, reported_specs(wildcards), {"arms": points, "runs": runs})
 
 
 def geometries(specs):
@@ -147,6 +172,7 @@ def cores(specs_of):
 
 
 EVALUATED = {name: f"{EXPERIMENT}/{name}.parquet" for name in ("metrics", "per_query", "history", "efficiency")}
+UNAVAILABLE = f"{EXPERIMENT}/unavailable.json"
 
 
 def chosen(wildcards):

@@ -10,6 +10,7 @@ rule table:
     input:
         **SETTING,
         **EVALUATED,
+        unavailable=UNAVAILABLE,
         chosen=chosen,
     output:
         results=f"{TABLES}/{{experiment}}.parquet",

@@ -66,6 +66,7 @@ rule evaluate:
         manifest=f"{DATA}/manifest.parquet",
     output:
         **EVALUATED,
+        unavailable=UNAVAILABLE,
     log:
         f"{RESULTS}/logs/evaluate/{{experiment}}.log",
     conda:

@@ -84,7 +84,7 @@ class Project:
 def runs_of(project: Project, experiment: str, arm: str) -> list[dict]:
     """Return what the jobs say of an arm's reported runs: seed, key and spec of each."""
     files = sorted((project.results / "experiments" / experiment / "runs").glob("runs-*.json"))
-    return [run for file in files for run in json.loads(file.read_text()) if run["arm"] == arm]
+    return [run for file in files for run in json.loads(file.read_text())["runs"] if run["arm"] == arm]
 
 
 def executed(text: str) -> list[tuple[str, str]]:

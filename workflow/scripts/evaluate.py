@@ -1,8 +1,11 @@
 """Score an experiment's runs on the test images, and lay out a readable folder for each."""
 
+import json
+
 from reidflow.evaluation import arm
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
+from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.readable import lay_out, prune
 from reidflow.store.runs import RunStore
@@ -11,18 +14,16 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     slugs, folder = job.given["arms"], job.out.final["metrics"].parent
-    runs, told = arm.merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
+    jobs = arm.merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    tables = arm.evaluate_runs(runs, split, manifest, job.given["gallery"])
+    tables = arm.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"])
     for name, contract in arm.CONTRACTS.items():
         write_table(tables[name], getattr(job.out, name), contract)
+    write_text(job.out.unavailable, json.dumps(jobs.unavailable, indent=1) + "\n")
     for name, slug in slugs.items():
-        own = [(made, said) for made, said in zip(runs, told, strict=True) if made.arm == name]
-        lay_out(
-            folder / slug,
-            [(made.seed, made.key, made.folder) for made, _ in own],
-            {made.seed: said["spec"] for made, said in own},
-        )
+        own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]
+        specs = {made.seed: spec for made, spec in own}
+        lay_out(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
     prune(folder, [*slugs.values(), "runs", "sweep"])
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from reidflow.backgrounds.drawn import DRAWN
-from reidflow.features.bank import build_bank
+from reidflow.features.bank import build_bank, without_network
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.models.available import unavailable
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.plan import bank_code
@@ -15,6 +16,10 @@ from reidflow.training.augment import make_augment
 
 
 def main(job: Job) -> None:
+    reason = next(filter(None, map(unavailable, job.input.get("network", []))), None)
+    if reason:
+        without_network(reason, job.given["required"], job.out.features, job.out.digest)
+        return
     bank, seed = {key: value for key, value in job.given["bank"].items() if key != "background"}, 0
     original = job.given["bank"]["background"] == ORIGINAL
     work = job.out.features.with_name(".tmp-bank")

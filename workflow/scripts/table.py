@@ -1,5 +1,8 @@
 """Make an experiment's table, its efficiency and its comparisons per identity."""
 
+import json
+from pathlib import Path
+
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import write_table
@@ -13,7 +16,8 @@ def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
     arms = read_arms(experiment, {name: job.input[name] for name in TABLES}, job.input.get("chosen"))
-    tables = build_table(experiment, arms, setting)
+    missing = json.loads(Path(job.input.unavailable).read_text())
+    tables = build_table(experiment, arms, setting, unavailable=missing)
     write_table(tables.results, job.out.results, RESULTS)
     write_table(tables.efficiency, job.out.efficiency, EFFICIENCY)
     write_table(tables.comparisons, job.out.comparisons, COMPARISONS)

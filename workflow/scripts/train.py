@@ -2,6 +2,7 @@
 
 import json
 
+from reidflow.models.available import missing_arms
 from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -10,14 +11,16 @@ from reidflow.training.execute import chosen_runs, execute
 
 def main(job: Job) -> None:
     given = job.given
+    missing = missing_arms(given["downloaded"], given["baseline"])
+    wanted = [run for run in given.get("specs", given.get("runs")) if run[0] not in missing]
     if "specs" in given:
-        arms, runs = [arm for arm, _ in given["specs"]], [RunSpec.model_validate(spec) for _, spec in given["specs"]]
+        runs = [RunSpec.model_validate(spec) for _, spec in wanted]
     else:
-        arms = [arm for arm, _ in given["runs"]]
-        runs = chosen_runs(given["arms"], given["runs"], job.input.get("chosen"))
+        arms = {arm: points for arm, points in given["arms"].items() if arm not in missing}
+        runs = chosen_runs(arms, wanted, job.input.get("chosen"))
     done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code)
-    named = [{"arm": arm, **made} for arm, made in zip(arms, done, strict=True)]
-    write_text(job.out.runs, json.dumps(named, indent=1))
+    named = [{"arm": arm, **made} for (arm, _), made in zip(wanted, done, strict=True)]
+    write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def build_bank(
             "dim": network.backbone.dim,
             "views": bank["views"],
             "parameters": count_parameters(network).total,
-            "flops": count_flops(network, bank["size"]),
+            "flops": count_flops(network, _seen(bank)),
         }
         place = Path(cache) / _key(network, bank, code, seed, kind)
         missing = _missing(rows, set(stored(place)))
@@ -78,6 +78,17 @@ def build_bank(
     facts = {"digest": assemble(place, rows, shape, Path(folder) / "features.npy"), **facts}
     write_text(Path(folder) / "features.json", json.dumps(facts, indent=1) + "\n")
     return facts
+
+
+def without_network(reason: str, required: bool, features: Path, digest: Path) -> None:
+    """Write the files of a bank whose network cannot be had: no rows, and the reason.
+
+    Raises ReidflowError where nothing can be compared without it.
+    """
+    if required:
+        raise ReidflowError(f"{reason} A baseline, or the choice of training images, rests on this network.")
+    np.save(features, np.zeros((0, 1, 0), np.float32))
+    write_text(digest, json.dumps({"unavailable": reason}) + "\n")
 
 
 class _Embedder:
@@ -107,7 +118,7 @@ class _Embedder:
 
     @torch.inference_mode()
     def _views(self, stored: np.ndarray, masks: np.ndarray | None, keys: list[str]) -> np.ndarray:
-        size = self.bank["size"]
+        size = _seen(self.bank)
         pixels = to_pixels(torch.from_numpy(stored).to(self.device), size)
         small = None
         if masks is not None:
@@ -122,6 +133,11 @@ class _Embedder:
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bank["precision"] == "bf16"):
             return self.network(pixels).float()
+
+
+def _seen(bank: dict[str, Any]) -> int:
+    """Return the side of the images that the backbone sees; `size` is the one that it is built for."""
+    return bank.get("seen", bank["size"])
 
 
 def _row_digests(digests: Sequence[str], masks: np.ndarray | None) -> list[str]:

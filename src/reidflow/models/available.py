@@ -1,6 +1,7 @@
 """Whether a network's weights could be had, as its description says."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reidflow.spec.errors import ReidflowError
@@ -15,3 +16,16 @@ def unavailable(path: str | Path) -> str | None:
     if not isinstance(found.get("available"), bool):
         raise ReidflowError(f"{path}: says nothing of whether the network is available. Delete it and run again.")
     return None if found["available"] else f"{found['reason']} To try again, delete {Path(path).as_posix()}."
+
+
+def missing_arms(downloaded: Mapping[str, Sequence[str | Path]], baseline: str) -> dict[str, str]:
+    """Return arm -> why its network cannot be had, for the arms that lack one.
+
+    downloaded: arm -> the descriptions of the networks that it downloads. Raises ReidflowError where the baseline lacks
+    its own: nothing could be compared with it.
+    """
+    reasons = {arm: next(filter(None, map(unavailable, paths)), None) for arm, paths in downloaded.items()}
+    missing = {arm: reason for arm, reason in reasons.items() if reason}
+    if baseline in missing:
+        raise ReidflowError(f"the baseline '{baseline}' cannot be trained: {missing[baseline]}")
+    return missing

@@ -9,7 +9,7 @@ from reidflow.spec.canonical import short
 from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.experiment import Arm, Experiment, build, read_all
+from reidflow.spec.experiment import Arm, Experiment, Version, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 
@@ -59,8 +59,15 @@ class Plan:
 
     def backbones(self) -> dict[str, dict[str, Any]]:
         """Return the networks that the experiments' arms stand on: id -> backbone, size, pooling, and how it computes."""
-        networks = [network_of(spec) for spec in self._specs()]
+        networks = [network_of(frozen_bank(spec)) for spec in self._specs()]
         return {backbone_id(network): network for network in networks}
+
+    def required_banks(self) -> list[str]:
+        """Return the feature banks without which nothing can be compared: of baselines, and of the choice of images."""
+        baselines = [experiment.baseline for experiment in self.experiments.values()]
+        specs = [spec for arm in baselines for _, spec in arm.points if spec.frozen]
+        banks = [bank for spec in specs for bank in (trained_bank(spec), tested_bank(spec))]
+        return sorted({bank_id(bank) for bank in [*banks, *([self.embedding()] if self.subsets() else [])]})
 
     def embedding(self) -> dict[str, Any]:
         """Return the feature bank that deduplication and curation look at: the protocol's backbone, frozen."""
@@ -119,8 +126,8 @@ class Plan:
         }
 
     def store_size(self) -> int:
-        """Return the side of the stored images: the largest that any arm asks for, pixels."""
-        return max(spec.model.size for spec in self._specs())
+        """Return the side of the stored images: the largest that any arm trains on or is tested on, pixels."""
+        return max(side for experiment in self.experiments.values() for side in _sides(experiment))
 
     def _specs(self) -> list[RunSpec]:
         arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
@@ -165,15 +172,9 @@ def bank_id(bank: dict[str, Any]) -> str:
     return f"{bank['backbone']['name']}-{short(bank)}"
 
 
-def network_of(spec: RunSpec) -> dict[str, Any]:
-    """Return what `Plan.backbones` tells of a run's backbone."""
-    return {
-        "backbone": spec.model.backbone,
-        "size": spec.model.size,
-        "pooling": spec.model.pooling,
-        "precision": spec.precision,
-        "threads": spec.threads,
-    }
+def network_of(bank: dict[str, Any]) -> dict[str, Any]:
+    """Return what `Plan.backbones` tells of the backbone of a feature bank."""
+    return {key: bank[key] for key in ("backbone", "size", "pooling", "precision", "threads")}
 
 
 def backbone_id(network: dict[str, Any]) -> str:
@@ -186,10 +187,14 @@ def network_modules(network: dict[str, Any]) -> list[str]:
     return modules(("backbone", network["backbone"]), ("pooling", network["pooling"]))
 
 
-def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL) -> dict[str, Any]:
-    """Return the bank of the plain features of a run's backbone as it is before any training."""
+def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int | None = None) -> dict[str, Any]:
+    """Return the bank of the plain features of a run's backbone as it is before any training.
+
+    size: of the images that it sees, where that is not `model.size`; it is built for that one all the same.
+    """
     frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
-    return spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank(background) or {}
+    bank = spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank(background) or {}
+    return bank if size in (None, spec.model.size) else {**bank, "seen": size}
 
 
 def trained_bank(spec: RunSpec) -> dict[str, Any]:
@@ -197,9 +202,13 @@ def trained_bank(spec: RunSpec) -> dict[str, Any]:
     return spec.bank(spec.background) or {}
 
 
-def tested_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL) -> dict[str, Any]:
-    """Return a bank with the plain features that a run with a frozen backbone is tested on, as its view 0."""
-    return trained_bank(spec) if background == spec.background else frozen_bank(spec, background)
+def tested_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int | None = None) -> dict[str, Any]:
+    """Return a bank with the plain features that a run with a frozen backbone is tested on, as its view 0.
+
+    size: of the tested images, None: `model.size`.
+    """
+    known = background == spec.background and size in (None, spec.model.size)
+    return trained_bank(spec) if known else frozen_bank(spec, background, size)
 
 
 def background_id(background: dict[str, Any]) -> str:
@@ -221,9 +230,18 @@ def subset_id(spec: RunSpec) -> str:
 
 def _banks(experiment: Experiment) -> list[dict[str, Any]]:
     """Return the banks that an experiment's runs are trained on, evaluated on, and tested on as well."""
-    versions = [ORIGINAL, *(version.background for version in experiment.file.tested_on.values())]
+    versions = [Version(), *experiment.file.tested_on.values()]
     specs = [spec for arm in experiment.arms.values() for _, spec in arm.points if spec.frozen]
-    return [bank for s in specs for bank in (trained_bank(s), *(tested_bank(s, version) for version in versions))]
+    tested = [tested_bank(s, v.background, v.size(s.model.size)) for s in specs for v in versions]
+    return [*map(trained_bank, specs), *tested]
+
+
+def _sides(experiment: Experiment) -> list[int]:
+    """Return the sizes of the images that an experiment's runs train on or are tested on."""
+    versions = experiment.file.tested_on.values()
+    specs = [spec for arm in experiment.arms.values() for _, spec in arm.points]
+    stages = [stage.size for spec in specs if spec.resizing for stage in spec.resizing.stages]
+    return [spec.model.size for spec in specs] + stages + [v.size(s.model.size) for s in specs for v in versions]
 
 
 def bank_modules(bank: dict[str, Any]) -> list[str]:

@@ -17,16 +17,17 @@ def choose(
     """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
-    jobs wrote. A diverged run counts as 0. Ties go to the point that stands first in the grid. `on_edge` tells for each
+    jobs wrote. Arms without a run (their weights could not be had) are left out. A diverged run counts as 0. Ties go to the point that stands first in the grid. `on_edge` tells for each
     setting whether the chosen value is the first or last of a grid of several.
     """
     store = RunStore(results / ".store")
     seen: dict[str, dict[int, float]] = {}
     for file in job_files:
-        for run in json.loads(Path(file).read_text()):
+        for run in json.loads(Path(file).read_text())["runs"]:
             spec = {**run["spec"], "seed": 0}
             seen.setdefault(canonical(spec), {})[run["seed"]] = _validation(store.folder(run["key"]))
-    return {arm: _choice(grid, points, seen) for arm, points in arms.items()}
+    tried = {arm: points for arm, points in arms.items() if canonical(points[0][1]) in seen}
+    return {arm: _choice(grid, points, seen) for arm, points in tried.items()}
 
 
 def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int, float]]) -> dict[str, Any]:
