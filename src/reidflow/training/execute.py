@@ -20,6 +20,7 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
+from reidflow.spec.components import context
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import background_id, bank_id, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
@@ -117,6 +118,7 @@ class Source:
             features=seen if spec.frozen else None,
             pixels=None if spec.frozen else seen,
             trained_on=None if trained == tested else self._labelled(trained),
+            masks=self._labelled(self._masks) if self._masked(spec) else None,
             gallery=self.gallery,
             backbone_parameters=told.get("parameters"),
             backbone_flops=told.get("flops"),
@@ -125,6 +127,18 @@ class Source:
     def _labelled(self, path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r")
         return array if np.array_equal(self.rows, np.arange(len(array))) else array[self.rows]
+
+    @property
+    def _masks(self) -> Path:
+        return self.results / "data" / "masks.npy"
+
+    def _masked(self, spec: RunSpec) -> bool:
+        """Return whether an augmentation of the run looks at masks, and a training image has one, and a background."""
+        if spec.frozen or not any("masks" in context("augmentation", a["name"]) for a in spec.augmentation):
+            return False
+        trained = self.rows[(self.split["role"] == "train").to_numpy()]
+        facts = self.manifest[trained.tolist()]
+        return bool(((facts["mask"] != "none") & facts["background_present"]).any())
 
     def _tested(self, spec: RunSpec) -> Path:
         """Return the array that a run is evaluated on; its digest lies beside it."""
@@ -162,16 +176,21 @@ class Source:
         seen: list[Any] = [self._digest(tested, spec.frozen)]
         if trained != tested:
             seen.append(self._digest(trained, spec.frozen, training=True))
+        if self._masked(spec):
+            seen.append(self._digest(self._masks, True, training=True))
         return [*seen, *([left_out, spec.matched] if left_out else [])]
 
-    def _digest(self, path: Path, frozen: bool, training: bool = False) -> str:
-        """Return the digest of an array's labelled rows, or of its training rows alone."""
+    def _digest(self, path: Path, whole: bool, training: bool = False) -> str:
+        """Return the digest of an array's labelled rows, or of its training rows alone.
+
+        whole: of their bytes; else of the digests that are known of each image's pixels.
+        """
         if (path, training) not in self._digests:
             wanted = (self.split["role"] == "train").to_numpy() if training else np.ones(len(self.rows), bool)
             rows = self.rows[wanted]
-            if frozen:
-                features = np.ascontiguousarray(np.load(path, mmap_mode="r")[rows])
-                digest = hashlib.sha256(features.data).hexdigest()
+            if whole:
+                content = np.ascontiguousarray(np.load(path, mmap_mode="r")[rows])
+                digest = hashlib.sha256(content.data).hexdigest()
             else:
                 digest = short(self._pixels(path).gather(rows).to_list(), 64)
             self._digests[path, training] = digest
