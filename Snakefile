@@ -15,7 +15,6 @@ wildcard_constraints:
     bank="[^/]+",
     background="[^/]+",
     method="[^/]+",
-    subset="[^/]+",
 
 
 onstart:

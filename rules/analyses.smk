@@ -30,7 +30,9 @@ def version_array(spec, version):
 def arm_versions(wildcards):
     """Return arm -> these arrays, in the order of the versions in the experiment's file."""
     versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
-    return {name: [version_array(arm.spec, version) for version in versions] for name, arm in arms_of(wildcards).items()}
+    return {
+        name: [version_array(arm.spec, version) for version in versions] for name, arm in arms_of(wildcards).items()
+    }
 
 
 def versions_of(wildcards):
@@ -73,7 +75,7 @@ def methods_of(experiment):
 
 def kept_files(wildcards):
     subsets = sorted(set(subsets_of(wildcards.experiment).values()))
-    return [f"{RESULTS}/subsets/{subset}/keep.parquet" for subset in subsets]
+    return [keep_file(subset) for subset in subsets]
 
 
 def pairs_files(wildcards):

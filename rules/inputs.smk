@@ -82,7 +82,11 @@ def networks_of(specs):
 def keep_of(spec):
     """Return the table of the training images that a run keeps, where it does not keep all."""
     subset = plan.subset_id(spec)
-    return [f"{RESULTS}/subsets/{subset}/keep.parquet"] if subset else []
+    return [keep_file(subset)] if subset else []
+
+
+def keep_file(subset):
+    return f"{RESULTS}/subsets/{subset}/keep.parquet"
 
 
 def training_inputs(specs_of):
@@ -180,28 +184,32 @@ def chosen(wildcards):
     return f"{EXPERIMENT}/chosen.json" if PLAN.experiments[wildcards.experiment].tuned else []
 
 
-def subset_pairs(wildcards):
-    spec = SUBSETS[wildcards.subset]
-    return f"{RESULTS}/duplicates/{plan.method_id(spec.dedup.method)}/pairs.parquet" if spec.dedup else []
+def pairs_file(spec):
+    """Return the pairs of near-duplicates that a choice of images needs."""
+    return f"{RESULTS}/duplicates/{plan.method_id(spec.dedup.method)}/pairs.parquet" if spec.dedup else None
 
 
-def subset_scores(wildcards):
-    return f"{RESULTS}/curation/scores.parquet" if SUBSETS[wildcards.subset].curation else []
+def subset_pairs(subsets):
+    return sorted(set(filter(None, (pairs_file(SUBSETS[subset]) for subset in subsets))))
 
 
-def describe_subset(wildcards):
-    spec = SUBSETS[wildcards.subset]
-    chosen = spec.plain()
-    methods = [("curation", chosen["curation"]["method"])] if spec.curation else []
-    return describe(
-        "keep",
+def subset_scores(subsets):
+    return f"{RESULTS}/curation/scores.parquet" if any(SUBSETS[subset].curation for subset in subsets) else []
+
+
+def describe_subsets(subsets):
+    specs = [SUBSETS[subset] for subset in subsets]
+    methods = [("curation", spec.plain()["curation"]["method"]) for spec in specs if spec.curation]
+    choices = [
         {
-            "dedup": chosen["dedup"],
-            "curation": chosen["curation"],
-            "seeds": PLAN.subset_seeds(wildcards.subset),
-        },
-        plan.modules(*methods),
-    )
+            "dedup": spec.plain()["dedup"],
+            "curation": spec.plain()["curation"],
+            "pairs": pairs_file(spec),
+            "seeds": PLAN.subset_seeds(subset),
+        }
+        for subset, spec in zip(subsets, specs, strict=True)
+    ]
+    return describe("keep", {"choices": choices}, plan.modules(*methods))
 
 
 def all_results():

@@ -52,27 +52,32 @@ rule scores:
         "../workflow/scripts/scores.py"
 
 
-rule keep:
-    input:
-        manifest=f"{DATA}/manifest.parquet",
-        split=f"{DATA}/split.parquet",
-        digest=f"{DATA}/images.json",
-        images=ancient(f"{DATA}/images.npy"),
-        masks=ancient(f"{DATA}/masks.npy"),
-        features_digest=f"{EMBEDDING}/features.json",
-        features=ancient(f"{EMBEDDING}/features.npy"),
-        pairs=subset_pairs,
-        scores=subset_scores,
-    output:
-        keep=f"{RESULTS}/subsets/{{subset}}/keep.parquet",
-    log:
-        f"{RESULTS}/logs/subsets/{{subset}}.log",
-    conda:
-        "../envs/reidflow.yaml"
-    resources:
-        mem_mb=growing(CONFIG.compute.image_memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
-    params:
-        job=describe_subset,
-    script:
-        "../workflow/scripts/keep.py"
+# One job for all choices that differ in their parameters alone: starting a process takes longer than making one.
+for family, subsets in PLAN.families().items():
+
+    rule:
+        name:
+            f"keep_{family}"
+        input:
+            manifest=f"{DATA}/manifest.parquet",
+            split=f"{DATA}/split.parquet",
+            digest=f"{DATA}/images.json",
+            images=ancient(f"{DATA}/images.npy"),
+            masks=ancient(f"{DATA}/masks.npy"),
+            features_digest=f"{EMBEDDING}/features.json",
+            features=ancient(f"{EMBEDDING}/features.npy"),
+            pairs=subset_pairs(subsets),
+            scores=subset_scores(subsets),
+        output:
+            **{f"keep_{place}": keep_file(subset) for place, subset in enumerate(subsets)},
+        log:
+            f"{RESULTS}/logs/subsets/{family}.log",
+        conda:
+            "../envs/reidflow.yaml"
+        resources:
+            mem_mb=growing(CONFIG.compute.image_memory_mb),
+            runtime=growing(CONFIG.compute.minutes),
+        params:
+            job=describe_subsets(subsets),
+        script:
+            "../workflow/scripts/keep.py"

@@ -14,17 +14,18 @@ from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
-    given = job.given
     groups = read_table(job.input.split, SPLIT).filter(pl.col("role") == "train").select("image", "group")
     manifest = read_table(job.input.manifest, MANIFEST).drop("group").with_row_index("row")
     training = manifest.join(groups, on="image", how="inner", maintain_order="left")
     images, masks = (np.load(path, mmap_mode="r") for path in (job.input.images, job.input.masks))
-    pairs = read_table(job.input.pairs, DUPLICATES) if given["dedup"] else None
-    choice = without_duplicates(training, given["dedup"], pairs, images, masks)
-    if given["curation"]:
-        scores, features = read_table(job.input.scores, SCORES), np.load(job.input.features, mmap_mode="r")
-        choice = curated(training, choice, given["curation"], scores, features, given["seeds"])
-    write_table(choice, job.out.keep, KEEP)
+    scores = read_table(job.input.scores, SCORES) if job.input.scores else None
+    features = np.load(job.input.features, mmap_mode="r")
+    for place, given in enumerate(job.given["choices"]):
+        pairs = read_table(given["pairs"], DUPLICATES) if given["dedup"] else None
+        choice = without_duplicates(training, given["dedup"], pairs, images, masks)
+        if given["curation"]:
+            choice = curated(training, choice, given["curation"], scores, features, given["seeds"])
+        write_table(choice, getattr(job.out, f"keep_{place}"), KEEP)
 
 
 if __name__ == "__main__":

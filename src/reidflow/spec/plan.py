@@ -84,6 +84,14 @@ class Plan:
         """Return the choices of training images that the experiments need: id -> a run spec that makes it."""
         return {subset_id(spec): spec for spec in self._specs() if subset_id(spec)}
 
+    def families(self) -> dict[str, list[str]]:
+        """Return the choices of training images by their methods: those of one family differ in parameters alone."""
+        found: dict[str, list[str]] = {}
+        for subset, spec in self.subsets().items():
+            methods = [part.method["name"] for part in (spec.dedup, spec.curation) if part]
+            found.setdefault("_".join(methods).replace(".", "_"), []).append(subset)
+        return found
+
     def subset_seeds(self, subset: str) -> list[int]:
         """Return the seeds of all runs that train on a choice of images: a random one is drawn for each."""
         found: set[int] = set()
@@ -117,6 +125,8 @@ class Plan:
         file |= {word: [] if word == "interpretation" else "-" for word in unsaid if word in file}
         if "why" in unsaid:
             file["arms"] = {name: {**arm, "why": "-"} for name, arm in file["arms"].items()}
+            for path, parts in file["parts"].items():
+                file["parts"][path] = {name: {**part, "why": "-"} for name, part in parts.items()}
         return {
             "name": experiment,
             "path": self.experiments[experiment].path,
@@ -150,12 +160,15 @@ def _orders(file: dict[str, Any]) -> dict[str, list[str]]:
     """Return the order of the keys wherever it matters: canonical JSON, in which a job is told, sorts them."""
     orders = {key: list(file[key]) for key in ("arms", "tuned", "tested_on")}
     each = {name: list(arm["each"]) for name, arm in file["arms"].items() if isinstance(arm.get("each"), dict)}
-    return {**orders, **{f"each of {name}": paths for name, paths in each.items()}}
+    parts = {f"parts of {path}": list(parts) for path, parts in file["parts"].items()}
+    return {**orders, **parts, **{f"each of {name}": paths for name, paths in each.items()}}
 
 
 def _ordered(file: dict[str, Any], orders: dict[str, list[str]]) -> dict[str, Any]:
     """Return the content of an experiment's file with its keys in the order that `_orders` noted."""
     file = file | {key: {name: file[key][name] for name in orders[key]} for key in ("arms", "tuned", "tested_on")}
+    ordered = {path: {name: parts[name] for name in orders[f"parts of {path}"]} for path, parts in file["parts"].items()}
+    file["parts"] = ordered
     for name, arm in file["arms"].items():
         if f"each of {name}" in orders:
             file["arms"][name] = arm | {"each": {path: arm["each"][path] for path in orders[f"each of {name}"]}}
