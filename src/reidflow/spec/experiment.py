@@ -40,7 +40,30 @@ class Interpretation(Strict):
 class Version(Strict):
     """Another version of the evaluated images, which trained runs are also tested on."""
 
-    background: component("background") = Field(description="a file of backgrounds/interventions/")
+    background: component("background") = Field(
+        ORIGINAL, description="a file of backgrounds/interventions/", validate_default=True
+    )
+    scale: Annotated[float, Field(gt=0, le=8)] = Field(
+        1.0, description="side of the images as a multiple of `model.size`; query and gallery alike"
+    )
+
+    @property
+    def resized(self) -> bool:
+        """Whether the images have another size than the network is tested at otherwise."""
+        return self.scale != 1.0
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether these are the images that the headline is measured on."""
+        return self.background == ORIGINAL and not self.resized
+
+    def size(self, full: int) -> int:
+        """Return the side in pixels for a network whose `model.size` is `full`.
+
+        A multiple of 8 where `full` is one, so that patches of 8 and mostly of 16 pixels come out whole.
+        """
+        step = 8 if full % 8 == 0 else 1
+        return max(step, step * round(self.scale * full / step))
 
 
 class Probes(Strict):
@@ -50,6 +73,20 @@ class Probes(Strict):
     control: str = Field(description="an unrelated background in the same shape: it must score chance")
     foreground: str = Field(description="the animal without its background")
     silhouette: str = Field(description="the animal's outline alone")
+
+
+class Part(Strict):
+    """A component of a list from which arms are made: alone, left out, all together."""
+
+    why: Sentence = Field(description="what it is there for; an arm's `why` may quote it as {why}")
+    value: str | dict[str, Any] = Field(description="the component: its name, or {name: ..., parameters}")
+    strengths: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
+        [], description="changes of its parameters, weakest first: the best parts are trained with each"
+    )
+
+    def stronger(self, strength: dict[str, Any]) -> dict[str, Any]:
+        """Return the component with some of its parameters changed."""
+        return {**({"name": self.value} if isinstance(self.value, str) else self.value), **strength}
 
 
 class ExperimentFile(Strict):
@@ -67,7 +104,11 @@ class ExperimentFile(Strict):
     baseline: str = Field(description="the arm that the others are compared with")
     arms: dict[str, dict[str, Any]] = Field(
         description="arm -> its settings, `why`, and where wanted `against` (a control arm to compare it with as well) "
-        "and `each` (dotted path -> values: one arm for each)"
+        "and `each` (dotted path -> values: one arm for each) or `add_one`, `leave_out`, `every` (a path of `parts`: one "
+        "arm for each part alone, one for all but it, one for all)"
+    )
+    parts: dict[str, Annotated[dict[str, Part], Field(min_length=2)]] = Field(
+        {}, description="dotted path of a list in the run spec -> part -> a component of it: what arms are made from"
     )
     tested_on: dict[str, Version] = Field(
         {}, description="label -> another version of the evaluated images, which every run is tested on as well"
@@ -170,7 +211,8 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
 
 def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
     protocol = merge(config.protocol.plain(), file.protocol)
-    written = expand(file.arms, where, problems)
+    parts = {path: {name: part.model_dump() for name, part in own.items()} for path, own in file.parts.items()}
+    written = expand(file.arms, where, problems, parts)
     if file.baseline not in written:
         problems.add(
             f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {', '.join(written)}."
@@ -185,6 +227,7 @@ def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) 
             _check_control(arm, list(written), where, problems)
     if file.baseline in arms:
         _check_differences(file, arms, where, problems)
+        check_strengths(file, arms[file.baseline].spec, where, problems)
     return arms
 
 
@@ -209,18 +252,27 @@ def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Pr
 
 
 def _check_probes(file: ExperimentFile, where: str, problems: Problems) -> None:
-    if bool(file.tested_on) != bool(file.probes):
+    altered = [label for label, version in file.tested_on.items() if version.background != ORIGINAL]
+    if bool(altered) != bool(file.probes):
         problems.add(
             f"{where}, keys 'tested_on' and 'probes'",
-            "one is given without the other.",
+            "versions with another background and probes are given without each other.",
             "Give both: the versions to test on, and which of them measure the reliance on the background.",
         )
-    if file.tested_on and not any(version.background == ORIGINAL for version in file.tested_on.values()):
+    unchanged = [label for label, version in file.tested_on.items() if version.unchanged]
+    if file.tested_on and len(unchanged) != 1:
         problems.add(
             f"{where}, key 'tested_on'",
-            "the original images are not among them.",
-            "Add original: {background: original}.",
+            f"the images as they are stand there {len(unchanged)} times.",
+            "Name them once: original: {background: original}.",
         )
+    for label, version in file.tested_on.items():
+        if version.resized and version.background != ORIGINAL:
+            problems.add(
+                f"{where}, key 'tested_on.{label}'",
+                "changes background and size at once, so that no difference could be told from the other.",
+                "Make two versions of it.",
+            )
     for role, label in (file.probes.model_dump() if file.probes else {}).items():
         if label not in file.tested_on:
             problems.add(

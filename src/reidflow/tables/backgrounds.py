@@ -10,7 +10,7 @@ import polars as pl
 
 from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance, together
 from reidflow.evaluation.statistics import Comparison, compare
-from reidflow.evaluation.tested_on import BOTH, original_label
+from reidflow.evaluation.tested_on import BOTH, original_label, resized_labels
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
@@ -111,9 +111,10 @@ def report(
     (the animal alone), `silhouette`.
     Raises ReidflowError where a version or a seed is missing.
     """
-    backgrounds = {label: {"background": version.background} for label, version in experiment.file.tested_on.items()}
-    probes = {**probes, ORIGINAL: original_label(backgrounds)}
-    arms = {name: _read(name, frame, experiment) for name, frame in tested.items()}
+    versions = {label: version.model_dump() for label, version in experiment.file.tested_on.items()}
+    probes = {**probes, ORIGINAL: original_label(versions)}
+    same = ~pl.col("tested_on").is_in(resized_labels(versions))
+    arms = {name: _read(name, frame.filter(same), experiment) for name, frame in tested.items()}
     _check(arms, probes, experiment)
     matrix = _matrix(experiment, arms, probes[ORIGINAL], level)
     table = _reliance(experiment, arms, probes, level)

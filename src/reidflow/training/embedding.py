@@ -26,6 +26,7 @@ def embed_stored(
     features: np.ndarray | None,
     pixels: np.ndarray | None,
     device: str,
+    size: int | None = None,
 ) -> np.ndarray:
     """Return the embeddings (len(rows), dim) float32 that the run `spec`, stored in `folder`, gives to images.
 
@@ -39,6 +40,7 @@ def embed_stored(
         features: (N, 1 + views, D), of which the plain image (view 0) is read; given for a frozen backbone.
         pixels: (N, S, S, 3) uint8, may be memory-mapped; given for a run on images.
         device: torch's name of it.
+        size: side in pixels at which the network sees the images, by default `model.size`; features are given at it.
 
     Raises ReidflowError where the array that the run reads is missing or does not fit, or the weights are another run's.
     """
@@ -56,7 +58,7 @@ def embed_stored(
         from reidflow.training.images import ImageInputs
 
         unchanged = spec.model_copy(update={"augmentation": []})
-        return ImageInputs(array, [], unchanged, device).embed(module, np.asarray(rows))
+        return ImageInputs(array, [], unchanged, device, size=size).embed(module, np.asarray(rows))
 
 
 def _restore(module: nn.Module, folder: Path) -> None:

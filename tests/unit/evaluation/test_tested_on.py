@@ -103,5 +103,20 @@ def test_exactly_one_version_is_the_original():
     gray, plain = {"background": {"name": "gray"}}, {"background": {"name": "original"}}
     assert tested_on.original_label({"a": gray, "b": plain}) == "b"
     for tests in ({"a": gray}, {"a": plain, "b": plain}):
-        with pytest.raises(ReidflowError, match=r"tests: [02] of them have the background 'original'"):
+        with pytest.raises(ReidflowError, match=r"tests: [02] of them are the images as they are"):
             tested_on.original_label(tests)
+    assert tested_on.original_label({"a": {**plain, "scale": 0.5}, "b": {**plain, "scale": 1.0}}) == "b"
+
+
+def test_a_version_of_another_size_changes_queries_and_gallery_alike():
+    layout = a_layout("role")
+    vectors = np.random.default_rng(0).normal(size=(2, len(layout.evaluated), DIM)).astype(np.float32)
+    tests = {
+        label: {"background": {"name": "original"}, "scale": scale} for label, scale in (("full", 1.0), ("half", 0.5))
+    }
+    resized = tested_on.resized_labels(tests)
+    given = dict(zip(tests, vectors, strict=True))
+    found = tested_on.test_on(given, tested_on.original_label(tests), layout, "a", 0, resized=resized)
+    assert found.select("tested_on", "mode").unique(maintain_order=True).rows() == [("full", "both"), ("half", "both")]
+    alone = tested_on.test_on({"half": vectors[1]}, "half", layout, "a", 0)
+    assert found.filter(pl.col("tested_on") == "half")["ap"].to_list() == alone["ap"].to_list()

@@ -12,6 +12,7 @@ from reidflow.spec import code, generate, plan
 from reidflow.spec.canonical import canonical
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Version
 from reidflow.spec.yaml import load
 
 ROOT = Path(__file__).parents[3]
@@ -60,6 +61,7 @@ def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_gri
 
 
 PROBES = dict.fromkeys(("background", "control", "foreground", "silhouette"), "x")
+VERSIONS = {"x": "original", "c": "gray", "a": "black"}
 MISTAKES = [
     (
         {"protocol/epoch": 3},
@@ -100,8 +102,12 @@ MISTAKES = [
     ({}, {"question": " "}, r"key 'question': is empty"),
     ({}, {"arms/b/against": "z"}, r"arm 'b', key 'against': 'z' is no other arm. Choose one of: a"),
     ({}, {"arms/b/against": "b"}, r"arm 'b', key 'against': 'b' is no other arm"),
-    ({}, {"tested_on": {"x": {"background": "original"}}}, r"'tested_on' and 'probes': one is given without the other"),
-    ({}, {"tested_on": {"x": {"background": "gray"}}, "probes": PROBES}, r"the original images are not among them"),
+    ({}, {"tested_on": {"x": {}, "y": {"background": "gray"}}}, r"'tested_on' and 'probes': versions with another"),
+    ({}, {"tested_on": {"x": {}}, "probes": PROBES}, r"and probes are given without each other"),
+    ({}, {"tested_on": {"x": {"background": "gray"}}, "probes": PROBES}, r"images as they are stand there 0 times"),
+    ({}, {"tested_on": {"x": {}, "y": {"scale": 1.0}}}, r"images as they are stand there 2 times"),
+    ({}, {"tested_on": {"x": {}, "y": {"background": "gray", "scale": 0.5}}}, r"changes background and size at once"),
+    ({}, {"tested_on": {"x": {}, "y": {"scale": 0}}}, r"key 'tested_on.y.scale': .* greater than 0"),
     (
         {},
         {"tested_on": {"y": {"background": "original"}}, "probes": PROBES},
@@ -156,7 +162,7 @@ def test_a_job_rebuilds_the_experiment_with_everything_in_the_order_of_its_file(
         {
             "varies": ["loss", "epochs", "matched"],
             "arms/{matched}_{epochs}": {"why": "x", "each": {"matched": ["steps", "epochs"], "epochs": [9, 3]}},
-            "tested_on": {name: {"background": {"name": "original"}} for name in ("x", "c", "a")},
+            "tested_on": {name: {"background": {"name": own}} for name, own in VERSIONS.items()},
             "probes": PROBES,
             "tuned": {"optimizer.weight_decay": [0.1, 0.0], "optimizer.learning_rate": [0.1, 0.2]},
         },
@@ -164,7 +170,7 @@ def test_a_job_rebuilds_the_experiment_with_everything_in_the_order_of_its_file(
     planned = made.experiments["losses"]
     _, rebuilt = plan.rebuild(json.loads(canonical(made.told("losses"))))
     assert list(rebuilt.arms) == list(planned.arms) == ["a", "b", "steps_9", "steps_3", "epochs_9", "epochs_3"]
-    assert list(rebuilt.file.tested_on) == ["x", "c", "a"]
+    assert list(rebuilt.file.tested_on) == list(VERSIONS)
     assert [point for point, _ in rebuilt.arms["b"].points] == [point for point, _ in planned.arms["b"].points]
 
 
@@ -190,6 +196,36 @@ def test_variants_are_found_wherever_they_are_asked_for(project):
     assert [(method["name"], loosest) for method, loosest in made.duplicates().values()] == [("phash", 12.0)]
     assert len(made.subsets()) == 2
     assert {bank["background"]["name"] for bank in made.banks().values()} == {"original", "noise", "silhouette"}
+
+
+def test_versions_of_another_size_need_no_probes_and_are_stored_and_embedded_at_their_size(project):
+    made = project(
+        {},
+        {"tested_on": {"full": {}, "half": {"scale": 0.5}, "large": {"scale": 1.5}}},
+    )
+    spec = made.experiments["losses"].baseline.spec
+    full = spec.model.size
+    assert made.store_size() == 1.5 * full
+    banks = {bank.get("seen", bank["size"]): bank for bank in made.banks().values()}
+    assert sorted(banks) == [full // 2, full, 1.5 * full]
+    # Built for one size whatever it sees, so that a network with position embeddings is the same one.
+    assert {bank["size"] for bank in banks.values()} == {full}
+    assert plan.tested_bank(spec, size=full) == plan.tested_bank(spec) == banks[full]
+
+
+@pytest.mark.parametrize(
+    ("full", "scale", "side"),
+    [(48, 0.5, 24), (48, 1.5, 72), (224, 0.5, 112), (224, 1.5, 336), (56, 0.5, 32), (99, 0.5, 50), (16, 0.1, 8)],
+)
+def test_a_version_of_another_size_falls_into_patches_of_8_where_the_full_size_does(full, scale, side):
+    assert Version(scale=scale).size(full) == side
+
+
+def test_images_are_stored_at_the_largest_size_of_any_stage_or_version(project):
+    stages = [{"size": 320, "share": 0.5}, {"size": 64, "share": 0.5}]
+    arm = {"why": "x", "model": {"trainable": {"name": "all"}}, "resizing": {"stages": stages}}
+    made = project({}, {"varies": ["model.trainable", "resizing"], "arms/b": arm})
+    assert made.store_size() == 320
 
 
 def test_generated_files_are_up_to_date():
