@@ -9,18 +9,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from reidflow.models.geometries._geometry import Geometry
 from reidflow.models.seeded import seeded
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
+from reidflow.training.distance import call_with_distance, distance_of, geometry_of
 from reidflow.training.epochs import Recut
 from reidflow.training.lean import lean_step, spare_the_compiler
 from reidflow.training.losses._counting import take_terms
 from reidflow.training.mixing import Mixed
 from reidflow.training.modes import copy_state, load_state, trained_state
 from reidflow.training.progress import Progress
+from reidflow.training.stages import Stages
 from reidflow.training.state import State
 from reidflow.training.validation import Validation
 
@@ -35,17 +38,21 @@ class Fitting:
         labels, classes = data.labels()
         self.rows = data.rows("train")
         self.labels = torch.from_numpy(labels).to(device)
-        self.validation = Validation(data)
+        self.validation = Validation(data, spec.model.geometry["name"])
+        self.geometry, distance = geometry_of(module), distance_of(module)
         with seeded(spec.seed, "loss"):
-            self.loss = components.call("loss", spec.loss, dim, len(classes)).to(device)
-        self.miner = components.call("miner", spec.miner) if spec.miner else None
+            self.loss = call_with_distance("loss", spec.loss, distance, dim, len(classes)).to(device)
+        self.miner = call_with_distance("miner", spec.miner, distance) if spec.miner else None
         self.sampler = self._sampler(data)
+        self.stages = Stages(spec, self._flops)
         self.both = nn.ModuleDict({"model": module, "loss": self.loss})
         self.parameters = [p for p in self.both.parameters() if p.requires_grad]
         spare_the_compiler()
         self.optimizer = components.call("optimizer", spec.optimizer, self._groups())
         self.step = lean_step(self.optimizer)
-        self.schedule = components.call("scheduler", spec.scheduler, self.optimizer, self.sampler.steps, spec.epochs)
+        self.schedule = components.call(
+            "scheduler", spec.scheduler, self.optimizer, self.sampler.steps, self.stages.epochs
+        )
         if self.schedule.needs_metric and not self.validation:
             raise ReidflowError(
                 f"scheduler '{spec.scheduler['name']}' follows the validation mAP, and the split has no images of the "
@@ -93,6 +100,12 @@ class Fitting:
             return sampler
         return Recut(sampler, components.call("sampler", self.spec.sampler, everything, self.spec.seed).steps)
 
+    def _flops(self, size: int) -> int:
+        # Only a run on images counts operations before it trains; the counter takes its time to import.
+        from reidflow.models.network import count_flops
+
+        return count_flops(self.module, size)
+
     def _groups(self) -> list[dict[str, Any]]:
         groups = [
             {"name": name, "params": [p for p in part.parameters() if p.requires_grad]}
@@ -102,7 +115,7 @@ class Fitting:
 
     def _finished(self) -> bool:
         state, patience = self.state, self.spec.patience
-        return state.broken or state.epoch >= self.spec.epochs or (patience is not None and state.stale >= patience)
+        return state.broken or state.epoch >= self.stages.epochs or (patience is not None and state.stale >= patience)
 
     def _begin(self) -> None:
         """Note the untrained state: epoch 0."""
@@ -110,12 +123,12 @@ class Fitting:
         self._note(0, Epoch(rate=self._rate()), self._score())
 
     def _epoch(self, number: int) -> None:
-        epoch = Epoch(rate=self._rate())
+        epoch = Epoch(rate=self._rate(), size=None if self.spec.frozen else self.stages.size(number))
         start = time.monotonic()
         with seeded(self.spec.seed, "dropout", number, device=self.device):
             self._steps(number, epoch)
         self.state.epoch, self.state.steps = number, self.state.steps + len(epoch.losses)
-        epoch.close(self.loss)
+        epoch.close(self.loss, self.geometry)
         self.state.seconds_steps += time.monotonic() - start
         if self.state.first_loss is None:
             self.state.first_loss = epoch.first
@@ -133,9 +146,9 @@ class Fitting:
         batches = [self.rows[batch] for batch in self.sampler.epoch(number)]
         order = torch.from_numpy(np.concatenate(batches)).to(self.device)
         labels = self.labels[order].split([len(batch) for batch in batches])
-        for (images, mixed), own in zip(self.inputs.epoch(number, batches), labels, strict=True):
+        for (images, mixed), own in zip(self.inputs.epoch(number, batches, epoch.size), labels, strict=True):
             epoch.add(*self._step(images, own, mixed))
-            self.state.images += len(own)
+            self.state.count(len(own), epoch.size)
             if len(epoch.losses) % LOOK_EVERY == 0 and not epoch.still_finite():
                 return
 
@@ -190,13 +203,14 @@ class Epoch:
     """The losses and gradient norms of an epoch, on the device until it is over."""
 
     rate: float
+    size: int | None = None
 
     def __post_init__(self) -> None:
         self.losses: list[torch.Tensor] = []
         self.norms: list[torch.Tensor] = []
         self.finite = True
         self.first = self.loss = self.norm = self.norm_max = self.active = self.hardness = None
-        self.size = self.curvature = self.clipped = None
+        self.curvature = self.clipped = None
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
         """Note one step."""
@@ -207,7 +221,7 @@ class Epoch:
         """Return whether the last step's loss and gradient are finite."""
         return math.isfinite(self.losses[-1].item()) and math.isfinite(self.norms[-1].item())
 
-    def close(self, loss: nn.Module) -> None:
+    def close(self, loss: nn.Module, geometry: Geometry | None = None) -> None:
         """Fetch the numbers of the epoch from the device."""
         losses = torch.stack(self.losses).double().cpu().numpy()
         norms = torch.stack(self.norms).double().cpu().numpy()
@@ -215,6 +229,8 @@ class Epoch:
         self.first, self.loss = float(losses[0]), float(losses.mean())
         self.norm, self.norm_max = float(norms.mean()), float(norms.max())
         self.active, self.hardness = take_terms(loss)
+        if geometry is not None:
+            self.curvature, self.clipped = geometry.curvature(), geometry.take_clipped()
 
     def row(self) -> dict[str, float | None]:
         """Return the epoch's columns of the history."""

@@ -60,7 +60,7 @@ def _train(spec: RunSpec, data: RunData, work: Path, out: Path, device: str, key
     state, fitting = State(), None
     if spec.model.trainable.name == "none":
         row = dict.fromkeys(HISTORY.columns) | {"epoch": 0, "steps": 0, "learning_rate": 0.0}
-        state.history.append(row | {"val_id_map": Validation(data).score(inputs, module)})
+        state.history.append(row | {"val_id_map": Validation(data, spec.model.geometry["name"]).score(inputs, module)})
     else:
         fitting = Fitting(spec, data, module, inputs, dim, device)
         state = _fit(fitting, work, key, seconds)
@@ -80,7 +80,7 @@ def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, i
     # Only a run on images needs torchvision, which takes seconds to import.
     from reidflow.training.images import ImageInputs
 
-    return module, ImageInputs(data.pixels, data.images, spec, device, data.trained_on), dim
+    return module, ImageInputs(data.pixels, data.images, spec, device, data.trained_on, data.masks), dim
 
 
 def _fit(fitting: Fitting, work: Path, key: str, seconds: float) -> State:
@@ -89,7 +89,7 @@ def _fit(fitting: Fitting, work: Path, key: str, seconds: float) -> State:
     content = checkpoints.read(str(fitting.device))
     if content is not None:
         fitting.resume(content)
-    fitting.run(checkpoints, Progress(work, fitting.spec.epochs, fitting.state.epoch))
+    fitting.run(checkpoints, Progress(work, fitting.stages.epochs, fitting.state.epoch))
     return fitting.state
 
 
@@ -101,7 +101,9 @@ def _efficiency(state: State, seconds: float, device: str) -> dict[str, Any]:
     )
     return {
         "seconds": round(max(seconds, state.seconds), 3),
-        "images_per_second": round(state.images / state.seconds_steps, 1) if state.seconds_steps else None,
+        "images_per_second": round(sum(state.images.values()) / state.seconds_steps, 1)
+        if state.seconds_steps
+        else None,
         "peak_memory_mb": round(peak / 2**20, 1),
         "device": torch.cuda.get_device_name(device) if cuda else "cpu",
     }
