@@ -36,8 +36,10 @@ class _Turns:
         self.queue = self.queue[count:]
         while len(taken) < count:
             fresh = self.generator.permutation(self.items)
-            used = np.isin(fresh, taken[len(taken) // len(self.items) * len(self.items) :])
-            fresh = np.concatenate([fresh[~used], fresh[used]])
+            partly = taken[len(taken) // len(self.items) * len(self.items) :]
+            if len(partly):
+                used = (fresh[:, None] == partly).any(axis=1)
+                fresh = np.concatenate([fresh[~used], fresh[used]])
             missing = count - len(taken)
             taken, self.queue = np.concatenate([taken, fresh[:missing]]), fresh[missing:]
         return taken
