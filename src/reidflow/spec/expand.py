@@ -1,23 +1,33 @@
-"""Arms that differ in a value alone, written once: `each` lists the values, the arm's name says where they appear."""
+"""Arms written once: `each` lists the values in which they differ, `parts` the components that they are made of."""
 
 from itertools import product
 from string import Formatter
 from typing import Any
 
 from reidflow.spec.errors import Problems
+from reidflow.spec.merge import put_new
+from reidflow.spec.parts import arms_of_parts, made_from
 
 EACH = "each"
 
 
-def expand(arms: dict[str, dict[str, Any]], where: str, problems: Problems) -> dict[str, dict[str, Any]]:
+def expand(
+    arms: dict[str, dict[str, Any]],
+    where: str,
+    problems: Problems,
+    parts: dict[str, dict[str, Any]] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Return the arms of an experiment, those with `each` replaced by one for every combination of its values.
+
+    Those made from `parts` are replaced by what spec/parts.py says of them.
 
     `each` maps dotted paths of the run spec to lists of plain values, the first path slowest. Where `{key}` stands in
     the arm's name, `why` or `against`, the value of the path that ends in `key` is written. Mistakes are noted.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, content in arms.items():
-        for label, settings in _one(name, dict(content), where, problems):
+        made = arms_of_parts(name, content, parts or {}, where, problems) if made_from(content) else None
+        for label, settings in _one(name, dict(content), where, problems) if made is None else made:
             if label in found:
                 problems.add(f"{where}, arm '{name}'", f"there are two arms '{label}'.", "Rename one of them.")
             found[label] = settings
@@ -55,14 +65,5 @@ def _filled(name: str, content: dict[str, Any], values: dict[str, Any]) -> tuple
         if isinstance(settings.get(key), str):
             settings[key] = settings[key].format(**shown)
     for path, value in values.items():
-        settings = _put(settings, path.split("."), value)
+        settings = put_new(settings, path, value)
     return name.format(**shown), settings
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
-    """Return `tree` with `value` at `path`, made where it is missing; a bare component name becomes a mapping."""
-    head, *rest = path
-    if not rest:
-        return {**tree, head: value}
-    below = tree.get(head, {})
-    return {**tree, head: _put({"name": below} if isinstance(below, str) else below, rest, value)}

@@ -14,6 +14,7 @@ from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.expand import expand
 from reidflow.spec.merge import differences, merge, put
 from reidflow.spec.run import ORIGINAL, RunSpec, Strict, component
+from reidflow.spec.strengths import check_strengths
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")

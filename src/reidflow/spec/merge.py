@@ -43,3 +43,15 @@ def put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     if not isinstance(tree, dict) or head not in tree:
         raise KeyError(path)
     return {**tree, head: put(tree[head], rest, value) if rest else value}
+
+
+def put_new(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy of `tree` with `value` at the dotted `path`, made where it is missing.
+
+    A bare component name on the way becomes a mapping with this name.
+    """
+    head, _, rest = path.partition(".")
+    if not rest:
+        return {**tree, head: value}
+    below = tree.get(head, {})
+    return {**tree, head: put_new({"name": below} if isinstance(below, str) else below, rest, value)}

@@ -1,0 +1,102 @@
+"""Arms made from a list of components, written once: each alone, all but one, and all together.
+
+`parts` of an experiment's file maps a dotted path of the run spec, whose value is a list, to named parts of that list.
+An arm with `add_one: path` becomes one arm per part that has this part alone, one with `leave_out: path` an arm per
+part that has all the others, one with `every: path` has all parts. `{part}` in the arm's name, `why` or `against` is
+the part's name, `{why}` in its `why` the part's own.
+"""
+
+from string import Formatter
+from typing import Any, NamedTuple
+
+from reidflow.spec.errors import Problems
+from reidflow.spec.merge import put_new
+
+ADD, LEAVE, EVERY = "add_one", "leave_out", "every"
+KINDS = (ADD, LEAVE, EVERY)
+
+
+class Role(NamedTuple):
+    """What an arm made from parts is: its kind (one of KINDS), the path of the parts, and its part (none of EVERY)."""
+
+    kind: str
+    path: str
+    part: str | None
+
+
+def made_from(content: dict[str, Any]) -> str | None:
+    """Return the kind of an arm that is made from parts, None of another one."""
+    return next((kind for kind in KINDS if kind in content), None)
+
+
+def roles(arms: dict[str, dict[str, Any]], parts: dict[str, dict[str, Any]]) -> dict[str, Role]:
+    """Return the role of each arm that the arms of an experiment's file, which hold no mistake, make from its parts."""
+    found = {}
+    for name, content in arms.items():
+        kind = made_from(content)
+        if kind == EVERY:
+            found[name] = Role(kind, content[kind], None)
+        elif kind:
+            found |= {name.format(part=part): Role(kind, content[kind], part) for part in parts[content[kind]]}
+    return found
+
+
+def arms_of_parts(
+    name: str, content: dict[str, Any], parts: dict[str, dict[str, Any]], where: str, problems: Problems
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the arms (name, settings) that an arm of the file makes from its parts; mistakes are noted.
+
+    parts: path -> part -> {value, why}.
+    """
+    kind = made_from(content)
+    place, path = f"{where}, arm '{name}', key '{kind}'", content[kind]
+    rest = {key: value for key, value in content.items() if key != kind}
+    mistake = _mistake(name, kind, path, rest, parts)
+    if mistake:
+        problems.add(place, *mistake)
+        return []
+    values = {part: told["value"] for part, told in parts[path].items()}
+    if kind == EVERY:
+        return [(name, put_new(rest, path, list(values.values())))]
+    made = []
+    for part, told in parts[path].items():
+        chosen = [value for other, value in values.items() if (other == part) == (kind == ADD)]
+        settings = {key: _filled(key, value, part, told["why"]) for key, value in rest.items()}
+        made.append((name.format(part=part), put_new(settings, path, chosen)))
+    return made
+
+
+def _mistake(
+    name: str, kind: str, path: Any, rest: dict[str, Any], parts: dict[str, dict[str, Any]]
+) -> tuple[str, str] | None:
+    if made_from(rest) or "each" in rest:
+        return "an arm is made in one way.", f"Keep one of {', '.join(KINDS)} and each."
+    if not isinstance(path, str) or path not in parts:
+        return f"there are no parts of '{path}'.", f"Known under 'parts': {', '.join(parts) or 'none'}."
+    if _has(rest, path.split(".")):
+        return f"the arm sets '{path}' itself as well.", "Remove it: the parts are its value."
+    named = _fields(name)
+    if named != (set() if kind == EVERY else {"part"}):
+        wanted = "holds no braces" if kind == EVERY else "holds {part}, and no other braces"
+        return f"the arm's name does not fit: it {wanted}.", f"Write e.g. {'all' if kind == EVERY else 'with_{part}'}."
+    for key, known in (("why", {"part", "why"}), ("against", {"part"})):
+        found = _fields(rest.get(key, ""))
+        if found is None or (kind != EVERY and found - known):
+            return f"'{key}' holds braces that mean nothing here.", f"Known: {', '.join(f'{{{k}}}' for k in known)}."
+    return None
+
+
+def _fields(text: Any) -> set[str] | None:
+    """Return the names in braces in a text; None where the braces do not match."""
+    try:
+        return {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+    except (ValueError, TypeError):
+        return None
+
+
+def _has(tree: Any, path: list[str]) -> bool:
+    return not path or (isinstance(tree, dict) and path[0] in tree and _has(tree[path[0]], path[1:]))
+
+
+def _filled(key: str, value: Any, part: str, why: str) -> Any:
+    return value.format(part=part, why=why) if key in ("why", "against") and isinstance(value, str) else value
