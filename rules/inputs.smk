@@ -79,6 +79,19 @@ def networks_of(specs):
     return sorted({file for spec in specs for file in description(plan.network_of(plan.frozen_bank(spec)))})
 
 
+def speeds_of(wildcards):
+    """Return arm -> the measured speed of its backbone, in an experiment whose arms differ in it."""
+    experiment = PLAN.experiments[wildcards.experiment]
+    if not any(path.split(".")[:2] in (["model"], ["model", "backbone"]) for path in experiment.file.varies):
+        return {}
+    networks = {arm: plan.network_of(plan.frozen_bank(spec.spec)) for arm, spec in experiment.arms.items()}
+    return {arm: f"{RESULTS}/backbones/{plan.backbone_id(network)}.speed.json" for arm, network in networks.items()}
+
+
+def speed_files(wildcards):
+    return sorted(set(speeds_of(wildcards).values()))
+
+
 def keep_of(spec):
     """Return the table of the training images that a run keeps, where it does not keep all."""
     subset = plan.subset_id(spec)

@@ -12,6 +12,7 @@ rule table:
         **EVALUATED,
         unavailable=UNAVAILABLE,
         chosen=chosen,
+        speeds=speed_files,
     output:
         results=f"{TABLES}/{{experiment}}.parquet",
         efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
@@ -21,7 +22,10 @@ rule table:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("table", {"experiment": PLAN.told(wildcards.experiment)}),
+        job=lambda wildcards: describe(
+            "table",
+            {"experiment": PLAN.told(wildcards.experiment), "speeds": speeds_of(wildcards)},
+        ),
     script:
         "../workflow/scripts/table.py"
 

@@ -17,7 +17,8 @@ def main(job: Job) -> None:
     setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
     arms = read_arms(experiment, {name: job.input[name] for name in TABLES}, job.input.get("chosen"))
     missing = json.loads(Path(job.input.unavailable).read_text())
-    tables = build_table(experiment, arms, setting, unavailable=missing)
+    speeds = {arm: json.loads(Path(file).read_text()) for arm, file in job.given["speeds"].items()}
+    tables = build_table(experiment, arms, setting, unavailable=missing, speeds=speeds)
     write_table(tables.results, job.out.results, RESULTS)
     write_table(tables.efficiency, job.out.efficiency, EFFICIENCY)
     write_table(tables.comparisons, job.out.comparisons, COMPARISONS)

@@ -28,9 +28,12 @@ COSTS = {
     "parameters": "parameters",
     "trainable_parameters": "trainable parameters",
     "flops": "operations per image (forward FLOPs)",
+    "latency_ms": "latency of one image, ms",
+    "throughput": "images per second, forward",
     "images_per_second": "images per second, training",
 }
 """Column -> what its axis says. More images per second are better, less of everything else."""
+MORE_IS_BETTER = ("throughput", "images_per_second")
 DIRECT = 10
 """Up to this many arms carry their names beside their points; more carry numbers and a key below."""
 RADIUS = 0.045
@@ -54,7 +57,7 @@ def draw(results: pl.DataFrame, heading: Heading, out: Out) -> None:
         placeholder(f"The arms do not differ in parameters, operations or speed: {arms}.", heading, out)
         return
     ranked = sorted(results.to_dicts(), key=lambda r: (number(r["id_map"]) is None, -(number(r["id_map"]) or 0)))
-    across = 2 if len(found) in (2, 4) else len(found)
+    across = 2 if len(found) in (2, 4) else min(3, len(found))
     direct = len(ranked) <= DIRECT and across < 3
     names = {
         r["arm"]: fit(r["arm"], 1.6, 8, lines=2, bold=r["baseline"]) if direct else str(i + 1)
@@ -92,7 +95,7 @@ def _panel(axes: Axes, rows: list[dict], column: str, names: dict[str, str], siz
     x = [float(r[column]) for r in rows]
     y = [float(r["id_map"]) for r in rows]
     _scales(axes, x, y)
-    front = _front(x, y, more_is_better=column == "images_per_second")
+    front = _front(x, y, more_is_better=column in MORE_IS_BETTER)
     axes.plot([x[i] for i in front], [y[i] for i in front], color=BLUE, linewidth=1.1, alpha=0.6, zorder=2)
     for i, row in enumerate(rows):
         colour = VERMILLION if row["baseline"] else BLUE if i in front else FAINT

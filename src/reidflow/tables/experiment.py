@@ -93,6 +93,8 @@ _ALWAYS = {
     "note",
 }
 RESULTS = Contract("results", _COLUMNS, nullable=frozenset(_COLUMNS) - _ALWAYS, open=True)
+SPEEDS = ("latency_ms", "latency_ms_low", "latency_ms_high", "throughput", "throughput_low", "throughput_high")
+"""How fast the arm's backbone embeds: one image, milliseconds; images per second in a batch; medians and quartiles."""
 EFFICIENCY = Contract(
     "efficiency",
     {
@@ -103,8 +105,12 @@ EFFICIENCY = Contract(
         "peak_memory_mb": pl.Float64,
         "device": pl.String,
         "seconds_by_seed": pl.List(pl.Float64),
+        **dict.fromkeys(SPEEDS, pl.Float64),
+        "batch": pl.Int64,
     },
-    nullable=frozenset({"seconds_train", "images_per_second", "peak_memory_mb", "device", "seconds_by_seed"}),
+    nullable=frozenset(
+        {"seconds_train", "images_per_second", "peak_memory_mb", "device", "seconds_by_seed", *SPEEDS, "batch"}
+    ),
     open=True,
 )
 
@@ -123,12 +129,14 @@ def build_table(
     setting: Setting,
     *,
     unavailable: Mapping[str, str] | None = None,
+    speeds: Mapping[str, Mapping[str, Any]] | None = None,
     level: float = LEVEL,
 ) -> Tables:
     """Return the tables of an experiment, rows in the order of its file.
 
     arms: those that were run, in that order. unavailable: arm -> reason, for arms that could not be run; each is a row
-    without scores. Raises ReidflowError where another arm, or the baseline, was not run.
+    without scores. speeds: arm -> the measured speed of its backbone (SPEEDS and the batch), where it was asked for.
+    Raises ReidflowError where another arm, or the baseline, was not run.
     """
     unavailable = unavailable or {}
     run = {arm.name for arm in arms}
@@ -152,7 +160,10 @@ def build_table(
         row["note"] = _note(same.get(name), rows[name]["note"], controls.get(name, {}).get("note"))
     return Tables(
         _frame(whole, list(experiment.file.tuned)),
-        pl.DataFrame([_efficiency(experiment.name, arm) for arm in arms], schema=EFFICIENCY.columns),
+        pl.DataFrame(
+            [_efficiency(experiment.name, arm, (speeds or {}).get(arm.name, {})) for arm in arms],
+            schema=EFFICIENCY.columns,
+        ),
         per_identity(experiment.name, arms, baseline, setting.split),
     )
 
@@ -261,7 +272,7 @@ def _chosen_column(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, texts, dtype=pl.String)
 
 
-def _efficiency(experiment: str, arm: EvaluatedArm) -> dict[str, Any]:
+def _efficiency(experiment: str, arm: EvaluatedArm, speed: Mapping[str, Any]) -> dict[str, Any]:
     rows = arm.efficiency
     peaks = [value for value in rows["peak_memory_mb"] if value is not None]
     return {
@@ -272,4 +283,5 @@ def _efficiency(experiment: str, arm: EvaluatedArm) -> dict[str, Any]:
         "peak_memory_mb": max(peaks, default=None),
         "device": "; ".join(sorted(set(rows["device"].drop_nulls()))),
         "seconds_by_seed": list(rows["seconds_train"]),
+        **{column: speed.get(column) for column in (*SPEEDS, "batch")},
     }

@@ -56,6 +56,11 @@ def sensitivity(points: list[dict[str, Any]] | None) -> str:
     return "–" if points is None else "; ".join(f"{p['point']}: {number(p['val_id_map'])}" for p in points)
 
 
+def between(low: float | None, high: float | None, digits: int) -> str:
+    """Return the ends of a spread on one line."""
+    return "–" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
+
+
 _RESULT: dict[str, Callable[[dict], str]] = {
     "arm": lambda row: row["arm"],
     "id_map": lambda row: number(row["id_map"]),
@@ -128,6 +133,14 @@ _MEASURED: dict[str, Callable[[dict], str]] = {
     "peak_memory_mb": lambda row: count(row["peak_memory_mb"]),
     "device": lambda row: row["device"] or "–",
 }
+_SPEED: dict[str, Callable[[dict], str]] = {
+    "arm": lambda row: row["arm"],
+    "latency of one image, ms": lambda row: number(row["latency_ms"], 2),
+    "its quartiles": lambda row: between(row["latency_ms_low"], row["latency_ms_high"], 2),
+    "images per second": lambda row: count(row["throughput"]),
+    "their quartiles": lambda row: between(row["throughput_low"], row["throughput_high"], 0),
+    "in batches of": lambda row: count(row["batch"]),
+}
 
 
 def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:
@@ -142,7 +155,11 @@ def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:
     paths = tuned_paths(results)
     if paths:
         found.append(_block("Tuned settings, chosen on validation", _tuned(paths), rows))
-    return [*found, _block("Measured on this machine", _MEASURED, efficiency.to_dicts())]
+    found.append(_block("Measured on this machine", _MEASURED, efficiency.to_dicts()))
+    timed = efficiency.filter(pl.col("latency_ms").is_not_null()).to_dicts()
+    if timed:
+        found.append(_block("Speed of the backbone on this machine, forward, medians after a warm-up", _SPEED, timed))
+    return found
 
 
 def tuned_paths(results: pl.DataFrame) -> list[str]:
