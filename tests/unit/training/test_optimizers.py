@@ -86,3 +86,31 @@ def test_muon_takes_the_matrices_of_the_network_and_adamw_the_rest():
     assert {id(p) for p in adamw.param_groups[0]["params"]} == {id(module[0].bias), id(module[2].bias), id(proxies)}
     optimizer.param_groups[0]["lr"] = 0.5
     assert muon.param_groups[0]["lr"] == 0.5
+
+
+def first_step(name: str, rate: float, **parameters) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return a matrix, its gradient, and what the first step adds to it."""
+    generator = torch.Generator().manual_seed(2)
+    module = torch.nn.Module()
+    module.weight = torch.nn.Parameter(torch.randn(12, 20, generator=generator))
+    before, gradient = module.weight.detach().clone(), torch.randn(12, 20, generator=generator)
+    module.weight.grad = gradient.clone()
+    build(name, module, learning_rate=rate, weight_decay=0.0, **parameters).step()
+    return before, gradient, module.weight.detach() - before
+
+
+def test_lion_moves_every_weight_equally_far_against_its_gradient():
+    _, gradient, change = first_step("lion", 0.01)
+    torch.testing.assert_close(change, -0.01 * gradient.sign(), atol=1e-6, rtol=0)
+
+
+def test_lamb_moves_a_matrix_by_a_share_of_its_norm_without_weight_decay_too():
+    before, _, change = first_step("lamb", 0.01)
+    assert (change.norm() / before.norm()).item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_muon_moves_a_matrix_equally_far_in_every_direction():
+    _, gradient, change = first_step("muon", 0.01)
+    values = torch.linalg.svdvals(change) / (0.01 * 0.2 * 20**0.5)
+    assert 0.6 < values.min() and values.max() < 1.25
+    assert torch.linalg.svdvals(gradient).max() / torch.linalg.svdvals(gradient).min() > 4

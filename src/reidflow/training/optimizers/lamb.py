@@ -27,4 +27,5 @@ def build(
         eps=epsilon,
         weight_decay=weight_decay,
         max_grad_norm=largest_gradient,
+        always_adapt=True,  # else timm makes plain Adam of it where there is no weight decay
     )

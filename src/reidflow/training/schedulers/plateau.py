@@ -15,7 +15,7 @@ def build(
     patience: int = 5,
     threshold: float = 1e-4,
 ) -> Schedule:
-    """Return the schedule that multiplies the rate by `factor` after `patience` epochs without a better mAP.
+    """Return the schedule that multiplies the rate by `factor` after more than `patience` epochs without a better mAP.
 
     Better means above the best so far by more than `threshold`. Library: torch, ReduceLROnPlateau.
     """

@@ -1,0 +1,20 @@
+"""Draw what each arm of an experiment chose of its tuned settings."""
+
+import json
+from pathlib import Path
+
+from reidflow.figures import tuning
+from reidflow.figures.style import Heading
+from reidflow.spec.plan import rebuild
+from reidflow.store.job import Job, run
+
+
+def main(job: Job) -> None:
+    config, experiment = rebuild(job.given["experiment"])
+    heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
+    choices = json.loads(Path(job.input.chosen).read_text())
+    tuning.draw(choices, heading, {"png": job.out.tuning_png, "svg": job.out.tuning_svg})
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
