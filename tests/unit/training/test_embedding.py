@@ -2,9 +2,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from training_cases import small_data, small_spec
 
+from reidflow.models.images import to_pixels
+from reidflow.models.network import build_network
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.embedding import embed_stored
 from reidflow.training.loop import train
@@ -80,6 +82,22 @@ def test_an_array_may_stay_on_disk(tmp_path):
     mapped = data_of(spec, pixels=np.load(tmp_path / "version.npy", mmap_mode="r"))
     rows = data.stored_rows()
     assert np.array_equal(embed(out, spec, rows, mapped), stored(out, data, rows))
+
+
+def test_images_of_another_size_are_seen_at_that_size(tmp_path):
+    spec = SPECS["all of a network"]
+    data = data_of(spec)
+    out, rows = trained(tmp_path, spec, data), data.rows("test")
+    small = embed_stored(out, spec, rows, features=None, pixels=data.pixels, device="cpu", size=16)
+    network = build_network(spec.model, spec.seed)
+    weights = load_file(out / "model.safetensors")
+    network.load_state_dict({n.removeprefix("model."): w for n, w in weights.items() if n.startswith("model.")}, False)
+    with torch.no_grad():
+        expected = network.eval()(to_pixels(data.pixels[rows], 16)).numpy()
+    assert small == pytest.approx(expected, abs=1e-4)
+    assert embed_stored(out, spec, rows, features=None, pixels=data.pixels, device="cpu", size=32) == pytest.approx(
+        stored(out, data, rows), abs=0
+    )
 
 
 def test_weights_of_another_run_are_refused(tmp_path):
