@@ -58,7 +58,7 @@ def embed_stored(
         from reidflow.training.images import ImageInputs
 
         unchanged = spec.model_copy(update={"augmentation": []})
-        return ImageInputs(array, [], unchanged, device, size=size).embed(module, np.asarray(rows))
+        return ImageInputs(array, [], unchanged, device, size=size).embed(module, np.ascontiguousarray(rows))
 
 
 def _restore(module: nn.Module, folder: Path) -> None:
