@@ -9,24 +9,28 @@ import math
 import torch
 from torch import nn
 
-from reidflow.models.geometries._geoopt import ball, hyperboloid
 from reidflow.models.geometries._geometry import Geometry
+from reidflow.models.geometries._geoopt import ball, hyperboloid
 from reidflow.spec.errors import ReidflowError
 
 
 class Hyperbolic(Geometry):
-    """Clips vectors to a radius (Guo et al. 2022) and maps them onto a manifold by the exponential map at the origin.
+    """Scales vectors, clips them to a radius (Guo et al. 2022) and maps them onto a manifold by the exponential map at the origin.
 
     A learned curvature is exp(`log_curvature`) below zero, so it stays negative.
     """
 
-    def __init__(self, curvature: float, learned: bool, clip: float | None) -> None:
+    def __init__(self, curvature: float, learned: bool, clip: float | None, scale: float) -> None:
         super().__init__()
         if not curvature < 0:
             raise ReidflowError(f"a hyperbolic geometry has a curvature below 0, not {curvature:g}. Write e.g. -1.")
         if clip is not None and not clip > 0:
             raise ReidflowError(f"a geometry clips at a radius above 0, not at {clip:g}. Write e.g. 2, or null.")
-        self.clip = clip
+        if not scale > 0:
+            raise ReidflowError(
+                f"a geometry scales the head's output by a number above 0, not {scale:g}. Write e.g. 0.1."
+            )
+        self.clip, self.scale = clip, scale
         log_curvature = torch.tensor(math.log(-curvature))
         self.log_curvature = nn.Parameter(log_curvature) if learned else None
         self.fixed = -curvature
@@ -41,6 +45,7 @@ class Hyperbolic(Geometry):
 
     def into(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the coordinates (B, D) of tangent vectors (B, D) at the origin."""
+        vectors = vectors * self.scale
         norms = vectors.norm(dim=1, keepdim=True)
         if self.clip is not None:
             self.note_clipped(norms.squeeze(1) >= self.clip)

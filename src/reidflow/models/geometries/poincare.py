@@ -9,18 +9,21 @@ from reidflow.models.geometries._pairs import as_points, ball_distances
 OUTERMOST = 1e-12
 
 
-def build(*, curvature: float = -1.0, learned: bool = False, clip: float | None = 2.0) -> Any:
+def build(*, curvature: float = -1.0, learned: bool = False, clip: float | None = 1.0, scale: float = 0.1) -> Any:
     """Return the map of the head's output (B, D) into the ball, a `Geometry`.
 
-    The output is shortened to the length `clip` (null: not at all), then the exponential map at the origin takes it
-    into the ball: a length r comes to lie 2 r from the origin, whatever the curvature. `curvature` is below 0; `learned`
-    makes it a parameter of the model that starts there. Coordinates are scaled to the unit ball.
-    Source: Nickel & Kiela 2017, arXiv:1705.08039; clipping: Guo et al. 2022, arXiv:2107.11472. Library: geoopt.
+    The output is multiplied by `scale` and shortened to the length `clip` (null: not at all), then the exponential map
+    at the origin takes it into the ball: a length r comes to lie 2 r from the origin, whatever the curvature. An
+    untrained head gives lengths of several units; without a small scale, embeddings start at the clipping radius.
+    `curvature` is below 0; `learned` makes it a parameter of the model that starts there. Coordinates are scaled to the
+    unit ball.
+    Source: Nickel & Kiela 2017, arXiv:1705.08039; clipping: Guo et al. 2022, arXiv:2107.11472; scale: Desai et al.
+    2023, arXiv:2304.09172 (learned there). Library: geoopt.
     """
     # geoopt takes most of a second to import, and a run in another space does without.
     from reidflow.models.geometries._hyperbolic import Ball
 
-    return Ball(curvature, learned, clip)
+    return Ball(curvature, learned, clip, scale)
 
 
 def similarity(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
