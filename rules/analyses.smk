@@ -17,6 +17,11 @@ DETAILS = {
         "sheets": ["valuable", "scores"],
     },
     "schedules": {"tables": ["rates"], "plots": ["rates"], "sheets": []},
+    "augmentation": {
+        "tables": ["parts", "strengths"],
+        "plots": ["parts", "strengths"],
+        "sheets": ["augmented"],
+    },
 }
 
 
@@ -134,6 +139,7 @@ def details_of(experiment):
         "dedup": any(spec.dedup for spec in specs),
         "curation": any(spec.curation for spec in specs),
         "schedules": len({canonical(spec.scheduler) for spec in specs}) > 1,
+        "augmentation": len({canonical(spec.augmentation) for spec in specs}) > 1,
     }
     return [name for name in DETAILS if called[name]]
 
@@ -157,3 +163,35 @@ def details_results(experiment):
         wanted += [f"{TABLES}/{experiment}.{kind}.parquet" for kind in DETAILS[name]["tables"]]
         wanted += [f"{FIGURES}/{experiment}/{kind}.png" for kind in DETAILS[name]["plots"] + DETAILS[name]["sheets"]]
     return wanted
+
+
+def strength_runs(wildcards):
+    """Return part -> (name, run) of every strength and seed at which it may be tried."""
+    return {
+        candidate.part: [
+            (candidate.arm_of(tried), tried.spec.with_seed(seed))
+            for tried in candidate.tried
+            for seed in candidate.seeds
+        ]
+        for candidate in candidates(PLAN.experiments[wildcards.experiment])
+    }
+
+
+def strength_specs(wildcards):
+    """Return the specs of all runs that may be needed; those of the arms where no part has strengths."""
+    runs = strength_runs(wildcards).values()
+    return [spec for own in runs for _, spec in own] or experiment_specs(wildcards)
+
+
+def describe_strengths(wildcards):
+    runs = strength_runs(wildcards)
+    specs = strength_specs(wildcards)
+    executed = sorted({name for spec in specs for name in spec.component_modules()})
+    return describe(
+        "strengths",
+        {
+            "gallery": CONFIG.gallery,
+            "runs": {part: [[name, spec.plain()] for name, spec in own] for part, own in runs.items()},
+        },
+        ["reidflow.training.loop", *executed],
+    )

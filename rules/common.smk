@@ -12,6 +12,7 @@ from reidflow.ingest import rawdata
 from reidflow.spec import code, plan
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.strengths import candidates
 from reidflow.store import guard, planning
 
 guard.offer_sources(SOURCES)

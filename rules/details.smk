@@ -149,3 +149,90 @@ rule schedules:
         ),
     script:
         "../workflow/scripts/schedules.py"
+
+
+rule pick_parts:
+    input:
+        metrics=EVALUATED["metrics"],
+    output:
+        picked=f"{EXPERIMENT}/picked.json",
+    log:
+        f"{RESULTS}/logs/pick_parts/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "pick_parts",
+            {"arms": {found.part: found.arm for found in candidates(PLAN.experiments[wildcards.experiment])}},
+        ),
+    script:
+        "../workflow/scripts/pick_parts.py"
+
+
+rule strengths:
+    input:
+        training_inputs(strength_specs),
+        picked=rules.pick_parts.output.picked,
+        split=f"{DATA}/split.parquet",
+        manifest=f"{DATA}/manifest.parquet",
+    output:
+        metrics=f"{EXPERIMENT}/strengths.parquet",
+    log:
+        f"{RESULTS}/logs/strengths/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    threads: cores(strength_specs)
+    resources:
+        **compute(strength_specs),
+    params:
+        job=describe_strengths,
+    script:
+        "../workflow/scripts/strengths.py"
+
+
+rule augmentation_report:
+    input:
+        metrics=EVALUATED["metrics"],
+        results=f"{TABLES}/{{experiment}}.parquet",
+        picked=rules.pick_parts.output.picked,
+        strengths=rules.strengths.output.metrics,
+    output:
+        **plots("augmentation"),
+        parts=f"{TABLES}/{{experiment}}.parts.parquet",
+        strengths=f"{TABLES}/{{experiment}}.strengths.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/augmentation.json",
+    log:
+        f"{RESULTS}/logs/details/augmentation/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "augmentation_report", {"experiment": PLAN.told(wildcards.experiment, "question", "why")}
+        ),
+    script:
+        "../workflow/scripts/augmentation_report.py"
+
+
+rule augmentation_sheet:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
+    output:
+        sheet=report(f"{FIGURES}/{{experiment}}/augmented.png", category="Figures"),
+    log:
+        f"{RESULTS}/logs/augmentation_sheet/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "augmentation_sheet",
+            {"experiment": PLAN.told(wildcards.experiment, "question")},
+            sorted(
+                plan.modules(*(("augmentation", a) for spec in experiment_specs(wildcards) for a in spec.augmentation))
+            ),
+        ),
+    script:
+        "../workflow/scripts/augmentation_sheet.py"

@@ -12,6 +12,7 @@ from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import Arm, Experiment, Version, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
+from reidflow.spec.strengths import strength_specs
 
 # What people wrote about an experiment.
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
@@ -244,7 +245,8 @@ def subset_id(spec: RunSpec) -> str:
 def _banks(experiment: Experiment) -> list[dict[str, Any]]:
     """Return the banks that an experiment's runs are trained on, evaluated on, and tested on as well."""
     versions = [Version(), *experiment.file.tested_on.values()]
-    specs = [spec for arm in experiment.arms.values() for _, spec in arm.points if spec.frozen]
+    specs = [spec for arm in experiment.arms.values() for _, spec in arm.points]
+    specs = [spec for spec in [*specs, *strength_specs(experiment)] if spec.frozen]
     tested = [tested_bank(s, v.background, v.size(s.model.size)) for s in specs for v in versions]
     return [*map(trained_bank, specs), *tested]
 

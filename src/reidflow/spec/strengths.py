@@ -49,6 +49,11 @@ def candidates(experiment: "Experiment") -> list[Candidate]:
     return found
 
 
+def strength_specs(experiment: "Experiment") -> list[RunSpec]:
+    """Return the runs, with the seed 0, of all strengths of an experiment's parts."""
+    return [tried.spec for candidate in candidates(experiment) for tried in candidate.tried]
+
+
 def label(strength: dict) -> str:
     """Return how a strength is called: `p = 0.5`."""
     return ", ".join(f"{name} = {value}" for name, value in strength.items())

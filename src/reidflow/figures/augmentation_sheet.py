@@ -1,0 +1,38 @@
+"""Training images as the network sees them in each arm, side by side."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from reidflow.figures.contact import Row, Tile, write_sheet
+from reidflow.figures.style import BLUE, Heading
+from reidflow.tables.text import setting
+
+
+def draw(
+    samples: Mapping[str, np.ndarray],
+    augmentations: Mapping[str, list[dict]],
+    heading: Heading,
+    out: str | Path,
+    *,
+    tile: int = 80,
+) -> None:
+    """Write a sheet with a row per arm: each image plain (framed), then its augmented versions.
+
+    samples: arm -> (images, 1 + versions, S, S, 3) uint8. augmentations: arm -> resolved components, named beside the
+    row where they are few.
+    """
+    rows = []
+    for arm, images in samples.items():
+        tiles = [Tile(each, "", BLUE if i == 0 else None) for versions in images for i, each in enumerate(versions)]
+        rows.append(Row(tiles, [arm, _told(augmentations[arm])]))
+    write_sheet(rows, out, heading, tile, [(BLUE, "the image itself; beside it as the first epochs show it")])
+
+
+def _told(components: list[dict]) -> str:
+    if not components:
+        return "no augmentation"
+    if len(components) == 1:
+        return setting({key: value for key, value in components[0].items() if key != "fill"})
+    return f"{len(components)} augmentations"
