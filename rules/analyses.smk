@@ -16,7 +16,17 @@ DETAILS = {
         "plots": ["shares", "distributions"],
         "sheets": ["valuable", "scores"],
     },
+    "geometry": {
+        "tables": ["geometry", "geometry_runs", "radii"],
+        "plots": ["geodesic", "radii", "projections"],
+        "sheets": [],
+    },
     "schedules": {"tables": ["rates"], "plots": ["rates"], "sheets": []},
+    "resizing": {
+        "tables": ["resizing", "sizes"],
+        "plots": ["stages", "sizes", "training_flops"],
+        "sheets": [],
+    },
     "augmentation": {
         "tables": ["parts", "strengths"],
         "plots": ["parts", "strengths"],
@@ -28,7 +38,8 @@ DETAILS = {
 def version_array(spec, version):
     """Return the array that a run reads to be tested on a version of the images."""
     if spec.frozen:
-        return f"{RESULTS}/features/{plan.bank_id(plan.tested_bank(spec, version.background))}/features.npy"
+        bank = plan.tested_bank(spec, version.background, version.size(spec.model.size))
+        return f"{RESULTS}/features/{plan.bank_id(bank)}/features.npy"
     return drawn(version.background)[2]
 
 
@@ -59,6 +70,12 @@ def version_pictures(wildcards):
     """Return the digests of these pixels."""
     versions = PLAN.experiments[wildcards.experiment].file.tested_on.values()
     return [drawn(version.background)[1] for version in versions]
+
+
+def tested_files(wildcards):
+    """Return the tests of an experiment's runs on other versions of the images, where it asks for any."""
+    asked = PLAN.experiments[wildcards.experiment].file.tested_on
+    return f"{EXPERIMENT}/tested_on.parquet".format(experiment=wildcards.experiment) if asked else []
 
 
 def subsets_of(experiment):
@@ -117,6 +134,13 @@ def describe_dedup(wildcards):
     )
 
 
+def baseline_features(wildcards):
+    """Return the frozen features behind the baseline, where it has some."""
+    experiment = PLAN.experiments[wildcards.experiment]
+    spec = experiment.arms[experiment.file.baseline].spec
+    return [f"{RESULTS}/features/{plan.bank_id(plan.tested_bank(spec))}/features.npy"] if spec.frozen else []
+
+
 def plots(name):
     """Return the plots of an analysis as named outputs."""
     return {
@@ -134,11 +158,14 @@ def sheets(name):
 def details_of(experiment):
     """Return the analyses that an experiment calls for."""
     specs = [arm.spec for arm in PLAN.experiments[experiment].arms.values()]
+    versions = PLAN.experiments[experiment].file.tested_on.values()
     called = {
-        "backgrounds": bool(PLAN.experiments[experiment].file.tested_on),
+        "backgrounds": bool(PLAN.experiments[experiment].file.probes),
         "dedup": any(spec.dedup for spec in specs),
         "curation": any(spec.curation for spec in specs),
+        "geometry": len({canonical(spec.model.geometry) for spec in specs}) > 1,
         "schedules": len({canonical(spec.scheduler) for spec in specs}) > 1,
+        "resizing": any(spec.resizing for spec in specs) or any(version.resized for version in versions),
         "augmentation": len({canonical(spec.augmentation) for spec in specs}) > 1,
     }
     return [name for name in DETAILS if called[name]]

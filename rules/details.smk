@@ -236,3 +236,58 @@ rule augmentation_sheet:
         ),
     script:
         "../workflow/scripts/augmentation_sheet.py"
+
+
+rule resizing_report:
+    input:
+        metrics=EVALUATED["metrics"],
+        history=EVALUATED["history"],
+        tested=tested_files,
+        results=f"{TABLES}/{{experiment}}.parquet",
+    output:
+        **plots("resizing"),
+        resizing=f"{TABLES}/{{experiment}}.resizing.parquet",
+        sizes=f"{TABLES}/{{experiment}}.sizes.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/resizing.json",
+    log:
+        f"{RESULTS}/logs/details/resizing/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "resizing_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question")},
+        ),
+    script:
+        "../workflow/scripts/resizing_report.py"
+
+
+rule geometry_report:
+    input:
+        metrics=EVALUATED["metrics"],
+        history=EVALUATED["history"],
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
+        features_digest=lambda wildcards: [path.replace(".npy", ".json") for path in baseline_features(wildcards)],
+        features=lambda wildcards: list(map(ancient, baseline_features(wildcards))),
+    output:
+        **plots("geometry"),
+        arms_table=f"{TABLES}/{{experiment}}.geometry.parquet",
+        runs_table=f"{TABLES}/{{experiment}}.geometry_runs.parquet",
+        radii_table=f"{TABLES}/{{experiment}}.radii.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/geometry.json",
+    log:
+        f"{RESULTS}/logs/details/geometry/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "geometry_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question"), "gallery": CONFIG.gallery},
+            geometries(experiment_specs(wildcards)),
+        ),
+    script:
+        "../workflow/scripts/geometry_report.py"

@@ -64,7 +64,7 @@ def draw(results: pl.DataFrame, heading: Heading, out: Out) -> None:
         for i, r in enumerate(ranked)
     }
     without = [r["arm"] for r in ranked if number(r["id_map"]) is None]
-    handles, labels = _legend(any(r["baseline"] for r in ranked))
+    handles, labels = front_legend(any(r["baseline"] for r in ranked))
     above = legend_height(labels)
     cell, height = (WIDTH - 2 * MARGIN) / across, 2.9 if across < 3 else 2.3
     rows = ceil(len(found) / across)
@@ -86,12 +86,13 @@ def draw(results: pl.DataFrame, heading: Heading, out: Out) -> None:
             if i % across == 0:
                 axes.set_ylabel("identity-balanced mAP", labelpad=3)
             points = [r for r in ranked if number(r["id_map"]) is not None and number(r[column]) is not None]
-            _panel(axes, points, column, names, (cell - 0.57, height))
+            draw_panel(axes, points, column, names, (cell - 0.57, height))
         for i, words in enumerate(key):
             page.text(MARGIN + (i // lines) * (WIDTH - 2 * MARGIN) / 3, end + 0.155 * (i % lines), words, size=8)
 
 
-def _panel(axes: Axes, rows: list[dict], column: str, names: dict[str, str], size: tuple[float, float]) -> None:
+def draw_panel(axes: Axes, rows: list[dict], column: str, names: dict[str, str], size: tuple[float, float]) -> None:
+    """Draw id_map over a column of cost, with the front; names: arm -> words beside its point; size: inches."""
     x = [float(r[column]) for r in rows]
     y = [float(r["id_map"]) for r in rows]
     _scales(axes, x, y)
@@ -183,7 +184,8 @@ def _key(ranked: list[dict], names: dict[str, str], direct: bool) -> list[str]:
     return found
 
 
-def _legend(baseline: bool) -> tuple[list, list[str]]:
+def front_legend(baseline: bool) -> tuple[list, list[str]]:
+    """Return handles and labels of the marks of `draw_panel`."""
     pairs = [
         (Line2D([], [], marker="o", color=BLUE, linewidth=1.1, markersize=5.5), "Pareto front"),
         (Line2D([], [], marker="o", linestyle="none", color=FAINT, markersize=5.5), "behind the front"),

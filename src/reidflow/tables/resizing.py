@@ -1,0 +1,188 @@
+"""The tables of an experiment on the size of images: what each arm's training cost, and its mAP at several sizes."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.statistics import Comparison, compare
+from reidflow.evaluation.tested_on import BOTH
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Experiment
+from reidflow.store.tables import Contract
+from reidflow.tables.arms import mean
+from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
+
+_RESULT = dict.fromkeys(
+    ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64
+)
+RESIZING = Contract(
+    "training of arms at several sizes",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "baseline": pl.Boolean,
+        "matched": pl.String,  # what it shares with a run at one size: epochs or flops; null without stages
+        "sizes": pl.List(pl.Int64),  # of the images in each epoch, pixels; of several lengths over seeds the longest
+        "epochs": pl.Float64,  # mean over seeds
+        "train_flops": pl.Float64,  # mean over seeds
+        "share": pl.Float64,  # train_flops over the baseline's
+        **_RESULT,  # of the experiment's results: tested at full size
+        "verdict": pl.String,
+    },
+    nullable=frozenset({"matched", "share", *_RESULT, "verdict"}),
+)
+_DIFFERENCE = dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64)
+SIZES = Contract(
+    "arms tested at several sizes",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "baseline": pl.Boolean,
+        "tested_on": pl.String,
+        "scale": pl.Float64,  # of model.size
+        "size": pl.Int64,  # of queries and gallery, pixels
+        "seeds": pl.Int64,
+        **dict.fromkeys(("id_map", "id_map_std", "chance"), pl.Float64),
+        "id_map_by_seed": pl.List(pl.Float64),
+        **_DIFFERENCE,  # to the baseline at this size, corrected over the arms
+        "verdict": pl.String,
+        "from_full": pl.Float64,  # to the same arm at full size
+    },
+    nullable=frozenset({"id_map_std", *_DIFFERENCE}),
+)
+
+
+def training_table(
+    experiment: Experiment, metrics: pl.DataFrame, history: pl.DataFrame, results: pl.DataFrame
+) -> pl.DataFrame:
+    """Return RESIZING, a row an arm that has results, in the order of the experiment.
+
+    metrics, history: of the experiment's runs. results: its RESULTS.
+    """
+    told = {row["arm"]: row for row in results.to_dicts()}
+    cost = dict(metrics.group_by("arm").agg(pl.col("train_flops").mean()).iter_rows())
+    full = cost.get(experiment.file.baseline)
+    rows = []
+    for name, arm in experiment.arms.items():
+        if name not in cost:
+            continue
+        resizing = arm.spec.resizing
+        rows.append(
+            {
+                "experiment": experiment.name,
+                "arm": name,
+                "baseline": name == experiment.file.baseline,
+                "matched": resizing.matched if resizing else None,
+                "sizes": _sizes(history.filter(pl.col("arm") == name)),
+                "epochs": metrics.filter(pl.col("arm") == name)["epochs"].mean(),
+                "train_flops": cost[name],
+                "share": cost[name] / full if full else None,
+                **{column: told.get(name, {}).get(column) for column in (*_RESULT, "verdict")},
+            }
+        )
+    return pl.DataFrame(rows, schema=RESIZING.columns)
+
+
+def _sizes(history: pl.DataFrame) -> list[int]:
+    """Return the size of the images in each epoch of an arm's longest run."""
+    trained = history.filter(pl.col("size").is_not_null())
+    runs = [run.sort("epoch")["size"].to_list() for run in trained.partition_by("seed", maintain_order=True)]
+    return max(runs, key=len, default=[])
+
+
+def sizes_table(experiment: Experiment, tested: pl.DataFrame | None, level: float = LEVEL) -> pl.DataFrame:
+    """Return SIZES: arms in the order of the experiment, versions from the smallest to the largest.
+
+    tested: the TESTED_ON table of all arms, None where nothing was tested. The differences at a size are corrected over
+    the arms, as those at full size in the experiment's results. Raises ReidflowError where an arm was not tested.
+    """
+    versions = {label: v for label, v in experiment.file.tested_on.items() if v.unchanged or v.resized}
+    if tested is None or not versions:
+        return SIZES.empty()
+    labels = sorted(versions, key=lambda label: versions[label].scale)
+    full = next(label for label in labels if versions[label].unchanged)
+    cubes = {name: _Cube(tested, name, labels, experiment.path) for name in _tested_arms(experiment, tested)}
+    found = {label: _judged(cubes, experiment.file.baseline, label, level) for label in labels}
+    rows = []
+    for name, cube in cubes.items():
+        baseline = name == experiment.file.baseline
+        for label in labels:
+            values = [mean(column) for column in cube.scores[label].T.tolist()]
+            size = versions[label].size(experiment.arms[name].spec.model.size)
+            row = {
+                "experiment": experiment.name,
+                "arm": name,
+                "baseline": baseline,
+                "tested_on": label,
+                "scale": versions[label].scale,
+                "size": size,
+                "seeds": len(values),
+                "id_map": mean(values),
+                "id_map_std": statistics.stdev(values) if len(values) > 1 else None,
+                "id_map_by_seed": values,
+                "chance": cube.chance,
+                "verdict": BASELINE if baseline else INCONCLUSIVE,
+                "from_full": mean((cube.scores[label] - cube.scores[full]).ravel().tolist()),
+            }
+            rows.append(row | _told(found[label].get(name)))
+    return pl.DataFrame([{column: row.get(column) for column in SIZES.columns} for row in rows], schema=SIZES.columns)
+
+
+class _Cube:
+    """An arm's tests: `scores` label -> (I, S), identities sorted, seeds in order."""
+
+    def __init__(self, tested: pl.DataFrame, arm: str, labels: list[str], where: str) -> None:
+        own = tested.filter((pl.col("arm") == arm) & (pl.col("mode") == BOTH))
+        self.identities = own["identity"].unique().sort().to_list()
+        self.seeds = own["seed"].unique(maintain_order=True).to_list()
+        self.chance = own["ap_chance"].mean()
+        ap = {tuple(key): value for *key, value in own.select("tested_on", "identity", "seed", "ap").iter_rows()}
+        try:
+            self.scores = {
+                label: np.array([[ap[label, identity, seed] for seed in self.seeds] for identity in self.identities])
+                for label in labels
+            }
+        except KeyError as error:
+            raise ReidflowError(
+                f"{where}: the arm '{arm}' was not tested on {error}. Delete the experiment's tested_on.parquet and run "
+                "again."
+            ) from error
+
+
+def _tested_arms(experiment: Experiment, tested: pl.DataFrame) -> Iterator[str]:
+    known = set(tested["arm"])
+    if experiment.file.baseline not in known:
+        raise ReidflowError(f"{experiment.path}: the baseline {experiment.file.baseline} was not tested. Run it.")
+    return (name for name in experiment.arms if name in known)
+
+
+def _judged(cubes: Mapping[str, _Cube], baseline: str, label: str, level: float) -> dict[str, Comparison | float]:
+    """Return arm -> its comparison with the baseline at a size; the mean difference where nothing can be judged."""
+    base, differences = cubes[baseline], {}
+    for name, cube in cubes.items():
+        if name == baseline:
+            continue
+        shared = [identity for identity in cube.identities if identity in set(base.identities)]
+        seeds = min(len(cube.seeds), len(base.seeds))
+        ours, theirs = ([own.identities.index(i) for i in shared] for own in (cube, base))
+        differences[name] = cube.scores[label][ours, :seeds] - base.scores[label][theirs, :seeds]
+    enough = {name: values for name, values in differences.items() if min(values.shape) >= 2}
+    known = {name: float(values.mean()) for name, values in differences.items() if values.size}
+    return known | compare(enough, level)
+
+
+def _told(found: Comparison | float | None) -> dict[str, Any]:
+    if not isinstance(found, Comparison):
+        return {} if found is None else {"delta": found}
+    return {
+        "delta": found.delta,
+        "delta_low": found.low,
+        "delta_high": found.high,
+        "p_holm": found.p_holm,
+        "smallest_detectable": found.smallest_detectable,
+        "verdict": found.verdict,
+    }
