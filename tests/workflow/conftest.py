@@ -44,7 +44,7 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH"))}
-        return {**kept, "XDG_CACHE_HOME": str(self.folder / ".cache")}
+        return {**kept, "XDG_CACHE_HOME": str(self.folder / ".cache"), "HF_HUB_OFFLINE": "1"}
 
     def run(self, *arguments: str) -> Outcome:
         """Run Snakemake (all tables unless told otherwise) and return what it did."""

@@ -8,7 +8,7 @@ import pytest
 from conftest import Project, checkout, runs_of, shared
 from PIL import Image
 
-BACKGROUNDS, CHOICES = "tiny_backgrounds", "tiny_choices"
+BACKGROUNDS, CHOICES, DOWNLOADS = "tiny_backgrounds", "tiny_choices", "tiny_downloads"
 FILES = {
     BACKGROUNDS: """
         question: Does the background matter?
@@ -48,6 +48,20 @@ FILES = {
             each: {matched: [epochs, steps]}
           best: {why: The best half., curation: {method: quality, share: 0.5}, against: random_epochs}
         """,
+    DOWNLOADS: """
+        question: What of a network that cannot be had?
+        motivation: Networks fail.
+        hypothesis: A row says so.
+        varies: [model.backbone, model.trainable]
+        tuned: {optimizer.learning_rate: [0.001]}
+        baseline: there
+        arms:
+          there: {why: In a package.}
+          frozen: {why: On a hub., model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}}}
+          trained:
+            why: On a hub.
+            model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}, trainable: {name: all}}
+        """,
 }
 
 
@@ -60,7 +74,7 @@ def explored(tmp_path_factory) -> Project:
         for name, text in FILES.items():
             (folder / "config" / "experiments" / f"{name}.yaml").write_text(textwrap.dedent(text))
         config = (folder / "config" / "tiny.yaml").read_text()
-        config = config.replace("[tiny_losses, tiny_backbones]", f"[{BACKGROUNDS}, {CHOICES}]")
+        config = config.replace("[tiny_losses, tiny_backbones]", f"[{BACKGROUNDS}, {CHOICES}, {DOWNLOADS}]")
         (folder / "config" / "tiny.yaml").write_text(config)
         project = Project(folder)
         return project, project.run()
@@ -81,9 +95,19 @@ def test_every_experiment_comes_with_its_tables_figures_and_findings(explored):
     findings = {name: (explored.results / "tables" / f"{name}.findings.md").read_text() for name in FILES}
     assert "reliance" in findings[BACKGROUNDS].lower()
     assert "label errors" in findings[CHOICES].lower() and "random" in findings[CHOICES].lower()
-    for name in FILES:
+    for name in (BACKGROUNDS, CHOICES):
         page = (explored.results / "pages" / f"{name}.html").read_text()
         assert page.count("<figure") > 5 and page.count("<table") > 5
+
+
+def test_an_arm_whose_weights_cannot_be_had_is_a_row_that_says_so(explored):
+    rows = {row["arm"]: row for row in table(explored, DOWNLOADS).to_dicts()}
+    for arm in ("frozen", "trained"):
+        assert (rows[arm]["verdict"], rows[arm]["id_map"], rows[arm]["seeds"]) == ("unavailable", None, 0)
+        assert "hf-hub:nobody/nothing" in rows[arm]["note"] and "delete results-tiny/backbones/" in rows[arm]["note"]
+    assert rows["there"]["id_map"] > 0 and not runs_of(explored, DOWNLOADS, "frozen")
+    text = (explored.results / "tables" / f"{DOWNLOADS}.findings.md").read_text()
+    assert "**frozen** was not run" in text and "**trained** was not run" in text
 
 
 def test_the_animals_pixels_and_the_evaluated_images_are_those_of_the_original(explored):
@@ -151,7 +175,7 @@ def test_a_new_threshold_finds_no_pairs_again_below_the_loosest(project):
     outcome = project.run()
     assert outcome.status == 0, outcome.text
     rules = {rule for rule, _ in outcome.jobs}
-    assert "keep" in rules and "duplicates" not in rules and "background" not in rules
+    assert "keep_phash" in rules and "duplicates" not in rules and "background" not in rules
 
 
 def test_photographs_without_masks_stop_with_a_remedy(project):
