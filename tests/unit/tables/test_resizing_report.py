@@ -16,7 +16,7 @@ from reidflow.tables.resizing import RESIZING, SIZES, sizes_table, training_tabl
 from reidflow.tables.resizing_sections import schedule, sections, stages
 from reidflow.tables.sections import read_sections, write_sections
 
-SEEDS, IDENTITIES = (0, 1, 2), [f"animal {n}" for n in range(12)]
+SEEDS, IDENTITIES = (0, 1, 2), [f"animal {n}" for n in range(10, 22)]
 STAGES = {
     "full": (None, [32] * 4),
     "small": ("epochs", [16] * 4),
