@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.dedup.sharpness import sharpness
 from reidflow.evaluation.arm import Layout
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-from reidflow.evaluation.space import distances, radii, rank_correlation, relative_delta
+from reidflow.evaluation.space import distances, picture, radii, rank_correlation, relative_delta
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.seeds import seed_for
+from reidflow.store.runs import RunStore
 from reidflow.store.tables import Contract
 
+SHOWN = 12
+ROUNDING = 1e-3
+"""A spread of the radii below this share of their mean says nothing about the images."""
 _RUN = dict.fromkeys(
     ("id_map", "id_map_cosine", "clipped", "curvature", "gradient_norm_max", "radius", "radius_spread", "delta"),
     pl.Float64,
@@ -51,7 +56,17 @@ ARMS = Contract(
         **dict.fromkeys(_CORRELATIONS, pl.Float64),  # Spearman of the radius, mean over seeds; 95 % interval
     },
     nullable=frozenset(
-        {"curvature", "learned", "clip", *_RUN, *_CORRELATIONS, "curvature_low", "curvature_high", "cosine_beats"}
+        {
+            "curvature",
+            "learned",
+            "clip",
+            "divergence",
+            *_RUN,
+            *_CORRELATIONS,
+            "curvature_low",
+            "curvature_high",
+            "cosine_beats",
+        }
     ),
 )
 RADII = Contract(
@@ -81,6 +96,19 @@ class Embedded:
     def finite(self) -> bool:
         """Whether every embedding is finite."""
         return bool(np.isfinite(self.vectors).all())
+
+
+def embedded(experiment: Experiment, metrics: pl.DataFrame, layout: Layout, store: RunStore) -> list[Embedded]:
+    """Return the test images as the runs of an experiment's metrics left them, in their order."""
+    return [
+        Embedded(
+            row["arm"],
+            row["seed"],
+            experiment.arms[row["arm"]].spec.model.geometry["name"],
+            layout.vectors(store.folder(row["run"]), "final")[layout.evaluated],
+        )
+        for row in metrics.select("arm", "seed", "run").to_dicts()
+    ]
 
 
 def runs_table(embedded: list[Embedded], layout: Layout, metrics: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
@@ -169,8 +197,13 @@ def arms_table(experiment: Experiment, runs: pl.DataFrame, lengths: pl.DataFrame
 
 
 def _correlations(lengths: pl.DataFrame) -> dict[str, Any]:
-    """Return how the radius goes with the sharpness of an image, and with the training images of an identity."""
+    """Return how the radius goes with the sharpness of an image, and with the training images of an identity.
+
+    Nothing where all lie equally far out: the rest is rounding.
+    """
     known = lengths.filter(pl.col("radius").is_not_null())
+    if known.is_empty() or known["radius"].std(ddof=0) <= ROUNDING * known["radius"].mean():
+        return {}
     by_identity = known.group_by("identity", maintain_order=True).agg(
         pl.col("radius").mean(), pl.col("train_images").first()
     )
@@ -182,6 +215,43 @@ def _correlations(lengths: pl.DataFrame) -> dict[str, Any]:
         found |= zip(
             (name, f"{name}_low", f"{name}_high"), rank_correlation(*values, codes, seed_for(0, name)), strict=True
         )
+    return found
+
+
+def _rows(layout: Layout, manifest: pl.DataFrame) -> np.ndarray:
+    """Return where the images `layout.evaluated` stand in the manifest."""
+    row_of = {image: row for row, image in enumerate(manifest["image"])}
+    return np.array([row_of[image] for image in layout.table["image"].gather(layout.evaluated)])
+
+
+def sharpness_of(layout: Layout, manifest: pl.DataFrame, images: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Return the sharpness of the images `layout.evaluated`: of the animal where all have masks, else of all they show."""
+    rows = _rows(layout, manifest)
+    masked = bool((manifest["mask"].gather(rows) != "none").all())
+    return sharpness(images, rows, masks if masked else None)
+
+
+def features_of(layout: Layout, manifest: pl.DataFrame, files: list[str]) -> Mapping[str, float] | None:
+    """Return `feature_deltas` of the frozen features (images, 1 + views, D) in a file; None where there is none."""
+    if not files:
+        return None
+    return feature_deltas(np.load(files[0], mmap_mode="r")[_rows(layout, manifest), 0])
+
+
+def pictures(embedded: list[Embedded], layout: Layout) -> dict[str, tuple[str, np.ndarray, list[str], float]]:
+    """Return for each arm, of its first run with finite embeddings, what `figures.geometry.Picture` holds.
+
+    Of the identities with most test images, `SHOWN` are drawn.
+    """
+    names = layout.table["identity"].gather(layout.evaluated)
+    counts = names.value_counts().sort("count", "identity", descending=[True, False])
+    ranked = counts["identity"].head(SHOWN).to_list()
+    rows = np.flatnonzero(names.is_in(ranked).to_numpy())
+    found = {}
+    for run in embedded:
+        if run.arm not in found and run.finite:
+            points, near = picture(run.geometry, distances(run.geometry, run.vectors[rows]))
+            found[run.arm] = (run.geometry, points, names.gather(rows).to_list(), near)
     return found
 
 
