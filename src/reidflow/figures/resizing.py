@@ -49,9 +49,10 @@ def draw_stages(training: pl.DataFrame, heading: Heading, out: Out) -> None:
     labels, gutter = _labels(rows)
     left, longest = MARGIN + gutter + 0.12, max(len(row["sizes"]) for row in rows)
     known = sorted({size for row in rows for size in row["sizes"]})
-    note = "Each block is a stage, with the side of its images in pixels; the area of a block says nothing."
+    note = "Each block is a stage, with the side of its images in pixels where it is long enough; darker is larger."
+    width = WIDTH - left - MARGIN
     with sheet(heading, ROW * len(rows) + 0.45, out, note) as page:
-        axes = page.axes(left, 0, WIDTH - left - MARGIN, ROW * len(rows))
+        axes = page.axes(left, 0, width, ROW * len(rows))
         axes.set(xlim=(0, longest), ylim=(len(rows), 0), yticks=[])
         axes.set_xlabel("epochs", labelpad=2)
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
@@ -60,15 +61,16 @@ def draw_stages(training: pl.DataFrame, heading: Heading, out: Out) -> None:
             _name(page, left, y, labels[row["arm"]], row["baseline"])
             start = 0
             for size, length in stages(row["sizes"]):
-                _block(axes, (start, y), length, size, (known.index(size) + 1) / len(known))
+                words = str(size) if text_width(str(size), 8) + 0.04 < length / longest * width else ""
+                _block(axes, (start, y), length, words, (known.index(size) + 1) / len(known))
                 start += length
 
 
-def _block(axes: Axes, place: tuple[float, float], length: int, size: int, depth: float) -> None:
+def _block(axes: Axes, place: tuple[float, float], length: int, words: str, depth: float) -> None:
     (x, y), colour = place, _shade(depth)
     axes.add_patch(Rectangle((x, y + 0.12), length, 0.76, facecolor=colour, edgecolor="white", linewidth=1, zorder=2))
     ink = "white" if depth > 0.6 else INK
-    axes.text(x + length / 2, y + 0.5, str(size), size=8, color=ink, ha="center", va="center_baseline", zorder=3)
+    axes.text(x + length / 2, y + 0.5, words, size=8, color=ink, ha="center", va="center_baseline", zorder=3)
 
 
 def _shade(depth: float) -> tuple[float, float, float]:
