@@ -114,6 +114,10 @@ def describe_tested(wildcards):
             "labels": list(versions),
             "tests": {label: version.model_dump(mode="json") for label, version in versions.items()},
             "arms": arm_versions(wildcards),
+            "sizes": {
+                name: [version.size(arm.spec.model.size) for version in versions.values()]
+                for name, arm in arms_of(wildcards).items()
+            },
             "order": list(arms_of(wildcards)),
         },
         sorted({name for spec in specs for name in spec.component_modules()}),

@@ -8,6 +8,7 @@ from snakemake.settings.types import ExecMode
 
 SOURCES = (Path(workflow.basedir) / "src").resolve()
 sys.path.insert(0, str(SOURCES))
+from reidflow.figures.kinds import figures_of
 from reidflow.ingest import rawdata
 from reidflow.spec import code, plan
 from reidflow.spec.canonical import canonical

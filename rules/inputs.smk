@@ -3,7 +3,7 @@ DATA = f"{RESULTS}/data"
 TABLES = f"{RESULTS}/tables"
 FIGURES = f"{RESULTS}/figures"
 EXPERIMENT = f"{RESULTS}/experiments/{{experiment}}"
-KINDS_OF_FIGURES = ["arms", "curves", "identities", "tuning", "pareto"]
+KINDS_OF_FIGURES = figures_of(tuned=False)
 BANKS = PLAN.banks()
 REQUIRED = PLAN.required_banks()
 BACKBONES = PLAN.backbones()
@@ -235,7 +235,7 @@ def all_results():
             f"{TABLES}/{name}.{suffix}"
             for suffix in ("parquet", "efficiency.parquet", "csv", "md", "tex", "findings.md")
         ]
-        wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in KINDS_OF_FIGURES]
+        wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in figures_of(PLAN.experiments[name].tuned)]
         wanted += [f"{RESULTS}/pages/{name}.html"]
         wanted += [path.format(experiment=name) for path in EVALUATED.values()]
         wanted += details_results(name)

@@ -58,7 +58,6 @@ rule findings:
 
 rule figures:
     input:
-        chosen=chosen,
         history=EVALUATED["history"],
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
@@ -79,13 +78,32 @@ rule figures:
         "../workflow/scripts/figures.py"
 
 
+rule tuning:
+    input:
+        chosen=rules.choose.output.chosen,
+    output:
+        tuning_png=f"{FIGURES}/{{experiment}}/tuning.png",
+        tuning_svg=f"{FIGURES}/{{experiment}}/tuning.svg",
+    log:
+        f"{RESULTS}/logs/tuning/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe("tuning", {"experiment": PLAN.told(wildcards.experiment, "question")}),
+    script:
+        "../workflow/scripts/tuning.py"
+
+
 rule page:
     input:
         **SETTING,
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         findings=rules.findings.output.findings,
-        figures=expand(f"{FIGURES}/{{{{experiment}}}}/{{kind}}.svg", kind=KINDS_OF_FIGURES),
+        figures=lambda wildcards: [
+            f"{FIGURES}/{wildcards.experiment}/{kind}.svg"
+            for kind in figures_of(PLAN.experiments[wildcards.experiment].tuned)
+        ],
         details=details,
         details_figures=details_figures,
     output:

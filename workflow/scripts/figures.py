@@ -1,11 +1,9 @@
 """Draw an experiment's figures."""
 
-import json
-from pathlib import Path
-
 import polars as pl
 
-from reidflow.figures import arms, curves, identities, pareto, tuning
+from reidflow.figures import arms, curves, identities, pareto
+from reidflow.figures.kinds import figures_of
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
@@ -19,13 +17,11 @@ def main(job: Job) -> None:
     results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
     out = {
         kind: {suffix: getattr(job.out, f"{kind}_{suffix}") for suffix in ("png", "svg")}
-        for kind in ("arms", "curves", "identities", "tuning", "pareto")
+        for kind in figures_of(tuned=False)
     }
     arms.draw(results, heading, out["arms"])
     curves.draw(by_arm(read_table(job.input.history, HISTORY)), experiment.file.baseline, heading, out["curves"])
     identities.draw(pl.read_parquet(job.input.comparisons), heading, out["identities"])
-    choices = json.loads(Path(job.input.chosen).read_text()) if experiment.tuned else {}
-    tuning.draw(choices, heading, out["tuning"])
     joined = results.join(efficiency.drop("experiment"), on="arm", how="left", maintain_order="left")
     pareto.draw(joined, heading, out["pareto"])
 

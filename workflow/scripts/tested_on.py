@@ -5,7 +5,7 @@ import polars as pl
 
 from reidflow.evaluation.arm import Layout, merged
 from reidflow.evaluation.similarity import similarity_of
-from reidflow.evaluation.tested_on import TESTED_ON, original_label, test_on
+from reidflow.evaluation.tested_on import TESTED_ON, original_label, resized_labels, test_on
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec.run import RunSpec
@@ -22,16 +22,17 @@ def main(job: Job) -> None:
     layout = Layout(split, manifest, given["gallery"])
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows = np.array([row_of[image] for image in split["image"].gather(layout.evaluated)])
-    device, original = resolve_device(job.compute["device"]), original_label(given["tests"])
+    device, tests = resolve_device(job.compute["device"]), given["tests"]
     jobs = merged(job.input.runs, given["order"], RunStore(job.results / ".store"))
     for made, plain in zip(jobs.runs, jobs.specs, strict=True):
         spec = RunSpec.model_validate(plain)
-        similarity = similarity_of(spec.model.geometry["name"])
         read, other = ("features", "pixels") if spec.frozen else ("pixels", "features")
-        arrays = zip(given["labels"], given["arms"][made.arm], strict=True)
-        versions = {label: {read: np.load(path, mmap_mode="r"), other: None} for label, path in arrays}
-        vectors = {name: embed_stored(made.folder, spec, rows, **own, device=device) for name, own in versions.items()}
-        parts.append(test_on(vectors, original, layout, made.arm, made.seed, similarity))
+        vectors = {}
+        for label, path, size in zip(given["labels"], given["arms"][made.arm], given["sizes"][made.arm], strict=True):
+            version = {read: np.load(path, mmap_mode="r"), other: None, "size": size}
+            vectors[label] = embed_stored(made.folder, spec, rows, **version, device=device)
+        how = similarity_of(spec.model.geometry["name"]), resized_labels(tests)
+        parts.append(test_on(vectors, original_label(tests), layout, made.arm, made.seed, *how))
     write_table(pl.concat(parts), job.out.tested_on, TESTED_ON)
 
 
