@@ -9,7 +9,7 @@ from reidflow.tables.caption import audit_line, data_line, queries_line, split_l
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.controls import INCONCLUSIVE, UNAVAILABLE, controlled
 from reidflow.tables.experiment import BASELINE, Tables
-from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity
+from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
 from reidflow.tables.layout import tuned_paths
 from reidflow.tables.sections import Section
@@ -68,7 +68,7 @@ def findings(
     out.section("The best", _best(results, level), ARMS)
     out.section("What could not be told apart", _inconclusive(results), ARMS)
     out.section("Against controls", _against_controls(results, level), ARMS)
-    out.section("For which identities", [*_rarity(tables, level), *_flanks(tables, level)], IDENTITIES)
+    out.section("For which identities", [*_reach(tables), *_rarity(tables, level), *_flanks(tables, level)], IDENTITIES)
     out.section("Tuned settings", _tuned(results), TUNING)
     out.section("Training and stability", training(results), CURVES)
     for section in sections:
@@ -186,6 +186,22 @@ def _against_controls(results: pl.DataFrame, level: float) -> list[str]:
         differ = [f"No arm differs from its control detectably at {level:.0%}, corrected over {compared} comparisons."]
     undecided = [row["against_smallest_detectable"] for row in rows if row["against_verdict"] == INCONCLUSIVE]
     return [*differ, *_folded(same, "from their controls", undecided), *missing]
+
+
+def _reach(tables: Tables) -> list[str]:
+    """Say whether a difference is one of many identities or of a few."""
+    found = reach(tables.comparisons)
+    if not found:
+        return []
+    if len(found) <= SEVERAL:
+        each = listed([f"{_names([arm])} on {higher} of {total}" for arm, (higher, total) in found.items()])
+        return [f"Identities that score higher than with the baseline: {each}."]
+    shares = {arm: higher / total for arm, (higher, total) in found.items()}
+    widest, narrowest = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+    ends = [f"{_names([arm])} on {found[arm][0]} of {found[arm][1]}" for arm in (narrowest, widest)]
+    return [
+        f"Identities that score higher than with the baseline: from {ends[0]} to {ends[1]}, over {len(found)} arms."
+    ]
 
 
 def _rarity(tables: Tables, level: float) -> list[str]:

@@ -30,6 +30,13 @@ class Rarity:
     common: float | None
 
 
+def reach(comparisons: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return for every arm how many identities it scores higher than the baseline does, and of how many."""
+    rows = comparisons.filter(pl.col("flank").is_null() & pl.col("delta").is_not_null())
+    counted = rows.group_by("arm", maintain_order=True).agg((pl.col("delta") > 0).sum().alias("higher"), pl.len())
+    return {arm: (higher, total) for arm, higher, total in counted.iter_rows()}
+
+
 def rarity(comparisons: pl.DataFrame, level: float = LEVEL) -> dict[str, Rarity]:
     """Return the rarity of every arm's difference.
 

@@ -9,7 +9,7 @@ import figure_tables as planted
 import pytest
 from svg_text import shows, words
 
-from reidflow.figures import arms, curves, identities, leaderboard, pareto, tuning
+from reidflow.figures import arms, curves, identities, leaderboard, pareto, rates, tuning
 from reidflow.figures.style import Heading
 from reidflow.spec.errors import ReidflowError
 
@@ -21,6 +21,7 @@ DRAW = {
     ),
     "identities": lambda n, out: identities.draw(planted.comparisons(n), HEADING, out),
     "tuning": lambda n, out: tuning.draw(planted.choices(n), HEADING, out),
+    "rates": lambda n, out: rates.draw(*planted.rates(n), "base", HEADING, out),
     "pareto": lambda n, out: pareto.draw(planted.results(n), HEADING, out),
     "leaderboard": lambda n, out: leaderboard.draw(planted.board(n), HEADING, out, most=40),
 }
@@ -84,6 +85,6 @@ def test_a_table_without_a_needed_column_is_named(name: str, tmp_path: Path) -> 
 
 
 def test_drawing_needs_no_torch() -> None:
-    modules = "arms, contact, curves, identities, leaderboard, page, pareto, sheets, tuning"
+    modules = "arms, contact, curves, identities, leaderboard, page, pareto, rates, sheets, tuning"
     code = f"import sys\nfrom reidflow.figures import {modules}\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -33,7 +33,7 @@ def test_planted_effects_are_stated_and_the_rest_is_not_claimed(tmp_path):
 def test_every_statement_of_a_result_links_its_figure(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
     text = findings(experiment, a_setting(), tables, figures="pictures")
-    for title in ("Against the baseline", "The best", "For which identities", "Training"):
+    for title in ("Against the baseline", "The best", "For which identities", "Training and stability"):
         lines = [line for line in section(text, title).splitlines() if line.startswith("- ")]
         assert lines
         for line in lines:
@@ -108,7 +108,7 @@ def test_warnings_name_what_is_wrong(tmp_path):
     leaking = a_setting(audit={**AUDIT, "leaks": True})
     text = findings(experiment, leaking, build_table(experiment, folders, leaking))
     assert "**Warning:** **arm** chose a value at the edge of the grid of `optimizer.lr`" in text
-    assert "share of seeds: arm 33%." in section(text, "Training")
+    assert "share of seeds: arm 33%." in section(text, "Training and stability")
     assert "ranks worse than the same network before training, share of seeds: arm 67%." in text
     assert "**Warning:** LEAKING" in text
     assert "**Warning:** **arm** ranks no better than chance." in text

@@ -33,7 +33,7 @@ def test_statements_stand_in_the_findings_each_with_its_figures(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
     text = findings(experiment, a_setting(), tables, figures="pictures", sections=SECTIONS)
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    after = titles.index("Training") + 1
+    after = titles.index("Training and stability") + 1
     assert titles[after : after + 4] == [
         r"What was_left \*out\*", "Reliance", "Figures alone", "Whether to believe it",
     ]  # fmt: skip
