@@ -64,22 +64,32 @@ def rank_correlation(one: np.ndarray, other: np.ndarray, clusters: np.ndarray, s
     draws. NaN where either is constant or not finite, or with fewer than three clusters.
     """
     finite = np.isfinite(one) & np.isfinite(other)
-    one, other, clusters = one[finite], other[finite], clusters[finite]
-    members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
+    one, other = one[finite], other[finite]
+    members, codes = np.unique(clusters[finite], return_inverse=True)
     if len(members) < 3:
         return (float("nan"),) * 3
     random = np.random.Generator(np.random.PCG64(seed))
-    drawn = random.integers(0, len(members), (DRAWS, len(members)))
-    rows = (np.concatenate([members[i] for i in draw]) for draw in drawn)
-    again = np.array([_spearman(one[row], other[row]) for row in rows])
+    drawn = random.multinomial(len(members), np.full(len(members), 1 / len(members)), DRAWS)
+    again = _spearman(one, other, drawn[:, codes])
     low, high = np.nanquantile(again, [0.025, 0.975]) if np.isfinite(again).any() else (np.nan, np.nan)
-    return _spearman(one, other), float(low), float(high)
+    return float(_spearman(one, other)[0]), float(low), float(high)
 
 
-def _spearman(one: np.ndarray, other: np.ndarray) -> float:
-    a, b = (rankdata(values) - (len(values) + 1) / 2 for values in (one, other))
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else float("nan")
+def _spearman(one: np.ndarray, other: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+    """Return (R,) Spearman's correlations of (N,) values that count `times` (R, N) each; NaN where one is constant."""
+    times = np.ones((1, len(one))) if times is None else times.astype(np.float64)
+    total = times.sum(axis=1, keepdims=True)
+    a, b = (_ranks(values, times) for values in (one, other))
+    a, b = (ranks - (times * ranks).sum(axis=1, keepdims=True) / total for ranks in (a, b))
+    scale = np.sqrt((times * a * a).sum(axis=1) * (times * b * b).sum(axis=1))
+    return np.divide((times * a * b).sum(axis=1), scale, out=np.full(len(scale), np.nan), where=scale > 1e-9)
+
+
+def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return the ranks (R, N), up to a constant, of values that count `times` (R, N); tied ones share their mean."""
+    codes = np.unique(values, return_inverse=True)[1]
+    counts = np.stack([times[:, codes == code].sum(axis=1) for code in range(codes.max() + 1)], axis=1)
+    return (counts.cumsum(axis=1) - counts / 2)[:, codes]
 
 
 def picture(geometry: str, distances: np.ndarray) -> tuple[np.ndarray, float]:
@@ -88,12 +98,19 @@ def picture(geometry: str, distances: np.ndarray) -> tuple[np.ndarray, float]:
     How near: Spearman's correlation of drawn and given distances over all pairs. Each space has its own strain-minimising
     projection, from the eigenvectors of a matrix of distances alone: classical scaling of flat space; on the sphere the
     same on cosines, drawn on a disk that keeps areas (Lambert); in hyperbolic space on hyperbolic cosines, drawn in the
-    Poincare disk (Keller-Ressel & Nargang 2020, arXiv:1903.08977). A user's own geometry is drawn as flat.
+    Poincare disk with the true distance from the centre of the points (after Keller-Ressel & Nargang 2020,
+    arXiv:1903.08977). A user's own geometry is drawn as flat.
     """
     project = _PROJECTIONS.get(geometry, _flat)
     points, drawn = project(distances)
     pairs = np.triu_indices(len(points), 1)
-    return points, _spearman(drawn[pairs], distances[pairs])
+    return points, _rank_agreement(drawn[pairs], distances[pairs])
+
+
+def _rank_agreement(one: np.ndarray, other: np.ndarray) -> float:
+    a, b = (rankdata(values) - (len(values) + 1) / 2 for values in (one, other))
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else float("nan")
 
 
 def _flat(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,8 +132,8 @@ def _hyperbolic(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cosh = np.cosh(shrunk)
     times = np.abs(_largest(cosh, 1)[:, 0])
     directions = unit(_largest(-cosh, 2))
-    ratio = times / times.min()
-    disk = directions * np.sqrt((ratio - 1) / (ratio + 1))[:, None]
+    # The leading eigenvector holds cosh of the distance from the centre of the points, which the picture keeps.
+    disk = directions * np.sqrt(np.maximum(times - 1, 0) / (times + 1))[:, None]
     gaps = np.maximum(1 - np.square(disk).sum(axis=1), 1e-12)
     return disk, 2 * np.arcsinh(_apart(disk) / np.sqrt(gaps[:, None] * gaps))
 

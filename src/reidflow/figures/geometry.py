@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reidflow.figures.panels import place
 from reidflow.figures.style import (
@@ -31,7 +31,7 @@ from reidflow.figures.style import (
     placeholder,
     sheet,
 )
-from reidflow.figures.text import clean, fit, text_width
+from reidflow.figures.text import clean, fit, magnitude, text_width
 from reidflow.tables.text import number
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
@@ -139,21 +139,33 @@ def draw_radii(arms: pl.DataFrame, lengths: pl.DataFrame, heading: Heading, out:
             by_identity = own.group_by("identity", maintain_order=True).agg(
                 pl.col("radius").mean(), pl.col("train_images").first()
             )
+            limit = max(own["radius"].max(), 1e-9)
             upper = page.axes(panel.left, panel.top, panel.width, half)
             upper.set_yscale("log")
-            _scatter(upper, own["radius"], own["sharpness"], row["sharpness"], BLUE, "sharpness" if panel.first else "")
+            _scatter(
+                upper,
+                own["radius"],
+                own["sharpness"],
+                limit,
+                row["sharpness"],
+                BLUE,
+                "sharpness" if panel.first else "",
+            )
             lower = page.axes(panel.left, panel.top + half + between, panel.width, half)
             label = "training images" if panel.first else ""
-            _scatter(lower, by_identity["radius"], by_identity["train_images"], row["rarity"], PURPLE, label)
+            _scatter(lower, by_identity["radius"], by_identity["train_images"], limit, row["rarity"], PURPLE, label)
             if panel.last:
                 lower.set_xlabel("distance from the origin", labelpad=1, size=8)
 
 
-def _scatter(axes: Axes, x: pl.Series, y: pl.Series, rho: float | None, colour: str, label: str) -> None:
+def _scatter(axes: Axes, x: pl.Series, y: pl.Series, limit: float, rho: float | None, colour: str, label: str) -> None:
     axes.plot(x, y, "o", color=colour, markersize=2.6, alpha=0.7, markeredgewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.set_xlim(0, 1.06 * limit)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     if axes.get_yscale() == "linear":
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(magnitude))
     axes.tick_params(labelsize=7.5, pad=2)
     axes.tick_params(which="minor", left=False, labelleft=False)
     axes.set_ylabel(label, size=8, labelpad=2)
@@ -190,7 +202,7 @@ def draw_projections(pictures: Mapping[str, Picture], heading: Heading, out: Out
     note = (
         "Test images of the identities with most of them, first finite seed. Each projection stays within its space: classical "
         "scaling of flat space; of the sphere, an area-keeping disk; of hyperbolic space, the Poincare disk, whose edge is "
-        "infinitely far. rho: rank correlation of drawn and true distances; a low one warns of the picture."
+        "infinitely far, with the true distance from the centre of the points. rho: rank correlation of drawn and true distances; a low one warns of the picture."
     )
     with sheet(heading, end + 0.1, out, note) as page:
         page.legend(handles, words)
