@@ -11,7 +11,7 @@ from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.training.samples import augmented, batch_rows
 
-SHOWN, VERSIONS = 2, 5
+SHOWN, VERSIONS = 2, 7
 
 
 def main(job: Job) -> None:

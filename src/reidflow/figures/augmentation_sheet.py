@@ -7,6 +7,7 @@ import numpy as np
 
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import BLUE, Heading
+from reidflow.spec.components import parameters
 from reidflow.tables.text import setting
 
 
@@ -16,7 +17,7 @@ def draw(
     heading: Heading,
     out: str | Path,
     *,
-    tile: int = 80,
+    tile: int = 72,
 ) -> None:
     """Write a sheet with a row per arm: each image plain (framed), then its augmented versions.
 
@@ -31,8 +32,12 @@ def draw(
 
 
 def _told(components: list[dict]) -> str:
+    """Return what stands below an arm's name: of one component how likely it is, and where it departs from the usual."""
     if not components:
         return "no augmentation"
-    if len(components) == 1:
-        return setting({key: value for key, value in components[0].items() if key != "fill"})
-    return f"{len(components)} augmentations"
+    if len(components) > 1:
+        return f"{len(components)} augmentations"
+    (component,) = components
+    usual = {name: default for name, (_, _, default) in parameters("augmentation", component["name"]).items()}
+    shown = {key: value for key, value in component.items() if key in ("name", "p") or value != usual[key]}
+    return setting(shown)
