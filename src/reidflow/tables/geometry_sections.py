@@ -102,7 +102,8 @@ def _curvatures(rows: list[dict]) -> list[str]:
 
 
 def _cosine(rows: list[dict]) -> list[str]:
-    others = [row for row in rows if row["geometry"] != SPHERE and row["id_map"] is not None]
+    finite = [row for row in rows if row["radius"] is not None]
+    others = [row for row in finite if row["geometry"] != SPHERE and row["id_map"] is not None]
     apart = [row for row in others if abs(row["id_map_cosine"] - row["id_map"]) >= SAME]
     lines = [
         f"**{markdown(row['arm'])}** scores {number(row['id_map'])} by its own distance; the cosine of the same embeddings would "
