@@ -168,7 +168,9 @@ def _orders(file: dict[str, Any]) -> dict[str, list[str]]:
 def _ordered(file: dict[str, Any], orders: dict[str, list[str]]) -> dict[str, Any]:
     """Return the content of an experiment's file with its keys in the order that `_orders` noted."""
     file = file | {key: {name: file[key][name] for name in orders[key]} for key in ("arms", "tuned", "tested_on")}
-    ordered = {path: {name: parts[name] for name in orders[f"parts of {path}"]} for path, parts in file["parts"].items()}
+    ordered = {
+        path: {name: parts[name] for name in orders[f"parts of {path}"]} for path, parts in file["parts"].items()
+    }
     file["parts"] = ordered
     for name, arm in file["arms"].items():
         if f"each of {name}" in orders:
