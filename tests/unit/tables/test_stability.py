@@ -35,10 +35,10 @@ def an_arm(histories: list[pl.DataFrame], kept: list, points: list | None = None
 
 
 def test_95_percent_of_the_gain_counts_from_before_training_to_the_weights_that_were_kept():
-    rising = a_history([0.2, 0.5, 0.58, 0.6, 0.55])
-    assert epochs_to_gain(rising, 0.6) == 2  # 0.2 + 0.95 x 0.4 = 0.58
-    assert epochs_to_gain(rising, 0.55) == 2  # the last weights kept: 0.5325 is first reached here
-    assert epochs_to_gain(rising.reverse(), 0.6) == 2
+    rising = a_history([0.2, 0.5, 0.575, 0.581, 0.6, 0.55])
+    assert epochs_to_gain(rising, 0.6) == 3  # 0.2 + 0.95 x 0.4 = 0.58, and 0.95 x 0.6 = 0.57
+    assert epochs_to_gain(rising, 0.55) == 2  # the last weights were kept: 0.5325 is first reached here
+    assert epochs_to_gain(rising.reverse(), 0.6) == 3
 
 
 def test_a_run_that_never_rises_and_one_without_validation_have_no_such_epoch():
