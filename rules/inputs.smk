@@ -79,13 +79,33 @@ def networks_of(specs):
     return sorted({file for spec in specs for file in description(plan.network_of(plan.frozen_bank(spec)))})
 
 
-def speeds_of(wildcards):
-    """Return arm -> the measured speed of its backbone, in an experiment whose arms differ in it."""
-    experiment = PLAN.experiments[wildcards.experiment]
+def compared_networks(name):
+    """Return arm -> its network, in an experiment whose arms differ in it."""
+    experiment = PLAN.experiments[name]
     if not any(path.split(".")[:2] in (["model"], ["model", "backbone"]) for path in experiment.file.varies):
         return {}
-    networks = {arm: plan.network_of(plan.frozen_bank(spec.spec)) for arm, spec in experiment.arms.items()}
-    return {arm: f"{RESULTS}/backbones/{plan.backbone_id(network)}.speed.json" for arm, network in networks.items()}
+    found = {arm: plan.network_of(plan.frozen_bank(spec.spec)) for arm, spec in experiment.arms.items()}
+    return {arm: plan.backbone_id(network) for arm, network in found.items()}
+
+
+def described_together():
+    """Return the networks that are described in each job, which is named after what it describes."""
+    compared = {network for name in PLAN.experiments for network in compared_networks(name).values()}
+    downloaded = [name for name, network in BACKBONES.items() if description(network)]
+    installed = sorted(compared - set(downloaded))
+    return {**{name: [name] for name in downloaded}, **({"installed": installed} if installed else {})}
+
+
+def describe_networks(names):
+    networks = [BACKBONES[name] for name in names]
+    executed = sorted({module for network in networks for module in plan.network_modules(network)})
+    return describe("backbones", {"networks": networks}, executed)
+
+
+def speeds_of(wildcards):
+    """Return arm -> the measured speed of its backbone, in an experiment whose arms differ in it."""
+    found = compared_networks(wildcards.experiment)
+    return {arm: f"{RESULTS}/backbones/{network}.speed.json" for arm, network in found.items()}
 
 
 def speed_files(wildcards):
