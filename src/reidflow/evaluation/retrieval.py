@@ -12,7 +12,7 @@ from reidflow.evaluation.average_precision import (
     identity_balanced,
 )
 from reidflow.evaluation.clusters import cluster_agreement
-from reidflow.evaluation.ranking import STEPS, Similarity, TieGroups, similarity_blocks, tie_groups
+from reidflow.evaluation.ranking import STEPS, Similarity, TieGroups, similarity_blocks, tie_groups, unit
 
 TOP = (1, 5, 10)
 
@@ -53,6 +53,8 @@ def evaluate(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     metrics = _metrics(columns, np.asarray(query_identity), 1.0 if similarity is None else 0.0)
     vectors, identity = _to_cluster(query_vectors, gallery_vectors, query_identity, gallery_identity, query_index)
+    if similarity is not None:
+        vectors = _tangent(vectors, similarity)
     metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=similarity is None)
     return metrics, _per_query(columns)
 
@@ -172,6 +174,15 @@ def _to_cluster(
     if query_index is not None and (np.asarray(query_index) >= 0).any():
         return np.asarray(query_vectors), np.asarray(query_identity)
     return np.concatenate([query_vectors, gallery_vectors]), np.concatenate([query_identity, gallery_identity])
+
+
+def _tangent(vectors: np.ndarray, similarity: Similarity) -> np.ndarray:
+    """Return points (N, D) in the tangent space at the origin: their directions, as long as they lie far from it.
+
+    There means are means; those of a ball's coordinates are not.
+    """
+    lengths = -similarity(np.zeros((1, vectors.shape[1])), vectors)[0]
+    return unit(vectors) * lengths[:, None]
 
 
 def _per_query(columns: dict[str, np.ndarray]) -> pl.DataFrame:

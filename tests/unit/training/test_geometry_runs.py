@@ -9,6 +9,8 @@ from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.evaluation.arm import Made, evaluate_runs
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
+from reidflow.evaluation.clusters import cluster_agreement
+from reidflow.evaluation.retrieval import evaluate
 from reidflow.evaluation.similarity import similarity_of
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
@@ -94,6 +96,18 @@ def test_validation_ranks_by_the_distance_that_is_trained(tmp_path, name):
     codes = np.unique([data.identities[i] for i in validation.queries], return_inverse=True)[1]
     cosine = average_precisions(vectors, vectors, codes, codes, query_index=np.arange(len(codes)))
     assert score != identity_balanced(cosine, codes)
+
+
+@pytest.mark.parametrize(("name", "coordinate"), [("poincare", lambda r: np.tanh(r / 2)), ("lorentz", np.sinh)])
+def test_clusters_are_sought_in_the_tangent_space_at_the_origin(name, coordinate):
+    random = np.random.default_rng(0)
+    tangent = random.normal(size=(60, 3))
+    lengths = np.linalg.norm(tangent, axis=1, keepdims=True)
+    points = tangent / lengths * coordinate(lengths)
+    identity = np.arange(60) % 4
+    found = evaluate(points, points, identity, identity, query_index=np.arange(60), similarity=similarity_of(name))[0]
+    assert found["nmi"] == pytest.approx(cluster_agreement(tangent, identity, 0, normalise=False))
+    assert found["nmi"] != pytest.approx(cluster_agreement(points, identity, 0, normalise=False))
 
 
 @pytest.mark.parametrize("kind", ["loss", "miner"])
