@@ -102,7 +102,7 @@ def _against_baseline(sizes: pl.DataFrame) -> list[str]:
     lines = []
     for (scale,), own in sizes.partition_by("scale", as_dict=True, maintain_order=True).items():
         rows = [row for row in own.to_dicts() if not row["baseline"] and row["delta"] is not None]
-        at = f"At {times(scale)} the full size"
+        at = "At full size" if scale == 1 else f"At {times(scale)} the full size"
         told = [
             f"{verdict}: "
             + listed([f"**{markdown(r['arm'])}** {_difference(r)}" for r in rows if r["verdict"] == verdict])

@@ -23,14 +23,14 @@ class Stages:
         shares = [stage.share for stage in stages] or [1.0]
         if stages and spec.resizing.matched == "flops":
             costs = [flops(size) for size in self.sizes]
-            self.lengths = _nearest(shares, costs, spec.epochs * flops(spec.model.size))
+            self.lengths = _nearest(shares, self.sizes, costs, spec.epochs * flops(spec.model.size))
         elif spec.epochs < len(shares):
             raise ReidflowError(
                 f"epochs: {spec.epochs} are too few for {len(shares)} stages of 'resizing', each of which takes one at "
                 "least. Give more epochs, or fewer stages."
             )
         else:
-            self.lengths = split(spec.epochs, shares)
+            self.lengths = split(spec.epochs, shares, self.sizes)
 
     @property
     def epochs(self) -> int:
@@ -47,14 +47,15 @@ class Stages:
         raise ReidflowError(f"epoch {number} lies behind the last one, {past}.")
 
 
-def split(epochs: int, shares: list[float]) -> list[int]:
-    """Return whole epochs in the proportion of `shares`, by largest remainder, the first of equals first; one at least.
+def split(epochs: int, shares: list[float], sizes: list[int]) -> list[int]:
+    """Return whole epochs in the proportion of `shares`, by largest remainder, one at least.
 
+    Of equal remainders that of the smaller images counts first, so that the same stages in another order are as long.
     An epoch for a stage that would have none is taken from the longest.
     """
     exact = [epochs * share for share in shares]
     whole = [int(value + 1e-9) for value in exact]
-    order = sorted(range(len(shares)), key=lambda i: (round(whole[i] - exact[i], 9), i))
+    order = sorted(range(len(shares)), key=lambda i: (round(whole[i] - exact[i], 6), sizes[i], i))
     for i in order[: epochs - sum(whole)]:
         whole[i] += 1
     for i, length in enumerate(whole):
@@ -64,8 +65,8 @@ def split(epochs: int, shares: list[float]) -> list[int]:
     return whole
 
 
-def _nearest(shares: list[float], costs: list[int], wanted: int) -> list[int]:
+def _nearest(shares: list[float], sizes: list[int], costs: list[int], wanted: int) -> list[int]:
     """Return the lengths of the stages whose epochs together cost nearest to `wanted`."""
     most = wanted // min(costs) + len(shares) + 1
-    candidates = [split(epochs, shares) for epochs in range(len(shares), most + 1)]
+    candidates = [split(epochs, shares, sizes) for epochs in range(len(shares), most + 1)]
     return min(candidates, key=lambda lengths: abs(wanted - sum(n * c for n, c in zip(lengths, costs, strict=True))))

@@ -147,7 +147,7 @@ def test_statements_follow_the_tables(tmp_path):
     )
     half, full, large = sizes.statements[:3]
     assert "At 0.5× the full size, against the baseline, better: **small** +0.2" in half and "worse" not in half
-    assert full.startswith("At 1× the full size, against the baseline, worse: **small**")
+    assert full.startswith("At full size, against the baseline, worse: **small**")
     assert large.startswith("At 1.5× the full size, against the baseline, better: **growing\\_\\***")
     assert "changes least for the worse with **small**" in sizes.statements[3]
     write_sections(tmp_path / "sections.json", made)

@@ -50,7 +50,15 @@ def test_a_run_without_stages_has_the_epochs_and_the_size_of_its_spec():
     ],
 )
 def test_shares_become_whole_epochs_by_the_largest_remainder_and_none_is_left_without(epochs, shares, lengths):
-    assert split(epochs, shares) == lengths
+    assert split(epochs, shares, [16 + 8 * n for n in range(len(shares))]) == lengths
+
+
+@pytest.mark.parametrize("matched", ["epochs", "flops"])
+@pytest.mark.parametrize("epochs", range(2, 9))
+def test_stages_in_another_order_are_as_long(epochs, matched):
+    small, large = (16, 0.5), (32, 0.5)
+    there, back = (stages_of(epochs, *order, matched=matched) for order in ((small, large), (large, small)))
+    assert there == sorted(there) and back == there[::-1]
 
 
 def test_stages_follow_each_other_in_order():
@@ -69,7 +77,7 @@ def test_matched_operations_come_as_near_as_whole_epochs_allow(stages, epochs):
     wanted = epochs * 32 * 32
     cost = sum(size * size for size in found)
     shares = [share for _, share in stages]
-    others = [split(n, shares) for n in range(len(shares), 100)]
+    others = [split(n, shares, [size for size, _ in stages]) for n in range(len(shares), 100)]
     best = min(abs(wanted - sum(n * s * s for n, (s, _) in zip(o, stages, strict=True))) for o in others)
     assert abs(wanted - cost) == best
     assert sorted(set(found)) == sorted({size for size, _ in stages})
