@@ -48,7 +48,16 @@ def write_run(folder, kept: int, validation: list[float | None], active: list[fl
     }
     floats = dict.fromkeys(("val_id_map", "active", "hardness", "curvature", "clipped"), pl.Float64)
     pl.DataFrame(history, schema_overrides={**floats, "size": pl.Int64}).write_parquet(folder / "history.parquet")
-    counts = ("epochs", "steps", "train_images", "parameters", "trainable_parameters", "loss_parameters", "flops")
+    counts = (
+        "epochs",
+        "steps",
+        "train_images",
+        "parameters",
+        "trainable_parameters",
+        "loss_parameters",
+        "flops",
+        "train_flops",
+    )
     told = {**dict.fromkeys(counts, 1), "best_epoch": kept, "diverged": False, "versions": {"torch": "2"}}
     (folder / "provenance.json").write_text(json.dumps({**told, "device": "cpu", "geometry": {"name": "hypersphere"}}))
     efficiency = {"seconds": 1.0, "images_per_second": None, "peak_memory_mb": 1.0, "device": "cpu"}

@@ -101,7 +101,7 @@ def test_validation_ranks_by_the_distance_that_is_trained(tmp_path, name):
 @pytest.mark.parametrize(("name", "coordinate"), [("poincare", lambda r: np.tanh(r / 2)), ("lorentz", np.sinh)])
 def test_clusters_are_sought_in_the_tangent_space_at_the_origin(name, coordinate):
     random = np.random.default_rng(0)
-    tangent = random.normal(size=(60, 3))
+    tangent = 2 * random.normal(size=(60, 3))
     lengths = np.linalg.norm(tangent, axis=1, keepdims=True)
     points = tangent / lengths * coordinate(lengths)
     identity = np.arange(60) % 4
