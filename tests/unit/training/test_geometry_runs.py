@@ -10,6 +10,7 @@ from training_cases import small_data, small_spec, stored_bytes
 from reidflow.evaluation.arm import Made, evaluate_runs
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
 from reidflow.evaluation.clusters import cluster_agreement
+from reidflow.evaluation.ranking import unit
 from reidflow.evaluation.retrieval import evaluate
 from reidflow.evaluation.similarity import similarity_of
 from reidflow.spec import components
@@ -101,9 +102,9 @@ def test_validation_ranks_by_the_distance_that_is_trained(tmp_path, name):
 @pytest.mark.parametrize(("name", "coordinate"), [("poincare", lambda r: np.tanh(r / 2)), ("lorentz", np.sinh)])
 def test_clusters_are_sought_in_the_tangent_space_at_the_origin(name, coordinate):
     random = np.random.default_rng(0)
-    tangent = 2 * random.normal(size=(60, 3))
-    lengths = np.linalg.norm(tangent, axis=1, keepdims=True)
-    points = tangent / lengths * coordinate(lengths)
+    directions = unit(random.normal(size=(60, 3)))
+    lengths = random.uniform(0.2, 6, (60, 1))
+    tangent, points = lengths * directions, coordinate(lengths) * directions
     identity = np.arange(60) % 4
     found = evaluate(points, points, identity, identity, query_index=np.arange(60), similarity=similarity_of(name))[0]
     assert found["nmi"] == pytest.approx(cluster_agreement(tangent, identity, 0, normalise=False))
