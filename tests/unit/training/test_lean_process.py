@@ -46,9 +46,9 @@ def test_within_a_run_the_threads_are_the_specs_and_algorithms_deterministic(tmp
     seen = []
     step = Fitting._step
 
-    def look(self, images, labels):
+    def look(self, images, labels, mixed):
         seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
-        return step(self, images, labels)
+        return step(self, images, labels, mixed)
 
     monkeypatch.setattr(Fitting, "_step", look)
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()

@@ -177,7 +177,9 @@ def test_augmented_views_train_and_the_plain_image_is_embedded(run, monkeypatch)
     data = small_data(views=2)
     seen = []
     step = fitting.Fitting._step
-    monkeypatch.setattr(fitting.Fitting, "_step", lambda self, x, y: (seen.append(x.clone()), step(self, x, y))[1])
+    monkeypatch.setattr(
+        fitting.Fitting, "_step", lambda self, x, *rest: (seen.append(x.clone()), step(self, x, *rest))[1]
+    )
     out = run(spec, data)
     drawn = torch.cat(seen).numpy()
     views = [np.argwhere((data.features == row).all(axis=2))[0, 1] for row in drawn]
@@ -191,8 +193,8 @@ def test_augmented_views_train_and_the_plain_image_is_embedded(run, monkeypatch)
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_last_finite_weights(run, monkeypatch, checkpoint):
     step = fitting.Fitting._step
 
-    def poisoned(self, images, labels):
-        return step(self, images * (math.nan if self.state.epoch == 2 else 1), labels)
+    def poisoned(self, images, *rest):
+        return step(self, images * (math.nan if self.state.epoch == 2 else 1), *rest)
 
     spec = small_spec(checkpoint=checkpoint, epochs=6)
     monkeypatch.setattr(fitting.Fitting, "_step", poisoned)
@@ -225,7 +227,9 @@ def test_one_choice_does_not_shift_the_randomness_of_another(run, monkeypatch):
     orders = []
     plain = FeatureInputs.epoch
     monkeypatch.setattr(
-        FeatureInputs, "epoch", lambda self, n, b: (orders[-1].append([x.tolist() for x in b]), plain(self, n, b))[1]
+        FeatureInputs,
+        "epoch",
+        lambda self, n, b, *rest: (orders[-1].append([x.tolist() for x in b]), plain(self, n, b, *rest))[1],
     )
     initial = []
     for changes in (
