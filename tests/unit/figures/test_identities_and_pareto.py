@@ -51,6 +51,16 @@ def test_only_costs_that_differ_are_drawn() -> None:
     assert pareto.costs(planted.results(4)) == ["parameters", "flops"]
 
 
+def test_measured_speed_is_a_cost_and_more_images_per_second_are_better(tmp_path: Path) -> None:
+    table = planted.results(4).with_columns(
+        latency_ms=pl.Series([4.0, 3.0, 2.0, 1.0]), throughput=pl.Series([10.0, 20.0, 30.0, 40.0])
+    )
+    assert pareto.costs(table) == ["parameters", "flops", "latency_ms", "throughput"]
+    assert {"throughput", "images_per_second"} == set(pareto.MORE_IS_BETTER)
+    pareto.draw(table, HEADING, {"svg": tmp_path / "p.svg"})
+    assert {"latency of one image, ms", "images per second, forward"} <= set(words(tmp_path / "p.svg"))
+
+
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
     generator = np.random.default_rng(0)
     for more_is_better in (False, True):

@@ -17,6 +17,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import EFFICIENCY, RESULTS
+from reidflow.tables.layout import blocks
 
 CHOSEN = {
     "values": {"optimizer.lr": 0.01},
@@ -202,6 +203,23 @@ def test_tables_keep_their_contract_and_their_bytes(tmp_path):
     assert tables.efficiency["peak_memory_mb"].to_list() == [502.0, 502.0]
     assert not {"seconds_train", "images_per_second", "peak_memory_mb"} & set(tables.results.columns)
     assert len(SEEDS) == tables.results["seeds"][0]
+
+
+def test_the_speed_of_a_backbone_stands_beside_its_arm_and_nowhere_where_it_was_not_measured(tmp_path):
+    experiment = an_experiment(["base", "arm"])
+    folders = {name: write_arm(tmp_path / name, scores(0.5)) for name in ("base", "arm")}
+    low, high = {"latency_ms_low": 4.0, "latency_ms_high": 6.0}, {"throughput_low": 90.0, "throughput_high": 110.0}
+    speed = {"latency_ms": 5.0, **low, "throughput": 100.0, **high, "batch": 16, "repeats": [5, 5], "device": "cpu"}
+    tables = build_table(experiment, folders, a_setting(), speeds={"arm": speed, "base": dict.fromkeys(speed)})
+    rows = {row["arm"]: row for row in tables.efficiency.to_dicts()}
+    assert (rows["arm"]["latency_ms"], rows["arm"]["throughput"], rows["arm"]["batch"]) == (5.0, 100.0, 16)
+    assert (rows["base"]["latency_ms"], rows["base"]["batch"]) == (None, None)
+    last = blocks(tables.results, tables.efficiency)[-1]
+    assert last.title.startswith("Speed of the backbone") and last.rows == [
+        ["arm", "5.00", "4.00 to 6.00", "100", "90 to 110", "16"]
+    ]
+    without = build_table(experiment, folders, a_setting())
+    assert blocks(without.results, without.efficiency)[-1].title == "Measured on this machine"
 
 
 def test_what_evaluation_writes_is_what_the_tables_read():
