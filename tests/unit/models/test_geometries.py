@@ -69,8 +69,9 @@ def test_euclidean_rankings_do_not_lose_near_points_to_cancellation():
     assert (np.diag(distances) == 0).all()
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", SPACES)
-def test_a_point_that_is_not_finite_ranks_last(name):
+def test_a_point_that_is_not_finite_ranks_last_and_warns_of_nothing(name):
     gallery = np.array([[0.1, 0.2], [np.nan, 0.1], [0.3, 0.1], [np.inf, 0.0]])
     alone = np.array([0, 9, 0, 0])
     scores = average_precisions(gallery[:1], gallery, np.array([9]), alone, similarity=similarity_of(name))
