@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.average_precision import average_precisions, identity_balanced
 from reidflow.evaluation.codes import integer_codes
 from reidflow.evaluation.ranking import Similarity
 from reidflow.evaluation.retrieval import evaluate
@@ -129,9 +130,9 @@ def _scored(layout: "Layout", run: Made) -> dict[str, pl.DataFrame]:
     told = json.loads((run.folder / "provenance.json").read_text())
     similarity = similarity_of(told["geometry"]["name"])
     values, per_query = layout.score(run.folder, "final", similarity)
-    untrained, _ = layout.score(run.folder, "initial", similarity)
+    untrained = layout.id_map(run.folder, "initial", similarity)
     history = pl.read_parquet(run.folder / "history.parquet")
-    metrics = {**values, "run": run.key, "id_map_untrained": untrained["id_map"], **_training(told, history)}
+    metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(told, history)}
     return {
         "metrics": _row(metrics, METRICS),
         "per_query": per_query,
@@ -186,6 +187,12 @@ class Layout:
         values, per_query = evaluate(vectors[self.query], vectors[self.gallery], **self.rules(), similarity=similarity)
         described = self.table[self.query].select("image", "identity", "group", "flank")
         return values, pl.concat([described, per_query], how="horizontal")
+
+    def id_map(self, folder: Path, stage: str, similarity: Similarity | None = None) -> float:
+        """Return the headline alone: the identity-balanced mAP of a run's embeddings of one stage."""
+        vectors, rules = self.vectors(folder, stage), self.rules()
+        ap = average_precisions(vectors[self.query], vectors[self.gallery], **rules, similarity=similarity)
+        return float(identity_balanced(ap, rules["query_identity"]))
 
     def vectors(self, folder: Path, stage: str) -> np.ndarray:
         """Return (images of the split, dim) float32; rows that the run did not embed are never read."""

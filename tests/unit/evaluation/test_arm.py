@@ -89,6 +89,13 @@ def test_a_run_that_two_arms_share_stands_in_the_tables_of_both(tmp_path):
         assert own["a"].equals(own["b"]) and not own["a"].is_empty()
 
 
+def test_the_untrained_network_is_scored_like_the_trained_one(tables):
+    # The runs of this file have the same vectors before and after training.
+    metrics = tables["metrics"]
+    assert metrics["id_map_untrained"].to_list() == metrics["id_map"].to_list()
+    assert metrics["id_map"].is_not_nan().all()
+
+
 def test_the_history_carries_what_the_loss_counted(tables):
     by_seed = dict(tables["history"].group_by("seed").agg("active").iter_rows())
     assert by_seed == {5: [None, 0.9, 0.8], 6: [None] * 3, 7: [None, 0.5, 0.6]}
