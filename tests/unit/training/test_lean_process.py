@@ -28,18 +28,53 @@ RUNS = [
 ]
 
 
-def test_a_head_run_imports_no_image_library_and_no_compiler():
+HYPERBOLIC = [{"loss": "triplet", "miner": "batch_hard", "model": {"geometry": {"name": "poincare"}}}]
+RANK = """
+import json, sys
+import reidflow.evaluation.arm
+from reidflow.evaluation.similarity import similarity_of
+for name in ("hypersphere", "euclidean", "poincare", "lorentz"):
+    similarity_of(name)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded(script: str, *arguments: str) -> set[str]:
+    """Return the modules that a process has loaded at its end."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(RUNS)],
+        [sys.executable, "-c", script, *arguments],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=True,
     )
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    for library in ("timm", "torchvision", "kornia", "open_clip", "torch._dynamo", "torch._inductor", "sklearn"):
-        assert library not in loaded
-    assert "reidflow.models.network" not in loaded
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_head_run_imports_no_image_library_and_no_compiler():
+    modules = loaded(SCRIPT, json.dumps(RUNS))
+    for library in (
+        "timm",
+        "torchvision",
+        "kornia",
+        "open_clip",
+        "torch._dynamo",
+        "torch._inductor",
+        "sklearn",
+        "geoopt",
+    ):
+        assert library not in modules
+    assert "reidflow.models.network" not in modules
+
+
+def test_a_hyperbolic_run_imports_geoopt_and_nothing_else_of_weight():
+    modules = loaded(SCRIPT, json.dumps(HYPERBOLIC))
+    assert "geoopt" in modules
+    assert not {"timm", "torchvision", "kornia", "torch._dynamo", "torch._inductor", "sklearn"} & modules
+
+
+def test_ranking_in_any_geometry_imports_no_torch():
+    assert not {"torch", "geoopt"} & loaded(RANK)
 
 
 def test_within_a_run_the_threads_are_the_specs_and_algorithms_deterministic(tmp_path, monkeypatch):
