@@ -90,6 +90,10 @@ class Config(Strict):
         "role", description="candidates: images of the query's role, or all labelled ones"
     )
     protocol: RunSpec = Field(description="the baseline run; experiments change what they declare")
+    protocols: dict[str, dict[str, Any]] = Field(
+        {},
+        description="experiment -> changes to its protocol, after its file's own: where these images ask for other settings",
+    )
     seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm")
     sweep_seeds: Seeds = Field([100, 101], description="seeds that choose tuned settings on validation; never reported")
     experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(

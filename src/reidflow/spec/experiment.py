@@ -13,7 +13,7 @@ from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.expand import expand
 from reidflow.spec.merge import differences, merge, put
-from reidflow.spec.run import ORIGINAL, RunSpec, Strict, component
+from reidflow.spec.run import ORIGINAL, RunSpec, Strict, component, scaled_side
 from reidflow.spec.strengths import check_strengths
 from reidflow.spec.yaml import load
 
@@ -59,12 +59,8 @@ class Version(Strict):
         return self.background == ORIGINAL and not self.resized
 
     def size(self, full: int) -> int:
-        """Return the side in pixels for a network whose `model.size` is `full`.
-
-        A multiple of 8 where `full` is one, so that patches of 8 and mostly of 16 pixels come out whole.
-        """
-        step = 8 if full % 8 == 0 else 1
-        return max(step, step * round(self.scale * full / step))
+        """Return the side in pixels for a network whose `model.size` is `full`."""
+        return scaled_side(self.scale, full)
 
 
 class Probes(Strict):
@@ -195,6 +191,10 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
         made = build(path.stem, str(path), content, config, problems)
         if made is not None:
             found[path.stem] = made
+    stems = [locate(entry).stem for entry in config.experiments]
+    for name in config.protocols:
+        if name not in stems:
+            problems.add(f"protocols.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
     return found
 
 
@@ -206,6 +206,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
         note(error, path, problems)
         return None
     before = len(problems.found)
+    file = file.model_copy(update={"protocol": merge(file.protocol, config.protocols.get(name, {}))})
     arms = _arms(file, config, path, problems)
     return Experiment(name, path, file, arms, tuple(config.sweep_seeds)) if len(problems.found) == before else None
 

@@ -120,7 +120,7 @@ class Plan:
 
         words: which of WORDS the job prints. They decide texts but no number, so no other job is told of them.
         """
-        config = self.config.model_dump(mode="json", exclude={"compute", "results"})
+        config = self.config.model_dump(mode="json", exclude={"compute", "results", "protocols"})
         file = self.experiments[experiment].file.model_dump(mode="json")
         unsaid = [word for word in WORDS if word not in words]
         file |= {word: [] if word == "interpretation" else "-" for word in unsaid if word in file}
@@ -257,7 +257,7 @@ def _sides(experiment: Experiment) -> list[int]:
     """Return the sizes of the images that an experiment's runs train on or are tested on."""
     versions = experiment.file.tested_on.values()
     specs = [spec for arm in experiment.arms.values() for _, spec in arm.points]
-    stages = [stage.size for spec in specs if spec.resizing for stage in spec.resizing.stages]
+    stages = [size for spec in specs for size in spec.stage_sizes()]
     return [spec.model.size for spec in specs] + stages + [v.size(s.model.size) for s in specs for v in versions]
 
 

@@ -92,10 +92,21 @@ class Model(Strict):
     trainable: Trainable = Field(Trainable(), description="which part is trained")
 
 
+def scaled_side(scale: float, full: int) -> int:
+    """Return the side in pixels of images `scale` times as large as `full`.
+
+    A multiple of 8 where `full` is one, so that patches of 8 and mostly of 16 pixels come out whole.
+    """
+    step = 8 if full % 8 == 0 else 1
+    return max(step, step * round(scale * full / step))
+
+
 class Stage(Strict):
     """A part of the training in which the network sees images of one size."""
 
-    size: Annotated[int, Field(ge=16)] = Field(description="side of the images in this stage, pixels")
+    scale: Annotated[float, Field(gt=0, le=8)] = Field(
+        description="side of the images in this stage as a multiple of `model.size`"
+    )
     share: Annotated[float, Field(gt=0, le=1)] = Field(description="share of the epochs; the shares add up to 1")
 
 
@@ -234,6 +245,11 @@ class RunSpec(Strict):
     def with_seed(self, seed: int) -> "RunSpec":
         """Return the same run with another seed."""
         return self.model_copy(update={"seed": seed})
+
+    def stage_sizes(self) -> list[int]:
+        """Return the side of the images in each stage of the training, pixels; none where it has no stages."""
+        stages = self.resizing.stages if self.resizing else []
+        return [scaled_side(stage.scale, self.model.size) for stage in stages]
 
     def bank(self, background: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Return what decides the frozen features of this run, or None when the backbone is trained.

@@ -19,7 +19,7 @@ class Stages:
         Raises ReidflowError where there are fewer epochs than stages.
         """
         stages = spec.resizing.stages if spec.resizing else []
-        self.sizes = [stage.size for stage in stages] or [spec.model.size]
+        self.sizes = spec.stage_sizes() or [spec.model.size]
         shares = [stage.share for stage in stages] or [1.0]
         if stages and spec.resizing.matched == "flops":
             costs = [flops(size) for size in self.sizes]

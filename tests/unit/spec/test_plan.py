@@ -222,10 +222,26 @@ def test_a_version_of_another_size_falls_into_patches_of_8_where_the_full_size_d
 
 
 def test_images_are_stored_at_the_largest_size_of_any_stage_or_version(project):
-    stages = [{"size": 320, "share": 0.5}, {"size": 64, "share": 0.5}]
+    stages = [{"scale": 2, "share": 0.5}, {"scale": 0.4, "share": 0.5}]
     arm = {"why": "x", "model": {"trainable": {"name": "all"}}, "resizing": {"stages": stages}}
     made = project({}, {"varies": ["model.trainable", "resizing"], "arms/b": arm})
-    assert made.store_size() == 320
+    assert made.store_size() == 2 * made.config.protocol.model.size
+
+
+def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(project):
+    plain = project({}, {"protocol": {"epochs": 7, "views": 0}})
+    changed = project({"protocols": {"losses": {"epochs": 3, "model": {"size": 96}}}})
+    for name, arm in changed.experiments["losses"].arms.items():
+        assert arm.spec.epochs == 3 and arm.spec.model.size == 96
+        assert arm.spec.loss == plain.experiments["losses"].arms[name].spec.loss
+    _, again = plan.rebuild(changed.told("losses"))
+    assert again.arms["a"].spec == changed.experiments["losses"].arms["a"].spec
+    assert plain.experiments["losses"].arms["a"].spec.epochs == 7
+
+
+def test_a_protocol_of_an_experiment_that_is_not_there_is_an_error(project):
+    with pytest.raises(ReidflowError, match="protocols.nowhere.*there is no such experiment"):
+        project({"protocols": {"nowhere": {"epochs": 3}}})
 
 
 def test_generated_files_are_up_to_date():

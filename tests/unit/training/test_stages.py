@@ -19,7 +19,7 @@ from reidflow.training.stages import Stages, split
 
 
 def resizing(*stages, matched="epochs"):
-    return {"stages": [{"size": size, "share": share} for size, share in stages], "matched": matched}
+    return {"stages": [{"scale": size / 32, "share": share} for size, share in stages], "matched": matched}
 
 
 def stages_of(epochs, *stages, matched="epochs", size=32):
