@@ -5,7 +5,7 @@ import numpy as np
 from reidflow.backgrounds.drawn import DRAWN
 from reidflow.features.bank import build_bank, without_network
 from reidflow.ingest.manifest import MANIFEST
-from reidflow.models.available import unavailable
+from reidflow.models.available import first_reason
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.plan import bank_code
@@ -16,23 +16,20 @@ from reidflow.training.augment import make_augment
 
 
 def main(job: Job) -> None:
-    reason = next(filter(None, map(unavailable, job.input.get("network", []))), None)
+    reason, work = first_reason(job.input.get("network", [])), job.out.features.with_name(".tmp-bank")
     if reason:
-        without_network(reason, job.given["required"], job.out.features, job.out.digest)
-        return
-    bank, seed = {key: value for key, value in job.given["bank"].items() if key != "background"}, 0
-    original = job.given["bank"]["background"] == ORIGINAL
-    work = job.out.features.with_name(".tmp-bank")
+        return without_network(reason, job.given["required"], job.out.features, job.out.digest)
+    bank = {key: value for key, value in job.given["bank"].items() if key != "background"}
+    contract = MANIFEST if job.given["bank"]["background"] == ORIGINAL else DRAWN
     build_bank(
         np.load(job.input.images, mmap_mode="r"),
         None,
-        read_table(job.input.pixels, MANIFEST if original else DRAWN)["pixels"].to_list(),
+        read_table(job.input.pixels, contract)["pixels"].to_list(),
         bank,
         work,
         job.results / ".store" / "features",
-        augment=make_augment(bank["augmentation"], bank["size"], seed) if bank["views"] else None,
+        augment=make_augment(bank["augmentation"], bank["size"], seed=0) if bank["views"] else None,
         code=code.run_digest(*bank_code(bank)),
-        seed=seed,
         device=resolve_device(job.compute["device"]),
         progress=lambda done, total: print(f"{done} of {total} images"),
     )

@@ -18,13 +18,18 @@ def unavailable(path: str | Path) -> str | None:
     return None if found["available"] else f"{found['reason']} To try again, delete {Path(path).as_posix()}."
 
 
+def first_reason(paths: Sequence[str | Path]) -> str | None:
+    """Return why one of several described networks cannot be had; None where all can."""
+    return next(filter(None, map(unavailable, paths)), None)
+
+
 def missing_arms(downloaded: Mapping[str, Sequence[str | Path]], baseline: str) -> dict[str, str]:
     """Return arm -> why its network cannot be had, for the arms that lack one.
 
     downloaded: arm -> the descriptions of the networks that it downloads. Raises ReidflowError where the baseline lacks
     its own: nothing could be compared with it.
     """
-    reasons = {arm: next(filter(None, map(unavailable, paths)), None) for arm, paths in downloaded.items()}
+    reasons = {arm: first_reason(paths) for arm, paths in downloaded.items()}
     missing = {arm: reason for arm, reason in reasons.items() if reason}
     if baseline in missing:
         raise ReidflowError(f"the baseline '{baseline}' cannot be trained: {missing[baseline]}")

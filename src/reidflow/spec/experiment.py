@@ -13,8 +13,9 @@ from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.expand import expand
 from reidflow.spec.merge import differences, merge, put
-from reidflow.spec.run import ORIGINAL, RunSpec, Strict, component, scaled_side
+from reidflow.spec.run import RunSpec, Strict
 from reidflow.spec.strengths import check_strengths
+from reidflow.spec.versions import Probes, Version, check_versions
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")
@@ -36,40 +37,6 @@ class Interpretation(Strict):
     dataset: str = Field(description="title of the config whose table it speaks of")
     table: dict[str, str] = Field({}, description="arm -> 'id_map verdict', as stamped by `reidflow stamp`")
     text: Sentence = Field(description="what was learned, why, what next")
-
-
-class Version(Strict):
-    """Another version of the evaluated images, which trained runs are also tested on."""
-
-    background: component("background") = Field(
-        ORIGINAL, description="a file of backgrounds/interventions/", validate_default=True
-    )
-    scale: Annotated[float, Field(gt=0, le=8)] = Field(
-        1.0, description="side of the images as a multiple of `model.size`; query and gallery alike"
-    )
-
-    @property
-    def resized(self) -> bool:
-        """Whether the images have another size than the network is tested at otherwise."""
-        return self.scale != 1.0
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether these are the images that the headline is measured on."""
-        return self.background == ORIGINAL and not self.resized
-
-    def size(self, full: int) -> int:
-        """Return the side in pixels for a network whose `model.size` is `full`."""
-        return scaled_side(self.scale, full)
-
-
-class Probes(Strict):
-    """Which versions measure the reliance on the background: keys of `tested_on`."""
-
-    background: str = Field(description="the background without the animal")
-    control: str = Field(description="an unrelated background in the same shape: it must score chance")
-    foreground: str = Field(description="the animal without its background")
-    silhouette: str = Field(description="the animal's outline alone")
 
 
 class Part(Strict):
@@ -220,7 +187,7 @@ def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) 
             f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {', '.join(written)}."
         )
     _check_factor(file, config, where, problems)
-    _check_probes(file, where, problems)
+    check_versions(file.tested_on, file.probes, where, problems)
     arms: dict[str, Arm] = {}
     for name, content in written.items():
         arm = _arm(name, dict(content), file, config, protocol, where, problems)
@@ -251,37 +218,6 @@ def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Pr
             "the split has no validation images, so no setting can be chosen.",
             "Give the split a share for 'val', or remove 'tuned'.",
         )
-
-
-def _check_probes(file: ExperimentFile, where: str, problems: Problems) -> None:
-    altered = [label for label, version in file.tested_on.items() if version.background != ORIGINAL]
-    if bool(altered) != bool(file.probes):
-        problems.add(
-            f"{where}, keys 'tested_on' and 'probes'",
-            "versions with another background and probes are given without each other.",
-            "Give both: the versions to test on, and which of them measure the reliance on the background.",
-        )
-    unchanged = [label for label, version in file.tested_on.items() if version.unchanged]
-    if file.tested_on and len(unchanged) != 1:
-        problems.add(
-            f"{where}, key 'tested_on'",
-            f"the images as they are stand there {len(unchanged)} times.",
-            "Name them once: original: {background: original}.",
-        )
-    for label, version in file.tested_on.items():
-        if version.resized and version.background != ORIGINAL:
-            problems.add(
-                f"{where}, key 'tested_on.{label}'",
-                "changes background and size at once, so that no difference could be told from the other.",
-                "Make two versions of it.",
-            )
-    for role, label in (file.probes.model_dump() if file.probes else {}).items():
-        if label not in file.tested_on:
-            problems.add(
-                f"{where}, key 'probes.{role}'",
-                f"'{label}' is not one of 'tested_on'.",
-                f"Known: {', '.join(file.tested_on) or 'none'}.",
-            )
 
 
 def _check_control(arm: Arm, names: list[str], where: str, problems: Problems) -> None:

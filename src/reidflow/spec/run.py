@@ -215,7 +215,9 @@ class RunSpec(Strict):
         if geometry == HYPERSPHERE["name"]:
             return
         if self.model.trainable.name == "none":
-            raise ValueError(f"geometry '{geometry}' is trained into a head: trainable: none leaves features as they are")
+            raise ValueError(
+                f"geometry '{geometry}' is trained into a head: trainable: none leaves features as they are"
+            )
         for kind, spec in (("loss", self.loss), ("miner", self.miner)):
             if spec and "distance" not in _handed(kind, spec):
                 able = [name for name in names(kind) if "distance" in context(kind, name)]
