@@ -16,7 +16,7 @@ from reidflow.training.augment import make_augment
 
 
 def main(job: Job) -> None:
-    reason, work = first_reason(job.input.get("network", [])), job.out.features.with_name(".tmp-bank")
+    reason = first_reason(job.input.get("network", []))
     if reason:
         return without_network(reason, job.given["required"], job.out.features, job.out.digest)
     bank = {key: value for key, value in job.given["bank"].items() if key != "background"}
@@ -26,16 +26,13 @@ def main(job: Job) -> None:
         None,
         read_table(job.input.pixels, contract)["pixels"].to_list(),
         bank,
-        work,
+        (job.out.features, job.out.digest),
         job.results / ".store" / "features",
         augment=make_augment(bank["augmentation"], bank["size"], seed=0) if bank["views"] else None,
         code=code.run_digest(*bank_code(bank)),
         device=resolve_device(job.compute["device"]),
         progress=lambda done, total: print(f"{done} of {total} images"),
     )
-    (work / "features.npy").replace(job.out.features)
-    (work / "features.json").replace(job.out.digest)
-    work.rmdir()
 
 
 if __name__ == "__main__":

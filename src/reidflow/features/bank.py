@@ -29,7 +29,7 @@ def build_bank(
     masks: np.ndarray | None,
     digests: Sequence[str],
     bank: dict[str, Any],
-    folder: Path,
+    out: tuple[Path, Path],
     cache: Path,
     *,
     augment: Augment | None = None,
@@ -38,7 +38,7 @@ def build_bank(
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Write `folder`/features.npy, float32 (N, 1 + V, C), and features.json; return what features.json holds.
+    """Write the features, float32 (N, 1 + V, C), and the JSON of what they are, to the two files of `out`; return it.
 
     images: (N, S0, S0, 3) uint8, best memory-mapped. masks: (N, S0, S0) uint8, only where an augmentation looks at
     them, else None. digests: a text per row that identifies its pixels. bank: what `RunSpec.bank()` returns.
@@ -75,8 +75,8 @@ def build_bank(
             if progress:
                 progress(min(start + step, len(missing)), len(missing))
     shape = (len(rows), 1 + bank["views"], facts["dim"])
-    facts = {"digest": assemble(place, rows, shape, Path(folder) / "features.npy"), **facts}
-    write_text(Path(folder) / "features.json", json.dumps(facts, indent=1) + "\n")
+    facts = {"digest": assemble(place, rows, shape, out[0]), **facts}
+    write_text(out[1], json.dumps(facts, indent=1) + "\n")
     return facts
 
 

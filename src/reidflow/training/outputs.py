@@ -32,7 +32,17 @@ HISTORY = Contract(
         "clipped": pl.Float64,  # share of the training embeddings at the geometry's clipping radius; null without one
     },
     nullable=frozenset(
-        {"loss", "val_id_map", "gradient_norm", "gradient_norm_max", "active", "hardness", "size", "curvature", "clipped"}
+        {
+            "loss",
+            "val_id_map",
+            "gradient_norm",
+            "gradient_norm_max",
+            "active",
+            "hardness",
+            "size",
+            "curvature",
+            "clipped",
+        }
     ),
 )
 EMBEDDINGS = Contract(

@@ -37,10 +37,14 @@ def digests(images):
     return [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
 
 
+def files(folder):
+    return folder / "features.npy", folder / "features.json"
+
+
 def make(images, folder, cache, views=0, masks=None, **more):
     augment = make_augment(AUGMENTATION, 32, seed=0) if views else None
     asked = spec(views, **more.pop("spec", {}))
-    facts = build_bank(images, masks, digests(images), asked, folder, cache, augment=augment, **more)
+    facts = build_bank(images, masks, digests(images), asked, files(folder), cache, augment=augment, **more)
     return np.load(folder / "features.npy"), facts
 
 
@@ -176,4 +180,4 @@ def test_an_empty_store_gives_an_empty_bank(tmp_path):
 def test_views_without_an_augmentation_are_an_error(tmp_path):
     images = photographs(2)
     with pytest.raises(ReidflowError, match="2 augmented views, but has no augmentation"):
-        build_bank(images, None, digests(images), spec(2), tmp_path / "a", tmp_path / "cache")
+        build_bank(images, None, digests(images), spec(2), files(tmp_path / "a"), tmp_path / "cache")

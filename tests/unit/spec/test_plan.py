@@ -240,7 +240,7 @@ def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(projec
 
 
 def test_a_protocol_of_an_experiment_that_is_not_there_is_an_error(project):
-    with pytest.raises(ReidflowError, match="protocols.nowhere.*there is no such experiment"):
+    with pytest.raises(ReidflowError, match=r"protocols\.nowhere.*there is no such experiment"):
         project({"protocols": {"nowhere": {"epochs": 3}}})
 
 
