@@ -137,7 +137,7 @@ def training_inputs(specs_of):
                 for background in (plan.ORIGINAL, spec.background):
                     pixels, digest, images = drawn(background)
                     small.update((pixels, digest))
-                    large.add(images)
+                    large.update((images, f"{DATA}/masks.npy"))
         fixed = [f"{DATA}/{name}" for name in ("manifest.parquet", "split.parquet", "split.json")]
         return [*fixed, *sorted(small - set(fixed)), *map(ancient, sorted(large))]
 
