@@ -10,7 +10,7 @@ from reidflow.models.seeded import seeded
 from reidflow.spec.components import call, names, resolve
 from reidflow.spec.errors import ReidflowError
 
-FAMILIES = ["resnet", "efficientnet", "mobilenetv3", "vit", "swin", "eva02", "dinov3", "convnext"]
+FAMILIES = ["resnet", "resnet_half", "efficientnet", "mobilenetv3", "vit", "swin", "eva02", "dinov3", "convnext"]
 
 
 def small(family, size=64):
