@@ -17,8 +17,9 @@ def choose(
     """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
-    jobs wrote. Arms without a run (their weights could not be had) are left out. A diverged run counts as 0. Ties go to the point that stands first in the grid. `on_edge` tells for each
-    setting whether the chosen value is the first or last of a grid of several.
+    jobs wrote. Arms without a run (their weights could not be had) are left out. A diverged run counts as 0. Ties go to
+    the point that stands first in the grid. `on_edge` tells for each setting whether the chosen value is the first or
+    last of a grid of several, of which not all give the same.
     """
     store = RunStore(results / ".store")
     seen: dict[str, dict[int, float]] = {}
@@ -37,8 +38,10 @@ def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int,
         mean = math.fsum(seeds.values()) / len(seeds)
         rows.append({"values": values, "val_id_map": mean, "seeds": {str(s): seeds[s] for s in sorted(seeds)}})
     best = max(rows, key=lambda row: row["val_id_map"])
+    matters = len({row["val_id_map"] for row in rows}) > 1
     on_edge = {
-        path: len(values) > 1 and best["values"][path] in (values[0], values[-1]) for path, values in grid.items()
+        path: matters and len(values) > 1 and best["values"][path] in (values[0], values[-1])
+        for path, values in grid.items()
     }
     return {"values": best["values"], "points": rows, "on_edge": on_edge}
 
