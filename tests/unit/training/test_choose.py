@@ -60,10 +60,10 @@ def test_the_highest_mean_over_the_sweep_seeds_is_chosen_for_each_arm(swept):
 
 def test_a_diverged_run_counts_as_nothing_and_a_tie_goes_to_the_first_point(swept):
     chosen = swept(
-        {"a": {0.1: [0.3, 0.3], 0.2: [0.4, 0.4], 0.3: [0.2, 0.4]}},
+        {"a": {0.1: [0.25, 0.25], 0.2: [0.5, 0.375], 0.3: [0.125, 0.375]}},
         diverged={("a", 0.2, 101)},
     )
-    assert [round(point["val_id_map"], 6) for point in chosen["a"]["points"]] == [0.3, 0.2, 0.3]
+    assert [point["val_id_map"] for point in chosen["a"]["points"]] == [0.25, 0.25, 0.25]
     assert chosen["a"]["values"] == {"rate": 0.1}
 
 
