@@ -12,7 +12,8 @@ from reidflow.store.job import Job, run
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
-    choices = json.loads(Path(job.input.chosen).read_text())
+    chosen = json.loads(Path(job.input.chosen).read_text())
+    choices = {arm: chosen[arm] for arm in experiment.arms if arm in chosen}
     tuning.draw(choices, heading, {"png": job.out.tuning_png, "svg": job.out.tuning_svg})
 
 
