@@ -82,7 +82,8 @@ def unseen(*roots: str) -> list[str]:
 
 def forget() -> None:
     """Empty the caches, so that the next digest reads the files again."""
-    _scan.cache_clear()
+    for known in (_scan, _own, _files):
+        known.cache_clear()
     digest.cache_clear()
     run_digest.cache_clear()
 
@@ -109,6 +110,7 @@ def _absolute(module: str | None, is_package: bool, level: int, base: str, path:
     return ".".join([*parts, base] if base else parts)
 
 
+@lru_cache(None)
 def _own(module: str) -> list[tuple[str, Path, bool]]:
     """Return the files behind an import if they are the project's, or lie beside a user's component; else nothing."""
     top = module.split(".")[0]
@@ -122,6 +124,7 @@ def _own(module: str) -> list[tuple[str, Path, bool]]:
     return _files(module)
 
 
+@lru_cache(None)
 def _files(module: str) -> list[tuple[str, Path, bool]]:
     """Return (name, path, is package) of a module with the `__init__` of each of its parents."""
     parts, found = module.split("."), []
@@ -135,8 +138,15 @@ def _files(module: str) -> list[tuple[str, Path, bool]]:
 
 @lru_cache(None)
 def _scan(path: str) -> tuple[str, frozenset[tuple[int, str, str | None]]]:
+    return _parsed(Path(path).read_bytes(), path)
+
+
+# By content: a job looks at its code again before it trains, and parsing takes longest.
+@lru_cache(None)
+def _parsed(source: bytes, path: str) -> tuple[str, frozenset[tuple[int, str, str | None]]]:
+    """Return the digest of a file's syntax tree, and what it imports: (level, module, name)."""
     try:
-        tree = ast.parse(Path(path).read_bytes(), path)
+        tree = ast.parse(source, path)
     except SyntaxError as error:
         raise ReidflowError(f"{path}, line {error.lineno}: not valid Python ({error.msg}). Correct it.") from error
     text: list[str] = []

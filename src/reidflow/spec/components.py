@@ -39,8 +39,13 @@ KINDS = {
 
 def names(kind: str) -> list[str]:
     """Return the names of the components of a kind that ship with the project, sorted."""
+    return list(_shipped(kind))
+
+
+@lru_cache(None)
+def _shipped(kind: str) -> tuple[str, ...]:
     folder = SOURCE_ROOT.joinpath(*KINDS[kind][0].split("."))
-    return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+    return tuple(sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")))
 
 
 def module_name(kind: str, name: str) -> str:
