@@ -110,5 +110,5 @@ def test_a_killed_training_goes_on_and_an_edited_one_starts_at_the_first_epoch(t
     outcome = project.run()
     assert outcome.status == 0, outcome.text
     assert key in {line["key"] for line in outcome.trained}
-    log = (project.results / "logs/train/tiny_backbones/scratch-0.log").read_text()
+    log = (project.results / "logs/train/tiny_backbones-1.log").read_text()
     assert f"{key}: resuming after epoch" in log, log

@@ -83,8 +83,8 @@ def _crowding(rows: list[dict]) -> list[str]:
     lines = []
     if crowded:
         lines.append(
-            f"At the end {_names(crowded)} hold at least {CROWDED:.0%} of the training embeddings at the limit of their radius: "
-            "all lie equally far out, and there hyperbolic distance and cosine give one order."
+            f"At the end of training at least {CROWDED:.0%} of the embeddings lie at the limit of their radius with "
+            f"{_names(crowded)}: all are equally far out, and there hyperbolic distance and cosine give one order."
         )
     if free:
         told = [f"**{markdown(row['arm'])}** {share(row['clipped'])}" for row in free]

@@ -159,7 +159,7 @@ def test_statements_say_what_was_planted(found):
         line for part in sections(found.arms, {"features": 0.2, "shuffled": 0.1}) for line in part.statements
     )
     assert "Diverged, at the learning rate chosen for them: **broken** (100% of its runs)." in told
-    assert "At the end **edge** hold at least 90%" in told
+    assert "at least 90% of the embeddings lie at the limit of their radius with **edge**" in told
     assert "**inside** 10% of the training embeddings" in told
     assert "The curvature of **inside** went from -1.000 to between -1.300 and -1.100." in told
     assert "better in 3 of 3 runs" in told
