@@ -11,6 +11,7 @@ import statistics
 import time
 from pathlib import Path
 
+EPOCHS = 4
 AUGMENTATION = [
     {"name": "flip"},
     {"name": "crop"},
@@ -44,7 +45,7 @@ def spec_of(arguments: argparse.Namespace, augmentation: list[dict]):
         sampler={"name": "shuffled", "batch": arguments.batch},
         optimizer="adamw",
         scheduler="cosine",
-        epochs=1,
+        epochs=EPOCHS,
         checkpoint="last",
         augmentation=augmentation,
         precision=arguments.precision,
@@ -82,7 +83,7 @@ def data_of(arguments: argparse.Namespace):
 
 
 class Trained:
-    """Epochs of a run, one at a time."""
+    """A run of several epochs."""
 
     def __init__(self, spec, data, device: str) -> None:
         from reidflow.training.fitting import Fitting
@@ -92,12 +93,12 @@ class Trained:
         self.module, self.inputs, self.dim = _build(spec, data, device)
 
     def __call__(self) -> None:
-        """Train an epoch."""
+        """Train from the start to the end."""
         self.make().run(Never(), Never())
 
 
 class Bare:
-    """As many steps as an epoch has, on one resident batch."""
+    """As many steps as the run has, on one resident batch."""
 
     def __init__(self, spec, data, device: str) -> None:
         import torch
@@ -113,12 +114,12 @@ class Bare:
         self.loss = components.call("loss", spec.loss, dim, len(classes)).to(device)
         parameters = [p for part in (self.module, self.loss) for p in part.parameters() if p.requires_grad]
         self.optimizer = components.call("optimizer", spec.optimizer, [{"name": "model", "params": parameters}])
-        self.steps, self.half = len(data.images) // len(batch), spec.precision == "bf16"
+        self.steps, self.half = spec.epochs * (len(data.images) // len(batch)), spec.precision == "bf16"
         self.kind = torch.device(device).type
         self.module.train()
 
     def __call__(self) -> None:
-        """Make an epoch's steps."""
+        """Make the steps."""
         import torch
 
         for _ in range(self.steps):
@@ -173,7 +174,7 @@ def main() -> None:
     bare = statistics.median(found["bare"])
     for name, values in found.items():
         middle = statistics.median(values)
-        told = f"{count / middle:8.1f} images/s, {bare / middle:6.1%} of bare; first round {first[name]:.2f} s, then {middle:.2f} s"
+        told = f"{EPOCHS * count / middle:8.1f} images/s, {bare / middle:6.1%} of bare; first round {first[name]:.2f} s, then {middle:.2f} s"
         print(f"{name:>10}: {told}")
 
 
