@@ -10,16 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-
-class Never:
-    """No checkpoints and no progress file."""
-
-    def due(self) -> bool:
-        """Return that no checkpoint is due."""
-        return False
-
-    def note(self, *values: object) -> None:
-        """Note nothing."""
+from never import Never
 
 
 class ThroughBackbone:

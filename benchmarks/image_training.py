@@ -11,6 +11,8 @@ import statistics
 import time
 from pathlib import Path
 
+from never import Never
+
 EPOCHS = 4
 AUGMENTATION = [
     {"name": "flip"},
@@ -19,17 +21,6 @@ AUGMENTATION = [
     {"name": "colour"},
     {"name": "erasing"},
 ]
-
-
-class Never:
-    """No checkpoints and no progress file."""
-
-    def due(self) -> bool:
-        """Return that no checkpoint is due."""
-        return False
-
-    def note(self, *values: object) -> None:
-        """Note nothing."""
 
 
 def spec_of(arguments: argparse.Namespace, augmentation: list[dict]):

@@ -120,7 +120,7 @@ def describe_tested(wildcards):
             },
             "order": list(arms_of(wildcards)),
         },
-        sorted({name for spec in specs for name in spec.component_modules()}),
+        executed(specs),
     )
 
 
@@ -217,12 +217,11 @@ def strength_specs(wildcards):
 def describe_strengths(wildcards):
     runs = strength_runs(wildcards)
     specs = strength_specs(wildcards)
-    executed = sorted({name for spec in specs for name in spec.component_modules()})
     return describe(
         "strengths",
         {
             "gallery": CONFIG.gallery,
             "runs": {part: [[name, spec.plain()] for name, spec in own] for part, own in runs.items()},
         },
-        ["reidflow.training.loop", *executed],
+        ["reidflow.training.loop", *executed(specs)],
     )

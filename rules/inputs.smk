@@ -151,9 +151,13 @@ def jobs_of(pattern, jobs):
     )
 
 
+def executed(specs):
+    """Return the modules of the components that runs execute."""
+    return sorted({name for spec in specs for name in spec.component_modules()})
+
+
 def describe_training(wildcards, runs, specs, what):
     """Return the param of a job that trains runs, given as (arm, ...) and as the specs that they may have."""
-    executed = sorted({name for spec in specs for name in spec.component_modules()})
     arms = {arm: arms_of(wildcards)[arm].spec for arm in dict.fromkeys(arm for arm, _ in runs)}
     return describe(
         "train",
@@ -163,7 +167,7 @@ def describe_training(wildcards, runs, specs, what):
             "baseline": PLAN.experiments[wildcards.experiment].file.baseline,
             "downloaded": {arm: networks_of([spec]) for arm, spec in arms.items()},
         },
-        ["reidflow.training.loop", *executed],
+        ["reidflow.training.loop", *executed(specs)],
     )
 
 

@@ -10,6 +10,7 @@ import difflib
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -109,6 +110,11 @@ def parameters(kind: str, name: str) -> dict[str, tuple[str, bool, Any]]:
 def context(kind: str, name: str) -> list[str]:
     """Return the names of what the pipeline hands a component, in order: it may ask for more than others of its kind."""
     return _context(str(_path(kind, name)), KINDS[kind][1])
+
+
+def asking(kind: str, specs: Iterable[dict[str, Any]], wanted: str) -> list[str]:
+    """Return the names of those among resolved components that ask to be handed `wanted`, in their order."""
+    return [spec["name"] for spec in specs if wanted in context(kind, spec["name"])]
 
 
 def _path(kind: str, name: str) -> Path:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from reidflow.spec.components import context, module_name, names, resolve
+from reidflow.spec.components import asking, context, module_name, names, resolve
 from reidflow.spec.errors import ReidflowError
 
 
@@ -199,7 +199,7 @@ class RunSpec(Strict):
             )
         if self.views and not self.augmentation:
             raise ValueError("'views' needs an 'augmentation' to make them with")
-        if self.views and (mixing := [a["name"] for a in self.augmentation if "mixing" in _handed("augmentation", a)]):
+        if self.views and (mixing := asking("augmentation", self.augmentation, "mixing")):
             raise ValueError(
                 f"the augmentation '{mixing[0]}' mixes the images of a batch, which a feature bank cannot hold: train "
                 "last_blocks or all, or leave it out"
@@ -219,7 +219,7 @@ class RunSpec(Strict):
                 f"geometry '{geometry}' is trained into a head: trainable: none leaves features as they are"
             )
         for kind, spec in (("loss", self.loss), ("miner", self.miner)):
-            if spec and "distance" not in _handed(kind, spec):
+            if spec and not asking(kind, [spec], "distance"):
                 able = [name for name in names(kind) if "distance" in context(kind, name)]
                 raise ValueError(
                     f"{kind} '{spec['name']}' works on angles alone, not with the distance of geometry '{geometry}': "
@@ -288,7 +288,3 @@ class RunSpec(Strict):
             used += [("backbone", self.model.backbone), ("pooling", self.model.pooling)]
             used += [("augmentation", a) for a in self.augmentation]
         return sorted({module_name(kind, spec["name"]) for kind, spec in used})
-
-
-def _handed(kind: str, spec: dict[str, Any]) -> list[str]:
-    return context(kind, spec["name"])

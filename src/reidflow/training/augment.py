@@ -59,8 +59,3 @@ def make_augment(specs: Sequence[dict[str, Any]], size: int, seed: int, masks: b
     Raises ReidflowError where an augmentation needs masks and there are none.
     """
     return Augment(specs, size, seed, masks)
-
-
-def sees_masks(specs: Sequence[dict[str, Any]]) -> bool:
-    """Return whether any of the augmentations looks at masks."""
-    return any("masks" in context("augmentation", spec["name"]) for spec in specs)

@@ -20,7 +20,7 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
-from reidflow.spec.components import context
+from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import background_id, bank_id, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
@@ -134,7 +134,7 @@ class Source:
 
     def _masked(self, spec: RunSpec) -> bool:
         """Return whether an augmentation of the run looks at masks, and a training image has one, and a background."""
-        if spec.frozen or not any("masks" in context("augmentation", a["name"]) for a in spec.augmentation):
+        if spec.frozen or not asking("augmentation", spec.augmentation, "masks"):
             return False
         trained = self.rows[(self.split["role"] == "train").to_numpy()]
         facts = self.manifest[trained.tolist()]

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from reidflow.models.images import to_pixels
+from reidflow.spec.components import asking
 from reidflow.spec.run import RunSpec
 from reidflow.spec.seeds import seed_for
-from reidflow.training.augment import Augment, make_augment, sees_masks
+from reidflow.training.augment import Augment, make_augment
 from reidflow.training.mixing import Mixed
 
 CHUNK = 64
@@ -39,7 +40,9 @@ class ImageInputs:
         self.augmentation, self.seed = spec.augmentation, seed_for(spec.seed, "augmentation")
         self.plain = Stored(pixels, size or self.size, self.device)
         self.seen = pixels if trained_on is None else trained_on
-        self.masks = masks[..., None] if masks is not None and sees_masks(spec.augmentation) else None
+        self.masks = (
+            masks[..., None] if masks is not None and asking("augmentation", spec.augmentation, "masks") else None
+        )
         self.trained: dict[int, Training] = {}
 
     def epoch(

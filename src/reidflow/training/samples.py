@@ -8,8 +8,9 @@ import polars as pl
 import torch
 
 from reidflow.models.images import to_pixels
+from reidflow.spec.components import asking
 from reidflow.spec.seeds import seed_for
-from reidflow.training.augment import make_augment, sees_masks
+from reidflow.training.augment import make_augment
 
 BATCH = 16
 
@@ -43,7 +44,7 @@ def augmented(
     these images. Raises ReidflowError where the augmentation needs masks and there are none.
     """
     plain = to_pixels(np.asarray(pixels), size)
-    looks = sees_masks(augmentation)
+    looks = bool(asking("augmentation", augmentation, "masks"))
     small = to_pixels(np.asarray(masks)[..., None], size) if looks else None
     known = looks and bool((np.asarray(masks) == 0).any())
     augment = make_augment(augmentation, size, seed_for(seed, "augmentation"), masks=known)

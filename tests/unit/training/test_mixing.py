@@ -4,9 +4,9 @@ import torch
 from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.models.arithmetic import deterministic
-from reidflow.spec.components import resolve
+from reidflow.spec.components import asking, resolve
 from reidflow.spec.errors import ReidflowError
-from reidflow.training.augment import make_augment, sees_masks
+from reidflow.training.augment import make_augment
 from reidflow.training.augmentations.background_swap import filled
 from reidflow.training.building import build_module
 from reidflow.training.fitting import Fitting
@@ -132,7 +132,7 @@ def test_without_a_mask_a_background_stays_and_is_lent_to_nobody():
 
 
 def test_no_mask_at_all_is_an_error_that_says_what_to_do():
-    assert sees_masks([{"name": "background_swap"}]) and not sees_masks([{"name": "cutmix"}])
+    assert asking("augmentation", [{"name": "cutmix"}, {"name": "background_swap"}], "masks") == ["background_swap"]
     with pytest.raises(ReidflowError, match="Give the photographs masks"):
         augment("background_swap", masks=False)
 
