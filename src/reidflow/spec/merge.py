@@ -37,9 +37,17 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return sorted(path for path in {*a, *b} if path not in a or path not in b or a[path] != b[path])
 
 
-def put(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """Return a copy of `tree` with `value` at the dotted `path`. Raises KeyError where the path does not exist."""
+def put(tree: Any, path: str, value: Any) -> Any:
+    """Return a copy of `tree` with `value` at the dotted `path`, in which a number counts the entries of a list from 0.
+
+    Raises KeyError where the path does not exist.
+    """
     head, _, rest = path.partition(".")
+    if isinstance(tree, list):
+        if not head.isdecimal() or int(head) >= len(tree):
+            raise KeyError(path)
+        place = int(head)
+        return [*tree[:place], put(tree[place], rest, value) if rest else value, *tree[place + 1 :]]
     if not isinstance(tree, dict) or head not in tree:
         raise KeyError(path)
     return {**tree, head: put(tree[head], rest, value) if rest else value}
