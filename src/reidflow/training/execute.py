@@ -7,9 +7,9 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -51,13 +51,19 @@ def _point(arm: str, points: list[list], choice: dict[str, Any] | None, file: st
 
 
 def execute(
-    runs: list[RunSpec], results: Path, gallery: str, device: str, confirm_code: Callable[[], None]
+    runs: list[RunSpec],
+    results: Path,
+    gallery: str,
+    device: str,
+    confirm_code: Callable[[], None],
+    split: "OtherSplit | None" = None,
 ) -> list[dict[str, Any]]:
     """Return for each run its seed, key and spec, after making those that the store lacks.
 
-    confirm_code is called once all code is loaded and before the first training. Raises ReidflowError.
+    confirm_code is called once all code is loaded and before the first training. split: where it is not the pipeline's.
+    Raises ReidflowError.
     """
-    source = Source(results, gallery)
+    source = Source(results, gallery, split)
     store = RunStore(results / ".store")
     keys = [source.key(spec) for spec in runs]
     if not all(store.has(key) for key in keys):
@@ -88,13 +94,21 @@ def _note(results: Path, action: str, key: str, spec: RunSpec) -> None:
         file.write(line.encode())
 
 
+class OtherSplit(NamedTuple):
+    """A split beside the pipeline's own: its folder, and the training images chosen on it (`subset_id` -> KEEP)."""
+
+    folder: Path
+    choices: Mapping[str, pl.DataFrame]
+
+
 class Source:
     """The data behind the runs of a pipeline: split, features and images, with the digests that identify them."""
 
-    def __init__(self, results: Path, gallery: str) -> None:
-        self.results, self.gallery = results, gallery
-        self.split_digest = json.loads((results / "data" / "split.json").read_text())["digest"]
-        self.split = read_table(results / "data" / "split.parquet", SPLIT)
+    def __init__(self, results: Path, gallery: str, other: OtherSplit | None = None) -> None:
+        self.results, self.gallery, self.other = results, gallery, other
+        folder = other.folder if other else results / "data"
+        self.split_digest = json.loads((folder / "split.json").read_text())["digest"]
+        self.split = read_table(folder / "split.parquet", SPLIT)
         self.manifest = read_table(results / "data" / "manifest.parquet", MANIFEST)
         row_of = {image: row for row, image in enumerate(self.manifest["image"])}
         self.rows = np.array([row_of[image] for image in self.split["image"]])
@@ -164,6 +178,8 @@ class Source:
         name = subset_id(spec)
         if not name:
             return set()
+        if self.other:
+            return dropped(self.other.choices[name], spec.seed)
         keep = read_table(self.results / "subsets" / name / "keep.parquet", KEEP)
         return dropped(keep, spec.seed)
 
