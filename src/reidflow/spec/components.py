@@ -35,6 +35,8 @@ KINDS = {
     "optimizer": ("reidflow.training.optimizers", "build"),
     "scheduler": ("reidflow.training.schedulers", "build"),
     "augmentation": ("reidflow.training.augmentations", "build"),
+    "algorithm": ("reidflow.search.algorithms", "build"),
+    "pruner": ("reidflow.search.pruners", "build"),
 }
 
 
