@@ -1,0 +1,39 @@
+"""Train an experiment's arms on other splits, and score each run on the test images of its split."""
+
+from pathlib import Path
+
+import polars as pl
+
+from reidflow.curation.anew import Material, choose_anew
+from reidflow.evaluation.arm import Made, merged
+from reidflow.evaluation.other_splits import SPLIT_RUNS, evaluate_on
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.spec.run import RunSpec
+from reidflow.splits.split import SPLIT
+from reidflow.store.job import Job, run
+from reidflow.store.runs import RunStore
+from reidflow.store.tables import read_table, write_table
+from reidflow.training.execute import OtherSplit, execute
+
+
+def main(job: Job) -> None:
+    given, store, parts = job.given, RunStore(job.results / ".store"), []
+    manifest = read_table(job.input.manifest, MANIFEST)
+    material = Material(manifest, **given["material"])
+    jobs = merged(job.input.runs, given["order"], store)
+    arms = {made.arm: RunSpec.model_validate(spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True)}
+    wanted = [(arm, spec.with_seed(seed)) for arm, spec in arms.items() for seed in given["seeds"]]
+    specs = [spec for _, spec in wanted]
+    for split_seed, folder in zip(given["split_seeds"], map(Path, given["splits"]), strict=True):
+        split = read_table(folder / "split.parquet", SPLIT)
+        other = OtherSplit(folder, choose_anew(specs, split, material))
+        done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
+        runs = [
+            Made(arm, m["seed"], m["key"], store.folder(m["key"])) for (arm, _), m in zip(wanted, done, strict=True)
+        ]
+        parts.append(evaluate_on(split_seed, runs, split, manifest, given["gallery"]))
+    write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
