@@ -11,6 +11,8 @@ include: "rules/analyses.smk"
 wildcard_constraints:
     experiment="|".join(PLAN.experiments),
     batch="[0-9]+",
+    study="[A-Za-z0-9][A-Za-z0-9_-]*",
+    worker="[0-9]+",
     backbone="|".join(BACKBONES),
     bank="[^/]+",
     background="[^/]+",

@@ -32,9 +32,9 @@ def swept_specs(wildcards):
 
 
 def reported_specs(wildcards):
-    """Return the specs that such a job may train: every point of its arms' grids."""
+    """Return the specs that such a job may train: every point of its arms' grids, or whatever a search may find."""
     arms = dict.fromkeys(arm for arm, _ in reported(wildcards))
-    return [spec for arm in arms for _, spec in arms_of(wildcards)[arm].points]
+    return [spec for arm in arms for spec in arms_of(wildcards)[arm].specs]
 
 
 def points_of(experiment, arms):
@@ -158,14 +158,14 @@ def executed(specs):
 
 def describe_training(wildcards, runs, specs, what):
     """Return the param of a job that trains runs, given as (arm, ...) and as the specs that they may have."""
-    arms = {arm: arms_of(wildcards)[arm].spec for arm in dict.fromkeys(arm for arm, _ in runs)}
+    arms = {arm: arms_of(wildcards)[arm] for arm in dict.fromkeys(arm for arm, _ in runs)}
     return describe(
         "train",
         {
             **what,
             "gallery": CONFIG.gallery,
             "baseline": PLAN.experiments[wildcards.experiment].file.baseline,
-            "downloaded": {arm: networks_of([spec]) for arm, spec in arms.items()},
+            "downloaded": {name: networks_of([arm.spec]) for name, arm in arms.items() if not arm.winner_of},
         },
         ["reidflow.training.loop", *executed(specs)],
     )
@@ -178,8 +178,13 @@ def describe_sweep(wildcards):
 
 def describe_reported(wildcards):
     runs = [[arm, seed] for arm, seed in reported(wildcards)]
-    points = points_of(wildcards.experiment, dict.fromkeys(arm for arm, _ in runs))
-    return describe_training(wildcards, runs, reported_specs(wildcards), {"arms": points, "runs": runs})
+    arms = [arms_of(wildcards)[arm] for arm in dict.fromkeys(arm for arm, _ in runs)]
+    what = {
+        "arms": points_of(wildcards.experiment, [arm.name for arm in arms]),
+        "outcomes": {arm.name: [arm.winner_of, arm.over] for arm in arms if arm.winner_of},
+        "runs": runs,
+    }
+    return describe_training(wildcards, runs, reported_specs(wildcards), what)
 
 
 def geometries(specs):
@@ -188,7 +193,7 @@ def geometries(specs):
 
 
 def experiment_specs(wildcards):
-    return [spec for arm in arms_of(wildcards).values() for _, spec in arm.points]
+    return [spec for arm in arms_of(wildcards).values() for spec in arm.specs]
 
 
 def compute(specs_of):
@@ -219,6 +224,55 @@ UNAVAILABLE = f"{EXPERIMENT}/unavailable.json"
 def chosen(wildcards):
     """Return the file of an experiment's choices, where settings are tuned."""
     return f"{EXPERIMENT}/chosen.json" if PLAN.experiments[wildcards.experiment].tuned else []
+
+
+def study_of(wildcards):
+    return PLAN.experiments[wildcards.experiment].studies[wildcards.study]
+
+
+def study_specs(wildcards):
+    """Return runs that read and execute whatever a trial of a study may."""
+    return study_of(wildcards).variants()
+
+
+RECORD = f"{EXPERIMENT}/search/{{study}}-{{worker}}.json"
+
+
+def matched_record(wildcards):
+    """Return the record of the study that a study's budget is matched to."""
+    other = study_of(wildcards).matched_to
+    return expand(RECORD, experiment=wildcards.experiment, study=other, worker=0) if other else []
+
+
+def records(wildcards):
+    """Return the record of each study, which all of its workers write alike: that of the first."""
+    return expand(
+        RECORD, experiment=wildcards.experiment, study=PLAN.experiments[wildcards.experiment].studies, worker=0
+    )
+
+
+def workers(wildcards):
+    studies = PLAN.experiments[wildcards.experiment].studies
+    count = CONFIG.compute.search_workers
+    return expand(RECORD, experiment=wildcards.experiment, study=studies, worker=range(1, count))
+
+
+def describe_study(wildcards):
+    study = study_of(wildcards)
+    searching = plan.modules(("algorithm", study.algorithm), ("pruner", study.pruner))
+    return describe(
+        "search",
+        {"study": study.told(), "gallery": CONFIG.gallery},
+        ["reidflow.training.loop", *searching, *executed(study.variants())],
+    )
+
+
+def winners(wildcards):
+    """Return the file of what an experiment's search or ranking found, where arms are made of it."""
+    experiment = PLAN.experiments[wildcards.experiment]
+    if experiment.studies:
+        return f"{EXPERIMENT}/winners.json"
+    return f"{EXPERIMENT}/best.json" if experiment.file.candidates else []
 
 
 def pairs_file(spec):
@@ -262,5 +316,7 @@ def all_results():
         wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in figures_of(PLAN.experiments[name].tuned)]
         wanted += [f"{RESULTS}/pages/{name}.html"]
         wanted += [path.format(experiment=name) for path in EVALUATED.values()]
+        if PLAN.experiments[name].studies:
+            wanted += [f"{TABLES}/{name}.{kind}.parquet" for kind in ("trials", "trials.efficiency")]
         wanted += details_results(name)
     return wanted

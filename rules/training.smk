@@ -40,10 +40,52 @@ rule choose:
         "../workflow/scripts/choose.py"
 
 
+# Every worker of a study takes the next trial that nobody else has, and writes the whole record when all are done.
+rule search:
+    input:
+        training_inputs(study_specs),
+        matched=matched_record,
+    output:
+        record=RECORD,
+    log:
+        f"{RESULTS}/logs/search/{{experiment}}-{{study}}-{{worker}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    threads: cores(study_specs)
+    resources:
+        **compute(study_specs),
+    params:
+        job=describe_study,
+    script:
+        "../workflow/scripts/search.py"
+
+
+rule trials:
+    input:
+        records=records,
+        workers=workers,
+    output:
+        trials=f"{TABLES}/{{experiment}}.trials.parquet",
+        trials_efficiency=f"{TABLES}/{{experiment}}.trials.efficiency.parquet",
+        winners=f"{EXPERIMENT}/winners.json",
+    log:
+        f"{RESULTS}/logs/trials/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "trials",
+            {"studies": [study.told() for study in PLAN.experiments[wildcards.experiment].studies.values()]},
+        ),
+    script:
+        "../workflow/scripts/trials.py"
+
+
 rule train:
     input:
         training_inputs(reported_specs),
         chosen=chosen,
+        winners=winners,
     output:
         runs=f"{EXPERIMENT}/runs/runs-{{batch}}.json",
     log:

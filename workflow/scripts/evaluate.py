@@ -24,7 +24,7 @@ def main(job: Job) -> None:
         own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]
         specs = {made.seed: spec for made, spec in own}
         lay_out(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
-    prune(folder, [*slugs.values(), "runs", "sweep"])
+    prune(folder, [*slugs.values(), "runs", "search", "sweep"])
 
 
 if __name__ == "__main__":

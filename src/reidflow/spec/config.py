@@ -67,6 +67,9 @@ class Compute(Strict):
     feature_runs_per_job: Annotated[int, Field(ge=1)] = Field(
         60, description="training runs on frozen features in one process, at most: starting it takes longer than a run"
     )
+    search_workers: Annotated[int, Field(ge=1)] = Field(
+        2, description="processes that share the trials of one study, where cores are free"
+    )
     memory_mb: Annotated[int, Field(ge=100)] = Field(
         1500, description="memory that a head job asks a scheduler for, MB"
     )

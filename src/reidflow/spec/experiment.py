@@ -1,7 +1,7 @@
 """An experiment: one question, one YAML file; its arms resolved to run specs and checked before anything runs."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,9 @@ from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.expand import expand
 from reidflow.spec.merge import differences, merge, put
+from reidflow.spec.outcomes import WINNER_OF, Candidates, check_candidates, check_outcomes, possible_specs, studies
 from reidflow.spec.run import RunSpec, Strict
+from reidflow.spec.search import Search, Study
 from reidflow.spec.strengths import check_strengths
 from reidflow.spec.versions import Probes, Version, check_versions
 from reidflow.spec.yaml import load
@@ -69,10 +71,15 @@ class ExperimentFile(Strict):
     arms: dict[str, dict[str, Any]] = Field(
         description="arm -> its settings, `why`, and where wanted `against` (a control arm to compare it with as well) "
         "and `each` (dotted path -> values: one arm for each) or `add_one`, `leave_out`, `every` (a path of `parts`: one "
-        "arm for each part alone, one for all but it, one for all)"
+        "arm for each part alone, one for all but it, one for all) or `winner_of` (a study of `search`, or candidates: the "
+        "settings are laid over what it finds)"
     )
     parts: dict[str, Annotated[dict[str, Part], Field(min_length=2)]] = Field(
         {}, description="dotted path of a list in the run spec -> part -> a component of it: what arms are made from"
+    )
+    search: Search | None = Field(None, description="a space and the studies that search it for an arm's settings")
+    candidates: Candidates | None = Field(
+        None, description="whose best arm, by mean validation mAP, becomes an arm of this experiment"
     )
     tested_on: dict[str, Version] = Field(
         {}, description="label -> another version of the evaluated images, which every run is tested on as well"
@@ -87,7 +94,9 @@ class ExperimentFile(Strict):
 class Arm:
     """One arm: `points` are the settings it chooses from (one, when nothing is tuned), as run specs with seed 0.
 
-    `against` names the arm that is its control, where it has one beside the baseline.
+    `against` names the arm that is its control, where it has one beside the baseline. `winner_of` names the outcome that
+    decides the settings of an arm, with `over` laid over them: its point is then where the search starts, and `may_be`
+    are runs that read and execute whatever it may.
     """
 
     name: str
@@ -96,6 +105,14 @@ class Arm:
     against: str | None
     seeds: tuple[int, ...]
     points: tuple[tuple[dict[str, Any], RunSpec], ...]
+    winner_of: str | None = None
+    over: dict[str, Any] = field(default_factory=dict)
+    may_be: tuple[RunSpec, ...] = ()
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """Runs, with the seed 0, that read and execute whatever the arm's runs may."""
+        return [*self.may_be] or [spec for _, spec in self.points]
 
     @property
     def spec(self) -> RunSpec:
@@ -112,6 +129,7 @@ class Experiment:
     file: ExperimentFile
     arms: dict[str, Arm]
     sweep_seeds: tuple[int, ...]
+    studies: dict[str, Study] = field(default_factory=dict)
 
     @property
     def baseline(self) -> Arm:
@@ -158,6 +176,8 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
         made = build(path.stem, str(path), content, config, problems)
         if made is not None:
             found[path.stem] = made
+    for experiment in found.values():
+        check_candidates(experiment, found, config, problems)
     stems = [locate(entry).stem for entry in config.experiments]
     for name in config.protocols:
         if name not in stems:
@@ -175,7 +195,13 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     before = len(problems.found)
     file = file.model_copy(update={"protocol": merge(file.protocol, config.protocols.get(name, {}))})
     arms = _arms(file, config, path, problems)
-    return Experiment(name, path, file, arms, tuple(config.sweep_seeds)) if len(problems.found) == before else None
+    check_outcomes(file, arms, config, path, problems)
+    base = arms[file.baseline].spec if file.baseline in arms else None
+    found = studies(name, file, base, config, path, problems) if base else {}
+    if len(problems.found) > before:
+        return None
+    arms = {name: replace(arm, may_be=possible_specs(arm, found)) for name, arm in arms.items()}
+    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), found)
 
 
 def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
@@ -190,7 +216,8 @@ def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) 
     check_versions(file.tested_on, file.probes, where, problems)
     arms: dict[str, Arm] = {}
     for name, content in written.items():
-        arm = _arm(name, dict(content), file, config, protocol, where, problems)
+        start = merge(protocol, _settings(written.get(file.baseline, {}))) if WINNER_OF in content else protocol
+        arm = _arm(name, dict(content), file, config, start, where, problems)
         if arm is not None:
             arms[name] = arm
             _check_control(arm, list(written), where, problems)
@@ -198,6 +225,11 @@ def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) 
         _check_differences(file, arms, where, problems)
         check_strengths(file, arms[file.baseline].spec, where, problems)
     return arms
+
+
+def _settings(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what an arm as written changes in a run."""
+    return {key: value for key, value in content.items() if key not in ("why", "against", "seeds", WINNER_OF)}
 
 
 def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Problems) -> None:
@@ -270,7 +302,8 @@ def _arm(
         problems.add(
             place, "'seeds' differ although 'seed' is not declared.", "Add 'seed' to 'varies', or remove them here."
         )
-    if not content and seeds is None and name != file.baseline:
+    winner_of = content.pop(WINNER_OF, None)
+    if not content and winner_of is None and seeds is None and name != file.baseline:
         problems.add(place, "the arm is empty: it changes nothing.", "Give it a setting of the factor, or remove it.")
     seeds = seeds or file.seeds or config.seeds
     if (
@@ -286,7 +319,8 @@ def _arm(
     points = _points({**merge(protocol, content), "seed": 0}, file.tuned, place, problems)
     if len(problems.found) > before:
         return None
-    return Arm(name, slug_of(name), why.strip(), against, tuple(seeds), tuple(points))
+    over = content if winner_of is not None else {}
+    return Arm(name, slug_of(name), why.strip(), against, tuple(seeds), tuple(points), winner_of, over)
 
 
 def _points(
@@ -339,7 +373,7 @@ def _check_differences(file: ExperimentFile, arms: dict[str, Arm], where: str, p
                 f"differs from the baseline '{file.baseline}' in {', '.join(undeclared)}, which is not declared.",
                 f"Add it to 'varies' (now {file.varies}) if it is the question, else give every arm the same value.",
             )
-        identity = canonical([[p, s.plain()] for p, s in arm.points] + [list(arm.seeds)])
+        identity = canonical([[p, s.plain()] for p, s in arm.points] + [list(arm.seeds), arm.winner_of])
         if identity in seen:
             problems.add(place, f"is the same as arm '{seen[identity]}'.", "Change or remove one of them.")
         seen[identity] = name

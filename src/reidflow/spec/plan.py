@@ -1,16 +1,17 @@
 """What the Snakefile needs: the config, its experiments, and the jobs behind them, all checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reidflow.spec import config as configs
-from reidflow.spec.canonical import short
+from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import Arm, Experiment, Version, build, read_all
 from reidflow.spec.networks import unknown_network
+from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 from reidflow.spec.strengths import strength_specs
 
@@ -47,7 +48,7 @@ class Plan:
         compute = self.config.compute
         jobs = []
         for frozen, size in ((True, compute.feature_runs_per_job), (False, compute.runs_per_job)):
-            alike = [run for run in runs if run[0].spec.frozen == frozen]
+            alike = [run for run in runs if all(spec.frozen for spec in run[0].specs) == frozen]
             jobs += [alike[start : start + size] for start in range(0, len(alike), size)]
         return jobs
 
@@ -98,7 +99,7 @@ class Plan:
         found: set[int] = set()
         for experiment in self.experiments.values():
             for arm in experiment.arms.values():
-                if any(subset_id(spec) == subset for _, spec in arm.points):
+                if any(subset_id(spec) == subset for spec in arm.specs):
                     found |= {*arm.seeds, *(experiment.sweep_seeds if experiment.tuned else ())}
         return sorted(found)
 
@@ -142,7 +143,7 @@ class Plan:
 
     def _specs(self) -> list[RunSpec]:
         arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
-        return [spec for arm in arms for _, spec in arm.points]
+        return [spec for arm in arms for spec in arm.specs]
 
 
 def rebuild(told: dict[str, Any]) -> tuple[Config, Experiment]:
@@ -159,23 +160,39 @@ def rebuild(told: dict[str, Any]) -> tuple[Config, Experiment]:
 
 def _orders(file: dict[str, Any]) -> dict[str, list[str]]:
     """Return the order of the keys wherever it matters: canonical JSON, in which a job is told, sorts them."""
-    orders = {key: list(file[key]) for key in ("arms", "tuned", "tested_on")}
-    each = {name: list(arm["each"]) for name, arm in file["arms"].items() if isinstance(arm.get("each"), dict)}
-    parts = {f"parts of {path}": list(parts) for path, parts in file["parts"].items()}
-    return {**orders, **parts, **{f"each of {name}": paths for name, paths in each.items()}}
+    return {" ".join(path): list(_below(file, path)) for path in _ordered_mappings(file)}
 
 
 def _ordered(file: dict[str, Any], orders: dict[str, list[str]]) -> dict[str, Any]:
     """Return the content of an experiment's file with its keys in the order that `_orders` noted."""
-    file = file | {key: {name: file[key][name] for name in orders[key]} for key in ("arms", "tuned", "tested_on")}
-    ordered = {
-        path: {name: parts[name] for name in orders[f"parts of {path}"]} for path, parts in file["parts"].items()
-    }
-    file["parts"] = ordered
-    for name, arm in file["arms"].items():
-        if f"each of {name}" in orders:
-            file["arms"][name] = arm | {"each": {path: arm["each"][path] for path in orders[f"each of {name}"]}}
+    for path in _ordered_mappings(file):
+        mapping = _below(file, path)
+        file = _put(file, path, {key: mapping[key] for key in orders[" ".join(path)]})
     return file
+
+
+def _ordered_mappings(file: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return where the mappings lie whose order decides the order of arms, settings or axes."""
+    found = [("arms",), ("tuned",), ("tested_on",)]
+    found += [("arms", name, "each") for name, arm in file["arms"].items() if isinstance(arm.get("each"), dict)]
+    found += [("parts", path) for path in file["parts"]]
+    if file["search"]:
+        found += [("search", "studies"), ("search", "space")]
+        axes = file["search"]["space"].items()
+        found += [
+            ("search", "space", name, "choices") for name, axis in axes if isinstance(axis, dict) and "choices" in axis
+        ]
+    return found
+
+
+def _below(tree: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    return {**tree, path[0]: _put(tree[path[0]], path[1:], value)} if path else value
 
 
 def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:
@@ -247,7 +264,7 @@ def subset_id(spec: RunSpec) -> str:
 def _banks(experiment: Experiment) -> list[dict[str, Any]]:
     """Return the banks that an experiment's runs are trained on, evaluated on, and tested on as well."""
     versions = [Version(), *experiment.file.tested_on.values()]
-    specs = [spec for arm in experiment.arms.values() for _, spec in arm.points]
+    specs = [spec for arm in experiment.arms.values() for spec in arm.specs]
     specs = [spec for spec in [*specs, *strength_specs(experiment)] if spec.frozen]
     tested = [tested_bank(s, v.background, v.size(s.model.size)) for s in specs for v in versions]
     return [*map(trained_bank, specs), *tested]
@@ -256,7 +273,7 @@ def _banks(experiment: Experiment) -> list[dict[str, Any]]:
 def _sides(experiment: Experiment) -> list[int]:
     """Return the sizes of the images that an experiment's runs train on or are tested on."""
     versions = experiment.file.tested_on.values()
-    specs = [spec for arm in experiment.arms.values() for _, spec in arm.points]
+    specs = [spec for arm in experiment.arms.values() for spec in arm.specs]
     stages = [size for spec in specs for size in spec.stage_sizes()]
     return [spec.model.size for spec in specs] + stages + [v.size(s.model.size) for s in specs for v in versions]
 
@@ -281,10 +298,24 @@ def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root:
             "the split has no validation images to choose a checkpoint on.",
             "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
         )
-    experiments = read_all(config, problems, root)
+    experiments = _ranked(read_all(config, problems, root))
     _check_networks(experiments, problems)
     problems.raise_if_any("The config cannot be used")
     return Plan(config, experiments, where)
+
+
+def _ranked(experiments: dict[str, Experiment]) -> dict[str, Experiment]:
+    """Return the experiments, the arms that may turn out as any arm of others knowing what that may be."""
+    found = dict(experiments)
+    for name, experiment in experiments.items():
+        others = candidate_experiments(experiment, experiments)
+        specs = [spec for other in others for arm in experiments[other].arms.values() for spec in arm.specs]
+        may_be = tuple({canonical(spec.plain()): spec for spec in specs}.values())
+        arms = {
+            arm.name: replace(arm, may_be=may_be) for arm in experiment.arms.values() if arm.winner_of == CANDIDATES
+        }
+        found[name] = replace(experiment, arms={**experiment.arms, **arms})
+    return found
 
 
 def _check_networks(experiments: dict[str, Experiment], problems: Problems) -> None:

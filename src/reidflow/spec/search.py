@@ -12,6 +12,7 @@ from reidflow.spec.merge import flatten, merge, put
 from reidflow.spec.run import RunSpec, Strict, component
 
 Value = int | float | str
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 
 class Range(Strict):
@@ -95,7 +96,7 @@ class Search(Strict):
         description="dotted path of the run spec -> list of values, or {low, high, log, step}; or any name -> {choices: "
         "{name: {settings}}}"
     )
-    studies: Annotated[dict[str, StudyFile], Field(min_length=1)] = Field(description="study -> how it searches")
+    studies: Annotated[dict[FileName, StudyFile], Field(min_length=1)] = Field(description="study -> how it searches")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import background_id, bank_id, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
+from reidflow.spec.search import laid_over
 from reidflow.splits.split import SPLIT
 from reidflow.store.runs import RunStore, run_key
 from reidflow.store.tables import read_table
@@ -32,13 +33,28 @@ from reidflow.training.data import RunData
 LOOP = "reidflow.training.loop"
 
 
-def chosen_runs(arms: dict[str, list[list]], runs: list[tuple[str, int]], chosen: str | None) -> list[RunSpec]:
+def outcome_specs(outcomes: dict[str, list], winners: str | None) -> dict[str, RunSpec]:
+    """Return the run, with the seed 0, of each arm that is the winner of something.
+
+    outcomes: arm -> (of what, settings laid over it). winners: the file of what searches or rankings found.
+    """
+    found = json.loads(Path(winners).read_text()) if winners else {}
+    return {
+        arm: laid_over(RunSpec.model_validate(found[winner_of]["spec"]), over)
+        for arm, (winner_of, over) in outcomes.items()
+    }
+
+
+def chosen_runs(
+    arms: dict[str, list[list]], runs: list[tuple[str, int]], chosen: str | None, outcomes: dict[str, RunSpec]
+) -> list[RunSpec]:
     """Return the run of each (arm, seed): the chosen point of the arm's grid, its only one where nothing is tuned.
 
     arms: arm -> [values, spec with seed 0] at every point of its grid. chosen: the file of the experiment's choices.
+    outcomes: the runs of arms that are the winner of something.
     """
     choices = json.loads(Path(chosen).read_text()) if chosen else {}
-    specs = {arm: _point(arm, points, choices.get(arm), chosen) for arm, points in arms.items()}
+    specs = {arm: _point(arm, points, choices.get(arm), chosen) for arm, points in arms.items()} | outcomes
     return [specs[arm].with_seed(seed) for arm, seed in runs]
 
 

@@ -85,7 +85,7 @@ def test_the_reported_runs_have_the_chosen_setting_and_their_own_seeds(tmp_path)
     rates = {"triplet": 0.01, "circle": 0.03}
     choices = {name: {"values": {"optimizer.learning_rate": rate}} for name, rate in rates.items()}
     (tmp_path / "chosen.json").write_text(json.dumps(choices))
-    runs = chosen_runs(points, [("triplet", 0), ("circle", 3), ("triplet", 4)], str(tmp_path / "chosen.json"))
+    runs = chosen_runs(points, [("triplet", 0), ("circle", 3), ("triplet", 4)], str(tmp_path / "chosen.json"), {})
     assert [(run.loss["name"], run.seed, run.optimizer["learning_rate"]) for run in runs] == [
         ("triplet", 0, 0.01),
         ("circle", 3, 0.03),
