@@ -1,4 +1,4 @@
-"""The networks that timm and open_clip know, read from their files: planning imports neither."""
+"""Networks that cannot be, told while planning: names are read from timm's and open_clip's files, neither is imported."""
 
 import difflib
 import re
@@ -7,12 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from reidflow.spec.blocks import wrong_blocks
+
 
 def unknown_network(backbone: dict[str, Any]) -> str | None:
-    """Return what is wrong with the name of a resolved backbone's network; None where it is known or cannot be told.
+    """Return what is wrong with the network of a resolved backbone: its name, or its blocks; None where nothing shows.
 
     A network of a hub is named by an address, a component of the user's own knows its names alone.
     """
+    if backbone["name"] == "mbconv":
+        return wrong_blocks(backbone)
     model = backbone.get("model", "")
     found = {"timm": _timm, "open_clip": _open_clip}.get(backbone["name"], frozenset)()
     name = model.split(".")[0] if backbone["name"] == "timm" else model

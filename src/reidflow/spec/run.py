@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from reidflow.spec.components import asking, context, module_name, names, resolve
 from reidflow.spec.errors import ReidflowError
@@ -52,10 +61,23 @@ class Head(Strict):
     """The trained network between the pooled features and the embedding."""
 
     hidden: Annotated[int, Field(ge=0)] = Field(
-        0, description="width of a hidden layer (linear, batch norm, ReLU); 0: none"
+        0, description="width of the hidden layers (linear, norm, activation); 0: none"
+    )
+    depth: Annotated[int, Field(ge=1)] = Field(1, description="number of hidden layers; says nothing where hidden is 0")
+    norm: Literal["batch", "layer", "none"] = Field(
+        "batch", description="normalisation in a hidden layer; says nothing where hidden is 0"
+    )
+    activation: Literal["relu", "gelu", "silu"] = Field(
+        "relu", description="activation of a hidden layer; says nothing where hidden is 0"
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last linear layer")
     dim: Annotated[int, Field(ge=2)] = Field(128, description="dimension of the embedding")
+
+    @field_validator("depth", "norm", "activation")
+    @classmethod
+    def _of_hidden_layers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return the default where there is no hidden layer: equal networks are equal specs, and one run."""
+        return cls.model_fields[info.field_name].default if info.data.get("hidden") == 0 else value
 
 
 class Trainable(Strict):
@@ -173,6 +195,9 @@ class RunSpec(Strict):
     optimizer: component("optimizer") = Field(description="a file of training/optimizers/")
     scheduler: component("scheduler") = Field(description="a file of training/schedulers/")
     epochs: Annotated[int, Field(ge=1)] = Field(30, description="passes over the training images")
+    stop: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="stop after so many epochs, though everything is laid out for `epochs`"
+    )
     gradient_clip: Positive | None = Field(None, description="largest norm of the gradient, or none")
     checkpoint: Literal["best", "last"] = Field(
         "best", description="best: the epoch with the highest validation mAP; last"
