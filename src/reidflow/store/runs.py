@@ -41,10 +41,11 @@ class RunStore:
         """Return whether the run is finished and stored."""
         return (self.folder(key) / DONE).is_file()
 
-    def get_or_make(self, key: str, make: Callable[[Path, Path], None]) -> tuple[Path, bool]:
+    def get_or_make(self, key: str, make: Callable[[Path, Path], str | None]) -> tuple[Path, bool]:
         """Return (folder of the finished run, whether it was there already), making it where it is absent.
 
-        `make(work, out)` may keep what it needs to resume in `work`; the files it leaves in `out` become the run.
+        `make(work, out)` may keep what it needs to resume in `work`; the files it leaves in `out` become the run. Where
+        it made another run than was asked for, it returns that one's key.
         A stored run whose files do not match their checksums is set aside and made again.
         """
         with locked(self.root / "locks" / key):
@@ -55,10 +56,18 @@ class RunStore:
             work, out = self.work(key), self.work(key) / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir(parents=True)
-            make(work, out)
-            self._store(key, out)
+            made = make(work, out) or key
+            self._store_as(made, out, asked=key)
             shutil.rmtree(work, ignore_errors=True)
-        return self.folder(key), False
+        return self.folder(made), False
+
+    def _store_as(self, made: str, out: Path, asked: str) -> None:
+        if made == asked:
+            self._store(made, out)
+            return
+        with locked(self.root / "locks" / made):
+            if not (self.has(made) and self._sound(made)):
+                self._store(made, out)
 
     def _store(self, key: str, out: Path) -> None:
         sums = {path.name: _checksum(path) for path in sorted(out.iterdir())}

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ from reidflow.training.progress import Progress
 from reidflow.training.stages import Stages
 from reidflow.training.state import State
 from reidflow.training.validation import Validation
+
+Watch = Callable[[int, float | None], bool]
+"""Told an epoch and its validation mAP, returns whether the training ends there."""
 
 LOOK_EVERY = 100  # steps between two looks at whether the loss is finite: a look waits for the device
 
@@ -61,9 +65,13 @@ class Fitting:
             )
         self.half = spec.precision == "bf16"
         self.state = State()
+        self.stop, self.asked = spec.stop, 0
 
-    def run(self, checkpoints: Checkpoints, progress: Progress) -> None:
-        """Train to the end, from where `self.state` stands, and leave the weights to keep in the module."""
+    def run(self, checkpoints: Checkpoints, progress: Progress, watch: Watch | None = None) -> None:
+        """Train to the end, from where `self.state` stands, and leave the weights to keep in the module.
+
+        watch: asked after every epoch but the last; what it stopped at is then `self.stop`.
+        """
         start = time.monotonic()
         before = self.state.seconds
         if not self.state.history:
@@ -73,6 +81,8 @@ class Fitting:
             self.state.seconds = before + time.monotonic() - start
             row = self.state.history[-1]
             progress.note(row["epoch"], row["loss"], row["val_id_map"])
+            if watch is not None and not self._finished():
+                self._ask(watch, row)
             if checkpoints.due() and not self._finished():
                 checkpoints.write(self.checkpoint())
         load_state(self.both, self.state.kept)
@@ -86,8 +96,12 @@ class Fitting:
             "course": self.state.plain(),
         }
 
-    def resume(self, content: dict[str, Any]) -> None:
-        """Go on from what `checkpoint` returned."""
+    def resume(self, content: dict[str, Any], watch: Watch | None = None) -> None:
+        """Go on from what `checkpoint` returned, unless the training ends before: then start again, to end there."""
+        for row in content["course"]["history"][1:] if watch is not None else ():
+            self._ask(watch, row)
+        if self.stop is not None and content["course"]["epoch"] > self.stop:
+            return
         load_state(self.both, content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
@@ -117,7 +131,16 @@ class Fitting:
 
     def _finished(self) -> bool:
         state, patience = self.state, self.spec.patience
-        return state.broken or state.epoch >= self.stages.epochs or (patience is not None and state.stale >= patience)
+        last = self.stages.epochs if self.stop is None else min(self.stop, self.stages.epochs)
+        return state.broken or state.epoch >= last or (patience is not None and state.stale >= patience)
+
+    def _ask(self, watch: Watch, row: dict[str, Any]) -> None:
+        """Ask once about each epoch, in order, until the training is known to end."""
+        epoch = row["epoch"]
+        if epoch > self.asked and (self.stop is None or epoch < self.stop):
+            self.asked = epoch
+            if watch(epoch, row["val_id_map"]):
+                self.stop = epoch
 
     def _begin(self) -> None:
         """Note the untrained state: epoch 0."""

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from reidflow.spec.run import RunSpec
 from reidflow.training.building import build_module
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.data import RunData
-from reidflow.training.fitting import Fitting
+from reidflow.training.fitting import Fitting, Watch
 from reidflow.training.inputs import FeatureInputs
 from reidflow.training.modes import trained_state
 from reidflow.training.outputs import HISTORY, write_embeddings, write_json, write_run, write_weights
@@ -32,12 +33,15 @@ def train(
     *,
     key: str,
     checkpoint_seconds: float = 2.0,
-) -> None:
+    watch: Watch | None = None,
+) -> RunSpec:
     """Train the run `spec` on `data` and write its files into the folder `out`.
 
     Resumes from the checkpoint in `work` if there is one under the same `key`. The files are the same bytes whether the
     training was interrupted or not, except efficiency.json, which holds all that depends on time. In model.safetensors
     the names start with `model.` or `loss.`. `device` is torch's name of it; `checkpoint_seconds` is the shortest time between two checkpoints.
+    `watch(epoch, val_id_map)` is asked after every epoch but the last whether to end there; the files are then those of
+    the run with `spec.stop` at that epoch. Returns the spec of the run that was made.
     Raises ReidflowError where the data do not fit the spec.
     """
     for folder in (work, out):
@@ -46,10 +50,20 @@ def train(
             half_written.unlink()
     data.check(spec)
     with deterministic(spec.threads, device):
-        _train(spec, data, work, out, device, key, checkpoint_seconds)
+        return _train(spec, data, work, out, device, Checkpointing(key, checkpoint_seconds), watch)
 
 
-def _train(spec: RunSpec, data: RunData, work: Path, out: Path, device: str, key: str, seconds: float) -> None:
+@dataclass(frozen=True)
+class Checkpointing:
+    """Under which key a training resumes, and how often it makes that possible."""
+
+    key: str
+    seconds: float
+
+
+def _train(
+    spec: RunSpec, data: RunData, work: Path, out: Path, device: str, often: Checkpointing, watch: Watch | None
+) -> RunSpec:
     start = time.monotonic()
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -63,13 +77,15 @@ def _train(spec: RunSpec, data: RunData, work: Path, out: Path, device: str, key
         state.history.append(row | {"val_id_map": Validation(data, spec.model.geometry["name"]).score(inputs, module)})
     else:
         fitting = Fitting(spec, data, module, inputs, dim, device)
-        state = _fit(fitting, work, key, seconds)
+        state = _fit(fitting, work, often, watch)
+        spec = spec.model_copy(update={"stop": fitting.stop})
         module.eval()
     final = inputs.embed(module, rows) if fitting else initial
     write_embeddings(out, data, rows, initial, final)
     write_weights(out, trained_state(fitting.both) if fitting else {})
     write_run(out, spec, state.history, provenance(spec, data, module, fitting, state, device))
     write_json(out / "efficiency.json", _efficiency(state, time.monotonic() - start, device))
+    return spec
 
 
 def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, int]:
@@ -83,13 +99,13 @@ def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, i
     return module, ImageInputs(data.pixels, data.images, spec, device, data.trained_on, data.masks), dim
 
 
-def _fit(fitting: Fitting, work: Path, key: str, seconds: float) -> State:
+def _fit(fitting: Fitting, work: Path, often: Checkpointing, watch: Watch | None) -> State:
     machine = torch.cuda.get_device_name(fitting.device) if fitting.device.type == "cuda" else "cpu"
-    checkpoints = Checkpoints(work, f"{key} {torch.__version__} {machine}", seconds)
+    checkpoints = Checkpoints(work, f"{often.key} {torch.__version__} {machine}", often.seconds)
     content = checkpoints.read(str(fitting.device))
     if content is not None:
-        fitting.resume(content)
-    fitting.run(checkpoints, Progress(work, fitting.stages.epochs, fitting.state.epoch))
+        fitting.resume(content, watch)
+    fitting.run(checkpoints, Progress(work, fitting.stages.epochs, fitting.state.epoch), watch)
     return fitting.state
 
 

@@ -50,8 +50,22 @@ def test_a_failed_run_leaves_its_work_and_nothing_in_the_store(tmp_path):
     with pytest.raises(RuntimeError):
         store.get_or_make("ab12", fail)
     assert not store.has("ab12") and (store.work("ab12") / "checkpoint").read_text() == "half"
-    store.get_or_make("ab12", lambda work, out: (out / "seen").write_text((work / "checkpoint").read_text()))
+    store.get_or_make("ab12", lambda work, out: (work / "checkpoint").rename(out / "seen") and None)
     assert store.has("ab12") and not store.work("ab12").exists()
+
+
+def test_a_run_that_turns_out_to_be_another_one_is_stored_as_that(tmp_path):
+    store = RunStore(tmp_path)
+
+    def shorter(work, out):
+        make("shorter")(work, out)
+        return "cd34"
+
+    folder, restored = store.get_or_make("ab12", shorter)
+    assert not restored and folder == store.folder("cd34") and (folder / "result.txt").read_text() == "shorter"
+    assert store.has("cd34") and not store.has("ab12") and not store.work("ab12").exists()
+    store.get_or_make("ab12", lambda work, out: make("differs")(work, out) or "cd34")
+    assert (folder / "result.txt").read_text() == "shorter"
 
 
 def test_stored_files_cannot_be_written_by_accident(tmp_path):
