@@ -128,4 +128,4 @@ def test_finding_the_backbones_imports_neither_torch_nor_timm():
         "assert found and not {'torch', 'timm', 'open_clip'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert names("backbone") == ["open_clip", "small", "timm"]
+    assert names("backbone") == ["mbconv", "open_clip", "small", "timm"]
