@@ -97,6 +97,9 @@ class Config(Strict):
         {},
         description="experiment -> changes to its protocol, after its file's own: where these images ask for other settings",
     )
+    searches: dict[str, dict[str, Any]] = Field(
+        {}, description="experiment -> changes to its `search`: where these images ask for another budget or space"
+    )
     seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm")
     sweep_seeds: Seeds = Field([100, 101], description="seeds that choose tuned settings on validation; never reported")
     experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(

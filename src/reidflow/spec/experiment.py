@@ -179,14 +179,19 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
     for experiment in found.values():
         check_candidates(experiment, found, config, problems)
     stems = [locate(entry).stem for entry in config.experiments]
-    for name in config.protocols:
-        if name not in stems:
-            problems.add(f"protocols.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
+    for key in ("protocols", "searches"):
+        for name in getattr(config, key):
+            if name not in stems:
+                problems.add(f"{key}.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
+            elif key == "searches" and name in found and found[name].file.search is None:
+                problems.add(f"{key}.{name}", "this experiment does not search.", "Remove it.")
     return found
 
 
 def build(name: str, path: str, content: dict[str, Any], config: Config, problems: Problems) -> Experiment | None:
     """Return the experiment in `content`, or None after noting every mistake in `problems`."""
+    if isinstance(content.get("search"), dict):
+        content = {**content, "search": merge(content["search"], config.searches.get(name, {}))}
     try:
         file = ExperimentFile.model_validate(content)
     except ValidationError as error:

@@ -121,7 +121,7 @@ class Plan:
 
         words: which of WORDS the job prints. They decide texts but no number, so no other job is told of them.
         """
-        config = self.config.model_dump(mode="json", exclude={"compute", "results", "protocols"})
+        config = self.config.model_dump(mode="json", exclude={"compute", "results", "protocols", "searches"})
         file = self.experiments[experiment].file.model_dump(mode="json")
         unsaid = [word for word in WORDS if word not in words]
         file |= {word: [] if word == "interpretation" else "-" for word in unsaid if word in file}
