@@ -32,6 +32,11 @@ DETAILS = {
         "plots": ["parts", "strengths"],
         "sheets": ["augmented"],
     },
+    "seeds": {
+        "tables": ["seeds", "spreads", "ranking", "readings"],
+        "plots": ["seeds", "readings"],
+        "sheets": [],
+    },
 }
 
 
@@ -171,6 +176,7 @@ def details_of(experiment):
         "schedules": len({canonical(spec.scheduler) for spec in specs}) > 1,
         "resizing": any(spec.resizing for spec in specs) or any(version.resized for version in versions),
         "augmentation": len({canonical(spec.augmentation) for spec in specs}) > 1,
+        "seeds": PLAN.experiments[experiment].file.candidates is not None,
     }
     return [name for name in DETAILS if called[name]]
 
@@ -225,3 +231,14 @@ def describe_strengths(wildcards):
         },
         ["reidflow.training.loop", *executed(specs)],
     )
+
+
+def other_experiments(wildcards):
+    """Return (name, table) of all experiments but this one."""
+    return [[name, f"{TABLES}/{name}.parquet"] for name in PLAN.experiments if name != wildcards.experiment]
+
+
+def split_runs_of(wildcards):
+    """Return an experiment's runs on other splits, where it asks for any."""
+    asked = PLAN.experiments[wildcards.experiment].file.candidates.split_seeds
+    return f"{EXPERIMENT}/split_runs.parquet".format(experiment=wildcards.experiment) if asked else []

@@ -291,3 +291,34 @@ rule geometry_report:
         ),
     script:
         "../workflow/scripts/geometry_report.py"
+
+
+rule seeds_report:
+    input:
+        metrics=EVALUATED["metrics"],
+        best=f"{EXPERIMENT}/best.json",
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        split_runs=split_runs_of,
+        others=lambda wildcards: [path for _, path in other_experiments(wildcards)],
+    output:
+        **plots("seeds"),
+        seeds=f"{TABLES}/{{experiment}}.seeds.parquet",
+        spreads=f"{TABLES}/{{experiment}}.spreads.parquet",
+        ranking=f"{TABLES}/{{experiment}}.ranking.parquet",
+        readings=f"{TABLES}/{{experiment}}.readings.parquet",
+        best=f"{TABLES}/{{experiment}}.best.yaml",
+        sections=f"{RESULTS}/details/{{experiment}}/seeds.json",
+    log:
+        f"{RESULTS}/logs/details/seeds/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "seeds_report",
+            {
+                "experiment": PLAN.told(wildcards.experiment, "question"),
+                "others": other_experiments(wildcards),
+            },
+        ),
+    script:
+        "../workflow/scripts/seeds_report.py"
