@@ -144,7 +144,7 @@ def test_an_arm_that_may_turn_out_as_any_of_others_is_planned_for_all_of_them(pr
     assert {spec.loss["name"] for spec in best.specs} == {"triplet", "supcon"}
     assert planned.training("seeds") == [[("base", 200), ("best", 200)]]
     trained = project(
-        seeds={"candidates": {}},
+        ranking={"candidates": {}},
         varies=[*VARIES, "model.trainable"],
         arms={**ARMS, "all": {"why": "Images.", "model": {"trainable": {"name": "all"}}}},
     )
