@@ -96,15 +96,15 @@ def _spread(best: Best, rows: Mapping[tuple[str, str], dict], seeds: pl.DataFram
         row = rows.get((TRAINING, arm))
         if row and row["mean"] is not None:
             lines.append(
-                f"**{markdown(arm)}** scores {number(row['mean'])} on test over {row['count']} seeds, none of which chose "
-                f"it: standard deviation {number(row['std'])}, standard error {number(row['standard_error'])}, between "
+                f"**{markdown(arm)}** scores {number(row['mean'])} on test over {row['count']} seeds"
+                f"{', none of which chose it' if arm == best.arm else ''}: standard deviation {number(row['std'])}, standard error {number(row['standard_error'])}, between "
                 f"{number(row['lowest'])} and {number(row['highest'])}."
             )
     row = rows.get((TRAINING, DIFFERENCE))
     if row and row["mean"] is not None:
         lines.append(
-            f"Its difference to **{markdown(best.baseline)}**, paired by seed, is {signed(row['mean'])} with a standard "
-            f"deviation of {number(row['std'])} (between {signed(row['lowest'])} and {signed(row['highest'])})."
+            f"The difference of **{markdown(best.arm)}** to **{markdown(best.baseline)}**, paired by seed, is "
+            f"{signed(row['mean'])} with a standard deviation of {number(row['std'])} (between {signed(row['lowest'])} and {signed(row['highest'])})."
         )
     return [f"Seeds: {listed([str(seed) for seed in numbers])}.", *lines] if numbers else lines
 
@@ -161,7 +161,7 @@ def _read(readings: pl.DataFrame) -> list[str]:
     rows = readings.to_dicts()
     if not rows:
         return ["There is no noise to read other experiments against, or no other experiment compares anything."]
-    lines = [*_sides(rows, "carried", "noise of training seeds")]
+    lines = [_definition(rows[0]), *_sides(rows, "carried", "noise of training seeds")]
     split = [row for row in rows if row["split_carried"] is not None]
     if split:
         lines += _sides(split, "split_carried", "noise of the split and of training seeds together")
@@ -180,6 +180,16 @@ def _read(readings: pl.DataFrame) -> list[str]:
             "few runs."
         )
     return lines
+
+
+def _definition(row: dict) -> str:
+    std = row["noise"] * math.sqrt(row["seeds"] / 2)
+    return (
+        f"A run differs from itself with another seed by {number(std)} (standard deviation, root mean square over the best "
+        f"and the baseline), so two means of {row['seeds']} seeds do by {number(row['noise'])}. An experiment's largest "
+        "difference is carried where it lies beyond what the largest of so many arms reaches by this noise alone in 5 % of "
+        "cases (Student's t, after Bonferroni). Arms that vary more than these two do would ask for more."
+    )
 
 
 def _sides(rows: list[dict], key: str, noise: str) -> list[str]:
