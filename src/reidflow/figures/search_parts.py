@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from reidflow.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, SEED, SKY
+from reidflow.figures.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, PURPLE, SEED, SKY
 from reidflow.figures.text import clean, fit, number, short_value, text_width
 from reidflow.spec.search import Axis
 
@@ -76,6 +76,45 @@ def limits(values: Sequence[float], share: float = 0.06, least: float = 0.005) -
         return 0.0, 1.0
     room = max(share * (max(finite) - min(finite)), least)
     return min(finite) - room, max(finite) + room
+
+
+def value_axis(
+    axes: Axes, reach: tuple[float, float], height: float, lane: float, lanes: list[str], named: bool
+) -> None:
+    """Prepare y for validation mAP within `reach`, `height` inches, above a lane of `lane` inches for each of `lanes`.
+
+    named: whether the ticks are labelled.
+    """
+    low, high = reach
+    step = (high - low) * lane / height
+    axes.set_ylim(low - step * len(lanes), high)
+    values = [v for v in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if v <= high]
+    values = [v for v in values if v >= low + 0.4 * step * bool(lanes)]
+    below = [lane_height(reach, height, lane, i) for i in range(len(lanes))]
+    words = [*alike(values), *lanes]
+    axes.set_yticks([*values, *below], words if named else [""] * len(words), size=8)
+    for line in axes.yaxis.get_gridlines()[len(values) :]:
+        line.set_visible(False)
+    if lanes:
+        axes.axhline(low, color=FAINT, linewidth=0.8, zorder=1)
+
+
+def lane_height(reach: tuple[float, float], height: float, lane: float, index: float) -> float:
+    """Return where the middle of a lane stands on the axis of `value_axis`."""
+    return reach[0] - (reach[1] - reach[0]) * lane / height * (index + 0.5)
+
+
+def value_label(axes: Axes, words: str, width: float, height: float, below: float) -> None:
+    """Name y beside its values; width, height: inches of the panel, `below` of them lanes."""
+    middle = (below + (height - below) / 2) / height
+    side = {"ha": "center", "va": "center", "size": 8.5, "color": MUTED, "rotation": 90}
+    axes.text(-0.5 / width, middle, words, transform=axes.transAxes, **side)
+
+
+def alike(values: Sequence[float]) -> list[str]:
+    """Return ticks' numbers, all with as many decimals as the one that needs most."""
+    digits = max((len(f"{v:.4g}".partition(".")[2]) for v in values), default=0)
+    return [f"{v:.{digits}f}".replace("-", "\u2212") for v in values]
 
 
 def finished(trials: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from reidflow.figures.search_parts import (
     DIVERGED,
@@ -18,16 +17,18 @@ from reidflow.figures.search_parts import (
     draw_winner,
     finished,
     handles,
+    lane_height,
     limits,
     looks,
     named,
     reference,
     spread,
     star,
+    value_axis,
+    value_label,
     widest,
 )
 from reidflow.figures.style import (
-    FAINT,
     INK,
     MARGIN,
     MUTED,
@@ -137,29 +138,14 @@ def _words(place: _Place) -> list[tuple[float, str]]:
 
 
 def _prepare(axes: Axes, place: _Place, reach: tuple[float, float], lanes: list[str]) -> None:
-    low, high = reach
-    step = (high - low) * LANE / HEIGHT
-    ticks = _words(place)
-    axes.set_xlim(-0.02, 1.02) if place.axis.kind != "choice" else axes.set_xlim(0, 1)
+    choice, ticks = place.axis.kind == "choice", _words(place)
+    axes.set_xlim(*((0, 1) if choice else (-0.02, 1.02)))
     axes.set_xticks([p for p, _ in ticks], [w for _, w in ticks], size=TICK, linespacing=1.05)
-    axes.grid(axis="x", visible=place.axis.kind != "choice")
-    axes.set_ylim(low - step * len(lanes), high)
-    values = [v for v in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if v <= high]
-    values = [v for v in values if v >= low + 0.4 * step * bool(lanes)]
-    below = [low - step * (i + 0.5) for i in range(len(lanes))]
-    labels = [f"{v:.3g}" for v in values] if place.first else [""] * len(values)
-    axes.set_yticks([*values, *below], [*labels, *(lanes if place.first else [""] * len(lanes))], size=8)
-    for line in axes.yaxis.get_gridlines()[len(values) :]:
-        line.set_visible(False)
+    axes.grid(axis="x", visible=not choice)
+    value_axis(axes, reach, HEIGHT, LANE, lanes, named=place.first)
     axes.tick_params(pad=2)
-    if lanes:
-        axes.axhline(low, color=FAINT, linewidth=0.8, zorder=1)
     if place.first:
-        middle = (len(lanes) * LANE + HEIGHT / 2) / (HEIGHT + len(lanes) * LANE)
-        axes.text(-0.5 / place.width, middle, METRIC, transform=axes.transAxes, rotation=90, **_SIDE)
-
-
-_SIDE = {"ha": "center", "va": "center", "size": 8.5, "color": MUTED}
+        value_label(axes, METRIC, place.width, HEIGHT + LANE * len(lanes), LANE * len(lanes))
 
 
 def _panel(
@@ -171,8 +157,6 @@ def _panel(
     lanes: list[str],
 ) -> None:
     scale = Scale(axis)
-    low, high = reach
-    step = (high - low) * LANE / HEIGHT
     for row in trials.select([*COLUMNS, axis.name]).to_dicts():
         x = scale.place(row[axis.name])
         if x is None:
@@ -181,7 +165,7 @@ def _panel(
         x += 0.36 * scale.share * spread(row["trial"] + 7 * list(found).index(row["study"]))
         if row["state"] in lanes:
             colour = VERMILLION if row["state"] == DIVERGED else look.colour
-            y = low - step * (lanes.index(row["state"]) + 0.5)
+            y = lane_height(reach, HEIGHT, LANE, lanes.index(row["state"]))
             axes.scatter([x], [y], s=12, marker="x", color=colour, linewidth=0.8, zorder=2)
         elif number(row["value"]) is not None:
             edge = {"linewidth": 0.3, "edgecolor": "white"}
