@@ -36,6 +36,8 @@ ROW, BOX, HEAD = 0.72, 0.34, 0.24
 GAP, NARROW, FIXED, SMALL = 0.12, 0.04, 0.3, 7.5
 """Between columns, of the narrowest box, of a box whose width says nothing; size of the words below boxes, points."""
 NUMBERS = (("validation mAP", 0.95), ("parameters", 0.78), ("FLOPs", 0.62))
+LARGEST = 0.05
+"""Inches a channel at most."""
 KERNELS = {3: SKY, 5: BLUE, 7: PURPLE}
 NORMS = {"batch": BLUE, "layer": GREEN, "none": SEED}
 
@@ -123,6 +125,8 @@ def _blocks(backbone: dict[str, Any], tallest: int) -> dict[str, Cell]:
     found = {"stem": Cell(f"{backbone['stem']}", FAINT, height=0.5)}
     stages = zip(*(backbone[name] for name in STAGES), strict=True)
     for i, (width, depth, kernel, expansion, squeeze, stride) in enumerate(stages, start=1):
+        if not depth:
+            continue
         words = f"{depth} x {width}\ne{expansion} k{kernel}" + (f" se{squeeze:g}".replace("0.", ".") if squeeze else "")
         height = 1 - 0.7 * (1 - expansion / tallest)
         colour = KERNELS.get(kernel, INK)
@@ -146,7 +150,7 @@ def _head(model: dict[str, Any]) -> dict[str, Cell]:
 def _columns(rows: list[dict[str, Cell]], room: float) -> tuple[dict[str, tuple[float, float]], float]:
     """Return column -> (left, width), inches, and the inches a channel: as many as the room allows."""
     names = sorted({name for row in rows for name in row}, key=_place)
-    scale = 0.05
+    scale = LARGEST
     while True:
         widths = {n: max(text_width(n, 8), *(row[n].width(scale) for row in rows if n in row)) for n in names}
         taken = sum(widths.values()) + GAP * (len(names) - 1)
@@ -154,6 +158,9 @@ def _columns(rows: list[dict[str, Cell]], room: float) -> tuple[dict[str, tuple[
             break
         scale *= 0.97
     tight = min(1.0, room / taken)
+    # Where the words alone take the room, the boxes may still fill their columns.
+    filled = [tight * widths[n] / sum(c.boxes) for row in rows for n, c in row.items() if c.boxes]
+    scale = min([LARGEST, *filled])
     lefts = [sum(widths[n] + GAP for n in names[:i]) * tight for i in range(len(names))]
     return {name: (left, widths[name] * tight) for name, left in zip(names, lefts, strict=True)}, scale
 

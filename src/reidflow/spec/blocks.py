@@ -23,7 +23,7 @@ def block_strings(
 
     Entry i of each sequence is of stage i, as `models.backbones.mbconv` tells. A stage without expansion (1) has
     depthwise separable blocks, `ds`, as in the first stage of MobileNetV2 and EfficientNet; every other one inverted
-    residual blocks, `ir`.
+    residual blocks, `ir`. A stage without blocks is none.
     """
     stages = zip(widths, depths, kernels, expansions, squeeze, strides, strict=True)
     return [
@@ -32,12 +32,13 @@ def block_strings(
             + (f"_se{ratio:g}" if ratio else "")
         ]
         for width, depth, kernel, expansion, ratio, stride in stages
+        if depth
     ]
 
 
-def reduction(strides: Sequence[int]) -> int:
+def reduction(strides: Sequence[int], depths: Sequence[int]) -> int:
     """Return how many pixels of the image, in one direction, become one place of the last map; the stem halves too."""
-    return 2 * prod(strides)
+    return 2 * prod(stride for stride, depth in zip(strides, depths, strict=True) if depth)
 
 
 def wrong_blocks(backbone: dict[str, Any], size: int | None = None) -> str | None:
@@ -56,9 +57,11 @@ def wrong_blocks(backbone: dict[str, Any], size: int | None = None) -> str | Non
         for entry in entries:
             if not fits(entry):
                 return f"backbone 'mbconv', {name}: {entry} is not {rule}. Correct it."
+    if not any(backbone["depths"]):
+        return "backbone 'mbconv' has no block in any stage. Give one of the depths at least 1."
     if backbone["features"] < 0:
         return "backbone 'mbconv', features: the width of the last layer cannot be negative. Set 0 to leave it out."
-    small = reduction(backbone["strides"])
+    small = reduction(backbone["strides"], backbone["depths"])
     if small > REDUCED:
         return (
             f"backbone 'mbconv' makes maps {small} times smaller than the image, more than {REDUCED}. Set strides to 1."
@@ -75,7 +78,7 @@ _CHANNELS = (lambda value: value >= 8 and value % 8 == 0, "a multiple of 8 (timm
 _RULES = {
     "stem": _CHANNELS,
     "widths": _CHANNELS,
-    "depths": (lambda value: value >= 1, "at least 1"),
+    "depths": (lambda value: value >= 0, "a number of blocks"),
     "kernels": (lambda value: value % 2 == 1 and value >= 3, "an odd number from 3 on"),
     "expansions": (lambda value: value >= 1, "at least 1"),
     "squeeze": (lambda value: value == 0 or 0.125 <= value <= 1, "0 (none) or a share from 0.125 to 1"),

@@ -73,6 +73,7 @@ def test_a_stage_shows_its_blocks_kernel_expansion_squeeze_and_stride() -> None:
     assert drawn["stage 1"].height < drawn["stage 2"].height < drawn["stage 3"].height == 1
     assert drawn["stage 2"].words == "3 x 24\ne3 k5 se.25"
     assert "features" not in _cells(STRANGE, 1)
+    assert list(_cells(blocks(depths=[1, 0, 2]), 4)) == ["stem", "stage 1", "stage 3", "features"]
 
 
 def test_a_head_shows_its_layers_in_order() -> None:

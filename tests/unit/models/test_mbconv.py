@@ -85,6 +85,14 @@ def test_features_are_those_of_the_last_layer_on_the_map_that_the_strides_leave(
     assert len(network.backbone.blocks()) == 3
 
 
+def test_a_stage_without_blocks_leaves_the_network_that_never_had_it():
+    three = {"widths": [16, 24, 48], "depths": [1, 0, 2], "kernels": [3, 5, 3], "expansions": [1, 4, 4]}
+    two = {"widths": [16, 48], "depths": [1, 2], "kernels": [3, 3], "expansions": [1, 4]}
+    ours = build_network(spec(**three).model, 0)
+    assert same(ours, build_network(spec(**two, squeeze=[0, 0], strides=[1, 2]).model, 0))
+    assert ours.backbone(torch.zeros(2, 3, 32, 32)).shape == (2, 192, 8, 8)
+
+
 @pytest.mark.parametrize(
     "larger", [{"widths": [16, 24, 64]}, {"depths": [1, 3, 2]}, {"expansions": [1, 4, 6]}, {"kernels": [3, 3, 5]}]
 )

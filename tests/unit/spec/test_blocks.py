@@ -51,7 +51,8 @@ def test_a_head_is_told_in_a_line(pooling, head, expected):
         ({"kernels": [1, 3, 3]}, "kernels: 1 is not an odd number from 3"),
         ({"widths": [16, 20, 24]}, "widths: 20 is not a multiple of 8"),
         ({"stem": 0}, "stem: 0 is not a multiple of 8"),
-        ({"depths": [1, 0, 1]}, "depths: 0 is not at least 1"),
+        ({"depths": [1, -1, 1]}, "depths: -1 is not a number of blocks"),
+        ({"depths": [0, 0, 0]}, "no block in any stage"),
         ({"expansions": [0, 1, 1]}, "expansions: 0 is not at least 1"),
         ({"squeeze": [0, 0, 2]}, "squeeze: 2.0 is not 0"),
         ({"strides": [1, 3, 1]}, "strides: 3 is not 1 or 2"),
@@ -68,8 +69,15 @@ def test_blocks_that_cannot_be_are_named(changes, expected):
     assert unknown_network(mbconv(**changes)) == wrong_blocks(mbconv(**changes))
 
 
+def test_a_stage_without_blocks_is_none():
+    backbone = mbconv(depths=[1, 0, 2])
+    assert describe_blocks(backbone) == "stem 16 ds_r1_k3_s1_e1_c16 ir_r2_k3_s2_e4_c48 features 192"
+    assert reduction(backbone["strides"], backbone["depths"]) == 4
+    assert wrong_blocks(backbone, 4) is None
+
+
 def test_something_must_be_left_of_the_image():
-    assert reduction([1, 2, 2]) == 8
+    assert reduction([1, 2, 2], [1, 2, 2]) == 8
     assert wrong_blocks(mbconv()) is wrong_blocks(mbconv(), 8) is None
     assert "nothing is left of an image of 7 pixels" in wrong_blocks(mbconv(), 7)
 

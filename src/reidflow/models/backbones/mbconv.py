@@ -24,11 +24,12 @@ def build(
     2018; with squeeze-excite as in EfficientNet, Tan and Le 2019), a 1x1 convolution to `features` channels; batch norm
     and SiLU. Built by timm's EfficientNet from `spec.blocks.block_strings`. Entry i of each list is of stage i:
 
-    widths: channels, multiples of 8. depths: blocks. kernels: side of the depthwise convolution, odd.
+    widths: channels, multiples of 8. depths: blocks; 0: there is no such stage, whatever the other lists say of it.
+    kernels: side of the depthwise convolution, odd.
     expansions: channels within a block, in multiples of those that enter it; 1: depthwise separable blocks.
     squeeze: channels of squeeze-excite as a share of those that enter a block; 0: none.
     strides: of the first block, 1 or 2; the map's side is the image's divided by all of them and by 2 for the stem.
-    features: 0 leaves the last convolution out, and C is the last of `widths`.
+    features: 0 leaves the last convolution out, and C is the width of the last stage.
     drop_path: rate of stochastic depth in training (Huang et al. 2016).
     Images are normalised with mean and std 0.5. Raises ReidflowError for lists of unequal length and values that cannot
     be, or where nothing would be left of an image.
