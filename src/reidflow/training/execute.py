@@ -88,7 +88,7 @@ def execute(
         confirm_code()
     for spec, key in zip(runs, keys, strict=True):
         _, restored = store.get_or_make(key, _trainer(source, spec, key, device))
-        _note(results, "restored" if restored else "trained", key, spec)
+        note(results, "restored" if restored else "trained", key, spec)
     return [{"seed": spec.seed, "key": key, "spec": spec.plain()} for spec, key in zip(runs, keys, strict=True)]
 
 
@@ -101,7 +101,7 @@ def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable
     return make
 
 
-def _note(results: Path, action: str, key: str, spec: RunSpec) -> None:
+def note(results: Path, action: str, key: str, spec: RunSpec) -> None:
     """Append to the log of what was trained and what was restored: one JSON line, written at once."""
     line = json.dumps({"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}) + "\n"
     with os.fdopen(

@@ -32,7 +32,7 @@ def value_at(axis: BaseDistribution, unit: float) -> Any:
     if isinstance(axis, IntDistribution) and not axis.log:
         return axis.low + axis.step * int(unit * ((axis.high - axis.low) // axis.step + 1))
     if isinstance(axis, FloatDistribution) and axis.step is not None:
-        return axis.low + axis.step * int(unit * (round((axis.high - axis.low) / axis.step) + 1))
+        return clean(axis.low + axis.step * int(unit * (round((axis.high - axis.low) / axis.step) + 1)))
     low, high = _ends(axis)
     point = low + unit * (high - low)
     return _clipped(axis, math.exp(point) if axis.log else point)
@@ -49,6 +49,11 @@ def unit_of(axis: BaseDistribution, value: Any) -> float:
     low, high = _ends(axis)
     point = math.log(value) if axis.log else value
     return min((point - low) / (high - low), math.nextafter(1, 0)) if high > low else 0.0
+
+
+def clean(value: float) -> float:
+    """Return a number without the dust of adding steps up: 0.3 and not 0.30000000000000004."""
+    return float(f"{value:.12g}")
 
 
 def _ends(axis: FloatDistribution | IntDistribution) -> tuple[float, float]:

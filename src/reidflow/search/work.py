@@ -1,0 +1,220 @@
+"""Work on a study until it is finished: one of any number of processes that share it.
+
+Trials go in generations. A generation is proposed from the finished earlier ones, and its trials are pruned by what
+those did; so which trials there are, and what comes of them, does not depend on who works on them, or when.
+"""
+
+import importlib.metadata
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reidflow.search.board import Board
+from reidflow.search.claims import claimed
+from reidflow.search.generations import propose
+from reidflow.search.running import Made, NoRunError, Runs
+from reidflow.search.trial import DIVERGED, PRUNED, Trial, outcome_of
+from reidflow.spec import code
+from reidflow.spec.canonical import short
+from reidflow.spec.components import module_name
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.run import RunSpec
+from reidflow.spec.search import Study, apart
+from reidflow.store.runs import RunStore
+from reidflow.training.execute import Source
+
+DECIDING = ("reidflow.search.generations", "reidflow.search.pruning", "reidflow.search.trial")
+LIBRARIES = ("optuna", "numpy", "scipy")
+PAUSE = 0.02  # seconds between two looks at what other workers have finished
+
+
+def work(
+    study: Study,
+    source: Source,
+    store: RunStore,
+    device: str,
+    results: Path,
+    confirm_code: Callable[[], None],
+    matched_steps: int | None = None,
+) -> dict[str, Any]:
+    """Work on a study until all of it is finished; return its record, the same in every process that did.
+
+    confirm_code is called once all code is loaded and before the first training of this process. matched_steps: the
+    optimizer steps that a study without a number of trials spends. Raises ReidflowError naming the trial that cannot be.
+    """
+    runs = Runs(study, source, store, device, results, confirm_code)
+    return Worker(study, runs, results / ".store" / "studies" / study_key(study, source), matched_steps).record()
+
+
+def study_key(study: Study, source: Source) -> str:
+    """Return what identifies a study's trials: its settings without the budget, the code and data behind its runs, and
+    the code and libraries that propose and prune.
+    """
+    components = (module_name("algorithm", study.algorithm["name"]), module_name("pruner", study.pruner["name"]))
+    told = apart(study).told()
+    runs = [source.key(spec) for spec in study.variants()]
+    versions = [importlib.metadata.version(library) for library in LIBRARIES]
+    return short([told, runs, code.run_digest(*DECIDING, *components), versions], 32)
+
+
+def spent(record: dict[str, Any]) -> int:
+    """Return the optimizer steps of all trials of a record."""
+    return sum(trial["steps"] for trial in record["trials"])
+
+
+class Worker:
+    """One process at work on a study in `folder`."""
+
+    def __init__(self, study: Study, runs: Runs, folder: Path, matched_steps: int | None) -> None:
+        self.study, self.runs, self.folder, self.matched_steps = study, runs, folder, matched_steps
+        if study.trials is None and matched_steps is None:
+            raise ReidflowError(
+                f"study '{study.name}': neither 'trials' nor the steps of '{study.matched_to}' are given."
+            )
+        self.board = Board(folder, study)
+
+    def record(self) -> dict[str, Any]:
+        """Return the record after all trials and finalists are finished."""
+        trials = self._trials()
+        finalists = self._finalists(trials)
+        return {
+            "trials": [self._row(trial) for trial in trials],
+            "finalists": finalists,
+            "winner": self._winner(trials, finalists),
+        }
+
+    def _trials(self) -> list[Trial]:
+        """Return the study's trials, all finished."""
+        trials: list[Trial] = []
+        while (whole := self._cut(trials)) is None:
+            first = len(trials)
+            last = first + self.study.generation
+            self._generation(range(first, min(last, self.study.trials or last)), trials)
+            trials = self.board.trials()[: min(last, self.study.trials or last)]
+            if self.study.trials is None and not sum(trial.outcome["steps"] for trial in trials[first:]):
+                raise ReidflowError(
+                    f"{self._named()}: the trials {first} to {last - 1} took no optimizer step, so it never spends as many "
+                    f"as '{self.study.matched_to}'. Give it axes that train, or leave out 'matched_to'."
+                )
+        return whole
+
+    def _cut(self, trials: list[Trial]) -> list[Trial] | None:
+        """Return those trials that the budget is for, or none where it is for more than there are."""
+        if self.study.trials is not None:
+            return trials if len(trials) >= self.study.trials else None
+        steps = 0
+        for count, trial in enumerate(trials, start=1):
+            steps += trial.outcome["steps"]
+            if steps >= self.matched_steps:
+                return trials[:count]
+        return None
+
+    def _generation(self, numbers: Sequence[int], earlier: list[Trial]) -> None:
+        """Work on the trials `numbers` until all of them are finished."""
+        generation = numbers[0] // self.study.generation
+        self.board.open(numbers, lambda: propose(self.study, generation, earlier))
+        while waiting := [trial.number for trial in self.board.trials() if trial.outcome is None]:
+            if not any(self._try(number, earlier) for number in waiting if number in numbers):
+                time.sleep(PAUSE)
+
+    def _try(self, number: int, earlier: list[Trial]) -> bool:
+        """Finish a trial and return True; False where another worker has it, or has finished it."""
+        with self.board.claim(number) as trial:
+            if trial is None:
+                return False
+            start = time.monotonic()
+            spec = self._spec(trial, self.study.trial_seed(number))
+            made = self._run(trial, lambda: self.runs.watched(spec, earlier))
+            outcome = outcome_of(made.folder, made.pruned) | {"run": made.key, "spec": made.spec.plain()}
+            self.board.finish(number, outcome, made.attributes)
+            self._say(f"trial {number}", outcome, time.monotonic() - start)
+        return True
+
+    def _finalists(self, trials: list[Trial]) -> list[dict[str, Any]]:
+        """Return the runs of the best trials with the sweep's seeds, all finished."""
+        best = _ranked(trials)[: self.study.finalists]
+        wanted = [(trial, self._spec(trial, seed)) for trial in best for seed in self.study.sweep_seeds]
+        # A trial that the journal has finished may have lost its run since.
+        trained = [(trial, RunSpec.model_validate(trial.outcome["spec"])) for trial in trials]
+        while waiting := [(trial, spec) for trial, spec in [*trained, *wanted] if not self.runs.stored(spec)]:
+            if not any(self._try_run(trial, spec) for trial, spec in waiting):
+                time.sleep(PAUSE)
+        return [self._finalist(trial.number, spec) for trial, spec in wanted]
+
+    def _try_run(self, trial: Trial, spec: RunSpec) -> bool:
+        """Make a run of a trial whose settings are known to be good and return True; False where another worker does."""
+        with claimed(self.folder / "claims" / f"trial-{trial.number:05d}-seed-{spec.seed}") as held:
+            if not held or self.runs.stored(spec):
+                return False
+            start = time.monotonic()
+            made = self._run(trial, lambda: self.runs.whole(spec))
+            outcome = outcome_of(made.folder, False)
+            self._say(f"trial {trial.number} with seed {spec.seed}", outcome, time.monotonic() - start)
+        return True
+
+    def _finalist(self, number: int, spec: RunSpec) -> dict[str, Any]:
+        key = self.runs.source.key(spec)
+        value = outcome_of(self.runs.store.folder(key), False)["value"]
+        return {"trial": number, "seed": spec.seed, "run": key, "value": value}
+
+    def _winner(self, trials: list[Trial], finalists: list[dict[str, Any]]) -> int:
+        """Return the number of the trial with the best mean over the sweep's seeds; of equal ones the earlier."""
+        if not finalists:
+            return _ranked(trials)[0].number
+        means = means_of(finalists)
+        return min(means, key=lambda number: (-means[number], number))
+
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        return {
+            "trial": trial.number,
+            "generation": trial.number // self.study.generation,
+            "seed": self.study.trial_seed(trial.number),
+            "settings": {axis.name: trial.settings[axis.name] for axis in self.study.axes},
+            **trial.outcome,
+        }
+
+    def _spec(self, trial: Trial, seed: int) -> RunSpec:
+        try:
+            return self.study.spec(trial.settings, seed)
+        except (ValidationError, KeyError) as error:
+            told = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else f"no {error}"
+            raise self._error(trial, told.removeprefix("Value error, ")) from error
+
+    def _run(self, trial: Trial, make: Callable[[], Made]) -> Made:
+        try:
+            return make()
+        except NoRunError as error:
+            raise self._error(trial, str(error)) from error
+
+    def _error(self, trial: Trial, reason: str) -> ReidflowError:
+        settings = ", ".join(f"{name}: {value}" for name, value in trial.settings.items())
+        return ReidflowError(
+            f"{self._named()}, trial {trial.number} ({settings}): {reason}\nNarrow the search's space, so that every "
+            "combination of its values can be trained, or change the baseline, and run again: finished trials stay."
+        )
+
+    def _named(self) -> str:
+        return f"study '{self.study.name}' of '{self.study.experiment}'"
+
+    def _say(self, what: str, outcome: dict[str, Any], seconds: float) -> None:
+        state, epochs = outcome["state"], outcome["epochs"]
+        ended = f"{state} after epoch {epochs}" if state in (PRUNED, DIVERGED) else f"mAP {outcome['value']:.4f}"
+        print(f"{self.study.name}: {what}: {ended} ({seconds:.1f} s)", flush=True)
+
+
+def means_of(finalists: list[dict[str, Any]]) -> dict[int, float]:
+    """Return trial -> mean over the sweep's seeds."""
+    values: dict[int, list[float]] = {}
+    for run in finalists:
+        values.setdefault(run["trial"], []).append(run["value"])
+    return {trial: math.fsum(found) / len(found) for trial, found in values.items()}
+
+
+def _ranked(trials: list[Trial]) -> list[Trial]:
+    """Return the trials that trained to their end, the best first, of equal ones the earlier."""
+    ended = [trial for trial in trials if trial.outcome["state"] != PRUNED]
+    return sorted(ended, key=lambda trial: (-trial.outcome["value"], trial.number))
