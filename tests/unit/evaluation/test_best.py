@@ -1,0 +1,90 @@
+"""The best experiment is the arm with the highest mean validation mAP; test scores, diverged runs and order do not help."""
+
+import json
+from itertools import permutations
+
+import polars as pl
+import pytest
+
+from reidflow.evaluation.arm import METRICS
+from reidflow.evaluation.best import CANDIDATES, Candidate, choose_best, rank
+from reidflow.spec.errors import ReidflowError
+
+
+def candidate(arms, diverged=(), test=0.5, specs=None):
+    """Return a candidate with arm -> validation mAP of the seeds 3, 4, ...; diverged: (arm, seed)."""
+    rows = [
+        {"arm": arm, "seed": seed, "val_id_map": value, "diverged": (arm, seed) in diverged, "id_map": test}
+        for arm, values in arms.items()
+        for seed, value in enumerate(values, 3)
+    ]
+    frame = pl.DataFrame(rows, schema={name: METRICS.columns[name] for name in rows[0]})
+    return Candidate(frame, {arm: (specs or {}).get(arm, {"loss": arm, "seed": 3}) for arm in arms})
+
+
+def winner(candidates):
+    chosen = choose_best(candidates)[CANDIDATES]
+    return chosen["experiment"], chosen["arm"]
+
+
+def test_the_highest_mean_on_validation_wins_whatever_the_test_says():
+    found = {
+        "losses": candidate({"steady": [0.6, 0.6], "lucky": [0.9, 0.2]}, test=0.9),
+        "rates": candidate({"fast": [0.7, 0.6]}, test=0.1),
+    }
+    assert winner(found) == ("rates", "fast")
+    assert [(entry["arm"], entry["val_id_map"]) for entry in rank(found)] == [
+        ("fast", pytest.approx(0.65)),
+        ("steady", pytest.approx(0.6)),
+        ("lucky", pytest.approx(0.55)),
+    ]
+
+
+def test_the_choice_tells_the_run_and_the_seeds_that_chose_it():
+    chosen = choose_best({"losses": candidate({"a": [0.4, 0.8], "b": [0.1]})})[CANDIDATES]
+    assert chosen == {
+        "experiment": "losses",
+        "arm": "a",
+        "spec": {"loss": "a", "seed": 0},
+        "val_id_map": pytest.approx(0.6),
+        "seeds": [3, 4],
+    }
+    json.dumps(chosen)
+
+
+def test_a_diverged_run_and_one_without_a_score_count_as_nothing():
+    values = {"good": [0.5, 0.5], "burst": [0.9, 0.9], "lost": [0.9, None], "broken": [0.95, float("nan")]}
+    found = {"losses": candidate(values, diverged={("burst", 4)})}
+    ranking = {entry["arm"]: entry for entry in rank(found)}
+    assert winner(found) == ("losses", "good")
+    assert ranking["burst"]["values"] == [0.9, 0.0] and ranking["burst"]["diverged"] == 1
+    assert ranking["lost"]["values"] == [0.9, 0.0] and ranking["broken"]["val_id_map"] == 0.475
+
+
+def test_ties_go_to_the_arm_that_stands_first_and_nothing_else_depends_on_the_order():
+    tied = {"first": candidate({"a": [0.2], "b": [0.1 + 0.2, 0.3]}), "then": candidate({"c": [0.3, 0.1 + 0.2]})}
+    assert winner(tied) == ("first", "b")
+    assert winner(dict(reversed(tied.items()))) == ("then", "c")
+    apart = {"x": candidate({"a": [0.1, 0.2, 0.7]}), "y": candidate({"b": [0.4]}), "z": candidate({"c": [0.3]})}
+    rankings = [rank({name: apart[name] for name in order}) for order in permutations(apart)]
+    assert all(ranking == rankings[0] for ranking in rankings)
+    shuffled = {name: Candidate(found.metrics.reverse(), found.specs) for name, found in apart.items()}
+    assert rank(shuffled) == rankings[0]
+
+
+def test_the_same_run_under_two_names_is_one_configuration():
+    specs = {"a": {"loss": "l", "seed": 3}, "b": {"loss": "l", "seed": 9}, "c": {"loss": "m", "seed": 3}}
+    ranking = rank({"x": candidate({arm: [0.5] for arm in specs}, specs=specs)})
+    digests = {entry["arm"]: entry["configuration"] for entry in ranking}
+    assert digests["a"] == digests["b"] != digests["c"]
+
+
+def test_candidates_without_validation_are_refused_by_name():
+    with pytest.raises(ReidflowError, match=r"losses.*has a validation mAP"):
+        choose_best({"losses": candidate({"a": [None], "b": [None]})})
+
+
+def test_an_arm_without_runs_is_refused_by_name():
+    found = candidate({"a": [0.5]})
+    with pytest.raises(ReidflowError, match=r"'losses'.*'gone'"):
+        choose_best({"losses": Candidate(found.metrics, {**found.specs, "gone": {}})})
