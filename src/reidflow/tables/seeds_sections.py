@@ -131,6 +131,8 @@ def _regression(best: Best, seeds: pl.DataFrame, ranking: pl.DataFrame) -> list[
 def _splits(best: Best, rows: Mapping[tuple[str, str], dict], seeds: pl.DataFrame) -> list[str]:
     if best.missing:
         return [f"Not done: {best.missing}"]
+    if (SPLIT, best.arm) not in rows:
+        return ["No run on another split has a score."]
     trained = seeds.filter(pl.col("kind") == SPLIT)["seed"].n_unique()
     lines = []
     for arm in (best.arm, best.baseline):
