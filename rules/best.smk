@@ -1,4 +1,7 @@
 # The best experiment: chosen on validation among others, and tried on other splits than that which chose it.
+from reidflow.spec.outcomes import candidate_experiments
+
+
 def candidates_of(wildcards):
     """Return the experiments that an experiment ranks."""
     return candidate_experiments(PLAN.experiments[wildcards.experiment], PLAN.experiments)
