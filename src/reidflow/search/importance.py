@@ -21,8 +21,6 @@ from optuna.trial import create_trial
 from reidflow.spec.search import Axis
 from reidflow.spec.seeds import seed_for
 
-SPACE_FILLING = ("random", "quasi_random")
-"""Algorithms whose trials do not depend on earlier results: only these show what an axis does over the whole space."""
 FEWEST = 25
 """Below so many trials nothing is said: the best fifth would hold fewer than five."""
 BEST = 0.2

@@ -12,6 +12,8 @@ from reidflow.spec.search import Axis
 from reidflow.store.tables import Contract
 from reidflow.tables.text import setting
 
+SPACE_FILLING = ("random", "quasi_random")
+"""Algorithms whose trials do not depend on earlier results: only these show what an axis does over the whole space."""
 COMPLETE, PRUNED, DIVERGED = "complete", "pruned", "diverged"
 _RESULT = dict.fromkeys(
     ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from reidflow.search.importance import SPACE_FILLING, fanova, ped_anova
+from reidflow.search.importance import fanova, ped_anova
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis, Study
 from reidflow.spec.seeds import seed_for
 from reidflow.store.tables import Contract
 from reidflow.tables.controls import INCONCLUSIVE
-from reidflow.tables.search import PRUNED, with_scores
+from reidflow.tables.search import PRUNED, SPACE_FILLING, with_scores
 
 PED_ANOVA, FANOVA = "ped_anova", "fanova"
 PARTS = 3

@@ -32,6 +32,7 @@ TEN = 10
 MOST = 8
 """So many of the ten best share a choice that is named."""
 SCHEDULER = "scheduler"
+SAME_RUNS = "the same runs as arm"
 
 
 def sections(
@@ -346,6 +347,8 @@ def _share(row: dict) -> str:
 def _laid(arm: Any, row: dict) -> str:
     """Say what another schedule does to a winner whose other settings stay as they are."""
     over = ", ".join(f"`{key}: {setting(value)}`" for key, value in arm.over.items())
+    if SAME_RUNS in row["note"]:
+        return f"The winner of {_bold(arm.winner_of)} has {over} already: {_bold(arm.name)} is the same runs."
     if row["against_delta"] is None:
         return f"{_bold(arm.name)}, the winner of {_bold(arm.winner_of)} with {over} laid over it, was not compared with it."
     verdict = {"better": "better than it", "worse": "worse than it"}.get(row["against_verdict"], "not told from it")

@@ -6,7 +6,7 @@ from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Axis, Study
 from reidflow.tables.layout import Block, count
-from reidflow.tables.search import axes_of_trials, value_text
+from reidflow.tables.search import SPACE_FILLING, axes_of_trials, value_text
 from reidflow.tables.text import NOTHING, listed, markdown, setting
 
 
@@ -15,7 +15,8 @@ def space_block(experiment: Experiment) -> Block:
     plain = experiment.baseline.spec.plain()
     axes = axes_of_trials(experiment)
     rows = [[axis.name, values_text(axis), _place(axis, plain), _sets(axis)] for axis in axes]
-    return Block("Space", ["axis", "values", "baseline", "sets"], rows)
+    headings = ["axis", "values", "baseline", "sets"][: 4 if any(axis.named for axis in axes) else 3]
+    return Block("Space", headings, [row[: len(headings)] for row in rows])
 
 
 def values_text(axis: Axis) -> str:
@@ -46,7 +47,7 @@ def _place(axis: Axis, plain: dict[str, Any]) -> str:
 def _sets(axis: Axis) -> str:
     """Return what each named choice sets; nothing where the axis is a path of the run spec."""
     if not axis.named:
-        return "its own path"
+        return NOTHING
     return "; ".join(f"{label}: {setting(told)}" for label, told in zip(axis.labels, axis.settings, strict=True))
 
 
@@ -65,15 +66,17 @@ def searched(experiment: Experiment) -> list[str]:
 def _study(study: Study, axes: int) -> str:
     all_axes = f"all {axes} axes" if len(study.axes) == axes else listed([f"`{axis.name}`" for axis in study.axes])
     algorithm = f"`{setting(study.algorithm)}`"
+    proposed = (
+        "none of which depends on what others found"
+        if study.algorithm["name"] in SPACE_FILLING
+        else f"proposed {study.generation} at a time from all that earlier ones found"
+    )
     if study.matched_to:
         return (
             f"**{markdown(study.name)}** searches {all_axes} with {algorithm} until it has spent as many optimizer steps as "
             f"**{markdown(study.matched_to)}**: what the same budget buys without the rest of the space."
         )
-    return (
-        f"**{markdown(study.name)}** searches {all_axes} with {algorithm}: {study.trials} trials, proposed "
-        f"{study.generation} at a time from all that earlier ones found."
-    )
+    return f"**{markdown(study.name)}** searches {all_axes} with {algorithm}: {study.trials} trials, {proposed}."
 
 
 def _pruner(study: Study) -> list[str]:
