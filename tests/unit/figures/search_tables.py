@@ -103,3 +103,38 @@ def _trial(study: str, number: int, own: dict, space: tuple[Axis, ...], generato
 def seconds(frame: pl.DataFrame) -> pl.DataFrame:
     """TRIALS_EFFICIENCY of these trials."""
     return frame.select("study", "trial", seconds=0.4 + 0.02 * pl.col("epochs"), device=pl.lit("cpu"))
+
+
+def importances(count: int = 3, axis_count: int = len(SPACE)) -> pl.DataFrame:
+    """IMPORTANCES of `count` studies, the fourth without, and of two of them pooled."""
+    names = [name for i, name in enumerate(studies(count)) if i != 3]
+    space = [axis.name for axis in axes(axis_count)]
+    rows = []
+    for study in [*names, "random + quasi_random"]:
+        for method in ("ped_anova", "fanova"):
+            shares = [0.7 * 0.4**i + 0.01 * (len(study) % 5) for i in range(len(space))]
+            for i, axis in enumerate(space):
+                chance = None if method == "fanova" else 0.01 if i < 2 else 0.4
+                rows.append(["hpo", study, "+" in study, method, axis, shares[i], chance, 60, 12])
+    kinds = [pl.String, pl.String, pl.Boolean, pl.String, pl.String, pl.Float64, pl.Float64, pl.Int64, pl.Int64]
+    names = ["experiment", "study", "pooled", "method", "axis", "share", "chance", "trials", "pruned"]
+    return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
+
+
+def effects(axis_count: int = len(SPACE)) -> pl.DataFrame:
+    """EFFECTS of every choice; the last choice of each axis has no trials."""
+    rows = []
+    for i, axis in enumerate(axes(axis_count)):
+        labels = axis.labels or [f"{axis.low:.3g} to 0.5", "0.5 to 0.6", f"0.6 to {axis.high:.3g}"]
+        for k, label in enumerate(labels):
+            effect = None if k and k == len(labels) - 1 else 0.3 * (k - 1) / (i + 1)
+            verdict = "inconclusive" if effect is None or abs(effect) < 0.1 else "better" if effect > 0 else "worse"
+            told = {"experiment": "hpo", "pool": "random + quasi_random", "axis": axis.name, "label": label}
+            told |= {
+                "trials": 20 - k if effect is not None else 0,
+                "mean": None if effect is None else 0.5 + effect / 9,
+            }
+            told |= {"effect": effect, "low": effect and effect - 0.1, "high": effect and effect + 0.1}
+            rows.append(told | {"verdict": verdict})
+    kinds = dict.fromkeys(("mean", "effect", "low", "high"), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=kinds, infer_schema_length=None)
