@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
+# One file, or several in quotes: later ones lie over earlier ones.
 CONFIG ?= config/config.yaml
 SETUP ?= $(VENV)/.done
 
@@ -36,7 +37,7 @@ lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/snakemake --lint
 
 interpretations: $(SETUP)  ## tell whether each interpretation fits the table it speaks of
-	$(BIN)/reidflow --configfile $(CONFIG) interpretations
+	$(BIN)/reidflow $(addprefix --configfile ,$(CONFIG)) interpretations
 
 lock:  ## resolve the dependencies anew, pinned and hashed (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \

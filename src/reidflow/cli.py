@@ -15,7 +15,11 @@ from reidflow.tables.stamp import stamp
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status: 0, or 1 where something is wrong."""
     parser = argparse.ArgumentParser(prog="reidflow", description="Commands beside the workflow.")
-    parser.add_argument("--configfile", default="config/config.yaml", help="the config whose results are meant")
+    parser.add_argument(
+        "--configfile",
+        action="append",
+        help="the config whose results are meant (config/config.yaml); again for each that lies over it",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {
         "interpretations": "tell whether each experiment's interpretation fits its table; fails if one does not",
@@ -25,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=text).add_argument("experiments", nargs="*", help="default: all of the config")
     given = parser.parse_args(arguments)
     try:
-        made = plan.make([given.configfile])
+        made = plan.make(given.configfile or ["config/config.yaml"])
         return {"interpretations": _interpretations, "stamp": _stamp}[given.command](made, given.experiments)
     except ReidflowError as error:
         print(error, file=sys.stderr)

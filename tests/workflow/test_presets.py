@@ -8,6 +8,7 @@ from conftest import ROOT, Project, checkout
 
 CASES = {
     "config/config.yaml": [],
+    "config/config.yaml config/brief.yaml": [],
     "config/tiny.yaml": [],
     "config/faces.yaml": ["data/faces"],
     "config/jaguar.yaml": ["data/jaguar"],

@@ -1,11 +1,16 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Interpretation
 from reidflow.spec.yaml import load
 from reidflow.tables.interpretation import reading, stamped, state
 from reidflow.tables.stamp import stamp
+
+ROOT = Path(__file__).parents[3]
 
 
 def a_results(rows):
@@ -146,3 +151,11 @@ def test_what_cannot_be_stamped_is_an_error_and_the_file_stays(tmp_path):
         with pytest.raises(ReidflowError, match=message):
             stamp(path, "demo", RESULTS)
         assert path.read_text() == content
+
+
+def test_every_experiment_of_the_demo_is_interpreted_for_the_arms_that_it_has():
+    planned = plan.make([ROOT / "config" / "config.yaml"], root=ROOT)
+    for name, experiment in planned.experiments.items():
+        own = [entry for entry in experiment.file.interpretation if entry.dataset == planned.config.title]
+        assert len(own) == 1, f"{name} has no interpretation of the demo, or several"
+        assert set(own[0].table) == set(experiment.arms), f"{name}: write its interpretation anew"
