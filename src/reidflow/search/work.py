@@ -5,7 +5,6 @@ those did; so which trials there are, and what comes of them, does not depend on
 """
 
 import importlib.metadata
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from reidflow.search.board import Board
 from reidflow.search.claims import claimed
 from reidflow.search.generations import propose
+from reidflow.search.record import means_of
 from reidflow.search.running import Made, NoRunError, Runs
 from reidflow.search.trial import DIVERGED, PRUNED, Trial, outcome_of
 from reidflow.spec import code
@@ -59,11 +59,6 @@ def study_key(study: Study, source: Source) -> str:
     runs = [source.key(spec) for spec in study.variants()]
     versions = [importlib.metadata.version(library) for library in LIBRARIES]
     return short([told, runs, code.run_digest(*DECIDING, *components), versions], 32)
-
-
-def spent(record: dict[str, Any]) -> int:
-    """Return the optimizer steps of all trials of a record."""
-    return sum(trial["steps"] for trial in record["trials"])
 
 
 class Worker:
@@ -204,14 +199,6 @@ class Worker:
         state, epochs = outcome["state"], outcome["epochs"]
         ended = f"{state} after epoch {epochs}" if state in (PRUNED, DIVERGED) else f"mAP {outcome['value']:.4f}"
         print(f"{self.study.name}: {what}: {ended} ({seconds:.1f} s)", flush=True)
-
-
-def means_of(finalists: list[dict[str, Any]]) -> dict[int, float]:
-    """Return trial -> mean over the sweep's seeds."""
-    values: dict[int, list[float]] = {}
-    for run in finalists:
-        values.setdefault(run["trial"], []).append(run["value"])
-    return {trial: math.fsum(found) / len(found) for trial, found in values.items()}
 
 
 def _ranked(trials: list[Trial]) -> list[Trial]:
