@@ -1,10 +1,9 @@
 """Choose the best arm of several experiments on validation."""
 
 import json
-from pathlib import Path
 
 from reidflow.evaluation.arm import METRICS, merged
-from reidflow.evaluation.best import Candidate, choose_best
+from reidflow.evaluation.best import Candidate, choose_best, specs_of
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
@@ -16,8 +15,7 @@ def main(job: Job) -> None:
     for name in job.given["order"]:
         told = job.given["candidates"][name]
         jobs = merged(told["runs"], told["arms"], RunStore(job.results / ".store"))
-        specs = {made.arm: spec for made, spec in zip(jobs.runs, jobs.specs, strict=True)}
-        candidates[name] = Candidate(read_table(Path(told["metrics"]), METRICS), specs)
+        candidates[name] = Candidate(read_table(told["metrics"], METRICS), specs_of(jobs))
     write_text(job.out.best, json.dumps(choose_best(candidates), indent=1))
 
 

@@ -6,6 +6,7 @@ import polars as pl
 
 from reidflow.curation.anew import Material, choose_anew
 from reidflow.evaluation.arm import Made, merged
+from reidflow.evaluation.best import specs_of
 from reidflow.evaluation.other_splits import SPLIT_RUNS, evaluate_on
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
@@ -21,7 +22,7 @@ def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     material = Material(manifest, **given["material"])
     jobs = merged(job.input.runs, given["order"], store)
-    arms = {made.arm: RunSpec.model_validate(spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True)}
+    arms = {arm: RunSpec.model_validate(spec) for arm, spec in specs_of(jobs).items()}
     wanted = [(arm, spec.with_seed(seed)) for arm, spec in arms.items() for seed in given["seeds"]]
     specs = [spec for _, spec in wanted]
     for split_seed, folder in zip(given["split_seeds"], map(Path, given["splits"]), strict=True):

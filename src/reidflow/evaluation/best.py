@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from reidflow.evaluation.arm import Jobs
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 
@@ -18,6 +19,11 @@ class Candidate(NamedTuple):
 
     metrics: pl.DataFrame
     specs: Mapping[str, dict[str, Any]]
+
+
+def specs_of(jobs: Jobs) -> dict[str, dict[str, Any]]:
+    """Return arm -> the plain spec of one of its runs, for every arm that was trained; they differ in the seed alone."""
+    return {made.arm: spec for made, spec in zip(jobs.runs, jobs.specs, strict=True)}
 
 
 def rank(candidates: Mapping[str, Candidate]) -> list[dict[str, Any]]:

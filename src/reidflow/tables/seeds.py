@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import polars as pl
 from scipy.special import stdtr, stdtrit
 
 from reidflow.evaluation.statistics import holm
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Contract, read_table
 from reidflow.tables.arms import known, mean
 from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.experiment import RESULTS
 
 TRAINING, SPLIT = "training", "split"
 DIFFERENCE = "difference"
@@ -242,3 +244,27 @@ def _against(row: Mapping[str, Any], noise: Noise, level: float) -> dict[str, An
             told = {"noise": spread, "ratio": ratio, "limit": limit, "carried": size > limit}
             found |= {f"{prefix}{key}": value for key, value in told.items()}
     return found
+
+
+def read_results(files: Sequence[tuple[str, str | Path]]) -> dict[str, pl.DataFrame]:
+    """Return experiment -> its RESULTS, from (experiment, file)."""
+    return {name: read_table(path, RESULTS) for name, path in files}
+
+
+CONTRACTS = {"seeds": SEEDS, "spreads": SPREADS, "ranking": RANKING, "readings": READINGS}
+
+
+def all_tables(
+    seeds: pl.DataFrame,
+    ranking: Sequence[Mapping[str, Any]],
+    results: Mapping[str, pl.DataFrame],
+    best: str,
+    baseline: str,
+) -> dict[str, pl.DataFrame]:
+    """Return the tables of CONTRACTS by name, from SEEDS, the ranking, and the RESULTS of other experiments."""
+    return {
+        "seeds": seeds,
+        "spreads": spreads_table(seeds, best, baseline),
+        "ranking": ranking_table(ranking),
+        "readings": readings_table(results, noise_of(seeds, best, baseline)),
+    }

@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 import yaml
 
+from reidflow.evaluation.arm import Jobs
+from reidflow.evaluation.best import specs_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.outcomes import CANDIDATES
@@ -148,8 +150,8 @@ def as_yaml(first: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[i
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120)
 
 
-def best_of(experiment: Experiment, specs: Mapping[str, Mapping[str, Any]], split: Mapping[str, Any]) -> Best:
-    """Return what an experiment on seeds stands on. specs: arm -> the plain spec that was trained. split: the config's.
+def best_of(experiment: Experiment, jobs: Jobs, split: Mapping[str, Any]) -> Best:
+    """Return what an experiment on seeds stands on. jobs: what its training left behind. split: the config's.
 
     Raises ReidflowError where no arm is the winner of candidates.
     """
@@ -161,4 +163,4 @@ def best_of(experiment: Experiment, specs: Mapping[str, Mapping[str, Any]], spli
         missing = f"the split '{split['name']}' has no seed that could be changed."
     elif not experiment.file.candidates.split_seeds:
         missing = "the experiment names no seeds of other splits (candidates.split_seeds)."
-    return Best(arms[0], experiment.file.baseline, specs, missing)
+    return Best(arms[0], experiment.file.baseline, specs_of(jobs), missing)

@@ -265,12 +265,16 @@ def test_the_sections_survive_being_written(planted, tmp_path):
 
 
 def test_the_winner_and_the_reason_for_missing_splits_come_from_the_experiment():
+    runs = [SimpleNamespace(arm=arm) for arm in ("plain", "top")]
+    jobs = SimpleNamespace(runs=runs, specs=list(SPECS.values()))
     arms = {name: SimpleNamespace(name=name, winner_of=of) for name, of in (("plain", None), ("top", "candidates"))}
     asked = SimpleNamespace(baseline="plain", candidates=SimpleNamespace(split_seeds=[1]))
     experiment = SimpleNamespace(path="seeds.yaml", arms=arms, file=asked)
-    assert best_of(experiment, SPECS, {"name": "closed_set", "seed": 0}) == Best("top", "plain", SPECS)
-    assert "'own.split' has no seed" in best_of(experiment, SPECS, {"name": "own.split"}).missing
+    assert best_of(experiment, jobs, {"name": "closed_set", "seed": 0}) == Best(
+        "top", "plain", {"plain": SPECS["plain"], "top": SPECS["best"]}
+    )
+    assert "'own.split' has no seed" in best_of(experiment, jobs, {"name": "own.split"}).missing
     asked.candidates.split_seeds = []
-    assert "names no seeds" in best_of(experiment, SPECS, {"name": "closed_set", "seed": 0}).missing
+    assert "names no seeds" in best_of(experiment, jobs, {"name": "closed_set", "seed": 0}).missing
     with pytest.raises(ReidflowError, match="no arm is the winner"):
-        best_of(SimpleNamespace(path="seeds.yaml", arms={}, file=asked), SPECS, {"name": "closed_set", "seed": 0})
+        best_of(SimpleNamespace(path="seeds.yaml", arms={}, file=asked), jobs, {"name": "closed_set", "seed": 0})
