@@ -37,6 +37,11 @@ DETAILS = {
         "plots": ["seeds", "readings"],
         "sheets": [],
     },
+    "search": {
+        "tables": ["search", "search.efficiency", "progress", "importances", "effects"],
+        "plots": ["progress", "slices", "parallel", "importances", "effects", "front"],
+        "sheets": [],
+    },
 }
 
 
@@ -166,7 +171,8 @@ def sheets(name):
 
 def details_of(experiment):
     """Return the analyses that an experiment calls for."""
-    specs = [arm.spec for arm in PLAN.experiments[experiment].arms.values()]
+    # What an arm is that wins a search is known when the search has ended, and then its section tells it.
+    specs = [arm.spec for arm in PLAN.experiments[experiment].arms.values() if not arm.winner_of]
     versions = PLAN.experiments[experiment].file.tested_on.values()
     called = {
         "backgrounds": bool(PLAN.experiments[experiment].file.probes),
@@ -177,6 +183,7 @@ def details_of(experiment):
         "resizing": any(spec.resizing for spec in specs) or any(version.resized for version in versions),
         "augmentation": len({canonical(spec.augmentation) for spec in specs}) > 1,
         "seeds": PLAN.experiments[experiment].file.candidates is not None,
+        "search": bool(PLAN.experiments[experiment].studies),
     }
     return [name for name in DETAILS if called[name]]
 

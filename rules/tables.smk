@@ -37,6 +37,7 @@ rule findings:
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,
         details=details,
+        winners=winners,
     output:
         csv=report(
             f"{TABLES}/{{experiment}}.csv",
@@ -106,6 +107,7 @@ rule page:
         ],
         details=details,
         details_figures=details_figures,
+        winners=winners,
     output:
         page=report(f"{RESULTS}/pages/{{experiment}}.html", category="Pages"),
     log:

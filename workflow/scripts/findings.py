@@ -13,13 +13,14 @@ from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables
 from reidflow.tables.export import export
 from reidflow.tables.findings import findings
-from reidflow.tables.inputs import read_setting
+from reidflow.tables.inputs import read_setting, with_outcomes
 from reidflow.tables.sections import read_all
 from reidflow.tables.settings import settings_section
 
 
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
+    experiment = with_outcomes(experiment, job.input.get("winners"))
     setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
     tables = Tables(
         read_table(job.input.results, RESULTS),

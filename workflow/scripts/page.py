@@ -9,7 +9,7 @@ from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.tables.caption import caption
-from reidflow.tables.inputs import read_setting
+from reidflow.tables.inputs import read_setting, with_outcomes
 from reidflow.tables.layout import blocks
 from reidflow.tables.sections import read_all
 from reidflow.tables.settings import settings_section
@@ -17,6 +17,7 @@ from reidflow.tables.settings import settings_section
 
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
+    experiment = with_outcomes(experiment, job.input.get("winners"))
     setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
     results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
     write_page(

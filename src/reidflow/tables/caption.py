@@ -9,6 +9,7 @@ from reidflow.spec.experiment import SEED, Experiment
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.controls import UNAVAILABLE, controlled
 from reidflow.tables.experiment import BASELINE
+from reidflow.tables.search_space import seeds_line
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import listed, number
 from reidflow.tables.text import setting as as_text
@@ -101,6 +102,9 @@ def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
     lists = {canonical(list(arm.seeds)): list(arm.seeds) for arm in experiment.arms.values()}
     own = " or ".join(as_text(seeds) for seeds in lists.values())
     means = f"every number is the mean over {_range(results.filter(pl.col('seeds') > 0)['seeds'])} training seeds {own}"
+    chose = seeds_line(experiment)
+    if chose:
+        means = f"{means}; {chose}, none of which is reported"
     if not experiment.tuned:
         return f"{means}."
     sweep = as_text(experiment.sweep_seeds)

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
-from reidflow.spec.search import Axis
 from reidflow.store.tables import Contract
 from reidflow.tables.text import setting
 
@@ -186,31 +185,6 @@ def efficiency_table(experiment: Experiment, efficiency: pl.DataFrame) -> pl.Dat
         devices = "; ".join(sorted(set(own["device"].drop_nulls())))
         rows.append([experiment.name, name, own.height, own["seconds"].sum() if timed else None, devices])
     return pl.DataFrame(rows, schema=SEARCH_EFFICIENCY.columns, orient="row")
-
-
-def axes_of_trials(experiment: Experiment) -> tuple[Axis, ...]:
-    """Return the axes that any study searches, in the order of the space."""
-    found = {axis.name: axis for study in experiment.studies.values() for axis in study.axes}
-    order = list(experiment.file.search.space) if experiment.file.search else list(found)
-    return tuple(found[name] for name in order if name in found)
-
-
-def slices(trials: pl.DataFrame, axes: tuple[Axis, ...]) -> pl.DataFrame:
-    """Return a row for each trial and axis that it searched: study, trial, state, score, axis, kind, number, label.
-
-    number: the value of a range. label: that of a choice. score: see `score`; trials without one are left out.
-    """
-    rows = []
-    for row in with_scores(trials).filter(pl.col("score").is_not_null()).to_dicts():
-        for axis in axes:
-            value = row[axis.name]
-            if value is not None:
-                number, label = (None, str(value)) if axis.kind == "choice" else (float(value), None)
-                told = [row[key] for key in ("study", "trial", "state", "score")]
-                rows.append([*told, axis.name, axis.kind, number, label])
-    schema = {"study": pl.String, "trial": pl.Int64, "state": pl.String, "score": pl.Float64}
-    schema |= {"axis": pl.String, "kind": pl.String, "number": pl.Float64, "label": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def front(trials: pl.DataFrame) -> pl.DataFrame:

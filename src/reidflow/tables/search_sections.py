@@ -5,11 +5,12 @@ from typing import Any
 
 import polars as pl
 
+from reidflow.search.trials import axes_of_studies
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis
 from reidflow.tables.controls import UNAVAILABLE
 from reidflow.tables.layout import count, magnitude
-from reidflow.tables.search import COMPLETE, axes_of_trials, value_text
+from reidflow.tables.search import COMPLETE, value_text
 from reidflow.tables.search_blocks import (
     budget_block,
     effects_block,
@@ -20,6 +21,7 @@ from reidflow.tables.search_blocks import (
     winners_block,
 )
 from reidflow.tables.search_effects import FANOVA, FEWEST, LEVEL, PED_ANOVA, PRUNED, pool_name, pool_of
+from reidflow.tables.search_found import Found
 from reidflow.tables.search_space import searched, space_block
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, interval, listed, markdown, number, probability, setting, signed
@@ -35,52 +37,40 @@ SCHEDULER = "scheduler"
 SAME_RUNS = "the same runs as arm"
 
 
-def sections(
-    experiment: Experiment,
-    trials: pl.DataFrame,
-    search: pl.DataFrame,
-    progress: pl.DataFrame,
-    importances: pl.DataFrame,
-    effects: pl.DataFrame,
-    results: pl.DataFrame,
-    efficiency: pl.DataFrame,
-    tie: list[str],
-    matched: Mapping[tuple[str, str], Mapping[str, Any]],
-) -> list[Section]:
-    """Return the sections of the findings.
-
-    trials: TRIALS. search, progress, importances, effects: the tables of `tables.search` and `tables.search_effects`.
-    results: RESULTS. efficiency: SEARCH_EFFICIENCY. tie: winners that tie. matched: what `against_matched` says.
-    """
-    rows, axes = search.to_dicts(), axes_of_trials(experiment)
-    found = [
+def sections(experiment: Experiment, found: Found) -> list[Section]:
+    """Return the sections of the findings."""
+    rows, axes = found.search.to_dicts(), axes_of_studies(experiment.studies.values())
+    told = [
         Section("What was searched", searched(experiment), [space_block(experiment)], {PARALLEL: "All trials"}),
         Section(
             "What the budget bought",
-            [*_bought(rows, progress), *_luck(rows)],
-            [budget_block(rows), winners_block(rows), seconds_block(efficiency)],
+            [*_bought(rows, found.progress), *_luck(rows)],
+            [budget_block(rows), winners_block(rows), seconds_block(found.efficiency)],
             {PROGRESS: "Best validation mAP so far, by trial and by seconds", FRONT: "Validation mAP by cost"},
         ),
         Section(
             "Winner against the baseline and the budget-matched baseline",
-            [*_against_baseline(rows), *_against_matched(rows, matched), *_algorithms(rows, tie)],
+            [*_against_baseline(rows), *_against_matched(rows, found.matched), *_algorithms(rows, found.tie)],
             [on_test_block(rows)],
             {},
         ),
         Section(
             "What matters",
-            _matters(experiment, importances),
-            [importance_block(importances, METHODS)] if importances.height else [],
+            _matters(experiment, found.importances),
+            [importance_block(found.importances, METHODS)] if found.importances.height else [],
             {IMPORTANCES: "What each axis decides"},
         ),
         Section(
             "Patterns",
-            [*_patterns(experiment, effects), *_shared(experiment, trials)],
-            [*([effects_block(effects)] if effects.height else []), ten_block(_ten(experiment, trials), axes)],
+            [*_patterns(experiment, found.effects), *_shared(experiment, found.trials)],
+            [
+                *([effects_block(found.effects)] if found.effects.height else []),
+                ten_block(_ten(experiment, found.trials), axes),
+            ],
             {EFFECTS: "Marginal effect of each choice", SLICES: "Validation mAP along each axis"},
         ),
     ]
-    return [*found, *_scheduler(experiment, importances, effects, results)]
+    return [*told, *_scheduler(experiment, found.importances, found.effects, found.results)]
 
 
 def _bold(name: str | None) -> str:
@@ -122,8 +112,8 @@ def _luck(rows: list[dict]) -> list[str]:
     if lucky:
         most = max(lucky, key=lambda row: row["luck"])
         lines.append(
-            f"The winner's curse: up to {number(most['luck'])} ({_bold(most['study'])}) of the value when chosen was luck, so "
-            "values of trials must not be read as results."
+            f"The winner's curse: up to {number(most['luck'])} ({_bold(most['study'])}) of the value when chosen was luck of its "
+            "seed. Fresh seeds take that away, but these validation images are still the ones that chose; test is free of both."
         )
     return lines
 
@@ -229,7 +219,8 @@ def _matters(experiment: Experiment, importances: pl.DataFrame) -> list[str]:
         lines.append(
             "PED-ANOVA: how much an axis separates the best fifth of the trials from all of them, as a share of the sum over "
             "the axes. fANOVA: the share of the variance over the space that an axis explains by itself, in a random forest, "
-            "which also finds some in noise. Trials of an algorithm that adapts lie where it looked; the space-filling ones "
+            "which also finds some in noise. Shuffled trials are asked of each axis by itself: one in twenty that decides nothing "
+            "looks as if it did. Trials of an algorithm that adapts lie where it looked; the space-filling ones "
             "speak of the whole space."
         )
     known = set(importances["study"])
@@ -285,7 +276,7 @@ def _shared(experiment: Experiment, trials: pl.DataFrame) -> list[str]:
     ten = _ten(experiment, trials)
     if len(ten) < TEN:
         return []
-    told = [words for axis in axes_of_trials(experiment) for words in [_common(axis, ten)] if words]
+    told = [words for axis in axes_of_studies(experiment.studies.values()) for words in [_common(axis, ten)] if words]
     origins = {row["study"]: sum(other["study"] == row["study"] for other in ten) for row in ten}
     whence = listed([f"{number} from {_bold(study)}" for study, number in origins.items()])
     alike = f"They share {listed(told)}." if told else f"No choice is shared by {MOST} of them."
@@ -311,7 +302,11 @@ def _scheduler(
     experiment: Experiment, importances: pl.DataFrame, effects: pl.DataFrame, results: pl.DataFrame
 ) -> list[Section]:
     """Return the section on the scheduler's part, where a search touches it or an arm lays another one over a winner."""
-    axes = [axis.name for axis in axes_of_trials(experiment) if any(_schedules(path) for path in axis.paths())]
+    axes = [
+        axis.name
+        for axis in axes_of_studies(experiment.studies.values())
+        if any(_schedules(path) for path in axis.paths())
+    ]
     told = {row["arm"]: row for row in results.to_dicts()}
     laid = [arm for arm in experiment.arms.values() if arm.winner_of in experiment.studies and SCHEDULER in arm.over]
     lines = [

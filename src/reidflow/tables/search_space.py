@@ -2,18 +2,19 @@
 
 from typing import Any
 
+from reidflow.search.trials import axes_of_studies
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Axis, Study
 from reidflow.tables.layout import Block, count
-from reidflow.tables.search import SPACE_FILLING, axes_of_trials, value_text
+from reidflow.tables.search import SPACE_FILLING, value_text
 from reidflow.tables.text import NOTHING, listed, markdown, setting
 
 
 def space_block(experiment: Experiment) -> Block:
     """Return the axes of the space with their values and where the baseline stands."""
     plain = experiment.baseline.spec.plain()
-    axes = axes_of_trials(experiment)
+    axes = axes_of_studies(experiment.studies.values())
     rows = [[axis.name, values_text(axis), _place(axis, plain), _sets(axis)] for axis in axes]
     headings = ["axis", "values", "baseline", "sets"][: 4 if any(axis.named for axis in axes) else 3]
     return Block("Space", headings, [row[: len(headings)] for row in rows])
@@ -53,7 +54,7 @@ def _sets(axis: Axis) -> str:
 
 def searched(experiment: Experiment) -> list[str]:
     """Return statements on space, studies, budget and the seeds that chose."""
-    axes = axes_of_trials(experiment)
+    axes = axes_of_studies(experiment.studies.values())
     lines = [
         f"{count(len(axes))} axes are searched, from the settings of the baseline **{markdown(experiment.file.baseline)}**; "
         "the table lists the values of each."

@@ -6,7 +6,6 @@ import pytest
 from scipy.stats import rankdata
 from searches import comparisons, efficiency, experiment, results, trials, winners
 
-from reidflow.spec.search import Axis
 from reidflow.store.tables import write_table
 from reidflow.tables.search import (
     PROGRESS,
@@ -16,7 +15,6 @@ from reidflow.tables.search import (
     budget_table,
     efficiency_table,
     front,
-    slices,
 )
 from reidflow.tables.search_effects import EFFECTS, IMPORTANCES, effects_table, importances_table, pool_of
 from reidflow.tables.search_winners import against_matched, winners_that_tie
@@ -92,17 +90,6 @@ def test_the_front_holds_what_no_other_trial_beats_in_both():
         beaten = any(v >= value and c <= cost and (v, c) != (value, cost) for v, c in points)
         assert on == (not beaten)
     assert front(made.with_columns(flops=pl.lit(None, pl.Int64)))["front_flops"].any() is False
-
-
-def test_slices_hold_each_axis_that_a_trial_searched():
-    axes = (Axis("sampler", "choice", ("pk", "shuffled")), Axis("model.head.dropout", "float", low=0, high=0.5))
-    found = slices(trials(), axes)
-    assert found.filter(pl.col("study") == "learning_rate").is_empty()
-    assert found.filter(pl.col("axis") == "sampler")["number"].null_count() == 180
-    assert found.filter(pl.col("axis") == "model.head.dropout")["label"].null_count() == 180
-    pruned = found.filter(pl.col("state") == "pruned").row(0, named=True)
-    same = (pl.col("study") == pruned["study"]) & (pl.col("trial") == pruned["trial"])
-    assert pruned["score"] == max(trials().filter(same)["values"].item())
 
 
 def test_the_axis_that_decides_most_is_the_most_important(tmp_path):
