@@ -52,7 +52,8 @@ def draw(front: pl.DataFrame, heading: Heading, out: Out, baseline: dict[str, fl
 
     baseline: its `value` (validation mAP), `flops` and `parameters`, as far as they are known.
     """
-    need(front, ["study", "winner", "value", *COSTS], "front")
+    if not front.is_empty():
+        need(front, ["study", "winner", "value", *COSTS], "front")
     found = costs(front)
     if not found:
         placeholder("The trials of this search do not differ in operations or parameters.", heading, out)
@@ -82,20 +83,11 @@ def _panel(axes: Axes, own: pl.DataFrame, cost: str, shown: dict[str, Look], bas
     _scale(axes, [*own[cost], *([baseline[cost]] if _placed(baseline, cost) else [])])
     best = own.filter(pl.col(f"front_{cost}")).sort(cost, "value")
     axes.plot(best[cost], best["value"], color=INK, linewidth=1.1, drawstyle="steps-post", alpha=0.75, zorder=2)
-    for row in own.to_dicts():
-        look, front = shown[row["study"]], row[f"front_{cost}"]
-        size, alpha, edge = (38, 1.0, INK) if front else (15, 0.5, "none")
-        axes.scatter(
-            [row[cost]],
-            [row["value"]],
-            s=size,
-            marker=look.mark,
-            color=look.colour,
-            edgecolor=edge,
-            linewidth=0.9,
-            alpha=alpha,
-            zorder=4 if front else 3,
-        )
+    for study, look in shown.items():
+        for front, size, alpha, edge in ((False, 15, 0.5, "none"), (True, 38, 1.0, INK)):
+            part = own.filter((pl.col("study") == study) & (pl.col(f"front_{cost}") == front))
+            mark = {"s": size, "marker": look.mark, "color": look.colour, "alpha": alpha, "zorder": 3 + front}
+            axes.scatter(part[cost], part["value"], edgecolor=edge, linewidth=0.9, **mark)
     for row in own.filter("winner").to_dicts():
         draw_winner(axes, row[cost], row["value"], shown[row["study"]].colour)
     if _placed(baseline, cost):

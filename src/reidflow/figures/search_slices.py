@@ -157,19 +157,22 @@ def _panel(
     lanes: list[str],
 ) -> None:
     scale = Scale(axis)
-    for row in trials.select([*COLUMNS, axis.name]).to_dicts():
-        x = scale.place(row[axis.name])
-        if x is None:
-            continue
-        look = found[row["study"]]
-        x += 0.36 * scale.share * spread(row["trial"] + 7 * list(found).index(row["study"]))
-        if row["state"] in lanes:
-            colour = VERMILLION if row["state"] == DIVERGED else look.colour
-            y = lane_height(reach, HEIGHT, LANE, lanes.index(row["state"]))
-            axes.scatter([x], [y], s=12, marker="x", color=colour, linewidth=0.8, zorder=2)
-        elif number(row["value"]) is not None:
-            edge = {"linewidth": 0.3, "edgecolor": "white"}
-            axes.scatter([x], [row["value"]], s=15, marker=look.mark, color=look.colour, alpha=0.75, zorder=3, **edge)
+    for index, (study, look) in enumerate(found.items()):
+        rows = trials.filter(pl.col("study") == study).select([*COLUMNS, axis.name]).to_dicts()
+        placed = [(scale.place(row[axis.name]), row) for row in rows]
+        placed = [
+            (x + 0.36 * scale.share * spread(row["trial"] + 7 * index), row) for x, row in placed if x is not None
+        ]
+        for lane, state in enumerate(lanes):
+            x = [x for x, row in placed if row["state"] == state]
+            colour = VERMILLION if state == DIVERGED else look.colour
+            y = [lane_height(reach, HEIGHT, LANE, lane)] * len(x)
+            axes.scatter(x, y, s=12, marker="x", color=colour, linewidth=0.8, zorder=2)
+        done = [(x, row) for x, row in placed if row["state"] not in lanes and number(row["value"]) is not None]
+        edge = {"linewidth": 0.3, "edgecolor": "white", "alpha": 0.75, "zorder": 3}
+        x, y = [x for x, _ in done], [row["value"] for _, row in done]
+        axes.scatter(x, y, s=15, marker=look.mark, color=look.colour, **edge)
+        for x, row in done:
             if row["winner"]:
                 draw_winner(axes, x, row["value"], look.colour)
     if axis.kind == "choice":

@@ -2,8 +2,11 @@
 
 import numpy as np
 import polars as pl
+from pydantic import TypeAdapter
 
-from reidflow.spec.search import Axis, axes_of
+from reidflow.spec.search import Axis, Written, axes_of
+
+WRITTEN = TypeAdapter(Written)
 
 SPACE = {
     "optimizer.learning_rate": {"low": 0.0001, "high": 0.03, "log": True},
@@ -27,11 +30,7 @@ STUDIES = ["random", "tpe", "quasi_random", "matched to tpe", "<evolution> $x^2$
 
 
 def axes(count: int = len(SPACE)) -> tuple[Axis, ...]:
-    import pydantic
-
-    from reidflow.spec.search import Written
-
-    written = {name: pydantic.TypeAdapter(Written).validate_python(SPACE[name]) for name in list(SPACE)[:count]}
+    written = {name: WRITTEN.validate_python(SPACE[name]) for name in list(SPACE)[:count]}
     return axes_of(written)
 
 
@@ -39,7 +38,7 @@ def studies(count: int) -> list[str]:
     return STUDIES[:count]
 
 
-def trials(count: int = 3, axis_count: int = len(SPACE), budget: int = 60) -> pl.DataFrame:
+def trials(count: int = 3, axis_count: int = len(SPACE), budget: int = 40) -> pl.DataFrame:
     """TRIALS of `count` studies; tpe draws nearer to the best rate, the fourth study searches the first axis alone."""
     space = axes(axis_count)
     generator = np.random.default_rng(5)
