@@ -73,7 +73,7 @@ def findings(
     out.section("Training and stability", training(results), CURVES)
     for section in sections:
         shown = section.statements or [f"{markdown(words)}." for words in section.figures.values()][:1]
-        out.section(markdown(section.title), shown, *section.figures)
+        out.section(markdown(section.title), shown, *section.figures, *section.links)
     out.section("Whether to believe it", _trust(setting, results))
     read = reading(experiment.file.interpretation, setting.title, results)
     return "\n\n".join([*out.parts, _interpretation(read, setting)]) + "\n"

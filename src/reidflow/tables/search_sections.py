@@ -28,6 +28,7 @@ from reidflow.tables.text import NOTHING, interval, listed, markdown, number, pr
 
 PROGRESS, SLICES, PARALLEL = "progress", "slices", "parallel"
 IMPORTANCES, EFFECTS, FRONT = "importances", "effects", "front"
+ARMS = "arms"
 FIGURES = (PROGRESS, SLICES, PARALLEL, IMPORTANCES, EFFECTS, FRONT)
 METHODS = {PED_ANOVA: "PED-ANOVA", FANOVA: "fANOVA"}
 TEN = 10
@@ -52,7 +53,7 @@ def sections(experiment: Experiment, found: Found) -> list[Section]:
             "Winner against the baseline and the budget-matched baseline",
             [*_against_baseline(rows), *_against_matched(rows, found.matched), *_algorithms(rows, found.tie)],
             [on_test_block(rows)],
-            {},
+            links=[ARMS],
         ),
         Section(
             "What matters",
@@ -241,7 +242,8 @@ def _patterns(experiment: Experiment, effects: pl.DataFrame) -> list[str]:
         return [f"Fewer than {FEWEST} trials of {name} have a value: no effect is looked for."]
     lines, rows = [], [row for row in effects.to_dicts() if row["effect"] is not None]
     for verdict, verb in (("better", "helps"), ("worse", "harms")):
-        own = sorted((row for row in rows if row["verdict"] == verdict), key=lambda row: -abs(row["effect"]))
+        own = [row for row in rows if row["verdict"] == verdict and not (verdict == "worse" and _mirrored(row, rows))]
+        own = sorted(own, key=lambda row: -abs(row["effect"]))
         if own:
             lines.append(f"On the trials of {name}, {verb}: {listed([_effect(row) for row in own])}.")
     decided = {row["axis"] for row in rows if row["verdict"] in ("better", "worse")}
@@ -254,6 +256,11 @@ def _patterns(experiment: Experiment, effects: pl.DataFrame) -> list[str]:
         f"Intervals and verdicts are corrected over all {len(rows)} choices; a trial that was ended early "
         "counts with the best it had reached.",
     ]
+
+
+def _mirrored(row: dict, rows: list[dict]) -> bool:
+    """Return whether an axis has two choices, so that what one loses is what the other gains."""
+    return sum(other["axis"] == row["axis"] for other in rows) == 2
 
 
 def _effect(row: dict) -> str:
@@ -293,6 +300,8 @@ def _common(axis: Axis, ten: list[dict]) -> str | None:
         return (
             f"`{axis.name}` = {markdown(label)} ({values.count(label)} of 10)" if values.count(label) >= MOST else None
         )
+    if len(values) < TEN:
+        return None
     low, high = min(values), max(values)
     narrow = (high / low) ** 2 < axis.high / axis.low if axis.log else 2 * (high - low) < axis.high - axis.low
     return f"`{axis.name}` from {value_text(low)} to {value_text(high)}" if narrow else None
@@ -320,7 +329,7 @@ def _scheduler(
     if own and all(row["verdict"] not in ("better", "worse") for row in own):
         lines.append(f"Over the space, no schedule could be told apart: {listed([_effect(row) for row in own])}.")
     lines += [_laid(arm, told[arm.name]) for arm in laid if arm.name in told]
-    return [Section("The scheduler's part", lines, [], {EFFECTS: "Marginal effect of each choice"})] if lines else []
+    return [Section("The scheduler's part", lines, links=[IMPORTANCES, EFFECTS, ARMS])] if lines else []
 
 
 def _schedules(path: str) -> bool:

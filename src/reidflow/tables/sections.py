@@ -15,13 +15,14 @@ class Section:
 
     title: its heading. statements: sentences of Markdown; each gets links to the figures, and where there is none the
     first caption stands in. tables: blocks of plain text. figures: name of a figure (without suffix) -> its caption; the
-    file lies among the experiment's figures.
+    file lies among the experiment's figures. links: names of further figures that the statements lead to, shown elsewhere.
     """
 
     title: str
     statements: list[str] = field(default_factory=list)
     tables: list[Block] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
 
 
 def write_sections(path: str | Path, sections: Iterable[Section]) -> None:
@@ -32,7 +33,7 @@ def write_sections(path: str | Path, sections: Iterable[Section]) -> None:
 def read_sections(path: str | Path) -> list[Section]:
     """Return the sections of a file that `write_sections` wrote."""
     return [
-        Section(part["title"], part["statements"], [Block(**table) for table in part["tables"]], part["figures"])
+        Section(**{**part, "tables": [Block(**table) for table in part["tables"]]})
         for part in json.loads(Path(path).read_text())
     ]
 

@@ -11,6 +11,7 @@ from reidflow.spec.experiment import Experiment, build
 from reidflow.spec.yaml import load
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
+from reidflow.tables.search_found import Found
 
 IDENTITIES = [f"cat {n:02d}" for n in range(20)]
 SEEDS = (0, 1, 2, 3, 4)
@@ -159,3 +160,9 @@ def comparisons(effects: dict[str, float] | None = None) -> pl.DataFrame:
             mean = float(np.mean(values))
             rows += [["hpo", name, flank, identity, 10, 0.4 + mean, mean, values] for flank in (None, "left")]
     return pl.DataFrame(rows, schema=COMPARISONS.columns, orient="row")
+
+
+@cache
+def found() -> Found:
+    """All tables of the search."""
+    return Found.of(experiment(), trials(), efficiency(), winners(), results(), comparisons())

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from scipy.stats import rankdata
 from searches import comparisons, efficiency, experiment, results, trials, winners
+from searches import found as whole
 
 from reidflow.store.tables import write_table
 from reidflow.tables.search import (
@@ -93,7 +94,7 @@ def test_the_front_holds_what_no_other_trial_beats_in_both():
 
 
 def test_the_axis_that_decides_most_is_the_most_important(tmp_path):
-    found = importances_table(experiment(), trials())
+    found = whole().importances
     write_table(found, tmp_path / "i.parquet", IMPORTANCES)
     pool = found.filter("pooled")
     assert set(pool["study"]) == {"random + quasi"}
