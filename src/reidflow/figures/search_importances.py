@@ -56,7 +56,7 @@ def draw(importances: pl.DataFrame, heading: Heading, out: Out) -> None:
             page.text(left - 0.08, above + ROW * (row + 0.5), names[axis], size=8.5, ha="right", va="center")
         for i, (study, title) in enumerate(zip(studies, titles, strict=True)):
             own, at = importances.filter(pl.col("study") == study), left + i * (width + GAP)
-            page.text(at, above - 0.22, title, size=8.5, va="bottom", weight="bold", linespacing=1.2)
+            page.text(at, above - 0.24, title, size=8.5, va="baseline", weight="bold", linespacing=1.2)
             page.text(at, above - 0.08, fit(_trials(own), width + 0.1, 8), size=8, va="baseline", color=MUTED)
             panel = page.axes(at, above, width, height)
             _prepare(panel, len(axes), most, width)
@@ -69,7 +69,9 @@ def _title(importances: pl.DataFrame, study: str) -> str:
 
 
 def _trials(own: pl.DataFrame) -> str:
-    return f"{own['trials'].max()} trials"
+    """Return on how many trials each method stands: fANOVA takes finished ones alone."""
+    most, fewer = own["trials"].max(), own.filter(pl.col("method") == "fanova")["trials"].max()
+    return f"{most} trials" if fewer in (None, most) else f"{most} trials (fANOVA {fewer})"
 
 
 def _ranked(importances: pl.DataFrame) -> list[str]:

@@ -42,7 +42,7 @@ BAND, BANDS = 2, {"split_noise": "#e9e9e9", "noise": "#cdcdcd"}
 READING = (
     "Mark: of each experiment the arm that differs most from its baseline, with its corrected interval; colour and shape give "
     "its verdict. Right: the difference, also in units of the noise of training seeds (sd). Bands: 2 sd of a difference of two "
-    "means of as many seeds. Limits: the largest of so many differences stays within with 95 % where none is real."
+    "means of as many seeds. Limits: where none is real, the largest of so many differences stays within them in 95 % of cases."
 )
 
 

@@ -114,7 +114,18 @@ def importances(count: int = 3, axis_count: int = len(SPACE)) -> pl.DataFrame:
             shares = [0.7 * 0.4**i + 0.01 * (len(study) % 5) for i in range(len(space))]
             for i, axis in enumerate(space):
                 chance = None if method == "fanova" else 0.01 if i < 2 else 0.4
-                rows.append(["hpo", study, "+" in study, method, axis, shares[i], chance, 60, 12])
+                rows.append(
+                    [
+                        "hpo",
+                        study,
+                        "+" in study,
+                        method,
+                        axis,
+                        shares[i],
+                        chance,
+                        *((60, 12) if method == "ped_anova" else (48, 0)),
+                    ]
+                )
     kinds = [pl.String, pl.String, pl.Boolean, pl.String, pl.String, pl.Float64, pl.Float64, pl.Int64, pl.Int64]
     names = ["experiment", "study", "pooled", "method", "axis", "share", "chance", "trials", "pruned"]
     return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")

@@ -17,7 +17,7 @@ def seeds(count: int = 8, splits: int = 5) -> pl.DataFrame:
     for kind, split, seed in keys:
         shared = float(generator.normal(0, 0.02 if kind == tables.SPLIT else 0.006))
         for arm, level in ((BEST, 0.66), (BASELINE, 0.60)):
-            value = level + shared + float(generator.normal(0, 0.012 if kind == tables.SPLIT else 0.005))
+            value = level + shared + float(generator.normal(0, 0.03 if kind == tables.SPLIT else 0.005))
             told = {"kind": kind, "arm": arm, "split_seed": split, "seed": seed, "run": f"{arm}-{split}-{seed}"}
             rows.append(told | {"id_map": value, "val_id_map": value - 0.01, "chance": 0.1, "diverged": False})
     return pl.DataFrame(rows, schema=tables.SEEDS.columns)

@@ -157,6 +157,7 @@ def test_importances_that_chance_gives_as_well_are_pale(monkeypatch: pytest.Monk
     table = planted.importances(1, 3).filter(pl.col("study") == "random")
     figure = drawn.draw(monkeypatch, lambda out: search_importances.draw(table, HEADING, out))
     assert [bar.get_alpha() for bar in figure.axes[0].patches] == [1.0, 1.0, 1.0, 1.0, 0.3, 1.0]
+    assert "60 trials (fANOVA 48)" in [text for text, _ in drawn.texts(figure)]
 
 
 def test_an_effect_has_the_colour_of_its_verdict_and_a_choice_without_trials_none(
