@@ -319,12 +319,12 @@ def _ranked(experiments: dict[str, Experiment]) -> dict[str, Experiment]:
 
 
 def _check_networks(experiments: dict[str, Experiment], problems: Problems) -> None:
-    """Name the networks that no library knows: else a run would say it, hours later perhaps."""
+    """Name the networks that no library knows or can build: else a run would say it, hours later perhaps."""
     for experiment in experiments.values():
         for arm in experiment.arms.values():
-            wrong = unknown_network(arm.spec.model.backbone)
-            if wrong:
-                problems.add(f"{experiment.path}, arm '{arm.name}', key 'model.backbone'", wrong, "Correct the name.")
+            specs = arm.specs if arm.winner_of != CANDIDATES else []
+            for wrong in dict.fromkeys(filter(None, (unknown_network(spec.model.backbone) for spec in specs))):
+                problems.add(f"{experiment.path}, arm '{arm.name}', key 'model.backbone'", wrong, "Correct it.")
 
 
 def bank_code(bank: dict[str, Any]) -> list[str]:
