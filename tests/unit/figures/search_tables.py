@@ -1,5 +1,7 @@
 """Made-up tables of searches, in which the learning rate matters most, the sampler a little, and the rest not at all."""
 
+from functools import cache
+
 import numpy as np
 import polars as pl
 from pydantic import TypeAdapter
@@ -29,6 +31,7 @@ SPACE = {
 STUDIES = ["random", "tpe", "quasi_random", "matched to tpe", "<evolution> $x^2$"]
 
 
+@cache
 def axes(count: int = len(SPACE)) -> tuple[Axis, ...]:
     written = {name: WRITTEN.validate_python(SPACE[name]) for name in list(SPACE)[:count]}
     return axes_of(written)
@@ -38,6 +41,7 @@ def studies(count: int) -> list[str]:
     return STUDIES[:count]
 
 
+@cache
 def trials(count: int = 3, axis_count: int = len(SPACE), budget: int = 40) -> pl.DataFrame:
     """TRIALS of `count` studies; tpe draws nearer to the best rate, the fourth study searches the first axis alone."""
     space = axes(axis_count)
