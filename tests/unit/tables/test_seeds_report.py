@@ -115,7 +115,7 @@ def test_mean_spread_standard_error_and_range_are_those_of_the_runs(planted, tmp
 def test_the_difference_is_paired_by_seed_and_by_split():
     shared = drawn(0.1, 0.0, 10, 7)
     main = metrics(plain=[0.4 + x for x in shared], best=[0.5 + x for x in shared])
-    splits = split_runs(plain=[0.4 + x for x in shared[:5]], best=[0.45 + x for x in shared[:4]])
+    splits = split_runs(plain=[0.4 + x for x in shared[:4]], best=[0.45 + x for x in shared[:5]])
     spreads = tables.spreads_table(tables.seeds_table(main, splits), "best", "plain").filter(arm=DIFFERENCE)
     assert spreads["mean"].to_list() == pytest.approx([0.1, 0.05])
     assert spreads["std"].to_list() == pytest.approx([0, 0], abs=1e-12)
