@@ -61,10 +61,10 @@ def material(tmp_path_factory):
     return Material(pl.DataFrame(known, schema=kinds), **files, pairs={method: folder / "pairs.parquet"})
 
 
-@pytest.mark.parametrize("method", ["quality", "combined", "k_center"])
+@pytest.mark.parametrize("method", [{"name": "quality"}, {"name": "combined", "doubt": 0.4}, {"name": "k_center"}])
 def test_the_choice_is_that_of_the_methods_on_the_training_images_of_the_split(material, method):
     training = set(range(1, COUNT, 2)) | {2}
-    wanted = spec(**DEDUP, curation={"method": {"name": method}, "share": 0.5})
+    wanted = spec(**DEDUP, curation={"method": method, "share": 0.5})
     (choice,) = choose_anew([wanted], split(training), material).values()
     rows = np.array(sorted(training))
     named = material.manifest.with_row_index("row")[rows.tolist()]
