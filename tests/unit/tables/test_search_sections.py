@@ -3,11 +3,17 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
+import yaml
 from searches import SPACE, comparisons, efficiency, experiment, found, results, trials, winners
 
-from reidflow.spec.experiment import Experiment
+from reidflow.spec.config import Config
+from reidflow.spec.errors import Problems
+from reidflow.spec.experiment import Experiment, build
+from reidflow.spec.plan import make
+from reidflow.spec.yaml import load
 from reidflow.tables.caption import fixed
 from reidflow.tables.inputs import with_outcomes
 from reidflow.tables.search import budget_table
@@ -188,3 +194,31 @@ def test_the_caption_names_the_seeds_that_chose():
         "winners of searches were chosen on validation with trial seeds from 1000 and the sweep seeds [100, 101]"
     )
     assert seeds_line(replace(experiment(), studies={})) is None
+
+
+def page() -> str:
+    return Path("docs/searching.md").read_text()
+
+
+def test_the_experiment_of_the_docs_is_whole():
+    problems = Problems()
+    content = yaml.safe_load(re.search(r"^```yaml\n(.*?)^```", page(), re.MULTILINE | re.DOTALL)[1])
+    made = build("arcface", "arcface.yaml", content, Config.model_validate(load("config/config.yaml")), problems)
+    assert not problems.found, problems.found
+    assert list(made.studies) == ["random", "tpe", "rate_alone"]
+
+
+def test_a_row_of_the_table_is_a_run_as_the_docs_say(tmp_path, monkeypatch):
+    (tmp_path / "config").symlink_to(Path("config").resolve())
+    code = re.search(r"^```python\n(.*?)^```", page(), re.MULTILINE | re.DOTALL)[1]
+    study = make(["config/config.yaml"]).experiments["nas_mbconv"].studies["tpe"]
+    settings = {axis.name: axis.ends()[-1] for axis in study.axes}
+    (tmp_path / "results" / "tables").mkdir(parents=True)
+    told = {"study": ["other", "tpe"], "winner": [True, True], "seed": [1, 1007]}
+    rows = pl.DataFrame(told | {name: [value, value] for name, value in settings.items()})
+    rows.write_parquet(tmp_path / "results" / "tables" / "nas_mbconv.trials.parquet")
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(code, found)
+    assert found["spec"] == study.spec(settings, 1007)
+    assert found["spec"].seed == 1007
