@@ -8,12 +8,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from reidflow.search.claims import claimed
+from reidflow.search.claims import alone, claimed
 from reidflow.search.journal import storage
 from reidflow.search.trial import PRUNED, Proposal, Trial
 from reidflow.search.views import DIRECTIONS, space_of
 from reidflow.spec.search import Study
-from reidflow.store.locks import locked
 
 OUTCOME = "outcome"
 
@@ -25,7 +24,7 @@ class Board:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self._space = folder, space_of(study)
         self._storage = storage(folder / "journal.log")
-        with locked(folder / "opening.lock"):
+        with alone(folder / "opening.lock"):
             shared = optuna.create_study(
                 storage=self._storage, study_name=study.name, direction=DIRECTIONS["value"], load_if_exists=True
             )
@@ -40,7 +39,7 @@ class Board:
         if len(self._frozen()) > numbers[-1]:
             return
         proposals = propose()
-        with locked(self.folder / "opening.lock"):
+        with alone(self.folder / "opening.lock"):
             for number in range(len(self._frozen()), numbers[-1] + 1):
                 self._add(proposals[number - numbers[0]])
 

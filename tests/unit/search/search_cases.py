@@ -1,9 +1,11 @@
 """Small studies on made features, and workers on them in processes of their own."""
 
+import json
+import multiprocessing
+import shutil
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
-
-import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
@@ -13,6 +15,7 @@ from reidflow.search.work import work
 from reidflow.spec.components import resolve
 from reidflow.spec.search import Search as SearchFile
 from reidflow.spec.search import Study, axes_of
+from reidflow.store.atomic import write_text
 from reidflow.store.runs import RunStore, run_key
 
 SPACE = {
@@ -21,7 +24,7 @@ SPACE = {
     "model.head.dropout": {"low": 0.0, "high": 0.6, "step": 0.2},
     "neck": {"choices": {"narrow": {"model": {"head": {"dim": 4}}}, "wide": {"model": {"head": {"dim": 16}}}}},
 }
-MEDIAN = {"name": "median", "startup": 3, "warmup": 1}
+MEDIAN = {"name": "median", "startup": 3}
 
 
 def study(algorithm="random", space=SPACE, pruner=MEDIAN, **changes) -> Study:
@@ -48,19 +51,27 @@ def study(algorithm="random", space=SPACE, pruner=MEDIAN, **changes) -> Study:
 class MadeSource:
     """Stands for the data of a pipeline: the small features, with the FLOPs of a backbone."""
 
+    def __init__(self, **data):
+        self.data = data
+
     def key(self, spec):
-        return run_key(spec.apart_from_data(), "code", "data")
+        return run_key(spec.apart_from_data(), "code", str(sorted(self.data.items())))
 
     def load(self, spec):
-        return small_data(backbone_flops=1000, backbone_parameters=10)
+        return small_data(backbone_flops=1000, backbone_parameters=10, **self.data)
 
 
-def worked(results: Path, wanted: Study, confirm=lambda: None, **options) -> dict:
+def worked(results: Path, wanted: Study, confirm=lambda: None, matched_steps=None, **data) -> dict:
     """The record of a study on which this process works."""
-    return work(wanted, MadeSource(), RunStore(results / ".store"), "cpu", results, confirm, **options)
+    store = RunStore(results / ".store")
+    return work(wanted, MadeSource(**data), store, "cpu", results, confirm, matched_steps)
 
 
-@pytest.fixture
+def forget_journals(results: Path) -> None:
+    """Remove all that studies remember; the run store stays."""
+    shutil.rmtree(results / ".store" / "studies")
+
+
 def no_training(monkeypatch):
     """Make every training an error."""
     from reidflow.training import loop
@@ -69,3 +80,20 @@ def no_training(monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(loop, "train", never)
+
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["search_cases", "reidflow.training.loop", "pytorch_metric_learning.losses"])
+
+
+def start(results: Path, number: int, wanted: Study):
+    """Start a worker in a process of its own; it leaves its record and what it printed in `results`."""
+    process = CONTEXT.Process(target=_work, args=(results, number, wanted.told()))
+    process.start()
+    return process
+
+
+def _work(results: Path, number: int, told: dict) -> None:
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / f"worker-{number}.log").open("a") as log, redirect_stdout(log):
+        write_text(results / f"worker-{number}.json", json.dumps(worked(results, Study.of(told))))
