@@ -299,6 +299,7 @@ rule seeds_report:
         best=f"{EXPERIMENT}/best.json",
         runs=jobs_of(rules.train.output.runs, PLAN.training),
         split_runs=split_runs_of,
+        audits=lambda wildcards: [f"{folder}/audit.json" for folder in split_folders(wildcards)],
         others=lambda wildcards: [path for _, path in other_experiments(wildcards)],
     output:
         **plots("seeds"),

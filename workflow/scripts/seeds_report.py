@@ -21,7 +21,8 @@ from reidflow.tables.seeds_sections import FIGURES, sections
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     jobs = merged(job.input.runs, list(experiment.arms), RunStore(job.results / ".store"))
-    best, ranking = best_of(experiment, jobs, config.split), json.loads(Path(job.input.best).read_text())["ranking"]
+    best = best_of(experiment, jobs, config.split, job.input.audits)
+    ranking = json.loads(Path(job.input.best).read_text())["ranking"]
     other = read_table(job.input.split_runs, SPLIT_RUNS) if job.input.split_runs else None
     seeds = seeds_table(read_table(job.input.metrics, METRICS), other)
     tables = all_tables(seeds, ranking, read_results(job.given["others"]), best.arm, best.baseline)

@@ -1,7 +1,9 @@
 """The tables in the findings of an experiment on seeds, as they are printed."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -27,12 +29,14 @@ class Best:
     Attributes:
         arm: that which is the winner. baseline: the arm that it is compared with.
         specs: arm -> its plain spec. missing: why nothing was trained on other splits; empty where it was.
+        leaking: seeds of those splits whose audit found a leak.
     """
 
     arm: str
     baseline: str
     specs: Mapping[str, Mapping[str, Any]]
     missing: str = ""
+    leaking: tuple[int, ...] = ()
 
 
 def settings(spec: Mapping[str, Any], below: str = "") -> dict[str, Any]:
@@ -150,8 +154,10 @@ def as_yaml(first: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[i
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120)
 
 
-def best_of(experiment: Experiment, jobs: Jobs, split: Mapping[str, Any]) -> Best:
+def best_of(experiment: Experiment, jobs: Jobs, split: Mapping[str, Any], audits: Sequence[str | Path] = ()) -> Best:
     """Return what an experiment on seeds stands on. jobs: what its training left behind. split: the config's.
+
+    audits: files of the leak audit of each other split, in the order of their seeds.
 
     Raises ReidflowError where no arm is the winner of candidates.
     """
@@ -163,4 +169,6 @@ def best_of(experiment: Experiment, jobs: Jobs, split: Mapping[str, Any]) -> Bes
         missing = f"the split '{split['name']}' has no seed that could be changed."
     elif not experiment.file.candidates.split_seeds:
         missing = "the experiment names no seeds of other splits (candidates.split_seeds)."
-    return Best(arms[0], experiment.file.baseline, specs_of(jobs), missing)
+    seeds = zip(experiment.file.candidates.split_seeds, audits, strict=True)
+    leaking = tuple(seed for seed, file in seeds if json.loads(Path(file).read_text())["leaks"])
+    return Best(arms[0], experiment.file.baseline, specs_of(jobs), missing, leaking)

@@ -150,6 +150,9 @@ def _splits(best: Best, rows: Mapping[tuple[str, str], dict], seeds: pl.DataFram
         f"Every split trains {trained} seed{'s' if trained > 1 else ''} of each, so its spread holds that of training seeds; "
         "the splits share their photographs, so it says nothing of other animals. The best was chosen on none of them, but "
         "on a split that shares their photographs.",
+        f"**Warning:** the audit finds a leak in the splits with the seeds {listed([str(n) for n in best.leaking])}."
+        if best.leaking
+        else "The leak audit of these splits finds none.",
     ]
     return lines
 

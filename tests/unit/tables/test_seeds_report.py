@@ -1,5 +1,6 @@
 """The tables and statements of a report on seeds, against planted noise and independent references."""
 
+import json
 import math
 import statistics
 from types import SimpleNamespace
@@ -237,6 +238,12 @@ def test_what_was_not_done_on_splits_is_said(planted):
     )
 
 
+def test_splits_that_leak_are_named(planted):
+    assert "The leak audit of these splits finds none." in told(planted)
+    leaking = told(planted, best=Best("best", "plain", SPECS, "", (2, 5)))
+    assert "finds a leak in the splits with the seeds 2 and 5." in leaking and "finds none" not in leaking
+
+
 def test_a_best_that_is_the_baseline_is_called_so(planted):
     same = Best("best", "plain", {"best": SPECS["plain"], "plain": SPECS["plain"] | {"seed": 201}})
     assert "It is the baseline's configuration" in told(planted, best=same)
@@ -268,17 +275,19 @@ def test_the_sections_survive_being_written(planted, tmp_path):
     assert r"x\|\<b\>" in found[-1].statements[1]
 
 
-def test_the_winner_and_the_reason_for_missing_splits_come_from_the_experiment():
+def test_the_winner_and_the_reason_for_missing_splits_come_from_the_experiment(tmp_path):
     runs = [SimpleNamespace(arm=arm) for arm in ("plain", "top")]
     jobs = SimpleNamespace(runs=runs, specs=list(SPECS.values()))
     arms = {name: SimpleNamespace(name=name, winner_of=of) for name, of in (("plain", None), ("top", "candidates"))}
-    asked = SimpleNamespace(baseline="plain", candidates=SimpleNamespace(split_seeds=[1]))
+    asked = SimpleNamespace(baseline="plain", candidates=SimpleNamespace(split_seeds=[1, 2]))
     experiment = SimpleNamespace(path="seeds.yaml", arms=arms, file=asked)
-    assert best_of(experiment, jobs, {"name": "closed_set", "seed": 0}) == Best(
-        "top", "plain", {"plain": SPECS["plain"], "top": SPECS["best"]}
-    )
-    assert "'own.split' has no seed" in best_of(experiment, jobs, {"name": "own.split"}).missing
+    specs, audits = {"plain": SPECS["plain"], "top": SPECS["best"]}, [tmp_path / "1.json", tmp_path / "2.json"]
+    for file, leaks in zip(audits, (False, True), strict=True):
+        file.write_text(json.dumps({"leaks": leaks}))
+    found = best_of(experiment, jobs, {"name": "closed_set", "seed": 0}, audits)
+    assert found == Best("top", "plain", specs, "", (2,))
     asked.candidates.split_seeds = []
+    assert "'own.split' has no seed" in best_of(experiment, jobs, {"name": "own.split"}).missing
     assert "names no seeds" in best_of(experiment, jobs, {"name": "closed_set", "seed": 0}).missing
     with pytest.raises(ReidflowError, match="no arm is the winner"):
         best_of(SimpleNamespace(path="seeds.yaml", arms={}, file=asked), jobs, {"name": "closed_set", "seed": 0})
