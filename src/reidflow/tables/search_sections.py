@@ -31,6 +31,7 @@ IMPORTANCES, EFFECTS, FRONT = "importances", "effects", "front"
 ARMS = "arms"
 FIGURES = (PROGRESS, SLICES, PARALLEL, IMPORTANCES, EFFECTS, FRONT)
 METHODS = {PED_ANOVA: "PED-ANOVA", FANOVA: "fANOVA"}
+_TOLD, _OPEN = {"better": "is better than", "worse": "is worse than"}, "cannot be told from"
 TEN = 10
 MOST = 8
 """So many of the ten best share a choice that is named."""
@@ -86,9 +87,14 @@ def _bought(rows: list[dict], progress: pl.DataFrame) -> list[str]:
         reached = f", first reached by trial {first}" if first is not None else ""
         lines.append(
             f"{_bold(row['study'])}: {count(row['trials'])} trials ({listed(parts)}), {count(row['steps'])} optimizer steps, "
-            f"{magnitude(row['train_flops'])} training FLOPs; best validation mAP {number(row['best_value'])}{reached}."
+            f"{magnitude(row['train_flops'])} training FLOPs; best validation mAP {number(row['best_value'])}{reached}{_finalists(row)}."
         )
     return lines
+
+
+def _finalists(row: dict) -> str:
+    runs = row["finalists"] * row["sweep_seeds"]
+    return f"; {runs} runs of its finalists ({row['finalists']} trials) come on top" if runs else ""
 
 
 def _first_best(own: pl.DataFrame) -> int | None:
@@ -123,7 +129,7 @@ def _against_baseline(rows: list[dict]) -> list[str]:
     known = [row for row in rows if row["arm"] is not None and row["delta"] is not None]
     lines = []
     for row in known:
-        verdict = {"better": "is better than", "worse": "is worse than"}.get(row["verdict"], "cannot be told from")
+        verdict = _TOLD.get(row["verdict"], _OPEN)
         lines.append(
             f"{_bold(row['arm'])}, {_kind(row)}, {verdict} the baseline on test: {number(row['id_map'])}, {_delta(row)}, "
             f"{_p(row['p_holm'])}{_detectable(row)}."
@@ -166,10 +172,7 @@ def _against_matched(rows: list[dict], matched: Mapping[tuple[str, str], Mapping
         ]
     lines = []
     for (arm, other), found in matched.items():
-        words = {
-            "better": "is better than",
-            "worse": "is worse than",
-        }.get(found["verdict"], "cannot be told from")
+        words = _TOLD.get(found["verdict"], _OPEN)
         lines.append(
             f"{_bold(arm)} {words} the budget-matched {_bold(other)}: {_delta(found)}, "
             f"{_p(found['p_holm'])}{_detectable(found)}."
@@ -249,7 +252,10 @@ def _patterns(experiment: Experiment, effects: pl.DataFrame) -> list[str]:
     decided = {row["axis"] for row in rows if row["verdict"] in ("better", "worse")}
     rest = [axis for axis in dict.fromkeys(effects["axis"]) if axis not in decided]
     if rest:
-        lines.append(f"No choice could be told apart along {listed([f'`{axis}`' for axis in rest])}.")
+        widths = sorted((row["high"] - row["low"]) / 2 for row in rows if row["axis"] in rest)
+        where = "any axis" if not decided else listed([f"`{axis}`" for axis in rest])
+        reach = f" (its intervals reach ±{number(widths[0], 2)} to ±{number(widths[-1], 2)})" if widths else ""
+        lines.append(f"No choice could be told apart along {where}{reach}.")
     return [
         *lines,
         "An effect is the mean share of the trials that those with this choice beat, minus the same for those without it. "
@@ -355,10 +361,10 @@ def _laid(arm: Any, row: dict) -> str:
         return f"The winner of {_bold(arm.winner_of)} has {over} already: {_bold(arm.name)} is the same runs."
     if row["against_delta"] is None:
         return f"{_bold(arm.name)}, the winner of {_bold(arm.winner_of)} with {over} laid over it, was not compared with it."
-    verdict = {"better": "better than it", "worse": "worse than it"}.get(row["against_verdict"], "not told from it")
+    verdict = _TOLD.get(row["against_verdict"], _OPEN)
     found = f"{signed(row['against_delta'])} {interval(row['against_low'], row['against_high'])}"
     small = {"verdict": row["against_verdict"], "smallest_detectable": row["against_smallest_detectable"]}
     return (
-        f"{_bold(arm.name)}, the winner of {_bold(arm.winner_of)} with {over} laid over it, is on test {verdict}: {found}, "
+        f"{_bold(arm.name)}, the winner of {_bold(arm.winner_of)} with {over} laid over it, {verdict} it on test: {found}, "
         f"{_p(row['against_p_holm'])}{_detectable(small)} (against {_bold(row['against'])}, all else equal)."
     )

@@ -94,6 +94,7 @@ def test_what_was_luck_is_said_with_its_size():
     luck = found().search.select("study", "luck").sort("luck").row(-1)
     assert f"up to {luck[1]:.3f} (**{luck[0]}**)" in one(lines, "The winner's curse")
     assert "60 trials (56 complete and 4 pruned)" in one(lines, "**quasi**")
+    assert "2 runs of its finalists (1 trials) come on top" in one(lines, "**quasi**")
 
 
 def test_winners_are_told_from_the_baseline_the_matched_budget_and_each_other():
@@ -147,7 +148,7 @@ def test_the_schedulers_part_is_its_share_its_effect_and_what_a_constant_rate_do
     assert one(lines, "`scheduler` has 0% of what separates the best fifth by PED-ANOVA on **random + quasi**")
     assert one(lines, "Over the space, no schedule could be told apart: `scheduler` = constant")
     laid = one(lines, "**tpe_constant**, the winner of **tpe** with `scheduler: constant` laid over it")
-    assert "worse than it: -0.102 [-0.120, -0.080], p = 0.001" in laid
+    assert "is worse than it on test: -0.102 [-0.120, -0.080], p = 0.001" in laid
 
 
 def test_a_winner_that_has_that_schedule_already_is_said_to_be_the_same_runs():
