@@ -196,8 +196,3 @@ class Scale:
 def named(axes: Sequence[Axis], trials: pl.DataFrame) -> list[Axis]:
     """Return the axes that are columns of the table and that any trial has a value of."""
     return [a for a in axes if a.name in trials.columns and trials[a.name].null_count() < len(trials)]
-
-
-def muted(words: str, axes: Axes) -> None:
-    """Write words in the middle of a panel that has nothing else."""
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", size=8, color=MUTED)
