@@ -112,8 +112,8 @@ class Worker:
         """Work on the trials `numbers` until all of them are finished."""
         generation = numbers[0] // self.study.generation
         self.board.open(numbers, lambda: propose(self.study, generation, earlier))
-        while waiting := [trial.number for trial in self.board.trials() if trial.outcome is None]:
-            if not any(self._try(number, earlier) for number in waiting if number in numbers):
+        while waiting := [n for n, trial in enumerate(self.board.trials()) if n in numbers and trial.outcome is None]:
+            if not any(self._try(number, earlier) for number in waiting):
                 time.sleep(PAUSE)
 
     def _try(self, number: int, earlier: list[Trial]) -> bool:
