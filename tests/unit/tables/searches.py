@@ -158,7 +158,9 @@ def comparisons(effects: dict[str, float] | None = None) -> pl.DataFrame:
         for identity in IDENTITIES:
             values = (effect + draw.normal(0, 0.01, len(SEEDS))).tolist()
             mean = float(np.mean(values))
-            rows += [["hpo", name, flank, identity, 10, 0.4 + mean, mean, values] for flank in (None, "left")]
+            for flank, more in ((None, 0.0), ("left", 0.3)):
+                seen = [value + more * (name == "tpe") for value in values]
+                rows.append(["hpo", name, flank, identity, 10, 0.4 + mean, mean, seen])
     return pl.DataFrame(rows, schema=COMPARISONS.columns, orient="row")
 
 

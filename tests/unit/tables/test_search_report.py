@@ -17,7 +17,7 @@ from reidflow.tables.search import (
     efficiency_table,
     front,
 )
-from reidflow.tables.search_effects import EFFECTS, IMPORTANCES, effects_table, importances_table, pool_of
+from reidflow.tables.search_effects import EFFECTS, IMPORTANCES, _judged, effects_table, importances_table, pool_of
 from reidflow.tables.search_winners import against_matched, winners_that_tie
 
 
@@ -124,6 +124,7 @@ def test_planted_effects_are_found_with_their_sign_and_others_are_not(tmp_path):
     assert other == ["inconclusive"] * 7
     for row in found.to_dicts():
         assert (row["low"] <= 0 <= row["high"]) == (row["verdict"] == "inconclusive")
+        assert row["high"] - row["effect"] == pytest.approx(row["effect"] - row["low"])
 
 
 def test_standing_is_the_share_of_trials_that_are_beaten():
@@ -141,6 +142,17 @@ def test_standing_is_the_share_of_trials_that_are_beaten():
 
 def test_where_nothing_is_planted_nothing_is_found():
     assert set(effects_table(experiment(), trials(planted=False))["verdict"]) == {"inconclusive"}
+
+
+def test_one_search_in_twenty_that_nothing_decides_shows_an_effect():
+    """However many choices there are: the correction is over all of them together."""
+    draw, shown = np.random.default_rng(2), 0
+    for seed in range(60):
+        members = [draw.uniform(size=40) < share for share in (0.2, 0.3, 0.5) * 6]
+        found = _judged(draw.permutation(np.arange(40) / 40), members, 0.05, seed)
+        assert all((each["low"] <= 0 <= each["high"]) == (each["verdict"] == "inconclusive") for each in found)
+        shown += any(each["verdict"] != "inconclusive" for each in found)
+    assert shown <= 8
 
 
 def test_only_trials_that_depend_on_no_other_are_pooled():

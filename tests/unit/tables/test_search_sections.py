@@ -25,8 +25,8 @@ from reidflow.tables.sections import read_sections, write_sections
 from reidflow.tables.settings import settings_block
 
 
-def nothing_gained() -> Found:
-    told, each = results({"tpe_constant": -0.05}), comparisons({"tpe_constant": -0.05})
+def nothing_gained(**effects: float) -> Found:
+    told, each = results(effects), comparisons(effects)
     return replace(
         found(),
         results=told,
@@ -112,6 +112,12 @@ def test_where_nothing_was_gained_it_says_so():
     assert one(lines, "**Nothing was gained**")
     assert one(lines, "So the larger space bought nothing")
     assert "no algorithm is shown to search better" in one(lines, "The winners tie")
+
+
+def test_tuning_the_baseline_is_no_gain_of_a_search():
+    lines = told("Winner against the baseline and the budget-matched baseline", nothing_gained(learning_rate=0.05))
+    assert one(lines, "**Nothing was gained**")
+    assert one(lines, "**learning_rate**, the baseline tuned with the budget of **tpe**, is better than the baseline")
 
 
 def test_what_matters_names_what_was_planted_and_on_how_many_trials_it_stands():
