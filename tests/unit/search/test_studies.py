@@ -107,7 +107,7 @@ def test_without_finalists_the_best_trial_wins_the_earlier_of_equal_ones(tmp_pat
 def test_settings_that_make_no_run_stop_the_study_and_are_named(tmp_path):
     space = {"model.geometry": [{"name": "hypersphere"}, {"name": "poincare"}], "loss": ["arcface", "triplet"]}
     with pytest.raises(ReidflowError, match=r"study 'one' of 'made', trial \d+ \(model.geometry: .*\): (?s:.*)space"):
-        worked(tmp_path, study(axes=study(space=space).axes, base=small_spec(loss="triplet")))
+        worked(tmp_path, study("quasi_random", axes=study(space=space).axes, base=small_spec(loss="triplet")))
 
 
 def test_a_training_that_cannot_be_stops_the_study_and_is_named(tmp_path):
