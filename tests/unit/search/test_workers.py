@@ -11,7 +11,7 @@ from search_cases import start, study, worked
 
 from reidflow.search.journal import storage
 
-STUDY = {"algorithm": "tpe", "trials": 24, "generation": 6}
+STUDY = {"algorithm": "tpe", "trials": 18, "generation": 6}
 
 
 @pytest.fixture(scope="module")

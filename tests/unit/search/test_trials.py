@@ -1,0 +1,57 @@
+"""The tables of trials, and winners.json, from records."""
+
+import polars as pl
+import pytest
+from search_cases import study, worked
+
+from reidflow.search.record import spent
+from reidflow.search.trials import TRIALS, TRIALS_EFFICIENCY, axes_of_studies, trials_efficiency, trials_table, winners
+from reidflow.spec.run import RunSpec
+from reidflow.store.runs import RunStore
+from reidflow.store.tables import read_table, write_table
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    studies = [
+        study(name="rates", axes=study().axes[:1], trials=None, matched_to="all", finalists=0),
+        study(name="all", trials=6, finalists=1),
+    ]
+    records = {"all": worked(results, studies[1])}
+    records["rates"] = worked(results, studies[0], matched_steps=spent(records["all"]))
+    return results, studies, records
+
+
+def test_the_table_of_trials_has_a_column_for_every_axis_null_where_it_is_not_searched(made, tmp_path):
+    _, studies, records = made
+    contract = TRIALS(axes_of_studies(studies))
+    write_table(trials_table(records, studies), tmp_path / "trials.parquet", contract)
+    table = read_table(tmp_path / "trials.parquet", contract)
+    assert table.columns[-4:] == [axis.name for axis in study().axes]
+    assert table["study"].to_list() == ["rates"] * len(records["rates"]["trials"]) + ["all"] * 6
+    rates, everything = (table.filter(pl.col("study") == name) for name in ("rates", "all"))
+    assert rates["neck"].null_count() == len(rates) and everything["neck"].null_count() == 0
+    assert set(everything["neck"]) == {"narrow", "wide"} and table.schema["model.head.dropout"] == pl.Float64
+    for row, trial in zip(everything.to_dicts(), records["all"]["trials"], strict=True):
+        assert row["values"] == trial["values"] and row["state"] == trial["state"] and row["run"] == trial["run"]
+        assert row["winner"] == (trial["trial"] == records["all"]["winner"])
+    finalists = [run["value"] for run in records["all"]["finalists"]]
+    assert everything["finalist_value"].drop_nulls().to_list() == [sum(finalists) / 2]
+
+
+def test_seconds_stand_in_a_table_of_their_own(made):
+    results, studies, records = made
+    table = trials_efficiency(records, RunStore(results / ".store"))
+    TRIALS_EFFICIENCY.check(table, "here")
+    assert len(table) == len(trials_table(records, studies)) and (table["seconds"] > 0).all()
+
+
+def test_a_winner_is_a_run_that_can_be_trained_again_with_any_seed(made):
+    found = winners(made[2])
+    assert found["rates"]["finalist_value"] is None
+    for name, record in made[2].items():
+        won = record["trials"][record["winner"]]
+        spec = RunSpec.model_validate(found[name]["spec"])
+        assert spec.seed == 0 and spec.stop is None and spec.with_seed(won["seed"]).plain() == won["spec"]
+        assert found[name]["settings"] == won["settings"] and found[name]["value"] == won["value"]
