@@ -322,11 +322,9 @@ def _scheduler(
         for axis in axes_of_studies(experiment.studies.values())
         if any(_schedules(path) for path in axis.paths())
     ]
-    told = {row["arm"]: row for row in results.to_dicts()}
+    told, whole = {row["arm"]: row for row in results.to_dicts()}, pool_name(pool_of(experiment))
     laid = [arm for arm in experiment.arms.values() if arm.winner_of in experiment.studies and SCHEDULER in arm.over]
-    lines = [
-        _share(row) for row in importances.to_dicts() if row["axis"] in axes and row["pooled"] == _pooled(importances)
-    ]
+    lines = [_share(row) for row in importances.to_dicts() if row["axis"] in axes and row["study"] == whole]
     own = [row for row in effects.to_dicts() if row["axis"] in axes and row["effect"] is not None]
     for verdict, words in (("better", "helps"), ("worse", "harms")):
         some = [row for row in own if row["verdict"] == verdict]
@@ -340,10 +338,6 @@ def _scheduler(
 
 def _schedules(path: str) -> bool:
     return path == SCHEDULER or path.startswith(f"{SCHEDULER}.")
-
-
-def _pooled(importances: pl.DataFrame) -> bool:
-    return bool(importances["pooled"].any())
 
 
 def _share(row: dict) -> str:

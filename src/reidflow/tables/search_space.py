@@ -87,9 +87,9 @@ def _pruner(study: Study) -> list[str]:
 
 
 def _chosen(study: Study) -> str:
-    seeds = listed([str(seed) for seed in study.sweep_seeds])
+    seeds = ("seed " if len(study.sweep_seeds) == 1 else "seeds ") + listed([str(seed) for seed in study.sweep_seeds])
     final = (
-        f"the best {study.finalists} are trained again with the seeds {seeds}, and the best mean wins"
+        f"the best {study.finalists} are trained again with the {seeds}, and the best mean wins"
         if study.finalists
         else "the best trial wins"
     )

@@ -229,3 +229,10 @@ def test_a_row_of_the_table_is_a_run_as_the_docs_say(tmp_path, monkeypatch):
     exec(code, found)
     assert found["spec"] == study.spec(settings, 1007)
     assert found["spec"].seed == 1007
+
+
+def test_the_schedulers_share_is_that_over_the_space_alone():
+    """Where an algorithm that adapts looked says nothing of schedules that it left aside."""
+    lines = [line for line in told("The scheduler's part") if "ANOVA" in line]
+    assert len(lines) == 2
+    assert all("**random + quasi**" in line for line in lines)
