@@ -1,6 +1,7 @@
 """What a search found, in computed sentences."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -46,7 +47,7 @@ def sections(experiment: Experiment, found: Found) -> list[Section]:
         Section("What was searched", searched(experiment), [space_block(experiment)], {PARALLEL: "All trials"}),
         Section(
             "What the budget bought",
-            [*_bought(rows, found.progress), *_luck(rows)],
+            [*_bought(rows, found.progress), *_same_runs(found.trials), *_luck(rows)],
             [budget_block(rows), winners_block(rows), seconds_block(found.efficiency)],
             {PROGRESS: "Best validation mAP so far, by trial and by seconds", FRONT: "Validation mAP by cost"},
         ),
@@ -90,6 +91,14 @@ def _bought(rows: list[dict], progress: pl.DataFrame) -> list[str]:
             f"{magnitude(row['train_flops'])} training FLOPs; best validation mAP {number(row['best_value'])}{reached}{_finalists(row)}."
         )
     return lines
+
+
+def _same_runs(trials: pl.DataFrame) -> list[str]:
+    """Say which studies have trials in common: algorithms that begin with random ones draw the same."""
+    runs = {name: set(trials.filter(pl.col("study") == name)["run"]) for name in dict.fromkeys(trials["study"])}
+    shared = {(a, b): len(runs[a] & runs[b]) for a, b in combinations(runs, 2)}
+    told = [f"{count(number)} of {_bold(a)} and {_bold(b)}" for (a, b), number in shared.items() if number]
+    return [f"Trials that are the same run, drawn alike and with the same seed: {listed(told)}."] if told else []
 
 
 def _finalists(row: dict) -> str:
@@ -278,10 +287,11 @@ def _size(row: dict) -> str:
 
 
 def _ten(experiment: Experiment, trials: pl.DataFrame) -> list[dict]:
-    """Return the ten best complete trials of the studies that search the most axes."""
+    """Return the ten best complete trials of the studies that search the most axes, each run once."""
     widest = max(len(study.axes) for study in experiment.studies.values())
     names = [name for name, study in experiment.studies.items() if len(study.axes) == widest]
     own = trials.filter(pl.col("study").is_in(names) & (pl.col("state") == COMPLETE))
+    own = own.unique("run", keep="first", maintain_order=True)
     return own.sort("value", descending=True, nulls_last=True, maintain_order=True).head(TEN).to_dicts()
 
 

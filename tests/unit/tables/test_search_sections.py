@@ -236,3 +236,15 @@ def test_the_schedulers_share_is_that_over_the_space_alone():
     lines = [line for line in told("The scheduler's part") if "ANOVA" in line]
     assert len(lines) == 2
     assert all("**random + quasi**" in line for line in lines)
+
+
+def test_a_run_that_two_studies_share_counts_once_among_the_ten_best():
+    shared = pl.col("study").is_in(["random", "tpe"]) & (pl.col("trial") < 10)
+    run = pl.when(shared).then(pl.format("both-{}", "trial")).otherwise("run")
+    value = pl.when(shared & (pl.col("trial") < 5)).then(0.9).otherwise("value")
+    state = pl.when(shared & (pl.col("trial") < 5)).then(pl.lit("complete")).otherwise("state")
+    same = replace(found(), trials=trials().with_columns(run=run, value=value, state=state))
+    line = one(told("What the budget bought", same), "Trials that are the same run")
+    assert "10 of **random** and **tpe**." in line
+    assert "(5 from **random**" in one(told("Patterns", same), "The ten best trials")
+    assert not any("the same run" in line for line in told("What the budget bought"))
