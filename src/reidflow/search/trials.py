@@ -11,6 +11,7 @@ from reidflow.spec.search import Axis, Study
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import Contract
 
+# spec.search.TABLE names them: no axis may be called so.
 COLUMNS = {
     "study": pl.String,
     "trial": pl.Int64,
@@ -19,7 +20,7 @@ COLUMNS = {
     "state": pl.String,  # complete, pruned, diverged
     "value": pl.Float64,  # validation mAP of the kept checkpoint; 0 where diverged, null where pruned
     "values": pl.List(pl.Float64),  # validation mAP of the untrained state and after each epoch
-    "epochs": pl.Int64,  # reached
+    "reached": pl.Int64,  # epochs
     "best_epoch": pl.Int64,  # of the kept checkpoint
     "steps": pl.Int64,  # of the optimizer
     "flops": pl.Int64,  # of one image, forward
@@ -90,7 +91,12 @@ def _rows(study: str, record: dict[str, Any], axes: Iterable[Axis]) -> list[dict
     means = means_of(record["finalists"])
     return [
         {key: trial.get(key) for key in COLUMNS}
-        | {"study": study, "finalist_value": means.get(trial["trial"]), "winner": trial["trial"] == record["winner"]}
+        | {
+            "study": study,
+            "reached": trial["epochs"],
+            "finalist_value": means.get(trial["trial"]),
+            "winner": trial["trial"] == record["winner"],
+        }
         | {axis.name: trial["settings"].get(axis.name) for axis in axes}
         for trial in record["trials"]
     ]

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from reidflow.spec.errors import Problems
 from reidflow.spec.run import RunSpec, Strict
-from reidflow.spec.search import Axis, Search, Study, axes_of, laid_over, studies_of
+from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, laid_over, studies_of
 
 if TYPE_CHECKING:
     from reidflow.spec.config import Config
@@ -61,6 +61,8 @@ def _check_axes(axes: tuple[Axis, ...], file: "ExperimentFile", base: RunSpec, w
     taken: dict[str, str] = {}
     for axis in axes:
         place = f"{where}.{axis.name}'"
+        if axis.name in TABLE:
+            problems.add(place, "a column of the table of trials has this name.", "Name its values: {choices: ...}.")
         for path in axis.paths():
             if not any(_covers(allowed, path) for allowed in file.varies):
                 problems.add(

@@ -12,6 +12,8 @@ from reidflow.spec.merge import flatten, merge, put
 from reidflow.spec.run import RunSpec, Strict, component
 
 Value = int | float | str
+TABLE = ["study", "trial", "generation", "seed", "state", "value", "values", "reached", "best_epoch", "steps", "flops", "train_flops", "parameters", "trainable_parameters", "run", "finalist_value", "winner"]
+"""Columns of the table of trials beside its axes."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 

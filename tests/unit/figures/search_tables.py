@@ -89,7 +89,7 @@ def _trial(study: str, number: int, own: dict, space: tuple[Axis, ...], generato
         "state": state,
         "value": {"complete": float(max(value, 0.05)), "pruned": None, "diverged": 0.0}[state],
         "values": values,
-        "epochs": epochs,
+        "reached": epochs,
         "best_epoch": epochs if state == "complete" else None,
         "steps": epochs * 10,
         "flops": 1_000_000 + 1500 * hidden + 100_000 * int(own.get("model.backbone.kernels.0") or 3),
@@ -105,7 +105,7 @@ def _trial(study: str, number: int, own: dict, space: tuple[Axis, ...], generato
 
 def seconds(frame: pl.DataFrame) -> pl.DataFrame:
     """TRIALS_EFFICIENCY of these trials."""
-    return frame.select("study", "trial", seconds=0.4 + 0.02 * pl.col("epochs"), device=pl.lit("cpu"))
+    return frame.select("study", "trial", seconds=0.4 + 0.02 * pl.col("reached"), device=pl.lit("cpu"))
 
 
 def importances(count: int = 3, axis_count: int = len(SPACE)) -> pl.DataFrame:

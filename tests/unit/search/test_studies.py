@@ -6,7 +6,9 @@ import pytest
 from search_cases import MEDIAN, SPACE, forget_journals, no_training, small_spec, study, worked
 
 from reidflow.search.record import spent
+from reidflow.search.trials import COLUMNS
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.search import TABLE
 from reidflow.store.runs import RunStore
 
 ALGORITHMS = ["random", "tpe", "quasi_random", "nsga2", "evolution"]
@@ -128,3 +130,7 @@ def test_code_is_confirmed_once_before_the_first_training_and_never_without_one(
 
 def _changed():
     raise ReidflowError("the code changed")
+
+
+def test_no_axis_can_be_called_as_another_column_of_the_table():
+    assert list(COLUMNS) == TABLE

@@ -154,6 +154,10 @@ def test_an_arm_that_may_turn_out_as_any_of_others_is_planned_for_all_of_them(pr
 MISTAKES = [
     ({"varies": ["model"]}, r"'search\.space\.optimizer\.learning_rate': it moves .* not declared"),
     (
+        {"search": {"space": {"steps": {"choices": {"a": {"loss": "triplet"}, "b": {"loss": "supcon"}}}}}},
+        r"a column of the",
+    ),
+    (
         {"search": {"space": {**SPACE, "model": [1, 2]}}},
         r"'search\.space\.model': it moves 'model', as does 'model\.pooling'",
     ),

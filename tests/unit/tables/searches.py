@@ -100,7 +100,7 @@ def _trial(study: str, number: int, kept: dict, own: dict, planted: bool, draw: 
         "state": state,
         "value": {"complete": value, "pruned": None, "diverged": 0.0}[state],
         "values": [0.1 + (value - 0.1) * (1 - np.exp(-epoch / 2)) for epoch in range(epochs + 1)],
-        "epochs": epochs,
+        "reached": epochs,
         "best_epoch": epochs if state == "complete" else None,
         "steps": 10 * epochs,
         "flops": 1000 + (500 if own["neck"] == "wide" else 0),
