@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidflow.models.device import resolve_device
+from reidflow.search.claims import claimed
 from reidflow.search.pruning import Watcher, stop_of
 from reidflow.search.trial import Trial, history_of
 from reidflow.spec.errors import ReidflowError
@@ -41,6 +42,11 @@ class Runs:
     def stored(self, spec: RunSpec) -> bool:
         """Return whether the run is there."""
         return self.store.has(self.source.key(spec))
+
+    def busy(self, spec: RunSpec) -> bool:
+        """Return whether another process is making the run right now."""
+        with claimed(self.store.root / "locks" / self.source.key(spec)) as free:
+            return not free
 
     def whole(self, spec: RunSpec) -> Made:
         """Return the run as its spec says, after making it where it is not stored."""

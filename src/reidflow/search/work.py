@@ -117,12 +117,17 @@ class Worker:
                 time.sleep(PAUSE)
 
     def _try(self, number: int, earlier: list[Trial]) -> bool:
-        """Finish a trial and return True; False where another worker has it, or has finished it."""
+        """Finish a trial and return True; False where another worker has it, or has finished it.
+
+        Another study may be training the very same run: then there are others to train meanwhile.
+        """
         with self.board.claim(number) as trial:
             if trial is None:
                 return False
             start = time.monotonic()
             spec = self._spec(trial, self.study.trial_seed(number))
+            if self.runs.busy(spec):
+                return False
             made = self._run(trial, lambda: self.runs.watched(spec, earlier))
             outcome = outcome_of(made.folder, made.pruned) | {"run": made.key, "spec": made.spec.plain()}
             self.board.finish(number, outcome, made.attributes)
@@ -135,7 +140,8 @@ class Worker:
         wanted = [(trial, self._spec(trial, seed)) for trial in best for seed in self.study.sweep_seeds]
         # A trial that the journal has finished may have lost its run since.
         trained = [(trial, RunSpec.model_validate(trial.outcome["spec"])) for trial in trials]
-        while waiting := [(trial, spec) for trial, spec in [*trained, *wanted] if not self.runs.stored(spec)]:
+        waiting = [*trained, *wanted]
+        while waiting := [(trial, spec) for trial, spec in waiting if not self.runs.stored(spec)]:
             if not any(self._try_run(trial, spec) for trial, spec in waiting):
                 time.sleep(PAUSE)
         return [self._finalist(trial.number, spec) for trial, spec in wanted]
@@ -143,7 +149,7 @@ class Worker:
     def _try_run(self, trial: Trial, spec: RunSpec) -> bool:
         """Make a run of a trial whose settings are known to be good and return True; False where another worker does."""
         with claimed(self.folder / "claims" / f"trial-{trial.number:05d}-seed-{spec.seed}") as held:
-            if not held or self.runs.stored(spec):
+            if not held or self.runs.stored(spec) or self.runs.busy(spec):
                 return False
             start = time.monotonic()
             made = self._run(trial, lambda: self.runs.whole(spec))

@@ -7,8 +7,10 @@ from collections import Counter
 import numpy as np
 import optuna
 import pytest
-from search_cases import start, study, worked
+from search_cases import MadeSource, start, study, worked
 
+from reidflow.search.claims import claimed
+from reidflow.search.generations import propose
 from reidflow.search.journal import storage
 
 STUDY = {"algorithm": "tpe", "trials": 18, "generation": 6}
@@ -68,3 +70,19 @@ def test_a_line_torn_by_a_kill_is_removed_before_the_next_one(tmp_path):
     optuna.create_study(storage=storage(path), study_name="two")
     assert path.read_bytes().startswith(whole) and b'"wor{' not in path.read_bytes()
     assert {study.study_name for study in optuna.get_all_study_summaries(storage(path))} == {"one", "two"}
+
+
+def test_a_run_that_another_study_is_making_is_left_to_it(tmp_path):
+    """Both studies start with the same draws: the second trains its other trials meanwhile, and takes that one over."""
+    wanted = study(trials=4, finalists=0)
+    spec = wanted.spec(propose(wanted, 0, [])[0].settings, wanted.trial_seed(0))
+    key = MadeSource().key(spec)
+    with claimed(tmp_path / ".store" / "locks" / key):
+        worker = start(tmp_path, 0, wanted)
+        while not (tmp_path / "worker-0.log").exists() or "trial 3" not in (tmp_path / "worker-0.log").read_text():
+            assert worker.is_alive()
+            time.sleep(0.01)
+    worker.join()
+    assert [line.split(":")[1] for line in (tmp_path / "worker-0.log").read_text().splitlines()] == [
+        f" trial {number}" for number in (1, 2, 3, 0)
+    ]
