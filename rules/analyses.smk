@@ -42,6 +42,7 @@ DETAILS = {
         "plots": ["progress", "slices", "parallel", "importances", "effects", "front"],
         "sheets": [],
     },
+    "architectures": {"tables": [], "plots": ["architectures"], "sheets": []},
 }
 
 
@@ -184,6 +185,7 @@ def details_of(experiment):
         "augmentation": len({canonical(spec.augmentation) for spec in specs}) > 1,
         "seeds": PLAN.experiments[experiment].file.candidates is not None,
         "search": bool(PLAN.experiments[experiment].studies),
+        "architectures": any(study.architectural for study in PLAN.experiments[experiment].studies.values()),
     }
     return [name for name in DETAILS if called[name]]
 

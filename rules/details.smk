@@ -325,6 +325,25 @@ rule seeds_report:
         "../workflow/scripts/seeds_report.py"
 
 
+rule architectures_report:
+    input:
+        trials=rules.trials.output.trials,
+    output:
+        **plots("architectures"),
+        sections=f"{RESULTS}/details/{{experiment}}/architectures.json",
+    log:
+        f"{RESULTS}/logs/details/architectures/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "architectures_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question")},
+        ),
+    script:
+        "../workflow/scripts/architectures_report.py"
+
+
 rule search_report:
     input:
         trials=rules.trials.output.trials,

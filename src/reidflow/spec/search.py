@@ -10,9 +10,28 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from reidflow.spec.canonical import canonical
 from reidflow.spec.merge import flatten, merge, put
 from reidflow.spec.run import RunSpec, Strict, component
+from reidflow.spec.seeds import seed_for
 
 Value = int | float | str
-TABLE = ["study", "trial", "generation", "seed", "state", "value", "values", "reached", "best_epoch", "steps", "flops", "train_flops", "parameters", "trainable_parameters", "run", "finalist_value", "winner"]
+TABLE = [
+    "study",
+    "trial",
+    "generation",
+    "seed",
+    "state",
+    "value",
+    "values",
+    "reached",
+    "best_epoch",
+    "steps",
+    "flops",
+    "train_flops",
+    "parameters",
+    "trainable_parameters",
+    "run",
+    "finalist_value",
+    "winner",
+]
 """Columns of the table of trials beside its axes."""
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
@@ -92,7 +111,9 @@ class Search(Strict):
     finalists: Annotated[int, Field(ge=0)] = Field(
         5, description="best trials that are trained again with every sweep seed: the best mean wins. 0: the best trial"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the algorithms")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="from which each study derives the seed of its algorithm, by its name"
+    )
     first_seed: Annotated[int, Field(ge=0)] = Field(1000, description="training seed of the first trial; then upwards")
     space: Annotated[dict[str, Written], Field(min_length=1)] = Field(
         description="dotted path of the run spec -> list of values, or {low, high, log, step}; or any name -> {choices: "
@@ -161,6 +182,12 @@ class Study:
         for axis in self.axes:
             plain = axis.lay(plain, settings[axis.name])
         return RunSpec.model_validate({**plain, "seed": seed})
+
+    @property
+    def architectural(self) -> bool:
+        """Whether it searches networks, and not only how one is trained."""
+        paths = [path for axis in self.axes for path in axis.paths()]
+        return any(path.startswith("model.") and path != "model.head.dropout" for path in paths)
 
     def trial_seed(self, number: int) -> int:
         """Return the training seed of a trial."""
@@ -268,7 +295,7 @@ def studies_of(experiment: str, search: Search, base: RunSpec, sweep_seeds: Iter
             matched_to=written.matched_to,
             generation=search.generation,
             finalists=search.finalists,
-            seed=search.seed,
+            seed=seed_for(search.seed, name),
             first_seed=search.first_seed,
             sweep_seeds=tuple(sweep_seeds),
             base=base.with_seed(0),

@@ -11,7 +11,7 @@ from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis
 from reidflow.tables.controls import UNAVAILABLE
 from reidflow.tables.layout import count, magnitude
-from reidflow.tables.search import COMPLETE, value_text
+from reidflow.tables.search import TEN, ten_best, value_text
 from reidflow.tables.search_blocks import (
     budget_block,
     effects_block,
@@ -33,7 +33,6 @@ ARMS = "arms"
 FIGURES = (PROGRESS, SLICES, PARALLEL, IMPORTANCES, EFFECTS, FRONT)
 METHODS = {PED_ANOVA: "PED-ANOVA", FANOVA: "fANOVA"}
 _TOLD, _OPEN = {"better": "is better than", "worse": "is worse than"}, "cannot be told from"
-TEN = 10
 MOST = 8
 """So many of the ten best share a choice that is named."""
 SCHEDULER = "scheduler"
@@ -68,7 +67,7 @@ def sections(experiment: Experiment, found: Found) -> list[Section]:
             [*_patterns(experiment, found.effects), *_shared(experiment, found.trials)],
             [
                 *([effects_block(found.effects)] if found.effects.height else []),
-                ten_block(_ten(experiment, found.trials), axes),
+                ten_block(ten_best(experiment, found.trials), axes),
             ],
             {EFFECTS: "Marginal effect of each choice", SLICES: "Validation mAP along each axis"},
         ),
@@ -286,17 +285,8 @@ def _size(row: dict) -> str:
     return f"{signed(row['effect'], 2)} {interval(row['low'], row['high'], 2)}"
 
 
-def _ten(experiment: Experiment, trials: pl.DataFrame) -> list[dict]:
-    """Return the ten best complete trials of the studies that search the most axes, each run once."""
-    widest = max(len(study.axes) for study in experiment.studies.values())
-    names = [name for name, study in experiment.studies.items() if len(study.axes) == widest]
-    own = trials.filter(pl.col("study").is_in(names) & (pl.col("state") == COMPLETE))
-    own = own.unique("run", keep="first", maintain_order=True)
-    return own.sort("value", descending=True, nulls_last=True, maintain_order=True).head(TEN).to_dicts()
-
-
 def _shared(experiment: Experiment, trials: pl.DataFrame) -> list[str]:
-    ten = _ten(experiment, trials)
+    ten = ten_best(experiment, trials)
     if len(ten) < TEN:
         return []
     told = [words for axis in axes_of_studies(experiment.studies.values()) for words in [_common(axis, ten)] if words]
