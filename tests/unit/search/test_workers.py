@@ -13,7 +13,7 @@ from reidflow.search.claims import claimed
 from reidflow.search.generations import propose
 from reidflow.search.journal import storage
 
-STUDY = {"algorithm": "tpe", "trials": 18, "generation": 6}
+STUDY = {"algorithm": "tpe", "trials": 24, "generation": 6}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_workers_killed_ten_times_leave_the_whole_budget_without_duplicates(tmp_
         written = log.stat().st_size if log.exists() else 0
         while workers[number].is_alive() and (log.stat().st_size if log.exists() else 0) == written:
             time.sleep(0.002)
-        time.sleep(generator.uniform(0, 0.1))
+        time.sleep(generator.uniform(0, 0.03))
         if workers[number].exitcode is None:
             workers[number].kill()
             killed += 1
