@@ -10,8 +10,7 @@ import polars as pl
 from reidflow.evaluation.arm import Jobs
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-
-CANDIDATES = "candidates"
+from reidflow.spec.outcomes import CANDIDATES
 
 
 class Candidate(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from reidflow.tables.layout import Block
+from reidflow.tables.layout import Block, block_of
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, interval, listed, markdown, number, probability, signed
 
@@ -221,8 +221,7 @@ def _block(table: pl.DataFrame) -> Block:
         "verdict": lambda row: row["verdict"],
         "note": lambda row: row["note"],
     }
-    rows = [[show(row) for show in columns.values()] for row in table.to_dicts()]
-    return Block("Reliance on the background", list(columns), rows)
+    return block_of("Reliance on the background", columns, table.to_dicts())
 
 
 def _recommended(table: pl.DataFrame, results: pl.DataFrame) -> list[str]:

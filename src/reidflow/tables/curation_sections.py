@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from reidflow.tables.curation import Curation
-from reidflow.tables.layout import Block, count
+from reidflow.tables.layout import Block, block_of, count
 from reidflow.tables.sections import Section
 from reidflow.tables.text import interval, listed, markdown, number, signed
 
@@ -269,7 +269,7 @@ def _arm_block(rows: list[dict]) -> Block:
         "its interval": lambda row: interval(row["against_low"], row["against_high"]),
         "its verdict": lambda row: row["against_verdict"] or "–",
     }
-    return Block("Arms, and what they keep", list(columns), [[show(row) for show in columns.values()] for row in rows])
+    return block_of("Arms, and what they keep", columns, rows)
 
 
 def _contrast_blocks(contrasts: pl.DataFrame) -> list[Block]:

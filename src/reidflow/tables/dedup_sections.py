@@ -7,7 +7,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from reidflow.tables.dedup import Duplicates
-from reidflow.tables.layout import Block, count
+from reidflow.tables.layout import Block, block_of, count
 from reidflow.tables.sections import Section
 from reidflow.tables.text import interval, listed, markdown, number, setting, signed
 
@@ -335,10 +335,6 @@ def _agreed(found: Duplicates, pairs: pl.DataFrame) -> str:
     return f"none of them to more than {most} of the {total} methods, so most are chance likeness"
 
 
-def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
-    return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])
-
-
 def _arm_block(rows: list[dict]) -> Block:
     columns: dict[str, Callable[[dict], str]] = {
         "arm": lambda row: row["arm"],
@@ -356,7 +352,7 @@ def _arm_block(rows: list[dict]) -> Block:
         "verdict": lambda row: row["verdict"],
         "recommended": lambda row: {"method": "of its method", "overall": "of all"}.get(row["recommended"], ""),
     }
-    return _block("Arms, and what they leave out", columns, rows)
+    return block_of("Arms, and what they leave out", columns, rows)
 
 
 def _training_block(rows: list[dict]) -> Block:
@@ -366,7 +362,7 @@ def _training_block(rows: list[dict]) -> Block:
     }
     for column, (words, digits) in _QUANTITIES.items():
         columns[words] = lambda row, column=column, digits=digits: number(row[column], digits)
-    return _block("Training of the arms", columns, rows)
+    return block_of("Training of the arms", columns, rows)
 
 
 def _suspect_block(suspects: pl.DataFrame) -> Block:
@@ -382,4 +378,4 @@ def _suspect_block(suspects: pl.DataFrame) -> Block:
     }
     pairs = suspects.unique(["image", "other"], maintain_order=True)
     more = f", the first {_SHOWN} of {pairs.height}" if pairs.height > _SHOWN else ""
-    return _block(f"Suspected label errors{more}", columns, pairs.head(_SHOWN).to_dicts())
+    return block_of(f"Suspected label errors{more}", columns, pairs.head(_SHOWN).to_dicts())

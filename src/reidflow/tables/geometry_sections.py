@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from reidflow.spec.run import HYPERSPHERE
-from reidflow.tables.layout import Block, count, magnitude, share, yes
+from reidflow.tables.layout import block_of, count, magnitude, share, yes
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, interval, listed, markdown, number, signed
 
@@ -24,18 +24,18 @@ def sections(arms: pl.DataFrame, features: Mapping[str, float] | None) -> list[S
         Section(
             "Stability of the spaces",
             [*_divergence(rows), *_gradients(rows), *_crowding(rows), *_curvatures(rows)],
-            [_block("Spaces and their stability", _STABILITY, rows)],
+            [block_of("Spaces and their stability", _STABILITY, rows)],
         ),
         Section(
             "Ranked by their distance, and by the cosine",
             _cosine(rows),
-            [_block("The same embeddings, ranked in two ways", _RANKING, rows)],
+            [block_of("The same embeddings, ranked in two ways", _RANKING, rows)],
             {GEODESIC: "Test mAP by the distance of the space, and by the cosine"},
         ),
         Section(
             "What the distance from the origin tells",
             [*_told(rows, "sharpness"), *_told(rows, "rarity"), _LENGTHS],
-            [_block("Distance of test images from the origin", _ORIGIN, rows)],
+            [block_of("Distance of test images from the origin", _ORIGIN, rows)],
             {RADII: "Distance from the origin, sharpness and training images"},
         ),
         Section(
@@ -185,7 +185,3 @@ _ORIGIN: dict[str, Callable[[dict], str]] = {
     "interval": lambda row: interval(row["rarity_low"], row["rarity_high"], 2),
     "Gromov delta": lambda row: number(row["delta"], 2),
 }
-
-
-def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
-    return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])

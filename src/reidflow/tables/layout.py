@@ -1,6 +1,6 @@
 """Which columns of a table stand together on a page, under which heading, and how each is printed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,13 @@ class Block:
     title: str
     headings: list[str]
     rows: list[list[str]]
+
+
+def block_of(
+    title: str, columns: Mapping[str, Callable[[dict[str, Any]], str]], rows: Iterable[dict[str, Any]]
+) -> Block:
+    """Return a block of rows. columns: heading -> what its cell shows of a row."""
+    return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])
 
 
 def yes(value: bool | None) -> str:
@@ -179,7 +186,7 @@ def _tuned(paths: list[str]) -> dict[str, Callable[[dict], str]]:
 
 def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
     """Return the block, without a note, or training FLOPs, that say nothing."""
-    cells = [[show(row) for show in columns.values()] for row in rows]
+    cells = block_of(title, columns, rows).rows
     silent = {"note": "", "train_flops": NOTHING}
     keep = [i for i, name in enumerate(columns) if name not in silent or any(row[i] != silent[name] for row in cells)]
     return Block(title, [list(columns)[i] for i in keep], [[row[i] for i in keep] for row in cells])

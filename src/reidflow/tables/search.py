@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from reidflow.search.trial import COMPLETE, DIVERGED, PRUNED
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.text import setting
@@ -14,7 +15,6 @@ from reidflow.tables.text import setting
 SPACE_FILLING = ("random", "quasi_random")
 """Algorithms whose trials do not depend on earlier results: only these show what an axis does over the whole space."""
 TEN = 10
-COMPLETE, PRUNED, DIVERGED = "complete", "pruned", "diverged"
 _RESULT = dict.fromkeys(
     ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64
 )

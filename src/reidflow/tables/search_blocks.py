@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from reidflow.spec.search import Axis
-from reidflow.tables.layout import Block, count, magnitude, share
+from reidflow.tables.layout import Block, block_of, count, magnitude, share
 from reidflow.tables.search import value_text
 from reidflow.tables.text import NOTHING, interval, number, probability, signed
 
@@ -64,27 +64,27 @@ _EFFECTS: dict[str, Callable[[dict], str]] = {
 
 def budget_block(rows: list[dict]) -> Block:
     """Return what each study spent. rows: of SEARCH."""
-    return _block("Budget", _BUDGET, rows)
+    return block_of("Budget", _BUDGET, rows)
 
 
 def winners_block(rows: list[dict]) -> Block:
     """Return what each study found, with its value each time it was measured. rows: of SEARCH."""
-    return _block("Winners", _WINNERS, rows)
+    return block_of("Winners", _WINNERS, rows)
 
 
 def on_test_block(rows: list[dict]) -> Block:
     """Return the winners on test. rows: of SEARCH."""
-    return _block("On test", _TEST, rows)
+    return block_of("On test", _TEST, rows)
 
 
 def seconds_block(efficiency: pl.DataFrame) -> Block:
     """Return what the studies took. efficiency: SEARCH_EFFICIENCY."""
-    return _block("Measured on this machine", _SECONDS, efficiency.to_dicts())
+    return block_of("Measured on this machine", _SECONDS, efficiency.to_dicts())
 
 
 def effects_block(effects: pl.DataFrame) -> Block:
     """Return the marginal effects."""
-    return _block("Marginal effects", _EFFECTS, effects.to_dicts())
+    return block_of("Marginal effects", _EFFECTS, effects.to_dicts())
 
 
 def importance_block(importances: pl.DataFrame, methods: dict[str, str]) -> Block:
@@ -115,7 +115,3 @@ def ten_block(ten: list[dict], axes: Sequence[Axis]) -> Block:
         for row in ten
     ]
     return Block("The ten best trials", ["study", "trial", "value", *(axis.name for axis in axes)], rows)
-
-
-def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
-    return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])

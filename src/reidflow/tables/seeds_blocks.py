@@ -14,7 +14,7 @@ from reidflow.evaluation.best import specs_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.outcomes import CANDIDATES
-from reidflow.tables.layout import Block, yes
+from reidflow.tables.layout import Block, block_of, yes
 from reidflow.tables.seeds import SPLIT, TRAINING, by_seed
 from reidflow.tables.text import NOTHING, interval, number, probability, setting, signed
 
@@ -104,23 +104,19 @@ _READINGS: dict[str, Callable[[dict], str]] = {
 }
 
 
-def _block(title: str, columns: dict[str, Callable[[dict], str]], rows: list[dict]) -> Block:
-    return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])
-
-
 def ranking_block(ranking: pl.DataFrame) -> Block:
     """Return the first candidates of RANKING."""
-    return _block(f"The first {SHOWN} candidates on validation", _RANKED, ranking.head(SHOWN).to_dicts())
+    return block_of(f"The first {SHOWN} candidates on validation", _RANKED, ranking.head(SHOWN).to_dicts())
 
 
 def spreads_block(spreads: pl.DataFrame) -> Block:
     """Return SPREADS."""
-    return _block("Spread of the test id_map", _SPREADS, spreads.to_dicts())
+    return block_of("Spread of the test id_map", _SPREADS, spreads.to_dicts())
 
 
 def readings_block(readings: pl.DataFrame) -> Block:
     """Return READINGS."""
-    return _block("Largest differences against the noise", _READINGS, readings.to_dicts())
+    return block_of("Largest differences against the noise", _READINGS, readings.to_dicts())
 
 
 def runs_block(best: Best, seeds: pl.DataFrame, kind: str) -> Block:
