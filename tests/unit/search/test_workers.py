@@ -30,6 +30,19 @@ def trained(results) -> Counter:
     return Counter(line["key"] for line in lines if line["action"] == "trained")
 
 
+def size(path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def until(condition) -> None:
+    """Wait, though not for ever: a study that stands still is a failure."""
+    for _ in range(30000):
+        if condition():
+            return
+        time.sleep(0.002)
+    raise AssertionError("the study stands still")
+
+
 def test_two_workers_share_the_trials_and_find_what_one_finds(tmp_path, undisturbed):
     workers = [start(tmp_path, number, study(**STUDY)) for number in range(2)]
     for worker in workers:
@@ -45,9 +58,8 @@ def test_workers_killed_ten_times_leave_the_whole_budget_without_duplicates(tmp_
     log, killed = tmp_path / ".store" / "log.jsonl", 0
     while killed < 10:
         number = int(generator.integers(2))
-        written = log.stat().st_size if log.exists() else 0
-        while workers[number].is_alive() and (log.stat().st_size if log.exists() else 0) == written:
-            time.sleep(0.002)
+        written = size(log)
+        until(lambda worker=workers[number], written=written: not worker.is_alive() or size(log) > written)
         time.sleep(generator.uniform(0, 0.03))
         if workers[number].exitcode is None:
             workers[number].kill()
@@ -79,10 +91,9 @@ def test_a_run_that_another_study_is_making_is_left_to_it(tmp_path):
     key = MadeSource().key(spec)
     with claimed(tmp_path / ".store" / "locks" / key):
         worker = start(tmp_path, 0, wanted)
-        while not (tmp_path / "worker-0.log").exists() or "trial 3" not in (tmp_path / "worker-0.log").read_text():
-            assert worker.is_alive()
-            time.sleep(0.01)
+        log = tmp_path / "worker-0.log"
+        until(lambda: not worker.is_alive() or (log.exists() and "trial 3" in log.read_text()))
     worker.join()
-    assert [line.split(":")[1] for line in (tmp_path / "worker-0.log").read_text().splitlines()] == [
+    assert [line.split(":")[1] for line in log.read_text().splitlines()] == [
         f" trial {number}" for number in (1, 2, 3, 0)
     ]
