@@ -89,6 +89,7 @@ def join(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     record = work(study, source, RunStore(results / ".store"), "cpu", results, lambda: None)
     told = {"import": start - START, "work": time.perf_counter() - start, "training": trained[0]}
+    told["processor"] = time.process_time()
     print(json.dumps({**told, "states": [trial["state"] for trial in record["trials"]]}))
 
 
@@ -115,12 +116,13 @@ def main() -> None:
     if arguments.folder:
         join(arguments)
         return
-    found = {1: [], 2: []}
+    found, busiest = {1: [], 2: []}, {}
     for _ in range(arguments.repeats):
         for count, times in found.items():
             seconds, told = timed_workers(arguments, count)
             times.append(seconds)
             beyond = sum(worker["work"] - worker["training"] for worker in told) / arguments.trials
+            busiest[count] = max(worker["processor"] for worker in told)
             started = max(worker["import"] for worker in told)
             pruned = told[0]["states"].count("pruned")
             print(
@@ -128,6 +130,7 @@ def main() -> None:
                 f"{pruned} of {arguments.trials} trials pruned; {beyond:.3f} worker-seconds a trial beyond training"
             )
     print(f"two workers take {min(found[2]) / min(found[1]):.2f} times as long as one")
+    print(f"processor time of the busier one, as on idle cores: {busiest[2] / busiest[1]:.2f} of that of one alone")
 
 
 if __name__ == "__main__":
