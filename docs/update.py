@@ -11,6 +11,8 @@ RESULTS = ROOT / "results"
 FIGURES = {
     "losses.png": "figures/losses/arms.png",
     "backbones.png": "figures/backbones/pareto.png",
+    "hpo.png": "figures/hpo/slices.png",
+    "networks.png": "figures/nas_mbconv/architectures.png",
 }
 
 
