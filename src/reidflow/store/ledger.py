@@ -13,7 +13,12 @@ LARGEST_CHECKSUM = 64 * 2**20  # bytes; of larger files the ledger knows the siz
 def record(results: Path, files: list[Path]) -> None:
     """Note the size and checksum of the files that one job has published."""
     entry = {path.as_posix(): [path.stat().st_size, _checksum(path)] for path in sorted(files)}
-    write_text(_folder(results) / f"{short(sorted(entry))}.json", json.dumps(entry))
+    own = _folder(results) / f"{short(sorted(entry))}.json"
+    for other in sorted(_folder(results).glob("*.json")):
+        # Another job, with other outputs beside it, may have written one of them before.
+        if other != own and (former := _load(other)).keys() & entry.keys():
+            write_text(other, json.dumps({name: told for name, told in former.items() if name not in entry}))
+    write_text(own, json.dumps(entry))
 
 
 def damaged(results: Path) -> list[Path]:

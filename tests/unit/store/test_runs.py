@@ -186,3 +186,19 @@ def test_locked_serialises_and_says_whom_it_waits_for(tmp_path):
     with locked(tmp_path / "lock"):
         holder = (tmp_path / "lock").read_text()
     assert holder.startswith(f"process {os.getpid()} on") and json.dumps(holder)
+
+
+def test_a_file_that_another_job_wrote_anew_is_sound(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = guard.Path("results")
+    one, both = results / "one", results / "both"
+    results.mkdir()
+    for path in (one, both):
+        path.write_text("first")
+    ledger.record(results, [one, both])
+    both.write_text("second")
+    ledger.record(results, [both])
+    assert ledger.damaged(results) == []
+    one.write_text("by hand")
+    both.write_text("by hand")
+    assert set(ledger.damaged(results)) == {one, both}
