@@ -232,7 +232,7 @@ def study_of(wildcards):
 
 def study_specs(wildcards):
     """Return runs that read and execute whatever a trial of a study may."""
-    return study_of(wildcards).variants()
+    return study_of(wildcards).variants
 
 
 RECORD = f"{EXPERIMENT}/search/{{study}}-{{worker}}.json"
@@ -263,7 +263,7 @@ def describe_study(wildcards):
     return describe(
         "search",
         {"study": study.told(), "gallery": CONFIG.gallery},
-        ["reidflow.training.loop", *searching, *executed(study.variants())],
+        ["reidflow.training.loop", *searching, *executed(study.variants)],
     )
 
 
@@ -296,7 +296,7 @@ def describe_subsets(subsets):
             "dedup": spec.plain()["dedup"],
             "curation": spec.plain()["curation"],
             "pairs": pairs_file(spec),
-            "seeds": PLAN.subset_seeds(subset),
+            "seeds": PLAN.subset_seeds[subset],
         }
         for subset, spec in zip(subsets, specs, strict=True)
     ]

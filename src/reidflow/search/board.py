@@ -8,11 +8,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from reidflow.search.claims import alone, claimed
 from reidflow.search.journal import storage
 from reidflow.search.trial import PRUNED, Proposal, Trial
 from reidflow.search.views import DIRECTIONS, space_of
 from reidflow.spec.search import Study
+from reidflow.store.locks import alone, claimed
 
 OUTCOME = "outcome"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidflow.models.device import resolve_device
-from reidflow.search.claims import claimed
 from reidflow.search.pruning import Watcher, stop_of
 from reidflow.search.trial import Trial, history_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
+from reidflow.store.locks import claimed
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import LOOP, Source, note
 
@@ -109,7 +109,7 @@ class Runs:
         """Before the first training: load all code that any trial may execute, then make sure that it is the planned."""
         if self._confirm is None:
             return
-        modules = {module for spec in self.study.variants() for module in spec.component_modules()}
+        modules = {module for spec in self.study.variants for module in spec.component_modules()}
         for module in sorted({LOOP, *modules}):
             importlib.import_module(module)
         self._confirm()

@@ -13,7 +13,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from reidflow.search.board import Board
-from reidflow.search.claims import claimed
 from reidflow.search.generations import propose
 from reidflow.search.record import means_of
 from reidflow.search.running import Made, NoRunError, Runs
@@ -24,6 +23,7 @@ from reidflow.spec.components import module_name
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study, apart
+from reidflow.store.locks import claimed
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import Source
 
@@ -56,7 +56,7 @@ def study_key(study: Study, source: Source) -> str:
     """
     components = (module_name("algorithm", study.algorithm["name"]), module_name("pruner", study.pruner["name"]))
     told = apart(study).told()
-    runs = [source.key(spec) for spec in study.variants()]
+    runs = [source.key(spec) for spec in study.variants]
     versions = [importlib.metadata.version(library) for library in LIBRARIES]
     return short([told, runs, code.run_digest(*DECIDING, *components), versions], 32)
 

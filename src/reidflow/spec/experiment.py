@@ -12,7 +12,7 @@ from reidflow.spec.canonical import canonical, short
 from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.expand import expand
-from reidflow.spec.merge import differences, merge, put
+from reidflow.spec.merge import covers, differences, merge, put
 from reidflow.spec.outcomes import WINNER_OF, Candidates, check_candidates, check_outcomes, possible_specs, studies
 from reidflow.spec.run import RunSpec, Strict
 from reidflow.spec.search import Search, Study
@@ -245,7 +245,7 @@ def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Pr
                 f"{where}, key 'varies'", f"a run has no setting '{path}'.", f"Settings are: {', '.join(spec)}."
             )
     for path in file.tuned:
-        if path == SEED or any(_covers(v, path) and v == path for v in file.varies):
+        if path == SEED or any(covers(v, path) and v == path for v in file.varies):
             problems.add(
                 f"{where}, key 'tuned'", f"'{path}' cannot be both the factor and tuned.", "Remove it from one."
             )
@@ -276,10 +276,6 @@ def _exists(tree: Any, path: str) -> bool:
             return False
         tree = tree[part]
     return True
-
-
-def _covers(prefix: str, path: str) -> bool:
-    return path == prefix or path.startswith(prefix + ".")
 
 
 def _arm(
@@ -371,7 +367,7 @@ def _check_differences(file: ExperimentFile, arms: dict[str, Arm], where: str, p
     folders: dict[str, str] = {}
     for name, arm in arms.items():
         place = f"{where}, arm '{name}'"
-        undeclared = [p for p in differences(baseline, arm.spec.plain()) if not any(_covers(a, p) for a in allowed)]
+        undeclared = [p for p in differences(baseline, arm.spec.plain()) if not any(covers(a, p) for a in allowed)]
         if undeclared:
             problems.add(
                 place,

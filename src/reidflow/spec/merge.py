@@ -37,6 +37,11 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return sorted(path for path in {*a, *b} if path not in a or path not in b or a[path] != b[path])
 
 
+def covers(prefix: str, path: str) -> bool:
+    """Return whether a dotted path is `prefix` or lies below it."""
+    return path == prefix or path.startswith(prefix + ".")
+
+
 def put(tree: Any, path: str, value: Any) -> Any:
     """Return a copy of `tree` with `value` at the dotted `path`, in which a number counts the entries of a list from 0.
 

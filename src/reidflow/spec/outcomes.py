@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from reidflow.spec.errors import Problems
+from reidflow.spec.merge import covers
 from reidflow.spec.run import RunSpec, Strict
 from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, laid_over, studies_of
 
@@ -64,13 +65,13 @@ def _check_axes(axes: tuple[Axis, ...], file: "ExperimentFile", base: RunSpec, w
         if axis.name in TABLE:
             problems.add(place, "a column of the table of trials has this name.", "Name its values: {choices: ...}.")
         for path in axis.paths():
-            if not any(_covers(allowed, path) for allowed in file.varies):
+            if not any(covers(allowed, path) for allowed in file.varies):
                 problems.add(
                     place, f"it moves '{path}', which is not declared.", f"Add it to 'varies' ({file.varies})."
                 )
             if path.split(".")[0] in ("dedup", "curation", "seed"):
                 problems.add(place, f"'{path}' cannot be searched.", "Compare arms instead.")
-            other = next((known for known in taken if _covers(known, path) or _covers(path, known)), None)
+            other = next((known for known in taken if covers(known, path) or covers(path, known)), None)
             if other is not None and taken[other] != axis.name:
                 problems.add(
                     place, f"it moves '{path}', as does '{taken[other]}'.", "Keep one, or join them as choices."
@@ -135,7 +136,15 @@ def check_outcomes(
 def possible_specs(arm: "Arm", found: dict[str, Study]) -> tuple[RunSpec, ...]:
     """Return runs, with the seed 0, that read and execute whatever an arm may that is the winner of a study."""
     study = found.get(arm.winner_of or "")
-    return tuple(laid_over(spec, arm.over) for spec in study.variants()) if study else ()
+    return tuple(laid_over(spec, arm.over) for spec in study.variants) if study else ()
+
+
+def won(found: dict[str, Any], winner_of: str, over: dict[str, Any]) -> RunSpec:
+    """Return the run, with the seed 0, of an arm that is a winner.
+
+    found: the content of the file of what searches or rankings found. over: settings laid over it.
+    """
+    return laid_over(RunSpec.model_validate(found[winner_of]["spec"]), over)
 
 
 def candidate_experiments(experiment: "Experiment", others: dict[str, "Experiment"]) -> list[str]:
@@ -183,7 +192,3 @@ def check_candidates(
         problems.add(f"{where}, 'split_seeds'", "a split stands there twice, or is the main one.", "Give other seeds.")
     if asked.split_seeds and "seed" not in config.split:
         problems.add(f"{where}, 'split_seeds'", f"the split '{config.split['name']}' has no seed.", "Remove them.")
-
-
-def _covers(prefix: str, path: str) -> bool:
-    return path == prefix or path.startswith(prefix + ".")

@@ -1,6 +1,7 @@
 """What the Snakefile needs: the config, its experiments, and the jobs behind them, all checked."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,16 @@ class Plan:
             found.setdefault("_".join(methods).replace(".", "_"), []).append(subset)
         return found
 
-    def subset_seeds(self, subset: str) -> list[int]:
-        """Return the seeds of all runs that train on a choice of images: a random one is drawn for each."""
-        found: set[int] = set()
+    @cached_property
+    def subset_seeds(self) -> dict[str, list[int]]:
+        """The seeds of all runs that train on a choice of images, by its id: a random one is drawn for each."""
+        found: dict[str, set[int]] = {}
         for experiment in self.experiments.values():
             for arm in experiment.arms.values():
-                if any(subset_id(spec) == subset for spec in arm.specs):
-                    found |= {*arm.seeds, *(experiment.sweep_seeds if experiment.tuned else ())}
-        return sorted(found)
+                seeds = {*arm.seeds, *(experiment.sweep_seeds if experiment.tuned else ())}
+                for subset in dict.fromkeys(subset_id(spec) for spec in arm.specs):
+                    found.setdefault(subset, set()).update(seeds)
+        return {subset: sorted(seeds) for subset, seeds in found.items()}
 
     def duplicates(self) -> dict[str, tuple[dict[str, Any], float]]:
         """Return the deduplication methods in use: id -> resolved component, and how far apart to look for pairs.

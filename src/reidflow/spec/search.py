@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -193,7 +194,8 @@ class Study:
         """Return the training seed of a trial."""
         return self.first_seed + number
 
-    def variants(self) -> list[RunSpec]:
+    @cached_property
+    def variants(self) -> tuple[RunSpec, ...]:
         """Return run specs, with the seed 0, that execute every component and read every array that a trial may.
 
         Each value of each axis alone, and all combinations of the axes that decide which features or images are read.
@@ -210,7 +212,7 @@ class Study:
                 plain = axis.lay(plain, value)
             together.append(RunSpec.model_validate(plain))
         found = {canonical(spec.plain()): spec for spec in [*alone, *together]}
-        return list(found.values())
+        return tuple(found.values())
 
     def _reads(self, axis: Axis) -> bool:
         """Return whether an axis decides what is read: another value, another feature bank or choice of images."""

@@ -13,9 +13,7 @@ from reidflow.spec.errors import ReidflowError
 @contextmanager
 def locked(path: str | os.PathLike) -> Iterator[None]:
     """Hold the lock file `path`, waiting for another holder; says on standard error whom it waits for."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with _opened(Path(path)) as fd:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -24,8 +22,26 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX)
         _sign(fd)
         yield
-    finally:
-        os.close(fd)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` where nobody else does, without waiting; gives whether it is held here."""
+    with _opened(path) as fd:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for its holder: of something that takes no time worth a word in a log."""
+    with _opened(path) as fd:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
 
 
 def hold(path: str | os.PathLike) -> int:
@@ -50,3 +66,13 @@ def hold(path: str | os.PathLike) -> int:
 def _sign(fd: int) -> None:
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

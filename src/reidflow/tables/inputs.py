@@ -6,8 +6,7 @@ from pathlib import Path
 
 from reidflow.spec.config import Config
 from reidflow.spec.experiment import Arm, Experiment
-from reidflow.spec.run import RunSpec
-from reidflow.spec.search import laid_over
+from reidflow.spec.outcomes import won
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import read_table
 from reidflow.tables.setting import Setting
@@ -33,4 +32,4 @@ def with_outcomes(experiment: Experiment, winners: str | Path | None) -> Experim
 def _with_outcome(arm: Arm, found: dict) -> Arm:
     if arm.winner_of is None:
         return arm
-    return replace(arm, points=(({}, laid_over(RunSpec.model_validate(found[arm.winner_of]["spec"]), arm.over)),))
+    return replace(arm, points=(({}, won(found, arm.winner_of, arm.over)),))

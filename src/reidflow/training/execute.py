@@ -22,9 +22,9 @@ from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.outcomes import won
 from reidflow.spec.plan import background_id, bank_id, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
-from reidflow.spec.search import laid_over
 from reidflow.splits.split import SPLIT
 from reidflow.store.runs import RunStore, run_key
 from reidflow.store.tables import read_table
@@ -39,10 +39,7 @@ def outcome_specs(outcomes: dict[str, list], winners: str | None) -> dict[str, R
     outcomes: arm -> (of what, settings laid over it). winners: the file of what searches or rankings found.
     """
     found = json.loads(Path(winners).read_text()) if winners else {}
-    return {
-        arm: laid_over(RunSpec.model_validate(found[winner_of]["spec"]), over)
-        for arm, (winner_of, over) in outcomes.items()
-    }
+    return {arm: won(found, *outcome) for arm, outcome in outcomes.items()}
 
 
 def chosen_runs(

@@ -9,9 +9,9 @@ import optuna
 import pytest
 from search_cases import MadeSource, start, study, worked
 
-from reidflow.search.claims import claimed
 from reidflow.search.generations import propose
 from reidflow.search.journal import storage
+from reidflow.store.locks import claimed
 
 STUDY = {"algorithm": "tpe", "trials": 24, "generation": 6}
 

@@ -109,7 +109,7 @@ def test_the_features_of_every_combination_that_a_trial_may_read_are_planned(pro
 
 
 def test_the_components_of_every_value_are_in_the_code_that_a_study_is_planned_with(project):
-    variants = project().experiments["search"].studies["tpe"].variants()
+    variants = project().experiments["search"].studies["tpe"].variants
     modules = {module for spec in variants for module in spec.component_modules()}
     assert {"reidflow.training.samplers.pk", "reidflow.training.samplers.shuffled"} <= modules
 
