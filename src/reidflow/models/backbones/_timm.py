@@ -11,6 +11,8 @@ from reidflow.models.backbones._sizes import TimmSizes
 from reidflow.spec.errors import ReidflowError
 
 UNTRAINED = (0.5, 0.5, 0.5)
+PIXELS = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+"""Mean and std that leave pixels as they are, in 0..1."""
 NORMS_OF_MAPS = ("LayerNorm2d", "LayerNormFp322d", "RmsNorm2d", "RmsNormFp322d")
 
 

