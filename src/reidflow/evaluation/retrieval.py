@@ -1,10 +1,12 @@
 """All test metrics of one run: what a query finds in its gallery. Definitions: docs/metric.md."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.asked import Retrieval, ranked_blocks
 from reidflow.evaluation.average_precision import (
     Masks,
     expected_average_precision,
@@ -12,7 +14,7 @@ from reidflow.evaluation.average_precision import (
     identity_balanced,
 )
 from reidflow.evaluation.clusters import cluster_agreement
-from reidflow.evaluation.ranking import STEPS, Similarity, TieGroups, similarity_blocks, tie_groups, unit
+from reidflow.evaluation.ranking import STEPS, Similarity, TieGroups, tie_groups, unit
 
 TOP = (1, 5, 10)
 
@@ -43,20 +45,43 @@ def evaluate(
     Table: `ap`, `ap_unfiltered` (null without a positive), `first_hit` (rank of the first positive; where it is tied,
     its rank behind the tied negatives).
     """
-    masks = Masks(query_identity, gallery_identity, query_index, query_group, gallery_group)
-    parts = [
-        _block(steps, masks, rows)
-        for rows, steps in similarity_blocks(query_vectors, gallery_vectors, similarity, block)
-    ]
+    asked = Retrieval(query_vectors, gallery_vectors, query_index, query_group, gallery_group, similarity)
+    return evaluate_asked(asked, query_identity, gallery_identity, seed=seed, block=block)
+
+
+def evaluate_asked(
+    asked: Retrieval,
+    query_identity: np.ndarray,
+    gallery_identity: np.ndarray,
+    *,
+    seed: int = 0,
+    block: int | None = None,
+) -> tuple[dict[str, float | int], pl.DataFrame]:
+    """Return the metrics and the table of `evaluate` for a retrieval.
+
+    Where it has a matrix, that decides the ranking; `nmi`, `intra` and `inter` come from the vectors all the same.
+    """
+    masks = asked.masks(query_identity, gallery_identity)
+    parts = [_block(steps, masks, rows, apart) for rows, steps, apart in _ranked_and_apart(asked, block)]
     if not parts:
         raise ValueError("there is no query to evaluate")
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    metrics = _metrics(columns, np.asarray(query_identity), 1.0 if similarity is None else 0.0)
-    vectors, identity = _to_cluster(query_vectors, gallery_vectors, query_identity, gallery_identity, query_index)
-    if similarity is not None:
-        vectors = _tangent(vectors, similarity)
-    metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=similarity is None)
+    metrics = _metrics(columns, np.asarray(query_identity), 1.0 if asked.similarity is None else 0.0)
+    vectors, identity = _to_cluster(asked.queries, asked.gallery, query_identity, gallery_identity, asked.query_index)
+    if asked.similarity is not None:
+        vectors = _tangent(vectors, asked.similarity)
+    metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=asked.similarity is None)
     return metrics, _per_query(columns)
+
+
+def _ranked_and_apart(asked: Retrieval, block: int | None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield blocks of queries with what they are ranked by and with the similarities of their vectors."""
+    if asked.matrix is None:
+        yield from ((rows, steps, steps) for rows, steps in ranked_blocks(asked, block))
+        return
+    vectors = ranked_blocks(replace(asked, matrix=None), block)
+    for (rows, steps), (_, apart) in zip(ranked_blocks(asked, block), vectors, strict=True):
+        yield rows, steps, apart
 
 
 def face_score(metrics: Mapping[str, float]) -> float:
@@ -115,7 +140,7 @@ def _spread(groups: TieGroups, query: np.ndarray, values: np.ndarray) -> np.ndar
     return column
 
 
-def _block(steps: np.ndarray, masks: Masks, rows: slice) -> dict[str, np.ndarray]:
+def _block(steps: np.ndarray, masks: Masks, rows: slice, apart: np.ndarray) -> dict[str, np.ndarray]:
     same = masks.positive(rows)
     excluded = masks.excluded(rows)
     candidate = np.ones_like(same) if excluded is None else ~excluded
@@ -129,8 +154,8 @@ def _block(steps: np.ndarray, masks: Masks, rows: slice) -> dict[str, np.ndarray
         **{f"top{k}": top_k(groups, k) for k in TOP},
         "positives": groups.positives,
         "candidates": candidate.sum(axis=1),
-        "near": np.where(candidate & same, steps, 0).sum(axis=1, dtype=np.float64),
-        "far": np.where(candidate & ~same, steps, 0).sum(axis=1, dtype=np.float64),
+        "near": np.where(candidate & same, apart, 0).sum(axis=1, dtype=np.float64),
+        "far": np.where(candidate & ~same, apart, 0).sum(axis=1, dtype=np.float64),
     }
 
 

@@ -37,6 +37,8 @@ KINDS = {
     "augmentation": ("reidflow.training.augmentations", "build"),
     "algorithm": ("reidflow.search.algorithms", "build"),
     "pruner": ("reidflow.search.pruners", "build"),
+    "inference": ("reidflow.retrieval.inference", "apply"),
+    "index": ("reidflow.retrieval.indexes", "build"),
 }
 
 
@@ -117,6 +119,16 @@ def context(kind: str, name: str) -> list[str]:
 def asking(kind: str, specs: Iterable[dict[str, Any]], wanted: str) -> list[str]:
     """Return the names of those among resolved components that ask to be handed `wanted`, in their order."""
     return [spec["name"] for spec in specs if wanted in context(kind, spec["name"])]
+
+
+def declared(kind: str, name: str, constant: str) -> Any:
+    """Return the literal that a component's module gives a constant; None where it has none."""
+    tree = ast.parse(_path(kind, name).read_bytes())
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id == constant and isinstance(node, ast.Assign | ast.AnnAssign):
+            return ast.literal_eval(node.value)
+    return None
 
 
 def _path(kind: str, name: str) -> Path:
