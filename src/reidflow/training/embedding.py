@@ -27,6 +27,7 @@ def embed_stored(
     pixels: np.ndarray | None,
     device: str,
     size: int | None = None,
+    mirrored: bool = False,
 ) -> np.ndarray:
     """Return the embeddings (len(rows), dim) float32 that the run `spec`, stored in `folder`, gives to images.
 
@@ -41,6 +42,7 @@ def embed_stored(
         pixels: (N, S, S, 3) uint8, may be memory-mapped; given for a run on images.
         device: torch's name of it.
         size: side in pixels at which the network sees the images, by default `model.size`; features are given at it.
+        mirrored: whether pixels are mirrored left to right; features are given as they are.
 
     Raises ReidflowError where the array that the run reads is missing or does not fit, or the weights are another run's.
     """
@@ -49,7 +51,7 @@ def embed_stored(
         raise ReidflowError(f"{folder}: the run reads {'features' if spec.frozen else 'pixels'}, and none are given.")
     with deterministic(spec.threads, device):
         module, _ = build_module(spec, array.shape[2] if spec.frozen else None, device)
-        _restore(module, folder)
+        restore(module, folder)
         module.eval()
         if spec.frozen:
             plain = FeatureInputs(np.asarray(array[rows, :1]), spec, device)
@@ -58,11 +60,13 @@ def embed_stored(
         from reidflow.training.images import ImageInputs
 
         unchanged = spec.model_copy(update={"augmentation": []})
-        return ImageInputs(array, [], unchanged, device, size=size).embed(module, np.ascontiguousarray(rows))
+        seen = np.ascontiguousarray(array[rows][:, :, ::-1]) if mirrored else array
+        places = np.arange(len(rows)) if mirrored else np.ascontiguousarray(rows)
+        return ImageInputs(seen, [], unchanged, device, size=size).embed(module, places)
 
 
-def _restore(module: nn.Module, folder: Path) -> None:
-    """Put the weights that a run kept into its freshly built module."""
+def restore(module: nn.Module, folder: Path) -> None:
+    """Put the weights that a run kept in `folder` into its freshly built module. Raises ReidflowError."""
     try:
         stored: dict[str, torch.Tensor] = load_file(folder / WEIGHTS)
     except OSError as error:
