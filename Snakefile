@@ -15,6 +15,7 @@ wildcard_constraints:
     worker="[0-9]+",
     backbone="|".join(BACKBONES),
     bank="[^/]+",
+    split="[^/]+",
     background="[^/]+",
     method="[^/]+",
 

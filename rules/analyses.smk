@@ -236,6 +236,7 @@ def describe_strengths(wildcards):
         "strengths",
         {
             "gallery": CONFIG.gallery,
+            "split": other_split_folder(wildcards),
             "runs": {part: [[name, spec.plain()] for name, spec in own] for part, own in runs.items()},
         },
         ["reidflow.training.loop", *executed(specs)],

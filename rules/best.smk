@@ -22,34 +22,6 @@ rule best:
         "../workflow/scripts/best.py"
 
 
-rule other_split:
-    input:
-        manifest=rules.ingest.output.manifest,
-        groups=rules.groups.output.groups,
-        pairs=rules.groups.output.pairs,
-    output:
-        split=f"{DATA}/splits/{{split_seed}}/split.parquet",
-        audit=f"{DATA}/splits/{{split_seed}}/audit.json",
-        digest=f"{DATA}/splits/{{split_seed}}/split.json",
-    log:
-        f"{RESULTS}/logs/splits/{{split_seed}}.log",
-    wildcard_constraints:
-        split_seed="[0-9]+",
-    conda:
-        "../envs/reidflow.yaml"
-    resources:
-        mem_mb=growing(CONFIG.compute.memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
-    params:
-        job=lambda wildcards: describe(
-            "split",
-            {"split": {**CONFIG.split, "seed": int(wildcards.split_seed)}, "gallery": CONFIG.gallery},
-            plan.modules(("split", CONFIG.split)),
-        ),
-    script:
-        "../workflow/scripts/split.py"
-
-
 rule split_runs:
     input:
         training_inputs(experiment_specs),

@@ -93,10 +93,28 @@ rule split:
         mem_mb=growing(CONFIG.compute.memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe(
-            "split",
-            {"split": CONFIG.split, "gallery": CONFIG.gallery},
-            plan.modules(("split", CONFIG.split)),
-        ),
+        job=describe_split(PLAN.division),
+    script:
+        "../workflow/scripts/split.py"
+
+
+rule other_split:
+    input:
+        manifest=rules.ingest.output.manifest,
+        groups=rules.groups.output.groups,
+        pairs=rules.groups.output.pairs,
+    output:
+        split=f"{DATA}/splits/{{split}}/split.parquet",
+        audit=f"{DATA}/splits/{{split}}/audit.json",
+        digest=f"{DATA}/splits/{{split}}/split.json",
+    log:
+        f"{RESULTS}/logs/splits/{{split}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        mem_mb=growing(CONFIG.compute.memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=lambda wildcards: describe_split(SPLITS[wildcards.split]),
     script:
         "../workflow/scripts/split.py"

@@ -2,7 +2,7 @@
 rule tested_on:
     input:
         runs=jobs_of(rules.train.output.runs, PLAN.training),
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         manifest=f"{DATA}/manifest.parquet",
         digests=version_digests,
         versions=lambda wildcards: list(map(ancient, versions_of(wildcards))),
@@ -50,7 +50,7 @@ rule backgrounds_report:
 rule interventions:
     input:
         manifest=f"{DATA}/manifest.parquet",
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         masks=ancient(f"{DATA}/masks.npy"),
         digests=version_pictures,
         versions=version_images,
@@ -74,7 +74,7 @@ rule dedup_report:
         pairs=pairs_files,
         keep=kept_files,
         manifest=f"{DATA}/manifest.parquet",
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
         truth=rules.draw_demo.output.truth if DEMO else [],
@@ -173,7 +173,7 @@ rule strengths:
     input:
         training_inputs(strength_specs),
         picked=rules.pick_parts.output.picked,
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         manifest=f"{DATA}/manifest.parquet",
     output:
         metrics=f"{EXPERIMENT}/strengths.parquet",
@@ -216,7 +216,7 @@ rule augmentation_report:
 rule augmentation_sheet:
     input:
         manifest=f"{DATA}/manifest.parquet",
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
         masks=ancient(f"{DATA}/masks.npy"),
@@ -267,7 +267,7 @@ rule geometry_report:
         metrics=EVALUATED["metrics"],
         history=EVALUATED["history"],
         manifest=f"{DATA}/manifest.parquet",
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
         masks=ancient(f"{DATA}/masks.npy"),

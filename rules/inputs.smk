@@ -10,11 +10,35 @@ BACKBONES = PLAN.backbones()
 BACKGROUNDS = PLAN.backgrounds()
 DUPLICATES = PLAN.duplicates()
 SUBSETS = PLAN.subsets()
+SPLITS = PLAN.splits()
 EMBEDDING = f"{RESULTS}/features/{plan.bank_id(PLAN.embedding())}"
 
 
 def arms_of(wildcards):
     return PLAN.experiments[wildcards.experiment].arms
+
+
+def split_folder(wildcards):
+    """Return the folder of an experiment's split."""
+    return PLAN.split_folder(PLAN.experiments[wildcards.experiment].division, DATA)
+
+
+def other_split_folder(wildcards):
+    """Return the folder of an experiment's split where it is not the config's own."""
+    folder = split_folder(wildcards)
+    return None if folder == DATA else folder
+
+
+def split_file(wildcards):
+    return f"{split_folder(wildcards)}/split.parquet"
+
+
+def audit_file(wildcards):
+    return f"{split_folder(wildcards)}/audit.json"
+
+
+def describe_split(division):
+    return describe("split", division, plan.modules(("split", division["split"])))
 
 
 def swept(wildcards):
@@ -138,7 +162,8 @@ def training_inputs(specs_of):
                     pixels, digest, images = drawn(background)
                     small.update((pixels, digest))
                     large.update((images, f"{DATA}/masks.npy"))
-        fixed = [f"{DATA}/{name}" for name in ("manifest.parquet", "split.parquet", "split.json")]
+        fixed = [f"{split_folder(wildcards)}/split.{suffix}" for suffix in ("parquet", "json")]
+        fixed = [f"{DATA}/manifest.parquet", *fixed]
         return [*fixed, *sorted(small - set(fixed)), *map(ancient, sorted(large))]
 
     return inputs
@@ -164,6 +189,7 @@ def describe_training(wildcards, runs, specs, what):
         {
             **what,
             "gallery": CONFIG.gallery,
+            "split": other_split_folder(wildcards),
             "baseline": PLAN.experiments[wildcards.experiment].file.baseline,
             "downloaded": {name: networks_of([arm.spec]) for name, arm in arms.items() if not arm.winner_of},
         },
@@ -185,6 +211,59 @@ def describe_reported(wildcards):
         "runs": runs,
     }
     return describe_training(wildcards, runs, reported_specs(wildcards), what)
+
+
+def mirrored_array(spec):
+    """Return the array that a run reads to embed mirror images: of their features, or the images themselves."""
+    if spec.frozen:
+        return f"{RESULTS}/features/{plan.bank_id(plan.mirrored_bank(spec))}/features.npy"
+    return f"{DATA}/images.npy"
+
+
+def mirrored_arrays(wildcards):
+    """Return the array of each run behind the arms of an experiment that rank by mirror images too."""
+    arms = plan.mirroring(PLAN.experiments[wildcards.experiment])
+    return sorted({mirrored_array(run) for arm in arms for run in arm.specs})
+
+
+def mirrored_digests(wildcards):
+    return [path.replace(".npy", ".json") for path in mirrored_arrays(wildcards)]
+
+
+def mirrored(wildcards):
+    """Return the embeddings of mirror images, where an experiment ranks by them."""
+    return f"{EXPERIMENT}/mirrored.parquet" if mirrored_arrays(wildcards) else []
+
+
+def inferences(specs):
+    """Return the modules of what is done with embeddings before ranking."""
+    return plan.modules(*(("inference", step) for spec in specs for step in spec.inference))
+
+
+def ranking_modules(wildcards):
+    """Return the modules by which an experiment's embeddings are ranked."""
+    points = [spec for arm in arms_of(wildcards).values() for _, spec in arm.points]
+    return sorted({*geometries(experiment_specs(wildcards)), *inferences(points)})
+
+
+def named_split(name):
+    """Return the folder of a split by its id, or by the name of the folder with the config's own."""
+    return DATA if name == Path(DATA).name else f"{DATA}/splits/{name}"
+
+
+def other_splits(wildcards):
+    """Return label -> name of the further splits that an experiment is trained and tested on."""
+    also_on = PLAN.experiments[wildcards.experiment].also_on
+    return {label: Path(PLAN.split_folder(division, DATA)).name for label, division in also_on.items()}
+
+
+def label_on(wildcards):
+    return next(label for label, name in other_splits(wildcards).items() if name == wildcards.split)
+
+
+def on_other_splits(wildcards, suffix):
+    """Return what an experiment's runs on its further splits scored, in the order of its file."""
+    return [f"{EXPERIMENT}/also_on/{name}.{suffix}" for name in other_splits(wildcards).values()]
 
 
 def geometries(specs):
@@ -262,7 +341,11 @@ def describe_study(wildcards):
     searching = plan.modules(("algorithm", study.algorithm), ("pruner", study.pruner))
     return describe(
         "search",
-        {"study": study.told(), "gallery": CONFIG.gallery},
+        {
+            "study": study.told(),
+            "gallery": CONFIG.gallery,
+            "split": other_split_folder(wildcards),
+        },
         ["reidflow.training.loop", *searching, *executed(study.variants)],
     )
 

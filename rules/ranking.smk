@@ -27,7 +27,9 @@ def split_seeds(wildcards):
 
 
 def split_folders(wildcards):
-    return [f"{DATA}/splits/{seed}" for seed in split_seeds(wildcards)]
+    own = PLAN.division
+    splits = [{**own, "split": {**own["split"], "seed": seed}} for seed in split_seeds(wildcards)]
+    return [PLAN.split_folder(division, DATA) for division in splits]
 
 
 def split_files(wildcards):

@@ -1,7 +1,7 @@
 # From evaluated arms to tables, findings, figures and pages; words are told only to the rules that print them.
 SETTING = {
-    "split": f"{DATA}/split.parquet",
-    "audit": f"{DATA}/audit.json",
+    "split": split_file,
+    "audit": audit_file,
     "images": f"{DATA}/images.json",
 }
 

@@ -101,11 +101,38 @@ rule train:
         "../workflow/scripts/train.py"
 
 
+rule mirrored:
+    input:
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        split=split_file,
+        manifest=f"{DATA}/manifest.parquet",
+        digests=mirrored_digests,
+        arrays=lambda wildcards: list(map(ancient, mirrored_arrays(wildcards))),
+    output:
+        mirrored=f"{EXPERIMENT}/mirrored.parquet",
+    log:
+        f"{RESULTS}/logs/mirrored/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    threads: cores(experiment_specs)
+    resources:
+        **compute(experiment_specs),
+    params:
+        job=lambda wildcards: describe(
+            "mirrored",
+            {"gallery": CONFIG.gallery, "order": list(arms_of(wildcards))},
+            executed(experiment_specs(wildcards)),
+        ),
+    script:
+        "../workflow/scripts/mirrored.py"
+
+
 rule evaluate:
     input:
         runs=jobs_of(rules.train.output.runs, PLAN.training),
-        split=f"{DATA}/split.parquet",
+        split=split_file,
         manifest=f"{DATA}/manifest.parquet",
+        mirrored=mirrored,
     output:
         **EVALUATED,
         unavailable=UNAVAILABLE,
@@ -124,7 +151,60 @@ rule evaluate:
                 "arms": {arm.name: arm.slug for arm in arms_of(wildcards).values()},
                 "order": list(arms_of(wildcards)),
             },
-            geometries(experiment_specs(wildcards)),
+            ranking_modules(wildcards),
         ),
     script:
         "../workflow/scripts/evaluate.py"
+
+
+rule on_other_split:
+    input:
+        training_inputs(experiment_specs),
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        split=lambda wildcards: f"{named_split(wildcards.split)}/split.parquet",
+        digest=lambda wildcards: f"{named_split(wildcards.split)}/split.json",
+        manifest=f"{DATA}/manifest.parquet",
+    output:
+        metrics=f"{EXPERIMENT}/also_on/{{split}}.parquet",
+        per_query=f"{EXPERIMENT}/also_on/{{split}}.per_query.parquet",
+    log:
+        f"{RESULTS}/logs/also_on/{{experiment}}-{{split}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    threads: cores(experiment_specs)
+    resources:
+        **compute(experiment_specs),
+    params:
+        job=lambda wildcards: describe(
+            "on_other_split",
+            {
+                "gallery": CONFIG.gallery,
+                "order": list(arms_of(wildcards)),
+                "split": named_split(wildcards.split),
+                "label": label_on(wildcards),
+            },
+            [
+                "reidflow.training.loop",
+                *executed(experiment_specs(wildcards)),
+                *ranking_modules(wildcards),
+            ],
+        ),
+    script:
+        "../workflow/scripts/on_other_split.py"
+
+
+rule also_on:
+    input:
+        metrics=lambda wildcards: on_other_splits(wildcards, "parquet"),
+        per_query=lambda wildcards: on_other_splits(wildcards, "per_query.parquet"),
+    output:
+        metrics=f"{EXPERIMENT}/also_on.parquet",
+        per_query=f"{EXPERIMENT}/also_on.per_query.parquet",
+    log:
+        f"{RESULTS}/logs/also_on/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=describe("also_on", {}),
+    script:
+        "../workflow/scripts/also_on.py"

@@ -16,7 +16,8 @@ def main(job: Job) -> None:
     slugs, folder = job.given["arms"], job.out.final["metrics"].parent
     jobs = arm.merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    tables = arm.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"])
+    mirrored = read_table(job.input.mirrored, arm.MIRRORED) if job.input.mirrored else None
+    tables = arm.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"], mirrored)
     for name, contract in arm.CONTRACTS.items():
         write_table(tables[name], getattr(job.out, name), contract)
     write_text(job.out.unavailable, json.dumps(jobs.unavailable, indent=1) + "\n")
@@ -24,7 +25,7 @@ def main(job: Job) -> None:
         own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]
         specs = {made.seed: spec for made, spec in own}
         lay_out(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
-    prune(folder, [*slugs.values(), "runs", "search", "sweep"])
+    prune(folder, [*slugs.values(), "also_on", "runs", "search", "sweep"])
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from reidflow.spec.search import Study
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
-from reidflow.training.execute import Source
+from reidflow.training.execute import OtherSplit, Source
 
 
 def main(job: Job) -> None:
     other = job.input.get("matched")
     record = work(
         Study.of(job.given["study"]),
-        Source(job.results, job.given["gallery"]),
+        Source(job.results, job.given["gallery"], OtherSplit.at(job.given["split"])),
         RunStore(job.results / ".store"),
         job.compute["device"],
         job.results,

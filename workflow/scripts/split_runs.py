@@ -29,9 +29,7 @@ def main(job: Job) -> None:
         split = read_table(folder / "split.parquet", SPLIT)
         other = OtherSplit(folder, choose_anew(specs, split, material))
         done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
-        runs = [
-            Made(arm, m["seed"], m["key"], store.folder(m["key"])) for (arm, _), m in zip(wanted, done, strict=True)
-        ]
+        runs = [Made.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
         parts.append(evaluate_on(split_seed, runs, split, manifest, given["gallery"]))
     write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)
 

@@ -10,19 +10,17 @@ from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
-from reidflow.training.execute import execute
+from reidflow.training.execute import OtherSplit, execute
 
 
 def main(job: Job) -> None:
     given, picked = job.given, json.loads(Path(job.input.picked).read_text())
     wanted = [(arm, RunSpec.model_validate(spec)) for part in picked for arm, spec in given["runs"][part]]
     specs = [spec for _, spec in wanted]
-    done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code)
+    other = OtherSplit.at(given["split"])
+    done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
     store = RunStore(job.results / ".store")
-    runs = [
-        Made(arm, made["seed"], made["key"], store.folder(made["key"]))
-        for (arm, _), made in zip(wanted, done, strict=True)
-    ]
+    runs = [Made.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     found = evaluate_runs(runs, split, manifest, given["gallery"])["metrics"] if runs else METRICS.empty()
     write_table(found, job.out.metrics, METRICS)

@@ -6,7 +6,7 @@ from reidflow.models.available import missing_arms
 from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
-from reidflow.training.execute import chosen_runs, execute, outcome_specs
+from reidflow.training.execute import OtherSplit, chosen_runs, execute, outcome_specs
 
 
 def main(job: Job) -> None:
@@ -19,7 +19,8 @@ def main(job: Job) -> None:
         arms = {arm: points for arm, points in given["arms"].items() if arm not in missing}
         outcomes = outcome_specs(given["outcomes"], job.input.get("winners"))
         runs = chosen_runs(arms, wanted, job.input.get("chosen"), outcomes)
-    done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code)
+    split = OtherSplit.at(given["split"])
+    done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code, split)
     named = [{"arm": arm, **made} for (arm, _), made in zip(wanted, done, strict=True)]
     write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))
 

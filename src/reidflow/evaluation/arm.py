@@ -7,12 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.asked import Retrieval, infer
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
 from reidflow.evaluation.codes import integer_codes
+from reidflow.evaluation.joined import joined
 from reidflow.evaluation.ranking import Similarity
-from reidflow.evaluation.retrieval import evaluate
+from reidflow.evaluation.retrieval import evaluate_asked
 from reidflow.evaluation.similarity import similarity_of
+from reidflow.spec.canonical import canonical
+from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.roles import ASIDE
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import Contract
 
@@ -95,28 +100,67 @@ EFFICIENCY = Contract(
 )
 
 
+MIRRORED = Contract(
+    "embeddings of mirror images", {"run": pl.String, "image": pl.String, "vector": pl.List(pl.Float32)}
+)
+
+
 class Made(NamedTuple):
-    """A finished run of an arm: its key and its folder in the run store."""
+    """A finished run of an arm: its key, its folder in the run store, and what is done with its embeddings.
+
+    members: key -> folder of the runs of an ensemble, itself included; `combine` and `inference` as in the run spec.
+    """
 
     arm: str
     seed: int
     key: str
     folder: Path
+    members: tuple[tuple[str, Path], ...] = ()
+    combine: str = ""
+    inference: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, arm: str, told: dict[str, Any], store: RunStore) -> "Made":
+        """Return the run that `training.execute.execute` told of."""
+        spec, folders = told["spec"], tuple((key, store.folder(key)) for key in told["members"])
+        combine = spec["ensemble"]["combine"] if spec["ensemble"] else ""
+        members = folders if combine else ()
+        return cls(arm, told["seed"], told["key"], folders[0][1], members, combine, tuple(spec["inference"]))
+
+    @property
+    def runs(self) -> tuple[tuple[str, Path], ...]:
+        """Key and folder of every run behind the arm."""
+        return self.members or ((self.key, self.folder),)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the run is ranked by its own embeddings as they are."""
+        return not (self.members or self.inference)
+
+    @property
+    def scored_as(self) -> tuple[str, ...]:
+        """What decides the scores: arms that share it are scored once."""
+        return self.key, *(key for key, _ in self.members), self.combine, canonical(self.inference)
 
 
 def evaluate_runs(
-    runs: list[Made], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str
+    runs: list[Made],
+    split: pl.DataFrame,
+    manifest: pl.DataFrame,
+    gallery: str,
+    mirrored: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Return the tables `metrics`, `per_query`, `history` and `efficiency` of runs, in their order.
 
-    split: the split table; gallery: `role` (candidates are the test images) or `all` (every labelled image). A run that
-    several arms share is scored once. Raises ReidflowError where a run's embeddings do not cover the test images.
+    split: the split table; gallery: `role` (candidates are the test images) or `all` (every labelled image). mirrored:
+    MIRRORED of the runs whose inference looks at mirror images. What several arms share is scored once. Raises
+    ReidflowError where a run's embeddings do not cover the test images.
     """
-    layout = Layout(split, manifest, gallery)
-    scored = {run.key: _scored(layout, run) for run in {run.key: run for run in runs}.values()}
+    layouts = {role: Layout(split, manifest, gallery, role) for role in ("test", "val")}
+    scored = {run.scored_as: _scored(layouts, run, mirrored) for run in {run.scored_as: run for run in runs}.values()}
     parts: dict[str, list[pl.DataFrame]] = {"metrics": [], "per_query": [], "history": [], "efficiency": []}
     for run in runs:
-        for name, table in scored[run.key].items():
+        for name, table in scored[run.scored_as].items():
             who = {"arm": pl.lit(run.arm, pl.String), "seed": pl.lit(run.seed, pl.Int64)}
             parts[name].append(table.with_columns(**who))
     return {name: pl.concat(tables).select(list(CONTRACTS[name].columns)) for name, tables in parts.items()}
@@ -125,20 +169,65 @@ def evaluate_runs(
 CONTRACTS = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY}
 
 
-def _scored(layout: "Layout", run: Made) -> dict[str, pl.DataFrame]:
+def _scored(layouts: dict[str, "Layout"], run: Made, mirrored: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
     """Return the tables of one run, without its arm and seed."""
-    told = json.loads((run.folder / "provenance.json").read_text())
+    told, layout = _provenance(run.folder), layouts["test"]
     similarity = similarity_of(told["geometry"]["name"])
-    values, per_query = layout.score(run.folder, "final", similarity)
-    untrained = layout.id_map(run.folder, "initial", similarity)
     history = pl.read_parquet(run.folder / "history.parquet")
+    values, per_query = layout.score(asked(layout, run, mirrored))
+    untrained = layout.id_map(run.folder, "initial", similarity)
     metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(told, history)}
+    if not run.plain:
+        metrics["val_id_map"] = _validated(layouts["val"], run, mirrored)
+    if run.members:
+        metrics |= _summed([_training(_provenance(folder), history) for _, folder in run.members], SUMMED)
+    efficiency = [_efficiency(folder) for _, folder in run.members] or [_efficiency(run.folder)]
     return {
         "metrics": _row(metrics, METRICS),
         "per_query": per_query,
         "history": history,
-        "efficiency": _row(_efficiency(run.folder), EFFICIENCY),
+        "efficiency": _row({**efficiency[0], **_summed(efficiency, ("seconds_train",))}, EFFICIENCY),
     }
+
+
+SUMMED = ("steps", "parameters", "trainable_parameters", "loss_parameters", "flops", "train_flops")
+
+
+def _summed(members: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the runs of an ensemble cost together; None where one of them does not know."""
+    values = {name: [member[name] for member in members] for name in names}
+    return {name: None if None in found else sum(found) for name, found in values.items()}
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "provenance.json").read_text())
+
+
+def _validated(layout: "Layout", run: Made, mirrored: pl.DataFrame | None) -> float | None:
+    """Return the validation score of what is ranked; None without validation images that have a positive."""
+    if not len(layout.query):
+        return None
+    score = layout.score(asked(layout, run, mirrored))[0]["id_map"]
+    return None if np.isnan(score) else score
+
+
+def asked(layout: "Layout", run: Made, mirrored: pl.DataFrame | None = None) -> Retrieval:
+    """Return the queries and the gallery of a run's arm: of its ensemble's runs together, after its inference.
+
+    mirrored: MIRRORED of the runs, where the inference looks at mirror images.
+    """
+    own = [_retrieval(layout, layout.vectors(folder, "final"), folder) for _, folder in run.runs]
+    flipped = None
+    if mirrored is not None and asking("inference", run.inference, "flipped"):
+        other = [(mirrored.filter(pl.col("run") == key), folder) for key, folder in run.runs]
+        seen = [_retrieval(layout, layout.spread(table, folder), folder) for table, folder in other]
+        flipped = joined(seen, run.combine)
+    return infer(joined(own, run.combine), list(run.inference), flipped)
+
+
+def _retrieval(layout: "Layout", vectors: np.ndarray, folder: Path) -> Retrieval:
+    similarity = similarity_of(_provenance(folder)["geometry"]["name"])
+    return Retrieval(vectors[layout.query], vectors[layout.gallery], **layout.places(), similarity=similarity)
 
 
 def _row(values: dict[str, Any], contract: Contract) -> pl.DataFrame:
@@ -147,14 +236,14 @@ def _row(values: dict[str, Any], contract: Contract) -> pl.DataFrame:
 
 
 class Layout:
-    """Which test images ask, and which images they are ranked among."""
+    """Which images of a role ask, and which images they are ranked among."""
 
-    def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str) -> None:
+    def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
         flanks = manifest.select("image", "flank")
         self.table = split.join(flanks, on="image", how="left", maintain_order="left")
-        test = (split["role"] == "test").to_numpy()
+        test = (split["role"] == role).to_numpy()
         sides = split["side"].to_list()
-        candidates = test if gallery == "role" else np.ones(len(split), bool)
+        candidates = test if gallery == "role" else (split["role"] != ASIDE).to_numpy()
         self.query = np.flatnonzero(test & np.array([side != "gallery" for side in sides]))
         self.gallery = np.flatnonzero(candidates & np.array([side != "query" for side in sides]))
         place = {row: position for position, row in enumerate(self.gallery)}
@@ -176,15 +265,13 @@ class Layout:
             "gallery_group": self.group[self.gallery],
         }
 
-    def score(
-        self, folder: Path, stage: str, similarity: Similarity | None = None
-    ) -> tuple[dict[str, float | int], pl.DataFrame]:
-        """Return the metrics of a run's embeddings of one stage, and its table per query.
+    def places(self) -> dict[str, np.ndarray]:
+        """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
+        return {name: codes for name, codes in self.rules().items() if not name.endswith("identity")}
 
-        similarity: that of the run's geometry; None is the cosine.
-        """
-        vectors = self.vectors(folder, stage)
-        values, per_query = evaluate(vectors[self.query], vectors[self.gallery], **self.rules(), similarity=similarity)
+    def score(self, asked: Retrieval) -> tuple[dict[str, float | int], pl.DataFrame]:
+        """Return the metrics of a retrieval of this layout, and its table per query."""
+        values, per_query = evaluate_asked(asked, self.identity[self.query], self.identity[self.gallery])
         described = self.table[self.query].select("image", "identity", "group", "flank")
         return values, pl.concat([described, per_query], how="horizontal")
 
@@ -196,7 +283,10 @@ class Layout:
 
     def vectors(self, folder: Path, stage: str) -> np.ndarray:
         """Return (images of the split, dim) float32; rows that the run did not embed are never read."""
-        table = pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == stage)
+        return self.spread(pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == stage), folder)
+
+    def spread(self, table: pl.DataFrame, folder: Path) -> np.ndarray:
+        """Return (images of the split, dim) float32 of a table (image, vector) of the run in a folder."""
         row_of = {image: row for row, image in enumerate(self.table["image"])}
         rows = [row_of[image] for image in table["image"]]
         if not set(self.evaluated.tolist()) <= set(rows):
@@ -257,6 +347,6 @@ def merged(job_files: list[str], order: list[str], store: RunStore) -> Jobs:
     """Return what an experiment's jobs say; `order`: its arms."""
     contents = [json.loads(Path(file).read_text()) for file in job_files]
     told = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
-    runs = [Made(run["arm"], run["seed"], run["key"], store.folder(run["key"])) for run in told]
+    runs = [Made.of(run["arm"], run, store) for run in told]
     missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
     return Jobs(runs, [run["spec"] for run in told], missing)

@@ -80,6 +80,24 @@ def build_bank(
     return facts
 
 
+def remaining(
+    network: Network,
+    digests: Sequence[str],
+    bank: dict[str, Any],
+    cache: Path,
+    *,
+    code: str = "",
+    seed: int = 0,
+    device: str = "cpu",
+) -> int:
+    """Return how many images `build_bank` would embed, without masks: those that `cache` does not hold yet.
+
+    network: what `build_features` makes of the bank.
+    """
+    place = Path(cache) / _key(network, bank, code, seed, torch.device(device).type)
+    return len(_missing(list(digests), set(stored(place))))
+
+
 def without_network(reason: str, required: bool, features: Path, digest: Path) -> None:
     """Write the files of a bank whose network cannot be had: no rows, and the reason.
 
@@ -120,6 +138,8 @@ class _Embedder:
     def _views(self, stored: np.ndarray, masks: np.ndarray | None, keys: list[str]) -> np.ndarray:
         size = _seen(self.bank)
         pixels = to_pixels(torch.from_numpy(stored).to(self.device), size)
+        if self.bank.get("mirrored"):
+            pixels = pixels.flip(-1)
         small = None
         if masks is not None:
             planes = torch.from_numpy(masks).to(self.device)[..., None].expand(-1, -1, -1, 3)

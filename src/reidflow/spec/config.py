@@ -92,6 +92,15 @@ class Config(Strict):
     gallery: Literal["role", "all"] = Field(
         "role", description="candidates: images of the query's role, or all labelled ones"
     )
+    sides: Literal["across", "within"] = Field(
+        "across",
+        description="where images are of two sides: across: photographs ask, images of the side 'gallery' are ranked; "
+        "within: the latter are left aside, but for experiments that ask for them",
+    )
+    queries: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of the validation and test images that ask, the others being ranked; 0: each asks, among the others",
+    )
     protocol: RunSpec = Field(description="the baseline run; experiments change what they declare")
     protocols: dict[str, dict[str, Any]] = Field(
         {},

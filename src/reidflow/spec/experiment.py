@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.config import Config, Seeds, note
 from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.evaluation import Evaluation, division, evaluated
 from reidflow.spec.expand import expand
 from reidflow.spec.merge import covers, differences, merge, put
 from reidflow.spec.outcomes import WINNER_OF, Candidates, check_candidates, check_outcomes, possible_specs, studies
@@ -55,6 +56,16 @@ class Part(Strict):
         return {**({"name": self.value} if isinstance(self.value, str) else self.value), **strength}
 
 
+class Published(Strict):
+    """Figures that others published, to show beside the experiment's own; they are never computed with."""
+
+    note: Sentence = Field(description="whose they are, and what keeps them from being compared")
+    queries: Annotated[int, Field(ge=1)] | None = Field(None, description="queries behind each of their scores")
+    arms: dict[str, dict[str, float]] = Field(
+        description="arm -> their figures: top1, top5, top10, map, score, seconds"
+    )
+
+
 class ExperimentFile(Strict):
     """The content of an experiment's YAML file."""
 
@@ -85,6 +96,16 @@ class ExperimentFile(Strict):
         {}, description="label -> another version of the evaluated images, which every run is tested on as well"
     )
     probes: Probes | None = Field(None, description="which of `tested_on` measure the reliance on the background")
+    evaluation: Evaluation = Field(
+        Evaluation(), description="the split of this experiment and who asks in it, where not as the config says"
+    )
+    also_on: dict[str, Evaluation] = Field(
+        {}, description="label -> another split, on which every arm is trained and tested as well"
+    )
+    score: dict[Literal["top1", "top5", "top10"], float] | None = Field(
+        None, description="weights of a competition's score, which is tabulated beside the mAP"
+    )
+    published: Published | None = Field(None, description="others' figures for the same arms")
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
     seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
     interpretation: list[Interpretation] = Field([], description="the author's reading, one per data set")
@@ -112,7 +133,8 @@ class Arm:
     @property
     def specs(self) -> list[RunSpec]:
         """Runs, with the seed 0, that read and execute whatever the arm's runs may."""
-        return [*self.may_be] or [spec for _, spec in self.points]
+        possible = [*self.may_be] or [spec for _, spec in self.points]
+        return [run.with_seed(0) for spec in possible for run in spec.runs()]
 
     @property
     def spec(self) -> RunSpec:
@@ -122,13 +144,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment."""
+    """A checked experiment. division: what decides its split; also_on: label -> that of another one."""
 
     name: str
     path: str
     file: ExperimentFile
     arms: dict[str, Arm]
     sweep_seeds: tuple[int, ...]
+    division: dict[str, Any]
+    also_on: dict[str, dict[str, Any]]
     studies: dict[str, Study] = field(default_factory=dict)
 
     @property
@@ -198,6 +222,8 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
         note(error, path, problems)
         return None
     before = len(problems.found)
+    config = _own_config(file, config, path, problems)
+    also_on = _also_on(file, config, path, problems)
     file = file.model_copy(update={"protocol": merge(file.protocol, config.protocols.get(name, {}))})
     arms = _arms(file, config, path, problems)
     check_outcomes(file, arms, config, path, problems)
@@ -206,7 +232,34 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     if len(problems.found) > before:
         return None
     arms = {name: replace(arm, may_be=possible_specs(arm, found)) for name, arm in arms.items()}
-    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), found)
+    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), division(config), also_on, found)
+
+
+def _own_config(file: ExperimentFile, config: Config, where: str, problems: Problems) -> Config:
+    """Return the config with the experiment's own split; mistakes are noted."""
+    try:
+        own = evaluated(config, file.evaluation)
+    except ReidflowError as error:
+        problems.add(f"{where}, key 'evaluation.split'", f"{error}", "")
+        return config
+    if file.candidates and division(own) != division(config):
+        problems.add(f"{where}, key 'evaluation'", "'candidates' were compared on the config's split.", "Remove it.")
+    return own
+
+
+def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, dict[str, Any]]:
+    """Return label -> what decides each other split of an experiment; config: with its own one."""
+    found = {}
+    for label, changes in file.also_on.items():
+        place = f"{where}, key 'also_on.{label}'"
+        try:
+            found[label] = division(evaluated(config, changes))
+        except ReidflowError as error:
+            problems.add(place, f"{error}", "")
+            continue
+        if found[label] == division(config):
+            problems.add(place, "is the experiment's own split.", "Change or remove it.")
+    return found
 
 
 def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:

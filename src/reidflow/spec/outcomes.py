@@ -152,8 +152,14 @@ def candidate_experiments(experiment: "Experiment", others: dict[str, "Experimen
     asked = experiment.file.candidates
     if asked is None:
         return []
-    ranked = [name for name, other in others.items() if other.file.candidates is None]
+    ranked = [name for name, other in others.items() if _comparable(other, experiment)]
     return [name for name in ranked if not asked.experiments or name in asked.experiments]
+
+
+def _comparable(other: "Experiment", experiment: "Experiment") -> bool:
+    """Return whether validation ranks the arms of another experiment: its split is the same, and each is one run."""
+    alone = all(not (spec.inference or spec.ensemble) for arm in other.arms.values() for _, spec in arm.points)
+    return other.file.candidates is None and other.division == experiment.division and alone
 
 
 def check_candidates(

@@ -7,9 +7,10 @@ from typing import Any
 
 from reidflow.spec import config as configs
 from reidflow.spec.canonical import canonical, short
-from reidflow.spec.components import module_name
+from reidflow.spec.components import asking, module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.evaluation import division, evaluated, split_id
 from reidflow.spec.experiment import Arm, Experiment, Version, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
@@ -35,7 +36,8 @@ class Plan:
         """Return the jobs that try an experiment's tuned settings: (arm, run) of every point with every sweep seed."""
         seeds = self.experiments[experiment].sweep_seeds
         arms = self.experiments[experiment].arms.values()
-        tried = [(arm, spec.with_seed(seed)) for arm in arms for _, spec in arm.points for seed in seeds]
+        # What is tuned is tuned for one run, ranked by its own embeddings.
+        tried = [(arm, spec.runs()[0].with_seed(seed)) for arm in arms for _, spec in arm.points for seed in seeds]
         return [[(arm.name, spec) for arm, spec in job] for job in self._jobs(tried)]
 
     def training(self, experiment: str) -> list[list[tuple[str, int]]]:
@@ -59,6 +61,25 @@ class Plan:
         if self.subsets():
             found.append(self.embedding())
         return {bank_id(bank): bank for bank in found}
+
+    def splits(self) -> dict[str, dict[str, Any]]:
+        """Return the splits beside the config's own that the experiments need: id -> what decides each."""
+        own, found = self.division, []
+        for experiment in self.experiments.values():
+            found += [experiment.division, *experiment.also_on.values()]
+            candidates = experiment.file.candidates
+            for seed in candidates.split_seeds if candidates else []:
+                found.append({**own, "split": {**own["split"], "seed": seed}})
+        return {split_id(other): other for other in found if other != own}
+
+    def split_folder(self, division: dict[str, Any], data: str) -> str:
+        """Return the folder of a split: that of the `data` for the config's own."""
+        return data if division == self.division else f"{data}/splits/{split_id(division)}"
+
+    @cached_property
+    def division(self) -> dict[str, Any]:
+        """What decides the config's own split."""
+        return division(self.config)
 
     def backbones(self) -> dict[str, dict[str, Any]]:
         """Return the networks that the experiments' arms stand on: id -> backbone, size, pooling, and how it computes."""
@@ -124,8 +145,10 @@ class Plan:
 
         words: which of WORDS the job prints. They decide texts but no number, so no other job is told of them.
         """
-        config = self.config.model_dump(mode="json", exclude={"compute", "results", "protocols", "searches"})
-        file = self.experiments[experiment].file.model_dump(mode="json")
+        own = evaluated(self.config, self.experiments[experiment].file.evaluation)
+        config = own.model_dump(mode="json", exclude={"compute", "results", "protocols", "searches"})
+        # The experiment's own split is told as the config's.
+        file = {**self.experiments[experiment].file.model_dump(mode="json"), "evaluation": {}}
         unsaid = [word for word in WORDS if word not in words]
         file |= {word: [] if word == "interpretation" else "-" for word in unsaid if word in file}
         if "why" in unsaid:
@@ -176,7 +199,8 @@ def _ordered(file: dict[str, Any], orders: dict[str, list[str]]) -> dict[str, An
 
 def _ordered_mappings(file: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return where the mappings lie whose order decides the order of arms, settings or axes."""
-    found = [("arms",), ("tuned",), ("tested_on",)]
+    found = [("arms",), ("tuned",), ("tested_on",), ("also_on",)]
+    found += [("published", "arms")] if file["published"] else []
     found += [("arms", name, "each") for name, arm in file["arms"].items() if isinstance(arm.get("each"), dict)]
     found += [("parts", path) for path in file["parts"]]
     if file["search"]:
@@ -238,6 +262,11 @@ def trained_bank(spec: RunSpec) -> dict[str, Any]:
     return spec.bank(spec.background) or {}
 
 
+def mirrored_bank(spec: RunSpec) -> dict[str, Any]:
+    """Return the bank with the plain features of the mirror images that a run with a frozen backbone is tested on."""
+    return {**frozen_bank(spec), "mirrored": True}
+
+
 def tested_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int | None = None) -> dict[str, Any]:
     """Return a bank with the plain features that a run with a frozen backbone is tested on, as its view 0.
 
@@ -270,7 +299,14 @@ def _banks(experiment: Experiment) -> list[dict[str, Any]]:
     specs = [spec for arm in experiment.arms.values() for spec in arm.specs]
     specs = [spec for spec in [*specs, *strength_specs(experiment)] if spec.frozen]
     tested = [tested_bank(s, v.background, v.size(s.model.size)) for s in specs for v in versions]
-    return [*map(trained_bank, specs), *tested]
+    mirrored = [mirrored_bank(run) for arm in mirroring(experiment) for run in arm.specs if run.frozen]
+    return [*map(trained_bank, specs), *tested, *mirrored]
+
+
+def mirroring(experiment: Experiment) -> list[Arm]:
+    """Return the arms whose inference looks at mirror images."""
+    arms = experiment.arms.values()
+    return [arm for arm in arms if any(asking("inference", spec.inference, "flipped") for _, spec in arm.points)]
 
 
 def _sides(experiment: Experiment) -> list[int]:

@@ -15,6 +15,7 @@ from pydantic import (
 
 from reidflow.spec.components import asking, context, module_name, names, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.merge import merge
 
 
 class Strict(BaseModel):
@@ -169,6 +170,30 @@ class Curation(Strict):
     share: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="share of the training images that stays")
 
 
+MEMBER_SEEDS = 10_000
+"""How far apart the seeds of an ensemble's members are; seeds of arms lie below."""
+
+
+class Ensemble(Strict):
+    """Several runs that rank together."""
+
+    seeds: Annotated[int, Field(ge=1, le=100)] = Field(1, description="runs of each member, with seeds of their own")
+    members: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
+        [], description="further members: settings laid over those of the arm, which is the first member"
+    )
+    combine: Literal["concatenate", "average"] = Field(
+        "concatenate",
+        description="concatenate: unit embeddings side by side, whose cosine is the mean of the members'; average: the mean "
+        "of the members' similarities, each in its own geometry",
+    )
+
+    @model_validator(mode="after")
+    def _several(self) -> "Ensemble":
+        if self.seeds == 1 and not self.members:
+            raise ValueError("an ensemble has 'seeds' of 2 or more, or 'members'")
+        return self
+
+
 class RunSpec(Strict):
     """One training run. What only affects speed (device, workers, runs per job) is not in it."""
 
@@ -179,6 +204,11 @@ class RunSpec(Strict):
     )
     dedup: Dedup | None = Field(None, description="duplicates left out of the training images, or none")
     curation: Curation | None = Field(None, description="training images chosen, after dedup, or all")
+    train_sides: Literal["both", "query"] = Field(
+        "both",
+        description="images that are trained on where the split has two sides: both; query: photographs, none of the side "
+        "'gallery'",
+    )
     matched: Literal["epochs", "steps"] = Field(
         "epochs",
         description="what a run on fewer training images shares with one on all of them: epochs, or optimizer steps too",
@@ -207,6 +237,10 @@ class RunSpec(Strict):
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
     threads: Annotated[int, Field(ge=1)] = Field(1, description="torch threads on the CPU; sums depend on it")
+    inference: list[component("inference")] = Field(
+        [], description="files of retrieval/inference/, in order: what is done with the embeddings before ranking"
+    )
+    ensemble: Ensemble | None = Field(None, description="several runs that rank together, or one")
     seed: Annotated[int, Field(ge=0)] = Field(
         0, description="seed of initialisation, order of the data and augmentation"
     )
@@ -232,7 +266,23 @@ class RunSpec(Strict):
         if self.resizing and self.frozen:
             raise ValueError("'resizing' changes the images of a backbone that trains: train last_blocks or all")
         self._check_geometry()
+        self._check_ranking()
         return self
+
+    def _check_ranking(self) -> None:
+        """Raise ValueError where the members of an ensemble are no runs, or cannot be ranked together as asked."""
+        if self.ensemble is None:
+            return
+        taken = {"seed", "inference", "ensemble"} & {key for settings in self.ensemble.members for key in settings}
+        if taken:
+            raise ValueError(f"a member of an ensemble does not set '{min(taken)}': the arm does")
+        if self.seed >= MEMBER_SEEDS:
+            raise ValueError(f"the seed of an ensemble is below {MEMBER_SEEDS}: its members' seeds lie above")
+        geometries = [member.model.geometry["name"] for member in self.runs()]
+        if self.ensemble.combine == "concatenate" and set(geometries) != {HYPERSPHERE["name"]}:
+            raise ValueError("embeddings of other geometries than hypersphere cannot be joined: combine: average")
+        if self.ensemble.combine == "average" and self.inference:
+            raise ValueError("'inference' works on embeddings, of which averaged similarities have none: concatenate")
 
     def _check_geometry(self) -> None:
         """Raise ValueError where the loss or the miner cannot work with the geometry's distance."""
@@ -261,17 +311,27 @@ class RunSpec(Strict):
         return self.model_dump(mode="json")
 
     def apart_from_data(self) -> dict[str, Any]:
-        """Return the plain spec without that which decides the training images alone.
+        """Return the plain spec without what decides the training images alone, or what is done with embeddings.
 
-        Two ways to choose them that choose the same images make the same run. `matched` says nothing where none is left
-        out.
+        Two ways to choose training images that choose the same ones make the same run. `matched` says nothing where none
+        is left out.
         """
-        chosen = ("background", "dedup", "curation", "matched")
+        chosen = ("background", "dedup", "curation", "train_sides", "matched", "inference", "ensemble")
         return {key: value for key, value in self.plain().items() if key not in chosen}
 
     def with_seed(self, seed: int) -> "RunSpec":
         """Return the same run with another seed."""
         return self.model_copy(update={"seed": seed})
+
+    def runs(self) -> list["RunSpec"]:
+        """Return the training runs behind the arm: itself, or the members of its ensemble, settings slowest."""
+        alone = self.model_copy(update={"inference": [], "ensemble": None})
+        if self.ensemble is None:
+            return [alone]
+        members = [{}, *self.ensemble.members]
+        specs = [RunSpec.model_validate(merge(alone.plain(), settings)) for settings in members]
+        seeds = [self.seed + MEMBER_SEEDS * number for number in range(self.ensemble.seeds)]
+        return [spec.with_seed(seed) for spec in specs for seed in seeds]
 
     def stage_sizes(self) -> list[int]:
         """Return the side of the images in each stage of the training, pixels; none where it has no stages."""

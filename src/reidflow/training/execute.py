@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.outcomes import won
-from reidflow.spec.plan import background_id, bank_id, subset_id, tested_bank, trained_bank
+from reidflow.spec.plan import background_id, bank_id, mirrored_bank, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.runs import RunStore, run_key
@@ -71,22 +72,30 @@ def execute(
     confirm_code: Callable[[], None],
     split: "OtherSplit | None" = None,
 ) -> list[dict[str, Any]]:
-    """Return for each run its seed, key and spec, after making those that the store lacks.
+    """Return for each run of an arm its seed, key and spec, after making those that the store lacks.
 
+    Where the arm is an ensemble, `members` are the keys of all its runs, the first of which is `key`.
     confirm_code is called once all code is loaded and before the first training. split: where it is not the pipeline's.
     Raises ReidflowError.
     """
     source = Source(results, gallery, split)
     store = RunStore(results / ".store")
-    keys = [source.key(spec) for spec in runs]
+    members = [spec.runs() for spec in runs]
+    single = [spec for own in members for spec in own]
+    keys = [source.key(spec) for spec in single]
     if not all(store.has(key) for key in keys):
-        for module in sorted({LOOP, *(module for spec in runs for module in spec.component_modules())}):
+        for module in sorted({LOOP, *(module for spec in single for module in spec.component_modules())}):
             importlib.import_module(module)
         confirm_code()
-    for spec, key in zip(runs, keys, strict=True):
+    for spec, key in zip(single, keys, strict=True):
         _, restored = store.get_or_make(key, _trainer(source, spec, key, device))
         note(results, "restored" if restored else "trained", key, spec)
-    return [{"seed": spec.seed, "key": key, "spec": spec.plain()} for spec, key in zip(runs, keys, strict=True)]
+    remaining = iter(keys)
+    return [_told(spec, [next(remaining) for _ in own]) for spec, own in zip(runs, members, strict=True)]
+
+
+def _told(spec: RunSpec, keys: list[str]) -> dict[str, Any]:
+    return {"seed": spec.seed, "key": keys[0], "members": keys, "spec": spec.plain()}
 
 
 def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable[[Path, Path], None]:
@@ -96,6 +105,17 @@ def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable
         train(spec, source.load(spec), work, out, resolve_device(device), key=key)
 
     return make
+
+
+def mirror_images(folder: Path, spec: RunSpec, rows: np.ndarray, results: Path, device: str) -> np.ndarray:
+    """Return the embeddings (len(rows), dim) that a finished run gives to the mirror images of rows of the manifest."""
+    from reidflow.training.embedding import embed_stored
+
+    if spec.frozen:
+        features = np.load(results / "features" / bank_id(mirrored_bank(spec)) / "features.npy", mmap_mode="r")
+        return embed_stored(folder, spec, rows, features=features, pixels=None, device=device)
+    pixels = np.load(results / "data" / "images.npy", mmap_mode="r")
+    return embed_stored(folder, spec, rows, features=None, pixels=pixels, device=device, mirrored=True)
 
 
 def note(results: Path, action: str, key: str, spec: RunSpec) -> None:
@@ -111,7 +131,12 @@ class OtherSplit(NamedTuple):
     """A split beside the pipeline's own: its folder, and the training images chosen on it (`subset_id` -> KEEP)."""
 
     folder: Path
-    choices: Mapping[str, pl.DataFrame]
+    choices: Mapping[str, pl.DataFrame] = MappingProxyType({})
+
+    @classmethod
+    def at(cls, folder: str | None) -> "OtherSplit | None":
+        """Return the split in a folder, on which every run takes all training images; None for the pipeline's own."""
+        return cls(Path(folder)) if folder else None
 
 
 class Source:
@@ -146,6 +171,7 @@ class Source:
             pixels=None if spec.frozen else seen,
             trained_on=None if trained == tested else self._labelled(trained),
             masks=self._labelled(self._masks) if self._masked(spec) else None,
+            sides=split["side"].to_list(),
             gallery=self.gallery,
             backbone_parameters=told.get("parameters"),
             backbone_flops=told.get("flops"),
@@ -188,6 +214,16 @@ class Source:
         return ["dropped" if image in dropped else role for image, role in zip(self.split["image"], roles, strict=True)]
 
     def _dropped(self, spec: RunSpec) -> set[str]:
+        return self._aside(spec) | self._unchosen(spec)
+
+    def _aside(self, spec: RunSpec) -> set[str]:
+        """Return the training images of the side that the run is not trained on."""
+        if spec.train_sides == "both":
+            return set()
+        other = (pl.col("role") == "train") & (pl.col("side") == "gallery")
+        return set(self.split.filter(other)["image"])
+
+    def _unchosen(self, spec: RunSpec) -> set[str]:
         name = subset_id(spec)
         if not name:
             return set()

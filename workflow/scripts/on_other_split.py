@@ -1,0 +1,28 @@
+"""Train an experiment's arms on a further split, and score each run on its test images."""
+
+from reidflow.evaluation.arm import Made, merged
+from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES, evaluate_also
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.spec.run import RunSpec
+from reidflow.splits.split import SPLIT
+from reidflow.store.job import Job, run
+from reidflow.store.runs import RunStore
+from reidflow.store.tables import read_table, write_table
+from reidflow.training.execute import OtherSplit, execute
+
+
+def main(job: Job) -> None:
+    given, store = job.given, RunStore(job.results / ".store")
+    jobs = merged(job.input.runs, given["order"], store)
+    specs = [RunSpec.model_validate(spec) for spec in jobs.specs]
+    other = OtherSplit.at(given["split"])
+    done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
+    runs = [Made.of(own.arm, told, store) for own, told in zip(jobs.runs, done, strict=True)]
+    split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
+    metrics, per_query = evaluate_also(given["label"], runs, split, manifest, given["gallery"])
+    write_table(metrics, job.out.metrics, ALSO_ON)
+    write_table(per_query, job.out.per_query, ALSO_ON_QUERIES)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
