@@ -15,17 +15,21 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import replacing
 
 MARGIN, GAP, BORDER, LINE = 16, 10, 4, 16
-SIZE = 12
-"""Pixels: around the sheet, between tiles, of a coloured border, of a caption's line, of its font."""
+SIZE, SIGN = 12, 20
+"""Pixels: around the sheet, between tiles, of a coloured border, of a caption's line, of its font, of a mark."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture (H, W, 3) uint8 with its caption, and the colour of its border if it has one."""
+    """A picture (H, W, 3) uint8 with its caption, and the colour of its border if it has one.
+
+    mark: a sign in its upper left corner, in the border's colour, for eyes that cannot tell the colours apart.
+    """
 
     image: np.ndarray
     caption: str = ""
     colour: str | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,10 @@ def _paste(canvas: Image.Image, draw: ImageDraw.ImageDraw, each: Tile, left: int
     canvas.paste(picture, (left + (tile - size[0]) // 2, top + (tile - size[1]) // 2))
     if each.colour:
         draw.rectangle((left, top, left + tile - 1, top + tile - 1), outline=each.colour, width=BORDER)
+    if each.mark:
+        draw.rectangle((left, top, left + SIGN, top + SIGN), fill=each.colour or INK)
+        centre = (left + SIGN / 2, top + SIGN / 2)
+        draw.text(centre, each.mark, font=_font(SIGN - 4, True), fill="white", anchor="mm")
 
 
 def _legend(draw: ImageDraw.ImageDraw, legend: Sequence[tuple[str, str]], y: float) -> None:
