@@ -43,6 +43,7 @@ DETAILS = {
         "sheets": [],
     },
     "architectures": {"tables": [], "plots": ["architectures"], "sheets": []},
+    "gap": {"tables": ["gap", "lost"], "plots": ["gap", "remedies"], "sheets": []},
 }
 
 
@@ -186,6 +187,7 @@ def details_of(experiment):
         "seeds": PLAN.experiments[experiment].file.candidates is not None,
         "search": bool(PLAN.experiments[experiment].studies),
         "architectures": any(study.architectural for study in PLAN.experiments[experiment].studies.values()),
+        "gap": bool(PLAN.experiments[experiment].also_on) and not PLAN.experiments[experiment].file.score,
     }
     return [name for name in DETAILS if called[name]]
 

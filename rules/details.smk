@@ -370,3 +370,30 @@ rule search_report:
         ),
     script:
         "../workflow/scripts/search_report.py"
+
+
+rule gap_report:
+    input:
+        metrics=EVALUATED["metrics"],
+        per_query=EVALUATED["per_query"],
+        also_on=rules.also_on.output.metrics,
+        also_on_queries=rules.also_on.output.per_query,
+        manifest=f"{DATA}/manifest.parquet",
+        results=f"{TABLES}/{{experiment}}.parquet",
+    output:
+        **plots("gap"),
+        gap=f"{TABLES}/{{experiment}}.gap.parquet",
+        lost=f"{TABLES}/{{experiment}}.lost.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/gap.json",
+    log:
+        f"{RESULTS}/logs/details/gap/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "gap_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question")},
+            ranking_modules(wildcards),
+        ),
+    script:
+        "../workflow/scripts/gap_report.py"

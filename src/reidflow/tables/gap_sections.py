@@ -33,6 +33,7 @@ def sections(
             "Which remedy helps where",
             [
                 *(line for setting in settings for line in _in_setting(rows, setting)),
+                *_unchanged(rows),
                 *_everywhere(rows, settings),
                 *_alone(rows, settings),
                 *_used(transductive, inferred),
@@ -138,6 +139,18 @@ def _in_setting(rows: list[dict], setting: str) -> list[str]:
     return [f"In {markdown(setting)} no arm can be told from the baseline{small}."]
 
 
+def _unchanged(rows: list[dict]) -> list[str]:
+    """Say which arms score as the baseline to the last digit: what they change is not in the setting."""
+    same: dict[str, list[str]] = {}
+    for row in rows:
+        if not row["baseline"] and row["delta"] == 0 and row["delta_low"] == row["delta_high"] == 0:
+            same.setdefault(row["arm"], []).append(markdown(row["setting"]))
+    return [
+        f"{_bold(arm)} changes nothing in {listed(settings)}: it scores there as the baseline to the last digit."
+        for arm, settings in same.items()
+    ]
+
+
 def _verdicts(rows: list[dict], settings: list[str]) -> dict[str, dict[str, str]]:
     """Return arm -> setting -> verdict of the arms that were compared in every setting."""
     found: dict[str, dict[str, str]] = {}
@@ -175,11 +188,6 @@ def _used(transductive: Mapping[str, list[str]], inferred: list[str]) -> list[st
         )
     if inferred and not transductive:
         lines.append(f"No arm is transductive: {listed(list(map(_bold, inferred)))} rank each query by itself.")
-    if inferred:
-        lines.append(
-            f"The validation mAP of {listed(list(map(_bold, inferred)))} is that of the trained network, before what is done "
-            "to its embeddings."
-        )
     return lines
 
 

@@ -212,6 +212,21 @@ def test_arms_that_rank_each_query_by_itself_are_said_to(found):
     assert "No arm is transductive" in lines
 
 
+def test_an_arm_that_changes_nothing_in_a_setting_is_named():
+    """Training on both sides is training on photographs where a split leaves the other side out."""
+    metrics, queries = also()
+    base, arm = (pl.col("arm") == name for name in ("as_described", "nothing"))
+    closed = pl.col("label") == "closed"
+    same = queries.filter(closed & base).with_columns(arm=pl.lit("nothing"))
+    queries = pl.concat([queries.filter(~(closed & arm)), same])
+    settings = conditions(experiment(), CONFIG, runs(OWN), (metrics, queries), sided=True)
+    gap = gap_table(experiment(), settings, results())
+    lines = sections(gap, lost_table(experiment(), settings), {}, [])[1].statements
+    assert [line for line in lines if "changes nothing" in line] == [
+        "**nothing** changes nothing in closed: it scores there as the baseline to the last digit."
+    ]
+
+
 def test_the_own_split_is_named_after_what_it_asks():
     assert own_name(CONFIG, True, []) == OWN
     assert own_name(CONFIG, False, []) == "disjoint"
