@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from reidflow.backgrounds.donors import pools_of
 from reidflow.backgrounds.draw import draw
 from reidflow.backgrounds.drawn import DRAWN
 from reidflow.ingest.manifest import MANIFEST
@@ -15,7 +16,6 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
-    role = dict(read_table(job.input.split, SPLIT).select("image", "role").iter_rows())
     pixels, summary = draw(
         manifest,
         np.load(job.input.images, mmap_mode="r"),
@@ -24,7 +24,7 @@ def main(job: Job) -> None:
         job.out.images,
         without_mask=job.given["without_mask"],
         workers=job.compute["workers"],
-        pools=[role.get(image) for image in manifest["image"]],
+        pools=pools_of(manifest, read_table(job.input.split, SPLIT)),
     )
     write_table(pixels, job.out.pixels, DRAWN)
     write_text(job.out.digest, json.dumps(summary, indent=1) + "\n")

@@ -14,7 +14,9 @@ from reidflow.store.tables import read_table, write_table
 def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     gallery = job.given["gallery"]
-    split = split_images(manifest, read_table(job.input.groups, GROUPS), job.given["split"], gallery)
+    groups = read_table(job.input.groups, GROUPS)
+    sides, queries = job.given.get("sides", "across"), job.given.get("queries")
+    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries)
     audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery)
     write_table(split, job.out.split, SPLIT)
     write_text(job.out.audit, json.dumps({"method": job.given["split"], **audited}, indent=1))

@@ -12,6 +12,13 @@ LEAST = 0.1
 """Share of its frame that a donor's surroundings must cover: habitat cannot be made from less."""
 
 
+def pools_of(manifest: pl.DataFrame, split: pl.DataFrame) -> list[str | None]:
+    """Return a pool for each image: its role, null without one; a gallery side has other backgrounds and its own pools."""
+    role = dict(split.select("image", "role").iter_rows())
+    rows = [(role.get(image), side) for image, side in manifest.select("image", "side").iter_rows()]
+    return [f"{own}, gallery side" if own and side == "gallery" else own for own, side in rows]
+
+
 class Donors:
     """The photographs that may stand in for the background of each image: those with a mask, of another identity.
 

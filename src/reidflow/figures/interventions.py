@@ -40,9 +40,11 @@ def choose(manifest: pl.DataFrame, masks: np.ndarray, count: int) -> list[int]:
 
     masks: (N, S, S) uint8, row i being row i of the manifest. Two of three are of identities at even distances, each
     with its median mask; the rest are the hardest of all by the length of their outline in proportion to their area.
-    Images without a mask or a label are not chosen; fewer than `count` rows come back if there are no more.
+    Images without a mask or a label, and those of a gallery side, are not chosen; fewer than `count` rows come back if
+    there are no more.
     """
-    labelled = manifest.with_row_index("row").filter((pl.col("mask") != "none") & pl.col("identity").is_not_null())
+    usable = (pl.col("mask") != "none") & pl.col("identity").is_not_null() & pl.col("side").ne_missing("gallery")
+    labelled = manifest.with_row_index("row").filter(usable)
     hardness = pl.Series("hardness", [_outline(masks[row]) for row in labelled["row"]], dtype=pl.Float64)
     table = labelled.select("row", "identity", "image", hardness).sort("hardness", "image")
     people = table["identity"].unique().sort().to_list()

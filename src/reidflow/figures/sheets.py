@@ -7,6 +7,7 @@ import polars as pl
 
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import FAINT, ROLES, Heading, need
+from reidflow.splits.roles import ASIDE
 
 ORDER = ("train", "val", "test", "unused")
 
@@ -27,8 +28,10 @@ def identities_sheet(
     images: (N, H, W, 3) uint8, row i being row i of the manifest. split: image, identity, group, role. Of more than
     `most` identities, as many are shown, from the most common to the rarest at even distances; of more than
     `per_identity` images, every role gets its turn, and its images are taken at even distances over their groups.
+    Images that are left aside are not shown.
     """
     need(split, ["image", "identity", "group", "role"], "identities sheet")
+    split = split.filter(pl.col("role") != ASIDE)
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     people = split.group_by("identity").len().sort(["len", "identity"], descending=[True, False])["identity"].to_list()
     shown = _even(people, most)

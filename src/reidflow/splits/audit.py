@@ -5,14 +5,21 @@ from typing import Any
 import polars as pl
 
 from reidflow.dedup.groups import LOOSEST
+from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
+from reidflow.splits.sides import GALLERY, QUERY, of_photographs, unanswered
 
 
 def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gallery: str) -> dict[str, Any]:
     """Return counts per role, everything that straddles two roles, and the identities that cannot be scored.
 
-    `leaks` is True when a group, a joined near-duplicate or an exact duplicate stands in two roles.
+    `leaks` is True when a group, a joined near-duplicate or an exact duplicate stands in two roles. Images that are left
+    aside do not leak. `sides`, where there are any: how many images ask, are ranked and are left aside.
     """
+    counted, sides = _roles(split), _sides(split, gallery)
+    split = split.filter(pl.col("role") != ASIDE)
     role = dict(split.select("image", "role").iter_rows())
+    used = pl.col("image").is_in(list(role)) & pl.col("other").is_in(list(role))
+    pairs = pairs.filter(used)
     straddling = pairs.filter(
         pl.struct("image", "other").map_elements(
             lambda p: role[p["image"]] != role[p["other"]], return_dtype=pl.Boolean
@@ -21,7 +28,7 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
     within = straddling.filter("same_identity")
     result = {
         "gallery": gallery,
-        "roles": _roles(split),
+        "roles": counted,
         "straddling_groups": _several_roles(split, ["identity", "group"]),
         "straddling_joined_pairs": within.filter("joined").height,
         "straddling_bytes": _same_content(split, manifest, "sha256"),
@@ -32,6 +39,7 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
         "cross_identity_pairs": pairs.filter(~pl.col("same_identity") & pl.col("joined")).height,
         "cross_identity_straddling": straddling.filter(~pl.col("same_identity") & pl.col("joined")).height,
         "train_only": _train_only(split),
+        **({"sides": sides} if sides else {}),
     }
     result["leaks"] = any(
         result[key] for key in ("straddling_groups", "straddling_joined_pairs", "straddling_bytes", "straddling_pixels")
@@ -48,6 +56,19 @@ def _roles(split: pl.DataFrame) -> dict[str, dict[str, int]]:
     }
 
 
+def _sides(split: pl.DataFrame, gallery: str) -> dict[str, Any]:
+    """Return counts of what is left aside, and of the two sides of each role; empty where a split has no sides."""
+    if not split["side"].is_not_null().any():
+        return {}
+    counts: dict[str, Any] = {ASIDE: split.filter(pl.col("role") == ASIDE).height}
+    for role in (TRAIN, VAL, TEST):
+        own = split.filter(pl.col("role") == role)
+        counts[role] = {side: own.filter(pl.col("side") == side).height for side in (QUERY, GALLERY)}
+    for role in (VAL, TEST):
+        counts[role]["without_positive"] = unanswered(split, role, gallery)[1]
+    return counts
+
+
 def _several_roles(split: pl.DataFrame, keys: list[str]) -> int:
     return split.group_by(keys).agg(pl.col("role").n_unique()).filter(pl.col("role") > 1).height
 
@@ -57,5 +78,8 @@ def _same_content(split: pl.DataFrame, manifest: pl.DataFrame, column: str) -> i
 
 
 def _train_only(split: pl.DataFrame) -> list[str]:
-    scored = split.filter(pl.col("role").is_in(["val", "test"]))["identity"].unique()
+    """Return the identities without an image in val and test; of two domains, without a photograph there."""
+    if split.filter(pl.col("role") == TRAIN)["side"].is_not_null().any():
+        split = split.filter(of_photographs())
+    scored = split.filter(pl.col("role").is_in([VAL, TEST]))["identity"].unique()
     return split.filter(~pl.col("identity").is_in(scored.implode()))["identity"].unique().sort().to_list()

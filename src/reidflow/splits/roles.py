@@ -7,6 +7,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
 
 TRAIN, VAL, TEST = "train", "val", "test"
+ASIDE = "aside"  # of a second domain, neither trained on nor ranked
 ENOUGH = 0.5  # at least this share of the identities must be scored
 
 

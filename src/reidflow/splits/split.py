@@ -1,10 +1,14 @@
 """Roles of a data set's labelled images, as a table with a digest."""
 
+from typing import Literal
+
 import polars as pl
 
 from reidflow.spec.canonical import short
 from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
+from reidflow.splits.sides import apart, gallery_roles, of_photographs, unanswered, with_queries
 from reidflow.store.tables import Contract
 
 SPLIT = Contract(
@@ -14,22 +18,71 @@ SPLIT = Contract(
 )
 
 
-def split_images(manifest: pl.DataFrame, groups: pl.DataFrame, method: dict, gallery: str) -> pl.DataFrame:
+def split_images(
+    manifest: pl.DataFrame,
+    groups: pl.DataFrame,
+    method: dict,
+    gallery: str,
+    sides: Literal["across", "within"] = "across",
+    queries: float | None = None,
+) -> pl.DataFrame:
     """Return the split table of the labelled images, in the order of the manifest.
 
-    method: a resolved split component. Raises ReidflowError when a role that is asked for stays empty.
+    method: a resolved split component; images of the side `gallery`, where there are any, never change what it gives the
+    photographs. sides: `across` has photographs ask and ranks the gallery side, whose roles are chosen apart; `within`
+    leaves it aside. queries: the share of val and of test that asks, the rest of them being ranked; None or 0: each of
+    them is ranked among the others. Raises ReidflowError when a role that is asked for stays empty, or when the sides do
+    not fit the data.
     """
     labelled = manifest.filter(pl.col("identity").is_not_null()).select("image", "identity", "side")
     images = labelled.join(groups.select("image", "group", "block"), on="image", how="left", maintain_order="left")
-    roles = call("split", method, images.select("image", "identity", "group", "block"), gallery)
-    split = images.with_columns(role=pl.Series(roles, dtype=pl.String))
-    for role in ("train", "val", "test"):
+    two = images.filter(~of_photographs()).height > 0
+    if queries and two and sides == "across":
+        raise ReidflowError(
+            "queries: the data set has a side 'gallery' already, in which photographs look for their identity. Leave "
+            "'queries' out, or write sides: within."
+        )
+    photographs = apart(images) if two else images
+    roles = call("split", method, photographs.select("image", "identity", "group", "block"), gallery)
+    _check_roles(roles, photographs, method)
+    given = dict(zip(photographs["image"], roles, strict=True))
+    if two:
+        given |= _of_second(images, given, method, sides)
+    split = images.with_columns(role=pl.Series([given[image] for image in images["image"]], dtype=pl.String))
+    if two:
+        asking = pl.lit("query" if sides == "across" else None, pl.String)
+        split = split.with_columns(side=pl.when(of_photographs()).then(asking).otherwise("side"))
+        _check_answers(split, gallery, sides)
+    if queries:
+        split = with_queries(split, queries, gallery, method.get("seed", 0))
+    return split.select(list(SPLIT.columns))
+
+
+def _of_second(images: pl.DataFrame, roles: dict[str, str], method: dict, sides: str) -> dict[str, str]:
+    """Return the role of each image of the side `gallery`."""
+    if sides == "across":
+        return gallery_roles(images, roles, method)
+    return dict.fromkeys(images.filter(~of_photographs())["image"], ASIDE)
+
+
+def _check_roles(roles: list[str], photographs: pl.DataFrame, method: dict) -> None:
+    for role in (TRAIN, VAL, TEST):
         if method.get(role, 1) > 0 and role not in roles:
             raise ReidflowError(
-                f"split '{method['name']}': no image is left for '{role}'. The data set has {images['identity'].n_unique()} "
-                "identities; change the shares, or add images."
+                f"split '{method['name']}': no image is left for '{role}'. The data set has "
+                f"{photographs['identity'].n_unique()} identities; change the shares, or add images."
             )
-    return split.select(list(SPLIT.columns))
+
+
+def _check_answers(split: pl.DataFrame, gallery: str, sides: str) -> None:
+    """Raise ReidflowError where no photograph of val, or of test, finds its identity on the other side."""
+    for role in (VAL, TEST) if sides == "across" else ():
+        asked, without = unanswered(split, role, gallery)
+        if asked and asked == without:
+            raise ReidflowError(
+                f"sides: across: none of the {asked} photographs of the role '{role}' has an image of its identity on the "
+                "side 'gallery'. Use sides: within, which ranks photographs among photographs, or add images to that side."
+            )
 
 
 def split_digest(split: pl.DataFrame, gallery: str) -> str:

@@ -6,6 +6,7 @@ import polars as pl
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
+from reidflow.splits.roles import ASIDE
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.controls import UNAVAILABLE, controlled
 from reidflow.tables.experiment import BASELINE
@@ -78,7 +79,8 @@ def split_line(setting: Setting) -> str:
     """Return the split's method, parameters and the number of images of each role."""
     counts = dict(setting.split.group_by("role").len().iter_rows())
     roles = [f"{counts[role]} {role}" for role in ("train", "val", "test", "unused") if counts.get(role)]
-    return f"{as_text(setting.method)}: {listed(roles)} images."
+    aside = f" {counts[ASIDE]} images of the gallery side are left aside." if counts.get(ASIDE) else ""
+    return f"{as_text(setting.method)}: {listed(roles)} images.{aside}"
 
 
 def audit_line(setting: Setting) -> str:

@@ -14,6 +14,7 @@ from reidflow.dedup.images import DUPLICATES
 from reidflow.dedup.keep import suspects
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
+from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import Contract, read_table
 from reidflow.tables.dynamics import DYNAMICS, dynamics
@@ -132,17 +133,22 @@ class Duplicates:
 
 
 def read_duplicates(given: Mapping[str, Any], files: Any) -> Duplicates:
-    """Return what a report reads; the folder of a pairs file is its method's id, that of a keep file its subset's."""
+    """Return what a report reads, without the images that are left aside.
+
+    The folder of a pairs file is its method's id, that of a keep file its subset's.
+    """
     keep = {Path(path).parent.name: read_table(path, KEEP) for path in files.keep}
+    split = read_table(files.split, SPLIT).filter(pl.col("role") != ASIDE)
+    used = pl.col("image").is_in(split["image"].implode()) & pl.col("other").is_in(split["image"].implode())
     truth = list(files.truth) if not isinstance(files.truth, str) else [files.truth]
     return Duplicates(
         given["methods"],
         given["thresholds"],
         given["loosest"],
-        {Path(path).parent.name: read_table(path, DUPLICATES) for path in files.pairs},
+        {Path(path).parent.name: read_table(path, DUPLICATES).filter(used) for path in files.pairs},
         {arm: keep[subset] for arm, subset in given["subsets"].items()},
         read_table(files.manifest, MANIFEST),
-        read_table(files.split, SPLIT),
+        split,
         pl.read_parquet(truth[0]) if truth else None,
     )
 

@@ -13,7 +13,9 @@ from reidflow.spec.run import RunSpec
 class RunData:
     """Row i of everything is the same labelled image.
 
-    `roles`: train, val, test, unused, or dropped (a training image that this run leaves out). `features` (N, 1 + views,
+    `roles`: train, val, test, unused, aside (of a second domain that has no part), or dropped (a training image that this
+    run leaves out). `sides`: query images are no candidates, gallery images do not ask, others do both; None where the
+    split has no sides. `features` (N, 1 + views,
     D): the frozen features of the plain image and of its augmented views. `pixels` (N, S, S, 3) uint8, may be
     memory-mapped, S at least the size that the network sees. `trained_on`: features or pixels that take their place in
     training (another background), None where they are the same; then the views are needed there alone. `masks` (N, S, S)
@@ -31,6 +33,7 @@ class RunData:
     trained_on: np.ndarray | None = None
     masks: np.ndarray | None = None
     gallery: Literal["role", "all"] = "role"
+    sides: list[str | None] | None = None
     backbone_parameters: int | None = None
     backbone_flops: int | None = None
 
@@ -38,9 +41,19 @@ class RunData:
         """Return the rows (int64) that have one of `roles`, in order."""
         return np.array([i for i, role in enumerate(self.roles) if role in roles], dtype=np.int64)
 
+    def not_of(self, rows: np.ndarray, side: str) -> np.ndarray:
+        """Return those of `rows` whose images are not of a side."""
+        return rows if self.sides is None else np.array([i for i in rows if self.sides[i] != side], dtype=np.int64)
+
     def stored_rows(self) -> np.ndarray:
-        """Return the rows whose embeddings a run keeps: val and test, or all where all form the gallery."""
-        return np.arange(len(self.images)) if self.gallery == "all" else self.rows("val", "test")
+        """Return the rows whose embeddings a run keeps: val and test, or all that are ranked where all are."""
+        return self.candidates("val", "test")
+
+    def candidates(self, *roles: str) -> np.ndarray:
+        """Return the rows of the gallery of `roles`, sides apart: their own, or all but those left aside."""
+        if self.gallery == "role":
+            return self.rows(*roles)
+        return np.array([i for i, role in enumerate(self.roles) if role != "aside"], dtype=np.int64)
 
     def labels(self) -> tuple[np.ndarray, list[str]]:
         """Return the class (N,) of each row, -1 for an identity without a training image, and the classes in order."""
@@ -65,7 +78,7 @@ class RunData:
     def _check_shapes(self, spec: RunSpec, problems: Problems) -> None:
         count, array = len(self.images), self.features if spec.frozen else self.pixels
         name = "features" if spec.frozen else "pixels"
-        for column in ("identities", "groups", "roles"):
+        for column in ("identities", "groups", "roles", *(["sides"] if self.sides is not None else [])):
             if len(getattr(self, column)) != count:
                 problems.add(
                     column, f"{len(getattr(self, column))} rows for {count} images.", "Give one for each image."

@@ -16,14 +16,19 @@ from reidflow.training.data import RunData
 class Validation:
     """Queries: the role val. Gallery: the role val, or all rows. Candidates of the query's own group do not count.
 
+    Where the data have sides, images of the gallery side do not ask, and those of the query side are no candidates.
     geometry: the name of the one by whose distance the gallery is ranked.
     """
 
     def __init__(self, data: RunData, geometry: str) -> None:
         self.similarity = similarity_of(geometry)
-        self.queries = data.rows("val")
-        self.rows = np.arange(len(data.images)) if data.gallery == "all" else self.queries
-        self.index = np.searchsorted(self.rows, self.queries)
+        self.queries = data.not_of(data.rows("val"), "gallery")
+        self.gallery = data.not_of(data.candidates("val"), "query")
+        self.rows = np.union1d(self.queries, self.gallery)
+        self.asking = np.searchsorted(self.rows, self.queries)
+        self.ranked = np.searchsorted(self.rows, self.gallery)
+        place = {row: position for position, row in enumerate(self.gallery)}
+        self.index = np.array([place.get(row, -1) for row in self.queries], dtype=np.int64)
         (self.identity,), (self.group,) = integer_codes(data.identities), integer_codes(data.groups)
 
     def __bool__(self) -> bool:
@@ -44,15 +49,15 @@ class Validation:
 
         Raises ReidflowError where no query has an image of its identity in another group.
         """
-        queries = vectors if len(self.index) == len(vectors) else vectors[self.index]
+        asking, ranked = (vectors if len(at) == len(vectors) else vectors[at] for at in (self.asking, self.ranked))
         ap = average_precisions(
-            queries,
-            vectors,
+            asking,
+            ranked,
             self.identity[self.queries],
-            self.identity[self.rows],
+            self.identity[self.gallery],
             query_index=self.index,
             query_group=self.group[self.queries],
-            gallery_group=self.group[self.rows],
+            gallery_group=self.group[self.gallery],
             similarity=self.similarity,
         )
         score = float(identity_balanced(ap, self.identity[self.queries]))

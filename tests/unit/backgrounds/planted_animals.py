@@ -98,6 +98,7 @@ def _manifest(count: int) -> pl.DataFrame:
             "group": [f"group {row // EACH}" for row in range(count)],
             "mask": ["alpha"] * count,
             "background_present": [True] * count,
+            "side": pl.Series([None] * count, dtype=pl.String),
         }
     )
 
