@@ -1,0 +1,101 @@
+"""Which images of a data set a competition trains on, asks about, and ranks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.codes import integer_codes
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.seeds import seed_for
+
+SHARE = 0.2
+"""Share of the training identities that is held out to judge by, and of their images that ask."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Rows of a manifest (int64): labelled images to train on, queries, and the gallery that they are ranked in."""
+
+    training: np.ndarray
+    queries: np.ndarray
+    gallery: np.ndarray
+
+
+def entries(manifest: pl.DataFrame) -> Entries:
+    """Return who is what.
+
+    Queries and gallery are the unlabelled images of these sides. A side that has none unlabelled is taken from the
+    labelled images of that side, which are then not trained on. All other labelled images are trained on, of whichever
+    side. Raises ReidflowError where there are no queries or no gallery.
+    """
+    labelled = manifest["identity"].is_not_null().to_numpy()
+    sides = manifest["side"].fill_null("").to_numpy()
+    queries, gallery = (_side(sides == side, labelled, side) for side in ("query", "gallery"))
+    taken = np.isin(np.arange(len(manifest)), np.concatenate([queries, gallery]))
+    return Entries(np.flatnonzero(labelled & ~taken), queries, gallery)
+
+
+def _side(there: np.ndarray, labelled: np.ndarray, name: str) -> np.ndarray:
+    unlabelled = np.flatnonzero(there & ~labelled)
+    found = unlabelled if len(unlabelled) else np.flatnonzero(there)
+    if not len(found):
+        raise ReidflowError(
+            f"the data set has no image of the side '{name}': there is nothing to submit. Use the source query_gallery, "
+            "which takes a folder of queries and a folder of the gallery (config/faces.yaml)."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Positions in the training images (int64): identities to train on, and others that ask and are ranked."""
+
+    training: np.ndarray
+    queries: np.ndarray
+    gallery: np.ndarray
+
+
+def hold_out(identities: list[str], sides: list[str | None], seed: int) -> HeldOut | None:
+    """Return a fifth of the identities apart from the others, a fifth of their images asking among the rest of them.
+
+    Where the training images are of two sides, photographs ask and images of the side `gallery` are ranked, as in the
+    competition. Each identity with two images asks at least once. None with fewer than four identities, or none to ask.
+    """
+    names = sorted(set(identities))
+    if len(names) < 4:
+        return None
+    order = _generator(seed, "identities").permutation(len(names))
+    apart = {names[i] for i in order[: max(2, round(SHARE * len(names)))]}
+    rendered = np.array([side == "gallery" for side in sides])
+    across = rendered.any() and not rendered.all()
+    codes = np.array(identities, dtype=object)
+    queries, gallery = [], []
+    for name in sorted(apart):
+        rows = np.flatnonzero(codes == name)
+        able = rows[~rendered[rows]] if across else rows
+        asking = _asking(able, len(rows) - len(able) if across else len(rows) - 1, seed, name)
+        queries.append(asking)
+        gallery.append(rows[rendered[rows]] if across else np.setdiff1d(rows, asking))
+    asked = np.sort(np.concatenate(queries))
+    if not len(asked):
+        return None
+    training = np.flatnonzero([name not in apart for name in identities])
+    return HeldOut(training, asked, np.sort(np.concatenate(gallery)))
+
+
+def _asking(able: np.ndarray, others: int, seed: int, name: str) -> np.ndarray:
+    """Return a fifth of the rows that are `able` to ask, at least one of them, none without others to be found."""
+    if not others or not len(able):
+        return able[:0]
+    count = max(1, int(SHARE * len(able)))
+    return able[_generator(seed, "queries", name).permutation(len(able))[:count]]
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed_for(seed, "held out", *names))))
+
+
+def group_codes(groups: list[str | None]) -> np.ndarray:
+    """Return an integer for each group (burst, sighting); an image without one is a group of one."""
+    return integer_codes(groups)[0]
