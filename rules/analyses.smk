@@ -176,14 +176,16 @@ def details_of(experiment):
     # What an arm is that wins a search is known when the search has ended, and then its section tells it.
     specs = [arm.spec for arm in PLAN.experiments[experiment].arms.values() if not arm.winner_of]
     versions = PLAN.experiments[experiment].file.tested_on.values()
+    # An analysis of one component says nothing where others change with it.
+    varied = set(PLAN.experiments[experiment].file.varies)
     called = {
         "backgrounds": bool(PLAN.experiments[experiment].file.probes),
         "dedup": any(spec.dedup for spec in specs),
         "curation": any(spec.curation for spec in specs),
         "geometry": len({canonical(spec.model.geometry) for spec in specs}) > 1,
-        "schedules": len({canonical(spec.scheduler) for spec in specs}) > 1,
+        "schedules": varied <= {"scheduler"} and len({canonical(spec.scheduler) for spec in specs}) > 1,
         "resizing": any(spec.resizing for spec in specs) or any(version.resized for version in versions),
-        "augmentation": len({canonical(spec.augmentation) for spec in specs}) > 1,
+        "augmentation": varied <= {"augmentation", "views"} and len({canonical(spec.augmentation) for spec in specs}) > 1,
         "seeds": PLAN.experiments[experiment].file.candidates is not None,
         "search": bool(PLAN.experiments[experiment].studies),
         "architectures": any(study.architectural for study in PLAN.experiments[experiment].studies.values()),
