@@ -1,0 +1,135 @@
+"""What the commands `reidflow index` and `reidflow retrieve` do."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reidflow.models.device import resolve_device
+from reidflow.retrieval.embedder import Embedder, Together, code_of
+from reidflow.retrieval.gallery import Gallery, Maker, Updated, check_maker, listed, open_gallery, update
+from reidflow.retrieval.index import search
+from reidflow.retrieval.photographs import Framing, find
+from reidflow.retrieval.submission import answers_json
+from reidflow.spec.config import Config
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.atomic import write_text
+
+SHOWN = 20
+
+
+def index_images(
+    config: Config, runs: list[str], images: Path, out: Path, index: dict[str, Any], anew: bool
+) -> Updated:
+    """Make or update a gallery of the images in a folder, and say what was done."""
+    maker = maker_of(config, runs)
+    done = update(images, out, maker, index, anew=anew, progress=_progress)
+    print(f"{out}: {done.count} images, {done.embedded} of them embedded now, {done.gone} gone since the last time")
+    if done.recall is not None:
+        print(f"recall of the 10 nearest, against an exact search: {done.recall:.4f}")
+    _say_left_out(done.left_out)
+    return done
+
+
+def retrieve(config: Config, folder: Path, queries: Path, k: int, out: Path | None) -> dict[str, list[str]]:
+    """Return the keys of the k best images of a gallery for each query image; print them, or write them to a file."""
+    gallery = open_gallery(folder)
+    maker = maker_of(config, gallery.told["name"].split(", "))
+    check_maker(gallery.told, maker, folder)
+    found = find(queries)
+    keys, parts, left_out = [], [], []
+    for usable, vectors, bad in maker.vectors(found, list(found.digests)):
+        keys += usable
+        parts.append(vectors)
+        left_out += bad
+    if not keys:
+        raise ReidflowError(f"{queries}: none of the {len(found.digests)} images can be used.\n{listed(left_out)}")
+    rows, cosines = nearest_others(gallery, np.concatenate(parts), _own_rows(gallery, found.root, keys), k)
+    best = {key: [gallery.keys[row] for row in own if row >= 0] for key, own in zip(keys, rows, strict=True)}
+    if out:
+        write_text(out, answers_json(best))
+        print(f"{out}: {len(best)} queries, {min(k, len(gallery.keys))} answers to each")
+    else:
+        _print(best, cosines)
+    _say_left_out(left_out)
+    return best
+
+
+def nearest_others(gallery: Gallery, queries: np.ndarray, own: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and cosines (Q, k) of the best images for each query; own: (Q,) its own row, which is none, or -1."""
+    rows, cosines = search(gallery.index, gallery.vectors, queries, k + 1 if (own >= 0).any() else k)
+    itself = rows == np.where(own < 0, -2, own)[:, None]
+    last = np.argsort(itself, axis=1, kind="stable")[:, :k]
+    cosines = np.where(itself, -np.inf, cosines)
+    rows = np.where(itself, -1, rows)
+    return np.take_along_axis(rows, last, 1), np.take_along_axis(cosines, last, 1)
+
+
+def maker_of(config: Config, runs: list[str]) -> Maker:
+    """Return what embeds images with finished runs (as experiment/arm/seed-0 or by the path of their folder).
+
+    Raises ReidflowError where a run is not there, or its embeddings are not compared by their angle.
+    """
+    results, framing = Path(config.results), framing_of(config)
+    device = resolve_device(config.compute.device)
+    made = [Embedder(_run_folder(results, name), device=device) for name in runs]
+    for embedder, name in zip(made, runs, strict=True):
+        if not embedder.cosine:
+            raise ReidflowError(
+                f"{name}: its embeddings lie in the geometry '{embedder.spec.model.geometry['name']}', and an index "
+                "compares angles. Choose a run with the geometry hypersphere."
+            )
+    digest = code_of([embedder.spec for embedder in made], framing.frame)
+    embed = made[0] if len(made) == 1 else Together(made)
+    return Maker(embed, framing, ", ".join(runs), digest, config.compute.workers)
+
+
+def framing_of(config: Config) -> Framing:
+    """Return how the pipeline made squares of the photographs that its runs were trained on. Raises ReidflowError."""
+    path = Path(config.results) / "data" / "images.json"
+    if not path.is_file():
+        raise ReidflowError(f"{path}: not there yet. Run the pipeline with this config first.")
+    told = json.loads(path.read_text())
+    if told["frame"] != config.dataset.frame:
+        raise ReidflowError(
+            f"{path}: its images were made with the frame {told['frame']}, and the config asks for "
+            f"{config.dataset.frame}. Run the pipeline again, or name the config that made them with --configfile."
+        )
+    return Framing(told["frame"], told["size"], config.dataset.max_pixels)
+
+
+def _run_folder(results: Path, name: str) -> Path:
+    experiments = results / "experiments"
+    for folder in (experiments / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    known = sorted(path.parent.relative_to(experiments).as_posix() for path in experiments.glob("*/*/seed-*/run.yaml"))
+    some = "\n".join(f"  {one}" for one in known[:SHOWN])
+    more = f"\n  and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    raise ReidflowError(f"there is no run '{name}' in {experiments}. Finished runs:\n{some or '  none'}{more}")
+
+
+def _own_rows(gallery: Gallery, root: Path, keys: list[str]) -> np.ndarray:
+    """Return the row of each query that is itself an image of the gallery, by its place on the disk; -1 of the others."""
+    folder = Path(gallery.told["images"]).resolve()
+    row_of = {(folder / key).as_posix(): row for row, key in enumerate(gallery.keys)}
+    top = root.resolve()
+    return np.array([row_of.get((top / key).as_posix(), -1) for key in keys], np.int64)
+
+
+def _print(best: dict[str, list[str]], cosines: np.ndarray) -> None:
+    for (query, keys), values in zip(best.items(), cosines, strict=True):
+        print(query)
+        for place, (key, value) in enumerate(zip(keys, values, strict=False), 1):
+            print(f"  {place:3} {value:8.4f}  {key}")
+
+
+def _say_left_out(left_out: list[Any]) -> None:
+    if left_out:
+        print(f"{len(left_out)} images could not be used and are left out:\n{listed(left_out)}", file=sys.stderr)
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"{done} of {total} images", file=sys.stderr)

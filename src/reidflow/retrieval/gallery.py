@@ -1,0 +1,272 @@
+"""A gallery: the vectors of a folder's images with their keys and an index, kept up to date image by image."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import faiss
+import numpy as np
+import polars as pl
+
+from reidflow.dedup.neighbours import unit
+from reidflow.features.shards import keep, stored
+from reidflow.ingest.rawdigest import UNREADABLE
+from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_index, write_index
+from reidflow.retrieval.photographs import Framing, LeftOut, Photographs, find, squares
+from reidflow.spec.canonical import short
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.atomic import write_text
+from reidflow.store.locks import locked
+from reidflow.store.tables import Contract, read_table, write_table
+
+KEYS = Contract("keys of a gallery", {"key": pl.String, "sha256": pl.String, "row": pl.Int64})
+INDEX, TABLE, VECTORS, TOLD, FILES = "index.faiss", "keys.parquet", "vectors.npy", "gallery.json", "files.json"
+NAMES = (INDEX, TABLE, VECTORS, TOLD, FILES)
+BLOCK = 256
+RECALL_AT = 10
+
+
+class Embeds(Protocol):
+    """What makes vectors of squares; `identity` tells what decides them."""
+
+    dim: int
+
+    def identity(self) -> str:
+        """Return a digest of what decides the vector of a square."""
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the embeddings (n, dim) float32 of squares (n, S, S, 3) uint8."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What turns an image file into its vector. `run` is the name of the run, for people; `code` that of its code."""
+
+    embed: Embeds
+    framing: Framing
+    run: str
+    code: str = ""
+    workers: int = 2
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides a vector; galleries of different ones cannot be mixed."""
+        framing = {"frame": self.framing.frame, "size": self.framing.size}
+        return {"run": self.embed.identity(), **framing, "code": self.code}
+
+    def vectors(self, images: Photographs, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
+        """Yield, block by block, usable keys with their unit vectors (n, dim) float32, and the images left out."""
+        for usable, pixels, left_out in squares(images, keys, self.framing, BLOCK, self.workers):
+            yield usable, unit(self.embed(pixels)), left_out
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A gallery as it lies on disk: row i of `vectors` (N, D), unit float32, is the image `keys[i]`, keys sorted."""
+
+    keys: list[str]
+    digests: list[str]
+    vectors: np.ndarray
+    index: faiss.Index
+    told: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update did: images in the gallery, embedded, gone since, and left out."""
+
+    count: int
+    embedded: int
+    gone: int
+    left_out: list[LeftOut]
+    recall: float | None
+
+
+def update(
+    images: Path,
+    out: Path,
+    maker: Maker,
+    index: dict[str, Any],
+    *,
+    anew: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Updated:
+    """Make the gallery folder `out` of the images in a folder, or bring it up to date with them.
+
+    An image is known by the bytes of its file: only bytes not seen before, by the same run and in the same frame, are
+    embedded. Images that are gone leave. A kill leaves the gallery as it was, and the next update goes on from what was
+    embedded. index: resolved component. anew: replace a gallery that another run made.
+    Raises ReidflowError for a gallery of another run, a folder that holds other files, or no usable image.
+    """
+    out = out.absolute()
+    _check_places(images, out)
+    with locked(_beside(out, "lock")):
+        _recover(out)
+        old = _usable_old(out, maker, anew)
+        part = _beside(out, "part")
+        part.mkdir(parents=True, exist_ok=True)
+        if (out / FILES).is_file() and not (part / FILES).is_file():
+            shutil.copyfile(out / FILES, part / FILES)
+        found = find(images, part / FILES)
+        known = dict(zip(old.digests, old.vectors, strict=True)) if old else {}
+        embedded, left_out = _embed_missing(found, known, maker, part, progress)
+        rows = {key: known[sha] for key, sha in found.digests.items() if sha in known}
+        if not rows:
+            raise ReidflowError(f"{images}: none of its {len(found.digests)} images can be used.\n{listed(left_out)}")
+        gone = len(set(old.keys) - set(found.digests)) if old else 0
+        told = {**maker.identity(), "name": maker.run, "images": str(images.absolute()), "left_out": left_out}
+        digests = [found.digests[key] for key in rows]
+        recall = write_gallery(part / "whole", list(rows), digests, np.stack(list(rows.values())), index, told)
+        shutil.move(part / FILES, part / "whole" / FILES)
+        _swap(part / "whole", out)
+        shutil.rmtree(part)
+    return Updated(len(rows), embedded, gone, left_out, recall)
+
+
+def write_gallery(
+    folder: Path, keys: list[str], digests: list[str], vectors: np.ndarray, index: dict[str, Any], told: dict[str, Any]
+) -> float | None:
+    """Write the files of a gallery into `folder` and return the index's recall, None where it is exact.
+
+    keys: sorted, a row each. vectors: (N, D) unit float32. told: what gallery.json says beside index, count and recall.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    made = build_index(vectors, index)
+    recall = None if index["name"] == EXACT else measured_recall(made, vectors, RECALL_AT)
+    np.save(folder / VECTORS, vectors)
+    write_index(made, folder / INDEX)
+    table = pl.DataFrame({"key": keys, "sha256": digests, "row": np.arange(len(keys))}, schema=KEYS.columns)
+    write_table(table, folder / TABLE, KEYS)
+    left_out = [one._asdict() for one in told.get("left_out", [])]
+    found = {"index": index, "count": len(keys), "dim": vectors.shape[1], f"recall_at_{RECALL_AT}": recall}
+    write_text(folder / TOLD, json.dumps({**told, **found, "left_out": left_out}, indent=1, ensure_ascii=False) + "\n")
+    return recall
+
+
+def open_gallery(folder: Path) -> Gallery:
+    """Return the gallery in a folder. Raises ReidflowError where there is none or its files do not fit together."""
+    out = folder.absolute()
+    # Between the two renames of an update the gallery still lies beside.
+    place = out if (out / TOLD).is_file() or not (_beside(out, "old") / TOLD).is_file() else _beside(out, "old")
+    if not (place / TOLD).is_file():
+        raise ReidflowError(
+            f"{folder}: there is no gallery here. Make one with: reidflow index --run ... --out {folder}"
+        )
+    try:
+        told = json.loads((place / TOLD).read_text())
+        keys, index = read_table(place / TABLE, KEYS), read_index(place / INDEX)
+        vectors = np.load(place / VECTORS, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise ReidflowError(f"{folder}: a damaged gallery ({error}). Make it again with --anew.") from error
+    if not len(keys) == len(vectors) == index.ntotal == told["count"]:
+        raise ReidflowError(
+            f"{folder}: its files do not fit together ({len(keys)} keys, {len(vectors)} vectors, {index.ntotal} in the "
+            "index). Make it again with --anew."
+        )
+    return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, told)
+
+
+def check_maker(told: dict[str, Any], maker: Maker, folder: Path) -> None:
+    """Raise ReidflowError where a gallery was made otherwise than the vectors that are to be compared with it."""
+    wanted = maker.identity()
+    names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
+    differing = [text for key, text in names.items() if told.get(key) != wanted[key]]
+    if differing:
+        raise ReidflowError(
+            f"{folder}: made with {' and '.join(differing)} (it says {told.get('name')}, asked for is {maker.run}), and "
+            "such vectors cannot be compared. Choose another folder with --out, or make this one anew with --anew."
+        )
+
+
+def listed(left_out: list[LeftOut]) -> str:
+    """Return a line for each image that is left out."""
+    return "\n".join(f"  {one.key} ({one.reason}: {one.detail})" for one in left_out)
+
+
+def _embed_missing(
+    found: Photographs,
+    known: dict[str, np.ndarray],
+    maker: Maker,
+    part: Path,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[int, list[LeftOut]]:
+    """Add the vectors of bytes not known yet to `known`; return how many were embedded, and the images left out.
+
+    Each block is kept in `part` as soon as it is there.
+    """
+    place = part / short(maker.identity())
+    known.update(_kept(place))
+    first: dict[str, str] = {}
+    alike: dict[str, list[str]] = {}
+    for key, sha in found.digests.items():
+        name = key if sha == UNREADABLE else first.setdefault(sha, key)
+        alike.setdefault(name, []).append(key)
+    missing = [key for key in alike if found.digests[key] not in known]
+    embedded, left_out = 0, []
+    for usable, vectors, bad in maker.vectors(found, missing):
+        digests = [found.digests[key] for key in usable]
+        if usable:
+            keep(place, digests, vectors[:, None])
+        known.update(zip(digests, vectors, strict=True))
+        embedded += len(usable)
+        left_out += [LeftOut(key, one.reason, one.detail) for one in bad for key in alike[one.key]]
+        if progress:
+            progress(embedded + len(left_out), len(missing))
+    return embedded, sorted(left_out)
+
+
+def _kept(place: Path) -> dict[str, np.ndarray]:
+    """Return what an update that was killed had embedded: digest -> vector."""
+    by_file: dict[Path, dict[str, int]] = {}
+    for digest, (path, row) in stored(place).items():
+        by_file.setdefault(path, {})[digest] = row
+    found: dict[str, np.ndarray] = {}
+    for path, rows in by_file.items():
+        vectors = np.load(path)["features"][:, 0]
+        found.update({digest: vectors[row] for digest, row in rows.items()})
+    return found
+
+
+def _check_places(images: Path, out: Path) -> None:
+    inside = images.is_dir() and out.resolve().is_relative_to(images.resolve())
+    if inside:
+        raise ReidflowError(f"{out}: lies among the images themselves. Choose a folder outside {images} for --out.")
+    others = sorted(path.name for path in out.iterdir() if path.name not in NAMES) if out.is_dir() else []
+    if others or out.is_file():
+        raise ReidflowError(
+            f"{out}: holds what is no part of a gallery ({others[0] if others else 'it is a file'}). Choose an empty or "
+            "new folder for --out."
+        )
+
+
+def _usable_old(out: Path, maker: Maker, anew: bool) -> Gallery | None:
+    if anew or not (out / TOLD).is_file():
+        return None
+    old = open_gallery(out)
+    check_maker(old.told, maker, out)
+    return old
+
+
+def _beside(out: Path, what: str) -> Path:
+    return out.with_name(f".{out.name}.{what}")
+
+
+def _swap(whole: Path, out: Path) -> None:
+    """Put the new gallery in the place of the old one, which lies beside for the moment in between."""
+    old = _beside(out, "old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    whole.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(out: Path) -> None:
+    """Bring back the gallery that a kill left beside its place."""
+    old = _beside(out, "old")
+    if old.exists() and not (out / TOLD).is_file():
+        shutil.rmtree(out, ignore_errors=True)
+        old.rename(out)
