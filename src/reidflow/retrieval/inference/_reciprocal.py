@@ -1,0 +1,147 @@
+"""Which images have each other as neighbours, and what each is described by."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from reidflow.evaluation.asked import Retrieval
+from reidflow.evaluation.ranking import STEPS, Similarity, inner_products, similarity_blocks, unit
+from reidflow.retrieval.inference._neighbours import largest
+
+
+@dataclass(frozen=True)
+class Images:
+    """The distinct images of a retrieval: its gallery, then the queries that stand outside it.
+
+    Attributes:
+        points: (N, D) float64; unit vectors on the hypersphere.
+        group: (N,) integer codes, each a code of its own without groups.
+        asking: (Q, D) float64, the queries as they ask.
+        own: (Q,) which image each query is.
+        similarity: of the points.
+        cosine: whether it is the cosine.
+    """
+
+    points: np.ndarray
+    group: np.ndarray
+    asking: np.ndarray
+    own: np.ndarray
+    similarity: Similarity
+    cosine: bool
+
+    def squared(self, steps: np.ndarray) -> np.ndarray:
+        """Return the squared distances that similarities in steps stand for, NaN for minus infinity."""
+        similar = np.where(np.isneginf(steps), np.nan, steps / STEPS)
+        return np.maximum(2 - 2 * similar, 0) if self.cosine else np.square(similar)
+
+
+def images(asked: Retrieval) -> Images:
+    """Return the distinct images of a retrieval."""
+    cosine = asked.similarity is None
+    ready = unit if cosine else (lambda vectors: np.array(vectors, np.float64, ndmin=2))
+    asking, gallery = ready(asked.queries), ready(asked.gallery)
+    own = np.full(len(asking), -1) if asked.query_index is None else np.array(asked.query_index)
+    outside = np.flatnonzero(own < 0)
+    own[outside] = len(gallery) + np.arange(len(outside))
+    points = np.concatenate([gallery, asking[outside]])
+    if asked.query_group is None or asked.gallery_group is None:
+        group = np.arange(len(points))
+    else:
+        group = np.concatenate([np.asarray(asked.gallery_group), np.asarray(asked.query_group)[outside]])
+    return Images(points, group, asking, own, asked.similarity or inner_products, cosine)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What each of some rows has near it.
+
+    Attributes:
+        own: (R,) which image each row is.
+        vectors: (R, D).
+        first: (R, K) its nearest images, itself the first, -1 where there are no more.
+        farthest: (R,) the squared distance of the farthest, 1 where all distances are 0.
+    """
+
+    own: np.ndarray
+    vectors: np.ndarray
+    first: np.ndarray
+    farthest: np.ndarray
+
+
+def neighbours(
+    among: Images, vectors: np.ndarray, own: np.ndarray, count: int, distances: np.ndarray | None = None
+) -> Neighbours:
+    """Return the first `count` images, itself included, of each of (R, D) vectors; images of its group are none.
+
+    distances: (R, G) float32, filled with the squared distances to the first G images, over the row's largest.
+    """
+    first = np.empty((len(vectors), min(count, len(among.points))), np.int64)
+    farthest = np.empty(len(vectors))
+    for rows, steps in similarity_blocks(vectors, among.points, among.similarity, None):
+        similar = steps.copy()
+        similar[among.group[own[rows], None] == among.group] = -np.inf
+        reached = np.where(np.isneginf(similar), np.inf, similar).min(axis=1)
+        similar[np.arange(len(similar)), own[rows]] = np.inf
+        first[rows] = largest(similar, first.shape[1])[0]
+        limit = among.squared(np.where(np.isposinf(reached), np.nan, reached).astype(np.float32))
+        farthest[rows] = np.where(limit > 0, limit, 1.0)
+        if distances is not None:
+            distances[rows] = among.squared(steps[:, : distances.shape[1]]) / farthest[rows, None]
+    return Neighbours(own, vectors, first, farthest)
+
+
+def described(among: Images, known: Neighbours, rows: Neighbours, k1: int) -> csr_array:
+    """Return V (R, N) of rows, each adding up to 1, before it is averaged.
+
+    known: the neighbours of all images, which decide who has a row among its own.
+    """
+    half = int(np.around(k1 / 2))
+    wide, narrow = _reciprocal(rows, known, k1 + 1), _reciprocal(known, known, half + 1)
+    inside = (wide @ narrow.T).multiply(wide).tocoo()
+    sizes = narrow.sum(axis=1)
+    kept = 3 * inside.data > 2 * sizes[inside.col]
+    joining = _pattern(inside.row[kept], inside.col[kept], wide.shape)
+    place, image = (wide + joining @ narrow).nonzero()
+    # A neighbour's neighbours may include the image's own group.
+    allowed = (among.group[image] != among.group[rows.own[place]]) | (image == rows.own[place])
+    return _weighted(among, rows, _pattern(place[allowed], image[allowed], wide.shape))
+
+
+def averaged(rows: Neighbours, own: csr_array, images: csr_array, k2: int) -> csr_array:
+    """Return the means (R, N) of each row's V (`own`) and those (`images`) of the others among its first k2."""
+    first = rows.first[:, 1:k2]
+    place, rank = np.nonzero(first >= 0)
+    others = _pattern(place, first[place, rank], own.shape).astype(np.float64)
+    count = 1 + others.sum(axis=1)
+    return csr_array((own + others @ images).multiply(1 / count[:, None]))
+
+
+def _reciprocal(rows: Neighbours, known: Neighbours, count: int) -> csr_array:
+    """Return (R, N): the first `count` images of each row that have it among their own first `count`."""
+    size = len(known.first)
+    backward = _listed(known, count, size).T.tocsr()[rows.own]
+    return csr_array(_listed(rows, count, size).multiply(backward))
+
+
+def _listed(rows: Neighbours, count: int, size: int) -> csr_array:
+    place, rank = np.nonzero(rows.first[:, :count] >= 0)
+    return _pattern(place, rows.first[place, rank], (len(rows.first), size))
+
+
+def _pattern(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    return csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)
+
+
+def _weighted(among: Images, rows: Neighbours, pattern: csr_array) -> csr_array:
+    """Return the pattern with the weights exp(-d), each row's adding up to 1."""
+    pattern.sort_indices()
+    weights = np.empty(pattern.nnz)
+    for place, (start, end) in enumerate(zip(pattern.indptr[:-1], pattern.indptr[1:], strict=True)):
+        near = pattern.indices[start:end]
+        (_, steps), *_ = similarity_blocks(rows.vectors[[place]], among.points[near], among.similarity, 1)
+        apart = among.squared(steps[0]) / rows.farthest[place]
+        apart[near == rows.own[place]] = 0.0
+        some = np.exp(-apart)
+        weights[start:end] = some / some.sum()
+    return csr_array((weights, pattern.indices, pattern.indptr), shape=pattern.shape)
