@@ -185,7 +185,8 @@ def details_of(experiment):
         "geometry": len({canonical(spec.model.geometry) for spec in specs}) > 1,
         "schedules": varied <= {"scheduler"} and len({canonical(spec.scheduler) for spec in specs}) > 1,
         "resizing": any(spec.resizing for spec in specs) or any(version.resized for version in versions),
-        "augmentation": varied <= {"augmentation", "views"} and len({canonical(spec.augmentation) for spec in specs}) > 1,
+        "augmentation": varied <= {"augmentation", "views"}
+        and len({canonical(spec.augmentation) for spec in specs}) > 1,
         "seeds": PLAN.experiments[experiment].file.candidates is not None,
         "search": bool(PLAN.experiments[experiment].studies),
         "architectures": any(study.architectural for study in PLAN.experiments[experiment].studies.values()),
