@@ -216,12 +216,23 @@ def asked(layout: "Layout", run: Made, mirrored: pl.DataFrame | None = None) -> 
 
     mirrored: MIRRORED of the runs, where the inference looks at mirror images.
     """
+    return answered(run, *embedded(layout, run, mirrored))
+
+
+def embedded(
+    layout: "Layout", run: Made, mirrored: pl.DataFrame | None = None
+) -> tuple[list[Retrieval], list[Retrieval]]:
+    """Return what each run behind an arm embeds, and, where its inference asks for it, the same seen in a mirror."""
     own = [_retrieval(layout, layout.vectors(folder, "final"), folder) for _, folder in run.runs]
-    flipped = None
-    if mirrored is not None and asking("inference", run.inference, "flipped"):
-        other = [(mirrored.filter(pl.col("run") == key), folder) for key, folder in run.runs]
-        seen = [_retrieval(layout, layout.spread(table, folder), folder) for table, folder in other]
-        flipped = joined(seen, run.combine)
+    if mirrored is None or not asking("inference", run.inference, "flipped"):
+        return own, []
+    other = [(mirrored.filter(pl.col("run") == key), folder) for key, folder in run.runs]
+    return own, [_retrieval(layout, layout.spread(table, folder), folder) for table, folder in other]
+
+
+def answered(run: Made, own: list[Retrieval], seen: list[Retrieval]) -> Retrieval:
+    """Return what an arm ranks, from what its runs embed (`embedded`): joined, then after its inference."""
+    flipped = joined(seen, run.combine) if seen else None
     return infer(joined(own, run.combine), list(run.inference), flipped)
 
 

@@ -1,0 +1,202 @@
+"""The table of an experiment on what is done with embeddings before ranking: what it gives, to whom, and what it needs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.statistics import Comparison, compare
+from reidflow.spec.components import asking, load
+from reidflow.spec.experiment import Experiment
+from reidflow.store.tables import Contract
+from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.identities import rarity
+from reidflow.tables.text import NOISE, setting
+
+PLAIN, SINGLE, COMBINATION, ENSEMBLE = "plain", "single", "combination", "ensemble"
+_RESULT = dict.fromkeys(
+    (
+        *("val_id_map", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"),
+        *("top1", "top5", "top10"),
+    ),
+    pl.Float64,
+)
+_OVER = dict.fromkeys([f"over_{end}" for end in ("delta", "low", "high", "p_holm")], pl.Float64)
+_FEW = {
+    "few": pl.Int64,  # identities with at most so many images in the gallery have few: the median
+    **dict.fromkeys(("asked_few", "better_few", "worse_few"), pl.Int64),
+    **dict.fromkeys(("delta_few", "delta_many"), pl.Float64),  # mean over these identities, and over the others
+    # Spearman's correlation of an identity's difference with its images in the gallery, corrected over the arms.
+    **dict.fromkeys(("rho", "rho_low", "rho_high"), pl.Float64),
+}
+INFERENCE = Contract(
+    "inference of arms",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "baseline": pl.Boolean,
+        "kind": pl.String,  # plain, single (one method), combination (several), ensemble (of runs, with any methods)
+        "methods": pl.String,
+        "transductive": pl.Boolean,  # uses the other queries: it answers a set of queries at once
+        "runs": pl.Int64,  # trained for each seed
+        "forward_passes": pl.Int64,  # of one image through a network
+        **_RESULT,  # of the experiment's results
+        "verdict": pl.String,
+        "ties_with_best": pl.Boolean,
+        # Queries of all seeds that both the arm and the baseline score; those whose ap is higher, lower than the baseline's.
+        **dict.fromkeys(("asked", "better", "worse"), pl.Int64),
+        **_FEW,
+        "over": pl.String,  # the single method that a combination is compared with: best on validation
+        **_OVER,  # paired by identity and seed, corrected over the combinations
+        "over_verdict": pl.String,
+    },
+    nullable=frozenset({*_RESULT, "verdict", *_FEW, "over", *_OVER, "over_verdict"}),
+)
+
+
+def inference_table(
+    experiment: Experiment,
+    specs: Mapping[str, Mapping[str, Any]],
+    results: pl.DataFrame,
+    per_query: pl.DataFrame,
+    comparisons: pl.DataFrame,
+    images: Mapping[str, int],
+    level: float = LEVEL,
+) -> pl.DataFrame:
+    """Return INFERENCE, a row an arm that was run, in the order of the experiment.
+
+    specs: arm -> the plain spec of one of its runs. results, comparisons, per_query: RESULTS, COMPARISONS and PER_QUERY
+    of the experiment. images: identity -> its images in the gallery.
+    """
+    told = {row["arm"]: row for row in results.to_dicts()}
+    arms = [name for name in experiment.arms if name in specs]
+    by_identity = _counted(comparisons, images)
+    baseline = per_query.filter((pl.col("arm") == experiment.file.baseline) & pl.col("ap").is_finite())
+    known, middle = rarity(by_identity, level), _middle([images.get(i, 0) for i in baseline["identity"].unique()])
+    rows = []
+    for name in arms:
+        own = told.get(name, {})
+        row = {
+            "experiment": experiment.name,
+            "arm": name,
+            "baseline": name == experiment.file.baseline,
+            **described(specs[name]),
+            **{column: own.get(column) for column in (*_RESULT, "verdict")},
+            "ties_with_best": bool(own.get("ties_with_best")),
+            **_gains(per_query.filter(pl.col("arm") == name), baseline, images, middle),
+        }
+        if name in known:
+            found = known[name]
+            row |= {"delta_few": found.rare, "delta_many": found.common}
+            row |= {"rho": found.rho, "rho_low": found.low, "rho_high": found.high}
+        rows.append(row)
+    _compare_combinations(rows, comparisons, level)
+    return pl.DataFrame(
+        [{column: row.get(column) for column in INFERENCE.columns} for row in rows], schema=INFERENCE.columns
+    )
+
+
+def described(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a plain run spec does with embeddings: kind, methods in words, transductive, runs, forward_passes."""
+    steps, ensemble = spec["inference"], spec["ensemble"]
+    runs = ensemble["seeds"] * (1 + len(ensemble["members"])) if ensemble else 1
+    kind = ENSEMBLE if ensemble else (PLAIN, SINGLE, COMBINATION)[min(len(steps), 2)]
+    words = [in_words(step) for step in steps]
+    if ensemble:
+        how = "similarities averaged" if ensemble["combine"] == "average" else "embeddings side by side"
+        words.insert(0, f"{runs} runs, {how}")
+    return {
+        "kind": kind,
+        "methods": ", then ".join(words) or "none",
+        "transductive": any(transductive(step["name"]) for step in steps),
+        "runs": runs,
+        "forward_passes": runs * (2 if asking("inference", steps, "flipped") else 1),
+    }
+
+
+def in_words(step: Mapping[str, Any]) -> str:
+    """Return a resolved component in words: `k reciprocal (k1 20, k2 6, lambda 0.3)`."""
+    told = [f"{key.rstrip('_')} {setting(value)}" for key, value in step.items() if key != "name"]
+    name = step["name"].rpartition(".")[2].replace("_", " ")
+    return f"{name} ({', '.join(told)})" if told else name
+
+
+def transductive(name: str) -> bool:
+    """Return whether a component uses the other queries; one whose file does not say is taken to."""
+    return bool(getattr(load("inference", name), "TRANSDUCTIVE", True))
+
+
+def preferred(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the row that validation prefers (test, where none has a validation score); of equals the first."""
+    scored = [row for row in rows if row["id_map"] is not None]
+    column = "val_id_map" if any(row["val_id_map"] is not None for row in scored) else "id_map"
+    found = [row for row in scored if row[column] is not None]
+    return max(found, key=lambda row: round(row[column], 12), default=None)
+
+
+def _middle(counts: list[int]) -> int | None:
+    """Return the median up to which an identity has few images; None where all have equally many."""
+    return int(np.median(counts)) if len(set(counts)) > 1 else None
+
+
+def _counted(comparisons: pl.DataFrame, images: Mapping[str, int]) -> pl.DataFrame:
+    """Return the comparisons with images in the gallery in the place of training images."""
+    counts = pl.col("identity").replace_strict(dict(images), default=0, return_dtype=pl.Int64)
+    return comparisons.with_columns(train_images=counts)
+
+
+def _gains(own: pl.DataFrame, baseline: pl.DataFrame, images: Mapping[str, int], middle: int | None) -> dict[str, Any]:
+    """Return how many queries got better and worse, of all identities and of those with few images in the gallery."""
+    keys = ["seed", "image"]
+    before = baseline.select(*keys, before="ap")
+    paired = own.filter(pl.col("ap").is_finite()).join(before, on=keys, how="inner", validate="1:1")
+    change = paired.select("identity", change=pl.col("ap") - pl.col("before"))
+    few = [] if middle is None else [identity for identity, count in images.items() if count <= middle]
+    found = {"few": middle}
+    for ending, part in (("", change), ("_few", change.filter(pl.col("identity").is_in(few)))):
+        found[f"asked{ending}"] = len(part)
+        found[f"better{ending}"] = int((part["change"] > NOISE).sum())
+        found[f"worse{ending}"] = int((part["change"] < -NOISE).sum())
+    return found
+
+
+def _compare_combinations(rows: list[dict[str, Any]], comparisons: pl.DataFrame, level: float) -> None:
+    """Lay the comparison with the best single method into the rows of combinations."""
+    best = preferred([row for row in rows if row["kind"] == SINGLE])
+    combinations = [row for row in rows if row["kind"] == COMBINATION]
+    if best is None or not combinations:
+        return
+    cubes = {row["arm"]: _differences(comparisons, row["arm"]) for row in [best, *combinations]}
+    paired = {row["arm"]: _paired(cubes[row["arm"]], cubes[best["arm"]]) for row in combinations}
+    found = compare({arm: values for arm, values in paired.items() if min(values.shape) >= 2}, level)
+    for row in combinations:
+        values = paired[row["arm"]]
+        row["over"] = best["arm"]
+        row |= {"over_delta": float(values.mean()) if values.size else None, "over_verdict": "inconclusive"}
+        if row["arm"] in found:
+            row |= _over(found[row["arm"]])
+
+
+def _over(found: Comparison) -> dict[str, Any]:
+    return {
+        "over_delta": found.delta,
+        "over_low": found.low,
+        "over_high": found.high,
+        "over_p_holm": found.p_holm,
+        "over_verdict": found.verdict,
+    }
+
+
+def _differences(comparisons: pl.DataFrame, arm: str) -> dict[str, list[float]]:
+    """Return identity -> its differences to the baseline by seed, over all queries."""
+    own = comparisons.filter((pl.col("arm") == arm) & pl.col("flank").is_null() & pl.col("delta_by_seed").is_not_null())
+    return dict(own.select("identity", "delta_by_seed").iter_rows())
+
+
+def _paired(ours: Mapping[str, list[float]], theirs: Mapping[str, list[float]]) -> np.ndarray:
+    """Return (identities, seeds): one arm minus another, both as differences to the same baseline."""
+    shared = [identity for identity in ours if identity in theirs]
+    seeds = min((min(len(ours[i]), len(theirs[i])) for i in shared), default=0)
+    values = [np.subtract(ours[i][:seeds], theirs[i][:seeds]) for i in shared]
+    return np.array(values, float).reshape(len(shared), seeds)
