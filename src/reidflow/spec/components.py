@@ -123,12 +123,17 @@ def asking(kind: str, specs: Iterable[dict[str, Any]], wanted: str) -> list[str]
 
 def declared(kind: str, name: str, constant: str) -> Any:
     """Return the literal that a component's module gives a constant; None where it has none."""
-    tree = ast.parse(_path(kind, name).read_bytes())
-    for node in tree.body:
+    return _constants(str(_path(kind, name))).get(constant)
+
+
+@lru_cache(None)
+def _constants(path: str) -> dict[str, Any]:
+    found = {}
+    for node in ast.parse(Path(path).read_bytes(), path).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if isinstance(target, ast.Name) and target.id == constant and isinstance(node, ast.Assign | ast.AnnAssign):
-            return ast.literal_eval(node.value)
-    return None
+        if isinstance(target, ast.Name) and isinstance(getattr(node, "value", None), ast.Constant):
+            found[target.id] = node.value.value
+    return found
 
 
 def _path(kind: str, name: str) -> Path:

@@ -1,0 +1,32 @@
+"""What may follow what before a ranking, and in which geometry; nothing is imported."""
+
+from typing import Any
+
+from reidflow.spec.components import context, declared
+
+FLAT_SPACES = ("hypersphere", "euclidean")
+
+
+def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
+    """Return what is wrong with inference steps in a geometry and what to do about it; None if nothing is.
+
+    steps: resolved components of the kind `inference`, in order. Their modules say what they need: FLAT, that embeddings
+    can be averaged; LAST, that nothing but a ranking comes after; and `flipped` among what they are handed, that
+    nothing comes before.
+    """
+    for place, name in enumerate(step["name"] for step in steps):
+        if declared("inference", name, "FLAT") and geometry not in FLAT_SPACES:
+            return (
+                f"inference '{name}' averages embeddings, which the geometry '{geometry}' does not allow: use "
+                "k_reciprocal, which needs distances alone"
+            )
+        if declared("inference", name, "LAST") and place < len(steps) - 1:
+            return f"inference '{name}' leaves similarities in place of embeddings: put it last"
+        if place and "flipped" in context("inference", name):
+            return f"inference '{name}' looks at the images themselves: put it first"
+    return None
+
+
+def transductive(steps: list[dict[str, Any]]) -> list[str]:
+    """Return the names of the steps that look at the other queries."""
+    return [step["name"] for step in steps if declared("inference", step["name"], "TRANSDUCTIVE")]
