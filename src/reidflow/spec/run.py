@@ -15,6 +15,7 @@ from pydantic import (
 
 from reidflow.spec.components import asking, context, module_name, names, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.inference import problem
 from reidflow.spec.merge import merge
 
 
@@ -270,7 +271,9 @@ class RunSpec(Strict):
         return self
 
     def _check_ranking(self) -> None:
-        """Raise ValueError where the members of an ensemble are no runs, or cannot be ranked together as asked."""
+        """Raise ValueError where what is done with the embeddings, or the members of an ensemble, do not fit."""
+        if wrong := problem(self.inference, self.model.geometry["name"]):
+            raise ValueError(wrong)
         if self.ensemble is None:
             return
         taken = {"seed", "inference", "ensemble"} & {key for settings in self.ensemble.members for key in settings}
