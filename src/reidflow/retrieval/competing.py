@@ -92,9 +92,10 @@ def _measure(course: Course, setting: Setting, place: int) -> None:
     asked = setting.remaining(network, setting.bank(candidate, plain=True), np.concatenate([who.queries, who.gallery]))
     seconds = 0.0
     if training or asked:
-        augment = setting.augment(seen)
+        limit = setting.budget.usable() / (training * (1 + seen["views"]) + asked)
+        given = {"augment": setting.augment(seen), "limit": limit}
         clock, device = setting.budget.clock, setting.device
-        seconds = seconds_per_image(network, candidate.network, setting.images, device, clock, augment)
+        seconds = seconds_per_image(network, candidate.network, setting.images, device, clock, **given)
         course.candidates[place] = replace(candidate, seconds=seconds)
     course.costs[place] = Cost(training * (1 + seen["views"]) * seconds, asked * seconds)
 
@@ -124,10 +125,16 @@ def _judge(course: Course, setting: Setting) -> None:
 
 
 def _training_features(course: Course, setting: Setting, candidate: Candidate, asked: float) -> np.ndarray:
-    """Return the features of the training images. Raises OutOfTimeError when `asked` seconds would no longer be left."""
+    """Return the features of the training images.
+
+    Raises OutOfTimeError when it shows that `asked` seconds for queries and gallery will not be left.
+    """
+    budget = setting.budget
+    started = budget.clock()
 
     def watch(done: int, total: int) -> None:
-        if done < total and setting.budget.usable() < asked:
+        rest = (budget.clock() - started) / done * (total - done)
+        if rest and rest + asked > budget.usable():
             raise OutOfTimeError
 
     return setting.features(setting.bank(candidate, plain=False), course.entries.training, watch)

@@ -18,6 +18,9 @@ from reidflow.spec.canonical import canonical
 PASSES = 2
 """Timed batches, after one that is not timed."""
 
+HOPELESS = 5.0
+"""An image alone takes at most so many times as long as one in a batch."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -79,29 +82,34 @@ def seconds_per_image(
     device: str,
     clock: Clock,
     augment: Augment | None = None,
+    limit: float = float("inf"),
 ) -> float:
     """Return the measured seconds from a stored image to its features, in the feature bank's batches.
 
     settings: the network as a candidate tells of it. images: (N, S0, S0, 3) uint8, of which the first are used.
-    augment: what makes augmented views, where there are any; then the time of one such view.
+    augment: what makes augmented views, where there are any; then the time of one such view. limit: seconds that are
+    too many; a network that is sure to exceed them is not measured any further than it takes to know that.
     """
     network = network.to(device=device, memory_format=torch.channels_last)
-    batch, kind = BATCH[torch.device(device).type], torch.device(device).type
-    some = images[np.resize(np.arange(len(images)), batch)]
+    kind = torch.device(device).type
+    some = images[np.resize(np.arange(len(images)), BATCH[kind])]
 
-    def embed() -> None:
-        pixels = to_pixels(torch.from_numpy(some).to(device), settings["size"])
+    def seconds(count: int) -> float:
+        started = clock()
+        pixels = to_pixels(torch.from_numpy(some[:count]).to(device), settings["size"])
         if augment:
-            pixels = augment(pixels, [str(place) for place in range(batch)], 1)
+            pixels = augment(pixels, [str(place) for place in range(count)], 1)
         with torch.autocast(kind, torch.bfloat16, enabled=settings["precision"] == "bf16"):
             network(pixels.contiguous(memory_format=torch.channels_last)).float().cpu()
+        return (clock() - started) / count
 
     with deterministic(settings["threads"], device), torch.inference_mode():
-        embed()
-        started = clock()
-        for _ in range(PASSES):
-            embed()
-        return (clock() - started) / (PASSES * batch)
+        seconds(1)
+        alone = seconds(1) / HOPELESS
+        if alone > limit:
+            return alone
+        seconds(len(some))
+        return sum(seconds(len(some)) for _ in range(PASSES)) / PASSES
 
 
 def _known_as(backbone: dict[str, Any]) -> str:
