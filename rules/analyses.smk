@@ -44,6 +44,24 @@ DETAILS = {
     },
     "architectures": {"tables": [], "plots": ["architectures"], "sheets": []},
     "gap": {"tables": ["gap", "lost"], "plots": ["gap", "remedies"], "sheets": []},
+    "errors": {"tables": ["errors"], "plots": ["errors"], "sheets": []},
+    "faces": {
+        "tables": [
+            "configurations",
+            "configurations.efficiency",
+            "architectures",
+            "ablation",
+            "choices",
+        ],
+        "plots": [
+            "score_by_rate",
+            "score_by_epochs",
+            "score_ablation",
+            "score_per_minute",
+            "score_by_time",
+        ],
+        "sheets": [],
+    },
 }
 
 
@@ -191,6 +209,8 @@ def details_of(experiment):
         "search": bool(PLAN.experiments[experiment].studies),
         "architectures": any(study.architectural for study in PLAN.experiments[experiment].studies.values()),
         "gap": bool(PLAN.experiments[experiment].also_on) and not PLAN.experiments[experiment].file.score,
+        "errors": bool(PLAN.experiments[experiment].also_on or PLAN.experiments[experiment].file.score),
+        "faces": bool(PLAN.experiments[experiment].file.score),
     }
     return [name for name in DETAILS if called[name]]
 
@@ -251,6 +271,12 @@ def describe_strengths(wildcards):
 def other_experiments(wildcards):
     """Return (name, table) of all experiments but this one."""
     return [[name, f"{TABLES}/{name}.parquet"] for name in PLAN.experiments if name != wildcards.experiment]
+
+
+def also_on_files(wildcards):
+    """Return the metrics of an experiment's runs on other splits, where it asks for any."""
+    asked = PLAN.experiments[wildcards.experiment].also_on
+    return f"{EXPERIMENT}/also_on.parquet".format(experiment=wildcards.experiment) if asked else []
 
 
 def split_runs_of(wildcards):

@@ -397,3 +397,67 @@ rule gap_report:
         ),
     script:
         "../workflow/scripts/gap_report.py"
+
+
+rule faces_report:
+    input:
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        split=split_file,
+        manifest=f"{DATA}/manifest.parquet",
+        mirrored=mirrored,
+        metrics=EVALUATED["metrics"],
+        also_on=also_on_files,
+        results=f"{TABLES}/{{experiment}}.parquet",
+        efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
+    output:
+        **plots("faces"),
+        configurations=f"{TABLES}/{{experiment}}.configurations.parquet",
+        efficiency=f"{TABLES}/{{experiment}}.configurations.efficiency.parquet",
+        architectures=f"{TABLES}/{{experiment}}.architectures.parquet",
+        ablation=f"{TABLES}/{{experiment}}.ablation.parquet",
+        choices=f"{TABLES}/{{experiment}}.choices.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/faces.json",
+    log:
+        f"{RESULTS}/logs/details/faces/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "faces_report",
+            {
+                "experiment": PLAN.told(wildcards.experiment, "question"),
+                "gallery": CONFIG.gallery,
+                "links": [name for name in ("ranked",) if name in details_of(wildcards.experiment)],
+            },
+            ranking_modules(wildcards),
+        ),
+    script:
+        "../workflow/scripts/faces_report.py"
+
+
+rule errors_report:
+    input:
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        metrics=EVALUATED["metrics"],
+        manifest=f"{DATA}/manifest.parquet",
+        split=split_file,
+        mirrored=mirrored,
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
+    output:
+        **plots("errors"),
+        errors=f"{TABLES}/{{experiment}}.errors.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/errors.json",
+    log:
+        f"{RESULTS}/logs/details/errors/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    params:
+        job=lambda wildcards: describe(
+            "errors_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question"), "gallery": CONFIG.gallery},
+            ranking_modules(wildcards),
+        ),
+    script:
+        "../workflow/scripts/errors_report.py"

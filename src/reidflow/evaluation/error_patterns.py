@@ -12,7 +12,7 @@ from reidflow.evaluation.asked import Retrieval, ranked_blocks
 CUES = {
     "colour": "distance of the mean colours in the plane a*, b* of CIE Lab",
     "brightness": "difference of the mean lightness L*",
-    "colour and brightness": "colour difference ΔE*ab (CIE 1976): distance of the means in L*, a*, b*",
+    "colour with brightness": "colour difference ΔE*ab (CIE 1976): distance of the means in L*, a*, b*",
     "framing": "difference of the share of the picture that is foreground",
 }
 """Cue -> how far two pictures are from one another in it."""
@@ -50,7 +50,7 @@ def distances(query: np.ndarray, gallery: np.ndarray) -> dict[str, np.ndarray]:
     found = {
         "colour": np.sqrt(lab[..., 1] + lab[..., 2]),
         "brightness": np.sqrt(lab[..., 0]),
-        "colour and brightness": np.sqrt(lab.sum(axis=-1)),
+        "colour with brightness": np.sqrt(lab.sum(axis=-1)),
         "framing": np.abs(apart[..., 3]),
     }
     return {cue: np.round(found[cue], 9) for cue in CUES}

@@ -22,8 +22,8 @@ from reidflow.figures.style import (
 from reidflow.figures.text import fit, number, text_width
 from reidflow.tables.errors import INCONCLUSIVE, LESS, MORE
 
-ROW, HEAD, FOOT = 0.34, 0.36, 0.45
-"""Inches: a cue's row, what stands above and below the panels."""
+ROW, HEAD, FOOT, GUTTER = 0.34, 0.36, 0.45, 0.4
+"""Inches: a cue's row, what stands above and below the panels, and between them."""
 MARKS = {MORE: (">", VERMILLION), LESS: ("<", BLUE), INCONCLUSIVE: ("o", MUTED)}
 NOTE = (
     "Of the queries whose first candidate is wrong: how often that candidate is closer to the query in the cue than the true "
@@ -57,9 +57,9 @@ def draw_errors(errors: pl.DataFrame, heading: Heading, out: Out) -> None:
         for place, arm in enumerate(arms):
             own = {row["cue"]: row for row in rows if row["arm"] == arm}
             wrong = max(row["wrong"] for row in own.values())
-            head = fit(f"{arm}: {wrong:.3g} wrong of {next(iter(own.values()))['queries']}", cell - 0.2, 8.5)
+            head = fit(f"{arm}: {wrong:.3g} wrong of {next(iter(own.values()))['queries']}", cell - GUTTER, 8.5)
             page.text(left + place * cell, top - 0.08, head, size=8.5, va="bottom")
-            axes = page.axes(left + place * cell, top, cell - 0.2, ROW * len(cues))
+            axes = page.axes(left + place * cell, top, cell - GUTTER, ROW * len(cues))
             _panel(axes, [own.get(cue) for cue in cues])
 
 

@@ -43,8 +43,8 @@ def test_cues_are_told_apart():
     seen = np.array([[0, 0, 0, 0.5], [100, 0, 0, 0.5], [50, 60, 0, 0.9], [50, -60, 0, 0.5]], float)
     found = distances(seen, seen)
     assert list(found) == list(CUES)
-    assert (found["colour"][0, 1], found["brightness"][0, 1], found["colour and brightness"][0, 1]) == (0, 100, 100)
-    assert (found["colour"][2, 3], found["brightness"][2, 3], found["colour and brightness"][2, 3]) == (120, 0, 120)
+    assert (found["colour"][0, 1], found["brightness"][0, 1], found["colour with brightness"][0, 1]) == (0, 100, 100)
+    assert (found["colour"][2, 3], found["brightness"][2, 3], found["colour with brightness"][2, 3]) == (120, 0, 120)
     assert found["framing"][2, 3] == pytest.approx(0.4)
 
 

@@ -137,7 +137,7 @@ def test_the_sentences_say_what_was_planted(monkeypatch):
 def test_the_figure_shows_both_arms_and_every_known_cue(monkeypatch, tmp_path):
     draw_errors(report(monkeypatch), HEADING, tmp_path / "errors")
     text = (tmp_path / "errors.svg").read_text()
-    assert all(words in text for words in ("dull: ", "keen: ", "colour and brightness", "a random wrong candidate"))
+    assert all(words in text for words in ("dull: ", "keen: ", "colour with brightness", "a random wrong candidate"))
     assert "framing" not in text
     draw_errors(report(monkeypatch).with_columns(share=pl.lit(None, pl.Float64)), HEADING, tmp_path / "none")
     assert "No query has a wrong first candidate" in (tmp_path / "none.svg").read_text()
