@@ -17,6 +17,7 @@ from reidflow.ingest.demo.noise import generator
 from reidflow.ingest.demo.plan import Photograph, counts, habitat_of, photographs
 from reidflow.ingest.demo.scene import photograph
 from reidflow.ingest.demo.settings import DemoSettings
+from reidflow.ingest.demo.studio import render, renders
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 from reidflow.store.guard import die_with
@@ -52,7 +53,8 @@ def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
     was planted; `image` is the path relative to `folder`). The bits depend on `settings` alone, not on `workers`.
     Copies with the same bytes, the same pixels or another compression are filed under a sighting of their own in
     `meta.csv`, as if handed in twice, so that only a look at the pixels keeps them together; `burst` in the truth
-    knows better. Raises ReidflowError if `folder` holds something that is no demo.
+    knows better. With renders, `gallery/*.png` and `gallery.csv` (filename, ground_truth) hold each animal in a second
+    style; the other files and the truth are the same with and without them. Raises ReidflowError if `folder` holds something that is no demo.
     """
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():
@@ -66,6 +68,11 @@ def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
     for drawn in _in_order(_draw_chunk, tasks, workers):
         rows.extend(drawn)
     _write_tables(drawing, rows)
+    if settings.renders:
+        (drawing / "gallery").mkdir()
+        tasks = ((drawing, settings, identity) for identity in range(settings.identities))
+        listed = [row for drawn in _in_order(_draw_renders, tasks, workers) for row in drawn]
+        write_text(drawing / "gallery.csv", _csv(("filename", "ground_truth"), listed))
     # Moved before it is removed: a kill while removing would leave a folder that no longer looks like a demo.
     if folder.is_dir():
         folder.replace(former)
@@ -116,6 +123,21 @@ def _draw_chunk(folder: Path, settings: DemoSettings, chunk: list[Photograph]) -
     return rows
 
 
+def _draw_renders(folder: Path, settings: DemoSettings, identity: int) -> list[tuple[str, str]]:
+    """Write the renders of an animal; return the name and the identity of each file."""
+    digits = max(4, len(str(settings.identities * settings.renders)))
+    rows = []
+    for plan in renders(settings, identity):
+        name = f"gallery_{plan.image:0{digits}d}.png"
+        (folder / "gallery" / name).write_bytes(encoded(render(settings, plan)))
+        rows.append((name, _name(settings, identity)))
+    return rows
+
+
+def _name(settings: DemoSettings, identity: int) -> str:
+    return f"J{identity + 1:0{max(2, len(str(settings.identities)))}d}"
+
+
 def _write(folder: Path, name: str, data: bytes) -> None:
     (folder / "train" / "train" / name).write_bytes(data)
 
@@ -127,7 +149,7 @@ def _file_name(settings: DemoSettings, number: int) -> str:
 def _row(settings: DemoSettings, plan: Photograph, name: str, original: str | None, alteration: str | None) -> tuple:
     """Return the sighting of a file, its name, and its row of the truth."""
     burst, digits = plan.burst, max(2, len(str(settings.identities)))
-    identity = f"J{plan.identity + 1:0{digits}d}"
+    identity = _name(settings, plan.identity)
     event = f"{identity}-{burst.number + 1:03d}"
     truth = (
         f"train/train/{name}",

@@ -12,7 +12,8 @@ class DemoSettings:
     `images` is the number of files, duplicates included. `shortcut` is the share of an animal's sightings that take
     place at its home site; the others take place at a site drawn from all sites, so that at 0 the background says
     nothing about the identity. `variety` spreads the style of the coats (size, thickness, tint of the rosettes), which
-    both flanks of an animal share; at 0 individuals differ in the layout of their rosettes alone.
+    both flanks of an animal share; at 0 individuals differ in the layout of their rosettes alone. `renders` is the number
+    of images of each animal in a second style, beside the photographs and not counted in `images`.
     """
 
     identities: int = 24
@@ -24,6 +25,7 @@ class DemoSettings:
     night: float = 0.08
     duplicates: float = 0.08
     defects: float = 0.12
+    renders: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -34,6 +36,8 @@ class DemoSettings:
             problems.add("images", f"{self.images} is less than one an identity.", f"Set {self.identities} or more.")
         if not 64 <= self.size <= 2048:
             problems.add("size", f"{self.size} pixels is out of range.", "Set 64 to 2048 (the longest side).")
+        if self.renders < 0:
+            problems.add("renders", f"{self.renders} is negative.", "Set 0 or more.")
         if self.variety < 0:
             problems.add("variety", f"{self.variety} is negative.", "Set 0 or more.")
         for name in ("shortcut", "occluded", "night", "defects"):

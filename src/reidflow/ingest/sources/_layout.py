@@ -12,6 +12,8 @@ from reidflow.spec.errors import ReidflowError
 def list_layout(name: str, path: str, metadata: str | None, columns: dict[str, str | None]) -> Listing:
     """List `train.csv` with the images of `train/train` (or `train`), and the unlabelled images of the test set.
 
+    The demo may also have `gallery.csv` with `gallery/`, labelled images of the side gallery.
+
     columns: field of a row (group, flank, time) -> column of the `metadata` table, or None.
     Raises ReidflowError for a missing table or column.
     """
@@ -33,7 +35,17 @@ def list_layout(name: str, path: str, metadata: str | None, columns: dict[str, s
         )
     ]
     rows += _test_rows(tree, tables)
+    rows += _gallery_rows(tree, tables) if name == "demo" else []
     return settle(tree, rows, {name: table.sha256 for name, table in tables.items()})
+
+
+def _gallery_rows(tree: Tree, tables: dict[str, _table.Table]) -> list[Row]:
+    """Return the images of the second style, where the demo has any."""
+    if "gallery.csv" not in tree.files:
+        return []
+    table = tables["gallery.csv"] = _table.read(tree.root / "gallery.csv")
+    listed = zip(table.column("filename"), table.column("ground_truth"), strict=True)
+    return [Row(f"gallery/{file}", label, side="gallery", row=number) for number, (file, label) in enumerate(listed, 1)]
 
 
 def _folder(tree: Tree, part: str) -> str:

@@ -17,12 +17,14 @@ def open_source(
     night: float = 0.08,
     duplicates: float = 0.08,
     defects: float = 0.12,
+    renders: int = 0,
     seed: int = 0,
 ) -> Listing:
     """List the drawn data set in the folder `path`, which the pipeline fills in.
 
     The other parameters are those of `reidflow.ingest.demo.settings.DemoSettings`, which describes them; they have
-    decided what was drawn. Groups are the sightings, as far as a data set can know them.
+    decided what was drawn. Groups are the sightings, as far as a data set can know them. Renders, where there are any,
+    are the side `gallery`.
     """
     if not path:
         raise ReidflowError("source 'demo': it has not been drawn yet. Run the pipeline, which draws it first.")
