@@ -62,6 +62,8 @@ DETAILS = {
         ],
         "sheets": [],
     },
+    "ranked": {"tables": ["ranked", "worst"], "plots": [], "sheets": ["ranked", "worst"]},
+    "inference": {"tables": ["inference", "inference.efficiency"], "plots": ["methods", "queries"], "sheets": []},
 }
 
 
@@ -211,6 +213,10 @@ def details_of(experiment):
         "gap": bool(PLAN.experiments[experiment].also_on) and not PLAN.experiments[experiment].file.score,
         "errors": bool(PLAN.experiments[experiment].also_on or PLAN.experiments[experiment].file.score),
         "faces": bool(PLAN.experiments[experiment].file.score),
+        "ranked": bool(PLAN.experiments[experiment].also_on or PLAN.experiments[experiment].file.score)
+        or any(spec.inference or spec.ensemble for spec in specs),
+        "inference": varied <= {"inference", "ensemble"}
+        and len({canonical([spec.inference, spec.plain()["ensemble"]]) for spec in specs}) > 1,
     }
     return [name for name in DETAILS if called[name]]
 

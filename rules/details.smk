@@ -461,3 +461,66 @@ rule errors_report:
         ),
     script:
         "../workflow/scripts/errors_report.py"
+
+
+rule ranked_report:
+    input:
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        split=split_file,
+        manifest=f"{DATA}/manifest.parquet",
+        mirrored=mirrored,
+        per_query=EVALUATED["per_query"],
+        results=f"{TABLES}/{{experiment}}.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+    output:
+        **sheets("ranked"),
+        ranked=f"{TABLES}/{{experiment}}.ranked.parquet",
+        worst=f"{TABLES}/{{experiment}}.worst.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/ranked.json",
+    log:
+        f"{RESULTS}/logs/details/ranked/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        mem_mb=growing(CONFIG.compute.memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=lambda wildcards: describe(
+            "ranked_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question"), "gallery": CONFIG.gallery},
+            ranking_modules(wildcards),
+        ),
+    script:
+        "../workflow/scripts/ranked_report.py"
+
+
+rule inference_report:
+    input:
+        runs=jobs_of(rules.train.output.runs, PLAN.training),
+        split=split_file,
+        manifest=f"{DATA}/manifest.parquet",
+        mirrored=mirrored,
+        per_query=EVALUATED["per_query"],
+        results=f"{TABLES}/{{experiment}}.parquet",
+        comparisons=f"{TABLES}/{{experiment}}.identities.parquet",
+    output:
+        **plots("inference"),
+        inference=f"{TABLES}/{{experiment}}.inference.parquet",
+        inference_efficiency=f"{TABLES}/{{experiment}}.inference.efficiency.parquet",
+        sections=f"{RESULTS}/details/{{experiment}}/inference.json",
+    log:
+        f"{RESULTS}/logs/details/inference/{{experiment}}.log",
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        mem_mb=growing(CONFIG.compute.memory_mb),
+        runtime=growing(CONFIG.compute.minutes),
+    params:
+        job=lambda wildcards: describe(
+            "inference_report",
+            {"experiment": PLAN.told(wildcards.experiment, "question"), "gallery": CONFIG.gallery},
+            ranking_modules(wildcards),
+        ),
+    script:
+        "../workflow/scripts/inference_report.py"

@@ -16,10 +16,16 @@ VALIDATED = Contract(
 )
 
 
-def validate_runs(runs: Iterable[Made], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str) -> pl.DataFrame:
+def validate_runs(
+    runs: Iterable[Made],
+    split: pl.DataFrame,
+    manifest: pl.DataFrame,
+    gallery: str,
+    mirrored: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Return VALIDATED, a row a run in their order; without any validation image that asks, no rows.
 
-    split, manifest, gallery: as in `evaluate_runs`. The embeddings are those of the weights that the run kept.
+    split, manifest, gallery, mirrored: as in `evaluate_runs`. The embeddings are those of the weights that the run kept.
     """
     layout = Layout(split, manifest, gallery, role="val")
     if not len(layout.query):
@@ -27,12 +33,12 @@ def validate_runs(runs: Iterable[Made], split: pl.DataFrame, manifest: pl.DataFr
     found: dict[tuple, dict[str, float | int | None]] = {}
     for run in (runs := list(runs)):
         if run.scored_as not in found:
-            found[run.scored_as] = _scores(layout, run)
+            found[run.scored_as] = _scores(layout, run, mirrored)
     rows = [{"arm": run.arm, "seed": run.seed, **found[run.scored_as]} for run in runs]
     return pl.DataFrame(rows, schema=VALIDATED.columns)
 
 
-def _scores(layout: Layout, run: Made) -> dict[str, float | int | None]:
-    values, _ = layout.score(asked(layout, run))
+def _scores(layout: Layout, run: Made, mirrored: pl.DataFrame | None) -> dict[str, float | int | None]:
+    values, _ = layout.score(asked(layout, run, mirrored))
     told = {name: None if np.isnan(values[name]) else values[name] for name in _SCORES}
     return {"queries": values["queries"], **told}

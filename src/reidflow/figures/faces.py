@@ -1,6 +1,6 @@
 """Figures of a competition's program: score by learning rate and epochs, what a setting is worth, score and time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -27,9 +27,11 @@ from reidflow.figures.style import (
     placeholder,
     sheet,
 )
-from reidflow.figures.text import fit, number, short_value, text_width
+from reidflow.figures.text import fit, number, text_width
 from reidflow.tables.faces_arms import DESCRIBED, TRAINED
 from reidflow.tables.faces_effects import WORDS
+from reidflow.tables.faces_sections import ABLATION_PLOT, BY_TIME, EPOCHS, PER_MINUTE, RATES
+from reidflow.tables.faces_tables import Faces
 
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 THEIRS = "their numbers"
@@ -40,6 +42,15 @@ NOTE = (
     "As described, nothing is trained, so that no setting of the training changes the score."
 )
 Marks = list[tuple[Line2D, str]]
+
+
+def draw_all(faces: Faces, heading: Heading, out: Callable[[str], Out]) -> None:
+    """Draw every figure. out: name of a figure -> its files."""
+    draw_rates(faces.configurations, heading, out(RATES))
+    draw_epochs(faces.configurations, heading, out(EPOCHS))
+    draw_ablation(faces.ablation, heading, out(ABLATION_PLOT))
+    draw_per_minute(faces.efficiency, heading, out(PER_MINUTE))
+    draw_times(faces.configurations, faces.efficiency, heading, out(BY_TIME))
 
 
 def draw_rates(configurations: pl.DataFrame, heading: Heading, out: Out) -> None:
@@ -317,7 +328,7 @@ def _rates(axes: Axes, values: Sequence[float]) -> None:
     axes.set_xlim(min(values) / 2, max(values) * 2)
     axes.xaxis.set_major_locator(FixedLocator(values))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: short_value(value))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 

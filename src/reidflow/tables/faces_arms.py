@@ -106,6 +106,13 @@ def controlled(found: list[Entry], baseline: Configuration | None) -> list[Entry
     return [entry for entry in found if set(entry.configuration.differing(baseline)) <= {"architecture"}]
 
 
+def controlled_arms(experiment: Experiment) -> set[str]:
+    """Return the arms whose runs differ from the baseline's in the architecture alone, on either side."""
+    found = entries(experiment)
+    fixed = controlled(found, baseline_of(found, experiment.file.baseline))
+    return {entry.arm for entry in fixed if entry.arm is not None}
+
+
 def _architecture(backbone: Mapping[str, Any]) -> str:
     told = backbone.get("model") or backbone.get("family")
     return str(told) if told else backbone["name"]

@@ -1,7 +1,6 @@
 """What a competition's program found, in computed sentences."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import polars as pl
 
@@ -25,6 +24,7 @@ from reidflow.tables.faces_blocks import (
 from reidflow.tables.faces_choices import HELD_OUT, RULES, picks
 from reidflow.tables.faces_effects import WORDS, setting_text
 from reidflow.tables.faces_published import published_section
+from reidflow.tables.faces_tables import Faces
 from reidflow.tables.layout import count, share
 from reidflow.tables.sections import Section
 from reidflow.tables.text import interval, listed, markdown, number, signed
@@ -36,16 +36,6 @@ ARMS = "arms"
 NOISE = 2.0
 """Scores within so many standard errors of the highest are not told from it."""
 _KEYS = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
-
-
-class Faces(NamedTuple):
-    """The tables of `tables.faces`, `faces_effects` and `faces_choices`."""
-
-    configurations: pl.DataFrame
-    architectures: pl.DataFrame
-    efficiency: pl.DataFrame
-    ablation: pl.DataFrame
-    choices: pl.DataFrame
 
 
 def sections(file: ExperimentFile, faces: Faces, results: pl.DataFrame, links: Sequence[str] = ()) -> list[Section]:
@@ -195,8 +185,8 @@ def _settings(ablation: pl.DataFrame) -> list[str]:
 
 
 def _worth(row: Mapping) -> str:
-    span = interval(row["difference_low"], row["difference_high"], 1)
-    score = f"{signed(row['difference'], 1)} points" + ("" if row["difference_low"] is None else f" {span} over seeds")
+    span, noisy = interval(row["difference_low"], row["difference_high"], 1), len(set(row["difference_by_seed"])) > 1
+    score = f"{signed(row['difference'], 1)} points" + (f" {span} over seeds" if noisy else "")
     if row["verdict"] is None:
         return f"({score})"
     return f"({score}; mAP {signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}, {row['verdict']})"

@@ -9,10 +9,7 @@ from reidflow.evaluation.validated import VALIDATED
 from reidflow.spec.experiment import Published
 from reidflow.spec.run import RunSpec
 from reidflow.tables.experiment import EFFICIENCY, RESULTS
-from reidflow.tables.faces import architectures_table, configurations_table, efficiency_table, embedded_images
-from reidflow.tables.faces_choices import choices_table, values_of
-from reidflow.tables.faces_effects import ablation_table
-from reidflow.tables.faces_sections import Faces
+from reidflow.tables.faces_tables import Found, all_tables
 
 SEEDS = (0, 1, 2)
 QUERIES = 100
@@ -119,7 +116,13 @@ def results(names: list[str], missing: dict[str, str] | None = None, baseline: s
         elif name != baseline:
             delta = top1(name, 1) - top1(baseline, 1)
             verdict = "inconclusive" if abs(delta) < 0.1 else "worse"
-            row |= {"delta": delta, "delta_low": delta - 0.1, "delta_high": delta + 0.1, "p_holm": 0.2, "verdict": verdict}
+            row |= {
+                "delta": delta,
+                "delta_low": delta - 0.1,
+                "delta_high": delta + 0.1,
+                "p_holm": 0.2,
+                "verdict": verdict,
+            }
         if name == "lite0_frozen_no_normalisation" and "lite0_frozen" in names:
             row |= {"against": "lite0_frozen", "against_delta": -0.1, "against_low": -0.15, "against_high": -0.05}
             row |= {"against_p_holm": 0.01, "against_verdict": "worse"}
@@ -171,15 +174,6 @@ def faces(experiment=None, *, missing: dict[str, str] | None = None, speeds: boo
     names = list(experiment.arms)
     run = [name for name in names if name not in (missing or {})]
     told = results(names, missing, experiment.file.baseline)
-    configurations = configurations_table(experiment, metrics(run), told)
-    architectures = architectures_table(configurations)
-    timed = efficiency(run, speeds)
-    values = values_of(validated(run), also_on(run) if held_out else None, timed)
-    tables = Faces(
-        configurations,
-        architectures,
-        efficiency_table(configurations, timed, embedded_images(experiment, ROLES)),
-        ablation_table(configurations, told),
-        choices_table(architectures, metrics(run), values),
-    )
-    return experiment, tables, told
+    other = also_on(run) if held_out else None
+    found = Found(metrics(run), told, efficiency(run, speeds), validated(run), other)
+    return experiment, all_tables(experiment, found, ROLES), told
