@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reidflow.evaluation.asked import Retrieval, infer
 from reidflow.evaluation.codes import integer_codes
 from reidflow.evaluation.similarity import similarity_of
 from reidflow.retrieval.budget import Cost, OutOfTimeError, affordable
@@ -14,6 +16,7 @@ from reidflow.retrieval.judging import Judged, best, judge
 from reidflow.retrieval.setting import Setting
 from reidflow.retrieval.survey import Candidate, build, look, named, seconds_per_image
 from reidflow.retrieval.top import top
+from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
 
 FEATURES, PROJECTION = "features", "projection"
@@ -26,7 +29,7 @@ class Course:
     """What happened: candidates in the order of the config, what was found out about them, what was skipped.
 
     judged: (candidate's place, kind of embedding) -> held-out retrieval. skipped: sentences, free of measured times.
-    seconds: step -> seconds. costs, remaining: of each candidate that was measured.
+    seconds: step -> seconds. costs: of each candidate that was measured. inference: what was done before the ranking.
     """
 
     candidates: list[Candidate]
@@ -37,6 +40,7 @@ class Course:
     seconds: dict[str, float] = field(default_factory=dict)
     costs: dict[int, Cost] = field(default_factory=dict)
     choice: tuple[int, str] = (0, FEATURES)
+    inference: list[str] = field(default_factory=list)
     ranked: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
 
@@ -178,15 +182,35 @@ def _choose(course: Course) -> None:
 def _rank(course: Course, setting: Setting, k: int) -> None:
     """Embed queries and gallery with the chosen network, and rank."""
     (place, kind), who = course.choice, course.entries
-    candidate = course.candidates[place]
-    asked = setting.features(setting.bank(candidate, plain=True), np.concatenate([who.queries, who.gallery]))
-    vectors, geometry = asked[:, 0], None
+    candidate, folder = course.candidates[place], None
+    rows, plain = np.concatenate([who.queries, who.gallery]), setting.bank(candidate, plain=True)
+    features = setting.features(plain, rows)
     if kind == PROJECTION and setting.budget.left() <= 0:
         course.skipped.append("The projection was not trained on all identities, for lack of time: features stand in.")
         course.choice = place, FEATURES
     elif kind == PROJECTION:
         training = setting.features(setting.bank(candidate, plain=False), who.training)
         folder = setting.trained(candidate, training, who.training)
-        vectors, geometry = setting.project(candidate, folder, asked), setting.protocol.model.geometry["name"]
-    queries, gallery = vectors[: len(who.queries)], vectors[len(who.queries) :]
-    course.ranked = top(queries, gallery, k, similarity_of(geometry) if geometry else None)
+    asked = _asked(setting, candidate, folder, features, len(who.queries))
+    steps = setting.protocol.inference
+    if steps and setting.budget.left() <= 0:
+        course.skipped.append("The protocol's inference was left out, for lack of time.")
+    elif steps:
+        flipped = None
+        if asking("inference", steps, "flipped"):
+            mirrored = setting.features({**plain, "mirrored": True}, rows)
+            flipped = _asked(setting, candidate, folder, mirrored, len(who.queries))
+        asked = infer(asked, steps, flipped)
+        course.inference = [step["name"] for step in steps]
+    course.ranked = top(asked, k)
+
+
+def _asked(
+    setting: Setting, candidate: Candidate, folder: Path | None, features: np.ndarray, queries: int
+) -> Retrieval:
+    """Return the first rows as queries and the others as their gallery; folder: of the head that is laid over them."""
+    if folder is None:
+        return Retrieval(features[:queries, 0], features[queries:, 0])
+    vectors = setting.project(candidate, folder, features)
+    similarity = similarity_of(setting.protocol.model.geometry["name"])
+    return Retrieval(vectors[:queries], vectors[queries:], similarity=similarity)

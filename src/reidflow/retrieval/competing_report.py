@@ -36,6 +36,7 @@ def report(course: Course, setting: Setting) -> dict[str, Any]:
         },
         "held_out": _held_out(course, setting),
         "choice": {"network": course.candidates[place].name, "embedding": kind, "judged": chosen is not None},
+        "inference": course.inference,
         "candidates": [
             {
                 "name": candidate.name,
@@ -82,6 +83,8 @@ def markdown(told: dict[str, Any], title: str) -> str:
         "",
         f"Chosen: **{choice['network']}**, {_embedding(choice)}.",
     ]
+    if told["inference"]:
+        lines += ["", f"Before the ranking: {', '.join(told['inference'])}, as the protocol says; it was not judged."]
     if held and choice["judged"]:
         lines += ["", _how(held), "", HEAD, RULE, *_rows(told)]
     left_out = [candidate for candidate in told["candidates"] if candidate["left_out"]]

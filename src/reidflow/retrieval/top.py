@@ -1,20 +1,19 @@
-"""The best of a gallery for each query, in the geometry of the vectors."""
+"""The best of a gallery for each query."""
 
 import numpy as np
 
-from reidflow.evaluation.ranking import Similarity, similarity_blocks, unit
+from reidflow.evaluation.asked import Retrieval, ranked_blocks
+from reidflow.evaluation.ranking import unit
 from reidflow.retrieval.index import build_index, search
 
 
-def top(queries: np.ndarray, gallery: np.ndarray, k: int, similarity: Similarity | None = None) -> np.ndarray:
-    """Return (Q, min(k, G)) int64: the rows of the gallery (G, D) most similar to each query (Q, D), best first.
+def top(asked: Retrieval, k: int) -> np.ndarray:
+    """Return (Q, min(k, G)) int64: the rows of the gallery that each query ranks first, best first.
 
-    similarity: that of a geometry, None the cosine. Of equally similar rows the first one is first.
+    Of equally similar rows the first one is first. The query's own row and group are not left out.
     """
-    if similarity is None:
-        queries, gallery = (unit(vectors).astype(np.float32) for vectors in (queries, gallery))
+    if asked.matrix is None and asked.similarity is None:
+        queries, gallery = (unit(vectors).astype(np.float32) for vectors in (asked.queries, asked.gallery))
         return search(build_index(gallery, {"name": "flat"}), gallery, queries, k)[0]
-    blocks = [
-        np.argsort(-steps, axis=1, kind="stable") for _, steps in similarity_blocks(queries, gallery, similarity, None)
-    ]
-    return np.concatenate(blocks)[:, :k].astype(np.int64)
+    best = [np.argsort(-steps, axis=1, kind="stable")[:, :k] for _, steps in ranked_blocks(asked)]
+    return np.concatenate(best).astype(np.int64)

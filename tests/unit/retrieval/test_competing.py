@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from reidflow.evaluation.asked import Retrieval
 from reidflow.features import bank as bank_module
 from reidflow.retrieval import competing
 from reidflow.retrieval.budget import Budget
@@ -244,5 +245,15 @@ def test_vectors_of_another_geometry_are_ranked_by_its_similarity():
         return -np.square(a[:, None] - b[None]).sum(axis=2)
 
     expected = np.argsort(-nearness(queries, gallery), axis=1, kind="stable")
-    assert np.array_equal(top(queries, gallery, 9, nearness), expected)
-    assert np.array_equal(top(queries, gallery, 4, nearness), expected[:, :4])
+    assert np.array_equal(top(Retrieval(queries, gallery, similarity=nearness), 9), expected)
+    assert np.array_equal(top(Retrieval(queries, gallery, similarity=nearness), 4), expected[:, :4])
+
+
+@pytest.mark.parametrize("steps", [["flip"], ["query_expansion", "k_reciprocal"]])
+def test_the_protocols_inference_changes_what_is_ranked(tmp_path, planted, steps):
+    given = setting(tmp_path, planted)
+    plain = compete(given, [network()], 12)
+    changed = RunSpec.model_validate({**given.protocol.plain(), "inference": steps})
+    course = compete(replace(given, protocol=changed), [network()], 12)
+    assert not np.array_equal(course.ranked, plain.ranked) and report(course, given)["inference"] == steps
+    assert f"Before the ranking: {', '.join(steps)}" in markdown(report(course, given), "faces")
