@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import yaml
 
-from reidflow.spec import plan
+from reidflow.spec import components, plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.tables.interpretation import reading
 from reidflow.tables.stamp import stamp
@@ -27,13 +28,39 @@ def main(arguments: list[str] | None = None) -> int:
     }
     for name, text in helps.items():
         commands.add_parser(name, help=text).add_argument("experiments", nargs="*", help="default: all of the config")
+    _add_index(commands)
+    _add_retrieve(commands)
     given = parser.parse_args(arguments)
     try:
         made = plan.make(given.configfile or ["config/config.yaml"])
-        return {"interpretations": _interpretations, "stamp": _stamp}[given.command](made, given.experiments)
+        return COMMANDS[given.command](made, given)
     except ReidflowError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _add_index(commands: argparse._SubParsersAction) -> None:
+    index = commands.add_parser("index", help="make a gallery of a folder of images, or bring one up to date")
+    index.add_argument(
+        "--run",
+        action="append",
+        required=True,
+        help="the finished run that embeds them, as experiment/arm/seed-0; again for each further one beside it",
+    )
+    index.add_argument("--images", required=True, type=Path, help="folder with the images, at any depth")
+    index.add_argument("--out", required=True, type=Path, help="folder of the gallery")
+    index.add_argument(
+        "--index", default="flat", help="flat (exact), hnsw, ivf_pq, or with parameters: '{name: hnsw, ef_search: 128}'"
+    )
+    index.add_argument("--anew", action="store_true", help="embed all images again, whatever made the gallery before")
+
+
+def _add_retrieve(commands: argparse._SubParsersAction) -> None:
+    retrieve = commands.add_parser("retrieve", help="find the images of a gallery that are most like queries")
+    retrieve.add_argument("--gallery", required=True, type=Path, help="folder that `reidflow index` made")
+    retrieve.add_argument("--queries", required=True, type=Path, help="folder with images, or one image")
+    retrieve.add_argument("-k", type=int, default=10, help="answers to each query (10)")
+    retrieve.add_argument("--out", type=Path, help="write the answers to this file, as JSON, instead of showing them")
 
 
 def _named(made: plan.Plan, names: list[str]) -> list[str]:
@@ -50,20 +77,49 @@ def _table(made: plan.Plan, name: str) -> pl.DataFrame:
     return pl.read_parquet(path)
 
 
-def _interpretations(made: plan.Plan, names: list[str]) -> int:
+def _interpretations(made: plan.Plan, given: argparse.Namespace) -> int:
     wrong = 0
-    for name in _named(made, names):
+    for name in _named(made, given.experiments):
         found = reading(made.experiments[name].file.interpretation, made.config.title, _table(made, name))
         print(f"{name}: {found.state}" + "".join(f"\n  {reason}" for reason in found.reasons))
         wrong += found.state != "fits"
     return int(wrong > 0)
 
 
-def _stamp(made: plan.Plan, names: list[str]) -> int:
-    for name in _named(made, names):
+def _stamp(made: plan.Plan, given: argparse.Namespace) -> int:
+    for name in _named(made, given.experiments):
         changed = stamp(made.experiments[name].path, made.config.title, _table(made, name))
         print(f"{made.experiments[name].path}: {'stamped' if changed else 'as it was'}")
     return 0
+
+
+def _index(made: plan.Plan, given: argparse.Namespace) -> int:
+    try:
+        written = yaml.safe_load(given.index)
+    except yaml.YAMLError as error:
+        raise ReidflowError(
+            f"--index {given.index}: not a component. Write hnsw, or '{{name: hnsw, m: 16}}'."
+        ) from error
+    if not isinstance(written, str | dict):
+        raise ReidflowError(f"--index {given.index}: not a component. Write hnsw, or '{{name: hnsw, m: 16}}'.")
+    index = components.resolve("index", written)
+    # The other commands need neither torch nor faiss, which take seconds to import.
+    from reidflow.retrieval.commands import index_images
+
+    index_images(made.config, given.run, given.images, given.out, index, given.anew)
+    return 0
+
+
+def _retrieve(made: plan.Plan, given: argparse.Namespace) -> int:
+    if given.k < 1:
+        raise ReidflowError(f"-k {given.k}: at least one answer must be asked for.")
+    from reidflow.retrieval.commands import retrieve
+
+    retrieve(made.config, given.gallery, given.queries, given.k, given.out)
+    return 0
+
+
+COMMANDS = {"interpretations": _interpretations, "stamp": _stamp, "index": _index, "retrieve": _retrieve}
 
 
 if __name__ == "__main__":

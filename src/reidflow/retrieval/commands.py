@@ -128,7 +128,8 @@ def _print(best: dict[str, list[str]], cosines: np.ndarray) -> None:
 
 def _say_left_out(left_out: list[Any]) -> None:
     if left_out:
-        print(f"{len(left_out)} images could not be used and are left out:\n{listed(left_out)}", file=sys.stderr)
+        count = "1 image" if len(left_out) == 1 else f"{len(left_out)} images"
+        print(f"left out, since not usable: {count}\n{listed(left_out)}", file=sys.stderr)
 
 
 def _progress(done: int, total: int) -> None:

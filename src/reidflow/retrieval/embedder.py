@@ -24,6 +24,14 @@ from reidflow.training.building import build_module
 from reidflow.training.embedding import WEIGHTS, restore
 from reidflow.training.images import CHUNK
 
+# What decides vectors, beside components; not this file, whose imports would take in all of training.
+DECIDING = (
+    "reidflow.ingest.decode",
+    "reidflow.ingest.framing",
+    "reidflow.models.images",
+    "reidflow.models.network",
+    "reidflow.training.building",
+)
 HEADS = 256  # rows of features that a head sees at a time
 
 
@@ -110,8 +118,7 @@ def code_of(specs: list[RunSpec], frame: dict[str, Any]) -> str:
     """Return the digest of the code that turns an image file into its vector by runs, in a frame."""
     models = [spec.model for spec in specs]
     networks = [(kind, getattr(model, kind)) for model in models for kind in ("backbone", "pooling", "geometry")]
-    roots = ("reidflow.retrieval.embedder", "reidflow.retrieval.photographs")
-    return code.run_digest(*roots, *modules(("frame", frame), *networks))
+    return code.run_digest(*DECIDING, *modules(("frame", frame), *networks))
 
 
 class Together:
