@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.statistics import Comparison, compare
+from reidflow.evaluation.statistics import compare
 from reidflow.spec.components import asking, load
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.experiment import INCONCLUSIVE
 from reidflow.tables.identities import rarity
 from reidflow.tables.text import NOISE, setting
 
@@ -22,11 +23,14 @@ _RESULT = dict.fromkeys(
     ),
     pl.Float64,
 )
-_OVER = dict.fromkeys([f"over_{end}" for end in ("delta", "low", "high", "p_holm")], pl.Float64)
+_OVER = dict.fromkeys(("over_delta", "over_low", "over_high", "over_p_holm"), pl.Float64)
 _FEW = {
     "few": pl.Int64,  # identities with at most so many images in the gallery have few: the median
     **dict.fromkeys(("asked_few", "better_few", "worse_few"), pl.Int64),
-    **dict.fromkeys(("delta_few", "delta_many"), pl.Float64),  # mean over these identities, and over the others
+    # Mean difference of these identities with its interval and p, corrected over the arms; and that of the others.
+    **dict.fromkeys(("few_delta", "few_low", "few_high", "few_p_holm"), pl.Float64),
+    "few_verdict": pl.String,
+    "many_delta": pl.Float64,
     # Spearman's correlation of an identity's difference with its images in the gallery, corrected over the arms.
     **dict.fromkeys(("rho", "rho_low", "rho_high"), pl.Float64),
 }
@@ -71,7 +75,7 @@ def inference_table(
     """
     told = {row["arm"]: row for row in results.to_dicts()}
     arms = [name for name in experiment.arms if name in specs]
-    by_identity = _counted(comparisons, images)
+    by_identity, differences = _counted(comparisons, images), _differences(comparisons)
     baseline = per_query.filter((pl.col("arm") == experiment.file.baseline) & pl.col("ap").is_finite())
     known, middle = rarity(by_identity, level), _middle([images.get(i, 0) for i in baseline["identity"].unique()])
     rows = []
@@ -87,11 +91,11 @@ def inference_table(
             **_gains(per_query.filter(pl.col("arm") == name), baseline, images, middle),
         }
         if name in known:
-            found = known[name]
-            row |= {"delta_few": found.rare, "delta_many": found.common}
-            row |= {"rho": found.rho, "rho_low": found.low, "rho_high": found.high}
+            row |= {"rho": known[name].rho, "rho_low": known[name].low, "rho_high": known[name].high}
         rows.append(row)
-    _compare_combinations(rows, comparisons, level)
+    if middle is not None:
+        _compare_few(rows, differences, {i for i, count in images.items() if count <= middle}, level)
+    _compare_combinations(rows, differences, level)
     return pl.DataFrame(
         [{column: row.get(column) for column in INFERENCE.columns} for row in rows], schema=INFERENCE.columns
     )
@@ -161,37 +165,55 @@ def _gains(own: pl.DataFrame, baseline: pl.DataFrame, images: Mapping[str, int],
     return found
 
 
-def _compare_combinations(rows: list[dict[str, Any]], comparisons: pl.DataFrame, level: float) -> None:
+def _compare_few(
+    rows: list[dict[str, Any]], differences: Mapping[str, Mapping[str, list[float]]], few: set[str], level: float
+) -> None:
+    """Lay into the rows how identities with few images differ from the baseline, and the mean of the others."""
+    parts: dict[str, np.ndarray] = {}
+    for row in rows:
+        own = differences.get(row["arm"], {})
+        inside, outside = ([values for i, values in own.items() if (i in few) == wanted] for wanted in (True, False))
+        row["many_delta"] = float(np.mean(outside)) if outside else None
+        if inside:
+            parts[row["arm"]] = np.array(inside, float)
+    _judge(rows, parts, "few", level)
+
+
+def _compare_combinations(
+    rows: list[dict[str, Any]], differences: Mapping[str, Mapping[str, list[float]]], level: float
+) -> None:
     """Lay the comparison with the best single method into the rows of combinations."""
     best = preferred([row for row in rows if row["kind"] == SINGLE])
-    combinations = [row for row in rows if row["kind"] == COMBINATION]
-    if best is None or not combinations:
+    combinations = [row for row in rows if row["kind"] == COMBINATION and row["arm"] in differences]
+    if best is None or best["arm"] not in differences:
         return
-    cubes = {row["arm"]: _differences(comparisons, row["arm"]) for row in [best, *combinations]}
-    paired = {row["arm"]: _paired(cubes[row["arm"]], cubes[best["arm"]]) for row in combinations}
-    found = compare({arm: values for arm, values in paired.items() if min(values.shape) >= 2}, level)
     for row in combinations:
-        values = paired[row["arm"]]
         row["over"] = best["arm"]
-        row |= {"over_delta": float(values.mean()) if values.size else None, "over_verdict": "inconclusive"}
-        if row["arm"] in found:
-            row |= _over(found[row["arm"]])
+    against = differences[best["arm"]]
+    _judge(rows, {row["arm"]: _paired(differences[row["arm"]], against) for row in combinations}, "over", level)
 
 
-def _over(found: Comparison) -> dict[str, Any]:
-    return {
-        "over_delta": found.delta,
-        "over_low": found.low,
-        "over_high": found.high,
-        "over_p_holm": found.p_holm,
-        "over_verdict": found.verdict,
-    }
+def _judge(rows: list[dict[str, Any]], parts: Mapping[str, np.ndarray], prefix: str, level: float) -> None:
+    """Lay the comparisons of (identities, seeds) differences into the rows of their arms, corrected over these."""
+    found = compare({arm: values for arm, values in parts.items() if min(values.shape) >= 2}, level)
+    for row in rows:
+        values = parts.get(row["arm"])
+        if values is None or not values.size:
+            continue
+        own = found.get(row["arm"])
+        told = {"delta": float(values.mean()), "verdict": INCONCLUSIVE}
+        if own is not None:
+            told = {"delta": own.delta, "low": own.low, "high": own.high, "p_holm": own.p_holm, "verdict": own.verdict}
+        row |= {f"{prefix}_{name}": value for name, value in told.items()}
 
 
-def _differences(comparisons: pl.DataFrame, arm: str) -> dict[str, list[float]]:
-    """Return identity -> its differences to the baseline by seed, over all queries."""
-    own = comparisons.filter((pl.col("arm") == arm) & pl.col("flank").is_null() & pl.col("delta_by_seed").is_not_null())
-    return dict(own.select("identity", "delta_by_seed").iter_rows())
+def _differences(comparisons: pl.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """Return arm -> identity -> its differences to the baseline by seed, over all queries."""
+    own = comparisons.filter(pl.col("flank").is_null() & pl.col("delta_by_seed").is_not_null())
+    found: dict[str, dict[str, list[float]]] = {}
+    for arm, identity, values in own.select("arm", "identity", "delta_by_seed").iter_rows():
+        found.setdefault(arm, {})[identity] = values
+    return found
 
 
 def _paired(ours: Mapping[str, list[float]], theirs: Mapping[str, list[float]]) -> np.ndarray:

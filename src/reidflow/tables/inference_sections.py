@@ -100,24 +100,23 @@ def _combinations(rows: list[dict]) -> list[str]:
     own = [row for row in rows if row["kind"] == COMBINATION and row["over_delta"] is not None]
     if not own:
         return []
-    single = next(row for row in rows if row["arm"] == own[0]["over"])
+    single, best = next(row for row in rows if row["arm"] == own[0]["over"]), preferred(own) or own[0]
     by = "validation" if single["val_id_map"] is not None else "test"
-    lines = []
-    for verdict, words in (("better", "adds to"), ("worse", "takes from"), ("inconclusive", "cannot be told from")):
-        told = [
-            f"{marked(row)} ({signed(row['over_delta'])} {interval(row['over_low'], row['over_high'])})"
-            for row in own
-            if row["over_verdict"] == verdict
-        ]
+    adds = {"better": "adds to it", "worse": "takes from it"}.get(best["over_verdict"], "cannot be told from it")
+    lines = [
+        f"The single method that {by} prefers is {marked(single)}. The combination that {by} prefers, {_over(best)}, {adds}."
+    ]
+    rest = [row for row in own if row is not best]
+    for verdict, words in (("better", "better than"), ("worse", "worse than"), ("inconclusive", "not told apart from")):
+        told = [row for row in rest if row["over_verdict"] == verdict]
         if told:
-            lines.append(f"{listed(told)} {words if len(told) == 1 else _PLURAL[words]} {marked(single)}.")
-    head = f"The single method that {by} prefers is {marked(single)}."
-    best = preferred(own)
-    tail = [] if best is None else [f"Among the combinations {by} prefers {marked(best)}."]
-    return [head, *lines, *(tail if len(own) > 1 else [])]
+            verb = "is" if len(told) == 1 else "are"
+            lines.append(f"{_all(told, _over)} {verb} {words} {marked(single)}.")
+    return lines
 
 
-_PLURAL = {"adds to": "add to", "takes from": "take from", "cannot be told from": "cannot be told from"}
+def _over(row: dict) -> str:
+    return f"{marked(row)} ({signed(row['over_delta'])} {interval(row['over_low'], row['over_high'])})"
 
 
 def _ensembles(changed: list[dict]) -> list[str]:
@@ -147,32 +146,31 @@ def _queries(changed: list[dict]) -> list[str]:
 
 
 def _few(changed: list[dict]) -> list[str]:
-    """Say where identities with few images in the gallery gain less or lose."""
-    known = [row for row in changed if row["rho"] is not None]
+    """Say which methods cost identities with few images in the gallery, and whose gain goes with their number."""
+    known = [row for row in changed if row["few_delta"] is not None]
     if not known:
         return []
-    few = next(row["few"] for row in known)
+    who = f"identities with at most {known[0]['few']} images in the gallery"
     lines = []
-    for told, of in (
-        ("helps identities with more images in the gallery more", lambda row: row["rho_low"] > 0),
-        ("helps identities with fewer images in the gallery more", lambda row: row["rho_high"] < 0),
-    ):
-        for row in filter(of, known):
+    for verdict, verb in (("worse", "lose"), ("better", "gain")):
+        own = [row for row in known if row["few_verdict"] == verdict]
+        told = [f"{marked(row)} ({signed(row['few_delta'])} {_few_interval(row)})" for row in own]
+        lines += [f"{who.capitalize()} {verb} with {listed(told)}."] if own else []
+    if not any(row["few_verdict"] == "worse" for row in known):
+        lines.append(f"With no method do {who} lose detectably.")
+    for row in known:
+        if row["rho"] is not None and (row["rho_low"] > 0 or row["rho_high"] < 0):
+            more, rho = "more" if row["rho"] > 0 else "fewer", signed(row["rho"], 2)
             lines.append(
-                f"{marked(row)} {told}: {signed(row['delta_few'])} for those with at most {few} images, "
-                f"{signed(row['delta_many'])} for the others (Spearman {signed(row['rho'], 2)} "
+                f"{marked(row)} does more for identities with {more} images: {signed(row['few_delta'])} with at most "
+                f"{row['few']}, {signed(row['many_delta'])} with more (Spearman {rho} "
                 f"{interval(row['rho_low'], row['rho_high'], 2)})."
             )
-    losing = [row for row in known if row["delta_few"] is not None and row["delta_few"] < 0]
-    if losing:
-        told = _all(losing, lambda row: f"{marked(row)} ({signed(row['delta_few'])})")
-        lines.append(
-            f"In the mean, identities with at most {few} images in the gallery lose with {told}; means, nothing is "
-            "concluded from them."
-        )
-    if not lines:
-        lines.append("No method's difference goes detectably with the number of an identity's images in the gallery.")
     return lines
+
+
+def _few_interval(row: dict) -> str:
+    return interval(row["few_low"], row["few_high"])
 
 
 def _share(part: int, whole: int) -> str:
@@ -199,10 +197,10 @@ _GAINS: dict[str, Callable[[dict], str]] = {
     "worse": lambda row: _share(row["worse"], row["asked"]),
     "better, few images": lambda row: _share(row["better_few"] or 0, row["asked_few"] or 0),
     "worse, few images": lambda row: _share(row["worse_few"] or 0, row["asked_few"] or 0),
-    "delta, few images": lambda row: signed(row["delta_few"]),
-    "delta, more images": lambda row: signed(row["delta_many"]),
+    "delta, few images": lambda row: f"{signed(row['few_delta'])} {_few_interval(row)}",
+    "delta, more images": lambda row: signed(row["many_delta"]),
 }
-_OVER: dict[str, Callable[[dict], str]] = {
+_AGAINST: dict[str, Callable[[dict], str]] = {
     "arm": lambda row: row["arm"],
     "against": lambda row: row["over"],
     "delta": lambda row: signed(row["over_delta"]),
@@ -213,4 +211,4 @@ _OVER: dict[str, Callable[[dict], str]] = {
 
 def _combined_block(rows: list[dict]) -> list[Block]:
     own = [row for row in rows if row["over"] is not None]
-    return [block_of("Against the best single method", _OVER, own)] if own else []
+    return [block_of("Against the best single method", _AGAINST, own)] if own else []
