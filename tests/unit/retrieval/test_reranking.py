@@ -9,6 +9,8 @@ from reidflow.models.geometries import euclidean, poincare
 from reidflow.retrieval.inference.k_reciprocal import apply
 from reidflow.spec.errors import ReidflowError
 
+ROOT = np.sqrt(0.5)
+
 
 def scene(seed: int, count: int = 40, identities: int = 6, noise: float = 0.6):
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -81,9 +83,24 @@ def test_a_moved_query_of_the_gallery_keeps_its_old_place_for_the_others():
     assert not np.array_equal(found[11], still[11])
 
 
+def test_a_moved_query_by_hand():
+    angles = np.deg2rad([0, 30, 180])
+    gallery = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    asked = Retrieval(np.array([[ROOT, ROOT]], np.float32), gallery, np.array([0]))
+    # The query, at 45 degrees, stands for the image at 0; that and the one at 30 are each other's nearest.
+    near, far, old = (2 - 2 * np.cos(np.deg2rad(angle)) for angle in (15, 135, 30))
+    wanted = np.array([1, np.exp(-near / far), 0])
+    shown = np.array([np.exp(-old / (2 - 2 * np.cos(np.deg2rad(150)))), 1, 0])
+    wanted, shown = wanted / wanted.sum(), shown / shown.sum()
+    jaccard = 1 - np.minimum(wanted, shown).sum() / np.maximum(wanted, shown).sum()
+    found = 1 - apply(asked, k1=1, k2=1, lambda_=0.25).matrix[0]
+    assert found[1:] == pytest.approx([0.75 * jaccard + 0.25 * near / far, 1.0], abs=1e-6)
+
+
 def test_the_bits_do_not_depend_on_the_threads():
-    vectors, _, _ = scene(8, count=300, identities=20)
-    asked = Retrieval(vectors[:100], vectors[100:])
+    rng = np.random.Generator(np.random.PCG64(8))
+    vectors = rng.standard_normal((700, 300)).astype(np.float32)
+    asked = Retrieval(vectors[:200], vectors[200:])
     matrices = []
     for threads in (1, 2):
         with threadpool_limits(threads, "blas"):
