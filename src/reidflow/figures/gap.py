@@ -33,23 +33,24 @@ from reidflow.figures.style import (
     sheet,
 )
 from reidflow.figures.text import fit, number, text_width
-from reidflow.tables.gap import VALIDATION
+from reidflow.tables.gap import VALIDATION, effects
 
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, SEED)
 SHAPES = ("o", "^", "D", "v", "P", "X")
-ROW, HEAD, FOOT = 0.3, 0.36, 0.45
+ROW, HEAD, FOOT = 0.36, 0.36, 0.45
 """Inches: an arm's row, what stands above and below a band of panels."""
 MOST = 4
 """Panels of settings side by side."""
+SIZES, RIGHT = (8.5, 7.5), {"ha": "right", "va": "center_baseline"}
 LEVEL = 0.05
 GAP_NOTE = (
     "Settings as they stand in the experiment's file, its own last. Points: mean over seeds, with its 95 % interval over "
     "seeds alone; what else is uncertain, such as which individuals are tested, stands in the tables. Hollow: mean on the "
-    "validation images of the same split, which chose the weights."
+    "validation images of the same split."
 )
 REMEDIES_NOTE = (
     "Differences in identity-balanced mAP on test, paired by identity and seed; interval and verdict are corrected for the "
-    "number of arms in each setting (Holm)."
+    "number of arms in each setting (Holm). Each arm is compared with its control where it names one, else with the baseline."
 )
 
 
@@ -138,18 +139,22 @@ def _half(values: list[float | None]) -> float:
 
 
 def draw_remedies(gap: pl.DataFrame, heading: Heading, out: Out) -> None:
-    """Draw the difference of each arm to the baseline: a panel a tested setting, a row an arm."""
-    need(gap, ["arm", "baseline", "setting", "delta", "delta_low", "delta_high", "verdict"], "remedies")
-    rows = gap.filter((pl.col("setting") != VALIDATION) & ~pl.col("baseline") & pl.col("delta").is_finite()).to_dicts()
+    """Draw the difference of each arm to what it stands on: a panel a tested setting, a row an arm."""
+    need(gap, ["arm", "baseline", "setting", "delta", "against_delta"], "remedies")
+    rows = effects(gap)
     if not rows:
-        placeholder("No arm can be compared with the baseline.", heading, out)
+        placeholder("No arm can be compared with another one.", heading, out)
         return
     arms, settings = (list(dict.fromkeys(row[key] for row in rows)) for key in ("arm", "setting"))
-    labels = {arm: fit(arm, 2.0, 8.5) for arm in arms}
-    left = MARGIN + max(text_width(words, 8.5) for words in labels.values()) + 0.12
+    labels = {row["arm"]: (fit(row["arm"], 2.0, 8.5), fit(f"against {row['beside']}", 2.0, 7.5)) for row in rows}
+    left = (
+        MARGIN
+        + max(text_width(words, size) for both in labels.values() for words, size in zip(both, SIZES, strict=True))
+        + 0.12
+    )
     bands = [settings[start : start + MOST] for start in range(0, len(settings), MOST)]
     cell = (WIDTH - left - MARGIN) / max(map(len, bands))
-    ends = [v for row in rows for v in (row["delta"], row["delta_low"], row["delta_high"]) if number(v) is not None]
+    ends = [v for row in rows for v in (row["delta"], row["low"], row["high"]) if number(v) is not None]
     room = max(0.05 * (max(ends) - min(ends)), 0.005)
     limits = (min(0.0, *ends) - room, max(0.0, *ends) + room)
     verdicts = [verdict for verdict in VERDICTS if any(row["verdict"] == verdict for row in rows)]
@@ -160,7 +165,8 @@ def draw_remedies(gap: pl.DataFrame, heading: Heading, out: Out) -> None:
         for number_of, band in enumerate(bands):
             top = above + number_of * tall + HEAD
             for y, arm in enumerate(arms):
-                page.text(left - 0.1, top + (y + 0.5) * ROW, labels[arm], size=8.5, ha="right", va="center_baseline")
+                for words, size, place, colour in zip(labels[arm], SIZES, (0.34, 0.74), (INK, MUTED), strict=True):
+                    page.text(left - 0.1, top + (y + place) * ROW, words, size=size, color=colour, **RIGHT)
             for i, setting in enumerate(band):
                 own = {row["arm"]: row for row in rows if row["setting"] == setting}
                 _panel(page, (left + i * cell, top, cell - 0.18), setting, [own.get(arm) for arm in arms], limits)
@@ -186,7 +192,7 @@ def _panel(
         if row is None:
             continue
         colour = VERDICTS.get(row["verdict"], MUTED)
-        low, high = number(row["delta_low"]), number(row["delta_high"])
+        low, high = number(row["low"]), number(row["high"])
         if low is not None and high is not None:
             axes.plot([low, high], [y + 0.5] * 2, color=colour, linewidth=1.8, solid_capstyle="butt", zorder=3)
         marker = MARKERS.get(row["verdict"], "o")

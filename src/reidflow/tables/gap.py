@@ -16,10 +16,11 @@ from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import EvaluatedArm, by_arm, known, mean
 from reidflow.tables.comparisons import LEVEL, Paired, judge, pair
+from reidflow.tables.controls import AGAINST, against_controls
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 
 VALIDATION = "validation"
-WORDS = {"closed_set": "closed", "identity_disjoint": "disjoint"}
+WORDS = {"closed_set": "known identities", "identity_disjoint": "unseen identities"}
 _DIFFERENCE = dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64)
 _TESTED = dict.fromkeys(("val_id_map", "chance", "top1", "top5", "top10"), pl.Float64)
 _COUNTED = dict.fromkeys(("queries", "identities"), pl.Int64)
@@ -40,8 +41,9 @@ GAP = Contract(
         **_COUNTED,
         **_DIFFERENCE,  # to the baseline in this setting, corrected over the arms
         "verdict": pl.String,
+        **AGAINST,  # the same to the arm that is its control, where it names one
     },
-    nullable=frozenset({"id_map", "id_map_std", *_TESTED, *_COUNTED, *_DIFFERENCE, "verdict"}),
+    nullable=frozenset({"id_map", "id_map_std", *_TESTED, *_COUNTED, *_DIFFERENCE, "verdict", *AGAINST}),
 )
 _SHARES = dict.fromkeys(("above", "above_low", "above_high", "kept", "kept_low", "kept_high"), pl.Float64)
 LOST = Contract(
@@ -96,14 +98,14 @@ def conditions(
 
 
 def own_name(config: Config, sided: bool, taken: list[str]) -> str:
-    """Return what the experiment's own split is called: `cross-domain, disjoint`."""
+    """Return what the experiment's own split is called: `unseen identities, across domains`."""
     split = WORDS.get(config.split["name"], config.split["name"])
-    name = f"cross-domain, {split}" if sided and config.sides == "across" else split
+    name = f"{split}, across domains" if sided and config.sides == "across" else split
     return f"{name} (own)" if name in (*taken, VALIDATION) else name
 
 
 def in_words(division: dict[str, Any], sided: bool) -> str:
-    """Return what decides a split in words: `identity_disjoint, photographs among gallery images`."""
+    """Return what decides a split in words: `identity_disjoint, photographs alone, 20% of them ask`."""
     sides = {"across": "photographs among images of the side gallery", "within": "photographs alone"}
     parts = [division["split"]["name"], sides[division["sides"]] if sided else ""]
     parts.append(f"{division['queries']:.0%} of them ask" if division["queries"] else "")
@@ -128,7 +130,7 @@ def gap_table(
     found: of `conditions`. results: the experiment's RESULTS, whose differences are those of its own split.
     """
     own = next(condition for condition in found if condition.own)
-    judged = {c.name: _told(results) if c.own else _judged(c, experiment.file.baseline, level) for c in found}
+    judged = {c.name: _told(results) if c.own else _judged(c, experiment, level) for c in found}
     rows = []
     for name in experiment.arms:
         rows += [_validation(own, name, experiment)] if name in own.arms else []
@@ -191,14 +193,15 @@ def _mean(values: pl.Series) -> float | None:
 
 
 def _told(results: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    rows = results.select("arm", *_DIFFERENCE, "verdict").to_dicts()
+    rows = results.select("arm", *_DIFFERENCE, "verdict", *AGAINST).to_dicts()
     return {row.pop("arm"): row for row in rows}
 
 
-def _judged(condition: Condition, baseline: str, level: float) -> dict[str, dict[str, Any]]:
-    pairs = {n: pair(arm, condition.arms[baseline]) for n, arm in condition.arms.items() if n != baseline}
-    verdicts = judge(pairs, level)
-    return {name: _difference(paired, verdicts.get(name)) for name, paired in pairs.items()}
+def _judged(condition: Condition, experiment: Experiment, level: float) -> dict[str, dict[str, Any]]:
+    arms, baseline = condition.arms, experiment.file.baseline
+    pairs = {name: pair(arm, arms[baseline]) for name, arm in arms.items() if name != baseline}
+    verdicts, controls = judge(pairs, level), against_controls(experiment, arms, pairs, level)
+    return {n: _difference(paired, verdicts.get(n)) | controls.get(n, {}) for n, paired in pairs.items()}
 
 
 def _difference(paired: Paired, found: Comparison | None) -> dict[str, Any]:
@@ -212,6 +215,25 @@ def _difference(paired: Paired, found: Comparison | None) -> dict[str, Any]:
         "smallest_detectable": found.smallest_detectable,
         "verdict": found.verdict,
     }
+
+
+def effects(gap: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return what each arm changes in each setting: its difference to its control, to the baseline where it has none.
+
+    gap: of `gap_table`. An entry: arm, setting, beside (what it is compared with), delta, low, high, verdict,
+    smallest_detectable. Left out: validation, and what could not be compared.
+    """
+    found = []
+    for row in gap.filter((pl.col("setting") != VALIDATION) & ~pl.col("baseline")).to_dicts():
+        columns = {"delta": "delta", "low": "delta_low", "high": "delta_high", "verdict": "verdict"}
+        columns["smallest_detectable"] = "smallest_detectable"
+        beside = row["against"] or gap.filter("baseline")["arm"][0]
+        if row["against"]:
+            columns = {name: f"against_{name}" for name in columns}
+        if row[columns["delta"]] is not None:
+            told = {name: row[column] for name, column in columns.items()}
+            found.append({"arm": row["arm"], "setting": row["setting"], "beside": beside, **told})
+    return found
 
 
 def lost_table(experiment: Experiment, found: list[Condition], level: float = LEVEL) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from reidflow.tables.gap import VALIDATION
+from reidflow.tables.gap import VALIDATION, effects
 from reidflow.tables.layout import Block, block_of, count, share
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, interval, listed, markdown, number, probability, signed
@@ -20,7 +20,7 @@ def sections(
 
     transductive: arm -> its inference components that use the other queries. inferred: arms with any inference.
     """
-    rows = gap.to_dicts()
+    rows, changed = gap.to_dicts(), effects(gap)
     settings = list(dict.fromkeys(row["setting"] for row in rows if row["setting"] != VALIDATION))
     return [
         Section(
@@ -32,20 +32,25 @@ def sections(
         Section(
             "Which remedy helps where",
             [
-                *(line for setting in settings for line in _in_setting(rows, setting)),
-                *_unchanged(rows),
-                *_everywhere(rows, settings),
-                *_alone(rows, settings),
+                *_compared(changed),
+                *(line for setting in settings for line in _in_setting(changed, setting)),
+                *_unchanged(changed),
+                *_everywhere(changed, settings),
+                *_alone(changed, settings),
                 *_used(transductive, inferred),
             ],
             [_difference_block(rows)],
-            {REMEDIES: "Difference to the baseline in each setting"},
+            {REMEDIES: "What each remedy changes in each setting"},
         ),
     ]
 
 
 def _bold(name: str) -> str:
     return f"**{markdown(name)}**"
+
+
+def _in(setting: str) -> str:
+    return f"*{markdown(setting)}*"
 
 
 def _baseline(rows: list[dict]) -> list[dict]:
@@ -59,7 +64,7 @@ def _own(rows: list[dict]) -> str:
 def _chain(rows: list[dict]) -> list[str]:
     """Say what the baseline scores from validation to the experiment's own condition."""
     told = [
-        f"{number(row['id_map'])} in {markdown(row['setting'])} (chance {number(row['chance'])})"
+        f"{number(row['id_map'])} in {_in(row['setting'])} (chance {number(row['chance'])})"
         for row in _baseline(rows)
         if row["setting"] != VALIDATION
     ]
@@ -70,14 +75,14 @@ def _promised(rows: list[dict]) -> list[str]:
     """Say what validation in each setting tells of the baseline, beside what the test gives in its own condition."""
     own = next(row for row in _baseline(rows) if row["own"])
     told = [
-        f"{number(row['val_id_map'])} in {markdown(row['setting'])}"
+        f"{number(row['val_id_map'])} in {_in(row['setting'])}"
         for row in _baseline(rows)
         if row["setting"] != VALIDATION and row["val_id_map"] is not None
     ]
     if not told:
         return []
     return [
-        f"Its validation mAP is {listed(told)}; of these, only that in {markdown(own['setting'])} is asked as the test of "
+        f"Its validation mAP is {listed(told)}; of these, only that in {_in(own['setting'])} is asked as the test of "
         f"{number(own['id_map'])} is."
     ]
 
@@ -87,8 +92,8 @@ def _kept(lost: pl.DataFrame) -> list[str]:
     others = [row for row in rows if row["setting"] != row["reference"] and row["kept"] is not None]
     if not others:
         return [f"What share of its score the baseline keeps is not defined: {rows[-1]['note']}."]
-    told = [f"{_share(row)} in {markdown(row['setting'])}" for row in others]
-    return [f"Of its score above chance in {markdown(rows[0]['reference'])}, the baseline keeps {listed(told)}."]
+    told = [f"{_share(row)} in {_in(row['setting'])}" for row in others]
+    return [f"Of its score above chance in {_in(rows[0]['reference'])}, the baseline keeps {listed(told)}."]
 
 
 def _share(row: dict) -> str:
@@ -103,8 +108,8 @@ def _steepest(lost: pl.DataFrame) -> list[str]:
         return []
     first, second, *_ = sorted(between, key=lambda row: row["kept"])
     if first["kept_high"] < second["kept_low"]:
-        return [f"Taken alone, {markdown(first['setting'])} costs it most: its interval lies below the others'."]
-    names = listed([markdown(row["setting"]) for row in between])
+        return [f"Taken alone, {_in(first['setting'])} costs it most: its interval lies below the others'."]
+    names = listed([_in(row["setting"]) for row in between])
     return [f"Which of {names} costs it most cannot be told: the intervals of the shares kept overlap."]
 
 
@@ -117,63 +122,81 @@ def _most(lost: pl.DataFrame) -> list[str]:
     best = max(rows, key=lambda row: row["kept"])
     least = min(rows, key=lambda row: row["kept"])
     return [
-        f"By the means, {_bold(best['arm'])} keeps the largest share in {markdown(last)}, {_share(best)}, and "
+        f"By the means, {_bold(best['arm'])} keeps the largest share in {_in(last)}, {_share(best)}, and "
         f"{_bold(least['arm'])} the smallest, {_share(least)}; shares are of each arm's own score, so a low one can stand "
         "beside a high mAP."
     ]
 
 
-def _in_setting(rows: list[dict], setting: str) -> list[str]:
-    own = [row for row in rows if row["setting"] == setting and not row["baseline"] and row["delta"] is not None]
+def _compared(changed: list[dict]) -> list[str]:
+    """Say what the arms are compared with: a remedy that stands on another one is told from that one."""
+    besides: dict[str, list[str]] = {}
+    for row in changed:
+        arms = besides.setdefault(row["beside"], [])
+        arms += [row["arm"]] if row["arm"] not in arms else []
+    if len(besides) < 2:
+        return []
+    told = [f"{listed([_bold(arm) for arm in arms])} with {_bold(beside)}" for beside, arms in besides.items()]
+    return [f"What a remedy changes is its difference to the arm that it stands on: {'; '.join(told)}."]
+
+
+def _in_setting(changed: list[dict], setting: str) -> list[str]:
+    own = [row for row in changed if row["setting"] == setting]
     if not own:
         return []
     told = [
-        f"{verdict}: " + listed([f"{_bold(row['arm'])} {_difference(row)}" for row in own if row["verdict"] == verdict])
+        f"{verdict} with "
+        + listed(
+            [
+                f"{_bold(row['arm'])} ({signed(row['delta'])} {interval(row['low'], row['high'])})"
+                for row in own
+                if row["verdict"] == verdict
+            ]
+        )
         for verdict in ("better", "worse")
         if any(row["verdict"] == verdict for row in own)
     ]
     if told:
-        return [f"In {markdown(setting)}, against the baseline, {'; '.join(told)}."]
+        return [f"In {_in(setting)}: {'; '.join(told)}."]
     seen = [row["smallest_detectable"] for row in own if row["smallest_detectable"] is not None]
-    small = f": differences from {number(min(seen))} on would most likely have been found" if seen else ""
-    return [f"In {markdown(setting)} no arm can be told from the baseline{small}."]
+    small = f": a change of {number(max(seen))} would most likely have been found with each" if seen else ""
+    return [f"In {_in(setting)} no remedy is found to change anything{small}."]
 
 
-def _unchanged(rows: list[dict]) -> list[str]:
-    """Say which arms score as the baseline to the last digit: what they change is not in the setting."""
-    same: dict[str, list[str]] = {}
-    for row in rows:
-        if not row["baseline"] and row["delta"] == 0 and row["delta_low"] == row["delta_high"] == 0:
-            same.setdefault(row["arm"], []).append(markdown(row["setting"]))
+def _unchanged(changed: list[dict]) -> list[str]:
+    """Say which arms score as what they stand on to the last digit: what they change is not in the setting."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for row in changed:
+        if row["delta"] == 0 and row["low"] == row["high"] == 0:
+            same.setdefault((row["arm"], row["beside"]), []).append(_in(row["setting"]))
     return [
-        f"{_bold(arm)} changes nothing in {listed(settings)}: it scores there as the baseline to the last digit."
-        for arm, settings in same.items()
+        f"{_bold(arm)} changes nothing in {listed(settings)}: it scores there as {_bold(beside)} to the last digit."
+        for (arm, beside), settings in same.items()
     ]
 
 
-def _verdicts(rows: list[dict], settings: list[str]) -> dict[str, dict[str, str]]:
+def _verdicts(changed: list[dict], settings: list[str]) -> dict[str, dict[str, str]]:
     """Return arm -> setting -> verdict of the arms that were compared in every setting."""
     found: dict[str, dict[str, str]] = {}
-    for row in rows:
-        if row["setting"] in settings and not row["baseline"]:
-            found.setdefault(row["arm"], {})[row["setting"]] = row["verdict"]
+    for row in changed:
+        found.setdefault(row["arm"], {})[row["setting"]] = row["verdict"]
     return {arm: verdicts for arm, verdicts in found.items() if len(verdicts) == len(settings)}
 
 
-def _everywhere(rows: list[dict], settings: list[str]) -> list[str]:
-    arms = [arm for arm, told in _verdicts(rows, settings).items() if set(told.values()) == {"better"}]
+def _everywhere(changed: list[dict], settings: list[str]) -> list[str]:
+    arms = [arm for arm, told in _verdicts(changed, settings).items() if set(told.values()) == {"better"}]
     return [f"Better in every setting: {listed(list(map(_bold, arms)))}."] if arms and len(settings) > 1 else []
 
 
-def _alone(rows: list[dict], settings: list[str]) -> list[str]:
+def _alone(changed: list[dict], settings: list[str]) -> list[str]:
     """Say which arms are better in one setting and in no other one, and what is seen of them elsewhere."""
     told = []
-    for arm, verdicts in _verdicts(rows, settings).items():
+    for arm, verdicts in _verdicts(changed, settings).items():
         better = [setting for setting in settings if verdicts[setting] == "better"]
         worse = [setting for setting in settings if verdicts[setting] == "worse"]
         if len(better) == 1 and len(settings) > 1:
-            less = f", and worse in {listed([markdown(setting) for setting in worse])}" if worse else ""
-            told.append(f"{_bold(arm)} in {markdown(better[0])}{less}")
+            less = f", and worse in {listed([_in(setting) for setting in worse])}" if worse else ""
+            told.append(f"{_bold(arm)} in {_in(better[0])}{less}")
     if not told:
         return []
     return [f"Better in one setting alone: {'; '.join(told)}. Elsewhere they are not found to be better."]
@@ -189,10 +212,6 @@ def _used(transductive: Mapping[str, list[str]], inferred: list[str]) -> list[st
     if inferred and not transductive:
         lines.append(f"No arm is transductive: {listed(list(map(_bold, inferred)))} rank each query by itself.")
     return lines
-
-
-def _difference(row: dict) -> str:
-    return f"{signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}"
 
 
 def _gap_block(rows: list[dict]) -> Block:
@@ -221,9 +240,15 @@ def _difference_block(rows: list[dict]) -> Block:
         "p_holm": lambda row: probability(row["p_holm"]),
         "verdict": lambda row: row["verdict"] or NOTHING,
         "smallest_detectable": lambda row: number(row["smallest_detectable"]),
+        "control": lambda row: row["against"] or NOTHING,
+        "delta to it": lambda row: signed(row["against_delta"]),
+        "its interval": lambda row: interval(row["against_low"], row["against_high"]),
+        "its p_holm": lambda row: probability(row["against_p_holm"]),
+        "its verdict": lambda row: row["against_verdict"] or NOTHING,
     }
     others = [row for row in rows if not row["baseline"]]
-    return block_of("Difference to the baseline in the same setting, corrected over the arms", columns, others)
+    title = "Difference in the same setting to the baseline, and to the arm that is its control, each corrected over the arms"
+    return block_of(title, columns, others)
 
 
 def _lost_block(lost: pl.DataFrame) -> Block:
