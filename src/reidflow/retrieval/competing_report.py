@@ -1,5 +1,7 @@
 """What a competition hands in, and what it tells of how it came about."""
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,21 @@ from reidflow.retrieval.setting import Setting
 
 HEAD = "| Network | Embedding | Top-1 | Top-5 | Top-10 | mAP | Score | ± | To the choice |"
 RULE = "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |"
+SIDES = ("query", "gallery")
 WORDS = {FEATURES: "frozen features", PROJECTION: "projection trained on the other identities"}
 
 
-def submission(course: Course, manifest: pl.DataFrame) -> dict[str, list[str]]:
-    """Return query -> its best of the gallery, best first: paths relative to the data set, in the manifest's order."""
-    images = np.array(manifest["image"].to_list(), dtype=object)
-    gallery = images[course.entries.gallery]
-    pairs = zip(images[course.entries.queries], course.ranked, strict=True)
+def submission(course: Course, manifest: pl.DataFrame, folders: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return query -> its best of the gallery, best first.
+
+    folders: side -> its folder in the data set. Names are paths relative to it, or to the data set for a side without.
+    """
+    names = {
+        side: np.array([_within(image, folders.get(side)) for image in manifest["image"]], dtype=object)
+        for side in SIDES
+    }
+    gallery = names["gallery"][course.entries.gallery]
+    pairs = zip(names["query"][course.entries.queries], course.ranked, strict=True)
     return {query: gallery[rows].tolist() for query, rows in pairs}
 
 
@@ -94,6 +103,10 @@ def markdown(told: dict[str, Any], title: str) -> str:
         lines += ["", "Skipped:", "", *(f"- {sentence}" for sentence in told["skipped"])]
     lines += ["", "Seconds are in `submission.efficiency.json`."]
     return "\n".join(lines) + "\n"
+
+
+def _within(image: str, folder: str | None) -> str:
+    return image.removeprefix(f"{PurePosixPath(folder)}/") if folder else image
 
 
 def _held_out(course: Course, setting: Setting) -> dict[str, Any] | None:

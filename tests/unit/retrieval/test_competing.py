@@ -115,7 +115,7 @@ def setting(tmp_path, planted, seconds=1e6):
 
 
 def told(course, given):
-    return report(course, given), submission(course, given.manifest)
+    return report(course, given), submission(course, given.manifest, {})
 
 
 def test_every_query_is_answered_by_images_of_the_gallery_the_right_person_first(tmp_path, planted):
@@ -135,6 +135,16 @@ def test_equal_file_names_in_two_folders_do_not_collide(tmp_path, planted):
     _, answers = told(compete(given, [network()], 12), given)
     assert "query/00.png" in answers
     assert all("gallery/00.png" in found and "query/00.png" not in found for found in answers.values())
+
+
+def test_names_are_relative_to_the_folders_of_the_two_sides(tmp_path, planted):
+    given = setting(tmp_path, planted)
+    course = compete(given, [network()], 12)
+    named = submission(course, given.manifest, {"query": "query", "gallery": "./gallery/"})
+    assert list(named) == ["00.png", "01.png", "02.png", "03.png"]
+    assert all(sorted(found) == [f"{number:02}.png" for number in range(12)] for found in named.values())
+    deeper = submission(course, given.manifest, {"query": "que", "gallery": "train"})
+    assert list(deeper) == list(submission(course, given.manifest, {}))
 
 
 def test_fewer_images_in_the_gallery_than_asked_for_are_all_ranked(tmp_path, planted):

@@ -1,0 +1,38 @@
+"""Rank a competition's gallery for its queries, within a budget of time that counts from the start of the command."""
+
+import json
+import time
+
+import numpy as np
+
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.models.device import resolve_device
+from reidflow.retrieval.budget import Budget
+from reidflow.retrieval.competing import compete
+from reidflow.retrieval.competing_report import efficiency, markdown, report, submission
+from reidflow.retrieval.setting import Setting
+from reidflow.retrieval.submission import answers_json
+from reidflow.spec.run import RunSpec
+from reidflow.store.atomic import write_text
+from reidflow.store.job import Job, run
+from reidflow.store.tables import read_table
+
+
+def main(job: Job) -> None:
+    given = job.given
+    manifest = read_table(job.input.manifest, MANIFEST)
+    images = np.load(job.input.images, mmap_mode="r")
+    protocol = RunSpec.model_validate(given["protocol"])
+    budget = Budget(60 * given["minutes"], job.compute.get("started", time.time()))
+    device = resolve_device(job.compute["device"])
+    setting = Setting(manifest, images, protocol, job.results, device, budget)
+    course = compete(setting, given["networks"], given["k"])
+    told = report(course, setting)
+    write_text(job.out.submission, answers_json(submission(course, manifest, given["folders"])))
+    write_text(job.out.report, json.dumps(told, indent=1) + "\n")
+    write_text(job.out.efficiency, json.dumps(efficiency(course, setting), indent=1) + "\n")
+    write_text(job.out.text, markdown(told, given["title"]))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
