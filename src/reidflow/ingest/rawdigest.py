@@ -47,11 +47,14 @@ class Snapshot:
 def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     """Return the folder whose files are the dataset of a source, and the files outside it that also belong to it.
 
-    `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset.
+    `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset. Of scikit-learn's
+    data (`lfw`) it is the folder of the people, so that its other data sets are none of it.
     Raises ReidflowError for a path that does not exist.
     """
     given = source.get("path") or ""
     path = Path(given).expanduser()
+    if source.get("name") == "lfw":
+        return _lfw(path), []
     if not given or not path.exists():
         raise ReidflowError(
             f"data source '{source.get('name', '')}': there is no file or folder '{given}' (looked from "
@@ -62,6 +65,19 @@ def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     root = Path(source["images"]).expanduser() if source.get("images") else path.parent
     inside = path.resolve().is_relative_to(root.resolve())
     return root, [] if inside else [path]
+
+
+def _lfw(home: Path) -> Path:
+    """Return the folder in which scikit-learn keeps the people of LFW."""
+    people = home / "lfw_home" / "lfw_funneled"
+    if people.is_dir():
+        return people
+    call = f"fetch_lfw_people(data_home={str(home)!r}, min_faces_per_person=20, color=True, resize=None)"
+    raise ReidflowError(
+        f"data source 'lfw': there is no folder '{people}', and nothing is downloaded unasked. Run once, with a network:\n"
+        f'  python -c "from sklearn.datasets import fetch_lfw_people; {call}"\n'
+        "or correct 'path', which is the data_home of scikit-learn."
+    )
 
 
 def walk(root: Path) -> Tree:
