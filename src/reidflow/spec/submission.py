@@ -1,0 +1,143 @@
+"""The section `submission` of a config: which runs answer a competition's questions, and how."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from reidflow.spec.components import asking, declared
+from reidflow.spec.errors import Problems
+from reidflow.spec.inference import problem
+from reidflow.spec.run import HYPERSPHERE, RunSpec, Strict, component
+
+if TYPE_CHECKING:
+    from reidflow.spec.config import Config
+    from reidflow.spec.experiment import Arm, Experiment
+
+
+class Chosen(Strict):
+    """The runs of an arm."""
+
+    experiment: str = Field(description="name of an experiment of the config")
+    arm: str = Field(description="name of one of its arms, which is ranked as there: with its ensemble and inference")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [], description="seeds of its runs; [] for all that it is run with"
+    )
+
+
+class Submission(Strict):
+    """What a competitor hands in."""
+
+    runs: list[Chosen] = Field(
+        [],
+        description="the runs behind it, together where they are several; [] for the baseline of the first experiment",
+    )
+    combine: Literal["concatenate", "average"] = Field(
+        "concatenate",
+        description="concatenate: unit embeddings side by side, whose cosine is the mean of the runs'; average: the mean of "
+        "the runs' similarities, each in its own geometry and after its own inference",
+    )
+    inference: list[component("inference")] = Field(
+        [], description="files of retrieval/inference/, in order: what is done after the arm's own, before ranking"
+    )
+    index: component("index") = Field(
+        {"name": "flat"},
+        description="a file of retrieval/indexes/: of the gallery beside submission.json, for `reidflow retrieve`",
+        validate_default=True,
+    )
+    k: Annotated[int, Field(ge=1)] = Field(10, description="answers to each query in submission.json")
+    time_budget: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="minutes that the target faces_submission may take"
+    )
+    candidates: list[dict[str, Any]] = Field(
+        [],
+        description="networks that faces_submission chooses among: backbone, size, pooling of each, laid over the protocol's "
+        "model; [] for the protocol's and those of the experiments' arms",
+    )
+
+
+def chosen_arms(config: "Config", experiments: dict[str, "Experiment"]) -> list[tuple[str, str, list[int]]]:
+    """Return (experiment, arm, seeds) of the runs behind the submission of a checked config."""
+    if not config.submission.runs:
+        name, first = next(iter(experiments.items()))
+        return [(name, first.baseline.name, list(first.baseline.seeds))]
+    found = []
+    for chosen in config.submission.runs:
+        arm = experiments[chosen.experiment].arms[chosen.arm]
+        found.append((chosen.experiment, arm.name, chosen.seeds or list(arm.seeds)))
+    return found
+
+
+def mirrors(submission: Submission) -> bool:
+    """Return whether the submission looks at mirror images, beyond what an arm does by itself."""
+    return bool(asking("inference", submission.inference, "flipped"))
+
+
+def mirroring_specs(config: "Config", experiments: dict[str, "Experiment"]) -> list[RunSpec]:
+    """Return specs, with the seed 0, of the runs behind the submission that embed mirror images."""
+    arms = [experiments[name].arms[arm] for name, arm, _ in chosen_arms(config, experiments)]
+    inferring = [arm for arm in arms if any(asking("inference", spec.inference, "flipped") for _, spec in arm.points)]
+    return [spec for arm in (arms if mirrors(config.submission) else inferring) for spec in arm.specs]
+
+
+def check_submission(config: "Config", experiments: dict[str, "Experiment"], problems: Problems) -> None:
+    """Note what is wrong with the section `submission`: arms that are not there, and what cannot be combined."""
+    before = len(problems.found)
+    for number, chosen in enumerate(config.submission.runs):
+        _check_chosen(chosen, experiments, f"key 'submission.runs.{number}", problems)
+    if len(problems.found) > before or not experiments:
+        return
+    arms = chosen_arms(config, experiments)
+    runs = [(name, arm, seed) for name, arm, seeds in arms for seed in seeds]
+    for run in sorted({run for run in runs if runs.count(run) > 1}):
+        problems.add("key 'submission.runs'", f"{'/'.join(map(str, run))} stands twice.", "Name each run once.")
+    _check_together([experiments[name].arms[arm] for name, arm, _ in arms], len(runs), config.submission, problems)
+
+
+def _check_chosen(chosen: Chosen, experiments: dict[str, Any], place: str, problems: Problems) -> None:
+    if chosen.experiment not in experiments:
+        known = ", ".join(experiments)
+        problems.add(f"{place}.experiment'", f"no experiment '{chosen.experiment}' in the config.", f"Known: {known}.")
+        return
+    arms = experiments[chosen.experiment].arms
+    if chosen.arm not in arms:
+        problems.add(
+            f"{place}.arm'", f"'{chosen.experiment}' has no arm '{chosen.arm}'.", f"Its arms: {', '.join(arms)}."
+        )
+        return
+    seeds = arms[chosen.arm].seeds
+    unknown = [seed for seed in chosen.seeds if seed not in seeds]
+    if unknown:
+        problems.add(
+            f"{place}.seeds'",
+            f"the arm '{chosen.arm}' is not run with the seed {unknown[0]}.",
+            f"Choose among {', '.join(map(str, seeds))}, or add it to the config's 'seeds'.",
+        )
+
+
+def _check_together(arms: list["Arm"], runs: int, submission: Submission, problems: Problems) -> None:
+    """Note what keeps the runs from being ranked together as asked."""
+    joined = runs > 1 and submission.combine == "concatenate"
+    for arm in arms:
+        for spec in {spec.model.geometry["name"]: spec for _, spec in arm.points}.values():
+            geometry, steps = spec.model.geometry["name"], [*spec.inference, *submission.inference]
+            if joined and geometry != HYPERSPHERE["name"]:
+                problems.add(
+                    "key 'submission.combine'",
+                    f"the embeddings of '{arm.name}' lie in the geometry '{geometry}' and cannot be joined to others.",
+                    "Write combine: average.",
+                )
+            if joined and any(declared("inference", step["name"], "LAST") for step in spec.inference):
+                problems.add(
+                    "key 'submission.combine'",
+                    f"the arm '{arm.name}' leaves similarities, not embeddings that can be joined to others.",
+                    "Write combine: average.",
+                )
+            if spec.ensemble and spec.ensemble.combine == "average" and (joined or submission.inference):
+                problems.add(
+                    "key 'submission'",
+                    f"the arm '{arm.name}' averages similarities: there are no embeddings to join or to infer with.",
+                    "Choose another arm, or combine: average without 'inference'.",
+                )
+            wrong = problem(steps, geometry)
+            if wrong:
+                problems.add("key 'submission.inference'", f"{wrong}.", f"The arm '{arm.name}' is ranked so.")

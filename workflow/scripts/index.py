@@ -1,0 +1,39 @@
+"""Index the images that a submission searches, for `reidflow retrieve`."""
+
+import json
+from pathlib import Path
+
+from reidflow.ingest.manifest import MANIFEST, QUARANTINE
+from reidflow.models.device import resolve_device
+from reidflow.retrieval.chosen import Embedded, chosen_runs
+from reidflow.retrieval.gallery import INDEX, TABLE, TOLD, VECTORS, write_gallery
+from reidflow.retrieval.handed_in import data_root, gallery_files, gallery_question, require_planned, told_of
+from reidflow.splits.split import SPLIT
+from reidflow.store.job import Job, run
+from reidflow.store.runs import RunStore
+from reidflow.store.tables import read_table
+
+
+def main(job: Job) -> None:
+    given, images = job.given, json.loads(Path(job.input.images).read_text())
+    manifest, quarantine = read_table(job.input.manifest, MANIFEST), read_table(job.input.quarantine, QUARANTINE)
+    question = gallery_question(
+        given["pairs"], manifest, quarantine, read_table(job.input.split, SPLIT), given["gallery"]
+    )
+    if given["pairs"]:
+        require_planned(given["source"], job.results, given["raw"])
+    runs = chosen_runs(given["runs"], RunStore(job.results / ".store"))
+    made = gallery_files(manifest, question, runs, Embedded(job.results, resolve_device(job.compute["device"])))
+    folder = job.out.told.with_name(".whole")
+    told = told_of(runs, images, data_root(given["source"], job.results))
+    recall = write_gallery(folder, *made, given["index"], told)
+    print(
+        f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")
+    )
+    for name, target in zip((INDEX, TABLE, VECTORS, TOLD), job.out.paths().values(), strict=True):
+        (folder / name).replace(target)
+    folder.rmdir()
+
+
+if __name__ == "__main__":
+    run(main, snakemake)

@@ -1,0 +1,34 @@
+"""Write what a competitor hands in: a similarity for each pair of test.csv, or the best of a gallery for each query."""
+
+from pathlib import Path
+
+from reidflow.ingest.manifest import MANIFEST, QUARANTINE
+from reidflow.models.device import resolve_device
+from reidflow.retrieval.chosen import Embedded, ask, chosen_runs, sides_of
+from reidflow.retrieval.handed_in import best_json, pairs_csv, require_planned
+from reidflow.splits.split import SPLIT
+from reidflow.store.atomic import write_text
+from reidflow.store.job import Job, run
+from reidflow.store.runs import RunStore
+from reidflow.store.tables import read_table
+
+
+def main(job: Job) -> None:
+    given, how = job.given, job.given["submission"]
+    manifest = read_table(job.input.manifest, MANIFEST)
+    runs = chosen_runs(given["runs"], RunStore(job.results / ".store"))
+    embedded = Embedded(job.results, resolve_device(job.compute["device"]))
+    if given["pairs"]:
+        require_planned(given["source"], job.results, given["raw"])
+        quarantine = read_table(job.input.quarantine, QUARANTINE)
+        together = (runs, embedded, how["combine"], how["inference"])
+        text = pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)
+    else:
+        question = sides_of(manifest, read_table(job.input.split, SPLIT), given["gallery"])
+        asked, _ = ask(runs, question, embedded, how["combine"], how["inference"])
+        text = best_json(asked, question, manifest, how["k"])
+    write_text(job.out.submission, text)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)
