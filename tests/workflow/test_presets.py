@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Project, checkout
 
+FOLDERS = ("train", "query", "gallery")
 CASES = {
     "config/config.yaml": [],
     "config/config.yaml config/brief.yaml": [],
@@ -15,7 +16,10 @@ CASES = {
     "config/jaguar.yaml config/datasets/image_level.yaml": ["data/jaguar"],
     "config/config.yaml config/datasets/jaguar_layout.yaml": ["data/photographs"],
     "config/config.yaml config/datasets/folder.yaml": ["data/people"],
+    "config/faces.yaml config/datasets/query_gallery.yaml": [f"data/search/{part}" for part in FOLDERS],
+    "config/faces.yaml config/datasets/lfw.yaml": ["data/sklearn/lfw_home/lfw_funneled"],
 }
+PEOPLE = ("people", "faces", "lfw_funneled", *FOLDERS)
 
 
 @pytest.mark.parametrize("configs", CASES)
@@ -23,7 +27,7 @@ def test_a_preset_is_planned_without_a_mistake(tiny, tmp_path, configs):
     project = Project(checkout(tmp_path / "project"))
     for name in CASES[configs]:
         place = project.folder / name
-        if name in ("data/people", "data/faces"):
+        if place.name in PEOPLE:
             (place / "one").mkdir(parents=True)
             shutil.copy(next((tiny.results / "data/demo/train/train").iterdir()), place / "one")
         else:
