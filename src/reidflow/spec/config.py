@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
 from reidflow.spec.run import RunSpec, Strict, component
+from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -114,6 +115,7 @@ class Config(Strict):
     experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="files of config/experiments/, or paths ending in .yaml"
     )
+    submission: Submission = Field(Submission(), description="what the targets submission and faces_submission write")
     compute: Compute = Field(Compute(), description="speed only")
 
     @model_validator(mode="after")

@@ -16,10 +16,14 @@ from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 from reidflow.spec.strengths import strength_specs
+from reidflow.spec.submission import check_submission
 
 # What people wrote about an experiment.
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
 
+
+# What no table depends on, or what is laid over the experiments already.
+UNTOLD = {"compute", "results", "protocols", "searches", "submission"}
 
 BEYOND = 1.5
 
@@ -146,7 +150,7 @@ class Plan:
         words: which of WORDS the job prints. They decide texts but no number, so no other job is told of them.
         """
         own = evaluated(self.config, self.experiments[experiment].file.evaluation)
-        config = own.model_dump(mode="json", exclude={"compute", "results", "protocols", "searches"})
+        config = own.model_dump(mode="json", exclude=UNTOLD)
         # The experiment's own split is told as the config's.
         file = {**self.experiments[experiment].file.model_dump(mode="json"), "evaluation": {}}
         unsaid = [word for word in WORDS if word not in words]
@@ -339,6 +343,7 @@ def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root:
         )
     experiments = _ranked(read_all(config, problems, root))
     _check_networks(experiments, problems)
+    check_submission(config, experiments, problems)
     problems.raise_if_any("The config cannot be used")
     return Plan(config, experiments, where)
 
