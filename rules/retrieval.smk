@@ -40,7 +40,7 @@ def submission_arrays():
     return sorted(read | {mirrored_array(spec) for spec in mirroring_specs(CONFIG, PLAN.experiments)})
 
 
-def describe_submission(script, what):
+def describe_submission(script, what, modules=()):
     """Return the param of a job that embeds images with the runs behind the submission."""
     runs = [
         {
@@ -56,7 +56,7 @@ def describe_submission(script, what):
     steps = [("inference", step) for step in CONFIG.submission.model_dump(mode="json")["inference"]]
     specs = submission_specs()
     used = {*executed(specs), *geometries(specs), *inferences(points), *plan.modules(*steps)}
-    return describe(script, {"runs": runs, **what}, sorted(used))
+    return describe(script, {"runs": runs, **what}, sorted(used | set(modules)))
 
 
 SUBMISSION_INPUTS = {
@@ -103,8 +103,8 @@ rule index:
     input:
         **SUBMISSION_INPUTS,
     output:
-        index=f"{SUBMISSION}/gallery/index.faiss",
-        keys=f"{SUBMISSION}/gallery/keys.parquet",
+        faiss=f"{SUBMISSION}/gallery/index.faiss",
+        table=f"{SUBMISSION}/gallery/keys.parquet",
         vectors=f"{SUBMISSION}/gallery/vectors.npy",
         told=f"{SUBMISSION}/gallery/gallery.json",
     log:
@@ -126,6 +126,7 @@ rule index:
                 "pairs": PAIRS,
                 "raw": RAW if PAIRS else "",
             },
+            plan.modules(("index", CONFIG.submission.index)),
         ),
     script:
         "../workflow/scripts/index.py"
