@@ -90,8 +90,7 @@ def draw_gap(gap: pl.DataFrame, heading: Heading, out: Out) -> None:
             places = {setting: x + (place + 0.6) / len(arms) * 0.86 - 0.43 for x, setting in enumerate(settings)}
             _validation(axes, places, own, styles[arm], 0.3 / len(arms))
             _line(axes, places, own, styles[arm], arm in base)
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(0.0, low), high)
+        axes.set_ylim(bottom=0.0)
 
 
 def _styles(arms: list[str], base: set[str]) -> dict[str, tuple[str, str]]:
@@ -123,8 +122,12 @@ def _line(axes: Axes, places: dict[str, float], rows: dict[str, dict], style: tu
     (colour, shape), known = style, [setting for setting in places if setting in rows]
     x, y = [places[setting] for setting in known], [rows[setting]["id_map"] for setting in known]
     halves = [_half(rows[setting]["id_map_by_seed"]) for setting in known]
+    reach = [
+        [min(h, v) for h, v in zip(halves, y, strict=True)],
+        [min(h, 1 - v) for h, v in zip(halves, y, strict=True)],
+    ]
     axes.plot(x, y, color=colour, linewidth=1.6 if base else 0.9, alpha=0.75, zorder=3)
-    axes.errorbar(x, y, halves, fmt="none", ecolor=colour, elinewidth=1.1, zorder=4)
+    axes.errorbar(x, y, reach, fmt="none", ecolor=colour, elinewidth=1.1, zorder=4)
     axes.scatter(x, y, s=24, marker=shape, color=colour, linewidth=0, zorder=5)
 
 

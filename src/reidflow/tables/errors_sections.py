@@ -19,10 +19,21 @@ def sections(errors: pl.DataFrame) -> list[Section]:
     return [
         Section(
             "What misleads: wrong first candidates",
-            [*statements, *_against(rows)],
+            [*_shown(rows), *statements, *_against(rows)],
             [_block(rows), _cues()],
             {ERRORS: "How often a wrong first candidate looks more like the query than the best true match"},
         )
+    ]
+
+
+def _shown(rows: list[dict]) -> list[str]:
+    """Say which arms are looked at; errors of an arm that was chosen by its test scores would be those of a lucky one."""
+    others = [f"**{markdown(arm)}**" for arm in dict.fromkeys(row["arm"] for row in rows if not row["baseline"])]
+    if not others:
+        return ["The baseline has the highest mean validation mAP, so its errors alone are looked at."]
+    return [
+        f"Looked at: the baseline, and the arm with the highest mean validation mAP (the test's where a split has no "
+        f"validation): {listed(others)}."
     ]
 
 
@@ -88,7 +99,7 @@ def _against(rows: list[dict]) -> list[str]:
         lines.append(
             f"Beyond chance, looks mislead {name} {'; '.join(told)} than the baseline."
             if told
-            else f"Whether looks mislead {name}, the best on validation, less than the baseline cannot be told in any cue."
+            else f"Whether looks mislead {name} less than the baseline cannot be told in any cue."
         )
     return lines
 

@@ -158,9 +158,9 @@ def _in_setting(changed: list[dict], setting: str) -> list[str]:
     ]
     if told:
         return [f"In {_in(setting)}: {'; '.join(told)}."]
-    seen = [row["smallest_detectable"] for row in own if row["smallest_detectable"] is not None]
-    small = f": a change of {number(max(seen))} would most likely have been found with each" if seen else ""
-    return [f"In {_in(setting)} no remedy is found to change anything{small}."]
+    seen = max((row["smallest_detectable"] for row in own if row["smallest_detectable"] is not None), default=1.0)
+    small = f"a change of {number(seen)} would most likely have been found" if seen < 1 else "the noise hides any"
+    return [f"In {_in(setting)} no remedy is found to change anything: {small}."]
 
 
 def _unchanged(changed: list[dict]) -> list[str]:
@@ -203,15 +203,15 @@ def _alone(changed: list[dict], settings: list[str]) -> list[str]:
 
 
 def _used(transductive: Mapping[str, list[str]], inferred: list[str]) -> list[str]:
-    lines = []
-    for arm, names in transductive.items():
-        lines.append(
-            f"{_bold(arm)} is transductive: {listed([markdown(name) for name in names])} uses the other queries, so its "
-            "score holds for queries that come together, not for one alone."
-        )
-    if inferred and not transductive:
-        lines.append(f"No arm is transductive: {listed(list(map(_bold, inferred)))} rank each query by itself.")
-    return lines
+    if transductive:
+        told = [f"{_bold(arm)} ({listed([markdown(name) for name in names])})" for arm, names in transductive.items()]
+        return [
+            f"Transductive, that is ranked with the help of the other queries: {listed(told)}. Such scores hold for queries "
+            "that come together, not for one alone."
+        ]
+    if inferred:
+        return [f"No arm is transductive: {listed(list(map(_bold, inferred)))} rank each query by itself."]
+    return []
 
 
 def _gap_block(rows: list[dict]) -> Block:

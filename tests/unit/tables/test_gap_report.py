@@ -225,7 +225,7 @@ def test_the_sentences_name_what_was_planted(found, tmp_path):
     assert f"**paired** in *{OWN}*, and worse in *closed* and *disjoint*" in lines
     assert "its difference to the arm that it stands on" in lines and "**paired** with **metric_loss**" in lines
     assert "metric" not in next(line for line in remedies.statements if line.startswith("Better in one setting alone"))
-    assert "is transductive: coral uses the other queries" in lines
+    assert "with the help of the other queries: **coral\\_\\*** (coral). Such scores hold" in lines
     assert all("nothing" not in line for line in remedies.statements[1:])
     assert [len(block.rows) for block in (*where.tables, *remedies.tables)] == [25, 20, 20]
 
@@ -248,6 +248,20 @@ def test_an_arm_that_changes_nothing_in_a_setting_is_named():
     assert [line for line in lines if "changes nothing" in line] == [
         "**nothing** changes nothing in *closed*: it scores there as **as_described** to the last digit."
     ]
+
+
+def test_where_nothing_is_found_it_is_said_what_could_have_been(found):
+    still = pl.lit("inconclusive")
+    quiet = found.gap.with_columns(
+        verdict=still, against_verdict=still, against_smallest_detectable="smallest_detectable"
+    )
+    (line,) = [line for line in sections(quiet, found.lost, {}, [])[1].statements if line.startswith("In *closed*")]
+    largest = found.gap.filter(pl.col("setting") == "closed")["smallest_detectable"].max()
+    assert line == (
+        f"In *closed* no remedy is found to change anything: a change of {largest:.3f} would most likely have been found."
+    )
+    noisy = quiet.with_columns(smallest_detectable=pl.lit(1.0))
+    assert any("the noise hides any" in line for line in sections(noisy, found.lost, {}, [])[1].statements)
 
 
 def test_the_own_split_is_named_after_what_it_asks():
