@@ -101,7 +101,7 @@ def markdown(told: dict[str, Any], title: str) -> str:
         lines += ["", "Left out:", "", *(f"- {candidate['name']}: {candidate['left_out']}" for candidate in left_out)]
     if told["skipped"]:
         lines += ["", "Skipped:", "", *(f"- {sentence}" for sentence in told["skipped"])]
-    lines += ["", "Seconds are in `submission.efficiency.json`."]
+    lines += ["", "Seconds are in `efficiency.json`."]
     return "\n".join(lines) + "\n"
 
 
