@@ -3,6 +3,7 @@
 An image of the side `gallery` belongs to a second domain (renders, mugshots); the others are called photographs here.
 """
 
+import heapq
 from collections import defaultdict
 
 import polars as pl
@@ -107,9 +108,13 @@ def _drawn(split: pl.DataFrame, role: str, share: float, gallery: str, seed: int
     sizes = dict(asked.group_by("identity").len().iter_rows())
     taken = {identity: min(1, len(images)) for identity, images in able.items()}
     wanted = min(int(share * asked.height + 1e-9), sum(map(len, able.values())))
-    while sum(taken.values()) < wanted:
-        free = [identity for identity in able if taken[identity] < len(able[identity])]
-        taken[max(free, key=lambda i: (share * sizes[i] - taken[i], i))] += 1
+    unmet = [(taken[i] - share * sizes[i], i) for i in able if taken[i] < len(able[i])]
+    heapq.heapify(unmet)
+    for _ in range(wanted - sum(taken.values())):
+        lead, identity = heapq.heappop(unmet)
+        taken[identity] += 1
+        if taken[identity] < len(able[identity]):
+            heapq.heappush(unmet, (lead + 1, identity))
     return {image for identity, images in able.items() for image in images[: taken[identity]]}
 
 

@@ -166,6 +166,13 @@ def test_the_seed_of_the_split_draws_the_queries():
     assert first.equals(again) and not first.equals(other)
 
 
+def test_a_small_share_lets_every_identity_ask_once():
+    split = split_of(data_set(ANIMALS, images_of_a_group=4), queries=0.01)
+    for role in ("val", "test"):
+        asked = split.filter((pl.col("role") == role) & (pl.col("side") == "query"))
+        assert sorted(asked["identity"]) == sorted(ANIMALS)
+
+
 def test_no_query_is_taken_whose_positives_would_go_with_it():
     data = data_set(dict.fromkeys("abcdef", 5), images_of_a_group=1)
     split = split_of(data, queries=0.9)
