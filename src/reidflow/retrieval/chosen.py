@@ -14,6 +14,7 @@ from reidflow.evaluation.joined import joined
 from reidflow.evaluation.similarity import similarity_of
 from reidflow.spec.components import asking
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import slug_of
 from reidflow.spec.plan import bank_id, tested_bank
 from reidflow.spec.run import RunSpec
 from reidflow.store.runs import RunStore
@@ -41,8 +42,8 @@ class ChosenRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The run as people name it."""
-        return f"{self.experiment}/{self.made.arm}/seed-{self.made.seed}"
+        """The run as people name it: by its folder in the results."""
+        return f"{self.experiment}/{slug_of(self.made.arm)}/seed-{self.made.seed}"
 
 
 def chosen_runs(told: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
