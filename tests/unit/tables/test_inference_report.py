@@ -84,6 +84,7 @@ def test_queries_that_get_better_and_worse_are_counted_by_hand():
 
 def test_identities_with_few_images_are_judged_by_themselves(rows: dict):
     few = [n for n, name in enumerate(planted.IDENTITIES) if planted.IMAGES[name] <= 5]
+    assert {row["asked_few"] for row in rows.values()} == {len(few) * len(planted.SEEDS) * planted.QUERIES}
     differences = planted.differences()
     expected = compare({arm: values[few] for arm, values in differences.items() if arm != "none"})
     for arm, want in expected.items():
