@@ -1,8 +1,6 @@
 # What the workflow stands on: the checked plan, the guards of the main process, and the param that describes a job.
 # Nothing here imports torch, and no file is written unless its content changed: a dry run must leave no trace.
-import os
 import sys
-import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -36,13 +34,9 @@ except ReidflowError as error:
     raise WorkflowError(str(error)) from None
 
 
-# When the command was given, for the jobs that it starts: a time budget counts from there.
-if workflow.is_main_process:
-    os.environ["REIDFLOW_STARTED"] = str(time.time())
-
 # Scripts read this from `snakemake.config`, which no re-run trigger looks at: it affects speed and no number.
 config["compute"] = CONFIG.compute.model_dump(mode="json")
-config["compute"]["started"] = float(os.environ.get("REIDFLOW_STARTED", time.time()))
+config["compute"]["started"] = guard.started()
 
 
 def describe(script, what, modules=()):

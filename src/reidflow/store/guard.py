@@ -4,6 +4,7 @@ import os
 import select
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from reidflow.store.locks import hold
 
 MAIN = "REIDFLOW_MAIN"
 GENERATION = "REIDFLOW_GENERATION"
+STARTED = "REIDFLOW_STARTED"
 TOUCH = {"--touch", "-t"}
 
 
@@ -44,6 +46,7 @@ def prepare_main(results: Path) -> None:
         )
     os.environ[MAIN] = str(os.getpid())
     os.environ[GENERATION] = uuid.uuid4().hex
+    os.environ[STARTED] = str(time.time())
     if generation_file(results).exists() and not owner_file(results).exists():
         raise ReidflowError(
             f"{results}/ holds results, but Snakemake's records of them (.snakemake/) are gone, so stale results could not "
@@ -77,6 +80,11 @@ def begin(results: Path) -> int:
     owner_file(results).touch()
     write_text(generation_file(results), os.environ[GENERATION])
     return descriptor
+
+
+def started() -> float:
+    """Return when the command was given that this process belongs to, in seconds since the epoch."""
+    return float(os.environ.get(STARTED, time.time()))
 
 
 def require_current(results: Path) -> None:
