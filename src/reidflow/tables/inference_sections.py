@@ -137,9 +137,9 @@ def _queries(changed: list[dict]) -> list[str]:
     if best is None or not best["asked"]:
         return []
     same = best["asked"] - best["better"] - best["worse"]
-    by = "validation prefers" if best["val_id_map"] is not None else "scores highest"
+    by = "validation prefers" if best["val_id_map"] is not None else "the test images prefer"
     return [
-        f"With {marked(best)}, which {by}, {best['better']:,} of {best['asked']:,} queries (those of every seed counted) "
+        f"With {marked(best)}, which {by} among all but the baseline, {best['better']:,} of {best['asked']:,} queries (those of every seed counted) "
         f"rank better than with the baseline ({_share(best['better'], best['asked'])}), {best['worse']:,} worse "
         f"({_share(best['worse'], best['asked'])}), {same:,} as before."
     ]
