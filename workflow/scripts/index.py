@@ -26,7 +26,7 @@ def main(job: Job) -> None:
     made = gallery_files(manifest, question, runs, Embedded(job.results, resolve_device(job.compute["device"])))
     folder = job.out.told.with_name(".whole")
     told = told_of(runs, images, data_root(given["source"], job.results))
-    recall = write_gallery(folder, *made, given["index"], told)
+    recall = write_gallery(folder, *made, {**told, "index": given["index"]})
     print(
         f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")
     )

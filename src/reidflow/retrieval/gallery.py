@@ -27,6 +27,7 @@ INDEX, TABLE, VECTORS, TOLD, FILES = "index.faiss", "keys.parquet", "vectors.npy
 NAMES = (INDEX, TABLE, VECTORS, TOLD, FILES)
 BLOCK = 256
 RECALL_AT = 10
+RECALL = f"recall_at_{RECALL_AT}"
 
 
 class Embeds(Protocol):
@@ -116,33 +117,37 @@ def update(
         if not rows:
             raise ReidflowError(f"{images}: none of its {len(found.digests)} images can be used.\n{listed(left_out)}")
         gone = len(set(old.keys) - set(found.digests)) if old else 0
-        told = {**maker.identity(), "name": maker.run, "images": str(images.absolute()), "left_out": left_out}
+        told = {**maker.identity(), "name": maker.run, "images": str(images.absolute())}
+        told |= {"index": index, "left_out": [one._asdict() for one in left_out]}
         digests = [found.digests[key] for key in rows]
-        recall = write_gallery(part / "whole", list(rows), digests, np.stack(list(rows.values())), index, told)
-        shutil.move(part / FILES, part / "whole" / FILES)
-        _swap(part / "whole", out)
+        if old and (old.keys, old.digests) == (list(rows), digests) and told.items() <= old.told.items():
+            recall = old.told[RECALL]
+        else:
+            recall = write_gallery(part / "whole", list(rows), digests, np.stack(list(rows.values())), told)
+            shutil.move(part / FILES, part / "whole" / FILES)
+            _swap(part / "whole", out)
         shutil.rmtree(part)
     return Updated(len(rows), embedded, gone, left_out, recall)
 
 
 def write_gallery(
-    folder: Path, keys: list[str], digests: list[str], vectors: np.ndarray, index: dict[str, Any], told: dict[str, Any]
+    folder: Path, keys: list[str], digests: list[str], vectors: np.ndarray, told: dict[str, Any]
 ) -> float | None:
     """Write the files of a gallery into `folder` and return the index's recall, None where it is exact.
 
-    keys: sorted, a row each. vectors: (N, D) unit float32. told: what gallery.json says beside index, count and recall.
+    keys: sorted, a row each. vectors: (N, D) unit float32. told: what gallery.json says beside count and recall, of
+    which `index` is the resolved component.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = build_index(vectors, index)
-    recall = None if index["name"] == EXACT else measured_recall(made, vectors, RECALL_AT)
+    made = build_index(vectors, told["index"])
+    recall = None if told["index"]["name"] == EXACT else measured_recall(made, vectors, RECALL_AT)
     np.save(folder / VECTORS, vectors)
     write_index(made, folder / INDEX)
     table = pl.DataFrame({"key": keys, "sha256": digests, "row": np.arange(len(keys))}, schema=KEYS.columns)
     write_table(table, folder / TABLE, KEYS)
-    left_out = [one._asdict() for one in told.get("left_out", [])]
-    found = {"index": index, "count": len(keys), "dim": vectors.shape[1], f"recall_at_{RECALL_AT}": recall}
-    write_text(folder / TOLD, json.dumps({**told, **found, "left_out": left_out}, indent=1, ensure_ascii=False) + "\n")
+    told = {**told, "count": len(keys), "dim": vectors.shape[1], RECALL: recall}
+    write_text(folder / TOLD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     return recall
 
 
@@ -159,7 +164,7 @@ def open_gallery(folder: Path) -> Gallery:
         told = json.loads((place / TOLD).read_text())
         keys, index = read_table(place / TABLE, KEYS), read_index(place / INDEX)
         vectors = np.load(place / VECTORS, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ReidflowError(f"{folder}: a damaged gallery ({error}). Make it again with --anew.") from error
     if not len(keys) == len(vectors) == index.ntotal == told["count"]:
         raise ReidflowError(

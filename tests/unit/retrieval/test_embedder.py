@@ -40,7 +40,7 @@ def test_an_image_file_gets_the_vector_that_the_pipeline_stores_for_it(tmp_path,
 
 
 def test_the_bits_of_a_vector_do_not_depend_on_the_images_beside_it(tmp_path, planted):
-    root, data = planted
+    _, data = planted
     finished_run(tmp_path, spec_of("all"), *data)
     embed = Embedder(tmp_path / "out")
     together = embed(data[1])
