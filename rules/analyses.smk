@@ -51,7 +51,7 @@ DETAILS = {
             "configurations.efficiency",
             "architectures",
             "ablation",
-            "choices",
+            "choices.efficiency",
         ],
         "plots": [
             "score_by_rate",
@@ -62,8 +62,8 @@ DETAILS = {
         ],
         "sheets": [],
     },
-    "ranked": {"tables": ["ranked", "worst"], "plots": [], "sheets": ["ranked", "worst"]},
     "inference": {"tables": ["inference", "inference.efficiency"], "plots": ["methods", "queries"], "sheets": []},
+    "ranked": {"tables": ["ranked", "worst"], "plots": [], "sheets": ["ranked", "worst"]},
 }
 
 
