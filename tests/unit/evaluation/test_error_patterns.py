@@ -73,7 +73,7 @@ def test_the_counts_are_those_of_a_plain_loop():
     groups = np.arange(60) % 7, np.arange(100) % 11
     index = np.where(np.arange(60) < 30, np.arange(60), -1)
     asked = Retrieval(asked.queries, asked.gallery, index, *groups, matrix=asked.matrix)
-    found = {row["query"]: row for row in error_patterns(asked, mine, theirs, query, gallery).to_dicts()}
+    found = {row["query"]: row for row in error_patterns(asked, mine, theirs, query, gallery, block=7).to_dicts()}
     for q in range(60):
         candidates = [g for g in range(100) if g != index[q] and groups[0][q] != groups[1][g]]
         true = [g for g in candidates if mine[q] == theirs[g]]

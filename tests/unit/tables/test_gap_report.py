@@ -147,6 +147,7 @@ def test_differences_are_those_of_the_paired_statistics_in_each_setting(found):
             sign = EFFECT.get((arm, setting), 0.0)
             assert row["verdict"] == ("better" if sign > 0 else "worse" if sign < 0 else "inconclusive")
     validation = found.gap.filter((pl.col("setting") == "validation") & ~pl.col("baseline"))
+    assert validation["val_id_map"].to_list() == validation["id_map"].to_list()
     assert validation["verdict"].is_null().all() and validation["delta_low"].is_null().all()
 
 
@@ -183,10 +184,10 @@ def test_the_interval_of_the_share_covers_it_as_often_as_it_says():
             SimpleNamespace(scores=lambda values=values: ([], values), metrics=pl.DataFrame({"chance": [0.1]}))
             for values in (
                 level
-                + generator.normal(0, 0.15, (20, 1))
+                + generator.normal(0, spread, (20, 1))
                 + generator.normal(0, 0.02, (1, 5))
                 + generator.normal(0, 0.05, (20, 5))
-                for level in (0.6, 0.35)
+                for level, spread in ((0.6, 0.15), (0.35, 0.03))
             )
         ]
         settings = [SimpleNamespace(name=str(i), arms={"base": arm}) for i, arm in enumerate(arms)]
@@ -228,6 +229,12 @@ def test_the_sentences_name_what_was_planted(found, tmp_path):
     assert "with the help of the other queries: **coral\\_\\*** (coral). Such scores hold" in lines
     assert all("nothing" not in line for line in remedies.statements[1:])
     assert [len(block.rows) for block in (*where.tables, *remedies.tables)] == [25, 20, 20]
+
+
+def test_what_costs_most_is_left_open_where_the_intervals_overlap(found):
+    wide = found.lost.with_columns(kept_low=pl.col("kept") - 0.3, kept_high=pl.col("kept") + 0.3)
+    lines = " ".join(sections(found.gap, wide, {}, [])[0].statements)
+    assert "Which of *disjoint* and *known, across* costs it most cannot be told" in lines
 
 
 def test_arms_that_rank_each_query_by_itself_are_said_to(found):
