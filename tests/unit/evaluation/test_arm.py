@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from reidflow.evaluation.arm import EFFICIENCY, HISTORY, METRICS, PER_QUERY, Made, evaluate_runs
+from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES, evaluate_also
 from reidflow.store.tables import read_table, write_table
 
 IMAGES = [f"{identity}{n}" for identity in "abc" for n in range(3)]
@@ -107,3 +108,17 @@ def test_the_tables_keep_their_contracts(tables, tmp_path):
     for name, contract in contracts.items():
         write_table(tables[name], tmp_path / f"{name}.parquet", contract)
         assert read_table(tmp_path / f"{name}.parquet", contract).equals(tables[name])
+
+
+def test_runs_on_a_further_split_carry_its_label(tmp_path):
+    run = Made("a", 5, "best", write_run(tmp_path / "best", 1, [0.1, 0.7, 0.4], [None, 0.9, 0.8]))
+    plain = evaluate_runs([run], SPLIT, MANIFEST, "role")
+    for name, contract, found in zip(
+        ("metrics", "per_query"),
+        (ALSO_ON, ALSO_ON_QUERIES),
+        evaluate_also("closed", [run], SPLIT, MANIFEST, "role"),
+        strict=True,
+    ):
+        contract.check(found, "here")
+        assert set(found["label"]) == {"closed"}
+        assert found.drop("label").equals(plain[name])
