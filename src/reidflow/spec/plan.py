@@ -16,7 +16,7 @@ from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 from reidflow.spec.strengths import strength_specs
-from reidflow.spec.submission import check_submission
+from reidflow.spec.submission import check_submission, mirroring_specs
 
 # What people wrote about an experiment.
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
@@ -64,6 +64,7 @@ class Plan:
         found = [bank for experiment in self.experiments.values() for bank in _banks(experiment)]
         if self.subsets():
             found.append(self.embedding())
+        found += [mirrored_bank(spec) for spec in mirroring_specs(self.config, self.experiments) if spec.frozen]
         return {bank_id(bank): bank for bank in found}
 
     def splits(self) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from reidflow.spec import plan
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.submission import chosen_arms, mirroring_specs
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def made(**submission):
+    return plan.make([ROOT / "config" / "tiny.yaml"], {"submission": submission}, ROOT)
+
+
+def chosen(arm="arcface", experiment="tiny_losses", **changes):
+    return {"experiment": experiment, "arm": arm, **changes}
+
+
+def refused(**submission):
+    with pytest.raises(ReidflowError) as error:
+        made(**submission)
+    return str(error.value)
+
+
+def test_by_default_all_seeds_of_the_first_experiments_baseline_are_handed_in():
+    found = made()
+    first = next(iter(found.experiments.values()))
+    assert chosen_arms(found.config, found.experiments) == [(first.name, first.file.baseline, [0, 1])]
+
+
+def test_arms_come_in_the_order_of_the_config_with_the_seeds_asked_for():
+    found = made(runs=[chosen("triplet", seeds=[1]), chosen()])
+    expected = [("tiny_losses", "triplet", [1]), ("tiny_losses", "arcface", [0, 1])]
+    assert chosen_arms(found.config, found.experiments) == expected
+
+
+def test_what_is_not_there_is_named_with_what_is():
+    told = refused(runs=[chosen(experiment="tiny_loses")])
+    assert "submission.runs.0.experiment" in told and "'tiny_loses'" in told and "tiny_losses, tiny_backbones" in told
+    told = refused(runs=[chosen(), chosen("arc")])
+    assert "submission.runs.1.arm" in told and "cross_entropy, arcface, triplet" in told
+    told = refused(runs=[chosen(seeds=[1, 7])])
+    assert "submission.runs.0.seeds" in told and "the seed 7" in told and "0, 1" in told
+
+
+def test_all_mistakes_are_told_at_once():
+    assert "2 mistakes" in refused(runs=[chosen("arc"), chosen(seeds=[9])])
+
+
+def test_a_run_is_handed_in_once():
+    assert "tiny_losses/arcface/1 stands twice" in refused(runs=[chosen(), chosen(seeds=[1])])
+
+
+def test_an_index_inference_or_key_that_is_not_there_is_an_error():
+    assert "flat, hnsw, ivf_pq" in refused(index="hnws")
+    assert "there is no inference" in refused(inference=["flap"])
+    assert "run" in refused(run=[])
+    assert "submission.k" in refused(k=0)
+
+
+def test_steps_that_cannot_follow_one_another_are_refused_before_anything_runs():
+    assert "put it last" in refused(inference=["k_reciprocal", "query_expansion"])
+    assert "put it first" in refused(inference=["query_expansion", "flip"])
+
+
+def test_mirror_images_are_planned_for_the_runs_that_are_ranked_by_them():
+    plain, flipped = made(runs=[chosen()]), made(runs=[chosen()], inference=["flip"])
+    assert mirroring_specs(plain.config, plain.experiments) == []
+    assert {spec.loss["name"] for spec in mirroring_specs(flipped.config, flipped.experiments)} == {"arcface"}
+    mirrored = {plan.bank_id(plan.mirrored_bank(spec)) for spec in mirroring_specs(flipped.config, flipped.experiments)}
+    assert mirrored and mirrored <= set(flipped.banks()) and not mirrored & set(plain.banks())
+
+
+def other_geometry(tmp_path, settings):
+    """An experiment whose second arm is laid over with settings."""
+    (tmp_path / "two.yaml").write_text(
+        "question: q\nmotivation: m\nhypothesis: h\nvaries: [model.geometry, loss, inference, ensemble]\nbaseline: plain\n"
+        f"arms:\n  plain: {{why: w}}\n  other: {{why: w, {settings}}}\n"
+    )
+    return str(tmp_path / "two.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("model: {geometry: euclidean}, loss: triplet", "geometry 'euclidean'"),
+        ("inference: [k_reciprocal]", "leaves similarities"),
+        ("ensemble: {seeds: 2, combine: average}", "averages similarities"),
+    ],
+)
+def test_what_has_no_embeddings_to_join_is_averaged(tmp_path, settings, told):
+    path = other_geometry(tmp_path, settings)
+    config = [ROOT / "config" / "tiny.yaml"]
+    runs = [{"experiment": "two", "arm": arm} for arm in ("plain", "other")]
+    with pytest.raises(ReidflowError, match=told):
+        plan.make(config, {"experiments": [path], "submission": {"runs": runs}}, ROOT)
+    plan.make(config, {"experiments": [path], "submission": {"runs": runs, "combine": "average"}}, ROOT)
