@@ -12,7 +12,7 @@ from reidflow.evaluation.asked import Retrieval, ranked_blocks
 CUES = {
     "colour": "distance of the mean colours in the plane a*, b* of CIE Lab",
     "brightness": "difference of the mean lightness L*",
-    "colour with brightness": "colour difference ΔE*ab (CIE 1976): distance of the means in L*, a*, b*",
+    "colour with brightness": "colour difference of CIE 1976: distance of the means in L*, a*, b*",
     "framing": "difference of the share of the picture that is foreground",
 }
 """Cue -> how far two pictures are from one another in it."""
