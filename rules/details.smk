@@ -415,7 +415,7 @@ rule faces_report:
         efficiency=f"{TABLES}/{{experiment}}.configurations.efficiency.parquet",
         architectures=f"{TABLES}/{{experiment}}.architectures.parquet",
         ablation=f"{TABLES}/{{experiment}}.ablation.parquet",
-        choices=f"{TABLES}/{{experiment}}.choices.parquet",
+        choices=f"{TABLES}/{{experiment}}.choices.efficiency.parquet",
         sections=f"{RESULTS}/details/{{experiment}}/faces.json",
     log:
         f"{RESULTS}/logs/details/faces/{{experiment}}.log",

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.tables.faces_arms import SIDES
-from reidflow.tables.faces_choices import RULES
+from reidflow.tables.faces_choices import RULES, picks
 from reidflow.tables.faces_effects import WORDS, setting_text
 from reidflow.tables.layout import Block, block_of, count, share, yes
 from reidflow.tables.text import NOTHING, interval, number, signed
@@ -175,11 +175,30 @@ def choices_block(choices: pl.DataFrame) -> Block:
         "chosen by": lambda row: f"{row['rule']} ({'top-10' if row['rule'] == RULES[0] else 'mAP'})",
         "value": lambda row: number(row["value"]),
         "tied": lambda row: yes(row["tied"]),
+        "latency, ms": lambda row: number(row["latency_ms"], 2),
         "picked": lambda row: yes(row["picked"]),
         "seeds that pick it": lambda row: row["picking"],
         "score on test": lambda row: points(row["score"]),
     }
     return block_of("Automatic choice, on the mean over seeds", columns, rows)
+
+
+def agreement_block(choices: pl.DataFrame) -> Block:
+    """Return whether the two rules pick the same architecture, ties decided by the measured latency."""
+    rows = []
+    for side in choices["side"].unique(maintain_order=True):
+        first, second = (picks(choices, side, rule) for rule in RULES)
+        shared = [seed for seed in first if seed in second]
+        same = {seed: first[seed]["arm"] == second[seed]["arm"] for seed in shared}
+        if same:
+            seeds = [own for seed, own in same.items() if seed is not None]
+            rows.append({"side": side, "mean": same[None], "seeds": f"{sum(seeds)} of {len(seeds)}"})
+    columns = {
+        "side": lambda row: row["side"],
+        "the same on the mean over seeds": lambda row: yes(row["mean"]),
+        "with seeds": lambda row: row["seeds"],
+    }
+    return block_of("Agreement of the two choices, with the latency of this machine", columns, rows)
 
 
 def clusters_block(configurations: pl.DataFrame) -> Block:

@@ -14,7 +14,7 @@ RULES = (VALIDATION, HELD_OUT)
 LABEL = "held_out"
 """The split of `also_on` whose validation images are of identities that nothing was trained on."""
 CHOICES = Contract(
-    "automatic choices of an architecture",
+    "automatic choices of an architecture, ties by a latency measured on this machine",
     {
         "side": pl.String,
         "rule": pl.String,
@@ -23,10 +23,11 @@ CHOICES = Contract(
         "arm": pl.String,
         "value": pl.Float64,  # by which the rule chooses
         "tied": pl.Boolean,  # with the highest value, and not alone
+        "latency_ms": pl.Float64,  # of one image
         "picked": pl.Boolean,  # of several with the highest value the one with the smallest latency
         "score": pl.Float64,  # of the arm on test, with this seed or on the mean
     },
-    nullable=frozenset({"seed", "score"}),
+    nullable=frozenset({"seed", "latency_ms", "score"}),
 )
 EQUAL = 1e-12
 """Values that differ by less are equal: only sums lie between."""
@@ -34,7 +35,7 @@ ALL_SEEDS = None
 
 
 class Values(NamedTuple):
-    """What the rules choose by: arm -> seed -> value; and the seconds that a network takes for one image, by arm."""
+    """What the rules choose by: arm -> seed -> value; and the milliseconds that an arm's network takes for one image."""
 
     validation: Mapping[str, Mapping[int, float]]
     held_out: Mapping[str, Mapping[int, float]]
@@ -73,6 +74,18 @@ def picks(choices: pl.DataFrame, side: str, rule: str) -> dict[int | None, dict]
     return {row["seed"]: row for row in own.to_dicts()}
 
 
+def level(choices: pl.DataFrame, side: str, rule: str) -> dict[int | None, list[dict]]:
+    """Return seed (None: the mean over seeds) -> the rows with the highest value, of which a latency would pick one."""
+    found: dict[int | None, list[dict]] = {}
+    for row in choices.filter((pl.col("side") == side) & (pl.col("rule") == rule)).to_dicts():
+        found.setdefault(row["seed"], []).append(row)
+    return {seed: [row for row in rows if row["tied"]] or _picked(rows) for seed, rows in found.items()}
+
+
+def _picked(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if row["picked"]]
+
+
 def _choice(
     side: str,
     rule: str,
@@ -95,6 +108,7 @@ def _choice(
             "arm": row["arm"],
             "value": values[row["arm"]],
             "tied": row["arm"] in best and len(best) > 1,
+            "latency_ms": latency.get(row["arm"]),
             "picked": row["arm"] == picked,
             "score": row["score"] if seed is None else _of_seed(row, seeds[row["arm"]], seed),
         }

@@ -1,5 +1,6 @@
 """What a competition's program found, in computed sentences."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -8,6 +9,7 @@ from reidflow.spec.experiment import ExperimentFile
 from reidflow.tables.faces_arms import DESCRIBED, SIDES, TRAINED
 from reidflow.tables.faces_blocks import (
     ablation_block,
+    agreement_block,
     architectures_block,
     choices_block,
     clusters_block,
@@ -21,11 +23,11 @@ from reidflow.tables.faces_blocks import (
     whole,
     within,
 )
-from reidflow.tables.faces_choices import HELD_OUT, RULES, picks
+from reidflow.tables.faces_choices import HELD_OUT, RULES, level
 from reidflow.tables.faces_effects import WORDS, setting_text
 from reidflow.tables.faces_published import published_section
 from reidflow.tables.faces_tables import Faces
-from reidflow.tables.layout import count, share
+from reidflow.tables.layout import magnitude, share
 from reidflow.tables.sections import Section
 from reidflow.tables.text import interval, listed, markdown, number, signed
 
@@ -35,6 +37,8 @@ FIGURES = (RATES, EPOCHS, ABLATION_PLOT, PER_MINUTE, BY_TIME)
 ARMS = "arms"
 NOISE = 2.0
 """Scores within so many standard errors of the highest are not told from it."""
+SEVERAL = 8
+"""More arms than these are counted, not named."""
 _KEYS = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
 
 
@@ -64,7 +68,7 @@ def sections(file: ExperimentFile, faces: Faces, results: pl.DataFrame, links: S
         ),
         Section(
             "Architectures and time",
-            [*_architectures(faces.architectures, sides), *_time(faces.efficiency, sides)],
+            [*_architectures(faces.architectures, sides), *_time(faces, results)],
             [
                 *(architectures_block(faces.architectures, side) for side in sides if _any(faces.architectures, side)),
                 *([speed_block(faces.efficiency)] if faces.efficiency["controlled"].any() else []),
@@ -77,7 +81,7 @@ def sections(file: ExperimentFile, faces: Faces, results: pl.DataFrame, links: S
             Section(
                 "Automatic choice of the architecture",
                 _choices(faces.choices),
-                [choices_block(faces.choices)],
+                [block for block in (choices_block(faces.choices), agreement_block(faces.choices)) if block.rows],
                 links=[RATES],
             )
         )
@@ -98,7 +102,7 @@ def _bold(name: str) -> str:
 
 
 def _weights(file: ExperimentFile) -> list[str]:
-    told = [f"{weight:g} {_KEYS[key]}" for key, weight in (file.score or {}).items()]
+    told = [f"{file.score[key]:g} {words}" for key, words in _KEYS.items() if key in (file.score or {})]
     return [f"Score = {' + '.join(told)}, so at most {sum((file.score or {}).values()):g}."]
 
 
@@ -127,7 +131,10 @@ def _best(configurations: pl.DataFrame, sides: list[str], results: pl.DataFrame)
         names = listed([f"{_bold(name)} ({side})" for name, side in own.select("configuration", "side").iter_rows()])
         lines.append(f"Without a score: {names}: {markdown(note)}.")
     ties = results.filter("ties_with_best")["arm"].to_list()
-    if len(ties) > 1:
+    if len(ties) > SEVERAL:
+        scored = results["id_map"].count()
+        lines.append(f"By mAP, paired and corrected, {len(ties)} of {scored} arms cannot be told from the best one.")
+    elif len(ties) > 1:
         names = listed([_bold(name) for name in ties])
         lines.append(f"By mAP, paired by identity and seed and corrected, {names} cannot be told from the best arm.")
     elif ties:
@@ -262,42 +269,39 @@ def _architectures(architectures: pl.DataFrame, sides: list[str]) -> list[str]:
     return lines
 
 
-def _time(efficiency: pl.DataFrame, sides: list[str]) -> list[str]:
-    lines = []
-    for side in sides:
-        wanted = (pl.col("side") == side) & pl.col("controlled") & pl.col("score_per_minute").is_not_null()
-        rows = sorted(efficiency.filter(wanted).to_dicts(), key=lambda row: -row["score_per_minute"])
-        if not rows:
-            continue
+def _time(faces: Faces, results: pl.DataFrame) -> list[str]:
+    """Say what the architectures cost in operations; what was measured on one machine stands in the tables alone."""
+    lines = [
+        "Seconds, points per minute, relative speed and images per second are measured on one machine: they stand in the table "
+        "on this section's time, not here. A frozen backbone embeds every image once for all epochs, so that further epochs "
+        "cost next to nothing."
+    ]
+    flops = dict(results.select("arm", "flops").iter_rows())
+    trained = faces.architectures.filter(pl.col("side") == TRAINED).select("architecture", "arm").iter_rows()
+    known = {name: flops[arm] for name, arm in trained if flops.get(arm)}
+    if len(known) > 1:
+        least = min(known.values())
         told = [
-            f"{_bold(row['architecture'])} {whole(row['score_per_minute'])} ({number(row['seconds'], 1)} s, "
-            f"{times(row['relative_speed'])} as fast as the slowest)"
-            for row in rows
+            f"{_bold(name)} {times(value / least)}" for name, value in sorted(known.items(), key=lambda pair: pair[1])
         ]
-        lines.append(f"{side.capitalize()}, points per minute: {listed(told)}.")
-    if lines:
         lines.append(
-            "Seconds are those of training and of embedding the images that are evaluated and, where a head is trained, those "
-            "trained on with their augmented views, on this machine. A frozen backbone embeds them once for all epochs, so that "
-            "further epochs cost next to nothing."
-            if efficiency["seconds_embedding"].drop_nulls().len()
-            else "Seconds are those of training alone: the speed of embedding was not measured."
+            f"Operations of one image, on any machine, against the fewest ({magnitude(least)} FLOPs): {listed(told)}."
         )
-    speeds = efficiency.filter("controlled", pl.col("images_per_second").is_not_null())
-    told = dict(speeds.select("architecture", "images_per_second").iter_rows())
-    if told:
-        each = listed([f"{_bold(name)} {whole(speed)}" for name, speed in told.items()])
-        lines.append(f"Inference, images per second: {each}.")
+    theirs = faces.efficiency.filter("controlled", pl.col("published_score_per_minute").is_not_null())
+    each = {row["configuration"]: row for row in theirs.sort("published_score_per_minute", descending=True).to_dicts()}
+    if each:
+        told = [f"{_bold(row['architecture'])} {whole(row['published_score_per_minute'])}" for row in each.values()]
+        lines.append(f"Their numbers, points per minute with the settings of the baseline: {listed(told)}.")
     return lines
 
 
 def _choices(choices: pl.DataFrame) -> list[str]:
     lines = []
     for side in choices["side"].unique(maintain_order=True):
-        chosen = {rule: found for rule in RULES if (found := picks(choices, side, rule))}
-        best = choices.filter((pl.col("side") == side) & pl.col("seed").is_null() & pl.col("score").is_not_null())
-        for rule, found in chosen.items():
-            lines.append(_picked(side, rule, found, best))
+        chosen = {rule: found for rule in RULES if (found := level(choices, side, rule))}
+        scored = choices.filter((pl.col("side") == side) & pl.col("seed").is_null() & pl.col("score").is_not_null())
+        highest = max(scored["score"], default=None)
+        lines += [_picked(side, rule, found, highest) for rule, found in chosen.items()]
         if len(chosen) == len(RULES):
             lines.append(_agreement(side, *chosen.values()))
     if HELD_OUT not in set(choices["rule"]):
@@ -305,25 +309,47 @@ def _choices(choices: pl.DataFrame) -> list[str]:
     return lines
 
 
-def _picked(side: str, rule: str, found: Mapping[int | None, dict], best: pl.DataFrame) -> str:
-    on_mean, seeds = found[None], [row["architecture"] for seed, row in found.items() if seed is not None]
-    each = {name: seeds.count(name) for name in dict.fromkeys(seeds)}
-    told = listed([f"{_bold(name)} with {count(times_)} of {len(seeds)} seeds" for name, times_ in each.items()])
-    tie = ", by latency, as several share the highest value," if on_mean["tied"] else ""
-    highest = max(best.to_dicts(), key=lambda row: row["score"])
-    score = "" if on_mean["score"] is None else f", which scores {points(on_mean['score'])} on test"
-    lost = "the highest of all" if highest["arm"] == on_mean["arm"] else f"{points(highest['score'])} is the highest"
-    return (
-        f"{side.capitalize()}, {rule} picks{tie} {_bold(on_mean['architecture'])} on the mean over seeds ({number(on_mean['value'])})"
-        f"{score} ({lost}); {told}."
+def _picked(side: str, rule: str, found: Mapping[int | None, list[dict]], highest: float | None) -> str:
+    """Say what a rule picks; which of several equal ones the measured latency picks stands in the table."""
+    on_mean = found[None]
+    value = f"on the mean over seeds ({number(on_mean[0]['value'])})"
+    what = f"picks {_tie(on_mean)} {value}" if len(on_mean) == 1 else f"finds {_tie(on_mean)} {value}"
+    scores = listed([points(row["score"]) for row in on_mean if row["score"] is not None])
+    best = (
+        ", the highest of all"
+        if any(row["score"] == highest for row in on_mean)
+        else f"; the highest is {points(highest)}"
     )
+    test = f": {scores} on test{best}" if scores else ""
+    counts = Counter(_tie(rows) for seed, rows in found.items() if seed is not None)
+    each = listed([f"{own} with {times_}" for own, times_ in counts.items()])
+    ties = " A latency decides between equals, in the table." if any(len(rows) > 1 for rows in found.values()) else ""
+    return f"{side.capitalize()}, {rule} {what}{test}. Of {sum(counts.values())} seeds: {each}.{ties}"
 
 
-def _agreement(side: str, first: Mapping[int | None, dict], second: Mapping[int | None, dict]) -> str:
-    shared = [seed for seed in first if seed is not None and seed in second]
-    agree = sum(first[seed]["arm"] == second[seed]["arm"] for seed in shared)
-    on_mean = "agree" if first[None]["arm"] == second[None]["arm"] else "disagree"
-    return f"{side.capitalize()}, the two choices {on_mean} on the mean over seeds, and agree with {agree} of {len(shared)} seeds."
+def _tie(rows: list[dict]) -> str:
+    names = listed([_bold(row["architecture"]) for row in rows])
+    return names if len(rows) == 1 else f"a tie of {names}"
+
+
+def _agreement(side: str, first: Mapping[int | None, list[dict]], second: Mapping[int | None, list[dict]]) -> str:
+    """Say whether two rules agree; where one of them leaves several level, whether the other's choice is among them."""
+    told = {seed: _agree(first[seed], second[seed]) for seed in first if seed in second}
+    seeds = Counter(words for seed, words in told.items() if seed is not None)
+    each = listed([f"{words} with {count_}" for words, count_ in seeds.items()])
+    tied = (
+        " They tie where one choice leaves several level and the other picks one of these."
+        if "tie" in told.values()
+        else ""
+    )
+    return f"{side.capitalize()}, the two choices {told[None]} on the mean over seeds; of {sum(seeds.values())} seeds they {each}.{tied}"
+
+
+def _agree(first: list[dict], second: list[dict]) -> str:
+    ours, theirs = ({row["arm"] for row in rows} for rows in (first, second))
+    if not ours & theirs:
+        return "disagree"
+    return "agree" if ours == theirs and len(ours) == 1 else "tie"
 
 
 def _clusters(configurations: pl.DataFrame, sides: list[str]) -> list[str]:

@@ -109,7 +109,7 @@ def results(names: list[str], missing: dict[str, str] | None = None, baseline: s
     for name in names:
         row = dict.fromkeys(RESULTS.columns) | {
             "experiment": "faces", "arm": name, "baseline": name == baseline, "seeds": 3, "note": "", "id_map": top1(name, 1),
-            "ties_with_best": name.startswith("lite2_lr0.001"), "verdict": "baseline",
+            "flops": 10**6 * (2 + int(name[4])), "ties_with_best": name.startswith("lite2_lr0.001"), "verdict": "baseline",
         }  # fmt: skip
         if name in (missing or {}):
             row |= {"verdict": "unavailable", "note": missing[name], "id_map": None}
