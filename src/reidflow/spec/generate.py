@@ -7,7 +7,7 @@ import json
 import re
 import textwrap
 import tomllib
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -52,7 +52,13 @@ def _defaults(model: type[BaseModel], depth: int) -> str:
         nested = _nested(field)
         if field.description:
             lines += textwrap.wrap(field.description, 110, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}#   ")
-        if nested:
+        if nested and get_origin(field.annotation) is list and not field.is_required():
+            for key, inner in nested.model_fields.items():
+                lines += textwrap.wrap(
+                    f"{key}: {inner.description}", 110, initial_indent=f"{pad}#   ", subsequent_indent=f"{pad}#     "
+                )
+            lines.append(f"{pad}{name}: {_flow(field.get_default(call_default_factory=True))}")
+        elif nested:
             lines += [f"{pad}{name}:", _defaults(nested, depth + 1).rstrip("\n")]
         elif field.is_required():
             lines.append(f"{pad}# {name}: required")
