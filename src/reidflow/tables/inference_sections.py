@@ -69,7 +69,12 @@ def _against_baseline(changed: list[dict]) -> list[str]:
 
 def _best(rows: list[dict]) -> list[str]:
     ties = [row for row in rows if row["ties_with_best"]]
-    lines = [f"Cannot be told from the best: {_all(ties)}."] if len(ties) > 1 else []
+    told = (
+        "No arm can be told from the best."
+        if len(ties) == len(rows)
+        else f"Cannot be told from the best: {_all(ties)}."
+    )
+    lines = [told] if len(ties) > 1 else []
     free = [row for row in ties if not row["transductive"] and row["forward_passes"] == 1]
     plainest = [row for row in free if row["kind"] == PLAIN] or free
     if plainest and len(plainest) < len(ties):

@@ -153,6 +153,8 @@ def test_statements_name_what_helps_what_ties_and_what_harms(table: pl.DataFrame
     assert "Worse than the baseline: **flip_expansion** -0.05" in found
     assert "Not told apart from the baseline: **flip\\_\\***, **expansion** and **pair**." in found
     assert "Cannot be told from the best: **flip_reciprocal** (transductive) and **pair**." in found
+    level = text(table.with_columns(ties_with_best=pl.lit(True)), "What is done with the embeddings")
+    assert "No arm can be told from the best. Of these **none** needs one forward pass an image" in level
 
 
 def test_what_needs_the_other_queries_is_marked_wherever_it_is_named(table: pl.DataFrame):
