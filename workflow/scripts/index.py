@@ -18,7 +18,7 @@ def main(job: Job) -> None:
     given, images = job.given, json.loads(Path(job.input.images).read_text())
     manifest, quarantine = read_table(job.input.manifest, MANIFEST), read_table(job.input.quarantine, QUARANTINE)
     question = gallery_question(
-        given["pairs"], manifest, quarantine, read_table(job.input.split, SPLIT), given["gallery"]
+        given["pairs"], manifest, quarantine, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"]
     )
     if given["pairs"]:
         require_planned(given["source"], job.results, given["raw"])

@@ -24,7 +24,7 @@ def main(job: Job) -> None:
         together = (runs, embedded, how["combine"], how["inference"])
         text = pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)
     else:
-        question = sides_of(manifest, read_table(job.input.split, SPLIT), given["gallery"])
+        question = sides_of(manifest, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"])
         asked, _ = ask(runs, question, embedded, how["combine"], how["inference"])
         text = best_json(asked, question, manifest, how["k"])
     write_text(job.out.submission, text)

@@ -128,19 +128,21 @@ def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -
     return parts[0] if len(parts) == 1 else unit(np.concatenate(parts, axis=1))
 
 
-def sides_of(manifest: pl.DataFrame, split: pl.DataFrame, gallery: str) -> Question:
+def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -> Question:
     """Return the question that a data set asks by itself.
 
-    With two sides: the images of the side `query` that no run was trained or chosen on (unlabelled, else those of the
-    role test), among all of the side `gallery` (the unlabelled ones where there are any). Without: the test images,
-    ranked as in the tables.
+    With two sides: the images that are not of the side `gallery` and that no run was trained or chosen on (unlabelled,
+    else those of the role test), among all of the side `gallery` (the unlabelled ones where there are any). Without:
+    the test images, ranked as in the tables.
+
+    splits: those on which the runs were trained. Raises ReidflowError where no image asks.
     """
     sides = manifest["side"].fill_null("").to_numpy()
     if not (sides == "gallery").any():
-        return _tested(manifest, split, gallery)
-    roles = dict(zip(split["image"], split["role"], strict=True))
+        return _tested(manifest, splits[0], gallery)
     unlabelled = manifest["identity"].is_null().to_numpy()
-    tested = np.array([roles.get(image) == "test" for image in manifest["image"]])
+    tests = [set(split.filter(pl.col("role") == "test")["image"]) for split in splits]
+    tested = np.array([all(image in test for test in tests) for image in manifest["image"]])
     asking_, ranked = sides != "gallery", sides == "gallery"
     queries = _first(np.flatnonzero(asking_ & unlabelled), np.flatnonzero(asking_ & tested))
     if not len(queries):

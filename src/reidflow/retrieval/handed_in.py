@@ -85,11 +85,11 @@ def told_of(runs: list[ChosenRun], images: dict[str, Any], root: Path) -> dict[s
 
 
 def gallery_question(
-    pairs: str | None, manifest: pl.DataFrame, quarantine: pl.DataFrame, split: pl.DataFrame, gallery: str
+    pairs: str | None, manifest: pl.DataFrame, quarantine: pl.DataFrame, splits: list[pl.DataFrame], gallery: str
 ) -> Question:
     """Return the question whose gallery is indexed: that of the pairs, else the data set's own."""
     if pairs is None:
-        return sides_of(manifest, split, gallery)
+        return sides_of(manifest, splits, gallery)
     placed = place_pairs(read_pairs(Path(pairs)), manifest, quarantine)
     return Question(placed.query_rows, placed.gallery_rows, placed.query_index)
 

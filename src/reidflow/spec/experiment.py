@@ -257,6 +257,8 @@ def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problem
         except ReidflowError as error:
             problems.add(place, f"{error}", "")
             continue
+        if label == "validation":
+            problems.add(place, "the validation score of the experiment's own split is called so.", "Rename it.")
         if found[label] == division(config):
             problems.add(place, "is the experiment's own split.", "Change or remove it.")
     return found

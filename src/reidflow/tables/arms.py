@@ -149,11 +149,12 @@ def identity_means(per_query: pl.DataFrame) -> dict[tuple[str, int], float]:
 
 
 def same_runs(arms: Iterable[EvaluatedArm]) -> dict[str, str]:
-    """Return arm -> a remark, for every arm whose runs are those of an arm before it."""
+    """Return arm -> a remark, for every arm whose runs are those of an arm before it, and score as they do."""
     first: dict[tuple, str] = {}
     remarks = {}
     for arm in arms:
-        name = first.setdefault(tuple(sorted(arm.runs().items())), arm.name)
+        # Arms that differ in what is done with embeddings share runs, and differ in scores.
+        name = first.setdefault(tuple(sorted(arm.metrics.select("seed", "run", "id_map").rows())), arm.name)
         if name != arm.name:
             remarks[arm.name] = f"the same runs as arm {name}"
     return remarks

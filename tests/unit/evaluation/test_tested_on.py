@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 from slow_metric import expected_average_precision, rounded
 
 from reidflow.evaluation import tested_on
-from reidflow.evaluation.arm import Layout
+from reidflow.evaluation.arm import Layout, Made, asked
 from reidflow.spec.errors import ReidflowError
 
 IDENTITIES, IMAGES, DIM = 6, 7, 5
@@ -79,7 +81,8 @@ def test_the_original_version_scores_what_the_arm_scores(tmp_path):
         {"image": images, "stage": ["final"] * len(images), "vector": [v.tolist() for v in vectors]},
         schema_overrides={"vector": pl.List(pl.Float32)},
     ).write_parquet(tmp_path / "embeddings.parquet")
-    values, _ = layout.score(tmp_path, "final")
+    (tmp_path / "provenance.json").write_text(json.dumps({"geometry": {"name": "hypersphere"}}))
+    values, _ = layout.score(asked(layout, Made("a", 0, "key", tmp_path)))
     found = tested_on.test_on({"original": vectors[layout.evaluated]}, "original", layout, "a", 0)
     assert found["mode"].unique().to_list() == ["both"]
     assert found["ap"].mean() == pytest.approx(values["id_map"], abs=1e-12)

@@ -123,7 +123,7 @@ def data(*rows):
         flank=pl.lit(None, pl.String)
     )
     split = table.filter(pl.col("identity").is_not_null()).with_columns(group=pl.col("image"))
-    return table, split.select("image", "identity", "group", "role", "side")
+    return table, [split.select("image", "identity", "group", "role", "side")]
 
 
 def test_photographs_that_no_run_was_trained_on_are_looked_up_among_all_of_the_gallery():
@@ -139,6 +139,12 @@ def test_photographs_that_no_run_was_trained_on_are_looked_up_among_all_of_the_g
     )
     assert (found.queries.tolist(), found.gallery.tolist()) == ([2, 3], [0, 4])
     assert found.query_index.tolist() == [-1, -1]
+
+
+def test_an_image_asks_only_where_no_run_was_trained_on_it():
+    manifest, splits = data(("a", "x", "gallery", "test"), ("b", "x", None, "test"), ("c", "x", None, "test"))
+    other = splits[0].with_columns(role=pl.when(pl.col("image") == "b").then(pl.lit("train")).otherwise(pl.lit("test")))
+    assert sides_of(manifest, [*splits, other], "role").queries.tolist() == [2]
 
 
 def test_unlabelled_sides_come_before_labelled_ones():
