@@ -30,14 +30,16 @@ PLACES = {"best": 0.0, "upper quartile": 0.25, "median": 0.5, "lower quartile": 
 
 
 def shown_runs(runs: Sequence[Made], results: pl.DataFrame) -> list[Made]:
-    """Return the first run of the baseline and that of the arm with the highest id_map; one where they are the same.
+    """Return the first run of the baseline and that of the best arm; one where they are the same.
 
-    results: RESULTS of the experiment. Arms without a score are not shown; of equals the first of the experiment is.
+    results: RESULTS of the experiment. The best arm has the highest validation mAP, or the highest id_map where nothing
+    is validated; of equals it is the first of the experiment. Arms without a score are not shown.
     """
     scored = [row for row in results.to_dicts() if row["id_map"] is not None]
     arms = [row["arm"] for row in scored if row["baseline"]]
+    by = "val_id_map" if any(row["val_id_map"] is not None for row in scored) else "id_map"
     if scored:
-        arms.append(max(scored, key=lambda row: row["id_map"])["arm"])
+        arms.append(max(scored, key=lambda row: -1.0 if row[by] is None else row[by])["arm"])
     return [next(made for made in runs if made.arm == arm) for arm in dict.fromkeys(arms)]
 
 

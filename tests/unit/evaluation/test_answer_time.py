@@ -79,7 +79,9 @@ def test_what_is_ranked_is_what_the_arm_asks_for(runs: list[Made]):
 
 
 def test_the_pictures_show_the_ranking_after_the_inference(runs: list[Made]):
-    results = pl.DataFrame({"arm": ["plain", "averaged"], "id_map": [0.1, 0.2], "baseline": [True, False]})
+    results = pl.DataFrame(
+        {"arm": ["plain", "averaged"], "id_map": [0.1, 0.2], "val_id_map": [0.1, 0.2], "baseline": [True, False]}
+    )
     shown = shown_runs(runs, results)
     found = ranked_runs(LAYOUT, shown)
     RANKED.check(found, "here")

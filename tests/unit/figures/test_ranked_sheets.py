@@ -71,7 +71,9 @@ def test_examples_run_from_the_best_query_to_the_worst_and_none_comes_twice():
 def test_the_baseline_and_the_best_arm_are_shown_with_their_first_seed():
     runs = [ranked_made(arm, seed) for arm in ("base", "mid", "new", "lost") for seed in (5, 6)]
     results = pl.DataFrame({"arm": ["base", "mid", "new", "lost"], "id_map": [0.5, 0.4, 0.6, None]})
-    results = results.with_columns(baseline=pl.col("arm") == "base")
+    results = results.with_columns(baseline=pl.col("arm") == "base", val_id_map=pl.lit(None, pl.Float64))
+    validated = results.with_columns(val_id_map=pl.Series([0.5, 0.6, 0.4, None]))
+    assert [made.arm for made in shown_runs(runs, validated)] == ["base", "mid"]
     assert [(made.arm, made.seed) for made in shown_runs(runs, results)] == [("base", 5), ("new", 5)]
     level = results.with_columns(id_map=pl.lit(0.5))
     assert [made.arm for made in shown_runs(runs, level)] == ["base"]
