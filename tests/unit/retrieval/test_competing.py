@@ -177,6 +177,18 @@ def test_a_network_that_turns_out_too_slow_is_given_up(tmp_path, planted, monkey
     assert course.choice[0] == 0 and course.ranked.shape == (4, 5)
 
 
+def test_a_network_that_no_longer_fits_after_a_slow_one_is_left_out(tmp_path, planted):
+    given = setting(tmp_path, planted, seconds=6000)
+    networks = [network(seconds=1.0, slower_after=105), network(seconds=20.0)]
+    course = compete(given, networks, 5)
+    assert [candidate.left_out for candidate in course.candidates] == [None, NO_TIME]
+
+
+def test_a_network_named_twice_takes_part_once(tmp_path, planted):
+    course = compete(setting(tmp_path, planted), [network(), network(), network(called="other")], 5)
+    assert len(course.candidates) == 2 and len({candidate.name for candidate in course.candidates}) == 2
+
+
 @pytest.mark.parametrize("late", [0.0, 5000.0])
 def test_a_spent_budget_still_gives_a_submission(tmp_path, planted, late):
     given = setting(tmp_path, planted, seconds=1000)
@@ -220,7 +232,10 @@ def test_a_winning_projection_is_trained_on_all_identities_and_ranks(tmp_path, p
     assert course.choice == (0, PROJECTION)
     candidate, who = course.candidates[0], course.entries
     features = given.features(given.bank(candidate, plain=False), who.training)
+    log = tmp_path / "results" / ".store" / "log.jsonl"
+    trained = log.read_text().count('"trained"')
     folder = given.trained(candidate, features, who.training)
+    assert trained == 2 and log.read_text().count('"trained"') == trained
     vectors = [
         given.project(candidate, folder, given.features(given.bank(candidate, plain=True), rows))
         for rows in (who.queries, who.gallery)
