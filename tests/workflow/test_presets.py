@@ -39,6 +39,17 @@ def test_a_preset_is_planned_without_a_mistake(tiny, tmp_path, configs):
     assert ("faces" if first == "config/faces.yaml" else "losses") in str(outcome.of("table"))
 
 
+def test_a_submission_needs_no_split_and_no_experiment(tiny, tmp_path):
+    project = Project(checkout(tmp_path / "project"), config="config/faces.yaml")
+    for part in FOLDERS:
+        folder = project.folder / "data" / "faces" / part / "one"
+        folder.mkdir(parents=True)
+        shutil.copy(next((tiny.results / "data/demo/train/train").iterdir()), folder)
+    outcome = project.run("-n", "--", "faces_submission")
+    assert outcome.status == 0, outcome.text
+    assert [name for name, _ in outcome.jobs] == ["ingest", "faces_submission"]
+
+
 def test_every_preset_has_a_case():
     named = {name for case in CASES for name in case.split()}
     present = {

@@ -182,6 +182,7 @@ def test_a_network_that_no_longer_fits_after_a_slow_one_is_left_out(tmp_path, pl
     networks = [network(seconds=1.0, slower_after=105), network(seconds=20.0)]
     course = compete(given, networks, 5)
     assert [candidate.left_out for candidate in course.candidates] == [None, NO_TIME]
+    assert list(course.judged) == [(0, FEATURES)] and "was not tried" in course.skipped[0]
 
 
 def test_a_network_named_twice_takes_part_once(tmp_path, planted):
