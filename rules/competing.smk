@@ -26,6 +26,12 @@ def chosen_jobs(experiment, arm, seeds):
     return expand(rules.train.output.runs, experiment=experiment, batch=batches)
 
 
+def chosen_splits():
+    """Return the splits on which the chosen runs were trained."""
+    divisions = [PLAN.experiments[name].division for name, _, _ in CHOSEN]
+    return list(dict.fromkeys(f"{PLAN.split_folder(division, DATA)}/split.parquet" for division in divisions))
+
+
 def submission_specs():
     """Return specs of runs that read and execute whatever those behind the submission may."""
     return [spec for name, arm, _ in CHOSEN for spec in PLAN.experiments[name].arms[arm].specs]
@@ -63,7 +69,7 @@ SUBMISSION_INPUTS = {
     "runs": [file for name, arm, seeds in CHOSEN for file in chosen_jobs(name, arm, seeds)],
     "manifest": f"{DATA}/manifest.parquet",
     "quarantine": f"{DATA}/quarantine.parquet",
-    "split": f"{DATA}/split.parquet",
+    "splits": chosen_splits(),
     "images": f"{DATA}/images.json",
     "digests": [path.replace(".npy", ".json") for path in submission_arrays()],
     "arrays": list(map(ancient, submission_arrays())),
