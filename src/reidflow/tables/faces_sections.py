@@ -272,8 +272,8 @@ def _architectures(architectures: pl.DataFrame, sides: list[str]) -> list[str]:
 def _time(faces: Faces, results: pl.DataFrame) -> list[str]:
     """Say what the architectures cost in operations; what was measured on one machine stands in the tables alone."""
     lines = [
-        "Seconds, points per minute, relative speed and images per second are measured on one machine: they stand in the table "
-        "on this section's time, not here. A frozen backbone embeds every image once for all epochs, so that further epochs "
+        "Seconds, points per minute, relative speed and images per second are measured on one machine: they stand in the last "
+        "table of this section, not here. A frozen backbone embeds every image once for all epochs, so that further epochs "
         "cost next to nothing."
     ]
     flops = dict(results.select("arm", "flops").iter_rows())
