@@ -54,7 +54,8 @@ def compete(setting: Setting, networks: Sequence[dict[str, Any]], k: int) -> Cou
     """
     manifest, who = setting.manifest, entries(setting.manifest)
     training = manifest[who.training.tolist()]
-    held = hold_out(training["identity"].to_list(), training["side"].to_list(), setting.protocol.seed)
+    identities, sides, groups = (training[name].to_list() for name in ("identity", "side", "group"))
+    held = hold_out(identities, sides, setting.protocol.seed, groups)
     course = Course(named(networks), who, held)
     _timed(course, setting, "looking at networks", lambda: _survey(course, setting))
     _timed(course, setting, "judging networks", lambda: _judge(course, setting))
@@ -78,7 +79,9 @@ def _survey(course: Course, setting: Setting) -> None:
         reasons = "\n".join(f"  {candidate.name}: {candidate.left_out}" for candidate in course.candidates)
         raise ReidflowError(f"none of the networks can be had:\n{reasons}")
     if course.held is None:
-        course.skipped.append("Too few training identities (four are needed) to judge networks by: none was judged.")
+        course.skipped.append(
+            "Too few training identities to judge by (four are needed, seen at two moments): no network was judged."
+        )
     for place in sorted(had, key=lambda place: (course.candidates[place].flops, place)):
         if setting.budget.usable() > 0:
             _measure(course, setting, place)

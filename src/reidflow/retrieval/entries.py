@@ -56,11 +56,14 @@ class HeldOut:
     gallery: np.ndarray
 
 
-def hold_out(identities: list[str], sides: list[str | None], seed: int) -> HeldOut | None:
+def hold_out(
+    identities: list[str], sides: list[str | None], seed: int, groups: list[str | None] | None = None
+) -> HeldOut | None:
     """Return a fifth of the identities apart from the others, a fifth of their images asking among the rest of them.
 
     Where the training images are of two sides, photographs ask and images of the side `gallery` are ranked, as in the
-    competition. Each identity with two images asks at least once. None with fewer than four identities, or none to ask.
+    competition. Each identity with two images asks at least once, unless all of them are of one group (burst, sighting).
+    None with fewer than four identities, or none to ask.
     """
     names = sorted(set(identities))
     if len(names) < 4:
@@ -77,11 +80,21 @@ def hold_out(identities: list[str], sides: list[str | None], seed: int) -> HeldO
         asking = _asking(able, len(rows) - len(able) if across else len(rows) - 1, seed, name)
         queries.append(asking)
         gallery.append(rows[rendered[rows]] if across else np.setdiff1d(rows, asking))
-    asked = np.sort(np.concatenate(queries))
+    ranked = np.sort(np.concatenate(gallery))
+    asked = _answerable(np.sort(np.concatenate(queries)), ranked, identities, groups)
     if not len(asked):
         return None
     training = np.flatnonzero([name not in apart for name in identities])
-    return HeldOut(training, asked, np.sort(np.concatenate(gallery)))
+    return HeldOut(training, asked, ranked)
+
+
+def _answerable(
+    queries: np.ndarray, gallery: np.ndarray, identities: list[str], groups: list[str | None] | None
+) -> np.ndarray:
+    """Return the queries of which the gallery has an image of another group."""
+    (identity,), group = integer_codes(identities), group_codes(groups or [None] * len(identities))
+    found = [((identity[gallery] == identity[row]) & (group[gallery] != group[row])).any() for row in queries]
+    return queries[np.array(found, bool)]
 
 
 def _asking(able: np.ndarray, others: int, seed: int, name: str) -> np.ndarray:

@@ -67,6 +67,15 @@ def test_identities_of_one_image_cannot_ask():
     assert hold_out(list("abcdef"), [None] * 6, seed=0) is None
 
 
+def test_a_query_whose_others_are_all_of_its_own_moment_does_not_ask():
+    identities = [f"p{i}" for i in range(10) for _ in range(4)]
+    bursts = [name if name != "p3" else f"p3 {place % 2}" for place, name in enumerate(identities)]
+    for seed in range(30):
+        held = hold_out(identities, [None] * 40, seed, bursts)
+        assert held is None or {identities[i] for i in held.queries} == {"p3"}
+    assert any(hold_out(identities, [None] * 40, seed, bursts) for seed in range(30))
+
+
 def judged(scores, identity=None):
     return Judged({}, np.array(scores, float), np.arange(len(scores)) if identity is None else np.array(identity))
 
