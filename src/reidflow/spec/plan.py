@@ -9,6 +9,7 @@ from reidflow.spec import config as configs
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import asking, module_name
 from reidflow.spec.config import Config
+from reidflow.spec.entrants import entrants
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import division, evaluated, split_id
 from reidflow.spec.experiment import Arm, Experiment, Version, build, read_all
@@ -170,7 +171,11 @@ class Plan:
 
     def store_size(self) -> int:
         """Return the side of the stored images: the largest that any arm trains on or is tested on, pixels."""
-        return max(side for experiment in self.experiments.values() for side in _sides(experiment))
+        sides = [side for experiment in self.experiments.values() for side in _sides(experiment)]
+        # Without candidates of its own, a submission chooses among the experiments' networks.
+        changes = self.config.submission.candidates
+        networks = entrants(self.config.protocol, [], changes) if changes else []
+        return max([*sides, *(network.model.size for network in networks)])
 
     def _specs(self) -> list[RunSpec]:
         arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
