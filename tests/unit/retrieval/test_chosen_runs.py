@@ -6,7 +6,7 @@ import pytest
 from planted_folder import spec_of
 
 from reidflow.evaluation.arm import Made
-from reidflow.evaluation.asked import scores
+from reidflow.evaluation.asked import Retrieval, infer, scores
 from reidflow.retrieval.chosen import ChosenRun, Question, ask, joint_vectors, sides_of
 from reidflow.spec.errors import ReidflowError
 
@@ -73,7 +73,10 @@ def test_inference_is_done_on_joined_embeddings_or_run_by_run():
     apart, _ = asked([run(3), run(5)], "average", [EXPANSION])
     each = [asked([run(number)], inference=[EXPANSION])[0] for number in (3, 5)]
     assert np.allclose(apart, np.mean(each, axis=0), atol=1e-6)
-    assert by_cosine and not np.allclose(joined, apart, atol=1e-3)
+    both = np.concatenate([(rows := vectors(n)) / np.linalg.norm(rows, axis=1, keepdims=True) for n in (3, 5)], axis=1)
+    once = infer(Retrieval(both[QUESTION.queries], both[QUESTION.gallery], QUESTION.query_index), [EXPANSION])
+    assert by_cosine and np.allclose(joined, scores(once, EVERYTHING), atol=1e-6)
+    assert not np.allclose(joined, apart, atol=1e-3)
 
 
 def test_an_arm_keeps_its_own_inference():

@@ -76,6 +76,7 @@ def test_only_images_not_seen_before_are_embedded_and_those_gone_leave(tmp_path,
     (images / "a" / "0.png").rename(images / "renamed.png")
     (images / "b" / "1.png").unlink()
     shutil.copy(images / "a" / "2.png", images / "copy.png")
+    shutil.copy(images / "new" / "0.jpg", images / "copy of a new one.jpg")
     embed.seen = 0
     done = update(images, tmp_path / "g", maker(embed), FLAT)
     assert embed.seen == done.embedded == 3 and done.gone == 2

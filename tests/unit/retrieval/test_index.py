@@ -60,6 +60,30 @@ def test_of_equal_vectors_the_first_rows_are_first_however_many_there_are():
     assert found[0].tolist() == [7, *range(20, 47, 3)]
 
 
+def test_copies_that_differ_in_their_last_bits_stand_in_the_order_of_their_rows():
+    rows = vectors(300)
+    rows[20:220] = rows[7] * (1 + np.random.default_rng(2).uniform(-1.2e-7, 1.2e-7, (200, 16))).astype(np.float32)
+    found, cosines = search(made("flat", rows), rows, rows[[7]], 10)
+    assert found[0].tolist() == [7, *range(20, 29)] and (cosines == cosines[0, 0]).all()
+
+
+def test_one_thread_makes_an_index(monkeypatch):
+    faiss.omp_set_num_threads(4)
+    monkeypatch.setattr(indexes, "call", lambda *_: faiss.omp_get_max_threads())
+    assert build_index(vectors(5), {"name": "flat"}) == 1 and faiss.omp_get_max_threads() == 4
+
+
+def test_how_many_ask_does_not_decide_how_an_approximate_index_compares():
+    class Spy:
+        def search(self, queries, k):
+            seen.append(faiss.cvar.distance_compute_blas_threshold)
+            return np.ones((len(queries), k), np.float32), np.zeros((len(queries), k), np.int64)
+
+    seen, before = [], faiss.cvar.distance_compute_blas_threshold
+    search(Spy(), vectors(50), vectors(2), 3)
+    assert seen[0] > 10**6 and faiss.cvar.distance_compute_blas_threshold == before
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_bytes_and_answers_do_not_depend_on_the_threads(tmp_path, name):
     rows, queries, seen = vectors(), vectors(40, seed=1), set()

@@ -107,6 +107,7 @@ def test_a_gallery_that_the_workflow_wrote_is_asked_like_any_other(command, proj
     run = ChosenRun("losses", Made("arcface", 0, "key", folder), spec)
     rows = np.arange(len(manifest))[::-1]
     made = gallery_files(manifest, Question(rows[:0], rows, rows[:0]), [run], Pipeline(stored[RUN]))
+    assert made[0] == sorted(made[0]) == manifest["image"].to_list()
     told = told_of([run], {"frame": FRAME, "size": SIZE}, root / "images")
     write_gallery(tmp_path / "workflow", *made, {**told, "index": {"name": "flat"}})
     index(command, tmp_path / "files")
