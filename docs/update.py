@@ -13,6 +13,7 @@ FIGURES = {
     "backbones.png": "figures/backbones/pareto.png",
     "hpo.png": "figures/hpo/slices.png",
     "networks.png": "figures/nas_mbconv/architectures.png",
+    "gap.png": "figures/faces_remedies/gap.png",
 }
 
 
