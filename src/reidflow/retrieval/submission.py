@@ -24,7 +24,6 @@ class Pairs:
     row_ids: list[str]
     queries: list[str]
     galleries: list[str]
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def read_pairs(path: Path) -> Pairs:
             problems.add(f"{path}, row {number}", f"row {seen[row_id]} has the row_id '{row_id}' too.", "Correct it.")
             break
     problems.raise_if_any(str(path))
-    return Pairs(row_ids, queries, galleries, table.sha256)
+    return Pairs(row_ids, queries, galleries)
 
 
 def place_pairs(pairs: Pairs, manifest: pl.DataFrame, quarantine: pl.DataFrame) -> Placed:

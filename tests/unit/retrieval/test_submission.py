@@ -102,7 +102,7 @@ def test_a_query_that_is_in_the_gallery_is_known_there(tmp_path):
     )
     assert placed.query_rows.tolist() == [1, 0] and placed.gallery_rows.tolist() == [0, 1, 2]
     assert placed.query_index.tolist() == [1, 0]
-    alone = place_pairs(Pairs(["1"], ["a.png"], ["b.png"], ""), manifest("test/a.png", "test/b.png"), quarantine())
+    alone = place_pairs(Pairs(["1"], ["a.png"], ["b.png"]), manifest("test/a.png", "test/b.png"), quarantine())
     assert alone.query_index.tolist() == [-1]
 
 
