@@ -25,7 +25,7 @@ def main(job: Job) -> None:
     write_table(gap, job.out.gap, tables.GAP)
     write_table(lost, job.out.lost, tables.LOST)
     inferred = [name for name, arm in experiment.arms.items() if arm.spec.inference]
-    write_sections(job.out.sections, sections(gap, lost, tables.transductive(experiment), inferred))
+    write_sections(job.out.sections, sections(gap, lost, tables.transductive_arms(experiment), inferred))
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
     for name, draw in (("gap", figures.draw_gap), ("remedies", figures.draw_remedies)):
         draw(gap, heading, {suffix: getattr(job.out, f"{name}_{suffix}") for suffix in ("png", "svg")})

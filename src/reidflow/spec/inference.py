@@ -28,5 +28,5 @@ def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
 
 
 def transductive(steps: list[dict[str, Any]]) -> list[str]:
-    """Return the names of the steps that look at the other queries."""
-    return [step["name"] for step in steps if declared("inference", step["name"], "TRANSDUCTIVE")]
+    """Return the names of the steps that look at the other queries; one whose file does not say is taken to."""
+    return [step["name"] for step in steps if declared("inference", step["name"], "TRANSDUCTIVE") is not False]

@@ -9,10 +9,10 @@ import polars as pl
 from scipy.special import stdtrit
 
 from reidflow.evaluation.statistics import Comparison, MeanDifference, interval, mean_difference
-from reidflow.spec import components
 from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.inference import transductive
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import EvaluatedArm, by_arm, known, mean
 from reidflow.tables.comparisons import LEVEL, Paired, judge, pair
@@ -295,10 +295,7 @@ def _freedom(variances: np.ndarray, freedoms: np.ndarray) -> float:
     return float(variances.sum() ** 2 / parts) if parts > 0 else float(freedoms.min())
 
 
-def transductive(experiment: Experiment) -> dict[str, list[str]]:
+def transductive_arms(experiment: Experiment) -> dict[str, list[str]]:
     """Return arm -> those of its inference components that use the other queries; arms without any are left out."""
-    found = {}
-    for name, arm in experiment.arms.items():
-        used = [step["name"] for step in arm.spec.inference if components.load("inference", step["name"]).TRANSDUCTIVE]
-        found |= {name: used} if used else {}
-    return found
+    found = {name: transductive(arm.spec.inference) for name, arm in experiment.arms.items()}
+    return {name: used for name, used in found.items() if used}

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from reidflow.evaluation.statistics import compare
-from reidflow.spec.components import asking, load
+from reidflow.spec.components import asking
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.inference import transductive
 from reidflow.store.tables import Contract
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import INCONCLUSIVE
@@ -113,7 +114,7 @@ def described(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "kind": kind,
         "methods": ", then ".join(words) or "none",
-        "transductive": any(transductive(step["name"]) for step in steps),
+        "transductive": bool(transductive(steps)),
         "runs": runs,
         "forward_passes": runs * (2 if asking("inference", steps, "flipped") else 1),
     }
@@ -124,11 +125,6 @@ def in_words(step: Mapping[str, Any]) -> str:
     told = [f"{key.rstrip('_')} {setting(value)}" for key, value in step.items() if key != "name"]
     name = step["name"].rpartition(".")[2].replace("_", " ")
     return f"{name} ({', '.join(told)})" if told else name
-
-
-def transductive(name: str) -> bool:
-    """Return whether a component uses the other queries; one whose file does not say is taken to."""
-    return bool(getattr(load("inference", name), "TRANSDUCTIVE", True))
 
 
 def preferred(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

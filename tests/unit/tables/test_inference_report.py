@@ -7,7 +7,7 @@ import pytest
 
 from reidflow.evaluation.statistics import compare
 from reidflow.tables.identities import rarity
-from reidflow.tables.inference import INFERENCE, described, in_words, inference_table, preferred, transductive
+from reidflow.tables.inference import INFERENCE, described, in_words, inference_table, preferred
 from reidflow.tables.inference_sections import sections
 from reidflow.tables.sections import read_sections, write_sections
 
@@ -55,10 +55,9 @@ def test_an_ensemble_counts_the_runs_of_every_member_with_every_seed():
 
 
 def test_a_method_whose_file_does_not_say_is_taken_to_use_the_other_queries(tmp_path, monkeypatch):
-    (tmp_path / "silent_step.py").write_text("def apply(asked):\n    return asked\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("reidflow.tables.inference.load", lambda kind, name: __import__(name))
-    assert transductive("silent_step")
+    (tmp_path / "own.silent_step.py").write_text("def apply(asked):\n    return asked\n")
+    monkeypatch.setattr("reidflow.spec.components.find_module", lambda name: tmp_path / f"{name}.py")
+    assert described({"inference": [{"name": "own.silent_step"}], "ensemble": None})["transductive"]
 
 
 def test_queries_that_get_better_and_worse_are_counted_by_hand():
