@@ -64,7 +64,7 @@ def gallery_files(
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Return keys (sorted), digests and unit vectors of the gallery of a question."""
     facts = manifest[question.gallery.tolist()].select("image", "sha256", row=pl.Series(question.gallery)).sort("image")
-    vectors = joint_vectors(runs, facts["row"].to_numpy(), embedded)
+    vectors = joint_vectors(runs, facts["row"].to_numpy(writable=True), embedded)
     return facts["image"].to_list(), facts["sha256"].to_list(), vectors
 
 
