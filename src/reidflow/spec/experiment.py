@@ -4,111 +4,26 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import ValidationError
 
 from reidflow.spec.canonical import canonical, short
-from reidflow.spec.config import Config, Seeds, note
+from reidflow.spec.config import Config, note
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.evaluation import Evaluation, division, evaluated
+from reidflow.spec.evaluation import division, evaluated
 from reidflow.spec.expand import expand
+from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.spec.merge import covers, differences, merge, put
-from reidflow.spec.outcomes import WINNER_OF, Candidates, check_candidates, check_outcomes, possible_specs, studies
-from reidflow.spec.run import RunSpec, Strict
-from reidflow.spec.search import Search, Study
+from reidflow.spec.outcomes import WINNER_OF, check_candidates, check_outcomes, possible_specs, studies
+from reidflow.spec.run import RunSpec
+from reidflow.spec.search import Study
 from reidflow.spec.strengths import check_strengths
-from reidflow.spec.versions import Probes, Version, check_versions
+from reidflow.spec.versions import check_versions
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")
 SEED = "seed"
-
-
-def _named(value: str) -> str:
-    if not value.strip():
-        raise ValueError("is empty: write a sentence")
-    return value
-
-
-Sentence = Annotated[str, AfterValidator(_named)]
-
-
-class Interpretation(Strict):
-    """What the author says of one table, with the table that it was written for."""
-
-    dataset: str = Field(description="title of the config whose table it speaks of")
-    table: dict[str, str] = Field({}, description="arm -> 'id_map verdict', as stamped by `reidflow stamp`")
-    text: Sentence = Field(description="what was learned, why, what next")
-
-
-class Part(Strict):
-    """A component of a list from which arms are made: alone, left out, all together."""
-
-    why: Sentence = Field(description="what it is there for; an arm's `why` may quote it as {why}")
-    value: str | dict[str, Any] = Field(description="the component: its name, or {name: ..., parameters}")
-    strengths: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
-        [], description="changes of its parameters, weakest first: the best parts are trained with each"
-    )
-
-    def stronger(self, strength: dict[str, Any]) -> dict[str, Any]:
-        """Return the component with some of its parameters changed."""
-        return {**({"name": self.value} if isinstance(self.value, str) else self.value), **strength}
-
-
-class Published(Strict):
-    """Figures that others published, to show beside the experiment's own; they are never computed with."""
-
-    note: Sentence = Field(description="whose they are, and what keeps them from being compared")
-    queries: Annotated[int, Field(ge=1)] | None = Field(None, description="queries behind each of their scores")
-    arms: dict[str, dict[str, float]] = Field(
-        description="arm -> their figures: top1, top5, top10, map, score, seconds"
-    )
-
-
-class ExperimentFile(Strict):
-    """The content of an experiment's YAML file."""
-
-    question: Sentence = Field(description="one clear question")
-    motivation: Sentence = Field(description="why it is worth asking, and why these arms")
-    hypothesis: Sentence = Field(description="what is expected, testably")
-    varies: Annotated[list[str], Field(min_length=1)] = Field(
-        description="the declared factor: dotted paths of the run spec"
-    )
-    tuned: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        {}, description="dotted path -> grid; every arm chooses from it on validation"
-    )
-    baseline: str = Field(description="the arm that the others are compared with")
-    arms: dict[str, dict[str, Any]] = Field(
-        description="arm -> its settings, `why`, and where wanted `against` (a control arm to compare it with as well) "
-        "and `each` (dotted path -> values: one arm for each) or `add_one`, `leave_out`, `every` (a path of `parts`: one "
-        "arm for each part alone, one for all but it, one for all) or `winner_of` (a study of `search`, or candidates: the "
-        "settings are laid over what it finds)"
-    )
-    parts: dict[str, Annotated[dict[str, Part], Field(min_length=2)]] = Field(
-        {}, description="dotted path of a list in the run spec -> part -> a component of it: what arms are made from"
-    )
-    search: Search | None = Field(None, description="a space and the studies that search it for an arm's settings")
-    candidates: Candidates | None = Field(
-        None, description="whose best arm, by mean validation mAP, becomes an arm of this experiment"
-    )
-    tested_on: dict[str, Version] = Field(
-        {}, description="label -> another version of the evaluated images, which every run is tested on as well"
-    )
-    probes: Probes | None = Field(None, description="which of `tested_on` measure the reliance on the background")
-    evaluation: Evaluation = Field(
-        Evaluation(), description="the split of this experiment and who asks in it, where not as the config says"
-    )
-    also_on: dict[str, Evaluation] = Field(
-        {}, description="label -> another split, on which every arm is trained and tested as well"
-    )
-    score: dict[Literal["top1", "top5", "top10"], float] | None = Field(
-        None, description="weights of a competition's score, which is tabulated beside the mAP"
-    )
-    published: Published | None = Field(None, description="others' figures for the same arms")
-    protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
-    seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
-    interpretation: list[Interpretation] = Field([], description="the author's reading, one per data set")
 
 
 @dataclass(frozen=True)
@@ -151,8 +66,8 @@ class Experiment:
     file: ExperimentFile
     arms: dict[str, Arm]
     sweep_seeds: tuple[int, ...]
-    division: dict[str, Any]
-    also_on: dict[str, dict[str, Any]]
+    division: dict[str, Any] = field(default_factory=dict)
+    also_on: dict[str, dict[str, Any]] = field(default_factory=dict)
     studies: dict[str, Study] = field(default_factory=dict)
 
     @property

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from reidflow.spec import components
 from reidflow.spec.config import Config
-from reidflow.spec.experiment import ExperimentFile
+from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.spec.yaml import dump
 from reidflow.store.atomic import write_text
 

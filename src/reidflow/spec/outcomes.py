@@ -11,7 +11,8 @@ from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, laid_over,
 
 if TYPE_CHECKING:
     from reidflow.spec.config import Config
-    from reidflow.spec.experiment import Arm, Experiment, ExperimentFile
+    from reidflow.spec.experiment import Arm, Experiment
+    from reidflow.spec.experiment_file import ExperimentFile
 
 CANDIDATES = "candidates"
 WINNER_OF = "winner_of"

@@ -12,12 +12,13 @@ from reidflow.spec.config import Config
 from reidflow.spec.entrants import entrants
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import division, evaluated, split_id
-from reidflow.spec.experiment import Arm, Experiment, Version, build, read_all
+from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 from reidflow.spec.strengths import strength_specs
 from reidflow.spec.submission import check_submission, mirroring_specs
+from reidflow.spec.versions import Version
 
 # What people wrote about an experiment.
 WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")

@@ -10,7 +10,8 @@ from reidflow.spec.parts import ADD, roles
 from reidflow.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from reidflow.spec.experiment import Experiment, ExperimentFile
+    from reidflow.spec.experiment import Experiment
+    from reidflow.spec.experiment_file import ExperimentFile
 
 
 class Tried(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from reidflow.spec.experiment import ExperimentFile
+from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.tables.faces_arms import DESCRIBED, TRAINED
 from reidflow.tables.faces_blocks import points
 from reidflow.tables.faces_score import KEYS, score_error, share_error, whole_queries

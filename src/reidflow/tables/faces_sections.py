@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from reidflow.spec.experiment import ExperimentFile
+from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.tables.faces_arms import DESCRIBED, SIDES, TRAINED
 from reidflow.tables.faces_blocks import (
     ablation_block,

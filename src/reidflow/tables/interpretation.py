@@ -5,7 +5,7 @@ from typing import Literal
 
 import polars as pl
 
-from reidflow.spec.experiment import Interpretation
+from reidflow.spec.experiment_file import Interpretation
 
 TOLERANCE = 0.02  # machines differ in the last bits of sums, and training enlarges them
 State = Literal["fits", "stale", "missing", "of another data set"]

@@ -12,7 +12,7 @@ from reidflow.spec import code, generate, plan
 from reidflow.spec.canonical import canonical
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.experiment import Version
+from reidflow.spec.versions import Version
 from reidflow.spec.yaml import load
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.spec.experiment import Arm, Experiment, ExperimentFile, slug_of
+from reidflow.spec.experiment import Arm, Experiment, slug_of
+from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.tables import experiment as tables
 from reidflow.tables.arms import TABLES, read_arms
 from reidflow.tables.setting import Setting

@@ -6,7 +6,7 @@ import polars as pl
 
 from reidflow.evaluation.arm import METRICS
 from reidflow.evaluation.validated import VALIDATED
-from reidflow.spec.experiment import Published
+from reidflow.spec.experiment_file import Published
 from reidflow.spec.run import RunSpec
 from reidflow.tables.experiment import EFFICIENCY, RESULTS
 from reidflow.tables.faces_tables import Found, all_tables

@@ -5,7 +5,7 @@ import pytest
 
 from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.experiment import Interpretation
+from reidflow.spec.experiment_file import Interpretation
 from reidflow.spec.yaml import load
 from reidflow.tables.interpretation import reading, stamped, state
 from reidflow.tables.stamp import stamp

@@ -11,7 +11,7 @@ from reidflow.evaluation.tested_on import TESTED_ON
 from reidflow.figures import resizing as figures
 from reidflow.figures.style import Heading
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.experiment import Version
+from reidflow.spec.versions import Version
 from reidflow.tables.resizing import RESIZING, SIZES, sizes_table, training_table
 from reidflow.tables.resizing_sections import schedule, sections, stages
 from reidflow.tables.sections import read_sections, write_sections
