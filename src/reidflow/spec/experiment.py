@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Arm:
     over: dict[str, Any] = field(default_factory=dict)
     may_be: tuple[RunSpec, ...] = ()
 
-    @property
+    @cached_property
     def specs(self) -> list[RunSpec]:
         """Runs, with the seed 0, that read and execute whatever the arm's runs may."""
         possible = [*self.may_be] or [spec for _, spec in self.points]
