@@ -19,6 +19,6 @@ for batch, networks in described_together().items():
             mem_mb=growing(CONFIG.compute.image_memory_mb),
             runtime=growing(CONFIG.compute.minutes),
         params:
-            job=describe_networks(networks),
+            job=later(describe_networks, networks),
         script:
             "../workflow/scripts/backbones.py"

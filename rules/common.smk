@@ -45,6 +45,11 @@ def describe(script, what, modules=()):
     return canonical({"results": RESULTS, "roots": roots, "code": code.digest(*roots), **what})
 
 
+def later(function, *arguments):
+    """Return a param that is worked out for its own job alone: every job's process reads all rules."""
+    return lambda wildcards: function(*arguments)
+
+
 def growing(amount):
     """Return a resource that doubles with each attempt."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)

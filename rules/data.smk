@@ -16,7 +16,7 @@ if DEMO:
             mem_mb=growing(CONFIG.compute.image_memory_mb),
             runtime=growing(CONFIG.compute.minutes),
         params:
-            job=describe(
+            job=lambda wildcards: describe(
                 "draw_demo",
                 {"source": CONFIG.dataset.source},
             ),
@@ -42,7 +42,7 @@ rule ingest:
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe(
+        job=lambda wildcards: describe(
             "ingest",
             {
                 "dataset": CONFIG.dataset.model_dump(mode="json"),
@@ -71,7 +71,7 @@ rule groups:
         mem_mb=growing(CONFIG.compute.memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe("groups", {"groups": CONFIG.groups.model_dump(mode="json")}),
+        job=lambda wildcards: describe("groups", {"groups": CONFIG.groups.model_dump(mode="json")}),
     script:
         "../workflow/scripts/groups.py"
 
@@ -93,7 +93,7 @@ rule split:
         mem_mb=growing(CONFIG.compute.memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe_split(PLAN.division),
+        job=later(describe_split, PLAN.division),
     script:
         "../workflow/scripts/split.py"
 

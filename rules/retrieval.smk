@@ -16,7 +16,7 @@ rule submission:
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe_submission(
+        job=lambda wildcards: describe_submission(
             "submission",
             {
                 "pairs": PAIRS,
@@ -48,7 +48,7 @@ rule index:
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe_submission(
+        job=lambda wildcards: describe_submission(
             "index",
             {
                 "index": CONFIG.submission.index,

@@ -47,7 +47,7 @@ rule scores:
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
-        job=describe("scores", {}),
+        job=later(describe, "scores", {}),
     script:
         "../workflow/scripts/scores.py"
 
@@ -78,6 +78,6 @@ for family, subsets in PLAN.families().items():
             mem_mb=growing(CONFIG.compute.image_memory_mb),
             runtime=growing(CONFIG.compute.minutes),
         params:
-            job=describe_subsets(subsets),
+            job=later(describe_subsets, subsets),
         script:
             "../workflow/scripts/keep.py"

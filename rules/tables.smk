@@ -134,7 +134,7 @@ rule leaderboard:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=describe(
+        job=lambda wildcards: describe(
             "leaderboard",
             {
                 "experiments": list(PLAN.experiments),
@@ -159,6 +159,6 @@ rule sheet:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=describe("sheet", {"title": CONFIG.title, "scale": CONFIG.scale}),
+        job=lambda wildcards: describe("sheet", {"title": CONFIG.title, "scale": CONFIG.scale}),
     script:
         "../workflow/scripts/sheet.py"

@@ -205,6 +205,6 @@ rule also_on:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=describe("also_on", {}),
+        job=later(describe, "also_on", {}),
     script:
         "../workflow/scripts/also_on.py"
