@@ -25,7 +25,7 @@ tables: $(SETUP)  ## make all tables of the demo (CONFIG=..., CORES=...)
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) --resources gpu=1 -- all_tables
 
 test: $(SETUP)  ## run the tests
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -n $(CORES)
 
 test-kills: $(SETUP)  ## kill the tiny config 20 times at random moments and compare its tables
 	$(BIN)/python tests/workflow/kills.py 20
