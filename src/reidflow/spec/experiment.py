@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reidflow.spec.canonical import canonical, short
+from reidflow.spec.components import asking
 from reidflow.spec.config import Config, note
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import division, evaluated
@@ -17,7 +18,7 @@ from reidflow.spec.expand import expand
 from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.spec.merge import covers, differences, merge, put
 from reidflow.spec.outcomes import WINNER_OF, check_candidates, check_outcomes, possible_specs, studies
-from reidflow.spec.run import RunSpec
+from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.search import Study
 from reidflow.spec.strengths import check_strengths
 from reidflow.spec.versions import check_versions
@@ -138,10 +139,12 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
         note(error, path, problems)
         return None
     before = len(problems.found)
-    config = _own_config(file, config, path, problems)
+    main, config = division(config), _own_config(file, config, path, problems)
     also_on = _also_on(file, config, path, problems)
     file = file.model_copy(update={"protocol": merge(file.protocol, config.protocols.get(name, {}))})
     arms = _arms(file, config, path, problems)
+    if division(config) != main or also_on:
+        _check_other_splits(arms, bool(also_on), path, problems)
     check_outcomes(file, arms, config, path, problems)
     base = arms[file.baseline].spec if file.baseline in arms else None
     found = studies(name, file, base, config, path, problems) if base else {}
@@ -178,6 +181,23 @@ def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problem
         if found[label] == division(config):
             problems.add(place, "is the experiment's own split.", "Change or remove it.")
     return found
+
+
+def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problems: Problems) -> None:
+    """Note what arms ask for that is made on the config's own split alone. further: whether they run on several."""
+    for arm in arms.values():
+        place, specs = f"{where}, arm '{arm.name}'", [spec for _, point in arm.points for spec in point.runs()]
+        for key in ("dedup", "curation", "background"):
+            if any(getattr(spec, key) not in (None, ORIGINAL) for spec in specs):
+                problems.add(
+                    place,
+                    f"'{key}' is made for the training images of the config's own split.",
+                    "Leave it out, or 'evaluation' and 'also_on', or give the config this split.",
+                )
+        if further and any(asking("inference", point.inference, "flipped") for _, point in arm.points):
+            problems.add(
+                place, "mirror images are embedded on the experiment's own split alone.", "Leave out 'also_on'."
+            )
 
 
 def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
