@@ -29,14 +29,14 @@ def folder(tmp_path_factory, tiny):
         shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(sys.prefix)
     text = (folder / "config" / "tiny.yaml").read_text().replace("results-tiny", "results")
-    text = text.replace("[tiny_losses, tiny_backbones]", "[tiny_backbones]")
+    text = text.replace("[tiny_losses, tiny_backbones]", "[tiny_losses]")
     (folder / "config" / "config.yaml").write_text(text)
     for number, source in enumerate(sorted((tiny.results / "data/demo/train/train").iterdir())):
         place = folder / "data" / "people" / f"person {number // 12}"
         place.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, place)
     mine = next(text for page, text in blocks("yaml") if "# my.yaml" in text)
-    (folder / "my.yaml").write_text(re.sub(r"experiments: \[.*\]", "experiments: [tiny_backbones]", mine))
+    (folder / "my.yaml").write_text(re.sub(r"experiments: \[.*\]", "experiments: [tiny_losses]", mine))
     return folder
 
 

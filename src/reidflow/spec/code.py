@@ -22,6 +22,8 @@ ORCHESTRATION = (
     "reidflow/spec/code.py",
     "reidflow/spec/components.py",
     "reidflow/spec/errors.py",
+    "reidflow/spec/inference.py",
+    "reidflow/spec/merge.py",
     "reidflow/spec/run.py",
     "reidflow/training/progress.py",
 )

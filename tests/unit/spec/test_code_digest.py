@@ -122,3 +122,11 @@ def test_component_folders_have_empty_init_files():
     for package, _ in components.KINDS.values():
         path = components.SOURCE_ROOT.joinpath(*package.split("."), "__init__.py")
         assert path.read_text() == "", f"{path}: a re-export would put every component into every digest"
+
+
+def test_of_the_planning_only_seeds_decide_numbers_of_a_run():
+    decides = {path for path in code.closure("reidflow.training.loop") if not path.startswith(code.ORCHESTRATION)}
+    assert {path for path in decides if path.startswith("reidflow/spec/")} == {
+        "reidflow/spec/__init__.py",
+        "reidflow/spec/seeds.py",
+    }
