@@ -5,6 +5,7 @@ min_version("9.19")
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/asking.smk"
 include: "rules/analyses.smk"
 
 
@@ -49,4 +50,5 @@ include: "rules/best.smk"
 include: "rules/competing.smk"
 include: "rules/retrieval.smk"
 include: "rules/details.smk"
+include: "rules/rankings.smk"
 include: "rules/tables.smk"
