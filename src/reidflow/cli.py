@@ -4,13 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import polars as pl
 import yaml
 
 from reidflow.spec import components, plan
 from reidflow.spec.errors import ReidflowError
-from reidflow.tables.interpretation import reading
-from reidflow.tables.stamp import stamp
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,15 +25,27 @@ def main(arguments: list[str] | None = None) -> int:
     }
     for name, text in helps.items():
         commands.add_parser(name, help=text).add_argument("experiments", nargs="*", help="default: all of the config")
+    _add_plan(commands)
     _add_index(commands)
     _add_retrieve(commands)
     given = parser.parse_args(arguments)
     try:
-        made = plan.make(given.configfile or ["config/config.yaml"])
-        return COMMANDS[given.command](made, given)
+        files = given.configfile or ["config/config.yaml"]
+        if given.command in WITHOUT_PLAN:
+            return WITHOUT_PLAN[given.command](files, given)
+        return COMMANDS[given.command](plan.make(files), given)
     except ReidflowError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    told = commands.add_parser("plan", help="tell which jobs would run and why, and how long they would take")
+    told.add_argument("experiments", nargs="*", help="default: all of the config")
+    told.add_argument("--cores", help="number of CPU cores, or all (default: the profile's)")
+    told.add_argument("--profile", help="Snakemake profile, such as profiles/slurm (default: profiles/default)")
+    told.add_argument("--json", action="store_true", help="print the plan as JSON")
+    told.add_argument("-v", "--verbose", action="store_true", help="list every job")
 
 
 def _add_index(commands: argparse._SubParsersAction) -> None:
@@ -70,27 +79,17 @@ def _named(made: plan.Plan, names: list[str]) -> list[str]:
     return names or list(made.experiments)
 
 
-def _table(made: plan.Plan, name: str) -> pl.DataFrame:
-    path = Path(made.config.results) / "tables" / f"{name}.parquet"
-    if not path.is_file():
-        raise ReidflowError(f"{path}: no such table yet. Run the pipeline first.")
-    return pl.read_parquet(path)
-
-
 def _interpretations(made: plan.Plan, given: argparse.Namespace) -> int:
-    wrong = 0
-    for name in _named(made, given.experiments):
-        found = reading(made.experiments[name].file.interpretation, made.config.title, _table(made, name))
-        print(f"{name}: {found.state}" + "".join(f"\n  {reason}" for reason in found.reasons))
-        wrong += found.state != "fits"
-    return int(wrong > 0)
+    # No command imports what another one needs: a start of the command line is felt.
+    from reidflow.commands.readings import tell_interpretations
+
+    return tell_interpretations(made, _named(made, given.experiments))
 
 
 def _stamp(made: plan.Plan, given: argparse.Namespace) -> int:
-    for name in _named(made, given.experiments):
-        changed = stamp(made.experiments[name].path, made.config.title, _table(made, name))
-        print(f"{made.experiments[name].path}: {'stamped' if changed else 'as it was'}")
-    return 0
+    from reidflow.commands.readings import stamp_tables
+
+    return stamp_tables(made, _named(made, given.experiments))
 
 
 def _index(made: plan.Plan, given: argparse.Namespace) -> int:
@@ -119,6 +118,14 @@ def _retrieve(made: plan.Plan, given: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(files: list[str], given: argparse.Namespace) -> int:
+    from reidflow.commands.plan import tell_plan
+
+    return tell_plan(files, given.experiments, given.cores, given.profile, given.json, given.verbose)
+
+
+# The Snakefile, which this one reads, makes the plan itself.
+WITHOUT_PLAN = {"plan": _plan}
 COMMANDS = {"interpretations": _interpretations, "stamp": _stamp, "index": _index, "retrieve": _retrieve}
 
 

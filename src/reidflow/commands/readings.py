@@ -1,0 +1,35 @@
+"""`reidflow interpretations` and `reidflow stamp`: what people wrote about a table, held against the table."""
+
+from pathlib import Path
+
+import polars as pl
+
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.plan import Plan
+from reidflow.tables.interpretation import reading
+from reidflow.tables.stamp import stamp
+
+
+def tell_interpretations(made: Plan, experiments: list[str]) -> int:
+    """Print whether each experiment's interpretation fits its table; return 1 if one does not, else 0."""
+    wrong = 0
+    for name in experiments:
+        found = reading(made.experiments[name].file.interpretation, made.config.title, _table(made, name))
+        print(f"{name}: {found.state}" + "".join(f"\n  {reason}" for reason in found.reasons))
+        wrong += found.state != "fits"
+    return int(wrong > 0)
+
+
+def stamp_tables(made: Plan, experiments: list[str]) -> int:
+    """Note in each experiment's file the table that its interpretation was written for; return 0."""
+    for name in experiments:
+        changed = stamp(made.experiments[name].path, made.config.title, _table(made, name))
+        print(f"{made.experiments[name].path}: {'stamped' if changed else 'as it was'}")
+    return 0
+
+
+def _table(made: Plan, name: str) -> pl.DataFrame:
+    path = Path(made.config.results) / "tables" / f"{name}.parquet"
+    if not path.is_file():
+        raise ReidflowError(f"{path}: no such table yet. Run the pipeline first.")
+    return pl.read_parquet(path)
