@@ -3,10 +3,14 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/asking.smk"
 include: "rules/analyses.smk"
+include: "rules/report.smk"
 
 
 wildcard_constraints:
@@ -25,6 +29,10 @@ onstart:
     if workflow.is_main_process:
         try:
             workflow.reidflow_lock = guard.begin(Path(RESULTS))
+            # All that ran is known by digests; what lies behind them is needed to say later what has changed.
+            described.note_code(Path(RESULTS), params_of(workflow.dag.needrun_jobs()))
+            if RAW:
+                described.note_photographs(Path(RESULTS), RAW, rawdata.cache_file(Path(RESULTS)))
         except ReidflowError as error:
             raise WorkflowError(str(error)) from None
 
@@ -36,7 +44,7 @@ localrules:
 # The first rule, so that `snakemake` alone makes everything.
 rule all_tables:
     input:
-        all_results(),
+        reported_results() if REPORTING else all_results(),
 
 
 include: "rules/data.smk"

@@ -179,16 +179,12 @@ def baseline_features(wildcards):
 
 def plots(name):
     """Return the plots of an analysis as named outputs."""
-    return {
-        f"{kind}_{suffix}": f"{FIGURES}/{{experiment}}/{kind}.{suffix}"
-        for kind in DETAILS[name]["plots"]
-        for suffix in ("png", "svg")
-    }
+    return shown_plots(DETAILS[name]["plots"], name)
 
 
 def sheets(name):
     """Return the sheets of pictures of an analysis as named outputs."""
-    return {f"{kind}_png": f"{FIGURES}/{{experiment}}/{kind}.png" for kind in DETAILS[name]["sheets"]}
+    return {f"{kind}_png": shown_figure(kind, "png", name) for kind in DETAILS[name]["sheets"]}
 
 
 def details_of(experiment):

@@ -14,8 +14,9 @@ from reidflow.spec import code, plan
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.strengths import candidates
-from reidflow.store import guard, planning
+from reidflow.store import described, guard, planning
 
+REPORTING = planning.reporting()
 guard.offer_sources(SOURCES)
 try:
     PLAN = plan.make(
@@ -26,13 +27,18 @@ try:
     RESULTS = CONFIG.results
     if workflow.is_main_process:
         guard.prepare_main(Path(RESULTS))
-        planning.remove_damaged(Path(RESULTS))
+        DAMAGED = planning.remove_damaged(Path(RESULTS))
     else:
+        DAMAGED = []
         guard.prepare_job(Path(RESULTS), workflow.exec_mode == ExecMode.SUBPROCESS)
-    RAW = rawdata.identify(CONFIG, refresh=workflow.is_main_process)
+    RAW = "" if REPORTING else rawdata.identify(CONFIG, refresh=workflow.is_main_process)
 except ReidflowError as error:
     raise WorkflowError(str(error)) from None
 
+
+# Snakemake knows a number of cluster jobs only where it hands jobs to a cluster.
+CLUSTER = workflow.resource_settings.nodes is not None
+CARDS = planning.cards(CONFIG.compute.device, CLUSTER, workflow.is_main_process)
 
 # Scripts read this from `snakemake.config`, which no re-run trigger looks at: it affects speed and no number.
 config["compute"] = CONFIG.compute.model_dump(mode="json")
@@ -42,7 +48,15 @@ config["compute"]["started"] = guard.started()
 def describe(script, what, modules=()):
     """Return the one param of a job: canonical JSON of all that determines it, the digest of its code included."""
     roots = [f"workflow/scripts/{script}.py", *modules]
+    if REPORTING:
+        # Snakemake puts it into the page as it is, beside every result.
+        return roots[0]
     return canonical({"results": RESULTS, "roots": roots, "code": code.digest(*roots), **what})
+
+
+def params_of(jobs):
+    """Return the param of every job that `describe` described."""
+    return [job.params.job for job in jobs if "job" in job.params.keys()]
 
 
 def later(function, *arguments):

@@ -9,6 +9,8 @@ if DEMO:
             truth=f"{DATA}/truth.parquet",
         log:
             f"{RESULTS}/logs/draw_demo.log",
+        group:
+            "data"
         conda:
             "../envs/reidflow.yaml"
         threads: CONFIG.compute.workers
@@ -35,6 +37,8 @@ rule ingest:
         digest=f"{DATA}/images.json",
     log:
         f"{RESULTS}/logs/ingest.log",
+    group:
+        "data"
     conda:
         "../envs/reidflow.yaml"
     threads: CONFIG.compute.workers
@@ -65,6 +69,8 @@ rule groups:
         pairs=f"{DATA}/pairs.parquet",
     log:
         f"{RESULTS}/logs/groups.log",
+    group:
+        "data"
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -83,10 +89,12 @@ rule split:
         pairs=rules.groups.output.pairs,
     output:
         split=f"{DATA}/split.parquet",
-        audit=f"{DATA}/audit.json",
+        audit=shown(f"{DATA}/audit.json", "Data", "audit", ("data", "leak audit of the split")),
         digest=f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/split.log",
+    group:
+        "data"
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -109,6 +117,8 @@ rule other_split:
         digest=f"{DATA}/splits/{{split}}/split.json",
     log:
         f"{RESULTS}/logs/splits/{{split}}.log",
+    group:
+        "data"
     conda:
         "../envs/reidflow.yaml"
     resources:

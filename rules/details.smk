@@ -10,6 +10,8 @@ rule tested_on:
         tested_on=f"{EXPERIMENT}/tested_on.parquet",
     log:
         f"{RESULTS}/logs/tested_on/{{experiment}}.log",
+    group:
+        heads(experiment_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(experiment_specs)
@@ -32,6 +34,8 @@ rule backgrounds_report:
         sections=f"{RESULTS}/details/{{experiment}}/backgrounds.json",
     log:
         f"{RESULTS}/logs/details/backgrounds/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -55,9 +59,11 @@ rule interventions:
         digests=version_pictures,
         versions=version_images,
     output:
-        sheet=report(f"{FIGURES}/{{experiment}}/interventions.png", category="Figures"),
+        sheet=shown_figure("interventions", "png", "interventions"),
     log:
         f"{RESULTS}/logs/interventions/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -90,6 +96,8 @@ rule dedup_report:
         sections=f"{RESULTS}/details/{{experiment}}/dedup.json",
     log:
         f"{RESULTS}/logs/details/dedup/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -114,6 +122,8 @@ rule curation_report:
         sections=f"{RESULTS}/details/{{experiment}}/curation.json",
     log:
         f"{RESULTS}/logs/details/curation/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -139,6 +149,8 @@ rule schedules:
         sections=f"{RESULTS}/details/{{experiment}}/schedules.json",
     log:
         f"{RESULTS}/logs/details/schedules/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -158,6 +170,8 @@ rule pick_parts:
         picked=f"{EXPERIMENT}/picked.json",
     log:
         f"{RESULTS}/logs/pick_parts/{{experiment}}.log",
+    group:
+        scoring
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -179,6 +193,8 @@ rule strengths:
         metrics=f"{EXPERIMENT}/strengths.parquet",
     log:
         f"{RESULTS}/logs/strengths/{{experiment}}.log",
+    group:
+        heads(strength_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(strength_specs)
@@ -203,6 +219,8 @@ rule augmentation_report:
         sections=f"{RESULTS}/details/{{experiment}}/augmentation.json",
     log:
         f"{RESULTS}/logs/details/augmentation/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -221,9 +239,11 @@ rule augmentation_sheet:
         images=ancient(f"{DATA}/images.npy"),
         masks=ancient(f"{DATA}/masks.npy"),
     output:
-        sheet=report(f"{FIGURES}/{{experiment}}/augmented.png", category="Figures"),
+        sheet=shown_figure("augmented", "png", "augmented"),
     log:
         f"{RESULTS}/logs/augmentation_sheet/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -251,6 +271,8 @@ rule resizing_report:
         sections=f"{RESULTS}/details/{{experiment}}/resizing.json",
     log:
         f"{RESULTS}/logs/details/resizing/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -281,6 +303,8 @@ rule geometry_report:
         sections=f"{RESULTS}/details/{{experiment}}/geometry.json",
     log:
         f"{RESULTS}/logs/details/geometry/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -311,6 +335,8 @@ rule seeds_report:
         sections=f"{RESULTS}/details/{{experiment}}/seeds.json",
     log:
         f"{RESULTS}/logs/details/seeds/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -333,6 +359,8 @@ rule architectures_report:
         sections=f"{RESULTS}/details/{{experiment}}/architectures.json",
     log:
         f"{RESULTS}/logs/details/architectures/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -361,6 +389,8 @@ rule search_report:
         sections=f"{RESULTS}/details/{{experiment}}/search.json",
     log:
         f"{RESULTS}/logs/details/search/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:

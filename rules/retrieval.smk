@@ -5,14 +5,19 @@ rule submission:
     input:
         **SUBMISSION_INPUTS,
     output:
-        submission=f"{SUBMISSION}/submission.{'csv' if PAIRS else 'json'}",
+        submission=shown(
+            f"{SUBMISSION}/submission.{'csv' if PAIRS else 'json'}",
+            "Submission",
+            "submission",
+            ("submission", "what is handed in"),
+        ),
     log:
         f"{RESULTS}/logs/submission.log",
     conda:
         "../envs/reidflow.yaml"
     threads: max(spec.threads for spec in submission_specs())
     resources:
-        gpu=0 if all(spec.frozen for spec in submission_specs()) else planning.cards(CONFIG.compute.device),
+        gpu=0 if all(spec.frozen for spec in submission_specs()) else CARDS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
@@ -44,7 +49,7 @@ rule index:
         "../envs/reidflow.yaml"
     threads: max(spec.threads for spec in submission_specs())
     resources:
-        gpu=0 if all(spec.frozen for spec in submission_specs()) else planning.cards(CONFIG.compute.device),
+        gpu=0 if all(spec.frozen for spec in submission_specs()) else CARDS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
@@ -72,14 +77,19 @@ rule faces_submission:
         submission=f"{FACES}/submission.json",
         report=f"{FACES}/report.json",
         efficiency=f"{FACES}/efficiency.json",
-        text=f"{FACES}/submission.md",
+        text=shown(
+            f"{FACES}/submission.md",
+            "Submission",
+            "faces_submission",
+            ("submission", "faces: how it was made"),
+        ),
     log:
         f"{RESULTS}/logs/faces_submission.log",
     conda:
         "../envs/reidflow.yaml"
     threads: CONFIG.protocol.threads
     resources:
-        gpu=planning.cards(CONFIG.compute.device),
+        gpu=CARDS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(max(CONFIG.compute.minutes, int(CONFIG.submission.time_budget))),
     params:

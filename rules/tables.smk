@@ -19,6 +19,8 @@ rule table:
         comparisons=f"{TABLES}/{{experiment}}.identities.parquet",
     log:
         f"{RESULTS}/logs/table/{{experiment}}.log",
+    group:
+        scoring
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -39,16 +41,19 @@ rule findings:
         details=details,
         winners=winners,
     output:
-        csv=report(
-            f"{TABLES}/{{experiment}}.csv",
-            category="Tables",
-            labels={"experiment": "{experiment}"},
-        ),
+        csv=shown(f"{TABLES}/{{experiment}}.csv", "Tables", "table", ("experiment", "{experiment}")),
         markdown=f"{TABLES}/{{experiment}}.md",
         latex=f"{TABLES}/{{experiment}}.tex",
-        findings=report(f"{TABLES}/{{experiment}}.findings.md", category="Findings"),
+        findings=shown(
+            f"{TABLES}/{{experiment}}.findings.md",
+            "Findings",
+            "findings",
+            ("experiment", "{experiment}"),
+        ),
     log:
         f"{RESULTS}/logs/findings/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -64,13 +69,11 @@ rule figures:
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,
     output:
-        **{
-            f"{kind}_{suffix}": f"{FIGURES}/{{experiment}}/{kind}.{suffix}"
-            for kind in KINDS_OF_FIGURES
-            for suffix in ("png", "svg")
-        },
+        **shown_plots(KINDS_OF_FIGURES),
     log:
         f"{RESULTS}/logs/figures/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -83,10 +86,11 @@ rule tuning:
     input:
         chosen=rules.choose.output.chosen,
     output:
-        tuning_png=f"{FIGURES}/{{experiment}}/tuning.png",
-        tuning_svg=f"{FIGURES}/{{experiment}}/tuning.svg",
+        **shown_plots(["tuning"]),
     log:
         f"{RESULTS}/logs/tuning/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -109,9 +113,11 @@ rule page:
         details_figures=details_figures,
         winners=winners,
     output:
-        page=report(f"{RESULTS}/pages/{{experiment}}.html", category="Pages"),
+        page=shown(f"{RESULTS}/pages/{{experiment}}.html", "Pages", "page", ("experiment", "{experiment}")),
     log:
         f"{RESULTS}/logs/page/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -125,10 +131,10 @@ rule leaderboard:
         tables=[f"{TABLES}/{name}.parquet" for name in PLAN.experiments],
     output:
         board=f"{TABLES}/leaderboard.parquet",
-        csv=f"{TABLES}/leaderboard.csv",
-        markdown=report(f"{TABLES}/leaderboard.md", category="Tables"),
-        png=report(f"{FIGURES}/leaderboard.png", category="Figures"),
-        svg=f"{FIGURES}/leaderboard.svg",
+        csv=shown(f"{TABLES}/leaderboard.csv", "Leaderboard", "leaderboard", ("leaderboard", "table")),
+        markdown=f"{TABLES}/leaderboard.md",
+        png=f"{FIGURES}/leaderboard.png",
+        svg=shown(f"{FIGURES}/leaderboard.svg", "Leaderboard", "leaderboard", ("leaderboard", "figure")),
     log:
         f"{RESULTS}/logs/leaderboard.log",
     conda:
@@ -153,9 +159,11 @@ rule sheet:
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
     output:
-        sheet=report(f"{FIGURES}/data/identities.png", category="Figures"),
+        sheet=shown(f"{FIGURES}/data/identities.png", "Data", "identities_sheet", ("data", "images of each identity")),
     log:
         f"{RESULTS}/logs/sheet.log",
+    group:
+        "data"
     conda:
         "../envs/reidflow.yaml"
     params:

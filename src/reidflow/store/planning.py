@@ -1,11 +1,14 @@
 """What the main process looks at before the jobs are planned: damaged results, graphics cards."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 from reidflow.store import ledger
 
+CARDS = "REIDFLOW_CARDS"
 LOOKING = {"-n", "--dry-run", "--dryrun", "--lint", "--summary", "--report", "--dag", "--rulegraph", "--list-rules"}
 
 
@@ -14,20 +17,59 @@ def remove_damaged(results: Path) -> list[Path]:
 
     A dry run only says it. Removing them is all it takes: Snakemake makes what is absent.
     """
-    bad = ledger.damaged(results)
-    looking = any(a in LOOKING or re.fullmatch(r"-[A-Za-z]*n[A-Za-z]*", a) for a in sys.argv[1:])
-    for path in bad:
-        action = "a real run will make it again" if looking else "it is made again"
-        print(f"{path}: changed or cut short since it was written; {action}", file=sys.stderr)
-        if not looking:
+    if looking():
+        bad = ledger.damaged(results)
+        _tell(bad, "a real run will make it again")
+        return bad
+    # A job that outlives its main process may be between publishing a file and noting it.
+    with ledger.publishing(results):
+        bad = ledger.damaged(results)
+        for path in bad:
             path.unlink(missing_ok=True)
+    _tell(bad, "it is made again")
     return bad
 
 
-def cards(device: str) -> int:
+def _tell(bad: list[Path], action: str) -> None:
+    for path in bad:
+        print(f"{path}: changed or cut short since it was written; {action}", file=sys.stderr)
+
+
+def looking() -> bool:
+    """Return whether this command only looks at what is there, or would be."""
+    return any(_option(a) in LOOKING or re.fullmatch(r"-[A-Za-z]*n[A-Za-z]*", a) for a in sys.argv[1:])
+
+
+def reporting() -> bool:
+    """Return whether this command only makes Snakemake's report of what is there: no job runs, nothing may change."""
+    return any(_option(argument) == "--report" for argument in sys.argv[1:])
+
+
+def _option(argument: str) -> str:
+    return argument.split("=")[0]
+
+
+def cards(device: str, cluster: bool, main: bool) -> int:
     """Return how many graphics cards a job that runs a network asks for: 1, or 0 on the CPU.
 
-    device: `cpu`, `cuda`, or `auto` (whether this machine has a card of NVIDIA's), as in the config.
+    device: `cpu`, `cuda`, or `auto`, as in the config; `auto` asks whether this machine has a card of NVIDIA's, or for
+    a cluster, whose login machine may have none, whether SLURM has any to give. The main process looks and tells jobs.
     """
-    present = Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
-    return int(device == "cuda" or (device == "auto" and present))
+    if device != "auto":
+        return int(device == "cuda")
+    if main or CARDS not in os.environ:
+        nodes = _slurm_cards() if cluster else None
+        present = Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
+        os.environ[CARDS] = str(int(present if nodes is None else nodes))
+    return int(os.environ[CARDS])
+
+
+def _slurm_cards() -> bool | None:
+    """Return whether any node of SLURM's has a card, None where SLURM does not answer."""
+    try:
+        asked = ["sinfo", "--noheader", "--format=%G"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"sinfo does not tell whether the cluster has graphics cards: {error}", file=sys.stderr)
+        return None
+    return re.search(r"\bgpu\b", done.stdout) is not None
