@@ -16,7 +16,8 @@ def main(job: Job) -> None:
     jobs = merged(job.input.runs, given["order"], store)
     specs = [RunSpec.model_validate(spec) for spec in jobs.specs]
     other = OtherSplit.at(given["split"])
-    done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
+    arms, device = [own.arm for own in jobs.runs], job.compute["device"]
+    done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
     runs = [Made.of(own.arm, told, store) for own, told in zip(jobs.runs, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     metrics, per_query = evaluate_also(given["label"], runs, split, manifest, given["gallery"])

@@ -28,7 +28,8 @@ def main(job: Job) -> None:
     for split_seed, folder in zip(given["split_seeds"], map(Path, given["splits"]), strict=True):
         split = read_table(folder / "split.parquet", SPLIT)
         other = OtherSplit(folder, choose_anew(specs, split, material))
-        done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
+        named, device = [arm for arm, _ in wanted], job.compute["device"]
+        done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, named)
         runs = [Made.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
         parts.append(evaluate_on(split_seed, runs, split, manifest, given["gallery"]))
     write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)

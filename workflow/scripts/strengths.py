@@ -18,7 +18,8 @@ def main(job: Job) -> None:
     wanted = [(arm, RunSpec.model_validate(spec)) for part in picked for arm, spec in given["runs"][part]]
     specs = [spec for _, spec in wanted]
     other = OtherSplit.at(given["split"])
-    done = execute(specs, job.results, given["gallery"], job.compute["device"], job.confirm_code, other)
+    arms, device = [arm for arm, _ in wanted], job.compute["device"]
+    done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
     store = RunStore(job.results / ".store")
     runs = [Made.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)

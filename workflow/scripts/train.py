@@ -20,7 +20,15 @@ def main(job: Job) -> None:
         outcomes = outcome_specs(given["outcomes"], job.input.get("winners"))
         runs = chosen_runs(arms, wanted, job.input.get("chosen"), outcomes)
     split = OtherSplit.at(given["split"])
-    done = execute(runs, job.results, given["gallery"], job.compute["device"], job.confirm_code, split)
+    done = execute(
+        runs,
+        job.results,
+        given["gallery"],
+        job.compute["device"],
+        job.confirm_code,
+        split,
+        arms=[arm for arm, _ in wanted],
+    )
     named = [{"arm": arm, **made} for (arm, _), made in zip(wanted, done, strict=True)]
     write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))
 

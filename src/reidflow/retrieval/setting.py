@@ -18,6 +18,7 @@ from reidflow.spec import code
 from reidflow.spec.canonical import short
 from reidflow.spec.plan import bank_code
 from reidflow.spec.run import ORIGINAL, RunSpec
+from reidflow.store import activity
 from reidflow.store.runs import RunStore, run_key
 from reidflow.training.augment import make_augment
 from reidflow.training.data import RunData
@@ -130,6 +131,7 @@ class Setting:
         def make(work: Path, out: Path) -> None:
             from reidflow.training.loop import train
 
+            activity.run(work, arm="faces submission", spec=spec.plain())
             train(spec, data, work, out, self.device, key=key)
 
         folder, restored = RunStore(self.results / ".store").get_or_make(key, make)

@@ -11,6 +11,7 @@ from reidflow.search.trial import Trial, history_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
+from reidflow.store import activity
 from reidflow.store.locks import claimed
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import LOOP, Source, note
@@ -62,7 +63,7 @@ class Runs:
             key = self.source.key(spec)
             folder, restored = self.store.get_or_make(key, self._trainer(spec, key, watcher, made))
             if not restored:
-                note(self.results, "trained", folder.name, made[0])
+                note(self.results, "trained", folder.name, made[0], self._who(made[0]))
                 return Made(made[0], folder.name, folder, made[0] != spec, watcher.attributes)
         return known
 
@@ -86,7 +87,7 @@ class Runs:
     def _stored(self, spec: RunSpec, pruned: bool, attributes: dict[str, Any]) -> Made:
         key = self.source.key(spec)
         folder, restored = self.store.get_or_make(key, self._trainer(spec, key, None, []))
-        note(self.results, "restored" if restored else "trained", key, spec)
+        note(self.results, "restored" if restored else "trained", key, spec, self._who(spec))
         return Made(spec, key, folder, pruned, attributes)
 
     def _trainer(
@@ -96,6 +97,7 @@ class Runs:
             self._get_ready()
             from reidflow.training.loop import train
 
+            activity.run(work, **self._who(spec), spec=spec.plain())
             data, device = self.source.load(spec), resolve_device(self.device)
             try:
                 made.append(train(spec, data, work, out, device, key=key, watch=watcher))
@@ -104,6 +106,11 @@ class Runs:
             return self.source.key(made[0])
 
         return make
+
+    def _who(self, spec: RunSpec) -> dict[str, Any]:
+        """Return which run of the study it is: of a trial, or of a finalist with a seed of the sweep."""
+        number = spec.seed - self.study.first_seed
+        return {"study": self.study.name, **({"trial": number} if number >= 0 else {})}
 
     def _get_ready(self) -> None:
         """Before the first training: load all code that any trial may execute, then make sure that it is the planned."""

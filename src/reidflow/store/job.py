@@ -1,19 +1,23 @@
 """What every script of the workflow does around its own work: guards before, whole files or none after."""
 
+import io
 import json
+import shutil
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 from reidflow.spec import code
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-from reidflow.store import ledger
+from reidflow.store import activity, disk, ledger
 from reidflow.store.atomic import sync
 from reidflow.store.guard import die_with_main, require_current
 from reidflow.store.locks import locked
+from reidflow.store.logfile import LogFile
 
 
 class Outputs:
@@ -64,11 +68,17 @@ class Job:
             raise ReidflowError(f"the script did not write {', '.join(missing)}")
         for temporary, _ in pairs:
             sync(temporary)
-        with locked(self.results / ".store" / "locks" / "publish"):
+        with ledger.publishing(self.results):
             require_current(self.results)
             for temporary, path in pairs:
                 temporary.replace(path)
             ledger.record(self.results, [path for _, path in pairs])
+
+    def discard(self) -> None:
+        """Remove what was written under temporary names: on a full disk it would keep room from what comes next."""
+        for temporary in self.out.paths().values():
+            with suppress(OSError):
+                shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
 def run(main: Callable[[Job], None], snakemake: Any) -> None:
@@ -78,28 +88,44 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
     log, as does what goes wrong: mistakes of the user without a traceback.
     """
     die_with_main()
-    log = Path(snakemake.log[0])
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", buffering=1) as stream, redirect_stdout(stream), redirect_stderr(stream):
+    log = LogFile(Path(snakemake.log[0]))
+    stream = io.TextIOWrapper(io.BufferedWriter(log), encoding="utf-8", errors="replace", line_buffering=True)
+    with stream, redirect_stdout(stream), redirect_stderr(stream):
         try:
             _run(main, Job(snakemake))
-        except ReidflowError as error:
-            print(f"\nERROR: {error}")
+        except Exception as error:
+            text = _told(error, Path(json.loads(snakemake.params.job)["results"]))
+            stream.write(text)
+            stream.flush()
+            if log.lost:
+                log.on_screen(text)
             raise SystemExit(1) from None
-        except Exception:
-            traceback.print_exc()
-            raise SystemExit(1) from None
+
+
+def _told(error: Exception, results: Path) -> str:
+    """Return what a job's log says of an error: of mistakes of the user, and of disks, without a traceback."""
+    text = str(error) if isinstance(error, ReidflowError) else disk.told(error, results)
+    if isinstance(error, BrokenProcessPool):
+        text = "a process that worked for this job ended suddenly: it was killed, or the memory was used up. Run again."
+    return "".join(traceback.format_exception(error)) if text is None else f"\nERROR: {text}\n"
 
 
 def _run(main: Callable[[Job], None], job: Job) -> None:
     job.confirm_code()
     outputs = sorted(path.as_posix() for path in job.out.final.values())
-    with locked(job.results / ".store" / "locks" / short(outputs)):
+    name, script = short(outputs), Path(job.given["roots"][0]).stem
+    with locked(job.results / ".store" / "locks" / name), activity.job(job.results, name, script, outputs):
         for temporary in job.out.paths().values():
             temporary.parent.mkdir(parents=True, exist_ok=True)
             temporary.unlink(missing_ok=True)
-        main(job)
-        hidden = code.unseen(*job.given["roots"])
-        if hidden:
-            raise ReidflowError(f"imported but not in the code digest: {hidden}. Import it where the tree shows it.")
-        job.publish()
+        try:
+            main(job)
+            hidden = code.unseen(*job.given["roots"])
+            if hidden:
+                raise ReidflowError(
+                    f"imported but not in the code digest: {hidden}. Import it where the tree shows it."
+                )
+            job.publish()
+        except BaseException:
+            job.discard()
+            raise

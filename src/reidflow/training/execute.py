@@ -6,8 +6,7 @@ Imports no torch at the top: a job whose runs are all stored must not pay for it
 import hashlib
 import importlib
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -27,6 +26,8 @@ from reidflow.spec.outcomes import won
 from reidflow.spec.plan import background_id, bank_id, mirrored_bank, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.splits.split import SPLIT
+from reidflow.store import activity
+from reidflow.store.atomic import append_line
 from reidflow.store.runs import RunStore, run_key
 from reidflow.store.tables import read_table
 from reidflow.training.data import RunData
@@ -71,11 +72,13 @@ def execute(
     device: str,
     confirm_code: Callable[[], None],
     split: "OtherSplit | None" = None,
+    arms: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return for each run of an arm its seed, key and spec, after making those that the store lacks.
 
     Where the arm is an ensemble, `members` are the keys of all its runs, the first of which is `key`.
     confirm_code is called once all code is loaded and before the first training. split: where it is not the pipeline's.
+    arms: of the runs, for people who watch.
     Raises ReidflowError.
     """
     source = Source(results, gallery, split)
@@ -87,9 +90,10 @@ def execute(
         for module in sorted({LOOP, *(module for spec in single for module in spec.component_modules())}):
             importlib.import_module(module)
         confirm_code()
-    for spec, key in zip(single, keys, strict=True):
-        _, restored = store.get_or_make(key, _trainer(source, spec, key, device))
-        note(results, "restored" if restored else "trained", key, spec)
+    named = [arm for arm, own in zip(arms or [""] * len(members), members, strict=True) for _ in own]
+    for spec, key, arm in zip(single, keys, named, strict=True):
+        _, restored = store.get_or_make(key, _trainer(source, spec, key, device, {"arm": arm}))
+        note(results, "restored" if restored else "trained", key, spec, {"arm": arm})
     remaining = iter(keys)
     return [_told(spec, [next(remaining) for _ in own]) for spec, own in zip(runs, members, strict=True)]
 
@@ -98,10 +102,13 @@ def _told(spec: RunSpec, keys: list[str]) -> dict[str, Any]:
     return {"seed": spec.seed, "key": keys[0], "members": keys, "spec": spec.plain()}
 
 
-def _trainer(source: "Source", spec: RunSpec, key: str, device: str) -> Callable[[Path, Path], None]:
+def _trainer(
+    source: "Source", spec: RunSpec, key: str, device: str, who: dict[str, Any]
+) -> Callable[[Path, Path], None]:
     def make(work: Path, out: Path) -> None:
         from reidflow.training.loop import train
 
+        activity.run(work, **who, spec=spec.plain())
         train(spec, source.load(spec), work, out, resolve_device(device), key=key)
 
     return make
@@ -118,13 +125,11 @@ def mirror_images(folder: Path, spec: RunSpec, rows: np.ndarray, results: Path, 
     return embed_stored(folder, spec, rows, features=None, pixels=pixels, device=device, mirrored=True)
 
 
-def note(results: Path, action: str, key: str, spec: RunSpec) -> None:
-    """Append to the log of what was trained and what was restored: one JSON line, written at once."""
-    line = json.dumps({"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}) + "\n"
-    with os.fdopen(
-        os.open(results / ".store" / "log.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), "wb"
-    ) as file:
-        file.write(line.encode())
+def note(results: Path, action: str, key: str, spec: RunSpec, who: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Append to the log of what was trained and what was restored: one JSON line, written at once. who: asked for it."""
+    told = {"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}
+    line = json.dumps({**told, "experiment": activity.experiment(), **who})
+    append_line(results / ".store" / "log.jsonl", line)
 
 
 class OtherSplit(NamedTuple):
