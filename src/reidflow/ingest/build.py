@@ -145,10 +145,16 @@ def _accept(listing: Listing, faults: list[Fault], max_bad_share: float, out: Ou
     counts = Counter(f.reason for f in faults)
     reasons = "\n".join(f"  {counts[r]} x {r}: {REASONS.get(r, r)}" for r in sorted(counts))
     first = "\n".join(f"  {f.image} ({f.reason}: {f.detail})" for f in faults[:_SHOWN])
+    if total == len(faults):
+        count = f"{total} of {total} photographs cannot be used, so none is left"
+        remedy = "Look at 'path' and the other keys of dataset.source first, then correct the files or labels."
+    else:
+        count = (
+            f"{len(faults)} of {total} photographs cannot be used, more than max_bad_share = {max_bad_share:g} allows"
+        )
+        remedy = "Correct the files or labels; or, if the rest is enough, raise dataset.max_bad_share."
     raise ReidflowError(
-        f"{listing.root}: {len(faults)} of {total} photographs cannot be used, more than max_bad_share = "
-        f"{max_bad_share:g} allows.\n{reasons}\nFor example:\n{first}\nAll of them are in {out.rejected}. Correct the "
-        "files or labels; or, if the rest is enough, raise dataset.max_bad_share."
+        f"{listing.root}: {count}.\n{reasons}\nFor example:\n{first}\nAll of them are in {out.rejected}. {remedy}"
     )
 
 

@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from reidflow.ingest.sources._sniff import is_image
+
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
 _SIDEWAYS = (5, 6, 7, 8)
@@ -128,7 +130,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         opened = Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
-        raise UnusableError("unreadable", f"no image format begins with {data[:16]!r}") from error
+        begun = (
+            "the header is cut short, damaged, or says 0 pixels" if is_image(data[:32]) else "no image begins like that"
+        )
+        raise UnusableError("unreadable", f"{begun}: {data[:16]!r}") from error
     if opened.width * opened.height > max_pixels:
         raise UnusableError("too_large", f"{opened.width} x {opened.height} pixels are over max_pixels ({max_pixels})")
     if opened.format == "TIFF" and opened.tag_v2.get(_SUBFILE, 0) & 1:
@@ -219,7 +224,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
-    values = np.nan_to_num(values.astype(np.float64))
+    strange = values.size - np.isfinite(values).sum()
+    if strange:
+        raise UnusableError("unreadable", f"{strange} of {values.size} pixels are no numbers (NaN or infinite)")
+    values = values.astype(np.float64)
     lowest, highest = values.min(), values.max()
     scaled = (values - lowest) * (255 / (highest - lowest)) if highest > lowest else np.zeros_like(values)
     return Image.fromarray(np.round(scaled).astype(np.uint8))

@@ -5,7 +5,7 @@ import posixpath
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +14,6 @@ from reidflow.spec.errors import Problems
 
 REASONS = {
     "missing": "the file is not there",
-    "outside": "the path leads outside the dataset",
     "duplicate_id": "another row names the same file",
     "no_identity": "the row has no label",
     "zero_size": "the file is empty",
@@ -24,6 +23,8 @@ REASONS = {
     "empty_mask": "the mask shows no animal at all",
     "mask_size": "the mask's size is not the photograph's",
 }
+OUTSIDE = "outside"
+_INSIDE = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all photographs."
 _SHOWN = 20
 
 
@@ -32,7 +33,8 @@ class Row:
     """One photograph as its source names it.
 
     `path` and `mask` are relative to the dataset. `identity` None: unlabelled on purpose; blank: the label is missing.
-    `time` is ISO 8601, `side` is query or gallery; `row` counts the rows of the source's table from 1, header excluded.
+    `time` is ISO 8601, `side` is query or gallery; `row` counts the rows of the source's table from 1, header excluded,
+    and `table` is that table's path.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Row:
     time: str | None = None
     side: str | None = None
     row: int | None = None
+    table: str | None = field(default=None, compare=False)
 
     @property
     def image(self) -> str:
@@ -84,7 +87,8 @@ def settle(
     """Check the rows of a source against the files that are there and return them sorted by image id.
 
     Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
-    values become null. Raises ReidflowError that lists every `time` and `side` that cannot be understood.
+    values become null. Raises ReidflowError that lists every path that leads outside the dataset, and every `time` and
+    `side` that cannot be understood.
     """
     tables, extra = tables or {}, extra or []
     files = _Files(tree)
@@ -98,6 +102,8 @@ def settle(
             mask, reason, detail = files.find(row.mask)
             row = replace(row, mask=mask)
             detail = f"its mask: {detail}" if reason else ""
+        if reason == OUTSIDE:
+            problems.add(_where(row), detail, _INSIDE)
         row = replace(row, path=path)
         if not reason and row.identity == "":
             reason, detail = "no_identity", "the label is blank"
@@ -105,7 +111,7 @@ def settle(
             faults.append(fault(row, reason, detail))
         else:
             rows.append(row)
-    _raise_first(problems)
+    _raise_first(problems, tree.root)
     rows, doubled = _unique(rows)
     used = {row.path for row in rows} | {row.mask for row in rows} | {f.path for f in faults + doubled} | set(tables)
     others = [name for name in tree.files if name not in used] + tree.litter
@@ -157,10 +163,19 @@ class _Files:
             if relative is not None and relative in self.tree.files:
                 return self._usable(relative)
         if relative is None:
-            return written, "outside", f"'{written}' leads outside {self.tree.root}"
-        hidden = any(part.startswith(".") for part in relative.split("/"))
-        detail = "hidden files are no part of a dataset" if hidden else f"no file '{relative}' in {self.tree.root}"
-        return relative, "missing", detail
+            real = os.path.realpath(f"{self.root}/{written.strip()}")
+            return written, OUTSIDE, f"'{written}' leads outside the dataset {self.tree.root}, to {real}."
+        return relative, *self._absent(relative)
+
+    def _absent(self, relative: str) -> tuple[str, str]:
+        """Return reason and detail of a path at which no file was found."""
+        if relative in self.tree.odd:
+            return "unreadable", f"'{relative}' is {self.tree.odd[relative]}, not a file"
+        if any(part.startswith(".") for part in relative.split("/")):
+            return "missing", "hidden files are no part of a dataset"
+        if (self.tree.root / relative).is_dir():
+            return "missing", f"'{relative}' is a folder, not a photograph"
+        return "missing", f"no file '{relative}' in {self.tree.root}"
 
     def _relative(self, written: str) -> str | None:
         """Return the path relative to the dataset, or None if it leads outside."""
@@ -172,7 +187,7 @@ class _Files:
 
     def _usable(self, relative: str) -> tuple[str, str, str]:
         if self.tree.files[relative] is None:
-            return relative, "missing", "the link leads to nothing"
+            return relative, "missing", "the link leads to nothing, or in a circle"
         try:
             relative.encode()
         except UnicodeEncodeError:
@@ -181,7 +196,7 @@ class _Files:
 
 
 def _tidy(row: Row, problems: Problems) -> Row:
-    where = f"row {row.row}" if row.row is not None else row.path
+    where = _where(row)
     return replace(
         row,
         identity=clean(row.identity),
@@ -191,6 +206,10 @@ def _tidy(row: Row, problems: Problems) -> Row:
         time=_time(clean(row.time), where, problems),
         side=_side(clean(row.side), where, problems),
     )
+
+
+def _where(row: Row) -> str:
+    return row.path if row.row is None else f"{row.table}, row {row.row}" if row.table else f"row {row.row}"
 
 
 def _time(text: str | None, where: str, problems: Problems) -> str | None:
@@ -214,11 +233,11 @@ def _side(text: str | None, where: str, problems: Problems) -> str | None:
     return text.lower()
 
 
-def _raise_first(problems: Problems) -> None:
+def _raise_first(problems: Problems, root: Path) -> None:
     more = len(problems.found) - _SHOWN
     if more > 0:
         problems.found[_SHOWN:] = [f"... and {more} more of these."]
-    problems.raise_if_any("the labels of the dataset")
+    problems.raise_if_any(f"the rows of the dataset {root}")
 
 
 def _unique(rows: list[Row]) -> tuple[list[Row], list[Fault]]:
@@ -229,10 +248,11 @@ def _unique(rows: list[Row]) -> tuple[list[Row], list[Fault]]:
     kept: list[Row] = []
     faults: list[Fault] = []
     for same in by_image.values():
-        labels = sorted({row.identity or "(unlabelled)" for row in same})
+        labels = {row.identity for row in same}
         if len(labels) == 1:
             kept.append(same[0])
             faults += [fault(row, "duplicate_id", f"row {same[0].row} names the same file") for row in same[1:]]
         else:
-            faults += [fault(row, "duplicate_id", f"the labels differ: {', '.join(labels)}") for row in same]
+            rows_of = ", ".join(f"'{row.identity or '(unlabelled)'}' in row {row.row}" for row in same)
+            faults += [fault(row, "duplicate_id", f"the labels differ: {rows_of}") for row in same]
     return kept, faults

@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from reidflow.store.atomic import write_text
 
 UNREADABLE = "unreadable"
 _RACY_NS = 2_000_000_000
+_SHOWN = 200
+_FOLDERS = ("demo", "folder", "jaguar", "query_gallery")
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 
 Stat = tuple[int, int, int, int]
@@ -29,11 +32,13 @@ class Tree:
 
     `files`: path relative to the root (posix) -> (size, mtime_ns, ctime_ns, inode), or None for a link to nothing.
     `litter`: names that are no part of a dataset (hidden files, thumbnails caches, pipes); they count in no digest.
+    `odd`: those of them that are neither files nor folders -> what they are (a pipe, a socket, a device).
     """
 
     root: Path
     files: dict[str, Stat | None]
     litter: list[str]
+    odd: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,44 @@ def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
 
     `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset. Of scikit-learn's
     data (`lfw`) it is the folder of the people, so that its other data sets are none of it.
-    Raises ReidflowError for a path that does not exist.
+    Raises ReidflowError for a path that does not exist, or is a file where a folder is needed.
     """
-    given = source.get("path") or ""
-    path = Path(given).expanduser()
-    if source.get("name") == "lfw":
+    name = source.get("name", "")
+    path = _existing(name, "path", source.get("path") or "", needed=name != "lfw")
+    if name == "lfw":
         return _lfw(path), []
-    if not given or not path.exists():
-        raise ReidflowError(
-            f"data source '{source.get('name', '')}': there is no file or folder '{given}' (looked from "
-            f"{Path.cwd()}). Correct 'path', or fetch the data first."
-        )
     if path.is_dir():
         return path, []
-    root = Path(source["images"]).expanduser() if source.get("images") else path.parent
+    if name in _FOLDERS or not path.is_file():
+        raise ReidflowError(f"data source '{name}': '{path}' is no folder. Give the data set's folder as 'path'.")
+    root = _existing(name, "images", source["images"]) if source.get("images") else path.parent
+    if not root.is_dir():
+        raise ReidflowError(f"data source '{name}': '{root}' is no folder. Give the photographs' folder as 'images'.")
     inside = path.resolve().is_relative_to(root.resolve())
     return root, [] if inside else [path]
+
+
+def _existing(name: str, key: str, given: str, needed: bool = True) -> Path:
+    """Return the place that a key of a source names. Raises ReidflowError where nothing can be there, or is."""
+    try:
+        path = Path(given).expanduser()
+        there = bool(given) and path.exists()
+    # A home that nobody has, a name too long for the disk, a folder that may not be entered.
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ReidflowError(
+            f"data source '{name}': '{key}' cannot be looked at ({reason}): {_short(given)}. Correct '{key}'."
+        ) from error
+    if needed and not there:
+        raise ReidflowError(
+            f"data source '{name}': there is no file or folder '{given}' (looked from {Path.cwd()}). Correct '{key}', "
+            "or fetch the data first."
+        )
+    return path
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def _lfw(home: Path) -> Path:
@@ -89,7 +116,7 @@ def walk(root: Path) -> Tree:
     if not root.is_dir():
         raise ReidflowError(f"{root}: no such folder. Correct the 'path' of the dataset.")
     top = os.path.realpath(root)
-    tree = Tree(root, {}, [])
+    tree = Tree(root, {}, [], {})
     stack: list[tuple[str, str, tuple[str, ...]]] = [(top, "", (top,))]
     while stack:
         folder, prefix, chain = stack.pop()
@@ -108,6 +135,7 @@ def walk(root: Path) -> Tree:
                 tree.files[relative] = _key(found)
             else:
                 tree.litter.append(relative)
+                tree.odd[relative] = _kind(found.st_mode)
     return tree
 
 
@@ -139,7 +167,9 @@ def snapshot(root: Path, cache: Path, extra: Sequence[Path] = (), *, save: bool 
         new[name] = [*(found or (0, 0, 0, 0)), digest] if trusted else [-1, 0, 0, 0, digest]
     new = {name: new[name] for name in sorted(new)}
     if save and new != old:
-        write_text(cache, json.dumps({"version": 1, "files": new}, separators=(",", ":")))
+        # It only saves time: a folder that may not be written may still be looked at.
+        with suppress(OSError):
+            write_text(cache, json.dumps({"version": 1, "files": new}, separators=(",", ":")))
     files = {name: entry[4] for name, entry in new.items()}
     return Snapshot(_combine(files), files)
 
@@ -170,7 +200,7 @@ def _target(entry: os.DirEntry, relative: str, top: str, chain: tuple[str, ...])
     if real != top and not real.startswith(top + "/"):
         raise ReidflowError(
             f"{entry.path}: the link '{relative}' leads outside the dataset, to {real}. What lies there is not "
-            "watched for changes: copy the files into the dataset, or give their own folder as 'path'."
+            "watched for changes: copy the files into the dataset, give their own folder as 'path', or remove the link."
         )
     if real in chain:
         raise ReidflowError(f"{entry.path}: the link '{relative}' leads to a folder that contains it. Remove it.")
@@ -182,6 +212,10 @@ def _stat(entry: os.DirEntry) -> os.stat_result | None:
         return entry.stat()
     except OSError:
         return None
+
+
+def _kind(mode: int) -> str:
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def _key(found: os.stat_result) -> Stat:

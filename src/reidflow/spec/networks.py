@@ -9,15 +9,26 @@ from typing import Any
 
 from reidflow.spec.blocks import wrong_blocks
 
+LIBRARIES = ("timm", "open_clip")
+HUBS = ("hf-hub", "hf_hub")
+
 
 def unknown_network(backbone: dict[str, Any]) -> str | None:
     """Return what is wrong with the network of a resolved backbone: its name, or its blocks; None where nothing shows.
 
-    A network of a hub is named by an address, a component of the user's own knows its names alone.
+    A network of a hub is named by an address, a component of the user's own knows its names alone. Addresses of folders
+    are refused: both libraries would load what lies there.
     """
     if backbone["name"] == "mbconv":
         return wrong_blocks(backbone)
     model = backbone.get("model", "")
+    address = model.split(":")[0] if backbone["name"] in LIBRARIES and ":" in model else ""
+    if address not in ("", *HUBS):
+        return (
+            f"'{model}' names weights in a file, which are not read: results would not follow a change of it, and a "
+            ".pt or .pth file may hold more than weights. Name a model of the library or of the hub (hf-hub:...), or write "
+            "a backbone of your own that reads safetensors."
+        )
     found = {"timm": _timm, "open_clip": _open_clip}.get(backbone["name"], frozenset)()
     name = model.split(".")[0] if backbone["name"] == "timm" else model
     if not found or ":" in model or name in found:

@@ -43,6 +43,7 @@ def split_images(
             "'queries' out, or write sides: within."
         )
     photographs = apart(images) if two else images
+    _check_identities(photographs["identity"].unique().sort().to_list())
     roles = call("split", method, photographs.select("image", "identity", "group", "block"), gallery)
     _check_roles(roles, photographs, method)
     given = dict(zip(photographs["image"], roles, strict=True))
@@ -63,6 +64,15 @@ def _of_second(images: pl.DataFrame, roles: dict[str, str], method: dict, sides:
     if sides == "across":
         return gallery_roles(images, roles, method)
     return dict.fromkeys(images.filter(~of_photographs())["image"], ASIDE)
+
+
+def _check_identities(identities: list[str]) -> None:
+    if len(identities) < 2:
+        whose = f"all labelled photographs show '{identities[0]}'" if identities else "no usable photograph has a label"
+        raise ReidflowError(
+            f"the data set has fewer than two identities: {whose}, so there is nothing to tell apart. Give each individual "
+            "a folder or a label of its own; results/data/quarantine.parquet lists what was left out."
+        )
 
 
 def _check_roles(roles: list[str], photographs: pl.DataFrame, method: dict) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import Tree, places, walk
 from reidflow.ingest.sources import _table
+from reidflow.ingest.sources._folders import named
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec.errors import ReidflowError
 
@@ -20,16 +21,21 @@ def list_layout(name: str, path: str, metadata: str | None, columns: dict[str, s
     root, _ = places({"name": name, "path": path})
     tree = walk(root)
     if "train.csv" not in tree.files:
-        raise ReidflowError(f"{root}: there is no train.csv. The source '{name}' needs the competition's folder.")
+        raise ReidflowError(
+            f"{root}: there is no train.csv. The source '{name}' needs the competition's folder: train.csv and train/. "
+            "Correct 'path', or unpack the archive there."
+        )
     if metadata is None and any(columns.values()):
         column = next(c for c in columns.values() if c)
         raise ReidflowError(f"source '{name}': the column '{column}' is asked for, but 'metadata' names no table.")
     tables = {"train.csv": _table.read(root / "train.csv")}
     facts = _facts(tree, metadata, columns, tables) if metadata is not None else {}
     train = tables["train.csv"]
-    folder = _folder(tree, "train")
+    if not len(train):
+        raise ReidflowError(f"{train.path}: the table has no rows. It needs one per photograph.")
+    folder, told = _folder(tree, "train"), {"table": str(train.path)}
     rows = [
-        Row(f"{folder}/{file.strip()}" if file else "", label or "", row=number, **facts.get((file or "").strip(), {}))
+        Row(_inside(folder, file), label or "", row=number, **facts.get((file or "").strip(), {}), **told)
         for number, (file, label) in enumerate(
             zip(train.column("filename"), train.column("ground_truth"), strict=True), 1
         )
@@ -45,7 +51,16 @@ def _gallery_rows(tree: Tree, tables: dict[str, _table.Table]) -> list[Row]:
         return []
     table = tables["gallery.csv"] = _table.read(tree.root / "gallery.csv")
     listed = zip(table.column("filename"), table.column("ground_truth"), strict=True)
-    return [Row(f"gallery/{file}", label, side="gallery", row=number) for number, (file, label) in enumerate(listed, 1)]
+    return [
+        Row(_inside("gallery", file), label, side="gallery", row=number, table=str(table.path))
+        for number, (file, label) in enumerate(listed, 1)
+    ]
+
+
+def _inside(folder: str, file: str | None) -> str:
+    """Return the path of a file that a table names; a blank stays one, and an absolute path stays absolute."""
+    name = (file or "").strip()
+    return f"{folder}/{name}" if name and not name.startswith("/") else name
 
 
 def _folder(tree: Tree, part: str) -> str:
@@ -58,7 +73,7 @@ def _test_rows(tree: Tree, tables: dict[str, _table.Table]) -> list[Row]:
     """Return the images that `test.csv` names, in its order; without it, those in the folder of the test set."""
     folder = _folder(tree, "test")
     if "test.csv" not in tree.files:
-        inside = sorted(name for name in tree.files if name.startswith(folder + "/"))
+        inside = sorted(name for name in named(tree) if name.startswith(folder + "/"))
         return [Row(name, None) for name in inside if counts_as_image(tree.root / name)]
     table = tables["test.csv"] = _table.read(tree.root / "test.csv")
     pairs = "query_image" in table.columns or "gallery_image" in table.columns
@@ -67,7 +82,7 @@ def _test_rows(tree: Tree, tables: dict[str, _table.Table]) -> list[Row]:
     for number, names in enumerate(zip(*columns, strict=True), 1):
         for name in names:
             first.setdefault((name or "").strip(), number)
-    return [Row(f"{folder}/{name}" if name else "", None, row=number) for name, number in first.items()]
+    return [Row(_inside(folder, name), None, row=number, table=str(table.path)) for name, number in first.items()]
 
 
 def _facts(

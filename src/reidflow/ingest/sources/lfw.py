@@ -4,6 +4,7 @@ from collections import Counter
 
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import places, walk
+from reidflow.ingest.sources._folders import named
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec.errors import ReidflowError
 
@@ -18,7 +19,7 @@ def open_source(*, path: str = "~/scikit_learn_data", faces: int = 20) -> Listin
     """
     root, _ = places({"name": "lfw", "path": path})
     tree = walk(root)
-    inside = [name for name in tree.files if "/" in name and counts_as_image(tree.root / name)]
+    inside = [name for name in named(tree) if "/" in name and counts_as_image(tree.root / name)]
     counts = Counter(name.split("/")[0] for name in inside)
     rows = [Row(name, _person(name)) for name in inside if counts[name.split("/")[0]] >= faces]
     if not rows:

@@ -37,11 +37,11 @@ def open_source(
     columns = [table.column(image), table.column(identity)]
     columns += [table.optional(name) for name in (mask, group, flank, time, side)]
     rows = [
-        Row(file or "", _label(label, unlabelled), *rest, row=number)
+        Row(file or "", _label(label, unlabelled), *rest, row=number, table=path)
         for number, (file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
     ]
     if not rows:
-        raise ReidflowError(f"{table.path}: the table has no rows.")
+        raise ReidflowError(f"{table.path}: the table has no rows. It needs one per photograph.")
     name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
     return settle(walk(root), rows, {name: table.sha256}, extra)
 
