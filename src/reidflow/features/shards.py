@@ -1,6 +1,8 @@
 """Rows of features kept by the digest of their image, in files that are whole or absent."""
 
 import hashlib
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,13 +52,25 @@ def _fill(path: Path, shape: tuple[int, int, int], wanted: dict[Path, list[tuple
     if 0 in shape:
         np.save(path, np.zeros(shape, np.float32))
         return
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    array = _allocated(path, shape)
     for source, pairs in wanted.items():
         with np.load(source, allow_pickle=False) as content:
             features = content["features"]
         targets, rows = (list(column) for column in zip(*pairs, strict=True))
         array[targets] = features[rows]
     array.flush()
+
+
+def _allocated(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return a new .npy file as a memory map. Its room on the disk is taken first: a map that finds none kills."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        file.flush()
+        size = file.tell() + math.prod(shape) * 4
+        os.truncate(path, size)
+        if hasattr(os, "posix_fallocate"):  # macOS has none
+            os.posix_fallocate(file.fileno(), 0, size)
+    return np.load(path, mmap_mode="r+")
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,30 +1,108 @@
 """Files that are either whole or absent."""
 
+import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from reidflow.store.disk import refusal
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there is synced and renamed over `path` if no error came.
 
-    The temporary name keeps the suffix, since some writers choose their format by it.
+    The temporary name keeps the suffix, since some writers choose their format by it, and tells which process writes,
+    so that what a killed one leaves is known as such. Where the disk refuses, the OSError names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
-    os.close(fd)
-    temporary = Path(name)
+    temporary = path
     try:
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".tmp-{_writer()}-", suffix=path.suffix)
+        temporary = Path(name)
+        os.close(fd)
         yield temporary
         sync(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
+    except Exception as error:
+        number = refusal(error)
+        if number is None or not _about(error, temporary):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary != path:
+            temporary.unlink(missing_ok=True)
+
+
+def _writer() -> str:
+    return f"{os.getpid()}@{os.uname().nodename}"
+
+
+def _about(error: Exception, temporary: Path) -> bool:
+    """Return whether an error that came while a temporary file was written may be about it, and not about another."""
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    return not named or Path(os.fsdecode(named)).parent == temporary.parent
+
+
+def sweep(folder: Path, *, apart_from: frozenset[str] = frozenset()) -> None:
+    """Remove the temporary files below `folder` that processes of this machine left when they were killed.
+
+    apart_from: names of folders that are not looked into.
+    """
+    mark = re.compile(rf"\.tmp-(\d+)@{re.escape(os.uname().nodename)}-")
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in apart_from]
+        for name in files:
+            found = mark.match(name)
+            if found and not _alive(int(found[1])):
+                Path(place, name).unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def append_line(path: str | os.PathLike, line: str) -> None:
+    """Append a line to the file `path`; it is there wholly or not at all, whoever else appends and whoever is killed."""
+    data = line.encode() + b"\n"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        end = _whole(fd)
+        os.ftruncate(fd, end)
+        try:
+            done = 0
+            while done < len(data):
+                done += os.pwrite(fd, data[done:], end + done)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(fd, end)
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
+        os.close(fd)
+
+
+def _whole(fd: int) -> int:
+    """Return where the last whole line of a file ends."""
+    end = os.fstat(fd).st_size
+    while end:
+        start = max(0, end - 4096)
+        found = os.pread(fd, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def sync(path: str | os.PathLike) -> None:

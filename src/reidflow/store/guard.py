@@ -1,20 +1,24 @@
 """What protects results from processes that should no longer write, and from records that were lost."""
 
+import logging
 import os
 import select
 import sys
+import tempfile
 import threading
 import time
 import uuid
 from pathlib import Path
 
 from reidflow.spec.errors import ReidflowError
-from reidflow.store.atomic import write_text
+from reidflow.store import disk, planning
+from reidflow.store.atomic import sweep, write_text
 from reidflow.store.locks import hold
 
 MAIN = "REIDFLOW_MAIN"
 GENERATION = "REIDFLOW_GENERATION"
 STARTED = "REIDFLOW_STARTED"
+LOCK = ".lock"
 TOUCH = {"--touch", "-t"}
 
 
@@ -37,8 +41,11 @@ def offer_sources(folder: Path) -> None:
 def prepare_main(results: Path) -> None:
     """Called by the main process before anything is planned: names itself, and looks for lost records.
 
-    Raises ReidflowError when results exist but Snakemake's records of them do not: stale results would survive.
+    Raises ReidflowError when results exist but Snakemake's records of them do not: stale results would survive; and,
+    unless this command only looks, when another run is active or the disk takes nothing.
     """
+    # Snakemake's own log may lie on a full disk: what is said there must not drown in tracebacks of the logger.
+    logging.raiseExceptions = False
     if TOUCH & set(sys.argv):
         raise ReidflowError(
             "--touch is refused: it would mark results as current that are not. Just run the command: what is current is "
@@ -53,13 +60,27 @@ def prepare_main(results: Path) -> None:
             f"be told from fresh ones. Remove the results and run again: rm -r {results}/[!.]* {generation_file(results)}\n"
             f"Finished runs stay in {results}/.store and are restored, not trained."
         )
+    if not planning.looking():
+        with disk.named(results):
+            _require_free(results)
+
+
+def _require_free(results: Path) -> None:
+    """Raise an error now, not in the middle of a run, where the folders of a run cannot be written, or are another's."""
+    for folder in (results, owner_file(results).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        disk.require_room(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    os.close(hold(results / LOCK))
 
 
 def prepare_job(results: Path, same_machine: bool) -> None:
     """Called by a Snakemake that was started for jobs of another one: joins the run that owns `results`.
 
     On the same machine it ends with the main process. On a cluster it may outlive it: its runs go to the store, and
-    the generation keeps it from publishing over newer results.
+    the generation keeps it from publishing over newer results. One that waited in the queue meanwhile does not start:
+    Snakemake would remove the newer results first. Raises ReidflowError then.
     """
     if same_machine:
         die_with_main()
@@ -67,6 +88,16 @@ def prepare_job(results: Path, same_machine: bool) -> None:
     if GENERATION not in os.environ:
         path = generation_file(results)
         os.environ[GENERATION] = path.read_text() if path.exists() else ""
+    if not same_machine:
+        require_current(results)
+        hide_unassigned_cards()
+
+
+def hide_unassigned_cards() -> None:
+    """Let a job of SLURM's see no graphics card when it was given none: not every cluster hides those of other jobs."""
+    given = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS")
+    if "SLURM_JOB_ID" in os.environ and not any(name in os.environ for name in given):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def begin(results: Path) -> int:
@@ -74,11 +105,14 @@ def begin(results: Path) -> int:
 
     Returns the descriptor that holds the lock. Raises ReidflowError when another run is active.
     """
-    results.mkdir(parents=True, exist_ok=True)
-    descriptor = hold(results / ".lock")
-    owner_file(results).parent.mkdir(parents=True, exist_ok=True)
-    owner_file(results).touch()
-    write_text(generation_file(results), os.environ[GENERATION])
+    with disk.named(results):
+        results.mkdir(parents=True, exist_ok=True)
+        descriptor = hold(results / LOCK)
+        owner_file(results).parent.mkdir(parents=True, exist_ok=True)
+        owner_file(results).touch()
+        write_text(generation_file(results), os.environ[GENERATION])
+        # The store's own folders of runs hold whole ones alone, and are many.
+        sweep(results, apart_from=frozenset({"runs", "locks", "logs"}))
     return descriptor
 
 

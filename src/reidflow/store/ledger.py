@@ -2,12 +2,22 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reidflow.spec.canonical import short
 from reidflow.store.atomic import write_text
+from reidflow.store.locks import locked
 
 LARGEST_CHECKSUM = 64 * 2**20  # bytes; of larger files the ledger knows the size alone
+
+
+@contextmanager
+def publishing(results: Path) -> Iterator[None]:
+    """Hold what keeps files and ledger together: whoever has it may publish files and `record` them."""
+    with locked(results / ".store" / "locks" / "publish"):
+        yield
 
 
 def record(results: Path, files: list[Path]) -> None:
@@ -40,7 +50,9 @@ def damaged(results: Path) -> list[Path]:
             else:
                 known[name] = mark
     if known != seen:
-        write_text(seen_file, json.dumps(known))
+        # It only saves time; a folder that may not be written may still be looked at.
+        with suppress(OSError):
+            write_text(seen_file, json.dumps(known))
     return bad
 
 

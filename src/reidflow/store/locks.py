@@ -4,7 +4,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reidflow.spec.errors import ReidflowError
@@ -64,8 +64,10 @@ def hold(path: str | os.PathLike) -> int:
 
 
 def _sign(fd: int) -> None:
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+    # The name is a courtesy: a full disk must not keep anybody from a lock.
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
 
 
 @contextmanager

@@ -85,8 +85,8 @@ class RunStore:
         try:
             sums = json.loads((folder / DONE).read_text())
             return all(_checksum(folder / name) == checksum for name, checksum in sums.items())
-        except (OSError, ValueError):
-            return False
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False  # any other trouble with reading it is the disk's, and no reason to throw a run away
 
     def _discard(self, key: str) -> None:
         print(f"{self.folder(key)}: damaged; the run is made again", file=sys.stderr, flush=True)

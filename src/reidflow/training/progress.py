@@ -5,6 +5,8 @@ import math
 import time
 from pathlib import Path
 
+from reidflow.store.atomic import append_line
+
 
 class Progress:
     """Appends to `work/progress.jsonl`: epoch, of, loss, val (identity-balanced mAP), seconds_left.
@@ -23,8 +25,7 @@ class Progress:
         spent, passed = time.monotonic() - self.start, epoch - self.first
         left = round(spent / passed * (self.epochs - epoch), 1) if passed else None
         line = {"epoch": epoch, "of": self.epochs, "loss": _number(loss), "val": _number(val), "seconds_left": left}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.path, json.dumps(line))
 
 
 def _number(value: float | None) -> float | None:

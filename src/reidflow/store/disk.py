@@ -1,0 +1,94 @@
+"""What is said where a disk refuses: it is full, may not be written, or fails. A user needs no traceback for that."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reidflow.spec.errors import ReidflowError
+
+LEAST_FREE = 2**20  # bytes; Snakemake's own records of a run need some of them
+KEPT = "Then run the same command again: finished training runs are kept and are not repeated."
+REFUSALS = {
+    errno.ENOSPC: ("no space is left on its disk{free}.", "Make room there."),
+    errno.EDQUOT: ("the quota on its disk is used up.", "Make room there, or have the quota raised."),
+    errno.EFBIG: ("the file would be larger than is allowed here.", "Raise the limit (ulimit -f)."),
+    errno.EROFS: (
+        "cannot be written: its file system is read-only.",
+        "Make it writable, or work in a folder that is (config and results lie below it).",
+    ),
+    errno.EACCES: ("may not be read or written by this user.", "Correct its permissions or those of its folder."),
+    errno.EPERM: ("may not be changed by this user.", "Correct its owner or its permissions."),
+    errno.EIO: (
+        "its disk reports an input/output error.",
+        "Check the disk, or the connection to it: a damaged result is noticed and made again.",
+    ),
+}
+# What NumPy says, which counts the bytes and forgets the reason.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+
+
+def refusal(error: BaseException) -> int | None:
+    """Return the number (`errno`) of a disk's refusal, none where the error is something else.
+
+    Libraries that write by themselves pass on the system's words alone, in errors of their own.
+    """
+    if isinstance(error, ReidflowError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in REFUSALS else None
+    text = str(error)
+    if isinstance(error, OSError) and _SHORT_WRITE.search(text):
+        return errno.ENOSPC
+    return next((number for number in REFUSALS if os.strerror(number) in text), None)
+
+
+def told(error: BaseException, otherwise: Path) -> str | None:
+    """Return what a disk's refusal means and what to do about it; none where the error is something else.
+
+    otherwise: what is named where the error names no file.
+    """
+    number = refusal(error)
+    if number is None:
+        return None
+    names = [getattr(error, name, None) for name in ("filename2", "filename")]
+    path = next((Path(os.fsdecode(name)) for name in names if isinstance(name, str | bytes)), otherwise)
+    path = path.with_name(path.name.removeprefix(".tmp-")) if path.name else path
+    what, remedy = REFUSALS[number]
+    return f"{path}: {what.format(free=_free(path))} {remedy} {KEPT}"
+
+
+@contextmanager
+def named(otherwise: str | os.PathLike = ".") -> Iterator[None]:
+    """Turn a disk's refusal into a ReidflowError that names the file (or `otherwise`) and the remedy."""
+    try:
+        yield
+    except Exception as error:
+        text = told(error, Path(otherwise))
+        if text is None:
+            raise
+        raise ReidflowError(text) from error
+
+
+def require_room(folder: Path) -> None:
+    """Raise ReidflowError where the disk of a folder is all but full: not even the records of a run would fit."""
+    disk = os.statvfs(_existing(folder))
+    # Some network drives do not tell their size.
+    if disk.f_blocks and disk.f_bavail * disk.f_frsize < LEAST_FREE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _free(path: Path) -> str:
+    try:
+        found = _existing(path)
+        return f" ({shutil.disk_usage(found).free / 1e6:.1f} MB are free for {found.absolute()})"
+    except OSError:
+        return ""
+
+
+def _existing(path: Path) -> Path:
+    """Return the folder of `path` that exists and lies deepest."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.is_dir())
