@@ -13,25 +13,28 @@ from reidflow.ingest import rawdata
 from reidflow.spec import code, plan
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.remember import once_each
+from reidflow.spec.run import RunSpec
 from reidflow.spec.strengths import candidates
-from reidflow.store import described, guard, planning
+from reidflow.store import described, disk, guard, planning
 
 REPORTING = planning.reporting()
 guard.offer_sources(SOURCES)
 try:
-    PLAN = plan.make(
-        workflow.config_settings.configfiles or ["config/config.yaml"],
-        workflow.config_settings.config,
-    )
-    CONFIG = PLAN.config
-    RESULTS = CONFIG.results
-    if workflow.is_main_process:
-        guard.prepare_main(Path(RESULTS))
-        DAMAGED = planning.remove_damaged(Path(RESULTS))
-    else:
-        DAMAGED = []
-        guard.prepare_job(Path(RESULTS), workflow.exec_mode == ExecMode.SUBPROCESS)
-    RAW = "" if REPORTING else rawdata.identify(CONFIG, refresh=workflow.is_main_process)
+    with disk.named():
+        PLAN = plan.make(
+            workflow.config_settings.configfiles or ["config/config.yaml"],
+            workflow.config_settings.config,
+        )
+        CONFIG = PLAN.config
+        RESULTS = CONFIG.results
+        if workflow.is_main_process:
+            guard.prepare_main(Path(RESULTS))
+            DAMAGED = planning.remove_damaged(Path(RESULTS))
+        else:
+            DAMAGED = []
+            guard.prepare_job(Path(RESULTS), workflow.exec_mode == ExecMode.SUBPROCESS)
+        RAW = "" if REPORTING else rawdata.identify(CONFIG, refresh=workflow.is_main_process)
 except ReidflowError as error:
     raise WorkflowError(str(error)) from None
 

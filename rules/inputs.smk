@@ -1,4 +1,6 @@
 # What the jobs read and ask for, as functions of their wildcards.
+plain = once_each(RunSpec.plain)
+modules_of = once_each(RunSpec.component_modules)
 DATA = f"{RESULTS}/data"
 TABLES = f"{RESULTS}/tables"
 FIGURES = f"{RESULTS}/figures"
@@ -64,7 +66,7 @@ def reported_specs(wildcards):
 def points_of(experiment, arms):
     """Return arm -> [values, plain spec] at every point of its grid."""
     found = {arm: PLAN.experiments[experiment].arms[arm].points for arm in arms}
-    return {arm: [[values, spec.plain()] for values, spec in points] for arm, points in found.items()}
+    return {arm: [[values, plain(spec)] for values, spec in points] for arm, points in found.items()}
 
 
 def drawn(background):
@@ -100,7 +102,12 @@ def bank_network(wildcards):
 
 def networks_of(specs):
     """Return the descriptions of the downloaded networks behind runs."""
-    return sorted({file for spec in specs for file in description(plan.network_of(plan.frozen_bank(spec)))})
+    return sorted({file for spec in specs for file in network_files(spec)})
+
+
+@once_each
+def network_files(spec):
+    return description(plan.network_of(plan.frozen_bank(spec)))
 
 
 def compared_networks(name):
@@ -146,22 +153,28 @@ def keep_file(subset):
     return f"{RESULTS}/subsets/{subset}/keep.parquet"
 
 
+@once_each
+def files_of(spec):
+    """Return what a run reads beside the split: small files, then arrays."""
+    small, large = {*network_files(spec), *keep_of(spec)}, set()
+    if spec.frozen:
+        folders = [plan.bank_id(bank) for bank in (plan.trained_bank(spec), plan.tested_bank(spec))]
+        small.update(f"{RESULTS}/features/{folder}/features.json" for folder in folders)
+        large.update(f"{RESULTS}/features/{folder}/features.npy" for folder in folders)
+    else:
+        for background in (plan.ORIGINAL, spec.background):
+            pixels, digest, images = drawn(background)
+            small.update((pixels, digest))
+            large.update((images, f"{DATA}/masks.npy"))
+    return small, large
+
+
 def training_inputs(specs_of):
     """Return a function that lists what a job's runs read: the split, and the digests of their features or images."""
 
     def inputs(wildcards):
-        small, large = set(networks_of(specs_of(wildcards))), set()
-        for spec in specs_of(wildcards):
-            small.update(keep_of(spec))
-            if spec.frozen:
-                folders = [plan.bank_id(bank) for bank in (plan.trained_bank(spec), plan.tested_bank(spec))]
-                small.update(f"{RESULTS}/features/{folder}/features.json" for folder in folders)
-                large.update(f"{RESULTS}/features/{folder}/features.npy" for folder in folders)
-            else:
-                for background in (plan.ORIGINAL, spec.background):
-                    pixels, digest, images = drawn(background)
-                    small.update((pixels, digest))
-                    large.update((images, f"{DATA}/masks.npy"))
+        read = [files_of(spec) for spec in specs_of(wildcards)]
+        small, large = (set().union(*(files[size] for files in read)) for size in (0, 1))
         fixed = [f"{split_folder(wildcards)}/split.{suffix}" for suffix in ("parquet", "json")]
         fixed = [f"{DATA}/manifest.parquet", *fixed]
         return [*fixed, *sorted(small - set(fixed)), *map(ancient, sorted(large))]
@@ -178,7 +191,7 @@ def jobs_of(pattern, jobs):
 
 def executed(specs):
     """Return the modules of the components that runs execute."""
-    return sorted({name for spec in specs for name in spec.component_modules()})
+    return sorted({name for spec in specs for name in modules_of(spec)})
 
 
 def describe_training(wildcards, runs, specs, what):
@@ -198,7 +211,7 @@ def describe_training(wildcards, runs, specs, what):
 
 
 def describe_sweep(wildcards):
-    runs = [[arm, spec.plain()] for arm, spec in swept(wildcards)]
+    runs = [[arm, plain(spec)] for arm, spec in swept(wildcards)]
     return describe_training(wildcards, runs, swept_specs(wildcards), {"specs": runs})
 
 
@@ -233,10 +246,22 @@ def compute(specs_of):
         return amount * 2 ** (attempt - 1)
 
     return {
-        "gpu": lambda wildcards: planning.cards(CONFIG.compute.device) if images(wildcards) else 0,
+        "gpu": lambda wildcards: CARDS if images(wildcards) else 0,
         "mem_mb": memory,
         "runtime": growing(CONFIG.compute.minutes),
     }
+
+
+def heads(specs_of):
+    """Return the group in which a scheduler runs an experiment's jobs on features: none for jobs that need images."""
+    return lambda wildcards: (
+        f"heads-{wildcards.experiment}" if all(spec.frozen for spec in specs_of(wildcards)) else None
+    )
+
+
+def scoring(wildcards):
+    """Return the group of what scores an experiment: that of its runs, where no job of its own trains from images."""
+    return heads(experiment_specs)(wildcards) or f"scores-{wildcards.experiment}"
 
 
 def cores(specs_of):
@@ -320,11 +345,11 @@ def subset_scores(subsets):
 
 def describe_subsets(subsets):
     specs = [SUBSETS[subset] for subset in subsets]
-    methods = [("curation", spec.plain()["curation"]["method"]) for spec in specs if spec.curation]
+    methods = [("curation", plain(spec)["curation"]["method"]) for spec in specs if spec.curation]
     choices = [
         {
-            "dedup": spec.plain()["dedup"],
-            "curation": spec.plain()["curation"],
+            "dedup": plain(spec)["dedup"],
+            "curation": plain(spec)["curation"],
             "pairs": pairs_file(spec),
             "seeds": PLAN.subset_seeds[subset],
         }
@@ -339,14 +364,19 @@ def all_results():
     wanted += [f"{DATA}/audit.json", f"{FIGURES}/data/identities.png"]
     wanted += [f"{TABLES}/leaderboard.{suffix}" for suffix in ("parquet", "csv", "md")]
     for name in PLAN.experiments:
-        wanted += [
-            f"{TABLES}/{name}.{suffix}"
-            for suffix in ("parquet", "efficiency.parquet", "csv", "md", "tex", "findings.md")
-        ]
-        wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in figures_of(PLAN.experiments[name].tuned)]
-        wanted += [f"{RESULTS}/pages/{name}.html"]
-        wanted += [path.format(experiment=name) for path in EVALUATED.values()]
-        if PLAN.experiments[name].studies:
-            wanted += [f"{TABLES}/{name}.{kind}.parquet" for kind in ("trials", "trials.efficiency")]
-        wanted += details_results(name)
+        wanted += results_of(name)
+    return wanted
+
+
+def results_of(name):
+    """Return every file of one experiment that a user reads, and its evaluated runs."""
+    wanted = [
+        f"{TABLES}/{name}.{suffix}" for suffix in ("parquet", "efficiency.parquet", "csv", "md", "tex", "findings.md")
+    ]
+    wanted += [f"{FIGURES}/{name}/{kind}.png" for kind in figures_of(PLAN.experiments[name].tuned)]
+    wanted += [f"{RESULTS}/pages/{name}.html"]
+    wanted += [path.format(experiment=name) for path in EVALUATED.values()]
+    if PLAN.experiments[name].studies:
+        wanted += [f"{TABLES}/{name}.{kind}.parquet" for kind in ("trials", "trials.efficiency")]
+    wanted += details_results(name)
     return wanted

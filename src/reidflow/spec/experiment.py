@@ -53,6 +53,11 @@ class Arm:
         possible = [*self.may_be] or [spec for _, spec in self.points]
         return [run.with_seed(0) for spec in possible for run in spec.runs()]
 
+    @cached_property
+    def frozen(self) -> bool:
+        """Whether all of its runs need features and no images."""
+        return all(spec.frozen for spec in self.specs)
+
     @property
     def spec(self) -> RunSpec:
         """The arm's run spec with the first value of every tuned setting."""

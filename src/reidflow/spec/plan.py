@@ -1,7 +1,7 @@
 """What the Snakefile needs: the config, its experiments, and the jobs behind them, all checked."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from reidflow.spec.evaluation import division, evaluated, split_id
 from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
+from reidflow.spec.remember import once_each
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 from reidflow.spec.strengths import strength_specs
 from reidflow.spec.submission import check_submission, mirroring_specs
@@ -30,14 +31,15 @@ UNTOLD = {"compute", "results", "protocols", "searches", "submission"}
 BEYOND = 1.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """A config with its checked experiments."""
+    """A config with its checked experiments. What it returns is not to be changed: some of it is worked out once."""
 
     config: Config
     experiments: dict[str, Experiment]
     where: str
 
+    @cache  # noqa: B019 (a process has one plan)
     def sweep(self, experiment: str) -> list[list[tuple[str, RunSpec]]]:
         """Return the jobs that try an experiment's tuned settings: (arm, run) of every point with every sweep seed."""
         seeds = self.experiments[experiment].sweep_seeds
@@ -46,6 +48,7 @@ class Plan:
         tried = [(arm, spec.runs()[0].with_seed(seed)) for arm in arms for _, spec in arm.points for seed in seeds]
         return [[(arm.name, spec) for arm, spec in job] for job in self._jobs(tried)]
 
+    @cache  # noqa: B019 (a process has one plan)
     def training(self, experiment: str) -> list[list[tuple[str, int]]]:
         """Return the jobs that train an experiment's reported runs: (arm, seed) of each; the arm's setting is chosen."""
         arms = self.experiments[experiment].arms.values()
@@ -57,7 +60,7 @@ class Plan:
         compute = self.config.compute
         jobs = []
         for frozen, size in ((True, compute.feature_runs_per_job), (False, compute.runs_per_job)):
-            alike = [run for run in runs if all(spec.frozen for spec in run[0].specs) == frozen]
+            alike = [run for run in runs if run[0].frozen == frozen]
             jobs += [alike[start : start + size] for start in range(0, len(alike), size)]
         return jobs
 
@@ -297,6 +300,7 @@ def method_id(method: dict[str, Any]) -> str:
     return f"{method['name']}-{short(method)}"
 
 
+@once_each
 def subset_id(spec: RunSpec) -> str:
     """Return the folder name of a run's choice of training images; empty where it takes all of them."""
     parts = {key: part for key, part in spec.plain().items() if key in ("dedup", "curation") and part}
