@@ -47,34 +47,28 @@ def test_the_first_run_trains_every_run_once_and_the_second_does_nothing(tiny, p
     nothing(project)
 
 
-def test_an_edited_value_retrains_its_arm_alone(project):
+def test_an_edited_value_and_a_new_arm_train_these_arms_alone(project):
     project.edit(YAML, "{name: arcface}", "{name: arcface, margin: 0.4}")
-    outcome = project.run()
-    assert done(outcome) == (4, {LOSSES}, {LOSSES}, set())
-    assert {line["loss"] for line in outcome.trained} == {"arcface"}
-    assert outcome.of("evaluate") == {LOSSES}
-    nothing(project)
-
-
-def test_a_new_arm_is_all_that_is_trained(project):
     with (project.folder / YAML).open("a") as file:
         file.write("  cosface:\n    why: One more.\n    loss: {name: cosface}\n")
     outcome = project.run()
-    assert done(outcome) == (4, {LOSSES}, {LOSSES}, set())
-    assert {line["loss"] for line in outcome.trained} == {"cosface"}
+    assert done(outcome) == (8, {LOSSES}, {LOSSES}, set())
+    assert {line["loss"] for line in outcome.trained} == {"arcface", "cosface"}
+    assert outcome.of("evaluate") == {LOSSES}
+    nothing(project)
 
 
 def test_a_new_seed_trains_one_run_an_arm_and_remakes_its_table_alone(project):
     with (project.folder / YAML).open("a") as file:
         file.write("seeds: [0, 1, 2]\n")
-    outcome = project.run()
-    assert done(outcome) == (3, {LOSSES}, {LOSSES}, set())
+    outcome = project.run("--", *TABLES)
+    assert done(outcome)[:2] == (3, {LOSSES})
     assert {line["seed"] for line in outcome.trained} == {2}
 
 
 def test_a_renamed_arm_trains_nothing_and_leaves_no_folder_behind(project):
     project.edit(YAML, "  arcface:\n", "  angular:\n")
-    assert done(project.run()) == (0, {LOSSES}, {LOSSES}, set())
+    assert done(project.run("--", *TABLES))[:2] == (0, {LOSSES})
     folders = {path.name for path in (project.results / "experiments" / LOSSES).iterdir() if path.is_dir()}
     assert folders == {"cross_entropy", "angular", "triplet", "runs", "sweep"}
 
@@ -91,8 +85,8 @@ def test_comments_and_the_order_of_keys_do_nothing(project):
 def test_an_edited_loss_retrains_the_arms_that_use_it(project):
     with (project.folder / ARCFACE).open("a") as file:
         file.write("\nEDITED = True\n")
-    outcome = project.run()
-    assert done(outcome) == (4, {LOSSES}, {LOSSES}, set())
+    outcome = project.run("--", *TABLES)
+    assert done(outcome)[:2] == (4, {LOSSES})
     assert {line["loss"] for line in outcome.trained} == {"arcface"}
 
 
@@ -114,7 +108,7 @@ def test_edited_plotting_redraws_and_makes_no_table(project):
 def test_an_edited_store_trains_nothing(project):
     with (project.folder / "src/reidflow/store/runs.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    outcome = project.run()
+    outcome = project.run("--", *TABLES)
     assert done(outcome)[:2] == (0, BOTH)
     assert len(outcome.restored) == 16
 
@@ -155,10 +149,10 @@ def test_another_branch_and_back(project):
     git("checkout", "main")
     nothing(project)
     git("checkout", "other")
-    assert done(project.run()) == (4, {LOSSES}, {LOSSES}, set())
+    assert done(project.run("--", *TABLES))[:2] == (4, {LOSSES})
     git("checkout", "main")
-    back = project.run()
-    assert done(back) == (0, {LOSSES}, {LOSSES}, set())
+    back = project.run("--", *TABLES)
+    assert done(back)[:2] == (0, {LOSSES})
     assert len([line for line in back.restored if line["loss"] == "arcface"]) == 4
 
 
@@ -187,9 +181,9 @@ def test_a_new_image_trains_everything_again(own):
     random_pixels = np.random.default_rng(0).integers(0, 255, (80, 96, 3), dtype=np.uint8)
     Image.fromarray(random_pixels).save(own.folder / "photographs" / "train" / "train" / "new.png")
     write(own, "train.csv", [*labels, ["new.png", labels[1][1]]])
-    outcome = own.run()
-    assert done(outcome) == (16 - repeated(own), BOTH, BOTH, {"ingest", "groups", "split", "features"})
-    nothing(own)
+    outcome = own.run("--", *TABLES)
+    assert done(outcome)[:2] == (16 - repeated(own), BOTH)
+    assert {rule for rule, _ in outcome.jobs} & DATA_RULES == {"ingest", "groups", "split", "features"}
 
 
 def test_changed_pixels_train_everything_again(own):
