@@ -30,6 +30,9 @@ test: $(SETUP)  ## run the tests
 test-kills: $(SETUP)  ## kill the tiny config 20 times at random moments and compare its tables
 	$(BIN)/python tests/workflow/kills.py 20
 
+test-cluster: $(SETUP)  ## run the tiny config through a SLURM of one node, with faults (says what to install)
+	$(BIN)/python -m pytest -x tests/cluster
+
 lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,4 +52,4 @@ generated: $(SETUP)  ## write the generated files: config schema and defaults, c
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test test-kills lint interpretations lock generated clean
+.PHONY: help setup tables test test-cluster test-kills lint interpretations lock generated clean

@@ -12,6 +12,8 @@ rule background:
         digest=f"{RESULTS}/backgrounds/{{background}}/images.json",
     log:
         f"{RESULTS}/logs/backgrounds/{{background}}.log",
+    group:
+        "backgrounds"
     conda:
         "../envs/reidflow.yaml"
     threads: CONFIG.compute.workers

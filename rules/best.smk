@@ -8,6 +8,8 @@ rule best:
         best=f"{EXPERIMENT}/best.json",
     log:
         f"{RESULTS}/logs/best/{{experiment}}.log",
+    group:
+        "heads-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -34,6 +36,8 @@ rule split_runs:
         metrics=f"{EXPERIMENT}/split_runs.parquet",
     log:
         f"{RESULTS}/logs/split_runs/{{experiment}}.log",
+    group:
+        heads(experiment_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(experiment_specs)

@@ -10,11 +10,13 @@ rule features:
         digest=f"{RESULTS}/features/{{bank}}/features.json",
     log:
         f"{RESULTS}/logs/features/{{bank}}.log",
+    group:
+        "features"
     conda:
         "../envs/reidflow.yaml"
     threads: lambda wildcards: BANKS[wildcards.bank]["threads"]
     resources:
-        gpu=planning.cards(CONFIG.compute.device),
+        gpu=CARDS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:

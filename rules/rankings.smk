@@ -16,6 +16,8 @@ rule gap_report:
         sections=f"{RESULTS}/details/{{experiment}}/gap.json",
     log:
         f"{RESULTS}/logs/details/gap/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -48,6 +50,8 @@ rule faces_report:
         sections=f"{RESULTS}/details/{{experiment}}/faces.json",
     log:
         f"{RESULTS}/logs/details/faces/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -80,6 +84,8 @@ rule errors_report:
         sections=f"{RESULTS}/details/{{experiment}}/errors.json",
     log:
         f"{RESULTS}/logs/details/errors/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -109,6 +115,8 @@ rule ranked_report:
         sections=f"{RESULTS}/details/{{experiment}}/ranked.json",
     log:
         f"{RESULTS}/logs/details/ranked/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -140,6 +148,8 @@ rule inference_report:
         sections=f"{RESULTS}/details/{{experiment}}/inference.json",
     log:
         f"{RESULTS}/logs/details/inference/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     resources:

@@ -10,6 +10,8 @@ rule duplicates:
         pairs=f"{RESULTS}/duplicates/{{method}}/pairs.parquet",
     log:
         f"{RESULTS}/logs/duplicates/{{method}}.log",
+    group:
+        "subsets"
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -41,6 +43,8 @@ rule scores:
         scores=f"{RESULTS}/curation/scores.parquet",
     log:
         f"{RESULTS}/logs/scores.log",
+    group:
+        "subsets"
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -72,6 +76,8 @@ for family, subsets in PLAN.families().items():
             **{f"keep_{place}": keep_file(subset) for place, subset in enumerate(subsets)},
         log:
             f"{RESULTS}/logs/subsets/{family}.log",
+        group:
+            "subsets"
         conda:
             "../envs/reidflow.yaml"
         resources:

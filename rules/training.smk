@@ -8,6 +8,8 @@ rule sweep:
         runs=f"{EXPERIMENT}/sweep/runs-{{batch}}.json",
     log:
         f"{RESULTS}/logs/sweep/{{experiment}}-{{batch}}.log",
+    group:
+        heads(swept_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(swept_specs)
@@ -26,6 +28,8 @@ rule choose:
         chosen=f"{EXPERIMENT}/chosen.json",
     log:
         f"{RESULTS}/logs/choose/{{experiment}}.log",
+    group:
+        "heads-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -70,6 +74,8 @@ rule trials:
         winners=f"{EXPERIMENT}/winners.json",
     log:
         f"{RESULTS}/logs/trials/{{experiment}}.log",
+    group:
+        "heads-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
@@ -90,6 +96,8 @@ rule train:
         runs=f"{EXPERIMENT}/runs/runs-{{batch}}.json",
     log:
         f"{RESULTS}/logs/train/{{experiment}}-{{batch}}.log",
+    group:
+        heads(reported_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(reported_specs)
@@ -112,6 +120,8 @@ rule mirrored:
         mirrored=f"{EXPERIMENT}/mirrored.parquet",
     log:
         f"{RESULTS}/logs/mirrored/{{experiment}}.log",
+    group:
+        heads(experiment_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(experiment_specs)
@@ -138,6 +148,8 @@ rule evaluate:
         unavailable=UNAVAILABLE,
     log:
         f"{RESULTS}/logs/evaluate/{{experiment}}.log",
+    group:
+        scoring
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -169,6 +181,8 @@ rule on_other_split:
         per_query=f"{EXPERIMENT}/also_on/{{split}}.per_query.parquet",
     log:
         f"{RESULTS}/logs/also_on/{{experiment}}-{{split}}.log",
+    group:
+        heads(experiment_specs)
     conda:
         "../envs/reidflow.yaml"
     threads: cores(experiment_specs)
@@ -202,6 +216,8 @@ rule also_on:
         per_query=f"{EXPERIMENT}/also_on.per_query.parquet",
     log:
         f"{RESULTS}/logs/also_on/{{experiment}}.log",
+    group:
+        "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
