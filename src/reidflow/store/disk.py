@@ -13,7 +13,7 @@ from reidflow.spec.errors import ReidflowError
 LEAST_FREE = 2**20  # bytes; Snakemake's own records of a run need some of them
 KEPT = "Then run the same command again: finished training runs are kept and are not repeated."
 REFUSALS = {
-    errno.ENOSPC: ("no space is left on its disk{free}.", "Make room there."),
+    errno.ENOSPC: ("does not fit on its disk{free}.", "Make room there."),
     errno.EDQUOT: ("the quota on its disk is used up.", "Make room there, or have the quota raised."),
     errno.EFBIG: ("the file would be larger than is allowed here.", "Raise the limit (ulimit -f)."),
     errno.EROFS: (
@@ -29,6 +29,8 @@ REFUSALS = {
 }
 # What NumPy says, which counts the bytes and forgets the reason.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+# What Python says where no folder for temporary files takes a byte.
+_NO_TEMPORARY = "No usable temporary directory"
 
 
 def refusal(error: BaseException) -> int | None:
@@ -38,10 +40,10 @@ def refusal(error: BaseException) -> int | None:
     """
     if isinstance(error, ReidflowError):
         return None
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and error.errno is not None and _NO_TEMPORARY not in str(error):
         return error.errno if error.errno in REFUSALS else None
     text = str(error)
-    if isinstance(error, OSError) and _SHORT_WRITE.search(text):
+    if isinstance(error, OSError) and (_SHORT_WRITE.search(text) or _NO_TEMPORARY in text):
         return errno.ENOSPC
     return next((number for number in REFUSALS if os.strerror(number) in text), None)
 
@@ -54,6 +56,8 @@ def told(error: BaseException, otherwise: Path) -> str | None:
     number = refusal(error)
     if number is None:
         return None
+    if _NO_TEMPORARY in str(error):
+        return f"{error.strerror}. Make room there, or name another folder in TMPDIR. {KEPT}"
     names = [getattr(error, name, None) for name in ("filename2", "filename")]
     path = next((Path(os.fsdecode(name)) for name in names if isinstance(name, str | bytes)), otherwise)
     path = path.with_name(path.name.removeprefix(".tmp-")) if path.name else path
@@ -83,8 +87,7 @@ def require_room(folder: Path) -> None:
 
 def _free(path: Path) -> str:
     try:
-        found = _existing(path)
-        return f" ({shutil.disk_usage(found).free / 1e6:.1f} MB are free for {found.absolute()})"
+        return f", where {shutil.disk_usage(_existing(path)).free / 1e6:.1f} MB are free"
     except OSError:
         return ""
 

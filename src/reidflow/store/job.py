@@ -95,10 +95,11 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
             _run(main, Job(snakemake))
         except Exception as error:
             text = _told(error, Path(json.loads(snakemake.params.job)["results"]))
+            whole = not log.lost
             stream.write(text)
             stream.flush()
-            if log.lost:
-                log.on_screen(text)
+            if whole and log.lost:
+                log.on_screen(text)  # its first half may have gone to the file
             raise SystemExit(1) from None
 
 

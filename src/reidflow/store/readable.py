@@ -40,6 +40,9 @@ def lay_out(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int, dict[
 def _link(file: Path, target: Path) -> None:
     temporary = target.with_name(f".tmp-{target.name}")
     temporary.unlink(missing_ok=True)
+    # Renaming a link over another one to the same file does nothing, and would leave both.
+    if target.exists() and target.samefile(file):
+        return
     try:
         os.link(file, temporary)
     except OSError:
