@@ -14,6 +14,7 @@ from reidflow.ingest.sources._sniff import is_image
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
+_HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _SIDEWAYS = (5, 6, 7, 8)
 _CUT_SHORT = ("truncat", "not enough image data", "unexpected end", "broken data stream", "unrecognized data stream")
 
@@ -67,8 +68,7 @@ def decode(data: bytes, sidecar: bytes | None, *, max_pixels: int, wanted: Wante
             scale = wanted(width, height, mask.getbbox() if mask else None)
             opened.draft(None, (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
         name = "JPEG" if opened.format == "MPO" else opened.format or ""
-        opened.load()
-        ImageOps.exif_transpose(opened, in_place=True)
+        _load(opened, data)
         colours, alpha = _colours(opened), None if mask else _alpha(opened)
         source = "sidecar" if mask else "alpha" if alpha else "none"
         off = mask or alpha
@@ -130,6 +130,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         opened = Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
+            raise UnusableError("unreadable", "a HEIC file: convert it to JPEG or PNG") from error
         begun = (
             "the header is cut short, damaged, or says 0 pixels" if is_image(data[:32]) else "no image begins like that"
         )
@@ -141,6 +143,16 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             "unreadable", "a camera's raw file: only its thumbnail can be read. Convert it to TIFF or JPEG"
         )
     return opened
+
+
+def _load(opened: Image.Image, data: bytes) -> None:
+    """Decode the pixels, upright."""
+    opened.load()
+    if opened.format == "PNG":
+        # Decoding skips the checksums of the pixels' own chunks: a flipped bit would be other colours.
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as whole:
+            whole.verify()
+    ImageOps.exif_transpose(opened, in_place=True)
 
 
 def _upright_size(opened: Image.Image) -> tuple[int, int]:
@@ -171,8 +183,7 @@ def _sidecar(data: bytes, size: tuple[int, int], max_pixels: int) -> Image.Image
     try:
         with _reasons():
             image = _open(data, max_pixels)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
+            _load(image, data)
             if image.size != size:
                 raise UnusableError("mask_size", f"{image.size} pixels, but the photograph has {size} (upright)")
             values = _alpha(image) or Image.fromarray(np.asarray(_colours(image)).max(axis=2))
