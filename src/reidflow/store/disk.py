@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +14,12 @@ from reidflow.spec.errors import ReidflowError
 LEAST_FREE = 2**20  # bytes; Snakemake's own records of a run need some of them
 KEPT = "Then run the same command again: finished training runs are kept and are not repeated."
 REFUSALS = {
-    errno.ENOSPC: ("does not fit on its disk{free}.", "Make room there."),
+    errno.ENOSPC: ("what is written there does not fit on its disk{free}.", "Make room there."),
     errno.EDQUOT: ("the quota on its disk is used up.", "Make room there, or have the quota raised."),
     errno.EFBIG: ("the file would be larger than is allowed here.", "Raise the limit (ulimit -f)."),
     errno.EROFS: (
         "cannot be written: its file system is read-only.",
-        "Make it writable, or work in a folder that is (config and results lie below it).",
+        "Make it writable, or work in another folder (config and results lie below it).",
     ),
     errno.EACCES: ("may not be read or written by this user.", "Correct its permissions or those of its folder."),
     errno.EPERM: ("may not be changed by this user.", "Correct its owner or its permissions."),
@@ -78,10 +79,16 @@ def named(otherwise: str | os.PathLike = ".") -> Iterator[None]:
 
 
 def require_room(folder: Path) -> None:
-    """Raise ReidflowError where the disk of a folder is all but full: not even the records of a run would fit."""
-    disk = os.statvfs(_existing(folder))
+    """Raise OSError where a folder (made if need be) cannot be written, or not even the records of a run would fit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
+    room = os.statvfs(folder)
     # Some network drives do not tell their size.
-    if disk.f_blocks and disk.f_bavail * disk.f_frsize < LEAST_FREE:
+    if room.f_blocks and room.f_bavail * room.f_frsize < LEAST_FREE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 

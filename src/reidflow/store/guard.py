@@ -4,7 +4,6 @@ import logging
 import os
 import select
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -60,19 +59,13 @@ def prepare_main(results: Path) -> None:
             f"be told from fresh ones. Remove the results and run again: rm -r {results}/[!.]* {generation_file(results)}\n"
             f"Finished runs stay in {results}/.store and are restored, not trained."
         )
-    if not planning.looking():
-        with disk.named(results):
-            _require_free(results)
-
-
-def _require_free(results: Path) -> None:
-    """Raise an error now, not in the middle of a run, where the folders of a run cannot be written, or are another's."""
-    for folder in (results, owner_file(results).parent):
-        folder.mkdir(parents=True, exist_ok=True)
-        disk.require_room(folder)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    os.close(hold(results / LOCK))
+    records = owner_file(results).parent
+    with disk.named(results):
+        # Snakemake writes its records even when it only looks.
+        for folder in [records] if planning.looking() else [results, records]:
+            disk.require_room(folder)
+        if not planning.looking():
+            os.close(hold(results / LOCK))
 
 
 def prepare_job(results: Path, same_machine: bool) -> None:
