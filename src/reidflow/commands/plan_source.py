@@ -1,0 +1,44 @@
+"""The data behind runs, with the digests of large arrays kept between two plans."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from reidflow.store.atomic import write_text
+from reidflow.training.execute import OtherSplit, Source
+
+
+class Digests:
+    """Digests of arrays by what is digested, with the marks of the files at the time."""
+
+    def __init__(self, results: Path) -> None:
+        self._file = results / ".cache" / "arrays.json"
+        try:
+            self.known: dict[str, list] = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+        self._before = json.dumps(self.known)
+
+    def keep(self) -> None:
+        """Write the digests down, if there are new ones, so that the next plan need not read the arrays."""
+        if json.dumps(self.known) != self._before:
+            write_text(self._file, json.dumps(self.known))
+
+
+class KeptSource(Source):
+    """The data behind runs. What was digested is not read again while its size, times and place on the disk are the same."""
+
+    def __init__(self, results: Path, gallery: str, split: str | None, digests: Digests) -> None:
+        super().__init__(results, gallery, OtherSplit.at(split))
+        self._kept = digests.known
+        self._place = f"{split or ''} {hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]} {self.split_digest}"
+
+    def _digest(self, path: Path, whole: bool, training: bool = False) -> str:
+        if not whole:
+            return super()._digest(path, whole, training)
+        found = path.stat()
+        mark = [self._place, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        name = f"{path} {self.other.folder if self.other else ''} {'training' if training else 'all'}"
+        if self._kept.get(name, [None])[:-1] != mark:
+            self._kept[name] = [*mark, super()._digest(path, whole, training)]
+        return self._kept[name][-1]
