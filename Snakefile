@@ -28,11 +28,12 @@ wildcard_constraints:
 onstart:
     if workflow.is_main_process:
         try:
-            workflow.reidflow_lock = guard.begin(Path(RESULTS))
-            # All that ran is known by digests; what lies behind them is needed to say later what has changed.
-            described.note_code(Path(RESULTS), params_of(workflow.dag.needrun_jobs()))
-            if RAW:
-                described.note_photographs(Path(RESULTS), RAW, rawdata.cache_file(Path(RESULTS)))
+            with disk.named(RESULTS):
+                workflow.reidflow_lock = guard.begin(Path(RESULTS))
+                # All that ran is known by digests; what lies behind them is needed to say later what has changed.
+                described.note_code(Path(RESULTS), params_of(workflow.dag.needrun_jobs()))
+                if RAW:
+                    described.note_photographs(Path(RESULTS), RAW, rawdata.cache_file(Path(RESULTS)))
         except ReidflowError as error:
             raise WorkflowError(str(error)) from None
 
@@ -60,3 +61,9 @@ include: "rules/retrieval.smk"
 include: "rules/details.smk"
 include: "rules/rankings.smk"
 include: "rules/tables.smk"
+
+
+# A dry run would form groups of jobs for this machine too, where they run one by one: it takes long with many runs.
+if not CLUSTER:
+    for each in workflow.rules:
+        each.group = None
