@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, text in helps.items():
         commands.add_parser(name, help=text).add_argument("experiments", nargs="*", help="default: all of the config")
     _add_plan(commands)
+    _add_watch(commands)
+    _add_gc(commands)
     _add_index(commands)
     _add_retrieve(commands)
     given = parser.parse_args(arguments)
@@ -46,6 +48,24 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
     told.add_argument("--profile", help="Snakemake profile, such as profiles/slurm (default: profiles/default)")
     told.add_argument("--json", action="store_true", help="print the plan as JSON")
     told.add_argument("-v", "--verbose", action="store_true", help="list every job")
+
+
+def _add_watch(commands: argparse._SubParsersAction) -> None:
+    shown = commands.add_parser("watch", help="show what is trained right now, here or on a cluster")
+    shown.add_argument("--once", action="store_true", help="print the state once, as plain text")
+    shown.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)")
+
+
+def _add_gc(commands: argparse._SubParsersAction) -> None:
+    gc = commands.add_parser("gc", help="list what no experiment of the config uses any more, or remove it")
+    gc.add_argument("--remove", action="store_true", help="remove what is listed")
+    gc.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="CONFIG",
+        help="another config whose results lie in the same folder: what it uses is kept; again for each",
+    )
 
 
 def _add_index(commands: argparse._SubParsersAction) -> None:
@@ -124,9 +144,29 @@ def _plan(files: list[str], given: argparse.Namespace) -> int:
     return tell_plan(files, given.experiments, given.cores, given.profile, given.json, given.verbose)
 
 
-# The Snakefile, which this one reads, makes the plan itself.
-WITHOUT_PLAN = {"plan": _plan}
-COMMANDS = {"interpretations": _interpretations, "stamp": _stamp, "index": _index, "retrieve": _retrieve}
+def _watch(made: plan.Plan, given: argparse.Namespace) -> int:
+    if not given.interval > 0:
+        raise ReidflowError(f"--interval {given.interval}: give a number of seconds above 0.")
+    from reidflow.commands.watch import watch
+
+    return watch(made, given.once, given.interval)
+
+
+def _gc(files: list[str], given: argparse.Namespace) -> int:
+    from reidflow.commands.gc import collect
+
+    return collect(files, given.also, given.remove)
+
+
+# The Snakefile, which these read, makes the plan itself.
+WITHOUT_PLAN = {"plan": _plan, "gc": _gc}
+COMMANDS = {
+    "interpretations": _interpretations,
+    "stamp": _stamp,
+    "index": _index,
+    "retrieve": _retrieve,
+    "watch": _watch,
+}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from reidflow.search.journal import storage
+from reidflow.search.key import JOURNAL
 from reidflow.search.trial import PRUNED, Proposal, Trial
 from reidflow.search.views import DIRECTIONS, space_of
 from reidflow.spec.search import Study
@@ -23,7 +24,7 @@ class Board:
     def __init__(self, folder: Path, study: Study) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self._space = folder, space_of(study)
-        self._storage = storage(folder / "journal.log")
+        self._storage = storage(folder / JOURNAL)
         with alone(folder / "opening.lock"):
             shared = optuna.create_study(
                 storage=self._storage, study_name=study.name, direction=DIRECTIONS["value"], load_if_exists=True

@@ -4,7 +4,6 @@ Trials go in generations. A generation is proposed from the finished earlier one
 those did; so which trials there are, and what comes of them, does not depend on who works on them, or when.
 """
 
-import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,21 +13,17 @@ from pydantic import ValidationError
 
 from reidflow.search.board import Board
 from reidflow.search.generations import propose
+from reidflow.search.key import FOLDER, study_key
 from reidflow.search.record import means_of
 from reidflow.search.running import Made, NoRunError, Runs
 from reidflow.search.trial import DIVERGED, PRUNED, Trial, outcome_of
-from reidflow.spec import code
-from reidflow.spec.canonical import short
-from reidflow.spec.components import module_name
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
-from reidflow.spec.search import Study, apart
+from reidflow.spec.search import Study
 from reidflow.store.locks import claimed
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import Source
 
-DECIDING = ("reidflow.search.generations", "reidflow.search.pruning", "reidflow.search.trial")
-LIBRARIES = ("optuna", "numpy", "scipy")
 PAUSE = 0.02  # seconds between two looks at what other workers have finished
 
 
@@ -47,18 +42,7 @@ def work(
     optimizer steps that a study without a number of trials spends. Raises ReidflowError naming the trial that cannot be.
     """
     runs = Runs(study, source, store, device, results, confirm_code)
-    return Worker(study, runs, results / ".store" / "studies" / study_key(study, source), matched_steps).record()
-
-
-def study_key(study: Study, source: Source) -> str:
-    """Return what identifies a study's trials: its settings without the budget, the code and data behind its runs, and
-    the code and libraries that propose and prune.
-    """
-    components = (module_name("algorithm", study.algorithm["name"]), module_name("pruner", study.pruner["name"]))
-    told = apart(study).told()
-    runs = [source.key(spec) for spec in study.variants]
-    versions = [importlib.metadata.version(library) for library in LIBRARIES]
-    return short([told, runs, code.run_digest(*DECIDING, *components), versions], 32)
+    return Worker(study, runs, results / ".store" / FOLDER / study_key(study, source), matched_steps).record()
 
 
 class Worker:

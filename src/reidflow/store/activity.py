@@ -3,6 +3,7 @@
 Nothing reads them but `reidflow watch` and `reidflow gc`; a process that cannot write them works on all the same.
 """
 
+import fcntl
 import json
 import os
 import time
@@ -89,3 +90,20 @@ def _quietly(action: Any) -> None:
         action()
     except OSError:
         return
+
+
+def alive(lock: Path) -> bool:
+    """Return whether a process, on whatever machine, holds this lock file. It is neither made nor written."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
