@@ -27,8 +27,11 @@ tables: $(SETUP)  ## make all tables of the demo (CONFIG=..., CORES=...)
 test: $(SETUP)  ## run the tests
 	$(BIN)/python -m pytest -n $(CORES)
 
-test-kills: $(SETUP)  ## kill the tiny config 20 times at random moments and compare its tables
-	$(BIN)/python tests/workflow/kills.py 20
+test-kills: $(SETUP)  ## kill the tiny config with a search 50 times at random moments and compare its tables
+	$(BIN)/python tests/workflow/kills.py 50
+
+test-kills-demo: $(SETUP)  ## kill one whole run of CONFIG once a minute and compare its tables (REFERENCE=its results, if you have them)
+	$(BIN)/python tests/workflow/kills.py --every 60 --configfile $(CONFIG) $(addprefix --reference ,$(REFERENCE))
 
 test-cluster: $(SETUP)  ## run the tiny config through a SLURM of one node, with faults (says what to install)
 	$(BIN)/python -m pytest -x tests/cluster
@@ -52,4 +55,4 @@ generated: $(SETUP)  ## write the generated files: config schema and defaults, c
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test test-cluster test-kills lint interpretations lock generated clean
+.PHONY: help setup tables test test-cluster test-kills test-kills-demo lint interpretations lock generated clean

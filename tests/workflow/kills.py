@@ -1,59 +1,97 @@
-"""Kills a running workflow at random moments and looks at what is left: used by the test and by `make test-kills`."""
+"""Kills a running workflow at random moments and looks at what is left.
 
+Used by tests, by `make test-kills` (the tiny config with a search, 50 kills) and by `make test-kills-demo` (one whole
+run of a config, a kill every minute). Whatever is killed, the tables come out as in an undisturbed run.
+"""
+
+import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import yaml
 from conftest import Project, checkout
+
+SEARCH = "kills_search"
+EVERYTHING = "everything at once"
+# What a command line holds -> who that is; the first that fits.
+KINDS = {
+    "resource_tracker": "helper",
+    "spawn_main": "worker of a pool",
+    ".search.py": "worker of a search",
+    ".snakemake/scripts": "job",
+    "--mode": "Snakemake of a job",
+    "bash": "shell",
+    "/bin/sh": "shell",
+}
+LONGEST_WAIT = 1800  # seconds in which a run of which something was killed must have ended
 
 
 def processes(folder: Path, among: str = "") -> list[int]:
     """Return the living processes (zombies aside) that work in `folder`, with `among` in their command line."""
-    found = []
+    return [pid for pid, line in command_lines(folder).items() if among in line]
+
+
+def command_lines(folder: Path) -> dict[int, str]:
+    """Return the command line of each living process (zombies aside) that works in `folder`."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
             inside = (entry / "cwd").readlink().is_relative_to(folder)
-            if state != "Z" and inside and among in (entry / "cmdline").read_text():
-                found.append(int(entry.name))
+            if state != "Z" and inside:
+                found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
     return found
 
 
-def kill_once(project: Project, moment: random.Random, longest: float) -> str | None:
-    """Run the workflow and kill the main process, a job, or both after a random time; None if it ended before.
+def kinds(folder: Path, main: int) -> dict[str, list[int]]:
+    """Return who works in `folder`: kind of process -> those of it."""
+    found: dict[str, list[int]] = {"main process": [main]}
+    for pid, line in sorted(command_lines(folder).items()):
+        kind = next((kind for mark, kind in KINDS.items() if mark in line), None)
+        if pid != main and kind:
+            found.setdefault(kind, []).append(pid)
+    return found
 
-    Raises AssertionError when a process outlives the main process by a minute: one that is only starting up, on a busy
-    machine, takes that long to look for it.
+
+def start(project: Project, log: Path | None = None) -> subprocess.Popen:
+    """Start the workflow and return its main process."""
+    with (log or Path(os.devnull)).open("ab") as said:
+        return subprocess.Popen(
+            project.command(), cwd=project.folder, env=project.environment, stdout=said, stderr=subprocess.STDOUT
+        )
+
+
+def kill_once(project: Project, moment: random.Random, seconds: float, log: Path | None = None) -> str | None:
+    """Run the workflow, kill one of its processes (or all) after `seconds`; return which, None if it ended before.
+
+    Every kind of process that is there is as likely. Raises AssertionError when the workflow ended with an error before
+    anything was killed, when it hangs after the kill, and when a process outlives the main process by a minute: one
+    that is only starting up, on a busy machine, takes that long to look for it.
     """
-    main = subprocess.Popen(
-        project.command(),
-        cwd=project.folder,
-        env=project.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    whom = moment.choice(["main", "job", "both"])
-    try:
-        main.wait(moment.uniform(0.5, longest))
+    main = start(project, log)
+    with suppress(subprocess.TimeoutExpired):
+        assert main.wait(seconds) == 0, f"the workflow failed, though nothing was killed: {log}"
         return None
-    except subprocess.TimeoutExpired:
-        pass
-    jobs = processes(project.folder, ".snakemake/scripts")
-    if whom != "main" and jobs:
-        _kill(moment.choice(jobs))
-    if whom != "job":
-        _kill(main.pid)
-    main.wait()
+    there = kinds(project.folder, main.pid)
+    whom = moment.choice([*there, EVERYTHING])
+    for pid in (
+        [pid for group in there.values() for pid in group] if whom == EVERYTHING else [moment.choice(there[whom])]
+    ):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    main.wait(LONGEST_WAIT)
     deadline = time.monotonic() + 60
     while left := processes(project.folder):
         assert time.monotonic() < deadline, f"orphans {left} outlive the main process"
@@ -61,39 +99,114 @@ def kill_once(project: Project, moment: random.Random, longest: float) -> str | 
     return whom
 
 
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def disturb(project: Project, moment: random.Random, kills: int, longest: float) -> int:
-    """Kill the workflow up to `kills` times, then let it finish; return how often it was killed."""
-    done = 0
-    while done < kills and kill_once(project, moment, longest):
-        done += 1
+def finish(project: Project) -> None:
+    """Let the workflow finish; raise AssertionError where a kill has left anything amiss but its tables."""
     outcome = project.run()
     assert outcome.status == 0, outcome.text
     keys = [line["key"] for line in project.log() if line["action"] == "trained"]
     assert len(keys) == len(set(keys)), "a finished run was trained again"
-    left = [path for path in project.results.rglob(".tmp-*") if ".store" not in path.parts]
+    left = [path for path in project.results.rglob(".tmp-*") if path.parent.name != "locks"]
     assert not left, f"half files left: {left}"
+    work = list((project.results / ".store" / "work").glob("*"))
+    assert not work, f"unfinished runs left: {work}"
+    looked = project.run("-n")
+    assert looked.status == 0 and not looked.jobs, looked.text
+    # Of a file without a record Snakemake would not notice that it is out of date.
+    assert "provenance/metadata" not in looked.text and "corrupted" not in looked.text, looked.text
+
+
+def disturb(project: Project, moment: random.Random, kills: int, longest: float) -> Counter:
+    """Kill the workflow up to `kills` times, then let it finish; return how often who was killed."""
+    done: Counter = Counter()
+    while done.total() < kills and (whom := kill_once(project, moment, moment.uniform(0.5, longest))):
+        done[whom] += 1
+    finish(project)
     return done
 
 
+def searching(folder: Path) -> Project:
+    """Return the tiny project with a search, and with pools of workers, in `folder`."""
+    project = Project(checkout(folder))
+    shutil.copy2(Path(__file__).parent / "experiments" / f"{SEARCH}.yaml", folder / "config" / "experiments")
+    project.edit(project.config, "[tiny_losses, tiny_backbones]", f"[tiny_losses, tiny_backbones, {SEARCH}]")
+    with (folder / project.config).open("a") as config:
+        config.write("\ncompute: {workers: 2, search_workers: 2}\n")
+    return project
+
+
+def say(kills: Counter, wanted: int | None = None) -> None:
+    """Print how often who was killed so far."""
+    count = f"{kills.total()} of {wanted}" if wanted else f"{kills.total()}"
+    told = ", ".join(f"{kind} {times}" for kind, times in sorted(kills.items()))
+    print(f"{time.strftime('%H:%M:%S')} {count} kills ({told})", flush=True)
+
+
+def at_random(folder: Path, wanted: int, seed: int, each: int) -> None:
+    """Kill the tiny config with a search `wanted` times in all, `each` times in one folder, and compare its tables."""
+    moment, kills = random.Random(seed), Counter()
+    reference = searching(folder / "reference")
+    begun = time.monotonic()
+    outcome = reference.run()
+    assert outcome.status == 0, outcome.text
+    length = time.monotonic() - begun
+    print(f"undisturbed: {length:.0f} s, {len(reference.tables())} tables, {len(outcome.trained)} runs", flush=True)
+    for round_ in range(wanted):
+        if kills.total() == wanted:
+            break
+        project = searching(folder / f"round-{round_}")
+        kills += disturb(project, moment, min(each, wanted - kills.total()), length / 3)
+        assert project.tables() == reference.tables(), f"{project.folder}: the tables differ from an undisturbed run's"
+        say(kills, wanted)
+        shutil.rmtree(project.folder)
+    print("tables identical, no run repeated, no orphan, no half file, no record lost")
+
+
+def every(folder: Path, config: str, seconds: float, reference: Path | None, seed: int) -> None:
+    """Kill one whole run of `config` once every `seconds`, until it has finished, and compare its tables."""
+    moment, kills = random.Random(seed), Counter()
+    results = yaml.safe_load((checkout(folder / "killed") / config).read_text()).get("results", "results")
+    project = Project(folder / "killed", config, results)
+    if reference is None:
+        undisturbed = Project(checkout(folder / "reference"), config, results)
+        outcome = undisturbed.run()
+        assert outcome.status == 0, outcome.text
+        reference = undisturbed.results
+    wait, known = seconds, 0
+    while whom := kill_once(project, moment, wait, folder / "log"):
+        kills[whom] += 1
+        say(kills)
+        # A job that takes longer than that would begin for ever.
+        done = len(list((project.results / ".store" / "runs").glob("*/*"))) + len(
+            list(project.results.glob(".ledger/*"))
+        )
+        wait, known = (seconds if done > known else wait * 1.5), done
+    finish(project)
+    wanted = Project(reference.parent, config, reference.name).tables()
+    found = project.tables()
+    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    assert wanted and not differing, f"{project.folder}: tables that differ from {reference}: {differing}"
+    print(f"{len(wanted)} tables identical after {kills.total()} kills")
+
+
 def main() -> None:
-    """Kill the tiny config `sys.argv[1]` times in all and compare every table with an undisturbed run's."""
-    wanted, moment = int(sys.argv[1]), random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    with tempfile.TemporaryDirectory() as folder:
-        reference = Project(checkout(Path(folder) / "reference"))
-        start = time.monotonic()
-        assert reference.run().status == 0
-        length, kills, round_ = time.monotonic() - start, 0, 0
-        while kills < wanted:
-            project = Project(checkout(Path(folder) / f"round-{round_}"))
-            kills += disturb(project, moment, min(5, wanted - kills), length / 2)
-            assert project.tables() == reference.tables(), "the tables differ from an undisturbed run's"
-            round_ += 1
-            print(f"{kills} kills, tables identical, no run repeated, no orphan, no half file", flush=True)
+    """Do what the command line asks for; whatever is amiss is an AssertionError, and the folder stays to be looked at."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kills", nargs="?", type=int, default=50, help="kills of the tiny config with a search (50)")
+    parser.add_argument("--each", type=int, default=10, help="kills in one folder (10)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and victims (0)")
+    parser.add_argument(
+        "--every", type=float, metavar="SECONDS", help="kill one whole run of a config so often instead"
+    )
+    parser.add_argument("--configfile", default="config/config.yaml", help="that config (config/config.yaml)")
+    parser.add_argument("--reference", type=Path, help="results folder of an undisturbed run of it (made if not given)")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="reidflow-kills-"))
+    print(f"in {folder}", flush=True)
+    if given.every:
+        every(folder, given.configfile, given.every, given.reference and given.reference.absolute(), given.seed)
+    else:
+        at_random(folder, given.kills, given.seed, given.each)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

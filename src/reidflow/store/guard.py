@@ -77,6 +77,7 @@ def prepare_job(results: Path, same_machine: bool) -> None:
     """
     if same_machine:
         die_with_main()
+        die_with_parent()
     os.environ[MAIN] = str(os.getpid())
     if GENERATION not in os.environ:
         path = generation_file(results)
@@ -129,6 +130,11 @@ def die_with_main() -> None:
     pid = int(os.environ.get(MAIN, 0))
     if pid and pid != os.getpid():
         die_with(pid)
+
+
+def die_with_parent() -> None:
+    """End this process as soon as the one that started it ends: with a killed shell its job is taken for failed."""
+    die_with(os.getppid())
 
 
 def die_with(pid: int) -> None:

@@ -15,7 +15,7 @@ from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import activity, disk, ledger
 from reidflow.store.atomic import sync
-from reidflow.store.guard import die_with_main, require_current
+from reidflow.store.guard import die_with_main, die_with_parent, require_current
 from reidflow.store.locks import locked
 from reidflow.store.logfile import LogFile
 
@@ -88,6 +88,7 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
     log, as does what goes wrong: mistakes of the user without a traceback.
     """
     die_with_main()
+    die_with_parent()
     log = LogFile(Path(snakemake.log[0]))
     stream = io.TextIOWrapper(io.BufferedWriter(log), encoding="utf-8", errors="replace", line_buffering=True)
     with stream, redirect_stdout(stream), redirect_stderr(stream):
