@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
+from reidflow.spec.mistakes import note
 from reidflow.spec.run import RunSpec, Strict, component
 from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
@@ -141,36 +142,8 @@ def parse(data: dict[str, Any], where: str, problems: Problems) -> Config | None
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        note(error, where, problems)
+        note(error, Config, where, problems)
         return None
-
-
-def note(error: ValidationError, where: str, problems: Problems) -> None:
-    """Turn each mistake that pydantic found into one with file, key and remedy."""
-    for detail in error.errors(include_url=False):
-        key = ".".join(str(part) for part in detail["loc"])
-        place = f"{where}, key '{key}'" if key else where
-        kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
-        if kind == "extra_forbidden":
-            problems.add(place, "this key is unknown.", _known(detail["loc"]))
-        elif kind == "missing":
-            problems.add(place, "this key is missing.", "Add it; config/README.md describes every key.")
-        else:
-            remedy = "" if kind == "value_error" else f"Correct the value (it is {detail['input']!r})."
-            problems.add(place, message + ("" if message.endswith(".") else "."), remedy)
-
-
-def _known(location: tuple) -> str:
-    """Return the sentence that lists the keys which are valid where an unknown one stood."""
-    model: Any = Config
-    for part in location[:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        if field is None:
-            return "Remove it, or correct its name."
-        model = field.annotation
-    if not hasattr(model, "model_fields"):
-        return "Remove it, or correct its name."
-    return f"Known here: {', '.join(model.model_fields)}."
 
 
 def require(data: dict[str, Any], where: str) -> Config:

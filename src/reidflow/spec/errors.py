@@ -13,10 +13,15 @@ class Problems:
 
     def add(self, where: str, what: str, remedy: str) -> None:
         """Note one mistake: where it stands (file and key, or row), what is wrong, what to do about it."""
-        self.found.append(f"{where}: {what} {remedy}")
+        self.found.append(_visible(f"{where}: {what} {remedy}".rstrip()))
 
     def raise_if_any(self, title: str) -> None:
         """Raise one ReidflowError that lists every mistake, each a paragraph of its own; nothing if there is none."""
         if self.found:
             count = f"{len(self.found)} mistake" + ("s" if len(self.found) > 1 else "")
             raise ReidflowError(f"{title}: {count}\n\n" + "\n\n".join(self.found))
+
+
+def _visible(text: str) -> str:
+    """Return a text whose control characters cannot reach a terminal: names in it are a user's."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -1,6 +1,5 @@
 """An experiment: one question, one YAML file; its arms resolved to run specs and checked before anything runs."""
 
-import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -9,14 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reidflow.spec.canonical import canonical, short
+from reidflow.spec.canonical import canonical
 from reidflow.spec.components import asking
-from reidflow.spec.config import Config, note
+from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import division, evaluated
 from reidflow.spec.expand import expand
 from reidflow.spec.experiment_file import ExperimentFile
+from reidflow.spec.factor import LARGEST_GRID, SEED, check_factor, points_of
 from reidflow.spec.merge import covers, differences, merge, put
+from reidflow.spec.mistakes import Mistake, mistakes, note
+from reidflow.spec.names import check_arms, check_experiment, slug_of
 from reidflow.spec.outcomes import WINNER_OF, check_candidates, check_outcomes, possible_specs, studies
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.search import Study
@@ -25,7 +27,6 @@ from reidflow.spec.versions import check_versions
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")
-SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,6 @@ class Experiment:
         return bool(self.file.tuned)
 
 
-def slug_of(name: str) -> str:
-    """Return a name that is safe as a folder and in a shell: unchanged where possible, else cleaned with a digest."""
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name) and not name.endswith("."):
-        return name
-    clean = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-_")[:60]
-    return f"{clean or 'arm'}-{short(name, 8)}"
-
-
 def locate(name: str) -> Path:
     """Return the file of an experiment as a config names it."""
     return Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
@@ -104,16 +97,12 @@ def locate(name: str) -> Path:
 def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[str, Experiment]:
     """Return the experiments of a config by name, noting every mistake of every file in `problems`."""
     found: dict[str, Experiment] = {}
+    seen: list[str] = []
     for entry in config.experiments:
         path = root / locate(entry)
-        if path.stem in found:
-            problems.add("experiments", f"two files are called '{path.stem}'.", "Rename one of them.")
+        if not check_experiment(path.stem, seen, str(path), problems):
             continue
-        if slug_of(path.stem) != path.stem:
-            problems.add(
-                str(path), "the file's name is not usable as a folder.", "Use letters, digits, '_', '-' and '.'."
-            )
-            continue
+        seen.append(path.stem)
         try:
             content = load(path)
         except ReidflowError as error:
@@ -141,13 +130,13 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     try:
         file = ExperimentFile.model_validate(content)
     except ValidationError as error:
-        note(error, path, problems)
+        note(error, ExperimentFile, path, problems)
         return None
     before = len(problems.found)
     main, config = division(config), _own_config(file, config, path, problems)
     also_on = _also_on(file, config, path, problems)
     file = file.model_copy(update={"protocol": merge(file.protocol, config.protocols.get(name, {}))})
-    arms = _arms(file, config, path, problems)
+    arms = _arms(name, file, config, path, problems)
     if division(config) != main or also_on:
         _check_other_splits(arms, bool(also_on), path, problems)
     check_outcomes(file, arms, config, path, problems)
@@ -205,22 +194,25 @@ def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problem
             )
 
 
-def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
+def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
     protocol = merge(config.protocol.plain(), file.protocol)
     parts = {path: {name: part.model_dump() for name, part in own.items()} for path, own in file.parts.items()}
     written = expand(file.arms, where, problems, parts)
     if file.baseline not in written:
-        problems.add(
-            f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {', '.join(written)}."
-        )
-    _check_factor(file, config, where, problems)
+        known = ", ".join(written) or "none, yet"
+        problems.add(f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {known}.")
+    elif len(written) == 1:
+        problems.add(f"{where}, key 'arms'", "there is nothing to compare the baseline with.", "Add another arm.")
+    check_arms(written, where, problems)
+    told = _check_protocol(protocol, name, file, written, config, where, problems)
+    check_factor(file, config, where, problems)
     check_versions(file.tested_on, file.probes, where, problems)
     arms: dict[str, Arm] = {}
-    for name, content in written.items():
+    for label, content in written.items():
         start = merge(protocol, _settings(written.get(file.baseline, {}))) if WINNER_OF in content else protocol
-        arm = _arm(name, dict(content), file, config, start, where, problems)
+        arm = _arm(label, dict(content), file, config, start, told, where, problems)
         if arm is not None:
-            arms[name] = arm
+            arms[label] = arm
             _check_control(arm, list(written), where, problems)
     if file.baseline in arms:
         _check_differences(file, arms, where, problems)
@@ -228,29 +220,36 @@ def _arms(file: ExperimentFile, config: Config, where: str, problems: Problems) 
     return arms
 
 
+def _check_protocol(
+    protocol: dict[str, Any],
+    name: str,
+    file: ExperimentFile,
+    arms: dict[str, dict[str, Any]],
+    config: Config,
+    where: str,
+    problems: Problems,
+) -> set[Mistake]:
+    """Return the mistakes of the protocol that no arm mends, noted once rather than for every arm."""
+    try:
+        RunSpec.model_validate({**protocol, "seed": 0})
+        return set()
+    except ValidationError as error:
+        shared = mistakes(error)
+        for content in arms.values():
+            try:
+                RunSpec.model_validate({**merge(protocol, _settings(content)), "seed": 0})
+                return set()
+            except ValidationError as other:
+                shared &= mistakes(other)
+        place = f"{where}, key 'protocol'" if file.protocol else where
+        place += f" (with the config's 'protocols.{name}')" if name in config.protocols else ""
+        note(error, RunSpec, place, problems, only=shared)
+        return shared
+
+
 def _settings(content: dict[str, Any]) -> dict[str, Any]:
     """Return what an arm as written changes in a run."""
     return {key: value for key, value in content.items() if key not in ("why", "against", "seeds", WINNER_OF)}
-
-
-def _check_factor(file: ExperimentFile, config: Config, where: str, problems: Problems) -> None:
-    spec = config.protocol.plain()
-    for path in file.varies:
-        if path != SEED and not _exists(spec, path):
-            problems.add(
-                f"{where}, key 'varies'", f"a run has no setting '{path}'.", f"Settings are: {', '.join(spec)}."
-            )
-    for path in file.tuned:
-        if path == SEED or any(covers(v, path) and v == path for v in file.varies):
-            problems.add(
-                f"{where}, key 'tuned'", f"'{path}' cannot be both the factor and tuned.", "Remove it from one."
-            )
-    if file.tuned and _two_roles(config):
-        problems.add(
-            f"{where}, key 'tuned'",
-            "the split has no validation images, so no setting can be chosen.",
-            "Give the split a share for 'val', or remove 'tuned'.",
-        )
 
 
 def _check_control(arm: Arm, names: list[str], where: str, problems: Problems) -> None:
@@ -262,24 +261,13 @@ def _check_control(arm: Arm, names: list[str], where: str, problems: Problems) -
         )
 
 
-def _two_roles(config: Config) -> bool:
-    return config.split.get("val") == 0
-
-
-def _exists(tree: Any, path: str) -> bool:
-    for part in path.split("."):
-        if not isinstance(tree, dict) or part not in tree:
-            return False
-        tree = tree[part]
-    return True
-
-
 def _arm(
     name: str,
     content: dict[str, Any],
     file: ExperimentFile,
     config: Config,
     protocol: dict[str, Any],
+    told: set[Mistake],
     where: str,
     problems: Problems,
 ) -> Arm | None:
@@ -300,7 +288,8 @@ def _arm(
             place, "'seeds' differ although 'seed' is not declared.", "Add 'seed' to 'varies', or remove them here."
         )
     winner_of = content.pop(WINNER_OF, None)
-    if not content and winner_of is None and seeds is None and name != file.baseline:
+    other = name != file.baseline and file.baseline in file.arms
+    if not content and winner_of is None and seeds is None and other:
         problems.add(place, "the arm is empty: it changes nothing.", "Give it a setting of the factor, or remove it.")
     seeds = seeds or file.seeds or config.seeds
     if (
@@ -313,17 +302,22 @@ def _arm(
         problems.add(
             place, "a seed is also one of sweep_seeds.", "A setting must not be reported on a seed that chose it."
         )
-    points = _points({**merge(protocol, content), "seed": 0}, file.tuned, place, problems)
-    if len(problems.found) > before:
+    points = _points({**merge(protocol, content), "seed": 0}, file.tuned, told, place, problems)
+    if len(problems.found) > before or not points:
         return None
     over = content if winner_of is not None else {}
     return Arm(name, slug_of(name), why.strip(), against, tuple(seeds), tuple(points), winner_of, over)
 
 
 def _points(
-    plain: dict[str, Any], tuned: dict[str, list[Any]], place: str, problems: Problems
+    plain: dict[str, Any], tuned: dict[str, list[Any]], told: set[Mistake], place: str, problems: Problems
 ) -> list[tuple[dict[str, Any], RunSpec]]:
-    """Return the arm's spec at every point of the grid, the first axis slowest."""
+    """Return the arm's spec at every point of the grid, the first axis slowest; none after noting a mistake.
+
+    told: mistakes that are noted already.
+    """
+    if points_of(tuned) > LARGEST_GRID:
+        return []
     try:
         base = RunSpec.model_validate(plain)
         points = []
@@ -339,21 +333,8 @@ def _points(
             place, f"it has no setting {error} to tune.", "Correct the path in 'tuned', or give the arm such a setting."
         )
     except ValidationError as error:
-        note_run(error, place, problems)
+        note(error, RunSpec, place, problems, known=told)
     return []
-
-
-def note_run(error: ValidationError, place: str, problems: Problems) -> None:
-    """Note the mistakes of a run spec, with the valid keys of the run spec where one is unknown."""
-    for detail in error.errors(include_url=False):
-        key = ".".join(str(part) for part in detail["loc"])
-        where = f"{place}, key '{key}'" if key else place
-        message = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
-            problems.add(where, "a run has no such setting.", f"Settings are: {', '.join(RunSpec.model_fields)}.")
-        else:
-            given = "" if detail["type"] == "value_error" else f" It is {detail['input']!r}."
-            problems.add(where, message + ("" if message.endswith(".") else ".") + given, "")
 
 
 def _check_differences(file: ExperimentFile, arms: dict[str, Arm], where: str, problems: Problems) -> None:

@@ -1,0 +1,107 @@
+"""What pydantic finds wrong in a config, told as a person needs it: the key, what is wrong, what would be right."""
+
+import difflib
+from collections.abc import Collection
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from reidflow.spec.errors import Problems
+
+SHOWN = 80
+Mistake = tuple[tuple[int | str, ...], str]
+
+
+def mistakes(error: ValidationError) -> set[Mistake]:
+    """Return (place, message) of every mistake."""
+    return {(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False)}
+
+
+def note(
+    error: ValidationError,
+    model: type[BaseModel],
+    where: str,
+    problems: Problems,
+    *,
+    only: Collection[Mistake] | None = None,
+    known: Collection[Mistake] = (),
+) -> None:
+    """Note each mistake with file, key and remedy.
+
+    model: what the content was taken for. only: note those alone; known: those are noted elsewhere.
+    """
+    for detail in error.errors(include_url=False):
+        mistake = detail["loc"], detail["msg"]
+        if mistake not in known and (only is None or mistake in only):
+            key = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+            problems.add(f"{where}, key '{key}'" if key else where, *_told(detail, model))
+
+
+def _told(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
+    """Return what is wrong, and the remedy."""
+    place, kind = detail["loc"], detail["type"]
+    if kind == "extra_forbidden":
+        return _unknown(str(place[-1]), keys_at(model, place[:-1]), len(place) == 1 and model.__name__ == "RunSpec")
+    if kind == "missing":
+        return "this key is missing.", "Add it; config/README.md describes every key."
+    if kind == "invalid_key" or (place[-1:] == ("[key]",) and not isinstance(detail["input"], str)):
+        return "a key must be a text.", f"Put {_shown(detail['input'])} in quotes."
+    if kind == "model_type":
+        keys = ", ".join(keys_at(model, place))
+        return "must be keys with values.", f"It is {_shown(detail['input'])}. Known keys: {keys}."
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message += "" if message.endswith(".") else "."
+    return message, "" if kind == "value_error" else f"Correct the value (it is {_shown(detail['input'])})."
+
+
+def _unknown(key: str, known: list[str], of_a_run: bool) -> tuple[str, str]:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    if not known:
+        return "this key is unknown.", "Remove it, or correct its name."
+    if of_a_run:
+        return "a run has no such setting.", f"Settings are: {', '.join(known)}.{hint}"
+    return "this key is unknown.", f"Known here: {', '.join(known)}.{hint}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that a model knows at a place below it; none where anything may stand there."""
+    kinds: list[Any] = [model]
+    for part in place:
+        inner = [below for kind in kinds for below in _inside(kind, part)]
+        # A tag that pydantic puts into the place of a mistake is no key: nothing lies below it.
+        kinds = inner or kinds
+    models = [kind for kind in _branches(kinds) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return list(models[0].model_fields) if models else []
+
+
+def _branches(kinds: list[Any]) -> list[Any]:
+    """Return the types behind optional, annotated and alternative ones."""
+    found = []
+    for kind in kinds:
+        if get_origin(kind) is Annotated:
+            found += _branches([get_args(kind)[0]])
+        elif get_origin(kind) in (Union, UnionType):
+            found += _branches(list(get_args(kind)))
+        else:
+            found.append(kind)
+    return found
+
+
+def _inside(kind: Any, part: int | str) -> list[Any]:
+    found = []
+    for branch in _branches([kind]):
+        if isinstance(branch, type) and issubclass(branch, BaseModel):
+            field = branch.model_fields.get(str(part))
+            found += [field.annotation] if field else []
+        elif get_origin(branch) is list and isinstance(part, int):
+            found.append(get_args(branch)[0])
+        elif get_origin(branch) is dict:
+            found.append(get_args(branch)[1])
+    return found
