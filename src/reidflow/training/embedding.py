@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -69,7 +70,7 @@ def restore(module: nn.Module, folder: Path) -> None:
     """Put the weights that a run kept in `folder` into its freshly built module. Raises ReidflowError."""
     try:
         stored: dict[str, torch.Tensor] = load_file(folder / WEIGHTS)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ReidflowError(
             f"{folder / WEIGHTS}: not readable ({error}). Remove the run's folder and run again."
         ) from error
