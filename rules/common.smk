@@ -46,6 +46,9 @@ CARDS = planning.cards(CONFIG.compute.device, CLUSTER, workflow.is_main_process)
 # Scripts read this from `snakemake.config`, which no re-run trigger looks at: it affects speed and no number.
 config["compute"] = CONFIG.compute.model_dump(mode="json")
 config["compute"]["started"] = guard.started()
+if not workflow.is_main_process and guard.without_card():
+    # `cuda` is meant for the jobs that ask for a card; head runs do not.
+    config["compute"]["device"] = "cpu"
 
 
 def describe(script, what, modules=()):

@@ -1,6 +1,6 @@
 """A real SLURM on this machine alone: one node, pretend graphics cards, no systemd, no cgroups, a folder of its own.
 
-    python tests/cluster/one_node.py up FOLDER      then:  . FOLDER/env.sh
+    python tests/cluster/one_node.py up FOLDER [cards=2] [cpus=8] [memory_mb=64000]      then:  . FOLDER/env.sh
     python tests/cluster/one_node.py down FOLDER
     python tests/cluster/one_node.py start|stop FOLDER munged|mariadbd|slurmdbd|slurmctld|slurmd
 
@@ -247,12 +247,16 @@ def main() -> None:
         sys.exit(__doc__)
     if missing():
         sys.exit(remedy())
-    action, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    action, folder, further = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    told = {name: int(value) for name, value in (word.split("=") for word in further)} if action == "up" else {}
     folder.mkdir(parents=True, exist_ok=True)
-    node = OneNode(folder)
+    node = OneNode(folder, **told)
     if (node.folder / "etc/told.json").exists():
         node.told = json.loads((node.folder / "etc/told.json").read_text())
-    getattr(node, action)(*names)
+    if action in ("up", "down"):
+        getattr(node, action)()
+    for name in further if action in ("start", "stop") else ():
+        getattr(node, action)(name)
     if action == "up":
         print(node.call("sinfo", "-N", "-o", "%N %T %c CPUs %m MB %G") + f"ready:  . {node.folder}/env.sh")
 

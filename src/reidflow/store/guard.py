@@ -87,10 +87,15 @@ def prepare_job(results: Path, same_machine: bool) -> None:
         hide_unassigned_cards()
 
 
-def hide_unassigned_cards() -> None:
-    """Let a job of SLURM's see no graphics card when it was given none: not every cluster hides those of other jobs."""
+def without_card() -> bool:
+    """Return whether this is a job of SLURM's that was given no graphics card."""
     given = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS")
-    if "SLURM_JOB_ID" in os.environ and not any(name in os.environ for name in given):
+    return "SLURM_JOB_ID" in os.environ and not any(os.environ.get(name) for name in given)
+
+
+def hide_unassigned_cards() -> None:
+    """Let a job that was given no graphics card see none: not every cluster hides those of other jobs."""
+    if without_card():
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 

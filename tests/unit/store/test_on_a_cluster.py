@@ -43,7 +43,7 @@ def test_a_job_of_the_current_run_starts(tmp_path, environment):
 def test_a_job_without_a_card_of_its_own_sees_none(environment):
     environment.setenv("SLURM_JOB_ID", "7")
     guard.hide_unassigned_cards()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "" and guard.without_card()
 
 
 @pytest.mark.parametrize("given", [{"SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "1"}, {}])
