@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.ranges import outside
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 KINDS = {
@@ -59,6 +60,10 @@ def module_name(kind: str, name: str) -> str:
     Raises ReidflowError that lists the valid names.
     """
     if "." in name:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ReidflowError(
+                f"'{name}' is no dotted path of a module. Write e.g. my_lab.losses, whose file is my_lab/losses.py."
+            )
         if find_module(name) is None:
             raise ReidflowError(
                 f"the module '{name}' is nowhere on the Python path. Check the name, or set PYTHONPATH."
@@ -102,7 +107,10 @@ def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:
         if key not in given and required:
             raise ReidflowError(f"{kind} '{name}' needs the parameter '{key}' ({annotation}). Add it.")
         value = given.get(key, default)
-        resolved[key] = _fit(value, annotation, f"{kind} '{name}', parameter '{key}'") if key in given else value
+        place = f"{kind} '{name}', parameter '{key}'"
+        resolved[key] = _fit(value, annotation, place) if key in given else value
+        if wrong := outside(kind, key, resolved[key]):
+            raise ReidflowError(f"{place}: {wrong}. Correct the value.")
     return resolved
 
 
@@ -129,7 +137,7 @@ def declared(kind: str, name: str, constant: str) -> Any:
 @lru_cache(None)
 def _constants(path: str) -> dict[str, Any]:
     found = {}
-    for node in ast.parse(Path(path).read_bytes(), path).body:
+    for node in _parsed(path).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and isinstance(getattr(node, "value", None), ast.Constant):
             found[target.id] = node.value.value
@@ -157,15 +165,21 @@ def find_module(module: str) -> Path | None:
 
 @lru_cache(None)
 def _signature(path: str, verb: str) -> dict[str, tuple[str, bool, Any]]:
-    arguments = _arguments(path, verb)
-    return {
-        a.arg: (
-            ast.unparse(a.annotation) if a.annotation else "Any",
+    arguments, found = _arguments(path, verb), {}
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        try:
+            value = None if default is None else ast.literal_eval(default)
+        except ValueError as error:
+            raise ReidflowError(
+                f"{path}: the default of '{argument.arg}' in '{verb}' is computed, and planning runs nothing. Write a "
+                "plain number, text or list."
+            ) from error
+        found[argument.arg] = (
+            ast.unparse(argument.annotation) if argument.annotation else "Any",
             default is None,
-            None if default is None else ast.literal_eval(default),
+            value,
         )
-        for a, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    }
+    return found
 
 
 @lru_cache(None)
@@ -174,11 +188,17 @@ def _context(path: str, verb: str) -> list[str]:
 
 
 def _arguments(path: str, verb: str) -> ast.arguments:
-    tree = ast.parse(Path(path).read_bytes(), path)
-    for node in tree.body:
+    for node in _parsed(path).body:
         if isinstance(node, ast.FunctionDef) and node.name == verb:
             return node.args
     raise ReidflowError(f"{path} has no function '{verb}'. A component of this kind must define it.")
+
+
+def _parsed(path: str) -> ast.Module:
+    try:
+        return ast.parse(Path(path).read_bytes(), path)
+    except (SyntaxError, ValueError, OSError) as error:
+        raise ReidflowError(f"{path} is not Python that can be read ({error}). Correct the file.") from error
 
 
 def _fit(value: Any, annotation: str, where: str) -> Any:

@@ -1,5 +1,6 @@
 """The config: one pydantic model per section. The shipped YAML defaults and the JSON schema are generated from it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
 from reidflow.spec.mistakes import note
-from reidflow.spec.run import RunSpec, Strict, component
+from reidflow.spec.ranges import wrong_shares
+from reidflow.spec.run import RunSpec, Seed, Strict, component
 from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
 
@@ -21,13 +23,30 @@ def _distinct(values: list) -> list:
     return values
 
 
-Seeds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 
 
 def _inside(value: str) -> str:
-    if not value or Path(value).is_absolute() or ".." in Path(value).parts or value.startswith("."):
+    if not value or Path(value).is_absolute() or ".." in Path(value).parts or value[0] in ".~":
         raise ValueError("must be a folder below the working directory, such as 'results'")
+    if len(value) > 100 or not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", part) for part in Path(value).parts):
+        raise ValueError(
+            "may hold letters (A-Z, a-z), digits, '_', '-', '.' and '/', at most 100 of them, such as 'results'"
+        )
     return value
+
+
+def _readable(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is blank: write how the data set is called")
+    return value
+
+
+def _shares(split: dict[str, Any]) -> dict[str, Any]:
+    wrong = wrong_shares(split)
+    if wrong:
+        raise ValueError(wrong)
+    return split
 
 
 class Dataset(Strict):
@@ -82,7 +101,7 @@ class Compute(Strict):
 class Config(Strict):
     """A whole config file."""
 
-    title: Annotated[str, Field(min_length=1)] = Field(
+    title: Annotated[str, AfterValidator(_readable)] = Field(
         "demo", description="name of the data set, stands over every table"
     )
     scale: str = Field("", description="a remark that stands over every table, e.g. 'demo scale'")
@@ -90,7 +109,9 @@ class Config(Strict):
     dataset: Dataset = Field(description="the photographs")
     groups: Groups = Field(Groups(), description="what belongs together")
     backgrounds: Backgrounds = Field(Backgrounds(), description="interventions on the background")
-    split: component("split") = Field(description="closed_set, identity_disjoint or image_level")
+    split: Annotated[component("split"), AfterValidator(_shares)] = Field(
+        description="closed_set, identity_disjoint or image_level"
+    )
     gallery: Literal["role", "all"] = Field(
         "role", description="candidates: images of the query's role, or all labelled ones"
     )

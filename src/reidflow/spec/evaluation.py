@@ -7,7 +7,9 @@ from pydantic import Field
 from reidflow.spec.canonical import short
 from reidflow.spec.components import resolve
 from reidflow.spec.config import Config
+from reidflow.spec.errors import ReidflowError
 from reidflow.spec.merge import merge
+from reidflow.spec.ranges import wrong_shares
 from reidflow.spec.run import Strict
 
 Sides = Literal["across", "within"]
@@ -26,6 +28,8 @@ def evaluated(config: Config, changes: Evaluation) -> Config:
     told = changes.model_dump(exclude={"split"}, exclude_none=True)
     if changes.split:
         told["split"] = resolve("split", merge({"split": config.split}, {"split": changes.split})["split"])
+        if wrong := wrong_shares(told["split"]):
+            raise ReidflowError(f"{wrong}. Correct them.")
     return config.model_copy(update=told)
 
 

@@ -15,6 +15,7 @@ from reidflow.spec.evaluation import division, evaluated, split_id
 from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
+from reidflow.spec.places import check_results
 from reidflow.spec.remember import once_each
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
 from reidflow.spec.strengths import strength_specs
@@ -352,6 +353,7 @@ def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root:
             "the split has no validation images to choose a checkpoint on.",
             "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
         )
+    check_results(config, where, problems)
     experiments = _ranked(read_all(config, problems, root))
     _check_networks(experiments, problems)
     check_submission(config, experiments, problems)

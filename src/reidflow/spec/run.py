@@ -20,9 +20,9 @@ from reidflow.spec.merge import merge
 
 
 class Strict(BaseModel):
-    """A frozen model in which an unknown key is an error."""
+    """A frozen model in which an unknown key is an error, a number in quotes is a word, and no number is infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def component(kind: str) -> Any:
@@ -52,6 +52,9 @@ def _power_of_nothing(value: float) -> float:
 Positive = Annotated[float, AfterValidator(_power_of_nothing)]
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 ORIGINAL = {"name": "original"}
 """The background of photographs as they are."""
 
@@ -62,10 +65,12 @@ HYPERSPHERE = {"name": "hypersphere"}
 class Head(Strict):
     """The trained network between the pooled features and the embedding."""
 
-    hidden: Annotated[int, Field(ge=0)] = Field(
+    hidden: Annotated[int, Field(ge=0, le=65536)] = Field(
         0, description="width of the hidden layers (linear, norm, activation); 0: none"
     )
-    depth: Annotated[int, Field(ge=1)] = Field(1, description="number of hidden layers; says nothing where hidden is 0")
+    depth: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="number of hidden layers; says nothing where hidden is 0"
+    )
     norm: Literal["batch", "layer", "none"] = Field(
         "batch", description="normalisation in a hidden layer; says nothing where hidden is 0"
     )
@@ -73,7 +78,7 @@ class Head(Strict):
         "relu", description="activation of a hidden layer; says nothing where hidden is 0"
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last linear layer")
-    dim: Annotated[int, Field(ge=2)] = Field(128, description="dimension of the embedding")
+    dim: Annotated[int, Field(ge=2, le=65536)] = Field(128, description="dimension of the embedding")
 
     @field_validator("depth", "norm", "activation")
     @classmethod
@@ -101,7 +106,7 @@ class Model(Strict):
     """Backbone, pooling and head."""
 
     backbone: component("backbone") = Field(description="a file of models/backbones/")
-    size: Annotated[int, Field(ge=16)] = Field(
+    size: Annotated[int, Field(ge=16, le=2048)] = Field(
         224, description="side of the square image that the network sees, pixels"
     )
     pooling: component("pooling") = Field(
@@ -220,12 +225,12 @@ class RunSpec(Strict):
     sampler: component("sampler") = Field(description="a file of training/samplers/; it holds the batch size")
     augmentation: list[component("augmentation")] = Field([], description="files of training/augmentations/, in order")
     resizing: Resizing | None = Field(None, description="sizes of the images over the course of training, or one size")
-    views: Annotated[int, Field(ge=0)] = Field(
+    views: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="augmented views per image in the feature bank (frozen backbone only); 0: the plain image alone"
     )
     optimizer: component("optimizer") = Field(description="a file of training/optimizers/")
     scheduler: component("scheduler") = Field(description="a file of training/schedulers/")
-    epochs: Annotated[int, Field(ge=1)] = Field(30, description="passes over the training images")
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = Field(30, description="passes over the training images")
     stop: Annotated[int, Field(ge=1)] | None = Field(
         None, description="stop after so many epochs, though everything is laid out for `epochs`"
     )
@@ -237,14 +242,12 @@ class RunSpec(Strict):
         None, description="stop after this many epochs without a new best"
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
-    threads: Annotated[int, Field(ge=1)] = Field(1, description="torch threads on the CPU; sums depend on it")
+    threads: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="torch threads on the CPU; sums depend on it")
     inference: list[component("inference")] = Field(
         [], description="files of retrieval/inference/, in order: what is done with the embeddings before ranking"
     )
     ensemble: Ensemble | None = Field(None, description="several runs that rank together, or one")
-    seed: Annotated[int, Field(ge=0)] = Field(
-        0, description="seed of initialisation, order of the data and augmentation"
-    )
+    seed: Seed = Field(0, description="seed of initialisation, order of the data and augmentation")
 
     @model_validator(mode="after")
     def _whole(self) -> "RunSpec":
