@@ -36,6 +36,9 @@ test-kills-demo: $(SETUP)  ## kill one whole run of CONFIG once a minute and com
 test-cluster: $(SETUP)  ## run the tiny config through a SLURM of one node, with faults (says what to install)
 	$(BIN)/python -m pytest -x tests/cluster
 
+test-browser: $(SETUP)  ## look at pages and report of the tiny config in a headless Chromium
+	$(BIN)/python -m pytest tests/browser
+
 lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

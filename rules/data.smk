@@ -89,7 +89,7 @@ rule split:
         pairs=rules.groups.output.pairs,
     output:
         split=f"{DATA}/split.parquet",
-        audit=shown(f"{DATA}/audit.json", "Data", "audit", ("data", "leak audit of the split")),
+        audit=shown(f"{DATA}/audit.json", "Data", "audit", ("data", "leak audit of the split (JSON)")),
         digest=f"{DATA}/split.json",
     log:
         f"{RESULTS}/logs/split.log",

@@ -131,7 +131,7 @@ rule leaderboard:
         tables=[f"{TABLES}/{name}.parquet" for name in PLAN.experiments],
     output:
         board=f"{TABLES}/leaderboard.parquet",
-        csv=shown(f"{TABLES}/leaderboard.csv", "Leaderboard", "leaderboard", ("leaderboard", "table")),
+        csv=shown(f"{TABLES}/leaderboard.csv", "Leaderboard", "leaderboard", ("leaderboard", "table (CSV)")),
         markdown=f"{TABLES}/leaderboard.md",
         png=f"{FIGURES}/leaderboard.png",
         svg=shown(f"{FIGURES}/leaderboard.svg", "Leaderboard", "leaderboard", ("leaderboard", "figure")),
