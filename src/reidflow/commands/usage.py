@@ -72,14 +72,15 @@ class Usage:
         """
         keys, seen = Keys(made), set()
         for need in needs(made):
-            stored = canonical(need.spec.apart_from_data())
-            mark = stored, canonical(need.spec.plain()), need.split
+            mark = need.spec.model_dump_json(), need.split
             if mark in seen:
                 continue
             seen.add(mark)
             key = keys.run(need)
-            self.runs |= {key} if key else set()
-            self.specs |= set() if key and settled else {stored}
+            if key:
+                self.runs.add(key)
+            if not (key and settled):
+                self.specs.add(canonical(need.spec.apart_from_data()))
         for experiment in made.experiments.values():
             self.runs |= published(made, experiment)
             for study in experiment.studies.values():
