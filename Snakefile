@@ -27,6 +27,7 @@ wildcard_constraints:
 
 onstart:
     if workflow.is_main_process:
+        parsed.keep()
         try:
             with disk.named(RESULTS):
                 workflow.reidflow_lock = guard.begin(Path(RESULTS))

@@ -1,5 +1,6 @@
 # What the workflow stands on: the checked plan, the guards of the main process, and the param that describes a job.
 # Nothing here imports torch, and no file is written unless its content changed: a dry run must leave no trace.
+import atexit
 import sys
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.remember import once_each
 from reidflow.spec.run import RunSpec
 from reidflow.spec.strengths import candidates
-from reidflow.store import described, disk, guard, planning
+from reidflow.store import described, disk, guard, parsed, planning
 
 REPORTING = planning.reporting()
 guard.offer_sources(SOURCES)
+parsed.recall()
+if workflow.is_main_process:
+    atexit.register(parsed.keep)
 try:
     with disk.named():
         PLAN = plan.make(

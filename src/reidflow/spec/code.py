@@ -5,14 +5,16 @@ change of meaning counts. It follows absolute and relative imports, those inside
 of every parent package, since Python executes them.
 """
 
-import ast
 import hashlib
+import json
 import sys
 from functools import lru_cache
 from pathlib import Path
 
+from reidflow.spec import syntax
 from reidflow.spec.components import SOURCE_ROOT, find_module
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.syntax import Imported
 
 PACKAGE = "reidflow"
 # Modules that run jobs and keep files: no number of a result depends on them, so they are not part of a run's identity.
@@ -24,9 +26,41 @@ ORCHESTRATION = (
     "reidflow/spec/errors.py",
     "reidflow/spec/inference.py",
     "reidflow/spec/merge.py",
+    "reidflow/spec/ranges.py",
     "reidflow/spec/run.py",
+    "reidflow/spec/syntax.py",
     "reidflow/training/progress.py",
 )
+
+MOST_RECALLED = 5000  # files, edits of a file counting as files
+
+# What is read off a file, by the SHA-256 of its content: parsing takes longest, and each job looks at its code again.
+_parsed: dict[str, tuple[str, frozenset[Imported]]] = {}
+_recalled: dict[str, tuple[str, list[Imported]]] = {}
+
+
+def recall(path: Path) -> None:
+    """Take what another process has read off files and noted in `path`, where this one would read the same."""
+    try:
+        told = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return
+    if told["reader"] == _reader():
+        _recalled.update(told["files"])
+
+
+def news() -> str | None:
+    """Return what `recall` takes, where this process has read files that it could not recall; else None."""
+    if not _parsed.keys() - _recalled.keys():
+        return None
+    files = {content: [text, sorted(imports, key=str)] for content, (text, imports) in _parsed.items()}
+    kept = _recalled if len(_recalled) < MOST_RECALLED else {}
+    return json.dumps({"reader": _reader(), "files": {**kept, **files}})
+
+
+def _reader() -> str:
+    """Return what decides how a file is read: Python's grammar and the module that looks at the tree."""
+    return f"{sys.version} {hashlib.sha256(Path(syntax.__file__).read_bytes()).hexdigest()}"
 
 
 @lru_cache(None)
@@ -60,14 +94,9 @@ def closure(*roots: str) -> dict[str, str]:
     seen: dict[Path, str] = {}
     while todo:
         module, path, is_package = todo.pop()
-        if path in seen:
-            continue
-        seen[path], imports = _scan(str(path))
-        for level, base, name in imports:
-            base = _absolute(module, is_package, level, base, path)
-            todo += _own(base)
-            if name and name != "*":
-                todo += _own(f"{base}.{name}")
+        if path not in seen:
+            seen[path] = _scan(str(path))[0]
+            todo += _imported(module, path, is_package)
     return {_label(path): d for path, d in sorted(seen.items())}
 
 
@@ -84,10 +113,8 @@ def unseen(*roots: str) -> list[str]:
 
 def forget() -> None:
     """Empty the caches, so that the next digest reads the files again."""
-    for known in (_scan, _own, _files):
+    for known in (_scan, _imported, _own, _files, digest, run_digest):
         known.cache_clear()
-    digest.cache_clear()
-    run_digest.cache_clear()
 
 
 def _combine(files: dict[str, str]) -> str:
@@ -110,6 +137,18 @@ def _absolute(module: str | None, is_package: bool, level: int, base: str, path:
     parts = parts if is_package else parts[:-1]
     parts = parts[: len(parts) - (level - 1)]
     return ".".join([*parts, base] if base else parts)
+
+
+@lru_cache(None)
+def _imported(module: str | None, path: Path, is_package: bool) -> list[tuple[str, Path, bool]]:
+    """Return the project's files that a file imports, as `_files` does."""
+    found = []
+    for level, base, name in _scan(str(path))[1]:
+        base = _absolute(module, is_package, level, base, path)
+        found += _own(base)
+        if name and name != "*":
+            found += _own(f"{base}.{name}")
+    return list(dict.fromkeys(found))
 
 
 @lru_cache(None)
@@ -139,54 +178,10 @@ def _files(module: str) -> list[tuple[str, Path, bool]]:
 
 
 @lru_cache(None)
-def _scan(path: str) -> tuple[str, frozenset[tuple[int, str, str | None]]]:
-    return _parsed(Path(path).read_bytes(), path)
-
-
-# By content: a job looks at its code again before it trains, and parsing takes longest.
-@lru_cache(None)
-def _parsed(source: bytes, path: str) -> tuple[str, frozenset[tuple[int, str, str | None]]]:
-    """Return the digest of a file's syntax tree, and what it imports: (level, module, name)."""
-    try:
-        tree = ast.parse(source, path)
-    except SyntaxError as error:
-        raise ReidflowError(f"{path}, line {error.lineno}: not valid Python ({error.msg}). Correct it.") from error
-    text: list[str] = []
-    _serialise(tree, text)
-    imports: set[tuple[int, str, str | None]] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports |= {(0, alias.name, None) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imports |= {(node.level, node.module or "", alias.name) for alias in node.names}
-    return hashlib.sha256("".join(text).encode()).hexdigest(), frozenset(imports)
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-_IGNORED = ("kind", "type_ignores", "ctx", "type_comment")
-
-
-def _serialise(node: object, out: list[str]) -> None:
-    """Append a text of the tree that is the same on every Python version that gives the same tree."""
-    if isinstance(node, ast.AST):
-        out.append(type(node).__name__ + "(")
-        for name, value in ast.iter_fields(node):
-            if value is None or value == [] or name in _IGNORED:
-                continue
-            if name == "body" and isinstance(node, _DOCUMENTED) and _is_docstring(value[0]):
-                value = value[1:]
-            out.append(name + "=")
-            _serialise(value, out)
-        out.append(")")
-    elif isinstance(node, list):
-        out.append("[")
-        for item in node:
-            _serialise(item, out)
-            out.append(",")
-        out.append("]")
-    else:
-        out.append(f"{type(node).__name__}:{node!r}")
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _scan(path: str) -> tuple[str, frozenset[Imported]]:
+    source = Path(path).read_bytes()
+    content = hashlib.sha256(source).hexdigest()
+    if content not in _parsed:
+        text, imports = _recalled.get(content) or syntax.read(source, path)
+        _parsed[content] = (text, frozenset(map(tuple, imports)))
+    return _parsed[content]

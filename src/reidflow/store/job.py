@@ -13,7 +13,7 @@ from typing import Any
 from reidflow.spec import code
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-from reidflow.store import activity, disk, ledger
+from reidflow.store import activity, disk, ledger, parsed
 from reidflow.store.atomic import sync
 from reidflow.store.guard import die_with_main, die_with_parent, require_current
 from reidflow.store.locks import locked
@@ -57,6 +57,7 @@ class Job:
         Call it once every module is imported: what was loaded is then what was digested, and later edits do no harm.
         """
         code.forget()
+        parsed.recall()
         if code.digest(*self.given["roots"]) != self.given["code"]:
             raise ReidflowError("the code changed after planning; nothing was written. Run the command again.")
 
