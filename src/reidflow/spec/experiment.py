@@ -328,9 +328,11 @@ def _points(
                 tree = put(tree, path, value)
             points.append((point, RunSpec.model_validate(tree)))
         return points
-    except KeyError as error:
+    except KeyError:
         problems.add(
-            place, f"it has no setting {error} to tune.", "Correct the path in 'tuned', or give the arm such a setting."
+            place,
+            f"it has no setting '{path}' to tune.",
+            "Correct the path in 'tuned', or give the arm such a setting.",
         )
     except ValidationError as error:
         note(error, RunSpec, place, problems, known=told)

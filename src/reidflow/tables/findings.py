@@ -15,7 +15,7 @@ from reidflow.tables.layout import tuned_paths
 from reidflow.tables.sections import Section
 from reidflow.tables.setting import Setting
 from reidflow.tables.stability_sentences import sensitivity, training
-from reidflow.tables.text import interval, listed, markdown, number, probability, signed
+from reidflow.tables.text import authored, interval, listed, markdown, number, probability, signed
 from reidflow.tables.text import setting as as_text
 from reidflow.tables.versions import as_line
 
@@ -294,8 +294,8 @@ def _interpretation(read: Reading, setting: Setting) -> str:
         )
     if read.state == "stale":
         reasons = "\n".join(f"- {markdown(reason)}" for reason in read.reasons)
-        return f"{title}\n\nState: **stale**. The table has changed since this was written:\n\n{reasons}\n\n{read.text}"
+        return f"{title}\n\nState: **stale**. The table has changed since this was written:\n\n{reasons}\n\n{authored(read.text)}"
     return (
         f"{title}\n\nState: **fits** (same arms and verdicts, every id_map within {TOLERANCE} of the table that it was written "
-        f"for).\n\n{read.text}"
+        f"for).\n\n{authored(read.text)}"
     )

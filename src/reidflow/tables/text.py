@@ -92,9 +92,19 @@ def latex(value: str) -> str:
     return "".join(_LATEX.get(c, c) for c in visible(value))
 
 
+def authored(value: str) -> str:
+    """Return Markdown that a person wrote, in which HTML stands as text: its formatting stays."""
+    lines = "\n".join(visible(line) for line in value.splitlines())
+    return re.sub(r"<(?=[A-Za-z/!?])(?!https?://)", "&lt;", lines)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, or drops before it looks: OWASP, "CSV injection"."""
+
+
 def csv(value: str) -> str:
     """Return a name that no spreadsheet takes for a formula: a leading `=`, `+`, `-`, `@` is prefixed with `'`."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA) else value
 
 
 def setting(value: Any) -> str:
