@@ -94,10 +94,10 @@ class Runs:
         self, spec: RunSpec, key: str, watcher: Watcher | None, made: list[RunSpec]
     ) -> Callable[[Path, Path], str]:
         def make(work: Path, out: Path) -> str:
+            activity.run(work, **self._who(spec), spec=spec.plain())
             self._get_ready()
             from reidflow.training.loop import train
 
-            activity.run(work, **self._who(spec), spec=spec.plain())
             data, device = self.source.load(spec), resolve_device(self.device)
             try:
                 made.append(train(spec, data, work, out, device, key=key, watch=watcher))

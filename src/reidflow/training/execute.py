@@ -106,9 +106,9 @@ def _trainer(
     source: "Source", spec: RunSpec, key: str, device: str, who: dict[str, Any]
 ) -> Callable[[Path, Path], None]:
     def make(work: Path, out: Path) -> None:
+        activity.run(work, **who, spec=spec.plain())
         from reidflow.training.loop import train
 
-        activity.run(work, **who, spec=spec.plain())
         train(spec, source.load(spec), work, out, resolve_device(device), key=key)
 
     return make
