@@ -78,6 +78,10 @@ def test_every_column_of_every_table_sorts_and_says_so(chromium, page):
         rows = chromium.run("return [...arguments[0].tBodies[0].rows].map(row => row.textContent)", table)
         buttons = chromium.run("return [...arguments[0].tHead.querySelectorAll('button')]", table)
         for column, button in enumerate(buttons):
+            chromium.run("arguments[0].click()", button)
+            assert [place for place, _ in chromium.run(MARKED, table)] == [column]
+        chromium.run("arguments[0].click(); arguments[0].click()", buttons[-1])
+        for column, button in enumerate(buttons):
             orders = []
             for _ in range(3):
                 chromium.run("arguments[0].click()", button)
