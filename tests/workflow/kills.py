@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def disturb(project: Project, moment: random.Random, kills: int, longest: float)
     done: Counter = Counter()
     while done.total() < kills and (whom := kill_once(project, moment, moment.uniform(0.5, longest))):
         done[whom] += 1
+        say(done)
     finish(project)
     return done
 
@@ -141,50 +143,57 @@ def say(kills: Counter, wanted: int | None = None) -> None:
     print(f"{time.strftime('%H:%M:%S')} {count} kills ({told})", flush=True)
 
 
-def at_random(folder: Path, wanted: int, seed: int, each: int) -> None:
-    """Kill the tiny config with a search `wanted` times in all, `each` times in one folder, and compare its tables."""
-    moment, kills = random.Random(seed), Counter()
-    reference = searching(folder / "reference")
-    begun = time.monotonic()
-    outcome = reference.run()
+def undisturbed(folder: Path, make: Callable[[Path], Project], results: Path | None) -> tuple[dict[str, bytes], float]:
+    """Return the tables of a run that nobody disturbs, and its seconds; those in a folder of results where given."""
+    if results:
+        return Project(results.parent, results=results.name).tables(), 0.0
+    project, begun = make(folder / "undisturbed"), time.monotonic()
+    outcome = project.run()
     assert outcome.status == 0, outcome.text
     length = time.monotonic() - begun
-    print(f"undisturbed: {length:.0f} s, {len(reference.tables())} tables, {len(outcome.trained)} runs", flush=True)
-    for round_ in range(wanted):
-        if kills.total() == wanted:
-            break
-        project = searching(folder / f"round-{round_}")
-        kills += disturb(project, moment, min(each, wanted - kills.total()), length / 3)
-        assert project.tables() == reference.tables(), f"{project.folder}: the tables differ from an undisturbed run's"
-        say(kills, wanted)
+    print(f"undisturbed: {length:.0f} s, {len(project.tables())} tables, {len(outcome.trained)} runs", flush=True)
+    return project.tables(), length
+
+
+def compare(project: Project, wanted: dict[str, bytes]) -> None:
+    """Raise AssertionError naming the tables of `project` that are not as wanted."""
+    found = project.tables()
+    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    assert wanted and not differing, f"{project.folder}: tables unlike those of an undisturbed run: {differing}"
+
+
+def at_random(folder: Path, given: argparse.Namespace) -> None:
+    """Kill the tiny config with a search so many times in all, a few times in one folder each, and compare its tables."""
+    moment, kills = random.Random(given.seed), Counter()
+    wanted, length = undisturbed(folder, searching, given.reference)
+    while kills.total() < given.kills:
+        project = searching(folder / f"after-{kills.total()}")
+        each = min(given.each, given.kills - kills.total())
+        kills += disturb(project, moment, each, given.longest or max(length / 3, 20))
+        compare(project, wanted)
+        say(kills, given.kills)
         shutil.rmtree(project.folder)
     print("tables identical, no run repeated, no orphan, no half file, no record lost")
 
 
-def every(folder: Path, config: str, seconds: float, reference: Path | None, seed: int) -> None:
-    """Kill one whole run of `config` once every `seconds`, until it has finished, and compare its tables."""
-    moment, kills = random.Random(seed), Counter()
-    results = yaml.safe_load((checkout(folder / "killed") / config).read_text()).get("results", "results")
-    project = Project(folder / "killed", config, results)
-    if reference is None:
-        undisturbed = Project(checkout(folder / "reference"), config, results)
-        outcome = undisturbed.run()
-        assert outcome.status == 0, outcome.text
-        reference = undisturbed.results
-    wait, known = seconds, 0
+def at_intervals(folder: Path, given: argparse.Namespace) -> None:
+    """Kill one whole run of a config at intervals until it has finished, and compare its tables."""
+
+    def make(place: Path) -> Project:
+        content = yaml.safe_load((checkout(place) / given.configfile).read_text())
+        return Project(place, given.configfile, content.get("results", "results"))
+
+    moment, kills = random.Random(given.seed), Counter()
+    wanted, _ = undisturbed(folder, make, given.reference)
+    project, wait, known = make(folder / "killed"), given.every, 0
     while whom := kill_once(project, moment, wait, folder / "log"):
         kills[whom] += 1
         say(kills)
-        # A job that takes longer than that would begin for ever.
-        done = len(list((project.results / ".store" / "runs").glob("*/*"))) + len(
-            list(project.results.glob(".ledger/*"))
-        )
-        wait, known = (seconds if done > known else wait * 1.5), done
+        # A job that takes longer than the interval would begin for ever.
+        done = sum(1 for pattern in (".store/runs/*/*", ".ledger/*") for _ in project.results.glob(pattern))
+        wait, known = (given.every if done > known else wait * 1.5), done
     finish(project)
-    wanted = Project(reference.parent, config, reference.name).tables()
-    found = project.tables()
-    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    assert wanted and not differing, f"{project.folder}: tables that differ from {reference}: {differing}"
+    compare(project, wanted)
     print(f"{len(wanted)} tables identical after {kills.total()} kills")
 
 
@@ -194,18 +203,17 @@ def main() -> None:
     parser.add_argument("kills", nargs="?", type=int, default=50, help="kills of the tiny config with a search (50)")
     parser.add_argument("--each", type=int, default=10, help="kills in one folder (10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and victims (0)")
+    parser.add_argument("--longest", type=float, help="seconds before a kill, at most (a third of a run)")
     parser.add_argument(
         "--every", type=float, metavar="SECONDS", help="kill one whole run of a config so often instead"
     )
     parser.add_argument("--configfile", default="config/config.yaml", help="that config (config/config.yaml)")
-    parser.add_argument("--reference", type=Path, help="results folder of an undisturbed run of it (made if not given)")
+    parser.add_argument("--reference", type=Path, help="results folder of an undisturbed run (made if not given)")
     given = parser.parse_args()
+    given.reference = given.reference and given.reference.absolute()
     folder = Path(tempfile.mkdtemp(prefix="reidflow-kills-"))
     print(f"in {folder}", flush=True)
-    if given.every:
-        every(folder, given.configfile, given.every, given.reference and given.reference.absolute(), given.seed)
-    else:
-        at_random(folder, given.kills, given.seed, given.each)
+    (at_intervals if given.every else at_random)(folder, given)
     shutil.rmtree(folder)
 
 
