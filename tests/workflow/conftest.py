@@ -31,6 +31,11 @@ class Outcome:
         """Return the wildcards (`experiment/arm`) of the executed jobs of a rule."""
         return {wildcards for name, wildcards in self.jobs if name == rule}
 
+    @property
+    def executed(self) -> list[tuple[str, str]]:
+        """All jobs that make something, sorted."""
+        return sorted(job for job in self.jobs if job[0] != "all_tables")
+
 
 class Project:
     """A copy of the project in a folder of its own, in which Snakemake is run as a user would."""
@@ -55,6 +60,23 @@ class Project:
         text, log = done.stdout + done.stderr, self.log()[before:]
         by = {action: [line for line in log if line["action"] == action] for action in ("trained", "restored")}
         return Outcome(done.returncode, text, executed(text), by["trained"], by["restored"])
+
+    def plan(self, *arguments: str) -> str:
+        """Return what `reidflow plan` says."""
+        command = [sys.executable, "-m", "reidflow.cli", "--configfile", self.config, "plan", *arguments]
+        environment = {**self.environment, "PYTHONPATH": str(self.folder / "src")}
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def planned(self) -> tuple[list[tuple[str, str]], dict]:
+        """Return the jobs that `reidflow plan` foresees, named as in an `Outcome`, and all that it says, as JSON data."""
+        told = json.loads(self.plan("--json"))
+        named = [
+            (job["rule"], [value for key, value in job["wildcards"].items() if key in ("experiment", "arm", "bank")])
+            for job in told["list"]
+        ]
+        return sorted((rule, "/".join(values)) for rule, values in named), told
 
     def log(self) -> list[dict]:
         """Return the lines of the run store's log."""

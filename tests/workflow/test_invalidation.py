@@ -51,7 +51,9 @@ def test_an_edited_value_and_a_new_arm_train_these_arms_alone(project):
     project.edit(YAML, "{name: arcface}", "{name: arcface, margin: 0.4}")
     with (project.folder / YAML).open("a") as file:
         file.write("  cosface:\n    why: One more.\n    loss: {name: cosface}\n")
+    jobs, told = project.planned()
     outcome = project.run()
+    assert jobs == outcome.executed and told["runs"]["train"] == len(outcome.trained)
     assert done(outcome) == (8, {LOSSES}, {LOSSES}, set())
     assert {line["loss"] for line in outcome.trained} == {"arcface", "cosface"}
     assert outcome.of("evaluate") == {LOSSES}
@@ -232,7 +234,9 @@ def test_a_truncated_result_is_noticed_and_made_again(tiny, project, name):
     path.write_bytes(path.read_bytes()[:100])
     dry = project.run("-n")
     assert "a real run will make it again" in dry.text and path.stat().st_size == 100
+    jobs, told = project.planned()
     outcome = project.run()
+    assert jobs == outcome.executed and told["runs"]["train"] == 0
     assert outcome.status == 0 and not outcome.trained
     assert f"{name}: changed or cut short" in outcome.text
     assert path.read_bytes() == (tiny.results / name).read_bytes() and project.tables() == tiny.tables()

@@ -45,7 +45,9 @@ def plan(dag: Dag, experiments: list[str]) -> dict[str, Any]:
 def _counts(runs: list[JobRuns | None]) -> dict[str, Any]:
     found = Counter(state for state, _, _ in unique(runs))
     why = dict.fromkeys(text for job in runs if job for text in job.why)
-    return {"train": found["train"], "stored": found["stored"], "undecided": found["undecided"], "why": list(why)}
+    counts = {state: found[state] for state in ("train", "stored", "undecided")}
+    expected = {key for job in runs if job for key in job.expected}
+    return {**counts, "expected": len(expected), "why": list(why)}
 
 
 def _time(dag: Dag, times: list[JobTime], basis: Basis) -> dict[str, Any]:
@@ -56,7 +58,10 @@ def _time(dag: Dag, times: list[JobTime], basis: Basis) -> dict[str, Any]:
 
     low, high = [time.low for time in times], [time.high for time in times]
     on_cards = [job.cards for job in dag.jobs]
-    unknown = Counter(text for time in times for text in time.unknown)
+    unknown: dict[str, Counter] = {}
+    for job, time in zip(dag.jobs, times, strict=True):
+        for text in time.unknown:
+            unknown.setdefault(text, Counter())[job.rule] += 1
     return {
         "cores": dag.cores,
         "cards": dag.cards if any(on_cards) else 0,
@@ -65,8 +70,8 @@ def _time(dag: Dag, times: list[JobTime], basis: Basis) -> dict[str, Any]:
         "work_seconds": [round(sum(low), 1), round(sum(high), 1)],
         "card_seconds": [round(sum(s * n for s, n in zip(took, on_cards, strict=True)), 1) for took in (low, high)],
         "card_jobs": sum(map(bool, on_cards)),
-        "unknown": [{"what": text, "jobs": count} for text, count in unknown.items()],
-        "known_jobs": sum(not time.unknown for time in times),
+        "unknown": [{"what": text, "jobs": dict(rules)} for text, rules in unknown.items()],
+        "unknown_jobs": sum(bool(time.unknown) for time in times),
         "from_jobs": basis.jobs,
         "from_runs": max((guess.runs for guess in basis.guesses), default=0),
         "likeness": max((guess.likeness for guess in basis.guesses), key=LEVELS.index, default=None),

@@ -29,8 +29,6 @@ def changes(old: Any, new: Any, path: tuple[str, ...] = ()) -> list[Change]:
     A component of another name is one change, as is a list of another length. A list of [name, value] counts as a
     mapping, whose order is told where it alone changed.
     """
-    if old == new and type(old) is type(new):
-        return []
     if isinstance(old, dict) and isinstance(new, dict):
         if "name" in old and "name" in new and old["name"] != new["name"]:
             return [Change(path, old, new)]
@@ -38,10 +36,13 @@ def changes(old: Any, new: Any, path: tuple[str, ...] = ()) -> list[Change]:
         return [c for key in keys for c in changes(old.get(key, ABSENT), new.get(key, ABSENT), (*path, str(key)))]
     if isinstance(old, list) and isinstance(new, list):
         return _in_lists(old, new, path)
-    return [Change(path, old, new)]
+    # 1, 1.0 and true are equal in Python, and different texts in a param.
+    return [] if old == new and type(old) is type(new) else [Change(path, old, new)]
 
 
 def _in_lists(old: list, new: list, path: tuple[str, ...]) -> list[Change]:
+    if json.dumps(old) == json.dumps(new):
+        return []
     before, after = _named(old), _named(new)
     if before is not None and after is not None:
         found = changes(before, after, path)

@@ -14,6 +14,7 @@ from reidflow.spec.run import RunSpec
 from reidflow.store.runs import RunStore
 
 OVERHEAD = ("train", "sweep")
+NEVER = "no such job ran yet"
 
 
 @dataclass
@@ -55,7 +56,7 @@ class _Times:
             return self._as_before(job)
         time = JobTime()
         if self._overhead is None:
-            time.unknown.append(f"{job.rule}: how long such a job takes to start, since none ran yet")
+            time.unknown.append(NEVER)
         else:
             time.low = time.high = self._overhead
         # Of one arm, only the seed differs.
@@ -64,7 +65,7 @@ class _Times:
         for key, spec in runs.undecided.items():
             self._add(time, job, key, spec, certain=False)
         if runs.why and not runs.undecided and not runs.train and job.wildcards.get("worker", "0") == "0":
-            time.unknown.append(f"{job.rule}: {runs.why[0]}")
+            time.unknown.append(runs.why[0])
         return time
 
     def _add(self, time: JobTime, job: PlannedJob, key: str, spec: RunSpec, certain: bool) -> None:
@@ -73,8 +74,7 @@ class _Times:
         self._seen.add(key)
         guess = self._guess(spec)
         if guess is None:
-            where = "" if self._finished else " (no run is finished)"
-            text = f"{job.rule}: no run with {network(spec)} on this kind of device is known{where}"
+            text = f"no run with {network(spec)} was trained on this kind of device"
             time.unknown += [] if text in time.unknown else [text]
             return
         self.basis.guesses.append(guess)
@@ -95,7 +95,7 @@ class _Times:
             others = [seconds for _, seconds in self.dag.seconds.get(job.rule, [])]
             took = median(others) if others else None
         if took is None:
-            return JobTime(unknown=[f"{job.rule}: no such job ran yet"])
+            return JobTime(unknown=[NEVER])
         return JobTime(took, took)
 
     def _start(self) -> float | None:

@@ -19,9 +19,9 @@ from reidflow.spec.strengths import candidates
 from reidflow.store.runs import RunStore
 
 DATA, CHOICE, SEARCH = (
-    "decided when their data are there",
-    "decided when the settings are chosen",
-    "decided by the search",
+    "which of the two is decided when their data are there",
+    "which of the two is decided when the settings are chosen",
+    "how many more is decided by the search",
 )
 # Jobs that decide which runs there are, and none of the data that they read.
 DECIDING = {"sweep", "choose", "search", "trials", "best", "train", "pick_parts"}
@@ -35,6 +35,8 @@ class JobRuns:
     train: dict[str, RunSpec] = field(default_factory=dict)
     undecided: dict[str, RunSpec] = field(default_factory=dict)
     why: list[str] = field(default_factory=list)
+    expected: set[str] = field(default_factory=set)
+    """Those not decided yet that are stored for the data as they lie there now."""
 
 
 def runs_of_jobs(dag: Dag) -> list[JobRuns | None]:
@@ -48,6 +50,7 @@ def runs_of_jobs(dag: Dag) -> list[JobRuns | None]:
 class _Lookup:
     def __init__(self, dag: Dag) -> None:
         self.dag, self.plan, self.store = dag, dag.plan, RunStore(dag.results / ".store")
+        self._empty = not (dag.results / ".store" / "runs").exists()
         self._source = lru_cache(None)(self._read)
         self._making = {path: job for job in dag.jobs if job.rule in DECIDING for path in job.outputs}
         self._training: dict[str, list] = {}
@@ -152,24 +155,31 @@ class _Lookup:
 
     def _add(self, found: JobRuns, job: PlannedJob, options: list[list[RunSpec]], why: str, split: str | None) -> None:
         """Add the runs of one arm and seed. options: what they may turn out to be."""
-        source = None if self._data_change(job) else self._source(split)
-        if source is None:
-            return self._note(found, options[0], DATA, split)
-        keys = [[(self._key(source, spec), spec) for spec in option] for option in options]
+        source = self._source(split)
+        keys = [[(self._key(source, spec), spec) for spec in option] for option in options] if source else []
         stored = {self.store.has(key) for option in keys for key, _ in option if key}
-        if any(key is None for option in keys for key, _ in option):
+        if not keys or self._data_change(job) or any(key is None for option in keys for key, _ in option):
             self._note(found, options[0], DATA, split)
+            if stored == {True}:
+                found.expected.update(self._names(options[0], split))
         elif len(keys) == 1 or len(stored) == 1:
             for key, spec in keys[0]:
                 (found.stored if self.store.has(key) else found.train)[key] = spec
         else:
             self._note(found, options[0], why, split)
-        return None
 
     def _note(self, found: JobRuns, specs: list[RunSpec], why: str, split: Any) -> None:
-        found.undecided |= {f"{split} {canonical(spec.plain())}": spec for spec in specs}
+        named = self._names(specs, split)
+        if self._empty:
+            found.train |= named
+            return
+        found.undecided |= named
         if why not in found.why:
             found.why.append(why)
+
+    def _names(self, specs: list[RunSpec], split: Any) -> dict[str, RunSpec]:
+        """Return runs by what is known of them before their data are."""
+        return {f"{split} {canonical(spec.plain())}": spec for spec in specs}
 
     def _data_change(self, job: PlannedJob) -> bool:
         """Return whether data that the job's runs read are made before it."""

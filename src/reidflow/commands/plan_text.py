@@ -37,37 +37,35 @@ def summary(told: dict[str, Any]) -> list[str]:
     if not told["jobs"]:
         return [f"Nothing would run{meant}: every result is what the config, the code and the data make it."]
     total = told["jobs"] + told["unchanged"]
-    stay = f"; {told['unchanged']} stay as they are" if told["unchanged"] else ""
-    return [f"{told['jobs']} of {total} jobs would run{meant}{stay}.", *_runs(told["runs"]), *_times(told["time"]), ""]
+    stay = f"; {told['unchanged']} would not" if told["unchanged"] else ""
+    return [f"{told['jobs']} of {total} jobs would run{meant}{stay}.", *_runs(told["runs"]), *_times(told), ""]
 
 
 def _runs(runs: dict[str, Any]) -> list[str]:
-    if not any(runs[state] for state in ("train", "stored", "undecided")) and not runs["why"]:
+    parts = [f"{_count(runs['train'], 'run')} would be trained"] if runs["train"] else []
+    parts += [f"{_count(runs['stored'], 'run')} taken from the store"] if runs["stored"] else []
+    if runs["undecided"]:
+        stored = f" ({runs['expected']} of them are stored for the data as they are now)" if runs["expected"] else ""
+        parts.append(f"{_count(runs['undecided'], 'run')} either trained or taken from the store{stored}")
+    if not parts and not runs["why"]:
         return ["No run would be trained."]
-    found = f"{_count(runs['train'], 'run')} would be trained, {runs['stored']} taken from the store"
-    if runs["why"]:
-        open_ = f"{runs['undecided']} more are" if runs["undecided"] else "how many more is"
-        found += f"; {open_} {'; '.join(runs['why'])}"
-    return [f"{found}."]
+    why = [f"{'; '.join(runs['why']).capitalize()}."] if runs["why"] else []
+    return [f"{' '.join([', '.join(parts) + '.' * bool(parts), *why]).strip()}"]
 
 
-def _times(time: dict[str, Any]) -> list[str]:
-    found = []
-    if time["known_jobs"] or time["seconds"][1]:
-        place = f"on {_count(time['cores'], 'core')}" if time["cores"] else f"with {time['parallel']} jobs at once"
-        text = f"About {between(time['seconds'])} {place} ({between(time['work_seconds'])} of work)"
-        found.append(f"{text}, {_cards(time)}.")
-        basis = [f"{time['from_jobs']} earlier jobs"] if time["from_jobs"] else []
-        if time["likeness"]:
-            basis.insert(0, f"up to {_count(time['from_runs'], 'earlier run')} {time['likeness']}")
-        found.append(f"Estimated from the recorded times of {' and '.join(basis)}.")
+def _times(told: dict[str, Any]) -> list[str]:
+    time, found = told["time"], []
+    if told["jobs"] == time["unknown_jobs"] and not time["seconds"][1]:
+        return [f"How long it takes is unknown: nothing like it ran here before; {_cards(time)}."]
+    place = f"on {_count(time['cores'], 'core')}" if time["cores"] else f"with {time['parallel']} jobs at once"
+    found.append(f"About {between(time['seconds'])} {place} ({between(time['work_seconds'])} of work), {_cards(time)}.")
+    basis = [f"{_count(time['from_jobs'], 'earlier job')}"] if time["from_jobs"] else []
+    if time["likeness"]:
+        basis.insert(0, f"up to {_count(time['from_runs'], 'earlier run')} {time['likeness']}")
+    found.append(f"Estimated from the recorded times of {' and '.join(basis)}.")
     if time["unknown"]:
-        count = sum(item["jobs"] for item in time["unknown"])
-        before = "Not counted, since unknown" if found else "How long it takes is unknown"
-        what = few((f"{item['what']}" for item in time["unknown"]), 4)
-        found.append(f"{before}: {_count(count, 'job')} ({what}).")
-        if not found[:-1]:
-            found.append(_cards(time).capitalize() + ".")
+        what = "; ".join(f"{item['what']} ({_rules(item['jobs'])})" for item in time["unknown"])
+        found.append(f"Not counted is what is unknown of {_count(time['unknown_jobs'], 'job')}: {what}.")
     return found
 
 

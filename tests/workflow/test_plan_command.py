@@ -1,0 +1,82 @@
+"""`reidflow plan` foresees the jobs that Snakemake would run, and says why."""
+
+import csv
+import os
+import subprocess
+import sys
+
+LOSS = "src/reidflow/training/losses/arcface.py"
+YAML = "config/experiments/tiny_losses.yaml"
+
+
+def state(project):
+    """Return the content of everything but what Snakemake's dry run and the plan remember."""
+    files = (path for path in project.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    kept = (path for path in files if not {"iocache", ".cache", ".ledger.cache"} & set(path.parts))
+    return {path: path.read_bytes() for path in kept}
+
+
+def test_nothing_would_run_after_touching_everything_and_no_torch_is_imported(tiny, tmp_path):
+    project = tiny.copy(tmp_path / "copy")
+    for path in project.folder.rglob("*.*"):
+        if path.is_file() and not {".snakemake", ".store"} & set(path.parts):
+            os.utime(path)
+    before = state(project)
+    program = (
+        "import sys; from reidflow.cli import main; "
+        f"status = main(['--configfile', {project.config!r}, 'plan']); "
+        "print(status, {'torch', 'timm', 'faiss', 'optuna', 'skimage', 'kornia'} & set(sys.modules))"
+    )
+    environment = {**project.environment, "PYTHONPATH": str(project.folder / "src")}
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=project.folder, capture_output=True, text=True, env=environment
+    )
+    first, last = told.stdout.splitlines()
+    assert first.startswith("Nothing would run") and last == "0 set()", told.stdout + told.stderr
+    assert state(project) == before
+
+
+def test_what_changed_is_named_and_the_jobs_are_those_of_a_dry_run(tiny, tmp_path):
+    project = tiny.copy(tmp_path / "copy")
+    project.edit(YAML, "{name: arcface}", "{name: arcface, margin: 0.4}")
+    project.edit("config/tiny.yaml", "epochs: 4", "epochs: 5")
+    with (project.folder / LOSS).open("a") as file:
+        file.write("\n\nUNUSED = 1\n")
+    jobs, told = project.planned()
+    assert jobs == project.run("-n").executed
+    why = {group["experiment"]: [reason["text"] for reason in group["why"]] for group in told["groups"]}
+    assert why == {
+        "tiny_losses": ["all arms: epochs 4 -> 5", "arcface: loss.margin 0.5 -> 0.4", f"{LOSS} changed"],
+        "tiny_backbones": ["all arms: epochs 4 -> 5"],
+        "": [],
+    }
+    # Twice three arms with two runs, and twice two; two runs are asked for by both experiments.
+    runs = told["runs"]
+    assert (runs["train"], runs["stored"], runs["undecided"]) == (2 * 6 + 4 - 2, 0, 0)
+    assert told["time"]["unknown"] == [] and 0 < told["time"]["seconds"][0] <= told["time"]["work_seconds"][1]
+    text = project.plan("tiny_backbones")
+    assert "tiny_losses" not in text and "all arms: epochs 4 -> 5  (train x2)" in text
+
+
+def test_photographs_are_counted(photographs, tmp_path):
+    project = photographs.copy(tmp_path / "copy")
+    folder = project.folder / "photographs" / "train" / "train"
+    first, second, third = sorted(folder.iterdir())[:3]
+    (folder / "copied.png").write_bytes(first.read_bytes())
+    second.write_bytes(second.read_bytes() + b"more")
+    third.unlink()
+    labels = list(csv.reader((project.folder / "photographs" / "train.csv").open(newline="")))
+    with (project.folder / "photographs" / "train.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(row for row in labels if row[0] != third.name)
+    assert "photographs: 1 new, 1 changed, 1 gone; train.csv changed  (ingest)" in project.plan()
+    # Asked again, it has not forgotten.
+    assert "photographs: 1 new, 1 changed, 1 gone; train.csv changed  (ingest)" in project.plan()
+
+
+def test_before_the_first_run_it_says_what_will_be_made_and_leaves_no_results(tiny, tmp_path):
+    project = tiny.copy(tmp_path / "copy")
+    for name in (project.results, project.folder / ".snakemake"):
+        subprocess.run(["rm", "-r", str(name)], check=True)
+    text = project.plan("--cores", "8")
+    assert "24 of 24 jobs would run." in text and "How long it takes is unknown" in text
+    assert not project.results.exists()
