@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reidflow.commands.needed import Keys, Need, outcomes, read_json, reported, split_of, swept
+from reidflow.commands.running import changed
 from reidflow.commands.usage import trials
 from reidflow.search.key import FOLDER, JOURNAL
 from reidflow.spec.experiment import Experiment
@@ -34,14 +35,14 @@ class Counts:
 
     def now(self) -> list[Count]:
         """Return the count of each experiment."""
-        seen = [(path, path.stat().st_mtime_ns) for path in self._deciding()]
+        seen = [(path, changed(path)) for path in self._deciding()]
         if seen != self._seen:
             self._seen, self._keys, self._known = seen, Keys(self._made), {}
         return [self._count(experiment) for experiment in self._made.experiments.values()]
 
     def _deciding(self) -> Iterator[Path]:
         for pattern in DECIDING:
-            yield from (path for path in sorted(self._results.glob(pattern)) if path.exists())
+            yield from sorted(self._results.glob(pattern))
 
     def _count(self, experiment: Experiment) -> Count:
         swept_done, swept_all = self._of(list(swept(self._made, experiment)))

@@ -92,10 +92,10 @@ def run_name(about: dict[str, Any]) -> str:
 
 def _training(store: Path, folder: Path, now: float) -> Training | None:
     about, line = _about(folder), last_line(folder / PROGRESS)
-    changed = [_changed(folder / name) for name in (PROGRESS, CHECKPOINT, ABOUT, "")]
-    if not any(changed):
+    times = [changed(folder / name) for name in (PROGRESS, CHECKPOINT, ABOUT, "")]
+    if not any(times):
         return None  # finished and gone meanwhile
-    age = max(0.0, now - max(changed))
+    age = max(0.0, now - max(times))
     epoch, of, left = (_number(line.get(key)) for key in ("epoch", "of", "seconds_left"))
     spec = about.get("spec") or {}
     state = _state(alive(store / "locks" / folder.name), about, line, age)
@@ -130,13 +130,13 @@ def _state(living: bool, about: dict[str, Any], line: dict[str, Any], age: float
 def _jobs(store: Path, now: float, training: set[tuple[Any, Any]]) -> list[Working]:
     found = []
     for path in sorted((store / JOBS).glob("[!.]*.json")):
-        about, changed = read_json(path), _changed(path)
+        about, written = read_json(path), changed(path)
         busy = about is None or (about.get("host"), about.get("process")) in training
-        if busy or not changed or not alive(store / "locks" / path.stem):
+        if busy or not written or not alive(store / "locks" / path.stem):
             continue
         outputs = about.get("outputs") or [""]
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
-        age, waiting = max(0.0, now - changed), about.get("waiting", "")
+        age, waiting = max(0.0, now - written), about.get("waiting", "")
         found.append(Working(about.get("job", ""), f"{outputs[0]}{more}", _where(about), age, waiting))
     return found
 
@@ -156,7 +156,8 @@ def _number(value: Any) -> Any:
     return value if isinstance(value, int | float) else None
 
 
-def _changed(path: Path) -> float:
+def changed(path: Path) -> float:
+    """Return when a file was written, in seconds since the epoch; 0 where it is gone."""
     try:
         return path.stat().st_mtime
     except OSError:
