@@ -8,6 +8,7 @@ import yaml
 
 from reidflow.spec import components, plan
 from reidflow.spec.errors import ReidflowError
+from reidflow.store import disk
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,10 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     _add_retrieve(commands)
     given = parser.parse_args(arguments)
     try:
-        files = given.configfile or ["config/config.yaml"]
-        if given.command in WITHOUT_PLAN:
-            return WITHOUT_PLAN[given.command](files, given)
-        return COMMANDS[given.command](plan.make(files), given)
+        with disk.named():
+            files = given.configfile or ["config/config.yaml"]
+            if given.command in WITHOUT_PLAN:
+                return WITHOUT_PLAN[given.command](files, given)
+            return COMMANDS[given.command](plan.make(files), given)
     except ReidflowError as error:
         print(error, file=sys.stderr)
         return 1

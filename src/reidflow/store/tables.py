@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from reidflow.spec.errors import ReidflowError
+from reidflow.store import disk
 from reidflow.store.atomic import replacing
 
 
@@ -64,7 +65,8 @@ def read_table(path: str | os.PathLike, contract: Contract) -> pl.DataFrame:
             f"{path}: no such file (a table of the kind '{contract.name}'). Run the pipeline to make it."
         )
     try:
-        frame = pl.read_parquet(path, use_statistics=False)
+        with disk.named(path):
+            frame = pl.read_parquet(path, use_statistics=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ReidflowError(
             f"{path}: not readable as Parquet ({error}). The file is damaged: delete it and run again."
