@@ -71,7 +71,7 @@ def _check_identities(identities: list[str]) -> None:
         whose = f"all labelled photographs show '{identities[0]}'" if identities else "no usable photograph has a label"
         raise ReidflowError(
             f"the data set has fewer than two identities: {whose}, so there is nothing to tell apart. Give each individual "
-            "a folder or a label of its own; results/data/quarantine.parquet lists what was left out."
+            "a folder or a label of its own; data/quarantine.parquet in the results lists what was left out."
         )
 
 

@@ -85,7 +85,7 @@ def check_quarantined(case: Case, data: Path, out: Path) -> None:
     assert len(found.quarantined) == len(case.said), found.quarantined
     for said, line in zip(case.said, found.quarantined, strict=True):
         check_said((said,), line, data)
-    assert len(found.manifest) >= 2
+    assert len(found.manifest) >= 2 and found.manifest["image"].is_unique().all()
 
 
 def check_said(parts: tuple[str, ...], text: str, data: Path) -> None:

@@ -290,8 +290,9 @@ def test_a_link_inside_the_data_set_is_followed(tmp_path, target):
 def test_the_data_set_itself_may_be_a_link(tmp_path):
     good_folder(tmp_path / "disk" / "real")
     link(tmp_path / "data", "disk/real")
+    link(tmp_path / "data" / "leo" / "9.png", "1.png")
     found = read(tmp_path / "data", tmp_path / "out", {"name": "folder", "path": str(tmp_path / "data")})
-    assert len(found.manifest) == 4 and not found.quarantined
+    assert len(found.manifest) == 5 and not found.quarantined
 
 
 @pytest.mark.parametrize("top", ["data", "disk/real"])

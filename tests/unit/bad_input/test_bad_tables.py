@@ -178,6 +178,11 @@ LEFT_OUT = [
         ("leo/2.png: no_identity: the label is blank",),
     ),
     Case(
+        "an identity that is no number among numbers",
+        table(parquet(identity=[7.0, float("nan"), 12.0]), "t.parquet"),
+        ("leo/2.png: no_identity: the label is blank",),
+    ),
+    Case(
         "a group without an identity",
         rows("leo/2.png,,s1", "mia/1.png,Mia,s1", header="path,identity,seen", group="seen"),
         ("leo/2.png: no_identity: the label is blank",),
