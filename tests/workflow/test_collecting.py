@@ -29,7 +29,7 @@ def test_exactly_the_runs_of_a_changed_arm_are_removed_and_nothing_is_done_again
     assert changed.status == 0 and len(changed.trained) == 4, changed.text
     gone = {line["key"] for line in tiny.outcome.trained if line["loss"] == "arcface"}
     said = reidflow(project, "gc", "--remove")
-    assert "4 unused (run: 4)" in said and "tiny_losses/arcface: arcface on timm" in said
+    assert "4 runs unused" in said and "tiny_losses/arcface: arcface on timm" in said
     assert stored(project) == (first - gone) | {line["key"] for line in changed.trained}
     again = project.run("-n", "--", TABLE)
     assert again.status == 0 and "Nothing to be done" in again.text, again.text

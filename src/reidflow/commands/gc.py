@@ -17,6 +17,7 @@ from reidflow.spec.plan import Plan
 from reidflow.store.activity import alive
 from reidflow.store.locks import claimed, hold
 
+PLURALS = {"study": "studies"}
 UNITS = ("B", "kB", "MB", "GB", "TB")
 SPANS = ((86400 * 2, 86400, "days"), (7200, 3600, "hours"), (120, 60, "minutes"), (0, 1, "seconds"))
 
@@ -89,7 +90,7 @@ def _list(results: Path, plans: list[Plan], files: list[str], also: list[str] | 
 
 
 def _summary(results: Path, found: Found, total: int, waiting: str) -> list[str]:
-    lines = [f"{results}/: {len(found.items)} unused ({_counted(found.items)}), {size(total)} in all."]
+    lines = [f"{results}/: {_counted(found.items)} unused, {size(total)} in all."]
     if found.used:
         lines.append(f"In use: {_told(found.used)}.")
     if found.open:
@@ -106,11 +107,13 @@ def _counted(items: list[Item]) -> str:
     counts: dict[str, int] = {}
     for item in items:
         counts[item.kind] = counts.get(item.kind, 0) + 1
-    return _told(counts) or "nothing"
+    return _told(counts) or "nothing is"
 
 
 def _told(counts: dict[str, int]) -> str:
-    return ", ".join(f"{kind}: {count}" for kind, count in counts.items())
+    return ", ".join(
+        f"{count} {kind if count == 1 else PLURALS.get(kind, f'{kind}s')}" for kind, count in counts.items()
+    )
 
 
 def _waiting(files: list[str]) -> str:

@@ -70,7 +70,7 @@ def find(plans: list[Plan], settled: bool) -> Found:
         found.sort_in(usage.of_study(folder.name), Item("study", "trials of a search", (folder,)))
     certain = settled and len(plans) == 1 and not (results / "logs" / "faces_submission.log").exists()
     for folder in _folders(results / ".store" / "features"):
-        found.sort_in(_features(plans, folder, certain), Item("features", "kept by image", (folder,)))
+        found.sort_in(_features(plans, folder, certain), Item("feature cache", "features kept by image", (folder,)))
     for item, used in _planned(plans, results):
         found.sort_in(USED if used else UNUSED, item)
     for item in [*_experiments(plans, results), *_batches(plans), *_leftovers(results)]:
@@ -123,8 +123,8 @@ def _planned(plans: list[Plan], results: Path) -> Iterator[tuple[Item, bool]]:
     kinds: list[tuple[str, str, Callable[[Plan], Any]]] = [
         ("feature bank", "features", Plan.banks),
         ("background", "backgrounds", Plan.backgrounds),
-        ("choice of images", "subsets", Plan.subsets),
-        ("near-duplicates", "duplicates", Plan.duplicates),
+        ("image choice", "subsets", Plan.subsets),
+        ("duplicate list", "duplicates", Plan.duplicates),
         ("split", "data/splits", Plan.splits),
     ]
     for kind, place, names_of in kinds:

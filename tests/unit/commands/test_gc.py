@@ -162,7 +162,7 @@ def test_listing_touches_nothing_and_removing_takes_what_was_listed(here, made, 
     old, kept = stored("ab" * 16, former(arcface)), stored("cd" * 16, arcface)
     assert collect() == 0 and old.exists()
     said = capsys.readouterr().out
-    assert "1 unused (run: 1)" in said and "reidflow --configfile config/tiny.yaml gc --remove" in said
+    assert "results-tiny/: 1 run unused, " in said and "reidflow --configfile config/tiny.yaml gc --remove" in said
     assert collect("--remove") == 0 and not old.exists() and kept.exists()
     assert not (RESULTS / ".store" / "trash").exists()
 
