@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.merge import merge
+from reidflow.spec.mistakes import first
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.run import Model, RunSpec, Trainable
 
@@ -41,9 +42,8 @@ def _changed(protocol: RunSpec, change: Mapping[str, Any], number: int) -> Model
     try:
         model = Model.model_validate(merge(protocol.model.model_dump(mode="json"), dict(change)))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ReidflowError(f"{where}.{place}: {first['msg'].removeprefix('Value error, ')}") from error
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ReidflowError(f"{where}.{place}: {first(error, Model)}") from error
     wrong = unknown_network(model.backbone)
     if wrong:
         raise ReidflowError(f"{where}: {wrong}")

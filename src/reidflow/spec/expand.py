@@ -1,9 +1,9 @@
 """Arms written once: `each` lists the values in which they differ, `parts` the components that they are made of."""
 
 from itertools import product
-from string import Formatter
 from typing import Any
 
+from reidflow.spec.braces import fields
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import put_new
 from reidflow.spec.parts import arms_of_parts, made_from
@@ -44,14 +44,20 @@ def _one(name: str, content: dict[str, Any], where: str, problems: Problems) -> 
         )
         return []
     keys = [path.rpartition(".")[2] for path in each]
-    named = {field for _, field, _, _ in Formatter().parse(name) if field}
-    if len(set(keys)) != len(keys) or named != set(keys):
+    if len(set(keys)) != len(keys) or fields(name) != set(keys):
         problems.add(
             place,
             f"the arm's name must hold the last part of each path, in braces: {', '.join(f'{{{k}}}' for k in keys)}.",
             "Else its arms would share a name.",
         )
         return []
+    for key in ("why", "against"):
+        text = content.get(key)
+        found = fields(text) if isinstance(text, str) else set()
+        if found is None or found - set(keys):
+            known = ", ".join(f"{{{k}}}" for k in keys)
+            problems.add(place, f"'{key}' holds braces that mean nothing here.", f"Known: {known}.")
+            return []
     if not all(type(value) in (int, float, str, bool) for values in each.values() for value in values):
         problems.add(place, "a value is not a plain number, text or truth value.", "Write such arms out.")
         return []

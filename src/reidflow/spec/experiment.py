@@ -18,7 +18,7 @@ from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.spec.factor import LARGEST_GRID, SEED, check_factor, points_of
 from reidflow.spec.merge import covers, differences, merge, put
 from reidflow.spec.mistakes import Mistake, mistakes, note
-from reidflow.spec.names import check_arms, check_experiment, slug_of
+from reidflow.spec.names import check_experiment, check_names, slug_of
 from reidflow.spec.outcomes import WINNER_OF, check_candidates, check_outcomes, possible_specs, studies
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.search import Study
@@ -139,6 +139,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     arms = _arms(name, file, config, path, problems)
     if division(config) != main or also_on:
         _check_other_splits(arms, bool(also_on), path, problems)
+    _check_checkpoints(arms, [division(config), *also_on.values()], main, path, problems)
     check_outcomes(file, arms, config, path, problems)
     base = arms[file.baseline].spec if file.baseline in arms else None
     found = studies(name, file, base, config, path, problems) if base else {}
@@ -174,6 +175,9 @@ def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problem
             problems.add(place, "the validation score of the experiment's own split is called so.", "Rename it.")
         if found[label] == division(config):
             problems.add(place, "is the experiment's own split.", "Change or remove it.")
+        twin = next((other for other in found if other != label and found[other] == found[label]), None)
+        if twin is not None:
+            problems.add(place, f"is the same split as '{twin}'.", "Change or remove one of them.")
     return found
 
 
@@ -194,6 +198,20 @@ def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problem
             )
 
 
+def _check_checkpoints(
+    arms: dict[str, Arm], divisions: list[dict[str, Any]], main: dict[str, Any], where: str, problems: Problems
+) -> None:
+    """Note where checkpoints are chosen on the validation images of a split of this experiment that has none."""
+    without = [split for split in divisions if split["split"].get("val") == 0 and split != main]
+    best = [arm.name for arm in arms.values() if any(spec.checkpoint == "best" for _, spec in arm.points)]
+    if without and best:
+        problems.add(
+            f"{where}, arm '{best[0]}', key 'checkpoint'",
+            "a split of this experiment has no validation images to choose a checkpoint on.",
+            "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
+        )
+
+
 def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:
     protocol = merge(config.protocol.plain(), file.protocol)
     parts = {path: {name: part.model_dump() for name, part in own.items()} for path, own in file.parts.items()}
@@ -203,7 +221,9 @@ def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems:
         problems.add(f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {known}.")
     elif len(written) == 1:
         problems.add(f"{where}, key 'arms'", "there is nothing to compare the baseline with.", "Add another arm.")
-    check_arms(written, where, problems)
+    check_names(written, where, problems)
+    check_names(file.tested_on, where, problems, "key 'tested_on'")
+    check_names(file.also_on, where, problems, "key 'also_on'")
     told = _check_protocol(protocol, name, file, written, config, where, problems)
     check_factor(file, config, where, problems)
     check_versions(file.tested_on, file.probes, where, problems)

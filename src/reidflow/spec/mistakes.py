@@ -31,11 +31,21 @@ def note(
 
     model: what the content was taken for. only: note those alone; known: those are noted elsewhere.
     """
+    seen = set()
     for detail in error.errors(include_url=False):
         mistake = detail["loc"], detail["msg"]
-        if mistake not in known and (only is None or mistake in only):
-            key = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+        # Of a number that may be whole or not, pydantic tells both attempts.
+        place = detail["loc"][:-1] if detail["loc"][-1:] in (("int",), ("float",)) else detail["loc"]
+        doubled = place != detail["loc"] and place in seen
+        seen.add(place)
+        if not doubled and mistake not in known and (only is None or mistake in only):
+            key = ".".join(str(part) for part in place if part != "[key]")
             problems.add(f"{where}, key '{key}'" if key else where, *_told(detail, model))
+
+
+def first(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return what is wrong with the first mistake, and the remedy."""
+    return " ".join(filter(None, _told(error.errors(include_url=False)[0], model)))
 
 
 def _told(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
@@ -75,8 +85,9 @@ def keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     kinds: list[Any] = [model]
     for part in place:
         inner = [below for kind in kinds for below in _inside(kind, part)]
-        # A tag that pydantic puts into the place of a mistake is no key: nothing lies below it.
-        kinds = inner or kinds
+        # A tag that pydantic puts into the place of a mistake is no key, but says which of several models is meant.
+        tagged = [kind for kind in _branches(kinds) if getattr(kind, "__name__", "").lower() == part]
+        kinds = inner or tagged or kinds
     models = [kind for kind in _branches(kinds) if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return list(models[0].model_fields) if models else []
 

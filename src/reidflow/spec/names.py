@@ -27,11 +27,11 @@ def look(name: str) -> str:
     return " ".join("".join(shown).split())
 
 
-def check_arms(names: Iterable[str], where: str, problems: Problems) -> None:
-    """Note the names of arms that no table could show, or that look like another's."""
+def check_names(names: Iterable[str], where: str, problems: Problems, kind: str = "arm") -> None:
+    """Note the names of arms (or another kind) that no table could show, or that look like another's."""
     seen: dict[str, str] = {}
     for name in names:
-        place, shown = f"{where}, arm {name[:80]!r}", look(name)
+        place, shown = f"{where}, {kind} {name[:80]!r}", look(name)
         if not shown:
             problems.add(place, "its name is blank.", "Give it a name that can be read.")
         elif len(name) > LONGEST:
@@ -39,7 +39,7 @@ def check_arms(names: Iterable[str], where: str, problems: Problems) -> None:
         elif any(unicodedata.category(c) == "Cs" for c in name):
             problems.add(place, "its name is no valid text (half of a surrogate pair).", "Write the character itself.")
         elif shown in seen:
-            problems.add(place, f"its name looks like that of arm {seen[shown][:80]!r}.", "Rename one of them.")
+            problems.add(place, f"its name looks like that of {kind} {seen[shown][:80]!r}.", "Rename one of them.")
         else:
             seen[shown] = name
 

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError
 
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import covers
+from reidflow.spec.mistakes import first
 from reidflow.spec.run import RunSpec, Strict
 from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, laid_over, studies_of
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = "candidates"
 WINNER_OF = "winner_of"
+MOST_COMBINATIONS = 2000
 
 
 class Candidates(Strict):
@@ -43,7 +45,16 @@ def studies(name: str, file: "ExperimentFile", base: RunSpec, config: "Config", 
     _check_studies(file.search, axes, f"{where}, key 'search.studies", problems)
     if len(problems.found) > before:
         return {}
-    return studies_of(name, file.search, base, config.sweep_seeds)
+    found = studies_of(name, file.search, base, config.sweep_seeds)
+    for study in found.values():
+        if study.combinations > MOST_COMBINATIONS:
+            problems.add(
+                f"{where}, key 'search.space'",
+                f"it asks for {study.combinations} sets of features or images.",
+                f"At most {MOST_COMBINATIONS} are allowed: give the axes that decide them fewer values.",
+            )
+            return {}
+    return found
 
 
 def _check_setting(file: "ExperimentFile", base: RunSpec, config: "Config", place: str, problems: Problems) -> None:
@@ -88,8 +99,8 @@ def _check_value(axis: Axis, value: Any, base: RunSpec, place: str, problems: Pr
     except KeyError:
         problems.add(place, "the baseline has no such setting.", "Correct the path, or name settings: {choices: ...}.")
     except ValidationError as error:
-        told = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        problems.add(place, f"at {value}: {told}.", "Correct it; each value must fit the baseline's other settings.")
+        told = first(error, RunSpec)
+        problems.add(place, f"at {value}: {told}", "Each value must fit the baseline's other settings.")
 
 
 def _check_studies(search: Search, axes: tuple[Axis, ...], where: str, problems: Problems) -> None:

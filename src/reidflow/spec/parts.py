@@ -6,9 +6,9 @@ part that has all the others, one with `every: path` has all parts. `{part}` in 
 the part's name, `{why}` in its `why` the part's own.
 """
 
-from string import Formatter
 from typing import Any, NamedTuple
 
+from reidflow.spec.braces import fields
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import put_new
 
@@ -75,23 +75,15 @@ def _mistake(
         return f"there are no parts of '{path}'.", f"Known under 'parts': {', '.join(parts) or 'none'}."
     if _has(rest, path.split(".")):
         return f"the arm sets '{path}' itself as well.", "Remove it: the parts are its value."
-    named = _fields(name)
+    named = fields(name)
     if named != (set() if kind == EVERY else {"part"}):
         wanted = "holds no braces" if kind == EVERY else "holds {part}, and no other braces"
         return f"the arm's name does not fit: it {wanted}.", f"Write e.g. {'all' if kind == EVERY else 'with_{part}'}."
     for key, known in (("why", {"part", "why"}), ("against", {"part"})):
-        found = _fields(rest.get(key, ""))
-        if found is None or (kind != EVERY and found - known):
+        found = fields(rest.get(key, ""))
+        if kind != EVERY and (found is None or found - known):
             return f"'{key}' holds braces that mean nothing here.", f"Known: {', '.join(f'{{{k}}}' for k in known)}."
     return None
-
-
-def _fields(text: Any) -> set[str] | None:
-    """Return the names in braces in a text; None where the braces do not match."""
-    try:
-        return {field for _, field, _, _ in Formatter().parse(text) if field is not None}
-    except (ValueError, TypeError):
-        return None
 
 
 def _has(tree: Any, path: list[str]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -101,7 +102,7 @@ class StudyFile(Strict):
 class Search(Strict):
     """What an experiment searches for, and how."""
 
-    trials: Annotated[int, Field(ge=2)] = Field(description="trials of every study")
+    trials: Annotated[int, Field(ge=2, le=100_000)] = Field(description="trials of every study")
     generation: Annotated[int, Field(ge=1)] = Field(
         10,
         description="trials that are proposed together, knowing all earlier ones; more of them keep more workers busy",
@@ -213,6 +214,11 @@ class Study:
             together.append(RunSpec.model_validate(plain))
         found = {canonical(spec.plain()): spec for spec in [*alone, *together]}
         return tuple(found.values())
+
+    @property
+    def combinations(self) -> int:
+        """Return how many sets of features or images the trials may read, at most."""
+        return prod(len(axis.ends()) for axis in self.axes if self._reads(axis))
 
     def _reads(self, axis: Axis) -> bool:
         """Return whether an axis decides what is read: another value, another feature bank or choice of images."""

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import put
+from reidflow.spec.mistakes import first
 from reidflow.spec.parts import ADD, roles
 from reidflow.spec.run import RunSpec
 
@@ -78,8 +79,7 @@ def check_strengths(file: "ExperimentFile", base: RunSpec, where: str, problems:
                 try:
                     _with(base, path, part.stronger(strength))
                 except ValidationError as error:
-                    told = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-                    problems.add(place, f"{label(strength)}: {told}", "Correct it.")
+                    problems.add(place, f"{label(strength)}: {first(error, RunSpec)}", "")
 
 
 def _with(spec: RunSpec, path: str, value: dict) -> RunSpec:

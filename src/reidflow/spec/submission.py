@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from reidflow.spec.components import asking, declared
-from reidflow.spec.errors import Problems
+from reidflow.spec.entrants import entrants
+from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.inference import problem
 from reidflow.spec.run import HYPERSPHERE, RunSpec, Strict, component
 
@@ -82,6 +83,10 @@ def mirroring_specs(config: "Config", experiments: dict[str, "Experiment"]) -> l
 def check_submission(config: "Config", experiments: dict[str, "Experiment"], problems: Problems) -> None:
     """Note what is wrong with the section `submission`: arms that are not there, and what cannot be combined."""
     before = len(problems.found)
+    try:
+        entrants(config.protocol, [], config.submission.candidates)
+    except ReidflowError as error:
+        problems.add("the config", f"{error}", "")
     for number, chosen in enumerate(config.submission.runs):
         _check_chosen(chosen, experiments, f"key 'submission.runs.{number}", problems)
     if len(problems.found) > before or not experiments:
