@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -74,30 +75,37 @@ def start(project: Project, log: Path | None = None) -> subprocess.Popen:
         )
 
 
-def kill_once(project: Project, moment: random.Random, seconds: float, log: Path | None = None) -> str | None:
-    """Run the workflow, kill one of its processes (or all) after `seconds`; return which, None if it ended before.
+def kill_some(
+    project: Project, moment: random.Random, wait: Callable[[], float], most: int, log: Path | None = None
+) -> Counter:
+    """Run the workflow and kill one of its processes (or all) every `wait()` seconds until it ends; return who was.
 
-    Every kind of process that is there is as likely. Raises AssertionError when the workflow ended with an error before
-    anything was killed, when it hangs after the kill, and when a process outlives the main process by a minute: one
-    that is only starting up, on a busy machine, takes that long to look for it.
+    Every kind of process that is there is as likely. At most `most` kills; none are left when it ended undisturbed.
+    Raises AssertionError when it failed though nothing was killed, when it hangs after a kill, and when a process
+    outlives the main process by a minute: one that is only starting up, on a busy machine, takes that long to look.
     """
-    main = start(project, log)
-    with suppress(subprocess.TimeoutExpired):
-        assert main.wait(seconds) == 0, f"the workflow failed, though nothing was killed: {log}"
-        return None
-    there = kinds(project.folder, main.pid)
-    whom = moment.choice([*there, EVERYTHING])
-    for pid in (
-        [pid for group in there.values() for pid in group] if whom == EVERYTHING else [moment.choice(there[whom])]
-    ):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    main, killed = start(project, log), Counter()
+    while main.returncode is None and killed.total() < most:
+        with suppress(subprocess.TimeoutExpired):
+            assert main.wait(wait()) == 0 or killed, f"the workflow failed, though nothing was killed: {log}"
+            continue
+        there = kinds(project.folder, main.pid)
+        whom = moment.choice([*there, EVERYTHING])
+        chosen = (
+            [pid for group in there.values() for pid in group] if whom == EVERYTHING else [moment.choice(there[whom])]
+        )
+        for pid in chosen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed[whom] += 1
+        if main.pid in chosen:
+            break
     main.wait(LONGEST_WAIT)
     deadline = time.monotonic() + 60
     while left := processes(project.folder):
         assert time.monotonic() < deadline, f"orphans {left} outlive the main process"
         time.sleep(0.05)
-    return whom
+    return killed
 
 
 def finish(project: Project) -> None:
@@ -119,8 +127,11 @@ def finish(project: Project) -> None:
 def disturb(project: Project, moment: random.Random, kills: int, longest: float) -> Counter:
     """Kill the workflow up to `kills` times, then let it finish; return how often who was killed."""
     done: Counter = Counter()
-    while done.total() < kills and (whom := kill_once(project, moment, moment.uniform(0.5, longest))):
-        done[whom] += 1
+    while done.total() < kills:
+        killed = kill_some(project, moment, lambda: moment.uniform(0.5, longest), kills - done.total())
+        if not killed:
+            break
+        done += killed
         say(done)
     finish(project)
     return done
@@ -186,8 +197,8 @@ def at_intervals(folder: Path, given: argparse.Namespace) -> None:
     moment, kills = random.Random(given.seed), Counter()
     wanted, _ = undisturbed(folder, make, given.reference)
     project, wait, known = make(folder / "killed"), given.every, 0
-    while whom := kill_once(project, moment, wait, folder / "log"):
-        kills[whom] += 1
+    while killed := kill_some(project, moment, lambda seconds=wait: seconds, sys.maxsize, folder / "log"):
+        kills += killed
         say(kills)
         # A job that takes longer than the interval would begin for ever.
         done = sum(1 for pattern in (".store/runs/*/*", ".ledger/*") for _ in project.results.glob(pattern))
