@@ -81,7 +81,9 @@ def _list(results: Path, plans: list[Plan], files: list[str], also: list[str] | 
     for item, weight in zip(found.items, weights, strict=True):
         row = f"{item.kind:<17}{size(weight.size):>8}{span(now - weight.written):>12}  {item.what}"
         print(f"{row}  [{item.paths[0].relative_to(results)}]")
-    for line in _summary(results, found, sum(weight.size for weight in weights), waiting):
+    # Together, since weights have a name in the store and one in a readable folder.
+    total = weigh(path for item in found.items for path in item.paths).size
+    for line in _summary(results, found, total, waiting):
         print(line)
     if found.items and also is not None:
         options = [*(f"--configfile {file}" for file in files), "gc", *(f"--also {other}" for other in also)]
