@@ -18,7 +18,7 @@ from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_i
 from reidflow.retrieval.photographs import Framing, LeftOut, Photographs, find, squares
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-from reidflow.store.atomic import write_text
+from reidflow.store.atomic import replacing, write_text
 from reidflow.store.locks import locked
 from reidflow.store.tables import Contract, read_table, write_table
 
@@ -142,7 +142,8 @@ def write_gallery(
     folder.mkdir(parents=True)
     made = build_index(vectors, told["index"])
     recall = None if told["index"]["name"] == EXACT else measured_recall(made, vectors, RECALL_AT)
-    np.save(folder / VECTORS, vectors)
+    with replacing(folder / VECTORS) as temporary:
+        np.save(temporary, vectors)
     write_index(made, folder / INDEX)
     table = pl.DataFrame({"key": keys, "sha256": digests, "row": np.arange(len(keys))}, schema=KEYS.columns)
     write_table(table, folder / TABLE, KEYS)

@@ -73,6 +73,8 @@ def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
         tasks = ((drawing, settings, identity) for identity in range(settings.identities))
         listed = [row for drawn in _in_order(_draw_renders, tasks, workers) for row in drawn]
         write_text(drawing / "gallery.csv", _csv(("filename", "ground_truth"), listed))
+    # After a power cut the folder must not stand there with files that never reached the disk.
+    os.sync()
     # Moved before it is removed: a kill while removing would leave a folder that no longer looks like a demo.
     if folder.is_dir():
         folder.replace(former)
