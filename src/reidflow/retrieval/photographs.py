@@ -54,8 +54,11 @@ def find(place: Path, cache: Path | None = None) -> Photographs:
     cache: where sizes and times of the files are remembered with their digests, so that bytes are hashed once.
     Raises ReidflowError where there is none.
     """
-    if place.is_file():
-        return Photographs(place.parent, {place.name: hashlib.sha256(place.read_bytes()).hexdigest()})
+    try:
+        if place.is_file():
+            return Photographs(place.parent, {place.name: hashlib.sha256(place.read_bytes()).hexdigest()})
+    except OSError as error:
+        raise ReidflowError(f"{place}: cannot be read ({error.strerror}). Correct the path.") from error
     if not place.is_dir():
         raise ReidflowError(f"{place}: no such file or folder (looked from {Path.cwd()}). Correct the path.")
     files = rawdigest.snapshot(place, cache or place / ".none", save=cache is not None).files

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from bad_cases import Case, check_quarantined, check_stops, good_folder, of_cases, read, write
 
+from reidflow.retrieval.photographs import find
+from reidflow.spec.errors import ReidflowError
+
 
 def table(data: Path, *rows: str, **keys) -> dict:
     """Lay down four good photographs and a table of two of them and of what else it is to name."""
@@ -277,6 +280,24 @@ def test_a_wrong_path_stops_with_file_and_remedy(case, tmp_path, nobody_special)
 @of_cases(LEFT_OUT)
 def test_a_file_that_cannot_be_had_is_left_out_with_its_reason(case, tmp_path, nobody_special):
     check_quarantined(case, tmp_path / "data", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere", "nowhere: no such file or folder (looked from "),
+        ("x" * 5000, "cannot be read (File name too long). Correct the path."),
+        ("locked.png", "locked.png: cannot be read (Permission denied). Correct the path."),
+        ("texts", "texts: no image is in this folder. Name the folder that holds them, at any depth."),
+    ],
+    ids=["not there", "too long", "not to be read", "without images"],
+)
+def test_images_that_are_to_be_searched_or_ask_and_cannot_be_had_are_named(tmp_path, nobody_special, place, said):
+    write(tmp_path / "locked.png").chmod(0)
+    write(tmp_path / "texts" / "notes.txt", "no image")
+    with pytest.raises(ReidflowError) as caught:
+        find(tmp_path / place)
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("target", ["1.png", "../mia/1.png", "{data}/mia/1.png"])

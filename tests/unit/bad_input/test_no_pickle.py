@@ -239,6 +239,7 @@ def test_a_pickle_called_jpg_is_left_out_and_runs_nothing(tmp_path, target):
     assert line.startswith("leo/9.jpg: unreadable: no image begins like that: b'\\x80")
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("content", [pickled, torch_file], ids=["pickle", "torch"])
 def test_a_pickle_for_a_checkpoint_is_named_and_runs_nothing(tmp_path, target, content, capfd):
     data = content(target)
