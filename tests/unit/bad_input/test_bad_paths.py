@@ -255,7 +255,7 @@ CASES = [*STOPS, *LEFT_OUT]
 
 
 @pytest.fixture
-def nobody_special(monkeypatch):
+def nobody_special(monkeypatch, tmp_path):
     """Have a file or folder without a mode refuse to be read, as it does unless one is the superuser."""
 
     def checked(function):
@@ -270,6 +270,9 @@ def nobody_special(monkeypatch):
     monkeypatch.setattr(os, "scandir", checked(os.scandir))
     monkeypatch.setattr(Path, "read_bytes", checked(Path.read_bytes))
     monkeypatch.setattr(Path, "open", checked(Path.open))
+    yield
+    if (tmp_path / "data" / "leo").is_dir():
+        (tmp_path / "data" / "leo").chmod(0o755)  # so that it can be removed
 
 
 @of_cases(STOPS)
