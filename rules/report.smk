@@ -124,3 +124,23 @@ def reported_results():
 def in_rst(words):
     """Return free text for the report's texts: on one line, and read as nothing but letters."""
     return "".join(letter if letter.isalnum() or letter == " " else f"\\{letter}" for letter in " ".join(words.split()))
+
+
+def mend_report():
+    """Let the report show tall figures from their top on, and large pages at all."""
+    from snakemake.report.html_reporter import Reporter
+
+    folder, begin = Path(workflow.basedir) / "workflow" / "report", Reporter.__post_init__
+
+    def mended(reporter):
+        begin(reporter)
+        style, script = [(folder / f"report.{kind}").read_text() for kind in ("css", "js")]
+        # Snakemake lets a report have styles of its own, between these two marks, but no script.
+        own = f"{style}</style>\n<script>{script}</script>\n<style>"
+        reporter.custom_stylesheet = f"{reporter.custom_stylesheet or ''}\n{own}"
+
+    Reporter.__post_init__ = mended
+
+
+if REPORTING:
+    mend_report()
