@@ -13,7 +13,7 @@ class Problems:
 
     def add(self, where: str, what: str, remedy: str) -> None:
         """Note one mistake: where it stands (file and key, or row), what is wrong, what to do about it."""
-        self.found.append(_visible(f"{where}: {what} {remedy}".rstrip()))
+        self.found.append(f"{_visible(where, '')}: {_visible(f'{what} {remedy}')}".rstrip())
 
     def raise_if_any(self, title: str) -> None:
         """Raise one ReidflowError that lists every mistake, each a paragraph of its own; nothing if there is none."""
@@ -22,6 +22,6 @@ class Problems:
             raise ReidflowError(f"{title}: {count}\n\n" + "\n\n".join(self.found))
 
 
-def _visible(text: str) -> str:
+def _visible(text: str, kept: str = "\n") -> str:
     """Return a text whose control characters cannot reach a terminal: names in it are a user's."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)

@@ -219,9 +219,14 @@ def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems:
     if file.baseline not in written:
         known = ", ".join(written) or "none, yet"
         problems.add(f"{where}, key 'baseline'", f"there is no arm '{file.baseline}'.", f"Choose one of: {known}.")
-    elif len(written) == 1:
+    elif len(written) == len(file.arms) == 1:
         problems.add(f"{where}, key 'arms'", "there is nothing to compare the baseline with.", "Add another arm.")
     check_names(written, where, problems)
+    for label in file.published.arms if file.published else ():
+        if label not in written:
+            problems.add(
+                f"{where}, key 'published.arms'", f"there is no arm '{label}'.", f"Choose among: {', '.join(written)}."
+            )
     check_names(file.tested_on, where, problems, "key 'tested_on'")
     check_names(file.also_on, where, problems, "key 'also_on'")
     told = _check_protocol(protocol, name, file, written, config, where, problems)

@@ -67,4 +67,6 @@ def put_new(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     if not rest:
         return {**tree, head: value}
     below = tree.get(head, {})
-    return {**tree, head: put_new({"name": below} if isinstance(below, str) else below, rest, value)}
+    if not isinstance(below, dict):
+        below = {"name": below} if isinstance(below, str) else {}
+    return {**tree, head: put_new(below, rest, value)}
