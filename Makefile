@@ -39,6 +39,11 @@ test-cluster: $(SETUP)  ## run the tiny config through a SLURM of one node, with
 test-browser: $(SETUP)  ## look at pages and report of the tiny config in a headless Chromium
 	$(BIN)/python -m pytest tests/browser
 
+packages:  ## install what the tests of cluster and browser need beside Python (Debian, as root)
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium chromium-driver \
+		$$(PYTHONPATH=tests/cluster $(PYTHON) -c 'from settings import PACKAGES; print(*PACKAGES)')
+
 lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,4 +63,4 @@ generated: $(SETUP)  ## write the generated files: config schema and defaults, c
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test test-cluster test-kills test-kills-demo lint interpretations lock generated clean
+.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint interpretations lock generated clean
