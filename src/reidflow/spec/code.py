@@ -82,22 +82,10 @@ def closure(*roots: str) -> dict[str, str]:
 
     Raises ReidflowError for a root that does not exist or a file that is not Python.
     """
-    todo: list[tuple[str | None, Path, bool]] = []
+    found: dict[Path, str] = {}
     for root in roots:
-        if root.endswith(".py"):
-            todo.append((None, (SOURCE_ROOT.parent / root).resolve(), False))
-            continue
-        found = _files(root)
-        if not found:
-            raise ReidflowError(f"there is no module '{root}' on the Python path. Check the name.")
-        todo += found
-    seen: dict[Path, str] = {}
-    while todo:
-        module, path, is_package = todo.pop()
-        if path not in seen:
-            seen[path] = _scan(str(path))[0]
-            todo += _imported(module, path, is_package)
-    return {_label(path): d for path, d in sorted(seen.items())}
+        found |= _reached(root)
+    return {_label(path): found[path] for path in sorted(found, key=_parts)}
 
 
 def unseen(*roots: str) -> list[str]:
@@ -113,7 +101,7 @@ def unseen(*roots: str) -> list[str]:
 
 def forget() -> None:
     """Empty the caches, so that the next digest reads the files again."""
-    for known in (_scan, _imported, _own, _files, digest, run_digest):
+    for known in (digest, run_digest, _reached, _label, _imported, _own, _files, _file, _scan):
         known.cache_clear()
 
 
@@ -121,6 +109,30 @@ def _combine(files: dict[str, str]) -> str:
     return hashlib.sha256("\n".join(f"{k} {v}" for k, v in files.items()).encode()).hexdigest()[:16]
 
 
+@lru_cache(None)
+def _reached(root: str) -> dict[Path, str]:
+    """Return file -> digest of its syntax tree, of all that one root executes."""
+    if root.endswith(".py"):
+        todo: list[tuple[str | None, Path, bool]] = [(None, (SOURCE_ROOT.parent / root).resolve(), False)]
+    else:
+        todo = [*_files(root)]
+    if not todo:
+        raise ReidflowError(f"there is no module '{root}' on the Python path. Check the name.")
+    seen: dict[Path, str] = {}
+    while todo:
+        module, path, is_package = todo.pop()
+        if path not in seen:
+            seen[path] = _scan(str(path))[0]
+            todo += _imported(module, path, is_package)
+    return seen
+
+
+@lru_cache(None)
+def _parts(path: Path) -> tuple[str, ...]:
+    return path.parts
+
+
+@lru_cache(None)
 def _label(path: Path) -> str:
     for base in (SOURCE_ROOT, SOURCE_ROOT.parent):
         if path.is_relative_to(base):
@@ -168,13 +180,15 @@ def _own(module: str) -> list[tuple[str, Path, bool]]:
 @lru_cache(None)
 def _files(module: str) -> list[tuple[str, Path, bool]]:
     """Return (name, path, is package) of a module with the `__init__` of each of its parents."""
-    parts, found = module.split("."), []
-    for count in range(1, len(parts) + 1):
-        name = ".".join(parts[:count])
-        path = find_module(name)
-        if path is not None:
-            found.append((name, path.resolve(), path.name == "__init__.py"))
-    return found
+    parts = module.split(".")
+    found = [_file(".".join(parts[:count])) for count in range(1, len(parts) + 1)]
+    return [file for file in found if file]
+
+
+@lru_cache(None)
+def _file(module: str) -> tuple[str, Path, bool] | None:
+    path = find_module(module)
+    return (module, path.resolve(), path.name == "__init__.py") if path else None
 
 
 @lru_cache(None)

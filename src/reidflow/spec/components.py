@@ -154,12 +154,12 @@ def _path(kind: str, name: str) -> Path:
 @lru_cache(None)
 def find_module(module: str) -> Path | None:
     """Locate a module's file by walking the Python path by hand: importlib would import the parents."""
-    tail = module.split(".")
-    for root in [SOURCE_ROOT, *(Path(p or os.curdir) for p in sys.path)]:
-        base = root.joinpath(*tail)
-        for candidate in (base.with_name(base.name + ".py"), base / "__init__.py"):
-            if os.path.isfile(candidate):  # noqa: PTH113 - a name too long for a path is no file, not an error
-                return candidate
+    tail = module.replace(".", os.sep)
+    # Texts, as thousands of places are looked at; and a name too long for a path is no file, not an error.
+    for root in [str(SOURCE_ROOT), *(p or os.curdir for p in sys.path)]:
+        for candidate in (f"{root}/{tail}.py", f"{root}/{tail}/__init__.py"):
+            if os.path.isfile(candidate):  # noqa: PTH113
+                return Path(candidate)
     return None
 
 
@@ -203,7 +203,7 @@ def _parsed(path: str) -> ast.Module:
 
 def _fit(value: Any, annotation: str, where: str) -> Any:
     """Return `value` as the annotated type (int for float is widened), or raise ReidflowError."""
-    for option in _options(ast.parse(annotation, mode="eval").body):
+    for option in _alternatives(annotation):
         fitted = _try(value, option)
         if fitted is not _MISFIT:
             return fitted
@@ -211,6 +211,11 @@ def _fit(value: Any, annotation: str, where: str) -> Any:
 
 
 _MISFIT = object()
+
+
+@lru_cache(None)
+def _alternatives(annotation: str) -> list[ast.expr]:
+    return _options(ast.parse(annotation, mode="eval").body)
 
 
 def _options(node: ast.expr) -> list[ast.expr]:

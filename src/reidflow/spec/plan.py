@@ -267,11 +267,17 @@ def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int 
 
     size: of the images that it sees, where that is not `model.size`; it is built for that one all the same.
     """
-    frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
-    bank = spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank(background) or {}
+    bank = {**_untrained_bank(spec), "background": background}
     return bank if size in (None, spec.model.size) else {**bank, "seen": size}
 
 
+@once_each
+def _untrained_bank(spec: RunSpec) -> dict[str, Any]:
+    frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
+    return spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank() or {}
+
+
+@once_each
 def trained_bank(spec: RunSpec) -> dict[str, Any]:
     """Return the bank whose features a run with a frozen backbone is trained on."""
     return spec.bank(spec.background) or {}
