@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaincinv, stdtr, stdtrit
+
+# Tables and pages take names from here without computing anything: scipy is imported where it is used.
 
 LARGEST = 1.0
 DECIMALS = 12
@@ -105,6 +106,8 @@ def mean_difference(differences: np.ndarray) -> MeanDifference:
     formula is evaluated at the mean square of the seeds and at its upper 80 % confidence limit, and the smaller counts.
     Needs two identities and two seeds.
     """
+    from scipy.special import gammaincinv
+
     identities, seeds = differences.shape[-2:]
     identity, seed, residual = _mean_squares(differences)
     free = (identities - 1, seeds - 1)
@@ -122,6 +125,8 @@ def mean_difference(differences: np.ndarray) -> MeanDifference:
 
 def p_value(mean: MeanDifference) -> np.ndarray:
     """Return the two-sided p values; 1 where neither difference nor spread is to be seen."""
+    from scipy.special import stdtr
+
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(mean.delta) / mean.standard_error
     p = 2 * stdtr(np.maximum(mean.degrees_of_freedom, 1), -t)
@@ -149,6 +154,8 @@ def holm(p: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 def interval(mean: MeanDifference, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the 1 - `level` interval of the mean difference."""
+    from scipy.special import stdtrit
+
     half = stdtrit(mean.degrees_of_freedom, 1 - level / 2) * mean.standard_error
     return mean.delta - half, mean.delta + half
 
@@ -192,6 +199,8 @@ def _satterthwaite(identity: np.ndarray, seed: np.ndarray, residual: np.ndarray,
 def _comparison(
     mean: MeanDifference, p: float, p_holm: float, own_level: float, strictest: float, level: float, largest: float
 ) -> Comparison:
+    from scipy.special import stdtrit
+
     low, high, detectable = -largest, largest, largest
     if mean.degrees_of_freedom > 0:
         low, high = (float(np.clip(end, -largest, largest)) for end in interval(mean, own_level))

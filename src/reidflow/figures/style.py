@@ -5,17 +5,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.legend_handler import HandlerTuple
 
 from reidflow.figures.text import LINE, fit, text_width
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import replacing
+
+# Pages take colours from here and draw nothing.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 9.0
 """Width of every figure, inches: at the width of a README, 8 points are 10 pixels."""
@@ -74,11 +75,11 @@ class Heading:
 class Sheet:
     """A figure whose body is measured in inches from its upper left corner."""
 
-    def __init__(self, figure: Figure, top: float) -> None:
+    def __init__(self, figure: "Figure", top: float) -> None:
         self.figure = figure
         self.top = top
 
-    def axes(self, left: float, top: float, width: float, height: float, **settings: object) -> Axes:
+    def axes(self, left: float, top: float, width: float, height: float, **settings: object) -> "Axes":
         """Return new axes with their upper left corner at (left, top) of the body."""
         x, y = self._position(left, top + height)
         _, tall = self.figure.get_size_inches()
@@ -91,6 +92,8 @@ class Sheet:
 
     def legend(self, handles: list, labels: list[str], top: float = 0.0, left: float = MARGIN) -> None:
         """Draw a legend in rows from (left, top); `legend_height` tells the room it takes."""
+        from matplotlib.legend_handler import HandlerTuple
+
         self.figure.legend(
             handles,
             labels,
@@ -131,6 +134,10 @@ def sheet(heading: Heading, height: float, out: Out, note: str = "") -> Iterator
 
     `out` is a path without suffix (`x/arms` becomes `x/arms.png` and `x/arms.svg`) or a mapping of format to file.
     """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     room = WIDTH - 2 * MARGIN
     title = fit(heading.title, room, 12, lines=3, bold=True)
     subtitle = fit(heading.subtitle, room, 9, lines=2) if heading.subtitle.strip() else ""
@@ -171,7 +178,7 @@ def files(out: Out) -> dict[str, Path]:
     return {kind: out.with_name(f"{out.name}.{kind}") for kind in ("png", "svg")}
 
 
-def _save(figure: Figure, out: Out) -> None:
+def _save(figure: "Figure", out: Out) -> None:
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     for kind, path in files(out).items():
         if kind not in metadata:

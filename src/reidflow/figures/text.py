@@ -2,9 +2,10 @@
 
 from functools import lru_cache
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.font_manager import FontProperties
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
 
 LINE = 1.25
 """Height of a line in units of the font's size."""
@@ -17,13 +18,17 @@ def clean(text: object) -> str:
 
 
 @lru_cache(maxsize=1)
-def _renderer() -> RendererAgg:
+def _renderer() -> "RendererAgg":
+    from matplotlib.backends.backend_agg import RendererAgg
+
     return RendererAgg(8, 8, 72)
 
 
 @lru_cache(maxsize=65536)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Return the width of a line of text in inches; the size is in points."""
+    from matplotlib.font_manager import FontProperties
+
     font = FontProperties(family="DejaVu Sans", size=size * 10, weight="bold" if bold else "normal")
     return _renderer().get_text_width_height_descent(text, font, ismath=False)[0] / 720
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.special import ndtri
 
 from reidflow.evaluation.statistics import Comparison, compare
 from reidflow.tables.arms import mean
@@ -65,6 +64,8 @@ def _spearman(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _interval(rho: float, count: int, level: float) -> tuple[float, float]:
+    from scipy.special import ndtri
+
     clipped = min(max(rho, -1 + 1e-12), 1 - 1e-12)
     width = ndtri(1 - level / 2) * math.sqrt((1 + rho * rho / 2) / (count - 3))
     centre = math.atanh(clipped)
