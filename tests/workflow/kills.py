@@ -33,6 +33,7 @@ KINDS = {
     "bash": "shell",
     "/bin/sh": "shell",
 }
+PATIENCE = 20  # seconds that are waited for a process of the kind that is to be killed
 LONGEST_WAIT = 1800  # seconds in which a run of which something was killed must have ended
 
 
@@ -75,32 +76,44 @@ def start(project: Project, log: Path | None = None) -> subprocess.Popen:
         )
 
 
+def victims(folder: Path, main: subprocess.Popen, moment: random.Random) -> tuple[str, list[int]]:
+    """Return a kind of process and one of it, after some patience until there is one; else any kind that is there."""
+    wanted = moment.choice(sorted({"main process", EVERYTHING, *KINDS.values()}))
+    deadline = time.monotonic() + PATIENCE
+    there = kinds(folder, main.pid)
+    while wanted not in (*there, EVERYTHING) and main.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+        there = kinds(folder, main.pid)
+    if wanted == EVERYTHING:
+        return wanted, [pid for group in there.values() for pid in group]
+    whom = wanted if wanted in there else moment.choice(list(there))
+    return whom, [moment.choice(there[whom])]
+
+
 def kill_some(
     project: Project, moment: random.Random, wait: Callable[[], float], most: int, log: Path | None = None
 ) -> Counter:
     """Run the workflow and kill one of its processes (or all) every `wait()` seconds until it ends; return who was.
 
-    Every kind of process that is there is as likely. At most `most` kills; none are left when it ended undisturbed.
+    At most `most` kills, none where it ended before.
     Raises AssertionError when it failed though nothing was killed, when it hangs after a kill, and when a process
     outlives the main process by a minute: one that is only starting up, on a busy machine, takes that long to look.
     """
     main, killed = start(project, log), Counter()
-    while main.returncode is None and killed.total() < most:
+    while killed.total() < most:
         with suppress(subprocess.TimeoutExpired):
-            assert main.wait(wait()) == 0 or killed, f"the workflow failed, though nothing was killed: {log}"
-            continue
-        there = kinds(project.folder, main.pid)
-        whom = moment.choice([*there, EVERYTHING])
-        chosen = (
-            [pid for group in there.values() for pid in group] if whom == EVERYTHING else [moment.choice(there[whom])]
-        )
+            main.wait(wait())
+            break
+        whom, chosen = victims(project.folder, main, moment)
+        if main.poll() is not None:
+            break
         for pid in chosen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         killed[whom] += 1
         if main.pid in chosen:
             break
-    main.wait(LONGEST_WAIT)
+    assert main.wait(LONGEST_WAIT) == 0 or killed, f"the workflow failed, though nothing was killed: {log}"
     deadline = time.monotonic() + 60
     while left := processes(project.folder):
         assert time.monotonic() < deadline, f"orphans {left} outlive the main process"
