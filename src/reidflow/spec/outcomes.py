@@ -1,5 +1,6 @@
 """Arms whose settings are an outcome: of a search, or of the comparison of other experiments."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -74,6 +75,10 @@ def _check_axes(axes: tuple[Axis, ...], file: "ExperimentFile", base: RunSpec, w
     taken: dict[str, str] = {}
     for axis in axes:
         place = f"{where}.{axis.name}'"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,79}", axis.name):
+            problems.add(
+                place, "its name is a column of a table, and not plain.", "Use letters, digits, '_', '-', '.'."
+            )
         if axis.name in TABLE:
             problems.add(place, "a column of the table of trials has this name.", "Name its values: {choices: ...}.")
         for path in axis.paths():

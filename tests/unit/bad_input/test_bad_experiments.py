@@ -193,6 +193,11 @@ EACH = [
 SEARCHES = [
     searching("nothing", "{}", "key 'search.space': Dictionary should have at least 1 item"),
     searching("one value", "{epochs: [3]}", "List should have at least 2 items"),
+    searching(
+        "a name of markup",
+        "{'`<b>': {choices: {a: {epochs: 3}, b: {epochs: 4}}}}",
+        "key 'search.space.`<b>': its name is a column of a table, and not plain. Use letters, digits,",
+    ),
     searching("a value twice", "{epochs: [3, 3]}", "two values are both called '3'. Give each value once"),
     searching("a word", "{epochs: many}", "an axis is a list of values, {low, high} or {choices: {name: {settings}}}."),
     searching("a range upside down", "{epochs: {low: 9, high: 3}}", "'low' must be below 'high'."),
