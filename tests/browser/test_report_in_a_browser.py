@@ -1,5 +1,6 @@
 """Snakemake's report of the tiny project: all that a person reads, once, with words, and nothing from outside."""
 
+import base64
 import re
 import shutil
 
@@ -103,6 +104,34 @@ def test_the_menus_lead_to_a_figure_that_shows(report):
         True,
     ]
     assert report.chromium.faults() == []
+
+
+def test_a_figure_taller_than_the_window_shows_from_its_top(report):
+    report.chromium.resize(900, 300)
+    report.follow("Data")
+    report.press("images of each identity", EYE)
+    image = report.chromium.wait("#app .p-3 > img")
+    report.chromium.run("return arguments[0].decode()", image)
+    box = "return [arguments[0].getBoundingClientRect().top, arguments[0].clientHeight]"
+    top, height = report.chromium.run(box, image)
+    assert top >= 0 and height > 300
+
+
+def test_a_page_too_large_for_an_address_opens_within_the_report(reported, chromium, tmp_path):
+    whole = (reported.folder / "report.html").read_text()
+    start = whole.index("data:text/html;")
+    start = whole.index("base64,", start) + len("base64,")
+    page = base64.b64decode(whole[start : whole.index('"', start)])
+    large = base64.b64encode(page.replace(b"</main>", b"<!--" + b"x" * 3_000_000 + b"--></main>")).decode()
+    (tmp_path / "large.html").write_text(whole[:start] + large + whole[whole.index('"', start) :])
+    report = Report(chromium, tmp_path / "large.html")
+    report.follow("Pages")
+    for name in EXPERIMENTS:
+        report.press(name, EYE)
+        chromium.driver.switch_to.frame(chromium.wait("iframe"))
+        chromium.wait("table.sortable")
+        chromium.driver.switch_to.default_content()
+    assert chromium.faults() == []
 
 
 def test_the_words_on_a_result_are_read_beside_it(report):
