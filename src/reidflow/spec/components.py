@@ -106,12 +106,16 @@ def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:
     for key, (annotation, required, default) in known.items():
         if key not in given and required:
             raise ReidflowError(f"{kind} '{name}' needs the parameter '{key}' ({annotation}). Add it.")
-        value = given.get(key, default)
-        place = f"{kind} '{name}', parameter '{key}'"
-        resolved[key] = _fit(value, annotation, place) if key in given else value
-        if wrong := outside(kind, key, resolved[key]):
-            raise ReidflowError(f"{place}: {wrong}. Correct the value.")
+        resolved[key] = _checked(kind, name, key, given[key], annotation) if key in given else default
     return resolved
+
+
+def _checked(kind: str, name: str, key: str, value: Any, annotation: str) -> Any:
+    place = f"{kind} '{name}', parameter '{key}'"
+    fitted = _fit(value, annotation, place)
+    if wrong := outside(kind, key, fitted):
+        raise ReidflowError(f"{place}: {wrong}. Correct the value.")
+    return fitted
 
 
 def parameters(kind: str, name: str) -> dict[str, tuple[str, bool, Any]]:

@@ -205,11 +205,10 @@ class Study:
         alone = [
             RunSpec.model_validate(axis.lay(self.base.plain(), value)) for axis in self.axes for value in axis.ends()
         ]
-        reading = [axis for axis in self.axes if self._reads(axis)]
         together = []
-        for values in product(*(axis.ends() for axis in reading)) if len(reading) > 1 else ():
+        for values in product(*(axis.ends() for axis in self.reading)) if len(self.reading) > 1 else ():
             plain = self.base.plain()
-            for axis, value in zip(reading, values, strict=True):
+            for axis, value in zip(self.reading, values, strict=True):
                 plain = axis.lay(plain, value)
             together.append(RunSpec.model_validate(plain))
         found = {canonical(spec.plain()): spec for spec in [*alone, *together]}
@@ -218,7 +217,12 @@ class Study:
     @property
     def combinations(self) -> int:
         """Return how many sets of features or images the trials may read, at most."""
-        return prod(len(axis.ends()) for axis in self.axes if self._reads(axis))
+        return prod(len(axis.ends()) for axis in self.reading)
+
+    @cached_property
+    def reading(self) -> tuple[Axis, ...]:
+        """The axes that decide which features or images are read."""
+        return tuple(axis for axis in self.axes if self._reads(axis))
 
     def _reads(self, axis: Axis) -> bool:
         """Return whether an axis decides what is read: another value, another feature bank or choice of images."""
