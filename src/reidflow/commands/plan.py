@@ -35,6 +35,7 @@ def plan(dag: Dag, experiments: list[str]) -> dict[str, Any]:
         "meant": experiments,
         "jobs": len(dag.jobs),
         "unchanged": dag.total - len(dag.jobs),
+        "unrecorded": dag.unrecorded,
         "runs": _counts(runs),
         "time": _time(dag, times, basis),
         "groups": [_group(name, dag, why, runs, times) for name in ordered],

@@ -56,6 +56,7 @@ class Dag:
 
     total: how many jobs there are in all. cores, cards, parallel: how many may be used, and how many jobs at once.
     damaged: outputs that are not as they were written. raw: digest of the photographs. device: `cpu` or `cuda`.
+    unrecorded: jobs that would not run and of which Snakemake has no record.
     seconds: rule -> (output, how long its job took). beyond: what batches of runs were told that there are no longer.
     """
 
@@ -69,6 +70,7 @@ class Dag:
     damaged: list[str]
     raw: str
     device: str
+    unrecorded: int
     seconds: dict[str, list[tuple[str, float]]]
     beyond: dict[tuple[str, str], list[str]]
 
@@ -197,6 +199,7 @@ def _dag(workflow: Any, executor: str) -> Dag:
         damaged=[str(path) for path in names["DAMAGED"]],
         raw=names["RAW"],
         device="cuda" if names["CARDS"] else "cpu",
+        unrecorded=sum(bool(dag.reason(job).no_metadata) for job in every if job not in place),
         seconds=_seconds(workflow, every),
         beyond=_beyond(workflow, every),
     )

@@ -74,7 +74,7 @@ class _Times:
         self._seen.add(key)
         guess = self._guess(spec)
         if guess is None:
-            text = f"no run with {network(spec)} was trained on this kind of device"
+            text = f"no run {network(spec)} was trained on this kind of device"
             time.unknown += [] if text in time.unknown else [text]
             return
         self.basis.guesses.append(guess)
@@ -141,7 +141,7 @@ def train_images(results: Path) -> int | None:
 
 
 def network(spec: RunSpec) -> str:
-    """Return the network that a run trains, in words."""
+    """Return what a run trains, in words."""
     backbone = spec.model.backbone
     name = backbone.get("model") or backbone.get("family") or backbone["name"]
-    return f"{name} ({'frozen' if spec.frozen else 'trained'})"
+    return "on features" if spec.frozen else f"of {name} on images"

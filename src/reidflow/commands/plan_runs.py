@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reidflow.commands.plan_dag import Dag, PlannedJob, parsed
-from reidflow.commands.plan_source import Digests, KeptSource
 from reidflow.spec.canonical import canonical
-from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Arm, Experiment
 from reidflow.spec.outcomes import won
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.strengths import candidates
 from reidflow.store.runs import RunStore
+
+if TYPE_CHECKING:
+    from reidflow.commands.plan_source import Digests, KeptSource
 
 DATA, CHOICE, SEARCH = (
     "which of the two is decided when their data are there",
@@ -43,7 +44,7 @@ def runs_of_jobs(dag: Dag) -> list[JobRuns | None]:
     """Return for each job its runs; None for a job that trains none."""
     lookup = _Lookup(dag)
     found = [lookup.runs(job) for job in dag.jobs]
-    lookup.digests.keep()
+    lookup.keep()
     return found
 
 
@@ -55,7 +56,8 @@ class _Lookup:
         self._making = {path: job for job in dag.jobs if job.rule in DECIDING for path in job.outputs}
         self._training: dict[str, list] = {}
         self._swept: dict[str, list] = {}
-        self.digests = Digests(dag.results)
+        self._digests: Digests | None = None
+        self.keep: Callable[[], None] = lambda: None
 
     def runs(self, job: PlannedJob) -> JobRuns | None:
         kinds: dict[str, Callable[[PlannedJob, Experiment], JobRuns]] = {
@@ -120,7 +122,7 @@ class _Lookup:
         experiment = self.plan.experiments[choose.experiment]
         source = self._source(self._split(experiment))
         runs = [spec.runs()[0] for _, spec in experiment.arms[arm].points]
-        keys = [self._key(source, run.with_seed(seed)) for run in runs for seed in experiment.sweep_seeds if source]
+        keys = [source.known_key(run.with_seed(seed)) for run in runs for seed in experiment.sweep_seeds if source]
         return bool(keys) and all(key and self.store.has(key) for key in keys)
 
     def _search(self, job: PlannedJob, experiment: Experiment) -> JobRuns:
@@ -156,7 +158,7 @@ class _Lookup:
     def _add(self, found: JobRuns, job: PlannedJob, options: list[list[RunSpec]], why: str, split: str | None) -> None:
         """Add the runs of one arm and seed. options: what they may turn out to be."""
         source = self._source(split)
-        keys = [[(self._key(source, spec), spec) for spec in option] for option in options] if source else []
+        keys = [[(source.known_key(spec), spec) for spec in option] for option in options] if source else []
         stored = {self.store.has(key) for option in keys for key, _ in option if key}
         if not keys or self._data_change(job) or any(key is None for option in keys for key, _ in option):
             self._note(found, options[0], DATA, split)
@@ -185,22 +187,21 @@ class _Lookup:
         """Return whether data that the job's runs read are made before it."""
         return any(self.dag.jobs[index].rule not in DECIDING for index in job.upstream)
 
-    def _key(self, source: KeptSource, spec: RunSpec) -> str | None:
-        try:
-            return source.key(spec)
-        except (OSError, ReidflowError):
-            return None
-
     def _split(self, experiment: Experiment) -> str | None:
         data = f"{self.plan.config.results}/data"
         folder = self.plan.split_folder(experiment.division, data)
         return None if folder == data else folder
 
-    def _read(self, split: str | None) -> KeptSource | None:
-        try:
-            return KeptSource(self.dag.results, self.plan.config.gallery, split, self.digests)
-        except (OSError, ReidflowError):
+    def _read(self, split: str | None) -> "KeptSource | None":
+        # Importing what reads tables takes a good part of a second, and the first plan of all has none to read.
+        if not (self.dag.results / "data" / "split.json").exists():
             return None
+        from reidflow.commands.plan_source import Digests, KeptSource
+
+        if self._digests is None:
+            self._digests = Digests(self.dag.results)
+            self.keep = self._digests.keep
+        return KeptSource.of(self.dag.results, self.plan.config.gallery, split, self._digests)
 
 
 def unique(runs: list[JobRuns | None]) -> Iterator[tuple[str, str, RunSpec]]:

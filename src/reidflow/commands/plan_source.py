@@ -4,8 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
+from polars.exceptions import PolarsError
+
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.training.execute import OtherSplit, Source
+
+# Data that are not there, or of another time, are no mistake before they are made.
+UNREADABLE = (ReidflowError, OSError, ValueError, KeyError, IndexError, PolarsError)
 
 
 class Digests:
@@ -32,6 +39,21 @@ class KeptSource(Source):
         super().__init__(results, gallery, OtherSplit.at(split))
         self._kept = digests.known
         self._place = f"{split or ''} {hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]} {self.split_digest}"
+
+    @classmethod
+    def of(cls, results: Path, gallery: str, split: str | None, digests: Digests) -> "KeptSource | None":
+        """Return the data on a split: its folder, None for the pipeline's own. None while they cannot be read."""
+        try:
+            return cls(results, gallery, split, digests)
+        except UNREADABLE:
+            return None
+
+    def known_key(self, spec: RunSpec) -> str | None:
+        """Return the key of a run; None while its data cannot be read."""
+        try:
+            return self.key(spec)
+        except UNREADABLE:
+            return None
 
     def _digest(self, path: Path, whole: bool, training: bool = False) -> str:
         if not whole:

@@ -34,11 +34,19 @@ def lines(told: dict[str, Any], verbose: bool = False) -> list[str]:
 def summary(told: dict[str, Any]) -> list[str]:
     """Return what would run, be trained and be reused, and how long it would take: a sentence a line."""
     meant = f" for {few(told['meant'])}" if told["meant"] else ""
+    lost = f"What {_count(told['unrecorded'], 'job')} made their results from is not on record: no change is noticed there."
+    unknown = [lost] if told["unrecorded"] else []
     if not told["jobs"]:
-        return [f"Nothing would run{meant}: every result is what the config, the code and the data make it."]
+        return [f"Nothing would run{meant}: every result is what the config, the code and the data make it.", *unknown]
     total = told["jobs"] + told["unchanged"]
     stay = f"; {told['unchanged']} would not" if told["unchanged"] else ""
-    return [f"{told['jobs']} of {total} jobs would run{meant}{stay}.", *_runs(told["runs"]), *_times(told), ""]
+    return [
+        f"{told['jobs']} of {total} jobs would run{meant}{stay}.",
+        *_runs(told["runs"]),
+        *_times(told),
+        *unknown,
+        "",
+    ]
 
 
 def _runs(runs: dict[str, Any]) -> list[str]:
@@ -58,7 +66,8 @@ def _times(told: dict[str, Any]) -> list[str]:
     if told["jobs"] == time["unknown_jobs"] and not time["seconds"][1]:
         return [f"How long it takes is unknown: nothing like it ran here before; {_cards(time)}."]
     place = f"on {_count(time['cores'], 'core')}" if time["cores"] else f"with {time['parallel']} jobs at once"
-    found.append(f"About {between(time['seconds'])} {place} ({between(time['work_seconds'])} of work), {_cards(time)}.")
+    long = f"About {between(time['seconds'])}".replace("About under", "Under")
+    found.append(f"{long} {place} ({between(time['work_seconds'])} of work), {_cards(time)}.")
     basis = [f"{_count(time['from_jobs'], 'earlier job')}"] if time["from_jobs"] else []
     if time["likeness"]:
         basis.insert(0, f"up to {_count(time['from_runs'], 'earlier run')} {time['likeness']}")
