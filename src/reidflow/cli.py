@@ -46,8 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _add_plan(commands: argparse._SubParsersAction) -> None:
     told = commands.add_parser("plan", help="tell which jobs would run and why, and how long they would take")
     told.add_argument("experiments", nargs="*", help="default: all of the config")
+    told.add_argument("--configfile", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     told.add_argument("--cores", help="number of CPU cores, or all (default: the profile's)")
     told.add_argument("--profile", help="Snakemake profile, such as profiles/slurm (default: profiles/default)")
+    told.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single keys of the config")
     told.add_argument("--json", action="store_true", help="print the plan as JSON")
     told.add_argument("-v", "--verbose", action="store_true", help="list every job")
 
@@ -142,8 +144,10 @@ def _retrieve(made: plan.Plan, given: argparse.Namespace) -> int:
 
 def _plan(files: list[str], given: argparse.Namespace) -> int:
     from reidflow.commands.plan import tell_plan
+    from reidflow.commands.plan_dag import Asked
 
-    return tell_plan(files, given.experiments, given.cores, given.profile, given.json, given.verbose)
+    asked = Asked(files, given.experiments, given.cores, given.profile, given.config)
+    return tell_plan(asked, given.json, given.verbose)
 
 
 def _watch(made: plan.Plan, given: argparse.Namespace) -> int:

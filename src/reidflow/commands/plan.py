@@ -6,18 +6,16 @@ from collections import Counter
 from typing import Any
 
 from reidflow.commands import plan_text
-from reidflow.commands.plan_dag import Dag, PlannedJob, read_dag
+from reidflow.commands.plan_dag import Asked, Dag, PlannedJob, read_dag
 from reidflow.commands.plan_estimate import Basis, JobTime, estimate
 from reidflow.commands.plan_reasons import reasons
 from reidflow.commands.plan_runs import JobRuns, runs_of_jobs, unique
 from reidflow.commands.plan_times import LEVELS, Work, makespan
 
 
-def tell_plan(
-    files: list[str], experiments: list[str], cores: str | None, profile: str | None, as_json: bool, verbose: bool
-) -> int:
+def tell_plan(asked: Asked, as_json: bool, verbose: bool) -> int:
     """Print what a run of the pipeline would do now, and return 0. Raises ReidflowError."""
-    told = plan(read_dag(files, experiments, cores, profile), experiments)
+    told = plan(read_dag(asked), asked.experiments)
     if as_json:
         print(json.dumps(told, indent=1))
     else:

@@ -4,15 +4,15 @@ import ast
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from snakemake import cli
 from snakemake.api import SnakemakeApi
-from snakemake.exceptions import WorkflowError, format_exception_to_string
+from snakemake.exceptions import CliException, WorkflowError, format_exception_to_string
 from snakemake.io import ExistsDict, IOFile
 
 from reidflow.spec.components import SOURCE_ROOT
@@ -20,6 +20,16 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
 
 SAMPLED = 20  # jobs of a rule whose recorded times are looked at
+
+
+class Asked(NamedTuple):
+    """What is to be planned: config files, experiments ([] for all); the others as Snakemake's options of that name."""
+
+    files: list[str]
+    experiments: list[str]
+    cores: str | None = None
+    profile: str | None = None
+    config: Sequence[str] = ()
 
 
 @dataclass
@@ -75,22 +85,24 @@ class Dag:
     beyond: dict[tuple[str, str], list[str]]
 
 
-def read_dag(files: list[str], experiments: list[str], cores: str | None, profile: str | None) -> Dag:
+def read_dag(asked: Asked) -> Dag:
     """Return what `snakemake -n` would find in the current folder. Nothing is run or written.
 
-    files: the config files. experiments: those whose results are meant, [] for all. cores, profile: as for Snakemake.
     Raises ReidflowError with what Snakemake says is wrong.
     """
-    arguments = ["-n", "-q", "--snakefile", str(_snakefile()), "--configfile", *files]
-    arguments += ["--cores", cores] if cores else []
-    arguments += ["--profile", profile] if profile else []
+    arguments = ["-n", "-q", "--snakefile", str(_snakefile()), "--configfile", *asked.files]
+    arguments += ["--cores", asked.cores] if asked.cores else []
+    arguments += ["--profile", asked.profile] if asked.profile else []
+    arguments += ["--config", *asked.config] if asked.config else []
     said = io.StringIO()
     with _called(["snakemake", *arguments]), redirect_stdout(said), redirect_stderr(said):
         try:
             parser, given = cli.parse_args(arguments)
         except SystemExit:
             raise ReidflowError(said.getvalue().strip()) from None
-        with _watched(given, experiments) as found:
+        except CliException as error:
+            raise ReidflowError(str(error)) from None
+        with _watched(given, asked.experiments) as found:
             cli.args_to_api(given, parser)
     if not found:
         raise ReidflowError(said.getvalue().strip())
