@@ -51,15 +51,14 @@ class Report:
     def results(self) -> dict[tuple[str, str, str], dict]:
         """Return (category, subcategory, label) -> result, of all that the report carries."""
         categories, results = self.chromium.run("return [categories, results]")
-        return {
-            (category, "" if below == "Other" else below, *results[path]["labels"].values()): {
-                **results[path],
-                "path": path,
-            }
+        listed = [
+            ((category, "" if below == "Other" else below, *results[path]["labels"].values()), path)
             for category, paths_below in categories.items()
             for below, paths in paths_below.items()
             for path in paths
-        }
+        ]
+        assert len(dict(listed)) == len(listed), "two results under the same words"
+        return {words: {**results[path], "path": path} for words, path in listed}
 
 
 def test_the_report_lists_all_that_a_person_reads(report):
