@@ -16,6 +16,7 @@ from snakemake.exceptions import CliException, WorkflowError, format_exception_t
 from snakemake.io import ExistsDict, IOFile
 
 from reidflow.spec.components import SOURCE_ROOT
+from reidflow.spec.config import read
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
 
@@ -90,6 +91,8 @@ def read_dag(asked: Asked) -> Dag:
 
     Raises ReidflowError with what Snakemake says is wrong.
     """
+    # Snakemake's own words for a config that cannot be read are a traceback.
+    read(asked.files)
     arguments = ["-n", "-q", "--snakefile", str(_snakefile()), "--configfile", *asked.files]
     arguments += ["--cores", asked.cores] if asked.cores else []
     arguments += ["--profile", asked.profile] if asked.profile else []
@@ -140,9 +143,9 @@ def _watched(given: Any, experiments: list[str]) -> Iterator[list[Dag]]:
     class Watched(SnakemakeApi):
         def workflow(self, *arguments: Any, **settings: Any) -> Any:
             made = super().workflow(*arguments, **settings)
-            read = made._workflow
-            _without_damaged(read)
-            given.targets = _targets(read.globals, experiments)
+            parsed_workflow = made._workflow
+            _without_damaged(parsed_workflow)
+            given.targets = _targets(parsed_workflow.globals, experiments)
             return made
 
         def print_exception(self, error: Exception) -> None:
