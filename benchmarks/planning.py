@@ -86,13 +86,13 @@ def compare(case: str, folder: Path, rounds: int) -> None:
     project = copy(folder / "project")
     configfile = write_config(case, project)
     ours = Side(project, [sys.executable, "-m", "snakemake", "--configfile", configfile])
-    plan = Side(project, [sys.executable, "-c", REIDFLOW, "plan", "--configfile", configfile])
+    plan = Side(project, [sys.executable, "-c", REIDFLOW, "--configfile", configfile, "plan"])
     jobs = jobs_of(timed(ours.looking())[2])
     bare = Side(
         bare_project(folder / "bare", jobs),
         [sys.executable, "-m", "snakemake", "--cores", "2", "--scheduler", "greedy"],
     )
-    sides = {"bare": bare.looking(), "dry run": ours.looking()}
+    sides = {"bare": bare.looking(), "dry run": ours.looking(), "reidflow plan": plan}
     for state in ("before a run", "after a run"):
         if state == "after a run":
             pretend(ours, jobs, Path("results"))

@@ -351,7 +351,7 @@ def _points(
             tree = base.plain()
             for path, value in point.items():
                 tree = put(tree, path, value)
-            points.append((point, RunSpec.model_validate(tree)))
+            points.append((point, RunSpec.model_validate(tree) if point else base))
         return points
     except KeyError:
         problems.add(
