@@ -97,12 +97,11 @@ class Run:
         name = re.search(r"SLURM run ID: (\S+)", self.log.read_text())
         if not name:
             return []
-        told = "%i|%T|%k|%b|%m|%l"
-        lines = self.project.node.call("squeue", "-h", "--states=all", f"--name={name[1]}", "-o", told).splitlines()
-        rows = [
-            dict(zip(("id", "state", "rule", "cards", "memory", "limit"), line.split("|"), strict=True))
-            for line in lines
-        ]
+        told = {"id": "JobID", "state": "State", "rule": "comment", "cards": "tres-per-job", "memory": "MinMemory"}
+        told["limit"] = "TimeLimit"
+        asked = ",".join(f"{field}:|" for field in told.values())
+        lines = self.project.node.call("squeue", "-h", "--states=all", f"--name={name[1]}", "-O", asked).splitlines()
+        rows = [dict(zip(told, line.split("|"), strict=False)) for line in lines]
         return sorted((row for row in rows if row["rule"].startswith(what)), key=lambda row: int(row["id"]))
 
     def wait(self, what: str, ready: Callable[[], object]) -> object:

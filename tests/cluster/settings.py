@@ -39,7 +39,8 @@ SlurmdParameters=config_overrides
 # Without bf_min_age_reserve a job that waits for a card keeps every later job of the only node waiting.
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2,bf_min_age_reserve=86400
-MinJobAge=300
+# Long enough for the tests to look at all jobs afterwards.
+MinJobAge=3600
 KillWait=5
 # `ulimit -v` of a job in percent of the memory it asked for: asking for more memory gives more.
 VSizeFactor=400
