@@ -65,7 +65,7 @@ class _Times:
         for key, spec in runs.undecided.items():
             self._add(time, job, key, spec, certain=False)
         if runs.why and not runs.undecided and not runs.train and job.wildcards.get("worker", "0") == "0":
-            time.unknown.append(runs.why[0])
+            time.unknown.append(f"how many runs there are is decided {runs.why[0]}")
         return time
 
     def _add(self, time: JobTime, job: PlannedJob, key: str, spec: RunSpec, certain: bool) -> None:

@@ -38,7 +38,7 @@ class _Known:
         for path in sorted(self.damaged.intersection(job.outputs)):
             yield f"{path} was changed or cut short since it was written"
         missing = [path for path in job.missing if path not in self.damaged]
-        if missing and job.before is None:
+        if job.before is None and not any(Path(path).exists() for path in job.outputs):
             yield NEW
             return
         if missing:

@@ -19,11 +19,7 @@ from reidflow.store.runs import RunStore
 if TYPE_CHECKING:
     from reidflow.commands.plan_source import Digests, KeptSource
 
-DATA, CHOICE, SEARCH = (
-    "which of the two is decided when their data are there",
-    "which of the two is decided when the settings are chosen",
-    "how many more is decided by the search",
-)
+DATA, CHOICE, SEARCH = "when their data are there", "when the settings are chosen", "by the searches"
 # Jobs that decide which runs there are, and none of the data that they read.
 DECIDING = {"sweep", "choose", "search", "trials", "best", "train", "pick_parts"}
 
@@ -130,7 +126,6 @@ class _Lookup:
         if job.wildcards["worker"] != "0":
             return found
         if study.trials is None:
-            found.why = [f"{SEARCH}, which goes on until it has spent as much as '{study.matched_to}'"]
             return found
         count = study.trials + study.finalists * len(study.sweep_seeds)
         found.undecided = {f"{experiment.name} {study.name} {n}": study.base for n in range(count)}

@@ -52,13 +52,11 @@ def summary(told: dict[str, Any]) -> list[str]:
 def _runs(runs: dict[str, Any]) -> list[str]:
     parts = [f"{_count(runs['train'], 'run')} would be trained"] if runs["train"] else []
     parts += [f"{_count(runs['stored'], 'run')} taken from the store"] if runs["stored"] else []
-    if runs["undecided"]:
+    if runs["why"]:
         stored = f" ({runs['expected']} of them are stored for the data as they are now)" if runs["expected"] else ""
-        parts.append(f"{_count(runs['undecided'], 'run')} either trained or taken from the store{stored}")
-    if not parts and not runs["why"]:
-        return ["No run would be trained."]
-    why = [f"{'; '.join(runs['why']).capitalize()}."] if runs["why"] else []
-    return [f"{' '.join([', '.join(parts) + '.' * bool(parts), *why]).strip()}"]
+        open_ = f"{_count(runs['undecided'], 'run')} either trained or taken from the store{stored}"
+        parts.append(f"{open_ if runs['undecided'] else 'more'}, decided {' or '.join(runs['why'])}")
+    return [f"{', '.join(parts)}."] if parts else ["No run would be trained."]
 
 
 def _times(told: dict[str, Any]) -> list[str]:
@@ -108,7 +106,7 @@ def sections(told: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Return heading -> reasons: first those of many experiments, then each experiment's own."""
     places = Counter(reason["text"] for group in told["groups"] for reason in group["why"])
     wide = [text for text, count in places.items() if count >= EVERYWHERE]
-    found = []
+    found, following = [], []
     if wide:
         found.append(("in several places", [_wide(text, told["groups"]) for text in wide]))
     for group in told["groups"]:
@@ -119,7 +117,8 @@ def sections(told: dict[str, Any]) -> list[tuple[str, list[str]]]:
             texts.append(f"because of the above: {_count(count, 'job')} ({_rules(group['following'])})")
         if own:
             found.append((group["experiment"] or SHARED, texts))
-    following = [g["experiment"] or SHARED for g in told["groups"] if g["following"] and not g["why"]]
+        elif group["following"]:
+            following.append(group["experiment"] or SHARED)
     if following:
         found.append(("only because of the above", [few(following, 8)]))
     return found
