@@ -25,13 +25,13 @@ SEARCH = "kills_search"
 EVERYTHING = "everything at once"
 # What a command line holds -> who that is; the first that fits.
 KINDS = {
+    "bash -c": "shell",
+    "/bin/sh -c": "shell",
     "resource_tracker": "helper",
     "spawn_main": "worker of a pool",
     ".search.py": "worker of a search",
     ".snakemake/scripts": "job",
     "--mode": "Snakemake of a job",
-    "bash": "shell",
-    "/bin/sh": "shell",
 }
 PATIENCE = 20  # seconds that are waited for a process of the kind that is to be killed
 LONGEST_WAIT = 1800  # seconds in which a run of which something was killed must have ended
