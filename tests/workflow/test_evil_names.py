@@ -194,7 +194,7 @@ def test_tables_in_markdown_are_whole_and_hold_no_html(evil):
         for before, line in pairwise(lines):
             if before.startswith("|") and line.startswith("|"):
                 assert cells(before) == cells(line), (path, line)
-        bare = re.sub(r"\\.", "", path.read_text())
+        bare = re.sub(r"\\.", " ", path.read_text())
         assert not re.search(r"<(script|img|b)\b", bare), path
 
 

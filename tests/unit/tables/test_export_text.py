@@ -7,6 +7,7 @@ import pytest
 from arms_folder import AUDIT, Spec, a_setting, a_table, an_experiment, build_table, scores, write_arm
 
 from reidflow.spec.experiment import Arm
+from reidflow.tables import text
 from reidflow.tables.caption import caption, fixed
 from reidflow.tables.export import csv_table, export, latex_table, markdown_table
 from reidflow.tables.layout import blocks
@@ -162,3 +163,17 @@ def test_files_are_written_with_equal_bytes(tmp_path, nasty):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.b.csv", "a.b.md", "a.b.tex", "c.csv", "c.md", "c.tex"]
     for suffix in (".csv", ".md", ".tex"):
         assert (tmp_path / f"a.b{suffix}").read_bytes() == (tmp_path / f"c{suffix}").read_bytes()
+
+
+def test_markdown_that_a_person_wrote_keeps_its_formatting_and_holds_no_html():
+    written = "**Better** <script>x</script> p <0.001, <https://a.b>\x1b[2J\n\n- <!-- c -->"
+    assert text.authored(written) == (
+        "**Better** &lt;script>x&lt;/script> p <0.001, <https://a.b>\\x1b[2J\n\n- &lt;!-- c -->"
+    )
+
+
+def test_no_beginning_that_a_spreadsheet_computes_is_left():
+    for name in ("=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a"):
+        assert text.csv(name) == f"'{name}"
+    for name in ("a=1", "'=1", "", "1-2", "\u2212 minus"):
+        assert text.csv(name) == name
