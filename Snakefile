@@ -60,6 +60,7 @@ include: "rules/best.smk"
 include: "rules/competing.smk"
 include: "rules/retrieval.smk"
 include: "rules/details.smk"
+include: "rules/searches.smk"
 include: "rules/rankings.smk"
 include: "rules/tables.smk"
 
