@@ -51,6 +51,8 @@ class RunStore:
         with locked(self.root / "locks" / key):
             if self.has(key):
                 if self._sound(key):
+                    # A process that was killed just after it had stored the run has left its checkpoint.
+                    shutil.rmtree(self.work(key), ignore_errors=True)
                     return self.folder(key), True
                 self._discard(key)
             work, out = self.work(key), self.work(key) / "out"

@@ -127,6 +127,13 @@ def test_a_run_that_cannot_be_read_just_now_is_not_thrown_away(tmp_path, monkeyp
     assert store.get_or_make("ab12", lambda work, out: None)[1]
 
 
+def test_what_a_run_left_when_it_was_killed_after_it_was_stored_is_cleared_away(tmp_path):
+    store = RunStore(tmp_path)
+    store.get_or_make("ab12", lambda work, out: write_text(out / "result.json", "{}"))
+    write_text(store.work("ab12") / "checkpoint.pt", "weights")
+    assert store.get_or_make("ab12", lambda work, out: None)[1] and not store.work("ab12").exists()
+
+
 def test_folders_for_people_are_laid_out_twice_without_leaving_anything(tmp_path):
     run, arm = tmp_path / "run", tmp_path / "arm"
     run.mkdir()
