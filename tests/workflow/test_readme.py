@@ -40,8 +40,8 @@ def folder(tmp_path_factory, tiny):
 
 def run(command, folder):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH", "MAKE"))}
-    # The environment is there already: make is told not to make it anew.
-    kept["SETUP"] = ""
+    # The environment is there already, with the code of another folder: make is told not to make it anew.
+    kept |= {"SETUP": "", "PYTHONPATH": str(folder / "src")}
     return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, env=kept)
 
 

@@ -121,10 +121,10 @@ def _told(counts: dict[str, int]) -> str:
 def _waiting(files: list[str]) -> str:
     """Return what keeps the pipeline from being finished, empty where nothing does."""
     # Only this needs Snakemake, which takes a second to import.
-    from reidflow.commands.plan_dag import read_dag
+    from reidflow.commands.plan_dag import Asked, read_dag
 
     try:
-        jobs = len(read_dag(files, [], None, None).jobs)
+        jobs = len(read_dag(Asked(files, [])).jobs)
     except ReidflowError as error:
         return str(error).splitlines()[0]
     return f"{jobs} jobs are to be done" if jobs else ""
