@@ -165,14 +165,14 @@ def test_nothing_is_done_again_and_an_intervention_that_draws_the_same_trains_no
     assert again.status == 0 and not again.jobs, again.text
     with (project.folder / "src/reidflow/backgrounds/interventions/noise.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    redrawn = project.run()
+    redrawn = project.run("--", f"results-tiny/tables/{BACKGROUNDS}.parquet")
     assert redrawn.status == 0 and not redrawn.trained, "the same pixels are the same data"
     assert "background" in {rule for rule, _ in redrawn.jobs}
 
 
 def test_a_new_threshold_finds_no_pairs_again_below_the_loosest(project):
     project.edit("config/experiments/tiny_choices.yaml", "[0, 6]", "[0, 4, 6]")
-    outcome = project.run()
+    outcome = project.run("--", f"results-tiny/tables/{CHOICES}.parquet")
     assert outcome.status == 0, outcome.text
     rules = {rule for rule, _ in outcome.jobs}
     assert "keep_phash" in rules and "duplicates" not in rules and "background" not in rules

@@ -80,10 +80,13 @@ def progress(project, known=()):
     raise AssertionError("no training wrote a checkpoint")
 
 
+FROM_IMAGES = "results-tiny/experiments/tiny_backbones/metrics.parquet"
+
+
 def killed_in_training(project, known=()):
     """Start the workflow, kill it while it trains from images, and return the run's key and progress."""
     main = subprocess.Popen(
-        project.command(),
+        project.command("--", FROM_IMAGES),
         cwd=project.folder,
         env=project.environment,
         stdout=subprocess.DEVNULL,
@@ -99,7 +102,7 @@ def killed_in_training(project, known=()):
 def test_a_killed_training_goes_on_and_an_edited_one_starts_at_the_first_epoch(tiny, tmp_path):
     project = tiny.copy(tmp_path / "project")
     project.edit(
-        "config/experiments/tiny_backbones.yaml", "baseline: frozen", "baseline: frozen\nprotocol: {epochs: 40}"
+        "config/experiments/tiny_backbones.yaml", "baseline: frozen", "baseline: frozen\nprotocol: {epochs: 24}"
     )
     key, _ = killed_in_training(project)
     with (project.folder / "src/reidflow/training/losses/cross_entropy.py").open("a") as file:
@@ -107,7 +110,7 @@ def test_a_killed_training_goes_on_and_an_edited_one_starts_at_the_first_epoch(t
     other, fresh = killed_in_training(project, known=[key])
     assert other != key and fresh[0]["epoch"] == 1
     project.edit("src/reidflow/training/losses/cross_entropy.py", "\nEDITED = True\n", "")
-    outcome = project.run("--", "results-tiny/experiments/tiny_backbones/metrics.parquet")
+    outcome = project.run("--", FROM_IMAGES)
     assert outcome.status == 0, outcome.text
     assert key in {line["key"] for line in outcome.trained}
     log = (project.results / "logs/train/tiny_backbones-1.log").read_text()
