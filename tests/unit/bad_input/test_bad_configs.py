@@ -263,7 +263,10 @@ SUBMISSIONS = [
 ]
 
 
-@of_cases([*KEYS, *VALUES, *SEEDS, *SPLITS, *RESULTS, *EXPERIMENTS, *SUBMISSIONS])
+CASES = [*KEYS, *VALUES, *SEEDS, *SPLITS, *RESULTS, *EXPERIMENTS, *SUBMISSIONS]
+
+
+@of_cases(CASES)
 def test_a_mistake_in_a_config_is_told_while_planning(planning: Planning, case):
     (planning.folder / "photographs").mkdir()
     planning.check("config.yaml", case)

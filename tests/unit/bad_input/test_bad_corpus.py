@@ -4,7 +4,7 @@ import importlib
 from collections import Counter
 from pathlib import Path
 
-LEAST = 100
+LEAST = 300
 
 
 def test_the_corpus_is_large_and_each_case_is_there_once():

@@ -256,7 +256,10 @@ SPLITS = [
 ]
 
 
-@of_cases([*WORDS, *ARMS, *FACTOR, *EACH, *SEARCHES, *SPLITS])
+CASES = [*WORDS, *ARMS, *FACTOR, *EACH, *SEARCHES, *SPLITS]
+
+
+@of_cases(CASES)
 def test_a_mistake_in_an_experiment_is_told_while_planning(planning: Planning, case):
     planning.check("config/experiments/losses.yaml", case)
 

@@ -80,6 +80,9 @@ TEXTS = {
 }
 
 
+CASES = list(TEXTS)
+
+
 @pytest.mark.parametrize(("text", "said"), [(text, said) for text, *said in TEXTS.values()], ids=TEXTS)
 def test_a_file_that_is_no_config_is_refused_with_its_line(planning: Planning, text, said):
     planning.write("config.yaml", text)
