@@ -29,6 +29,8 @@ onstart:
     if workflow.is_main_process:
         parsed.keep()
         try:
+            if CLUSTER:
+                planning.require_memory_of_jobs(getattr(workflow.executor_settings, "status_command", None))
             with disk.named(RESULTS):
                 workflow.reidflow_lock = guard.begin(Path(RESULTS))
                 # All that ran is known by digests; what lies behind them is needed to say later what has changed.

@@ -89,12 +89,16 @@ def closure(*roots: str) -> dict[str, str]:
 
 
 def unseen(*roots: str) -> list[str]:
-    """Return the package's files that this process has imported although the closure of `roots` does not list them."""
+    """Return the files that this process has imported although the closure of `roots` does not list them.
+
+    Looked at are reidflow's and those of the packages of the user's own components among `roots`.
+    """
     known = set(closure(*roots))
+    packages = {PACKAGE, *(root.split(".")[0] for root in roots if not root.endswith(".py"))}
     loaded = {
         _label(Path(module.__file__).resolve())
         for name, module in list(sys.modules.items())
-        if name.split(".")[0] == PACKAGE and getattr(module, "__file__", None)
+        if name.split(".")[0] in packages and getattr(module, "__file__", None)
     }
     return sorted(loaded - known)
 
@@ -171,7 +175,8 @@ def _own(module: str) -> list[tuple[str, Path, bool]]:
         return _files(module)
     if top in sys.stdlib_module_names:
         return []
-    found = find_module(top)
+    # A folder without `__init__.py` is a package as well: there the module's own file tells whose it is.
+    found = find_module(top) or find_module(module)
     if found is None or "site-packages" in found.parts or "dist-packages" in found.parts:
         return []
     return _files(module)

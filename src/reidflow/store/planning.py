@@ -1,4 +1,4 @@
-"""What the main process looks at before the jobs are planned: damaged results, graphics cards."""
+"""What the main process looks at before jobs are planned and handed in: damaged results, graphics cards, the cluster."""
 
 import os
 import re
@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from reidflow.spec.errors import ReidflowError
 from reidflow.store import ledger
 
 CARDS = "REIDFLOW_CARDS"
+LEAST_MEMORY = 200  # seconds; the executor looks at SLURM's jobs every 180 at the longest
 LOOKING = {"-n", "--dry-run", "--dryrun", "--lint", "--summary", "--report", "--dag", "--rulegraph", "--list-rules"}
 
 
@@ -66,10 +68,31 @@ def cards(device: str, cluster: bool, main: bool) -> int:
 
 def _slurm_cards() -> bool | None:
     """Return whether any node of SLURM's has a card, None where SLURM does not answer."""
+    told = _ask("whether the cluster has graphics cards", "sinfo", "--noheader", "--format=%G")
+    return None if told is None else re.search(r"\bgpu\b", told) is not None
+
+
+def require_memory_of_jobs(status_command: str | None) -> None:
+    """Raise ReidflowError where SLURM forgets finished jobs before the executor asks after them: it would wait forever.
+
+    status_command: what the executor asks with; only `squeue` depends on that memory.
+    """
+    if status_command != "squeue":
+        return
+    told = _ask("how long SLURM knows finished jobs", "scontrol", "show", "config")
+    age = re.search(r"^MinJobAge\s*=\s*(\d+)", told or "", re.MULTILINE)
+    if age and int(age[1]) < LEAST_MEMORY:
+        raise ReidflowError(
+            f"This SLURM forgets a finished job after {age[1]} seconds (MinJobAge in `scontrol show config`; "
+            f"{LEAST_MEMORY} are needed), sooner than it is asked after: jobs would seem to run forever. "
+            "Set `slurm-status-command: sacct` in the profile."
+        )
+
+
+def _ask(question: str, *command: str) -> str | None:
+    """Return what a command of SLURM's prints, None (which is said) where it fails."""
     try:
-        asked = ["sinfo", "--noheader", "--format=%G"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"sinfo does not tell whether the cluster has graphics cards: {error}", file=sys.stderr)
+        print(f"{command[0]} does not tell {question}: {error}", file=sys.stderr)
         return None
-    return re.search(r"\bgpu\b", done.stdout) is not None

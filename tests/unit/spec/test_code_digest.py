@@ -1,5 +1,6 @@
 """The code digest sees what changes a result and nothing else."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -95,27 +96,38 @@ def test_orchestration_counts_for_jobs_but_not_for_runs(project):
     assert code.run_digest("reidflow.loop") == run
 
 
-def test_a_users_component_outside_the_package_is_followed(project, tmp_path):
-    users = tmp_path / "users" / "mine"
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("line", ["from .parts import A", "from mine.lab import parts", "import mine.lab.parts"])
+def test_a_users_component_outside_the_package_is_followed(line, marked, project, tmp_path):
+    users = tmp_path / "users" / "mine" / "lab"
     users.mkdir(parents=True)
-    (users / "__init__.py").write_text("")
-    (users / "loss.py").write_text("from .parts import A\nimport numpy\n")
+    if marked:
+        (users.parent / "__init__.py").write_text("")
+        (users / "__init__.py").write_text("")
+    (users / "loss.py").write_text(f"{line}\nimport numpy\n")
     (users / "parts.py").write_text("A = 1\n")
     components.find_module.cache_clear()
-    before = code.digest("mine.loss")
+    before = code.digest("mine.lab.loss")
     change(users / "parts.py", "A = 2\n")
-    assert code.digest("mine.loss") != before
+    assert code.digest("mine.lab.loss") != before
 
 
-def test_a_module_imported_by_a_name_computed_at_run_time_is_found_out():
-    program = """
-        import importlib
+@pytest.mark.parametrize(("root", "late"), [("reidflow.spec.code", "reidflow.spec.seeds"), ("lab.loss", "lab.seeds")])
+def test_a_module_imported_by_a_name_computed_at_run_time_is_found_out(root, late, tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "loss.py").write_text("")
+    (tmp_path / "lab" / "seeds.py").write_text("")
+    program = f"""
+        import importlib, sys
         from reidflow.spec import code
-        assert code.unseen("reidflow.spec.code") == [], code.unseen("reidflow.spec.code")
-        importlib.import_module("reidflow.spec." + "seeds")
-        assert code.unseen("reidflow.spec.code") == ["reidflow/spec/seeds.py"]
+        importlib.import_module({root!r})
+        roots = ("reidflow.spec.code", {root!r})
+        assert code.unseen(*roots) == [], code.unseen(*roots)
+        importlib.import_module("".join({list(late)}))
+        assert [path.rsplit("/", 1)[1] for path in code.unseen(*roots)] == ["seeds.py"], code.unseen(*roots)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environment)
 
 
 def test_component_folders_have_empty_init_files():

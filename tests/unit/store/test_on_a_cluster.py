@@ -19,9 +19,9 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def sinfo(folder, environment, body):
-    """Put a `sinfo` first on the path."""
-    command = folder / "sinfo"
+def pretend(name, folder, environment, body):
+    """Put a command of that name first on the path."""
+    command = folder / name
     command.write_text(f"#!/bin/sh\n{body}\n")
     command.chmod(command.stat().st_mode | stat.S_IXUSR)
     environment.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -56,13 +56,31 @@ def test_a_job_with_a_card_or_outside_a_cluster_sees_what_it_saw(given, environm
 
 @pytest.mark.parametrize(("told", "cards"), [("gpu:a100:4(S:0-1)", 1), ("(null)", 0), ("shard:2", 0)])
 def test_the_cluster_is_asked_for_cards_and_not_the_login_machine(told, cards, tmp_path, environment):
-    sinfo(tmp_path, environment, f"echo '{told}'")
+    pretend("sinfo", tmp_path, environment, f"echo '{told}'")
     assert planning.cards("auto", cluster=True, main=True) == cards
-    sinfo(tmp_path, environment, "exit 1")
+    pretend("sinfo", tmp_path, environment, "exit 1")
     assert planning.cards("auto", cluster=True, main=False) == cards, "a job has to say what the main process found"
 
 
 def test_a_device_that_is_named_is_not_looked_for(tmp_path, environment):
-    sinfo(tmp_path, environment, "exit 1")
+    pretend("sinfo", tmp_path, environment, "exit 1")
     assert planning.cards("cuda", cluster=True, main=True) == 1
     assert planning.cards("cpu", cluster=True, main=True) == 0
+
+
+def test_a_cluster_that_forgets_jobs_before_they_are_asked_after_is_refused(tmp_path, environment):
+    pretend(
+        "scontrol", tmp_path, environment, "echo 'MessageTimeout          = 10 sec\nMinJobAge               = 120 sec'"
+    )
+    with pytest.raises(ReidflowError, match=r"after 120 seconds.*200 are needed.*slurm-status-command: sacct"):
+        planning.require_memory_of_jobs("squeue")
+    planning.require_memory_of_jobs("sacct")
+
+
+def test_a_cluster_that_knows_finished_jobs_long_enough_or_does_not_tell_is_used(tmp_path, environment, capsys):
+    pretend("scontrol", tmp_path, environment, "echo 'MinJobAge               = 300 sec'")
+    planning.require_memory_of_jobs("squeue")
+    assert not capsys.readouterr().err
+    pretend("scontrol", tmp_path, environment, "exit 1")
+    planning.require_memory_of_jobs("squeue")
+    assert "scontrol does not tell" in capsys.readouterr().err
