@@ -40,7 +40,7 @@ def named_split(name):
 def other_splits(wildcards):
     """Return label -> name of the further splits that an experiment is trained and tested on."""
     also_on = PLAN.experiments[wildcards.experiment].also_on
-    return {label: Path(PLAN.split_folder(division, DATA)).name for label, division in also_on.items()}
+    return {label: Path(PLAN.split_folder(division)).name for label, division in also_on.items()}
 
 
 def label_on(wildcards):

@@ -32,7 +32,7 @@ def chosen_jobs(experiment, arm, seeds):
 def chosen_splits():
     """Return the splits on which the chosen runs were trained."""
     divisions = [PLAN.experiments[name].division for name, _, _ in CHOSEN]
-    return list(dict.fromkeys(f"{PLAN.split_folder(division, DATA)}/split.parquet" for division in divisions))
+    return list(dict.fromkeys(f"{PLAN.split_folder(division)}/split.parquet" for division in divisions))
 
 
 def submission_specs():

@@ -22,13 +22,12 @@ def arms_of(wildcards):
 
 def split_folder(wildcards):
     """Return the folder of an experiment's split."""
-    return PLAN.split_folder(PLAN.experiments[wildcards.experiment].division, DATA)
+    return PLAN.split_folder(PLAN.experiments[wildcards.experiment].division)
 
 
 def other_split_folder(wildcards):
     """Return the folder of an experiment's split where it is not the config's own."""
-    folder = split_folder(wildcards)
-    return None if folder == DATA else folder
+    return PLAN.other_split_folder(PLAN.experiments[wildcards.experiment].division)
 
 
 def split_file(wildcards):

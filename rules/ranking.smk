@@ -1,4 +1,5 @@
 # What the choice of the best arm, and its runs on other splits, read and are told.
+from reidflow.spec.evaluation import reseeded
 from reidflow.spec.outcomes import candidate_experiments
 
 
@@ -27,9 +28,7 @@ def split_seeds(wildcards):
 
 
 def split_folders(wildcards):
-    own = PLAN.division
-    splits = [{**own, "split": {**own["split"], "seed": seed}} for seed in split_seeds(wildcards)]
-    return [PLAN.split_folder(division, DATA) for division in splits]
+    return [PLAN.split_folder(reseeded(PLAN.division, seed)) for seed in split_seeds(wildcards)]
 
 
 def split_files(wildcards):

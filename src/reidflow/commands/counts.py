@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from reidflow.commands.needed import Keys, Need, outcomes, read_json, reported, split_of, swept
+from reidflow.commands.needed import Keys, Need, outcomes, read_json, reported, swept
 from reidflow.commands.running import changed
 from reidflow.commands.usage import trials
 from reidflow.search.key import FOLDER, JOURNAL
@@ -66,7 +66,7 @@ class Counts:
         """Return the finished trials of an experiment's studies, how many there will be, and whether perhaps more."""
         done, needed, at_least = 0, 0, False
         for study in experiment.studies.values():
-            key = self._keys.study(study, split_of(self._made, experiment))
+            key = self._keys.study(study, self._made.other_split_folder(experiment.division))
             finished = len(list(trials(self._results / ".store" / FOLDER / str(key) / JOURNAL)))
             done, needed = done + finished, needed + max(finished, study.trials or 0)
             at_least |= study.trials is None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reidflow.commands.unused import TRASH, Found, Item, find
+from reidflow.commands.words import duration, size
 from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
@@ -18,8 +19,6 @@ from reidflow.store.activity import alive
 from reidflow.store.locks import claimed, hold
 
 PLURALS = {"study": "studies"}
-UNITS = ("B", "kB", "MB", "GB", "TB")
-SPANS = ((86400 * 2, 86400, "days"), (7200, 3600, "hours"), (120, 60, "minutes"), (0, 1, "seconds"))
 
 
 class Weight(NamedTuple):
@@ -79,7 +78,7 @@ def _list(results: Path, plans: list[Plan], files: list[str], also: list[str] | 
         print(f"Unused in {results}/, by {', '.join(made.where for made in plans)}:")
     now = time.time()
     for item, weight in zip(found.items, weights, strict=True):
-        row = f"{item.kind:<17}{size(weight.size):>8}{span(now - weight.written):>12}  {item.what}"
+        row = f"{item.kind:<17}{size(weight.size):>8}{duration(now - weight.written):>12}  {item.what}"
         print(f"{row}  [{item.paths[0].relative_to(results)}]")
     # Together, since weights have a name in the store and one in a readable folder.
     total = weigh(path for item in found.items for path in item.paths).size
@@ -179,19 +178,3 @@ def weigh(paths: Iterable[Path]) -> Weight:
             if not file.is_dir() and not left:
                 size += stat.st_size
     return Weight(size, written)
-
-
-def size(number: float) -> str:
-    """Return a size as people write it: 1.2 MB."""
-    for unit in UNITS:
-        if number < 1000 or unit == UNITS[-1]:
-            return f"{number:.1f} {unit}" if number < 100 and unit != "B" else f"{number:.0f} {unit}"
-        number /= 1000
-    return ""
-
-
-def span(seconds: float) -> str:
-    """Return how long ago something was: 3 hours."""
-    seconds = max(seconds, 0)
-    unit, word = next((unit, word) for least, unit, word in SPANS if seconds >= least)
-    return f"{seconds / unit:.0f} {word}"

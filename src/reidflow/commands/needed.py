@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from reidflow.search.key import study_key
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.evaluation import reseeded
 from reidflow.spec.experiment import Arm, Experiment
 from reidflow.spec.outcomes import CANDIDATES, won
 from reidflow.spec.plan import Plan
@@ -46,7 +47,7 @@ def swept(made: Plan, experiment: Experiment) -> Iterator[Need]:
     """Yield the runs that choose an experiment's tuned settings."""
     if not experiment.tuned:
         return
-    split = _split(made, experiment.division)
+    split = made.other_split_folder(experiment.division)
     for job in made.sweep(experiment.name):
         yield from (Need(experiment.name, arm, SWEEP, spec, split) for arm, spec in job)
 
@@ -58,7 +59,7 @@ def reported(
 
     outcomes_alone: of an arm that wins a ranking, not those that may win it next time.
     """
-    split = _split(made, experiment.division)
+    split = made.other_split_folder(experiment.division)
     for arm in experiment.arms.values():
         for spec in _settings(made, experiment, arm, (chosen or {}).get(arm.name), outcomes_alone):
             for seed in arm.seeds:
@@ -102,23 +103,12 @@ class Keys:
         return _attempt(lambda: Source(self._results, self._gallery, OtherSplit.at(split)))
 
 
-def split_of(made: Plan, experiment: Experiment) -> str | None:
-    """Return the folder of an experiment's split, None for the config's own."""
-    return _split(made, experiment.division)
-
-
 def _attempt(make: Callable[[], T]) -> T | None:
     try:
         return make()
     # A choice of images that is made anew for a split is known to nobody but the job that makes it (KeyError).
     except (ReidflowError, OSError, KeyError, ValueError, IndexError):
         return None
-
-
-def _split(made: Plan, division: dict[str, Any]) -> str | None:
-    data = f"{made.config.results}/data"
-    folder = made.split_folder(division, data)
-    return None if folder == data else folder
 
 
 def _settings(
@@ -139,13 +129,13 @@ def _further(made: Plan, experiment: Experiment) -> Iterator[Need]:
     """Yield what an experiment trains beside its reported runs: on other splits, and at other strengths."""
     again = list(reported(made, experiment))
     for division in experiment.also_on.values():
-        yield from (need._replace(kind=FURTHER, split=_split(made, division)) for need in again)
+        yield from (need._replace(kind=FURTHER, split=made.other_split_folder(division)) for need in again)
     asked = experiment.file.candidates
     for seed in asked.split_seeds if asked else ():
-        split = _split(made, {**made.division, "split": {**made.division["split"], "seed": seed}})
+        split = made.other_split_folder(reseeded(made.division, seed))
         yield from (need._replace(kind=FURTHER, split=split) for need in again)
     for candidate in candidates(experiment):
         for tried in candidate.tried:
             for seed in candidate.seeds:
-                spec, split = tried.spec.with_seed(seed), _split(made, experiment.division)
+                spec, split = tried.spec.with_seed(seed), made.other_split_folder(experiment.division)
                 yield Need(experiment.name, candidate.arm_of(tried), FURTHER, spec, split)

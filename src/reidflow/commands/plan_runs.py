@@ -11,7 +11,6 @@ from reidflow.commands.plan_dag import Dag, PlannedJob, parsed
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import Arm, Experiment
 from reidflow.spec.outcomes import won
-from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.strengths import candidates
 from reidflow.store.runs import RunStore
@@ -73,7 +72,7 @@ class _Lookup:
             self._swept[experiment.name] = self.plan.sweep(experiment.name)
         found = JobRuns()
         for _, spec in self._swept[experiment.name][int(job.wildcards["batch"])]:
-            self._add(found, job, [[spec]], CHOICE, self._split(experiment))
+            self._add(found, job, [[spec]], CHOICE, self.plan.other_split_folder(experiment.division))
         return found
 
     def _train(self, job: PlannedJob, experiment: Experiment) -> JobRuns:
@@ -83,7 +82,7 @@ class _Lookup:
         for name, seed in self._training[experiment.name][int(job.wildcards["batch"])]:
             possible = self._settings(experiment, experiment.arms[name])
             options = [spec.with_seed(seed).runs() for spec in possible]
-            self._add(found, job, options, CHOICE, self._split(experiment))
+            self._add(found, job, options, CHOICE, self.plan.other_split_folder(experiment.division))
         return found
 
     def _settings(self, experiment: Experiment, arm: Arm) -> list[RunSpec]:
@@ -116,7 +115,7 @@ class _Lookup:
         if not same or before["arms"].get(arm) != given["arms"][arm]:
             return False
         experiment = self.plan.experiments[choose.experiment]
-        source = self._source(self._split(experiment))
+        source = self._source(self.plan.other_split_folder(experiment.division))
         runs = [spec.runs()[0] for _, spec in experiment.arms[arm].points]
         keys = [source.known_key(run.with_seed(seed)) for run in runs for seed in experiment.sweep_seeds if source]
         return bool(keys) and all(key and self.store.has(key) for key in keys)
@@ -182,11 +181,6 @@ class _Lookup:
         """Return whether data that the job's runs read are made before it."""
         return any(self.dag.jobs[index].rule not in DECIDING for index in job.upstream)
 
-    def _split(self, experiment: Experiment) -> str | None:
-        data = f"{self.plan.config.results}/data"
-        folder = self.plan.split_folder(experiment.division, data)
-        return None if folder == data else folder
-
     def _read(self, split: str | None) -> "KeptSource | None":
         # Importing what reads tables takes a good part of a second, and the first plan of all has none to read.
         if not (self.dag.results / "data" / "split.json").exists():
@@ -204,12 +198,3 @@ def unique(runs: list[JobRuns | None]) -> Iterator[tuple[str, str, RunSpec]]:
     for state in ("train", "stored", "undecided"):
         seen = {key: spec for job in runs if job for key, spec in getattr(job, state).items()}
         yield from ((state, key, spec) for key, spec in seen.items())
-
-
-def train_images(plan: Plan, results: Path) -> int | None:
-    """Return how many images the config's split has for training; None while there is none."""
-    try:
-        split = json.loads((results / "data" / "audit.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return split.get("roles", {}).get("train", {}).get("images")

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, TextIO
 
 from reidflow.commands.plan_changes import few
-from reidflow.commands.plan_times import duration
+from reidflow.commands.words import duration
 
 EVERYWHERE = 3  # groups from which on a reason is said once, for all of them
 SHARED = "shared by all experiments"

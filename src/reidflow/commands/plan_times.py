@@ -134,16 +134,3 @@ def makespan(jobs: Sequence[Work], cores: int | None, cards: int | None, paralle
 
 def _limit(count: int | None) -> float:
     return float("inf") if count is None else max(count, 1)
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time as a person says it: `40 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 1:
-        return "under 1 s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest and hours < 10 else f"{round(minutes / 60)} h"

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from reidflow.commands.needed import Keys, needs, outcomes, read_json, split_of
+from reidflow.commands.needed import Keys, needs, outcomes, read_json
 from reidflow.search.key import FOLDER, JOURNAL
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import Experiment
@@ -88,7 +88,7 @@ class Usage:
         self._add_submission(made)
 
     def _add_study(self, made: Plan, experiment: Experiment, study: Study, keys: Keys, settled: bool) -> None:
-        key = keys.study(study, split_of(made, experiment))
+        key = keys.study(study, made.other_split_folder(experiment.division))
         journal = Path(made.config.results) / ".store" / FOLDER / str(key) / JOURNAL
         if key:
             self.studies.add(key)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from reidflow.commands.counts import Count, Counts
 from reidflow.commands.running import SILENT, STOPPED, WAITING, Training, Working, look
+from reidflow.commands.words import duration
 from reidflow.spec.plan import Plan
 
 RUNS = ("run", "seed", "epoch", "loss", "val mAP", "left", "where", "last sign", "")
@@ -58,21 +59,21 @@ def remaining(counts: list[Count]) -> str:
     return f"Runs done: {', '.join(told)}."
 
 
-def duration(seconds: float | None) -> str:
-    """Return a time as people read it: 45 s, 12 min, 3.5 h."""
-    if seconds is None:
-        return ""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
 def _run(run: Training) -> list[str]:
     epoch = "" if run.of is None else f"{run.epoch if run.epoch is not None else 0} of {run.of}"
     state = f"waiting for {run.waiting}" if run.state == WAITING else run.state
     numbers = ["" if value is None else f"{value:.4f}" for value in (run.loss, run.val)]
     seed = "" if run.seed is None else str(run.seed)
-    return [run.run, seed, epoch, *numbers, duration(run.left), run.where, duration(run.age), state]
+    return [
+        run.run,
+        seed,
+        epoch,
+        *numbers,
+        "" if run.left is None else duration(run.left),
+        run.where,
+        duration(run.age),
+        state,
+    ]
 
 
 def _job(job: Working) -> list[str]:

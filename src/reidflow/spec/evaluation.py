@@ -38,6 +38,11 @@ def division(config: Config) -> dict[str, Any]:
     return {"split": config.split, "sides": config.sides, "queries": config.queries, "gallery": config.gallery}
 
 
+def reseeded(division: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return what decides the same split drawn with another seed."""
+    return {**division, "split": {**division["split"], "seed": seed}}
+
+
 def split_id(division: dict[str, Any]) -> str:
     """Return the folder name of a split beside the config's own."""
     return f"{division['split']['name']}-{short(division)}"

@@ -11,7 +11,7 @@ from reidflow.spec.components import asking, module_name
 from reidflow.spec.config import Config
 from reidflow.spec.entrants import entrants
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.evaluation import division, evaluated, split_id
+from reidflow.spec.evaluation import division, evaluated, reseeded, split_id
 from reidflow.spec.experiment import Arm, Experiment, build, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
@@ -75,17 +75,20 @@ class Plan:
 
     def splits(self) -> dict[str, dict[str, Any]]:
         """Return the splits beside the config's own that the experiments need: id -> what decides each."""
-        own, found = self.division, []
+        found = []
         for experiment in self.experiments.values():
-            found += [experiment.division, *experiment.also_on.values()]
             candidates = experiment.file.candidates
-            for seed in candidates.split_seeds if candidates else []:
-                found.append({**own, "split": {**own["split"], "seed": seed}})
-        return {split_id(other): other for other in found if other != own}
+            drawn = [reseeded(self.division, seed) for seed in (candidates.split_seeds if candidates else [])]
+            found += [experiment.division, *experiment.also_on.values(), *drawn]
+        return {split_id(other): other for other in found if other != self.division}
 
-    def split_folder(self, division: dict[str, Any], data: str) -> str:
-        """Return the folder of a split: that of the `data` for the config's own."""
-        return data if division == self.division else f"{data}/splits/{split_id(division)}"
+    def split_folder(self, division: dict[str, Any]) -> str:
+        """Return the folder of a split: that of the data for the config's own."""
+        return self.other_split_folder(division) or f"{self.config.results}/data"
+
+    def other_split_folder(self, division: dict[str, Any]) -> str | None:
+        """Return the folder of a split where it is not the config's own."""
+        return None if division == self.division else f"{self.config.results}/data/splits/{split_id(division)}"
 
     @cached_property
     def division(self) -> dict[str, Any]:

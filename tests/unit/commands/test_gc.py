@@ -207,5 +207,3 @@ def test_sizes_count_only_what_becomes_free(tmp_path):
     os.link(tmp_path / "run" / "weights", tmp_path / "readable")
     assert gc.weigh([tmp_path / "run"]).size == 10
     assert gc.weigh([tmp_path / "run", tmp_path / "readable"]).size == 1010
-    assert [gc.size(number) for number in (0, 999, 1500, 123_456_789)] == ["0 B", "999 B", "1.5 kB", "123 MB"]
-    assert [gc.span(seconds) for seconds in (-5, 60, 7200, 864000)] == ["0 seconds", "60 seconds", "2 hours", "10 days"]

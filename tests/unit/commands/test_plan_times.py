@@ -10,7 +10,6 @@ from reidflow.commands.plan_times import (
     Finished,
     Speeds,
     Work,
-    duration,
     makespan,
 )
 
@@ -80,11 +79,3 @@ def test_a_schedule_takes_as_long_as_worked_out_by_hand(jobs, cores, cards, expe
 
 def test_a_cluster_runs_so_many_jobs_at_once():
     assert makespan([Work(3), Work(4), Work(5)], None, None, 2) == 8
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.2, "under 1 s"), (40, "40 s"), (100, "2 min"), (3600, "60 min"), (7260, "2 h 1 min"), (40000, "11 h")],
-)
-def test_a_length_of_time_is_said_as_people_say_it(seconds, expected):
-    assert duration(seconds) == expected

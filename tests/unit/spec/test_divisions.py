@@ -42,7 +42,8 @@ def arm(**settings):
 def test_an_experiment_without_changes_stands_on_the_configs_split(planned):
     made = planned()
     assert made.experiments["mine"].division == made.division and made.splits() == {}
-    assert made.split_folder(made.division, "data") == "data"
+    assert made.split_folder(made.division) == f"{made.config.results}/data"
+    assert made.other_split_folder(made.division) is None
 
 
 def test_further_splits_are_changes_of_the_experiments_own_one_and_a_job_rebuilds_them(planned):
