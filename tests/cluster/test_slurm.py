@@ -2,7 +2,7 @@
 
 import itertools
 
-from clustered import Clustered
+from clustered import Clustered, checkout
 
 
 def spans(node) -> dict[str, dict]:
@@ -66,3 +66,23 @@ def test_a_second_command_hands_nothing_in(tiny: Clustered):
     with tiny.started() as run:
         run.finish()
     assert run.status == 0 and "Nothing to be done" in run.text and not run.jobs(), run.text
+
+
+class Forgetful(Clustered):
+    """A project on a SLURM that says it forgets finished jobs after two minutes."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        mine = super().environment
+        return {**mine, "PATH": f"{self.folder}/bin:{mine['PATH']}"}
+
+
+def test_a_slurm_that_forgets_finished_jobs_too_soon_is_handed_nothing(node, tmp_path):
+    project = Forgetful(checkout(tmp_path / "project"), node)
+    scontrol = project.folder / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text("#!/bin/sh\necho 'MinJobAge = 120 sec'\n")
+    scontrol.chmod(0o755)
+    with project.started() as run:
+        run.finish()
+    assert run.status and "slurm-status-command: sacct" in run.text and not run.jobs(), run.text

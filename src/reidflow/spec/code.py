@@ -91,14 +91,15 @@ def closure(*roots: str) -> dict[str, str]:
 def unseen(*roots: str) -> list[str]:
     """Return the files that this process has imported although the closure of `roots` does not list them.
 
-    Looked at are reidflow's and those of the packages of the user's own components among `roots`.
+    Looked at are reidflow's and those of the packages of the user's own components among `roots`, unless they are
+    installed: of these the digest follows no imports.
     """
     known = set(closure(*roots))
     packages = {PACKAGE, *(root.split(".")[0] for root in roots if not root.endswith(".py"))}
     loaded = {
         _label(Path(module.__file__).resolve())
         for name, module in list(sys.modules.items())
-        if name.split(".")[0] in packages and getattr(module, "__file__", None)
+        if name.split(".")[0] in packages and getattr(module, "__file__", None) and _own(name)
     }
     return sorted(loaded - known)
 

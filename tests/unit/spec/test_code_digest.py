@@ -130,6 +130,19 @@ def test_a_module_imported_by_a_name_computed_at_run_time_is_found_out(root, lat
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environment)
 
 
+def test_a_component_of_an_installed_package_may_import_what_it_likes(tmp_path):
+    package = tmp_path / "site-packages" / "lab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "loss.py").write_text("from lab import parts\n")
+    (package / "parts.py").write_text("")
+    program = (
+        "import lab.loss; from reidflow.spec import code; assert code.unseen('reidflow.spec.code', 'lab.loss') == []"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{package.parent}:{os.environ.get('PYTHONPATH', '')}"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
 def test_component_folders_have_empty_init_files():
     for package, _ in components.KINDS.values():
         path = components.SOURCE_ROOT.joinpath(*package.split("."), "__init__.py")
