@@ -1,12 +1,12 @@
 """List and draw the networks of the best trials of an architecture search."""
 
-from reidflow.figures.architectures import draw_architectures
+from reidflow.analyses.architectures.figures import draw_architectures
+from reidflow.analyses.architectures.tables import FIGURE, best_networks, section
 from reidflow.figures.style import Heading
 from reidflow.search.trials import TRIALS, axes_of_studies
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
-from reidflow.tables.architectures import FIGURE, best_networks, section
 from reidflow.tables.sections import write_sections
 
 

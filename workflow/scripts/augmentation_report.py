@@ -5,14 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
+from reidflow.analyses.augmentation import figures as figures
+from reidflow.analyses.augmentation import tables as tables
+from reidflow.analyses.augmentation.findings import sections
 from reidflow.evaluation.arm import METRICS
-from reidflow.figures import augmentation as figures
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import augmentation as tables
-from reidflow.tables.augmentation_sections import sections
 from reidflow.tables.sections import write_sections
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidflow.figures import augmentation_sheet
+from reidflow.analyses.augmentation import sheet as augmentation_sheet
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild

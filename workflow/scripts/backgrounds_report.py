@@ -1,13 +1,13 @@
 """Tell what the tests on other versions of the images say: matrix, reliance, figures and statements."""
 
+from reidflow.analyses.backgrounds import figures as figures
+from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, report
 from reidflow.evaluation.tested_on import TESTED_ON
-from reidflow.figures import backgrounds as figures
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.arms import by_arm
-from reidflow.tables.backgrounds import RELIANCE, TESTED_MATRIX, report
 from reidflow.tables.experiment import RESULTS
 from reidflow.tables.sections import write_sections
 

@@ -3,14 +3,14 @@
 import numpy as np
 import polars as pl
 
-from reidflow.figures import curation as figures
-from reidflow.figures import curation_sheets as sheets
+from reidflow.analyses.curation import figures as figures
+from reidflow.analyses.curation import sheets as sheets
+from reidflow.analyses.curation import tables as tables
+from reidflow.analyses.curation.findings import sections
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import write_table
-from reidflow.tables import curation as tables
-from reidflow.tables.curation_sections import sections
 from reidflow.tables.sections import write_sections
 
 

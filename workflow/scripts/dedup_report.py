@@ -3,15 +3,15 @@
 import numpy as np
 import polars as pl
 
-from reidflow.figures import dedup as figures
-from reidflow.figures import dedup_sheets as sheets
+from reidflow.analyses.dedup import figures as figures
+from reidflow.analyses.dedup import sheets as sheets
+from reidflow.analyses.dedup import tables as tables
+from reidflow.analyses.dedup.findings import sections
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import dedup as tables
 from reidflow.tables.arms import HISTORY, by_arm
-from reidflow.tables.dedup_sections import sections
 from reidflow.tables.sections import write_sections
 
 

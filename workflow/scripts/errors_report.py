@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from reidflow.analyses.errors import tables as tables
+from reidflow.analyses.errors.figures import draw_errors
+from reidflow.analyses.errors.findings import sections
 from reidflow.evaluation.arm import METRICS, MIRRORED, Layout, merged
-from reidflow.figures.errors import draw_errors
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild
@@ -11,8 +13,6 @@ from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import errors as tables
-from reidflow.tables.errors_sections import sections
 from reidflow.tables.sections import write_sections
 
 

@@ -1,9 +1,12 @@
 """Report a competition's program: its tables, its statements and its figures."""
 
+from reidflow.analyses.faces.arms import controlled_arms
+from reidflow.analyses.faces.collected import CONTRACTS, Found, all_tables
+from reidflow.analyses.faces.figures import draw_all
+from reidflow.analyses.faces.findings import sections
 from reidflow.evaluation.arm import METRICS, MIRRORED, merged
 from reidflow.evaluation.other_splits import ALSO_ON
 from reidflow.evaluation.validated import validate_runs
-from reidflow.figures.faces import draw_all
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild
@@ -12,9 +15,6 @@ from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.experiment import EFFICIENCY, RESULTS
-from reidflow.tables.faces_arms import controlled_arms
-from reidflow.tables.faces_sections import sections
-from reidflow.tables.faces_tables import CONTRACTS, Found, all_tables
 from reidflow.tables.sections import write_sections
 
 

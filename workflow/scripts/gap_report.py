@@ -1,16 +1,16 @@
 """Report an experiment on several splits: its tables, its statements and its figures."""
 
+from reidflow.analyses.gap import figures as figures
+from reidflow.analyses.gap import tables as tables
+from reidflow.analyses.gap.findings import sections
 from reidflow.evaluation.arm import METRICS, PER_QUERY
 from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES
-from reidflow.figures import gap as figures
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import gap as tables
 from reidflow.tables.experiment import RESULTS
-from reidflow.tables.gap_sections import sections
 from reidflow.tables.sections import write_sections
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from reidflow.analyses.geometry import figures as figures
+from reidflow.analyses.geometry import tables as tables
+from reidflow.analyses.geometry.findings import sections
 from reidflow.evaluation.arm import HISTORY, METRICS, Layout
-from reidflow.figures import geometry as figures
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild
@@ -11,8 +13,6 @@ from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import geometry as tables
-from reidflow.tables.geometry_sections import sections
 from reidflow.tables.sections import write_sections
 
 

@@ -1,9 +1,11 @@
 """Report an experiment on inference: its tables, its statements, its figures, and how long an answer takes."""
 
+from reidflow.analyses.inference import figures as figures
+from reidflow.analyses.inference.findings import sections
+from reidflow.analyses.inference.tables import INFERENCE, inference_table
 from reidflow.evaluation.answer_time import ANSWERS, answer_times
 from reidflow.evaluation.arm import MIRRORED, PER_QUERY, Layout, merged
 from reidflow.evaluation.best import specs_of
-from reidflow.figures import inference as figures
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild
@@ -13,8 +15,6 @@ from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
-from reidflow.tables.inference import INFERENCE, inference_table
-from reidflow.tables.inference_sections import sections
 from reidflow.tables.sections import write_sections
 
 

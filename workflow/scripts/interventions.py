@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidflow.figures import interventions
+from reidflow.analyses.backgrounds import sheet as interventions
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild

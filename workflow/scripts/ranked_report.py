@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from reidflow.analyses.ranked import sheets as figures
+from reidflow.analyses.ranked import tables as tables
+from reidflow.analyses.ranked.findings import sections
 from reidflow.evaluation.arm import MIRRORED, PER_QUERY, Layout, merged
 from reidflow.evaluation.ranked import RANKED
-from reidflow.figures import ranked as figures
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.plan import rebuild
@@ -12,9 +14,7 @@ from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import ranked as tables
 from reidflow.tables.experiment import RESULTS
-from reidflow.tables.ranked_sections import sections
 from reidflow.tables.sections import write_sections
 
 

@@ -1,15 +1,15 @@
 """Report an experiment on the size of images: its tables, its statements and its figures."""
 
+from reidflow.analyses.resizing import figures as figures
+from reidflow.analyses.resizing import tables as tables
+from reidflow.analyses.resizing.findings import sections
 from reidflow.evaluation.arm import HISTORY, METRICS
 from reidflow.evaluation.tested_on import TESTED_ON
-from reidflow.figures import resizing as figures
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import resizing as tables
 from reidflow.tables.experiment import RESULTS
-from reidflow.tables.resizing_sections import sections
 from reidflow.tables.sections import write_sections
 
 

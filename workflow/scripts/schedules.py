@@ -5,13 +5,13 @@ from pathlib import Path
 
 import polars as pl
 
-from reidflow.figures import rates as figure
+from reidflow.analyses.schedules import figures as figure
+from reidflow.analyses.schedules.tables import RATES, chosen_specs, kept_rates, rates_table, recorded, section
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.arms import HISTORY, METRICS, by_arm
-from reidflow.tables.schedules import RATES, chosen_specs, kept_rates, rates_table, recorded, section
 from reidflow.tables.sections import write_sections
 from reidflow.training.rates import replay
 

@@ -3,17 +3,17 @@
 import json
 from pathlib import Path
 
-from reidflow.figures import search as figures
+from reidflow.analyses.search import effects as effects
+from reidflow.analyses.search import tables as tables
+from reidflow.analyses.search.figures import all as figures
+from reidflow.analyses.search.findings import FIGURES, Found, sections
 from reidflow.figures.style import Heading
 from reidflow.search.trials import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables import search as tables
-from reidflow.tables import search_effects as effects
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
-from reidflow.tables.search_sections import FIGURES, Found, sections
 from reidflow.tables.sections import write_sections
 
 

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+from reidflow.analyses.seeds import figures as figures
+from reidflow.analyses.seeds.blocks import as_yaml, best_of
+from reidflow.analyses.seeds.findings import FIGURES, sections
+from reidflow.analyses.seeds.tables import CONTRACTS, all_tables, read_results, seeds_table
 from reidflow.evaluation.arm import METRICS, merged
 from reidflow.evaluation.other_splits import SPLIT_RUNS
-from reidflow.figures import seeds as figures
 from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.atomic import write_text
@@ -13,9 +16,6 @@ from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.sections import write_sections
-from reidflow.tables.seeds import CONTRACTS, all_tables, read_results, seeds_table
-from reidflow.tables.seeds_blocks import as_yaml, best_of
-from reidflow.tables.seeds_sections import FIGURES, sections
 
 
 def main(job: Job) -> None:

@@ -4,13 +4,13 @@ from typing import Any
 
 import polars as pl
 
+from reidflow.analyses.search.space import seeds_line
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
 from reidflow.splits.roles import ASIDE
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.controls import UNAVAILABLE, controlled
 from reidflow.tables.experiment import BASELINE
-from reidflow.tables.search_space import seeds_line
 from reidflow.tables.setting import Setting
 from reidflow.tables.text import listed, number
 from reidflow.tables.text import setting as as_text

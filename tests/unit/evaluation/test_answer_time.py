@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from reidflow.analyses.ranked.tables import ranked_runs, shown_runs
 from reidflow.evaluation.answer_time import ANSWERS, answer_times
 from reidflow.evaluation.arm import Layout, Made, asked
 from reidflow.evaluation.ranked import RANKED
-from reidflow.tables.ranked import ranked_runs, shown_runs
 
 IDENTITIES = [name for name in "ABCD" for _ in range(4)]
 IMAGES = [f"{name}{n}" for n, name in enumerate(IDENTITIES)]

@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 from figure_tables import names
 
+from reidflow.analyses.curation import tables as curation
+from reidflow.analyses.dedup import tables as dedup
 from reidflow.curation.scores import SCORES
 from reidflow.curation.subset import KEEP
 from reidflow.dedup.images import DUPLICATES
-from reidflow.tables import curation, dedup
 
 IMAGES = [f"i{n:02d}" for n in range(12)]
 WHO = ["A"] * 6 + ["B"] * 6

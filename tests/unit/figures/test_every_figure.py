@@ -9,7 +9,8 @@ import figure_tables as planted
 import pytest
 from svg_text import shows, words
 
-from reidflow.figures import arms, curves, identities, leaderboard, pareto, rates, tuning
+from reidflow.analyses.schedules import figures as rates
+from reidflow.figures import arms, curves, identities, leaderboard, pareto, tuning
 from reidflow.figures.style import Heading
 from reidflow.spec.errors import ReidflowError
 
@@ -85,6 +86,6 @@ def test_a_table_without_a_needed_column_is_named(name: str, tmp_path: Path) -> 
 
 
 def test_drawing_needs_no_torch() -> None:
-    modules = "arms, contact, curves, identities, leaderboard, page, pareto, rates, sheets, tuning"
+    modules = "arms, contact, curves, identities, leaderboard, page, pareto, sheets, tuning"
     code = f"import sys\nfrom reidflow.figures import {modules}\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

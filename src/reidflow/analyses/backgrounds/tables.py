@@ -1,0 +1,308 @@
+"""What the tests on other versions of the images say: the matrix of trained-on and tested-on, and reliance."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.analyses.backgrounds.findings import sections
+from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance, together
+from reidflow.evaluation.statistics import Comparison, compare
+from reidflow.evaluation.tested_on import BOTH, original_label, resized_labels
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Experiment
+from reidflow.store.tables import Contract
+from reidflow.tables.arms import mean
+from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
+from reidflow.tables.sections import Section
+
+ROLES = ("background", "control", "foreground", "silhouette")
+ORIGINAL, REFERENCE, UNDEFINED = "original", "reference", "undefined"
+LOWER, HIGHER = "lower", "higher"
+_DIFFERENCE = dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm"), pl.Float64)
+TESTED_MATRIX = Contract(
+    "arms tested on other versions",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "tested_on": pl.String,
+        "mode": pl.String,
+        "own": pl.Boolean,  # the arm was trained on this version
+        "seeds": pl.Int64,
+        "id_map": pl.Float64,
+        "id_map_std": pl.Float64,
+        "id_map_by_seed": pl.List(pl.Float64),
+        "chance": pl.Float64,
+        **_DIFFERENCE,  # to the same arm, tested on the original images
+        "verdict": pl.String,
+    },
+    nullable=frozenset({"id_map_std", *_DIFFERENCE}),
+)
+_SCORES = ("background", "control", "foreground", "silhouette", "chance")
+_RATIO = ("reliance", "low", "high")
+# Of the baseline's row: all other arms together, their mean reliance minus the baseline's, one comparison by itself.
+_TOGETHER = {
+    **dict.fromkeys(("together_delta", "together_low", "together_high", "together_p"), pl.Float64),
+    "together_verdict": pl.String,
+}
+_CHECKS = {
+    # Control minus chance: above it, the probe shows more than background.
+    **dict.fromkeys(("control_low", "control_high", "control_p_holm"), pl.Float64),
+    "control_verdict": pl.String,
+    # Foreground minus the baseline's foreground: what an intervention costs.
+    **dict.fromkeys(("foreground_delta", "foreground_low", "foreground_high", "foreground_p_holm"), pl.Float64),
+    "foreground_verdict": pl.String,
+}
+RELIANCE = Contract(
+    "reliance on the background",
+    {
+        "experiment": pl.String,
+        "arm": pl.String,
+        "baseline": pl.Boolean,
+        **dict.fromkeys(_SCORES, pl.Float64),
+        **dict.fromkeys(_RATIO, pl.Float64),
+        **_DIFFERENCE,  # to the baseline's reliance
+        "verdict": pl.String,
+        "defined": pl.Boolean,
+        "note": pl.String,
+        # Lowers reliance at no detectable loss of foreground, and cannot be told from the arm that lowers it most.
+        "recommended": pl.Boolean,
+        **_CHECKS,
+        **_TOGETHER,
+    },
+    nullable=frozenset({*_RATIO, *_DIFFERENCE, *_CHECKS, *_TOGETHER}),
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """An arm's tests. `scores`: (version, mode) -> (I, S) average precision; `chance`: (I,); identities sorted."""
+
+    identities: list[str]
+    chance: np.ndarray
+    scores: dict[tuple[str, str], np.ndarray]
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds there are."""
+        return next(iter(self.scores.values())).shape[1]
+
+    def role(self, role: str, probes: Mapping[str, str]) -> np.ndarray:
+        """Return the scores (I, S) on the version that plays a role."""
+        return self.scores[probes[role], BOTH]
+
+
+def report(
+    experiment: Experiment,
+    tested: Mapping[str, pl.DataFrame],
+    results: pl.DataFrame,
+    *,
+    probes: Mapping[str, str],
+    level: float = LEVEL,
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Section]]:
+    """Return the TESTED_MATRIX and the RELIANCE table of an experiment, and what they add to its findings.
+
+    tested: arm -> its TESTED_ON table. results: the experiment's RESULTS. probes: role -> label of the version that
+    plays it: `background` (the animal is taken out), `control` (the same holes in unrelated backgrounds), `foreground`
+    (the animal alone), `silhouette`.
+    Raises ReidflowError where a version or a seed is missing.
+    """
+    versions = {label: version.model_dump() for label, version in experiment.file.tested_on.items()}
+    probes = {**probes, ORIGINAL: original_label(versions)}
+    same = ~pl.col("tested_on").is_in(resized_labels(versions))
+    arms = {name: _read(name, frame.filter(same), experiment) for name, frame in tested.items()}
+    _check(arms, probes, experiment)
+    matrix = _matrix(experiment, arms, probes[ORIGINAL], level)
+    table = _reliance(experiment, arms, probes, level)
+    return matrix, table, sections(matrix, table, results, probes, level)
+
+
+def _read(arm: str, frame: pl.DataFrame, experiment: Experiment) -> Tested:
+    seeds = experiment.arms[arm].seeds
+    if sorted(set(frame["seed"])) != sorted(seeds):
+        raise ReidflowError(
+            f"tested_on.parquet of the arm '{arm}' holds the seeds {sorted(set(frame['seed']))}, but the arm has "
+            f"{sorted(seeds)}. Delete the file and run again."
+        )
+    versions = list(dict.fromkeys(frame.select("tested_on", "mode").iter_rows()))
+    found = frame.select("tested_on", "mode", "identity", "seed", "ap", "ap_chance").rows()
+    ap = {key: value for *key, value, _ in found for key in [tuple(key)]}
+    chance = {identity: value for _, _, identity, _, _, value in found}
+    identities = sorted(chance)
+    scores = {
+        version: np.array([[ap[*version, identity, seed] for seed in seeds] for identity in identities])
+        for version in versions
+    }
+    return Tested(identities, np.array([chance[identity] for identity in identities]), scores)
+
+
+def _check(arms: Mapping[str, Tested], probes: Mapping[str, str], experiment: Experiment) -> None:
+    first = arms.get(experiment.file.baseline)
+    if first is None:
+        raise ReidflowError(f"{experiment.path}: the baseline {experiment.file.baseline} was not tested. Run it.")
+    missing = [role for role in ROLES if role not in probes]
+    absent = [f"{role}: {label}" for role, label in probes.items() if (label, BOTH) not in first.scores]
+    if missing or absent:
+        raise ReidflowError(
+            f"{experiment.path}, probes: " + (f"no label for {', '.join(missing)}. " if missing else "")
+            + (f"not among the tested versions: {', '.join(absent)}. " if absent else "")
+            + f"Give each of {', '.join(ROLES)} a label of the experiment's tests."
+        )  # fmt: skip
+    for name, arm in arms.items():
+        if arm.identities != first.identities or list(arm.scores) != list(first.scores):
+            raise ReidflowError(
+                f"{experiment.path}: the arm '{name}' was tested on other versions or identities than the baseline. "
+                "Delete its tested_on.parquet and run again."
+            )
+
+
+def _matrix(experiment: Experiment, arms: Mapping[str, Tested], original: str, level: float) -> pl.DataFrame:
+    """Return the matrix; the differences of a mode are corrected over all its arms and versions."""
+    found: dict[tuple[str, str, str], Comparison] = {}
+    for mode in dict.fromkeys(mode for arm in arms.values() for _, mode in arm.scores):
+        found |= _judged(
+            {
+                (name, *version): scores - arm.scores[original, BOTH]
+                for name, arm in arms.items()
+                for version, scores in arm.scores.items()
+                if version[1] == mode and version != (original, BOTH)
+            },
+            level,
+        )
+    rows = []
+    for name, arm in arms.items():
+        trained = experiment.arms[name].spec.plain().get("background")
+        for (label, mode), scores in arm.scores.items():
+            values = [mean(column) for column in scores.T.tolist()]
+            reference = (label, mode) == (original, BOTH)
+            row = {
+                "experiment": experiment.name,
+                "arm": name,
+                "tested_on": label,
+                "mode": mode,
+                "own": experiment.file.tested_on[label].background == trained,
+                "seeds": len(values),
+                "id_map": mean(values),
+                "id_map_std": statistics.stdev(values) if len(values) > 1 else None,
+                "id_map_by_seed": values,
+                "chance": mean(arm.chance.tolist()),
+                "delta": None if reference else mean((scores - arm.scores[original, BOTH]).ravel().tolist()),
+                "verdict": REFERENCE if reference else INCONCLUSIVE,
+            }
+            rows.append(row | _delta(found.get((name, label, mode))))
+    return _frame(rows, TESTED_MATRIX)
+
+
+def _reliance(
+    experiment: Experiment, arms: Mapping[str, Tested], probes: Mapping[str, str], level: float
+) -> pl.DataFrame:
+    """Return the table; arms are compared on as many seeds as all of them have, paired by position."""
+    baseline = experiment.file.baseline
+    few = min(arm.seeds for arm in arms.values())
+    paired = {name: _ratio(arm, probes, level, few) for name, arm in arms.items()}
+    others = [name for name in arms if name != baseline]
+    found = compare_reliance({name: paired[name] for name in others}, paired[baseline], level)
+    reference = arms[baseline].role("foreground", probes)[:, :few]
+    cost = {name: arms[name].role("foreground", probes)[:, :few] - reference for name in others}
+    judged = _judged(cost, level)
+    excess = _judged({name: arm.role("control", probes) - arm.chance[:, None] for name, arm in arms.items()}, level)
+    rows = []
+    for name, arm in arms.items():
+        ratio = _ratio(arm, probes, level)
+        rows.append(
+            {
+                "experiment": experiment.name,
+                "arm": name,
+                "baseline": name == baseline,
+                **{role: mean(arm.role(role, probes).ravel().tolist()) for role in ROLES},
+                "chance": mean(arm.chance.tolist()),
+                "reliance": ratio.value,
+                "low": ratio.low,
+                "high": ratio.high,
+                "verdict": BASELINE if name == baseline else UNDEFINED,
+                "defined": ratio.value is not None,
+                "note": ratio.note,
+                **_lower_or_higher(found.get(name)),
+                **_ends(excess.get(name), "control_"),
+                "foreground_delta": mean(cost[name].ravel().tolist()) if name in cost else None,
+                **_ends(judged.get(name), "foreground_"),
+                **(
+                    _together({other: paired[other] for other in others}, paired[name], level)
+                    if name == baseline
+                    else {}
+                ),
+            }
+        )
+    free = {row["arm"]: paired[row["arm"]] for row in rows if row["verdict"] == LOWER and not _costs(row)}
+    chosen = _lowest(free, level)
+    return _frame([{**row, "recommended": row["arm"] in chosen} for row in rows], RELIANCE)
+
+
+def _together(arms: Mapping[str, Reliance], baseline: Reliance, level: float) -> dict[str, Any]:
+    """Return the columns of the one comparison of all other arms together with the baseline."""
+    pooled = together(arms)
+    found = (
+        compare_reliance({"together": pooled}, baseline, level).get("together") if pooled.value is not None else None
+    )
+    if found is None:
+        return {}
+    told = _lower_or_higher(found)
+    columns = {"delta": found.delta, "low": found.low, "high": found.high, "p": found.p, "verdict": told["verdict"]}
+    return {f"together_{column}": value for column, value in columns.items()}
+
+
+def _costs(row: Mapping[str, Any]) -> bool:
+    return row.get("foreground_verdict") == "worse"
+
+
+def _lowest(arms: Mapping[str, Reliance], level: float) -> set[str]:
+    """Return the arm with the lowest reliance and those that cannot be told from it."""
+    if not arms:
+        return set()
+    first = min(arms, key=lambda name: arms[name].value)
+    others = {name: arm for name, arm in arms.items() if name != first}
+    found = compare_reliance(others, arms[first], level)
+    return {first, *(name for name in others if found[name].verdict != "better")}
+
+
+def _ratio(arm: Tested, probes: Mapping[str, str], level: float, seeds: int | None = None) -> Reliance:
+    background, foreground = (arm.role(role, probes)[:, :seeds] for role in ("background", "foreground"))
+    return reliance(background, foreground, arm.chance, level)
+
+
+def _delta(found: Comparison | None) -> dict[str, Any]:
+    """Return what is known of a difference besides its mean; nothing where there is no spread to judge by."""
+    if found is None:
+        return {}
+    return {"delta_low": found.low, "delta_high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
+
+
+def _lower_or_higher(found: Comparison | None) -> dict[str, Any]:
+    """Return the columns of a difference in reliance, which is neither better nor worse by itself."""
+    if found is None:
+        return {}
+    verdict = {"better": HIGHER, "worse": LOWER}.get(found.verdict, INCONCLUSIVE)
+    return {**_delta(found), "delta": found.delta, "verdict": verdict}
+
+
+def _judged(differences: Mapping[Any, np.ndarray], level: float) -> dict[Any, Comparison]:
+    """Return the comparisons of those with two identities and two seeds, corrected over them."""
+    return compare({key: values for key, values in differences.items() if min(values.shape) >= 2}, level)
+
+
+def _ends(found: Comparison | None, prefix: str) -> dict[str, Any]:
+    """Return the interval, corrected p value and verdict of a comparison as columns; none where there was none."""
+    if found is None:
+        return {}
+    columns = {"low": found.low, "high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
+    return {f"{prefix}{column}": value for column, value in columns.items()}
+
+
+def _frame(rows: list[dict[str, Any]], contract: Contract) -> pl.DataFrame:
+    return pl.DataFrame(
+        [{column: row.get(column) for column in contract.columns} for row in rows], schema=contract.columns
+    )

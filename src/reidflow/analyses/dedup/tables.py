@@ -1,0 +1,293 @@
+"""The tables of a deduplication experiment: methods by threshold, suspected label errors, and what each arm left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from reidflow.analyses.dedup.dynamics import DYNAMICS, dynamics
+from reidflow.curation.subset import KEEP
+from reidflow.dedup.detection import detection, threshold_table
+from reidflow.dedup.images import DUPLICATES
+from reidflow.dedup.keep import suspects
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.spec.experiment import Experiment
+from reidflow.splits.roles import ASIDE
+from reidflow.splits.split import SPLIT
+from reidflow.store.tables import Contract, read_table
+from reidflow.tables.methods import component_labels
+
+FINE = 40
+"""Steps of the grid of thresholds where distances are not a few whole numbers."""
+FOREIGN = "suspected label error"
+"""How the reason of a keep list begins where an image was dropped for its likeness to another identity."""
+_DETECTED = ["precision", "recall", "f1", "group_precision", "group_recall", "group_f1"]
+METHODS = Contract(
+    "duplicates by method and threshold",
+    {
+        "method": pl.String,  # the folder of its pairs
+        "label": pl.String,
+        "threshold": pl.Float64,
+        "arm": pl.Boolean,  # some arm has this threshold
+        "pairs": pl.Int64,  # among all labelled images
+        "cross_pairs": pl.Int64,  # of those, pairs of two identities
+        "groups": pl.Int64,  # among the training images, within an identity
+        "largest_group": pl.Int64,  # images; 1: no image has a duplicate
+        "dropped": pl.Int64,  # training images, one of each group staying
+        "share": pl.Float64,  # dropped / training images
+        **dict.fromkeys(_DETECTED, pl.Float64),  # null without known copies, or where undefined
+    },
+    nullable=frozenset(_DETECTED),
+)
+SUSPECTS = Contract(
+    "suspected label errors",
+    {
+        "image": pl.String,
+        "other": pl.String,
+        "identity": pl.String,
+        "other_identity": pl.String,
+        "role": pl.String,
+        "other_role": pl.String,
+        "method": pl.String,
+        "label": pl.String,
+        "distance": pl.Float64,
+        "threshold": pl.Float64,  # the loosest of the method's arms
+        "found_by": pl.Int64,  # methods that call the two images duplicates
+    },
+)
+_TEST = ["id_map", "delta", "delta_low", "delta_high", "against_delta", "against_low", "against_high"]
+_COPIED = {
+    **dict.fromkeys(_TEST, pl.Float64),
+    "verdict": pl.String,
+    "against": pl.String,
+    "against_verdict": pl.String,
+    "smallest_detectable": pl.Float64,
+    "val_id_map": pl.Float64,
+    "steps": pl.Float64,
+    "epochs_to_best": pl.Float64,
+}
+ARMS = Contract(
+    "arms of a deduplication experiment",
+    {
+        "arm": pl.String,
+        "baseline": pl.Boolean,
+        "method": pl.String,
+        "label": pl.String,
+        "threshold": pl.Float64,
+        "scope": pl.String,
+        "keep": pl.String,
+        "matched": pl.String,
+        "kept": pl.Int64,
+        "dropped": pl.Int64,
+        "share": pl.Float64,  # dropped / training images
+        "dropped_across": pl.Int64,  # dropped for their likeness to another identity
+        **_COPIED,
+        **dict.fromkeys(DYNAMICS, pl.Float64),
+        "same_as": pl.String,  # an arm above that keeps the same images, for as many steps
+        "recommended": pl.String,  # null, `method` (best of its method on validation), `overall`
+    },
+    nullable=frozenset(
+        {"method", "label", "threshold", "scope", "keep", *_COPIED, *DYNAMICS, "recommended", "same_as"} - {"verdict"}
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What the methods found among all labelled images, and which training images each arm keeps.
+
+    methods: id -> resolved component; thresholds: id -> those of the arms, sorted; pairs: id -> pairs up to the
+    method's loosest threshold; keep: arm -> its keep list; truth: planted copies (image, duplicate_of), if known.
+    """
+
+    methods: Mapping[str, dict[str, Any]]
+    thresholds: Mapping[str, list[float]]
+    loosest: Mapping[str, float]
+    pairs: Mapping[str, pl.DataFrame]
+    keep: Mapping[str, pl.DataFrame]
+    manifest: pl.DataFrame
+    split: pl.DataFrame
+    truth: pl.DataFrame | None = None
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Method id -> its name, with the parameters in which it differs from others of that name."""
+        return component_labels(self.methods)
+
+    @cached_property
+    def training(self) -> pl.DataFrame:
+        """The training images, with their identities, in the order of the split."""
+        return self.split.filter(pl.col("role") == "train").select("image", "identity")
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Image -> its row of the manifest."""
+        return {image: row for row, image in enumerate(self.manifest["image"])}
+
+    def id_of(self, component: dict[str, Any]) -> str:
+        """Return the id of a resolved duplicates method."""
+        return next(name for name, method in self.methods.items() if method == component)
+
+
+def read_duplicates(given: Mapping[str, Any], files: Any) -> Duplicates:
+    """Return what a report reads, without the images that are left aside.
+
+    The folder of a pairs file is its method's id, that of a keep file its subset's.
+    """
+    keep = {Path(path).parent.name: read_table(path, KEEP) for path in files.keep}
+    split = read_table(files.split, SPLIT).filter(pl.col("role") != ASIDE)
+    used = pl.col("image").is_in(split["image"].implode()) & pl.col("other").is_in(split["image"].implode())
+    truth = list(files.truth) if not isinstance(files.truth, str) else [files.truth]
+    return Duplicates(
+        given["methods"],
+        given["thresholds"],
+        given["loosest"],
+        {Path(path).parent.name: read_table(path, DUPLICATES).filter(used) for path in files.pairs},
+        {arm: keep[subset] for arm, subset in given["subsets"].items()},
+        read_table(files.manifest, MANIFEST),
+        split,
+        pl.read_parquet(truth[0]) if truth else None,
+    )
+
+
+def grid(found: Duplicates, method: str) -> list[float]:
+    """Return the thresholds at which a method is looked at: its few distances or an even grid, and those of its arms."""
+    distances = found.pairs[method]["distance"].unique().sort().to_list()
+    loosest = found.loosest[method]
+    even = [loosest * step / FINE for step in range(FINE + 1)] if loosest > 0 else [0.0]
+    if loosest <= 2 * FINE and all(float(distance).is_integer() for distance in distances) and loosest >= 1:
+        even = [float(step) for step in range(int(loosest) + 1)]
+    return sorted({*even, *found.thresholds.get(method, [])})
+
+
+def methods_table(found: Duplicates) -> pl.DataFrame:
+    """Return METHODS: every method at every threshold of its grid."""
+    return pl.concat([_by_threshold(found, method) for method in found.methods])
+
+
+def _by_threshold(found: Duplicates, method: str) -> pl.DataFrame:
+    pairs, thresholds = found.pairs[method], grid(found, method)
+    counted = [pairs.filter(pl.col("distance") <= threshold) for threshold in thresholds]
+    trained = threshold_table(pairs, found.training, thresholds, "identity").rename({"share_dropped": "share"})
+    detected = pl.DataFrame(schema={name: METHODS.columns[name] for name in _DETECTED})
+    if found.truth is not None:
+        detected = detection(pairs, found.truth, thresholds, found.split["image"].to_list())
+    else:
+        detected = pl.DataFrame({name: [None] * len(thresholds) for name in _DETECTED}, schema=detected.schema)
+    return pl.DataFrame(
+        {
+            "method": [method] * len(thresholds),
+            "label": [found.labels[method]] * len(thresholds),
+            "threshold": thresholds,
+            "arm": [threshold in found.thresholds.get(method, []) for threshold in thresholds],
+            "pairs": [close.height for close in counted],
+            "cross_pairs": [int((~close["same_identity"]).sum()) for close in counted],
+            "groups": trained["groups"],
+            "largest_group": trained["largest_group"].clip(1),
+            "dropped": trained["dropped"],
+            "share": trained["share"],
+            **{name: detected[name] for name in _DETECTED},
+        },
+        schema=METHODS.columns,
+    )
+
+
+def suspects_table(found: Duplicates) -> pl.DataFrame:
+    """Return SUSPECTS: pairs of two identities within the loosest threshold of a method's arms.
+
+    First those that most methods find, then the closest, as a share of the threshold. A method without an arm counts
+    up to its loosest threshold.
+    """
+    roles = found.split.select("image", "role")
+    parts = []
+    for method, pairs in found.pairs.items():
+        threshold = float(max(found.thresholds.get(method) or [found.loosest[method]]))
+        near = suspects(pairs, threshold, found.split).join(roles, on="image", maintain_order="left")
+        near = near.join(roles.rename({"image": "other", "role": "other_role"}), on="other", maintain_order="left")
+        told = {"method": method, "label": found.labels[method], "threshold": threshold}
+        parts.append(near.with_columns(**{name: pl.lit(value) for name, value in told.items()}))
+    frame = pl.concat(
+        [SUSPECTS.empty().drop("found_by"), *(part.select(list(SUSPECTS.columns)[:-1]) for part in parts)]
+    )
+    frame = frame.with_columns(found_by=pl.len().over("image", "other").cast(pl.Int64))
+    tight = pl.when(pl.col("threshold") > 0).then(pl.col("distance") / pl.col("threshold")).otherwise(0.0)
+    nearest = tight.min().over("image", "other")
+    return frame.sort(-pl.col("found_by"), nearest, "image", "other", tight, "method")
+
+
+def arms_table(
+    experiment: Experiment, found: Duplicates, results: pl.DataFrame, histories: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Return ARMS: the baseline and the arms that leave out duplicates, in the order of the experiment.
+
+    histories: arm -> its history over all seeds.
+    """
+    known = {row["arm"]: row for row in results.to_dicts()}
+    rows, seen = [], {}
+    for name, arm in experiment.arms.items():
+        if arm.spec.dedup is None and name != experiment.file.baseline:
+            continue
+        result, dropped = known[name], frozenset(_dropped(found, name, arm.spec.dedup)["image"])
+        same = seen.setdefault((dropped, arm.spec.matched if dropped else ""), name)
+        rows.append(
+            {
+                "arm": name,
+                "baseline": name == experiment.file.baseline,
+                "matched": arm.spec.matched,
+                **_left_out(found, name, arm.spec.dedup),
+                **{column: result.get(column) for column in _COPIED},
+                **dynamics(histories.get(name)),
+                "same_as": same if same != name else None,
+                "recommended": None,
+            }
+        )
+    for row, level in recommended(rows).items():
+        rows[row]["recommended"] = level
+    return pl.DataFrame(rows, schema=ARMS.columns)
+
+
+def _dropped(found: Duplicates, arm: str, dedup: Any) -> pl.DataFrame:
+    """Return the rows of the keep list that an arm drops; of several lists those of the first seed."""
+    keep = found.keep[arm] if dedup is not None else KEEP.empty()
+    first = keep["seed"].drop_nulls().min()
+    return keep.filter(~pl.col("kept") & (pl.col("seed").is_null() | pl.col("seed").eq_missing(first)))
+
+
+def _left_out(found: Duplicates, arm: str, dedup: Any) -> dict[str, Any]:
+    dropped, total = _dropped(found, arm, dedup), found.training.height
+    counts = {
+        "kept": total - dropped.height,
+        "dropped": dropped.height,
+        "share": dropped.height / max(1, total),
+        "dropped_across": int(dropped["reason"].fill_null("").str.starts_with(FOREIGN).sum()),
+    }
+    if dedup is None:
+        return counts
+    method = found.id_of(dedup.method)
+    return counts | {
+        "method": method,
+        "label": found.labels[method],
+        "threshold": float(dedup.threshold),
+        "scope": dedup.scope,
+        "keep": dedup.keep,
+    }
+
+
+def recommended(rows: list[dict[str, Any]]) -> dict[int, str]:
+    """Return row -> `method` or `overall`: the highest validation score of a method's arms, and of all arms.
+
+    Of arms that score the same, the one that leaves out fewer images; all images stay where nothing scores higher.
+    """
+    scored = [
+        (row["val_id_map"], -row["dropped"], -place) for place, row in enumerate(rows) if row["val_id_map"] is not None
+    ]
+    best: dict[str, tuple] = {}
+    for key in scored:
+        method = rows[-key[2]].get("method")
+        if method is not None and key > best.get(method, (-1.0,)):
+            best[method] = key
+    found = {-key[2]: "method" for key in best.values()}
+    return found | ({-max(scored)[2]: "overall"} if scored else {})

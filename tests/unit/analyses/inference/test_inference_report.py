@@ -1,0 +1,207 @@
+"""The table and the statements of a report on inference, against planted effects and cases worked by hand."""
+
+import numpy as np
+import planted_inference as planted
+import polars as pl
+import pytest
+
+from reidflow.analyses.inference.findings import sections
+from reidflow.analyses.inference.tables import INFERENCE, described, in_words, inference_table, preferred
+from reidflow.evaluation.statistics import compare
+from reidflow.tables.identities import rarity
+from reidflow.tables.sections import read_sections, write_sections
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    return planted.table()
+
+
+@pytest.fixture(scope="module")
+def rows(table: pl.DataFrame) -> dict[str, dict]:
+    return {row["arm"]: row for row in table.to_dicts()}
+
+
+def text(table: pl.DataFrame, title: str, queries_in_gallery: bool = False) -> str:
+    found = [section for section in sections(table, queries_in_gallery) if section.title == title]
+    return " ".join(line for section in found for line in section.statements)
+
+
+def test_a_row_tells_what_an_arm_does_and_what_it_needs(table: pl.DataFrame, rows: dict):
+    INFERENCE.check(table, "here")
+    assert list(rows) == list(planted.STEPS)
+    told = {arm: (row["kind"], row["transductive"], row["runs"], row["forward_passes"]) for arm, row in rows.items()}
+    assert told == {
+        "none": ("plain", False, 1, 1),
+        "flip_*": ("single", False, 1, 2),
+        "expansion": ("single", False, 1, 1),
+        "reciprocal": ("single", True, 1, 1),
+        "flip_reciprocal": ("combination", True, 1, 2),
+        "flip_expansion": ("combination", False, 1, 2),
+        "three_runs": ("ensemble", False, 3, 3),
+        "pair": ("ensemble", False, 2, 4),
+    }
+    assert rows["flip_reciprocal"]["methods"] == "flip, then k reciprocal (k1 20, k2 6, lambda 0.3)"
+    assert rows["pair"]["methods"] == "2 runs, embeddings side by side, then flip"
+    assert rows["none"]["methods"] == "none"
+
+
+def test_an_ensemble_counts_the_runs_of_every_member_with_every_seed():
+    ensemble = {"seeds": 2, "members": [{"epochs": 3}, {"epochs": 4}], "combine": "average"}
+    found = described({"inference": [], "ensemble": ensemble})
+    assert (found["runs"], found["forward_passes"]) == (6, 6)
+    assert found["methods"] == "6 runs, similarities averaged"
+    assert in_words({"name": "mine.sharper", "strength_": 0.5}) == "sharper (strength 0.5)"
+
+
+def test_a_method_whose_file_does_not_say_is_taken_to_use_the_other_queries(tmp_path, monkeypatch):
+    (tmp_path / "own.silent_step.py").write_text("def apply(asked):\n    return asked\n")
+    monkeypatch.setattr("reidflow.spec.components.find_module", lambda name: tmp_path / f"{name}.py")
+    assert described({"inference": [{"name": "own.silent_step"}], "ensemble": None})["transductive"]
+
+
+def test_queries_that_get_better_and_worse_are_counted_by_hand():
+    # Before: 0.5 everywhere. Seed 0: up, rounding, down; seed 1: up, and a query that the arm does not score.
+    before = [(seed, f"{who}{n}", who, 0.5) for seed in (0, 1) for n, who in enumerate(("rare", "rare", "common"))]
+    after = [(0, "rare0", 0.6), (0, "rare1", 0.5 + 1e-12), (0, "common2", 0.4), (1, "rare0", 0.9), (1, "rare1", None)]
+    rows = [("none", seed, image, who, ap) for seed, image, who, ap in before]
+    rows += [("flip", seed, image, image[:-1], ap) for seed, image, ap in after]
+    per_query = pl.DataFrame(rows, schema=["arm", "seed", "image", "identity", "ap"], orient="row")
+    experiment = planted.experiment()
+    experiment.arms = {"none": None, "flip": None}
+    specs = {arm: {"inference": [], "ensemble": None} for arm in experiment.arms}
+    results = planted.results().head(0)
+    found = inference_table(
+        experiment, specs, results, per_query, planted.comparisons().head(0), {"rare": 2, "common": 8}
+    )
+    told = found.filter(pl.col("arm") == "flip").select(
+        *("asked", "better", "worse", "few", "asked_few", "better_few", "worse_few")
+    )
+    # The median of 2 and 8 images is 5: the rare identity has few.
+    assert told.row(0) == (4, 2, 1, 5, 3, 2, 0)
+
+
+def test_identities_with_few_images_are_judged_by_themselves(rows: dict):
+    few = [n for n, name in enumerate(planted.IDENTITIES) if planted.IMAGES[name] <= 5]
+    assert {row["asked_few"] for row in rows.values()} == {len(few) * len(planted.SEEDS) * planted.QUERIES}
+    differences = planted.differences()
+    expected = compare({arm: values[few] for arm, values in differences.items() if arm != "none"})
+    for arm, want in expected.items():
+        row = rows[arm]
+        told = [row[f"few_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
+        assert told == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
+        assert row["many_delta"] == pytest.approx(np.delete(differences[arm], few, axis=0).mean())
+    verdicts = {arm: row["few_verdict"] for arm, row in rows.items() if row["few_verdict"] in ("better", "worse")}
+    assert verdicts == {
+        "expansion": "worse",
+        "reciprocal": "better",
+        "flip_reciprocal": "better",
+        "flip_expansion": "worse",
+        "three_runs": "better",
+    }
+    assert rows["none"]["few_delta"] is None and rows["none"]["many_delta"] is None
+
+
+def test_the_correlation_is_with_images_in_the_gallery_not_with_those_trained_on(rows: dict):
+    counted = planted.comparisons().with_columns(
+        train_images=pl.col("identity").replace_strict(planted.IMAGES, return_dtype=pl.Int64)
+    )
+    want = rarity(counted)["expansion"]
+    assert [rows["expansion"][f"rho{end}"] for end in ("", "_low", "_high")] == [want.rho, want.low, want.high]
+    assert rows["expansion"]["rho_low"] > 0.9
+
+
+def test_where_all_identities_have_equally_many_images_none_has_few():
+    level = dict.fromkeys(planted.IDENTITIES, 4)
+    found = inference_table(
+        planted.experiment(), planted.specs(), planted.results(), planted.per_query(), planted.comparisons(), level
+    )
+    INFERENCE.check(found, "here")
+    assert found["few"].is_null().all() and found["few_delta"].is_null().all() and found["rho"].is_null().all()
+    assert found["asked_few"].to_list() == [0] * len(found)
+    assert "images in the gallery" not in text(found, "Which queries gain")
+
+
+def test_combinations_are_compared_with_the_single_method_that_validation_prefers(rows: dict):
+    differences = planted.differences()
+    combined = ("flip_reciprocal", "flip_expansion")
+    expected = compare({arm: differences[arm] - differences["reciprocal"] for arm in combined})
+    for arm, want in expected.items():
+        row = rows[arm]
+        assert row["over"] == "reciprocal"
+        told = [row[f"over_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
+        assert told == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
+    assert [rows[arm]["over_verdict"] for arm in combined] == ["better", "worse"]
+    assert all(row["over"] is None for arm, row in rows.items() if arm not in combined)
+
+
+def test_the_preferred_arm_is_that_of_validation_and_of_test_only_without_one():
+    def row(arm: str, val: float | None, test: float | None) -> dict:
+        return {"arm": arm, "val_id_map": val, "id_map": test}
+
+    rows = [row("a", 0.5, 0.1), row("b", 0.4, 0.9), row("c", 0.5, 0.8), row("lost", 0.9, None)]
+    assert preferred(rows)["arm"] == "a"
+    assert preferred([{**found, "val_id_map": None} for found in rows])["arm"] == "b"
+    assert preferred([]) is None
+
+
+def test_statements_name_what_helps_what_ties_and_what_harms(table: pl.DataFrame):
+    found = text(table, "What is done with the embeddings")
+    assert "Better than the baseline: **reciprocal** (transductive) +0.101" in found
+    assert "and **three_runs** +0.050" in found
+    assert "Worse than the baseline: **flip_expansion** -0.05" in found
+    assert "Not told apart from the baseline: **flip\\_\\***, **expansion** and **pair**." in found
+    assert "Cannot be told from the best: **flip_reciprocal** (transductive) and **pair**." in found
+    level = text(table.with_columns(ties_with_best=pl.lit(True)), "What is done with the embeddings")
+    assert "No arm can be told from the best. Of these **none** needs one forward pass an image" in level
+
+
+def test_what_needs_the_other_queries_is_marked_wherever_it_is_named(table: pl.DataFrame):
+    lines = [line for section in sections(table) for line in section.statements]
+    for line in lines:
+        bare = line.replace("**reciprocal** (transductive)", "").replace("**flip_reciprocal** (transductive)", "")
+        assert "reciprocal**" not in bare or "use the other queries (transductive)" in bare
+    blocks = [block for section in sections(table) for block in section.tables if block.title == "Inference"]
+    assert {row[0]: row[2] for row in blocks[0].rows if row[2] == "yes"} == dict.fromkeys(
+        ("reciprocal", "flip_reciprocal"), "yes"
+    )
+    assert "The queries stand in the gallery" not in " ".join(lines)
+    assert "The queries stand in the gallery" in text(table, "What is done with the embeddings", True)
+
+
+def test_statements_say_whether_combining_adds_and_what_ensembles_cost(table: pl.DataFrame):
+    combined = text(table, "Combinations")
+    assert "validation prefers is **reciprocal** (transductive). The combination" in combined
+    assert "**flip_reciprocal** (transductive) (+0.099" in combined and "adds to it." in combined
+    assert "**flip_expansion** (-0.152" in combined and "is worse than **reciprocal** (transductive)." in combined
+    ensembles = text(table, "Ensembles")
+    assert "**three_runs** (3 runs, similarities averaged) is better than the baseline, +0.050" in ensembles
+    assert "for 3 times the training and 3 forward passes an image" in ensembles
+    assert "**pair** (2 runs, embeddings side by side, then flip) is not told apart" in ensembles
+
+
+def test_statements_say_who_gains_and_who_loses(table: pl.DataFrame):
+    found = text(table, "Which queries gain")
+    assert (
+        "With **flip_reciprocal** (transductive), which validation prefers among all but the baseline, 192 of 192"
+        in found
+    )
+    assert "Identities with at most 5 images in the gallery lose with **expansion** (-0.053" in found
+    assert "**expansion** does more for identities with more images: -0.053 with at most 5, +0.053 with more" in found
+    calm = table.with_columns(few_verdict=pl.lit("inconclusive"))
+    assert "With no method do identities with at most 5 images in the gallery lose" in text(calm, "Which queries gain")
+
+
+def test_without_combinations_or_ensembles_nothing_is_said_of_them(table: pl.DataFrame):
+    singles = table.filter(pl.col("kind").is_in(["plain", "single"]))
+    assert [section.title for section in sections(singles)] == [
+        "What is done with the embeddings",
+        "Which queries gain",
+    ]
+    assert sections(table.filter("baseline")) == []
+
+
+def test_sections_survive_their_file(table: pl.DataFrame, tmp_path):
+    found = sections(table, True)
+    write_sections(tmp_path / "sections.json", found)
+    assert read_sections(tmp_path / "sections.json") == found
