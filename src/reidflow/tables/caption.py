@@ -4,7 +4,6 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.search.space import seeds_line
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
 from reidflow.splits.roles import ASIDE
@@ -162,3 +161,12 @@ def _shared(trees: list[Any], prefix: str = "") -> list[tuple[str, str]]:
         return []  # parameters of different components share a name at most
     keys = [key for key in first if all(key in tree for tree in trees)]
     return [pair for key in keys for pair in _shared([tree[key] for tree in trees], f"{prefix}{key}.")]
+
+
+def seeds_line(experiment: Experiment) -> str | None:
+    """Return which seeds chose the winners of an experiment's studies; None without any."""
+    if not experiment.studies:
+        return None
+    study = next(iter(experiment.studies.values()))
+    final = f" and the sweep seeds {as_text(list(study.sweep_seeds))}" if study.finalists else ""
+    return f"winners of searches were chosen on validation with trial seeds from {study.first_seed}{final}"

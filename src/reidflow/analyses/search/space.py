@@ -97,12 +97,3 @@ def _chosen(study: Study) -> str:
         f"Each trial trains once, with a seed of its own from {study.first_seed} on, and is judged on validation; {final}. "
         "None of these seeds is reported, and no test image takes part."
     )
-
-
-def seeds_line(experiment: Experiment) -> str | None:
-    """Return which seeds chose the winners of an experiment's studies; None without any."""
-    if not experiment.studies:
-        return None
-    study = next(iter(experiment.studies.values()))
-    final = f" and the sweep seeds {setting(list(study.sweep_seeds))}" if study.finalists else ""
-    return f"winners of searches were chosen on validation with trial seeds from {study.first_seed}{final}"

@@ -11,7 +11,7 @@ from searches import SPACE, comparisons, efficiency, experiment, found, results,
 
 from reidflow.analyses.search.findings import FIGURES, sections
 from reidflow.analyses.search.found import Found
-from reidflow.analyses.search.space import seeds_line, space_block
+from reidflow.analyses.search.space import space_block
 from reidflow.analyses.search.tables import budget_table
 from reidflow.analyses.search.winners import against_matched, winners_that_tie
 from reidflow.spec.config import Config
@@ -19,7 +19,7 @@ from reidflow.spec.errors import Problems
 from reidflow.spec.experiment import Experiment, build
 from reidflow.spec.plan import make
 from reidflow.spec.yaml import load
-from reidflow.tables.caption import fixed
+from reidflow.tables.caption import fixed, seeds_line
 from reidflow.tables.inputs import with_outcomes
 from reidflow.tables.sections import read_sections, write_sections
 from reidflow.tables.settings import settings_block
