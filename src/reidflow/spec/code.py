@@ -37,6 +37,7 @@ MOST_RECALLED = 5000  # files, edits of a file counting as files
 # What is read off a file, by the SHA-256 of its content: parsing takes longest, and each job looks at its code again.
 _parsed: dict[str, tuple[str, frozenset[Imported]]] = {}
 _recalled: dict[str, tuple[str, list[Imported]]] = {}
+_opened: set[Path] = set()
 
 
 def recall(path: Path) -> None:
@@ -65,7 +66,10 @@ def _reader() -> str:
 
 @lru_cache(None)
 def digest(*roots: str) -> str:
-    """Return the digest of everything that `roots` (dotted modules, paths of scripts) execute: 16 hex digits."""
+    """Return the digest of everything that `roots` execute and read: 16 hex digits.
+
+    roots: dotted modules, paths of scripts, and paths of data files such as templates.
+    """
     return _combine(closure(*roots))
 
 
@@ -78,7 +82,8 @@ def run_digest(*roots: str) -> str:
 def closure(*roots: str) -> dict[str, str]:
     """Return {path, relative to the source folder where possible: digest of its syntax tree}.
 
-    roots: dotted modules, or scripts as paths relative to the project's folder.
+    roots: dotted modules, or paths relative to the project's folder: of scripts, and of data files, which count byte by
+    byte.
 
     Raises ReidflowError for a root that does not exist or a file that is not Python.
     """
@@ -89,19 +94,25 @@ def closure(*roots: str) -> dict[str, str]:
 
 
 def unseen(*roots: str) -> list[str]:
-    """Return the files that this process has imported although the closure of `roots` does not list them.
+    """Return the files that this process has imported, or read by `read_data`, which the closure of `roots` does not list.
 
     Looked at are reidflow's and those of the packages of the user's own components among `roots`, unless they are
     installed: of these the digest follows no imports.
     """
     known = set(closure(*roots))
-    packages = {PACKAGE, *(root.split(".")[0] for root in roots if not root.endswith(".py"))}
+    packages = {PACKAGE, *(r.split(".")[0] for r in roots if "/" not in r and not r.endswith(".py"))}
     loaded = {
         _label(Path(module.__file__).resolve())
         for name, module in list(sys.modules.items())
         if name.split(".")[0] in packages and getattr(module, "__file__", None) and _own(name)
     }
-    return sorted(loaded - known)
+    return sorted((loaded | set(map(_label, _opened))) - known)
+
+
+def read_data(path: Path) -> str:
+    """Return the text of a data file that belongs to the code (a template, a style sheet): see `unseen`."""
+    _opened.add(path.resolve())
+    return path.read_text(encoding="utf-8")
 
 
 def forget() -> None:
@@ -116,7 +127,12 @@ def _combine(files: dict[str, str]) -> str:
 
 @lru_cache(None)
 def _reached(root: str) -> dict[Path, str]:
-    """Return file -> digest of its syntax tree, of all that one root executes."""
+    """Return file -> digest of its syntax tree, of all that one root executes; a data file -> digest of its bytes."""
+    if "/" in root and not root.endswith(".py"):
+        path = (SOURCE_ROOT.parent / root).resolve()
+        if not path.is_file():
+            raise ReidflowError(f"there is no file '{root}'. Check the name.")
+        return {path: hashlib.sha256(path.read_bytes()).hexdigest()}
     if root.endswith(".py"):
         todo: list[tuple[str | None, Path, bool]] = [(None, (SOURCE_ROOT.parent / root).resolve(), False)]
     else:

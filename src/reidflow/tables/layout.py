@@ -1,22 +1,79 @@
-"""Which columns of a table stand together on a page, under which heading, and how each is printed."""
+"""Blocks: tables as a page, Markdown and LaTeX show them, derived from a frame and the columns to show."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from reidflow.store.tables import Column, Contract, Span
+from reidflow.tables.columns import columns as shared_columns
 from reidflow.tables.controls import controlled
-from reidflow.tables.text import NOTHING, interval, number, probability, setting, signed
+from reidflow.tables.text import (
+    FORMATS,
+    NOTHING,
+    between,
+    count,
+    interval,
+    magnitude,
+    near_best,
+    number,
+    numbers,
+    probability,
+    setting,
+    share,
+    signed,
+)
+from reidflow.tables.text import grid as sensitivity
+from reidflow.tables.text import yes_no as yes
 
 
 @dataclass(frozen=True)
 class Block:
-    """A page-wide part of a table: headings and cells of plain, unescaped text; the first column is the arm."""
+    """A table for people: headings and cells of plain, unescaped text; the first column names the row.
+
+    meanings, formats: of each column (a sentence, a name in `text.FORMATS`); empty where the table declares none.
+    """
 
     title: str
     headings: list[str]
     rows: list[list[str]]
+    meanings: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+
+
+def block(
+    title: str,
+    rows: pl.DataFrame | Iterable[Mapping[str, Any]],
+    names: Contract | Sequence[str | Column | Span],
+    contract: Contract | None = None,
+) -> Block:
+    """Return the block of a table: headings, cells and meanings come from the columns.
+
+    names: the columns to show, in order: names of columns and spans of `contract`, or of the shared table of columns, or
+    a column or span itself; a contract shows all of its own. A column without a value in any row is left out, apart from
+    the first.
+    """
+    shown = _columns(names, contract)
+    table = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows)
+    cells = [[FORMATS[c.format](*(row[name] for name in c.fields)) for c in shown] for row in table]
+    kept = [i for i in range(len(shown)) if i == 0 or not cells or any(row[i] not in ("", NOTHING) for row in cells)]
+    return Block(
+        title,
+        [shown[i].heading for i in kept],
+        [[row[i] for i in kept] for row in cells],
+        [shown[i].meaning for i in kept],
+        [shown[i].format for i in kept],
+    )
+
+
+def _columns(names: Contract | Sequence[str | Column | Span], contract: Contract | None) -> list[Column | Span]:
+    if isinstance(names, Contract):
+        return list(names.shown.values())
+    own = contract.shown if contract else {}
+    return [
+        name if not isinstance(name, str) else own[name] if name in own else shared_columns(name)[0] for name in names
+    ]
 
 
 def block_of(
@@ -24,48 +81,6 @@ def block_of(
 ) -> Block:
     """Return a block of rows. columns: heading -> what its cell shows of a row."""
     return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])
-
-
-def yes(value: bool | None) -> str:
-    """Return a yes-or-no value as a word."""
-    return "–" if value is None else "yes" if value else "no"
-
-
-def share(value: float | None) -> str:
-    """Return a share as a percentage."""
-    return "–" if value is None else f"{value:.0%}"
-
-
-def count(value: float | None) -> str:
-    """Return a count with thousands set apart; a mean of counts with one decimal where it is not whole."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-
-
-def magnitude(value: float | None) -> str:
-    """Return a number whose size is unknown in three significant digits."""
-    return NOTHING if value is None else f"{value:.3g}"
-
-
-def near_best(row: dict[str, Any]) -> str:
-    """Return how many points of the grid lie near the best one, and of how many."""
-    return NOTHING if row["near_best"] is None else f"{row['near_best']} of {len(row['sensitivity'])}"
-
-
-def numbers(values: list[float | None] | None) -> str:
-    """Return several numbers on one line."""
-    return "–" if values is None else " ".join(number(value) for value in values)
-
-
-def sensitivity(points: list[dict[str, Any]] | None) -> str:
-    """Return the mean validation score at every grid point on one line."""
-    return "–" if points is None else "; ".join(f"{p['point']}: {number(p['val_id_map'])}" for p in points)
-
-
-def between(low: float | None, high: float | None, digits: int) -> str:
-    """Return the ends of a spread on one line."""
-    return "–" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
 
 
 _RESULT: dict[str, Callable[[dict], str]] = {
@@ -180,7 +195,7 @@ def _tuned(paths: list[str]) -> dict[str, Callable[[dict], str]]:
         columns[path] = lambda row, path=path: "–" if row[f"chosen_{path}"] is None else setting(row[f"chosen_{path}"])
         columns[f"{path} on the grid's edge"] = lambda row, path=path: yes(row[f"on_edge_{path}"])
     columns["best minus worst point"] = lambda row: number(row["sensitivity_range"])
-    columns["points within 95% of the best"] = near_best
+    columns["points within 95% of the best"] = lambda row: near_best(row["near_best"], row["sensitivity"])
     return {**columns, "mean validation id_map at each point": lambda row: sensitivity(row["sensitivity"])}
 
 

@@ -3,6 +3,8 @@
 import math
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 NOTHING = "–"
@@ -73,6 +75,58 @@ def probability(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def yes_no(value: bool | None) -> str:
+    """Return a yes-or-no value as a word."""
+    return NOTHING if value is None else "yes" if value else "no"
+
+
+def share(value: float | None, digits: int = 0) -> str:
+    """Return a share as a percentage."""
+    return NOTHING if value is None else f"{value:.{digits}%}"
+
+
+def count(value: float | None) -> str:
+    """Return a count with thousands set apart; a mean of counts with one decimal where it is not whole."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def magnitude(value: float | None) -> str:
+    """Return a number whose size is unknown in three significant digits."""
+    return NOTHING if value is None else f"{value:.3g}"
+
+
+def numbers(values: Iterable[float | None] | None, digits: int = 3) -> str:
+    """Return several numbers on one line."""
+    return NOTHING if values is None else " ".join(number(value, digits) for value in values)
+
+
+def between(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Return the ends of a range on one line."""
+    return NOTHING if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def plain(value: Any) -> str:
+    """Return text as it is; a dash for none."""
+    return NOTHING if value is None else str(value)
+
+
+def grid(points: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return the mean validation score at every grid point on one line."""
+    return NOTHING if points is None else "; ".join(f"{p['point']}: {number(p['val_id_map'])}" for p in points)
+
+
+def near_best(near: int | None, points: Sequence[Any] | None) -> str:
+    """Return how many points of a grid lie near the best one, and of how many."""
+    return NOTHING if near is None or points is None else f"{near} of {len(points)}"
+
+
+def of_total(part: float | None, total: float | None) -> str:
+    """Return a count with the total that it is part of, as `3 of 5`."""
+    return NOTHING if part is None or total is None else f"{count(part)} of {count(total)}"
+
+
 def visible(value: str) -> str:
     """Return a name with its control characters, and those that reorder text, written as escapes."""
     return "".join(c if _printable(c) else c.encode("unicode_escape").decode() for c in value)
@@ -122,6 +176,64 @@ def setting(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def listed(names: list[str]) -> str:
+def chosen(value: Any) -> str:
+    """Return the value of a setting; a dash where there is none."""
+    return NOTHING if value is None else setting(value)
+
+
+def listed(names: Iterable[str]) -> str:
     """Return names as a sentence lists them: `a, b and c`."""
+    names = list(names)
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def bold(name: str) -> str:
+    """Return a name in bold Markdown."""
+    return f"**{markdown(name)}**"
+
+
+def bold_names(names: Iterable[str]) -> str:
+    """Return names in bold Markdown as a sentence lists them."""
+    return listed(map(bold, names))
+
+
+def plural(value: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun: `1 image`, `2,000 images`. nouns: the plural, where it does not end in `s`."""
+    return f"{count(value)} {noun if value == 1 else nouns or f'{noun}s'}"
+
+
+def p_value(value: float | None) -> str:
+    """Return a p value as a sentence gives it: `p = 0.012`, `p <0.001`."""
+    text = probability(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+FORMATS: dict[str, Callable[..., str]] = {
+    "text": plain,
+    "verdict": plain,
+    "setting": chosen,
+    "yes_no": yes_no,
+    "number": number,
+    "number1": partial(number, digits=1),
+    "number2": partial(number, digits=2),
+    "numbers": numbers,
+    "signed": signed,
+    "signed2": partial(signed, digits=2),
+    "interval": interval,
+    "interval2": partial(interval, digits=2),
+    "range": between,
+    "range0": partial(between, digits=0),
+    "range2": partial(between, digits=2),
+    "share": share,
+    "share1": partial(share, digits=1),
+    "count": count,
+    "of_total": of_total,
+    "probability": probability,
+    "magnitude": magnitude,
+    "seconds": partial(number, digits=2),
+    "grid": grid,
+    "near_best": near_best,
+}
+"""How the cells of a column are printed, by the format's name: the values of the column's fields -> plain text."""
+WORDS = frozenset({"text", "verdict", "setting", "yes_no", "grid"})
+"""Formats that print words, which are aligned to the left."""

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from reidflow.spec import code, components
+from reidflow.spec.errors import ReidflowError
 
 
 @pytest.fixture
@@ -155,3 +156,17 @@ def test_of_the_planning_only_seeds_decide_numbers_of_a_run():
         "reidflow/spec/__init__.py",
         "reidflow/spec/seeds.py",
     }
+
+
+def test_a_data_file_among_the_roots_counts_byte_by_byte(project):
+    template = project / "page.md.j2"
+    template.write_text("one")
+    root = "src/reidflow/page.md.j2"
+    before = code.digest("reidflow.loop", root)
+    assert "reidflow/page.md.j2" in code.closure("reidflow.loop", root)
+    change(template, "one ")
+    assert code.digest("reidflow.loop", root) != before
+    template.unlink()
+    code.forget()
+    with pytest.raises(ReidflowError, match="no file"):
+        code.digest(root)

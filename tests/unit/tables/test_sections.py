@@ -1,12 +1,15 @@
 import re
 
+import jinja2
+import pytest
 from arms_folder import a_setting, a_table
 
+from reidflow.spec import code
 from reidflow.tables.caption import caption
 from reidflow.tables.export import export
 from reidflow.tables.findings import findings
 from reidflow.tables.layout import Block
-from reidflow.tables.sections import Section, read_all, section_blocks, write_sections
+from reidflow.tables.sections import Section, read_all, render, section_blocks, sections_of, write_sections
 
 ROWS = [[f"image {n}", "0.100", "a|b & c_d"] for n in range(45)]
 SECTIONS = [
@@ -62,3 +65,65 @@ def test_a_table_without_a_title_of_its_own_has_its_sections():
     assert [block.title for block in section_blocks(SECTIONS)] == [
         "What was_left *out*: Kept", "What was_left *out*", "Tables alone: T",
     ]  # fmt: skip
+
+
+TEMPLATE = """\
+## What was found
+{% for row in rows %}
+
+- {{ row.arm | name }} differs by {{ row.delta | signed }} {{ row.low | interval(row.high) }},
+  {{ row.p | p_value }}.
+{% endfor %}
+
+A paragraph on
+two lines, {{ 1 | plural("image") }} of {{ 2000 | plural("image") }}.
+{% if missing %}
+
+## Nothing here
+{% endif %}
+
+## Only a figure
+"""
+ROW = {"arm": "a_*", "delta": 0.1, "low": -0.1, "high": 0.3, "p": 0.0001}
+
+
+def written(tmp_path, text=TEMPLATE):
+    (tmp_path / "findings.md.j2").write_text(text)
+    return tmp_path / "findings.md.j2"
+
+
+def test_a_rendered_template_falls_into_sections_by_its_headings(tmp_path):
+    text = render(written(tmp_path), rows=[ROW, {**ROW, "arm": "b"}], missing=False)
+    found = sections_of(text, {"What was found": [SECTIONS[0].tables[0]]}, {"Only a figure": {"sheet": "All"}})
+    assert [section.title for section in found] == ["What was found", "Only a figure"]
+    assert found[0].text == (
+        "- **a\\_\\*** differs by +0.100 [-0.100, +0.300], p <0.001.\n"
+        "- **b** differs by +0.100 [-0.100, +0.300], p <0.001.\n\n"
+        "A paragraph on two lines, 1 image of 2,000 images."
+    )
+    assert found[0].tables == SECTIONS[0].tables[:1]
+    assert found[1].figures == {"sheet": "All"}
+
+
+def test_tables_for_a_heading_that_is_not_there_are_an_error_and_so_is_an_undefined_name(tmp_path):
+    with pytest.raises(ValueError, match="Nowhere"):
+        sections_of("## Here\n\ntext", {"Nowhere": []})
+    with pytest.raises(ValueError, match="stray"):
+        sections_of("stray\n## Here\n")
+    with pytest.raises(jinja2.UndefinedError, match="missing"):
+        render(written(tmp_path), rows=[])
+
+
+def test_html_is_escaped_and_markdown_is_not(tmp_path):
+    for name in ("page.html.j2", "page.md.j2"):
+        (tmp_path / name).write_text("{{ value }}")
+    assert render(tmp_path / "page.html.j2", value="<b>") == "&lt;b&gt;"
+    assert render(tmp_path / "page.md.j2", value="<b>") == "<b>"
+
+
+def test_a_template_that_the_digest_does_not_list_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(code, "_opened", set())
+    template = written(tmp_path)
+    render(template, rows=[], missing=False)
+    assert template.as_posix() in code.unseen("reidflow.tables.sections")
+    assert template.as_posix() not in code.unseen("reidflow.tables.sections", template.as_posix())
