@@ -27,16 +27,16 @@ wildcard_constraints:
 
 onstart:
     if workflow.is_main_process:
-        parsed.keep()
+        digests.save_parsed_code()
         try:
             if CLUSTER:
-                planning.require_memory_of_jobs(getattr(workflow.executor_settings, "status_command", None))
-            with disk.named(RESULTS):
-                workflow.reidflow_lock = guard.begin(Path(RESULTS))
+                invocation.require_job_memory(getattr(workflow.executor_settings, "status_command", None))
+            with disk.explained(RESULTS):
+                workflow.reidflow_lock = invocation.begin(Path(RESULTS))
                 # All that ran is known by digests; what lies behind them is needed to say later what has changed.
-                described.note_code(Path(RESULTS), params_of(workflow.dag.needrun_jobs()))
+                digests.record_code(Path(RESULTS), params_of(workflow.dag.needrun_jobs()))
                 if RAW:
-                    described.note_photographs(Path(RESULTS), RAW, rawdata.cache_file(Path(RESULTS)))
+                    digests.record_images(Path(RESULTS), RAW, rawdata.cache_file(Path(RESULTS)))
         except ReidflowError as error:
             raise WorkflowError(str(error)) from None
 

@@ -26,7 +26,7 @@ import yaml
 from workflow import ROOT, copy
 
 sys.path.insert(0, str(ROOT / "src"))
-from reidflow.store import ledger
+from reidflow.store import published
 
 ARMS = {"loss.margin": [round(0.05 * step, 2) for step in range(1, 11)], "loss.scale": list(range(8, 48, 4))}
 EXPERIMENT = {
@@ -182,7 +182,7 @@ def pretend(side: Side, jobs: list[Job], results: Path | None = None) -> None:
     if results:
         os.chdir(side.folder)
         for job in jobs:
-            ledger.record(results, [Path(path) for path in job.output])
+            published.record(results, [Path(path) for path in job.output])
     timed(Side(side.folder, [sys.executable, "-c", MARK, *side.command[3:]]))
 
 

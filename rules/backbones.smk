@@ -15,7 +15,7 @@ for batch, networks in described_together().items():
             "../envs/reidflow.yaml"
         threads: max(BACKBONES[name]["threads"] for name in networks)
         resources:
-            gpu=CARDS,
+            gpu=GPUS,
             mem_mb=growing(CONFIG.compute.image_memory_mb),
             runtime=growing(CONFIG.compute.minutes),
         params:

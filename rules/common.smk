@@ -17,15 +17,15 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.remember import once_each
 from reidflow.spec.run import RunSpec
 from reidflow.spec.strengths import candidates
-from reidflow.store import described, disk, guard, parsed, planning
+from reidflow.store import digests, disk, gpus, invocation
 
-REPORTING = planning.reporting()
-guard.offer_sources(SOURCES)
-parsed.recall()
+REPORTING = invocation.is_report()
+invocation.add_sources(SOURCES)
+digests.load_parsed_code()
 if workflow.is_main_process:
-    atexit.register(parsed.keep)
+    atexit.register(digests.save_parsed_code)
 try:
-    with disk.named():
+    with disk.explained():
         PLAN = plan.make(
             workflow.config_settings.configfiles or ["config/config.yaml"],
             workflow.config_settings.config,
@@ -33,11 +33,14 @@ try:
         CONFIG = PLAN.config
         RESULTS = CONFIG.results
         if workflow.is_main_process:
-            guard.prepare_main(Path(RESULTS))
-            DAMAGED = planning.remove_damaged(Path(RESULTS))
+            invocation.prepare_main(Path(RESULTS))
+            DAMAGED = invocation.remove_damaged(Path(RESULTS))
         else:
             DAMAGED = []
-            guard.prepare_job(Path(RESULTS), workflow.exec_mode == ExecMode.SUBPROCESS)
+            SAME_MACHINE = workflow.exec_mode == ExecMode.SUBPROCESS
+            invocation.prepare_job(Path(RESULTS), SAME_MACHINE)
+            if not SAME_MACHINE:
+                gpus.hide_unassigned()
         RAW = "" if REPORTING else rawdata.identify(CONFIG, refresh=workflow.is_main_process)
 except ReidflowError as error:
     raise WorkflowError(str(error)) from None
@@ -45,13 +48,13 @@ except ReidflowError as error:
 
 # Snakemake knows a number of cluster jobs only where it hands jobs to a cluster.
 CLUSTER = workflow.resource_settings.nodes is not None
-CARDS = planning.cards(CONFIG.compute.device, CLUSTER, workflow.is_main_process)
+GPUS = gpus.requested_gpus(CONFIG.compute.device, CLUSTER, workflow.is_main_process)
 
 # Scripts read this from `snakemake.config`, which no re-run trigger looks at: it affects speed and no number.
 config["compute"] = CONFIG.compute.model_dump(mode="json")
-config["compute"]["started"] = guard.started()
-if not workflow.is_main_process and guard.without_card():
-    # `cuda` is meant for the jobs that ask for a card; head runs do not.
+config["compute"]["started"] = invocation.started()
+if not workflow.is_main_process and gpus.without_gpu():
+    # `cuda` is meant for the jobs that request a GPU; runs on stored features do not.
     config["compute"]["device"] = "cpu"
 
 

@@ -16,7 +16,7 @@ rule features:
         "../envs/reidflow.yaml"
     threads: lambda wildcards: BANKS[wildcards.bank]["threads"]
     resources:
-        gpu=CARDS,
+        gpu=GPUS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:

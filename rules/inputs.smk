@@ -245,7 +245,7 @@ def compute(specs_of):
         return amount * 2 ** (attempt - 1)
 
     return {
-        "gpu": lambda wildcards: CARDS if images(wildcards) else 0,
+        "gpu": lambda wildcards: GPUS if images(wildcards) else 0,
         "mem_mb": memory,
         "runtime": growing(CONFIG.compute.minutes),
     }

@@ -17,7 +17,7 @@ rule submission:
         "../envs/reidflow.yaml"
     threads: max(spec.threads for spec in submission_specs())
     resources:
-        gpu=0 if all(spec.frozen for spec in submission_specs()) else CARDS,
+        gpu=0 if all(spec.frozen for spec in submission_specs()) else GPUS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
@@ -49,7 +49,7 @@ rule index:
         "../envs/reidflow.yaml"
     threads: max(spec.threads for spec in submission_specs())
     resources:
-        gpu=0 if all(spec.frozen for spec in submission_specs()) else CARDS,
+        gpu=0 if all(spec.frozen for spec in submission_specs()) else GPUS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(CONFIG.compute.minutes),
     params:
@@ -89,7 +89,7 @@ rule faces_submission:
         "../envs/reidflow.yaml"
     threads: CONFIG.protocol.threads
     resources:
-        gpu=CARDS,
+        gpu=GPUS,
         mem_mb=growing(CONFIG.compute.image_memory_mb),
         runtime=growing(max(CONFIG.compute.minutes, int(CONFIG.submission.time_budget))),
     params:

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_retrieve(commands)
     given = parser.parse_args(arguments)
     try:
-        with disk.named():
+        with disk.explained():
             files = given.configfile or ["config/config.yaml"]
             if given.command in WITHOUT_PLAN:
                 return WITHOUT_PLAN[given.command](files, given)

@@ -7,8 +7,7 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
-from reidflow.store.readable import lay_out, prune
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import RunStore, remove_former_arms, write_readable
 from reidflow.store.tables import read_table, write_table
 
 
@@ -24,8 +23,8 @@ def main(job: Job) -> None:
     for name, slug in slugs.items():
         own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]
         specs = {made.seed: spec for made, spec in own}
-        lay_out(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
-    prune(folder, [*slugs.values(), "also_on", "runs", "search", "sweep"])
+        write_readable(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
+    remove_former_arms(folder, [*slugs.values(), "also_on", "runs", "search", "sweep"])
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from reidflow.commands.words import duration, size
 from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
-from reidflow.store.activity import alive
-from reidflow.store.locks import claimed, hold
+from reidflow.store.locks import hold, is_held, try_lock
 
 PLURALS = {"study": "studies"}
 
@@ -60,7 +59,7 @@ def _nobody_else(results: Path) -> Iterator[None]:
     try:
         # On a cluster, jobs may outlive the main process that started them.
         for lock in sorted((results / ".store" / "locks").glob("*")):
-            if alive(lock):
+            if is_held(lock):
                 raise ReidflowError(
                     f"{results}/: a job is still at work there ({lock.read_text(errors='replace')[:200]}), perhaps of a "
                     "former run of the pipeline on a cluster. Wait for it, or stop it; nothing was removed."
@@ -135,7 +134,7 @@ def _remove(results: Path, items: list[Item]) -> int:
         try:
             trash.mkdir(exist_ok=True)
             if item.lock:
-                with claimed(locks / item.lock) as free:
+                with try_lock(locks / item.lock) as free:
                     done = free and _throw_away(item, trash)
             else:
                 done = _throw_away(item, trash)

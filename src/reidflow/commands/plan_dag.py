@@ -213,7 +213,7 @@ def _dag(workflow: Any, executor: str) -> Dag:
         parallel=None if local else workflow.nodes,
         damaged=[str(path) for path in names["DAMAGED"]],
         raw=names["RAW"],
-        device="cuda" if names["CARDS"] else "cpu",
+        device="cuda" if names["GPUS"] else "cpu",
         unrecorded=sum(bool(dag.reason(job).no_metadata) for job in every if job not in place),
         seconds=_seconds(workflow, every),
         beyond=_beyond(workflow, every),

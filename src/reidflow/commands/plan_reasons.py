@@ -1,6 +1,5 @@
 """Why a job would run, in plain words: which key, which code file, which photographs, which lost or damaged output."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,7 +9,7 @@ from reidflow.commands.plan_dag import Dag, PlannedJob, parsed
 from reidflow.commands.plan_told import run_changes
 from reidflow.ingest.rawdata import cache_file
 from reidflow.spec import code
-from reidflow.store import described
+from reidflow.store import digests
 
 NEW = "not made yet"
 # These say what happens to arms, so their own reasons are told although something before them runs, too.
@@ -92,17 +91,16 @@ class _Known:
 
     def _behind(self, digest: str) -> dict[str, str] | None:
         if digest not in self._noted:
-            self._noted[digest] = described.behind(self.dag.results, "code", digest)
+            self._noted[digest] = digests.files_behind(self.dag.results, digests.CODE, digest)
         return self._noted[digest]
 
     def _photographs(self, before: str) -> list[str]:
         if not self.dag.raw or not before:
             return ["the source of the photographs is another one"]
-        old = described.behind(self.dag.results, "photographs", before)
+        old = digests.files_behind(self.dag.results, digests.IMAGES, before)
         if old is None:
             return ["photographs or labels changed (which ones is not known: they were read before files were noted)"]
-        files = json.loads(cache_file(self.dag.results).read_bytes())["files"]
-        return [photograph_changes(old, {name: entry[-1] for name, entry in files.items()})]
+        return [photograph_changes(old, digests.image_files(cache_file(self.dag.results)))]
 
 
 def _keys(before: dict[str, Any], given: dict[str, Any]) -> list[str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reidflow.commands.needed import read_json
-from reidflow.store.activity import ABOUT, JOBS, alive
+from reidflow.store.activity import ABOUT, JOBS
+from reidflow.store.locks import is_held
 
 PROGRESS, CHECKPOINT = "progress.jsonl", "checkpoint.pt"
 SILENT_AFTER = 60.0  # seconds without a sign of life
@@ -98,7 +99,7 @@ def _training(store: Path, folder: Path, now: float) -> Training | None:
     age = max(0.0, now - max(times))
     epoch, of, left = (_number(line.get(key)) for key in ("epoch", "of", "seconds_left"))
     spec = about.get("spec") or {}
-    state = _state(alive(store / "locks" / folder.name), about, line, age)
+    state = _state(is_held(store / "locks" / folder.name), about, line, age)
     if left is not None and state == TRAINING:
         left = max(0.0, left - age)
     return Training(
@@ -132,7 +133,7 @@ def _jobs(store: Path, now: float, training: set[tuple[Any, Any]]) -> list[Worki
     for path in sorted((store / JOBS).glob("[!.]*.json")):
         about, written = read_json(path), changed(path)
         busy = about is None or (about.get("host"), about.get("process")) in training
-        if busy or not written or not alive(store / "locks" / path.stem):
+        if busy or not written or not is_held(store / "locks" / path.stem):
             continue
         outputs = about.get("outputs") or [""]
         more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""

@@ -20,7 +20,8 @@ from reidflow.search.key import FOLDER
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan, background_id, bank_id
 from reidflow.spec.run import ORIGINAL
-from reidflow.store.activity import ABOUT, JOBS, alive
+from reidflow.store.activity import ABOUT, JOBS
+from reidflow.store.locks import is_held
 from reidflow.store.tables import read_table
 
 TRASH = "trash"
@@ -65,7 +66,7 @@ def find(plans: list[Plan], settled: bool) -> Found:
     found, told = Found(), _log(results)
     for item, key, spec in [*_runs(results, told), *_unfinished(results)]:
         state = usage.of_run(key, spec)
-        found.sort_in(USED if alive(results / ".store" / "locks" / key) else state, item)
+        found.sort_in(USED if is_held(results / ".store" / "locks" / key) else state, item)
     for folder in _folders(results / ".store" / FOLDER):
         found.sort_in(usage.of_study(folder.name), Item("study", "trials of a search", (folder,)))
     certain = settled and len(plans) == 1 and not (results / "logs" / "faces_submission.log").exists()
@@ -176,7 +177,7 @@ def _leftovers(results: Path) -> Iterator[Item]:
     for path in sorted([*store.glob(f"{TRASH}/*"), *store.glob(".tmp-features-*")]):
         yield Item("leftover", path.name, (path,))
     for path in sorted((store / JOBS).glob("*.json")):
-        if not alive(store / "locks" / path.stem):
+        if not is_held(store / "locks" / path.stem):
             yield Item("leftover", f"of a killed job: {(read_json(path) or {}).get('job', '')}", (path,), path.stem)
 
 

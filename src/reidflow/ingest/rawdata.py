@@ -8,7 +8,7 @@ from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
-from reidflow.store.planning import looking
+from reidflow.store.invocation import is_dry_run
 
 DRAWN = "demo"
 
@@ -35,7 +35,7 @@ def identify(config: Config, *, refresh: bool) -> str:
     root, extra = places(source)
     digest = snapshot(root, cache_file(Path(config.results)), extra).digest
     # Jobs read it, and a command that only looks starts none: those of another run may be at work.
-    if not looking() and (not known.is_file() or known.read_text() != digest):
+    if not is_dry_run() and (not known.is_file() or known.read_text() != digest):
         write_text(known, digest)
     return digest
 

@@ -19,7 +19,7 @@ from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import modules
 from reidflow.spec.run import HYPERSPHERE, RunSpec
-from reidflow.store.readable import SPEC
+from reidflow.store.runs import SPEC
 from reidflow.training.building import build_module
 from reidflow.training.embedding import WEIGHTS, restore
 from reidflow.training.images import CHUNK

@@ -13,7 +13,7 @@ from reidflow.search.key import JOURNAL
 from reidflow.search.trial import PRUNED, Proposal, Trial
 from reidflow.search.views import DIRECTIONS, space_of
 from reidflow.spec.search import Study
-from reidflow.store.locks import alone, claimed
+from reidflow.store.locks import locked, try_lock
 
 OUTCOME = "outcome"
 
@@ -25,7 +25,7 @@ class Board:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self._space = folder, space_of(study)
         self._storage = storage(folder / JOURNAL)
-        with alone(folder / "opening.lock"):
+        with locked(folder / "opening.lock", quiet=True):
             shared = optuna.create_study(
                 storage=self._storage, study_name=study.name, direction=DIRECTIONS["value"], load_if_exists=True
             )
@@ -40,7 +40,7 @@ class Board:
         if len(self._frozen()) > numbers[-1]:
             return
         proposals = propose()
-        with alone(self.folder / "opening.lock"):
+        with locked(self.folder / "opening.lock", quiet=True):
             for number in range(len(self._frozen()), numbers[-1] + 1):
                 self._add(proposals[number - numbers[0]])
 
@@ -50,7 +50,7 @@ class Board:
 
         What another worker left unfinished when it died is taken over.
         """
-        with claimed(self.folder / "claims" / f"trial-{number:05d}") as held:
+        with try_lock(self.folder / "claims" / f"trial-{number:05d}") as held:
             frozen = self._frozen()[number] if held else None
             if frozen is None or frozen.state.is_finished():
                 yield None

@@ -12,7 +12,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
 from reidflow.store import activity
-from reidflow.store.locks import claimed
+from reidflow.store.locks import try_lock
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import LOOP, Source, note
 
@@ -46,7 +46,7 @@ class Runs:
 
     def busy(self, spec: RunSpec) -> bool:
         """Return whether another process is making the run right now."""
-        with claimed(self.store.root / "locks" / self.source.key(spec)) as free:
+        with try_lock(self.store.root / "locks" / self.source.key(spec)) as free:
             return not free
 
     def whole(self, spec: RunSpec) -> Made:

@@ -20,7 +20,7 @@ from reidflow.search.trial import DIVERGED, PRUNED, Trial, outcome_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
-from reidflow.store.locks import claimed
+from reidflow.store.locks import try_lock
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import Source
 
@@ -132,7 +132,7 @@ class Worker:
 
     def _try_run(self, trial: Trial, spec: RunSpec) -> bool:
         """Make a run of a trial whose settings are known to be good and return True; False where another worker does."""
-        with claimed(self.folder / "claims" / f"trial-{trial.number:05d}-seed-{spec.seed}") as held:
+        with try_lock(self.folder / "claims" / f"trial-{trial.number:05d}-seed-{spec.seed}") as held:
             if not held or self.runs.stored(spec) or self.runs.busy(spec):
                 return False
             start = time.monotonic()

@@ -1,13 +1,12 @@
-"""What processes are at, for people who watch: a small file for each job, and one beside each training run.
+"""What processes are doing, for `reidflow watch`: a small file for each job, and one beside each training run.
 
-Nothing reads them but `reidflow watch` and `reidflow gc`; a process that cannot write them works on all the same.
+Only `reidflow watch` and `reidflow gc` read them; a process that cannot write them works on all the same.
 """
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,38 +15,38 @@ ABOUT = "about.json"
 JOBS = "jobs"
 _SLURM = ("SLURM_ARRAY_JOB_ID", "SLURM_JOB_ID")
 
-# The files that this process keeps, with what they say: of its job, and of the run that it trains.
-_KEPT: dict[str, tuple[Path, dict[str, Any]]] = {}
+# The files that this process keeps, with their content: of its job, and of the run that it trains.
+_FILES: dict[str, tuple[Path, dict[str, Any]]] = {}
 
 
 @contextmanager
 def job(results: Path, name: str, script: str, outputs: list[str]) -> Iterator[None]:
-    """Say, while it lasts, which job this process is: its script, and the files that it will publish.
+    """Describe, while it lasts, the job of this process: its script, and the files that it will publish.
 
-    name: of its lock in the store, which tells whether the process still lives.
+    name: of its lock in the store, which shows whether the process is alive.
     """
     path = results / ".store" / JOBS / f"{name}.json"
-    _keep("job", path, {"job": script, "outputs": outputs, "experiment": _experiment(outputs), **_whereabouts()})
+    _put("job", path, {"job": script, "outputs": outputs, "experiment": _experiment(outputs), **_process()})
     try:
         yield
     finally:
-        _KEPT.clear()
-        _quietly(path.unlink)
+        _FILES.clear()
+        _ignoring_errors(path.unlink)
 
 
 def run(work: Path, **facts: Any) -> None:
-    """Say which run is trained in the folder `work`: facts such as its arm and seed, as JSON data."""
-    _keep("run", work / ABOUT, {"experiment": experiment(), **facts, **_whereabouts()})
+    """Describe the run that is trained in the folder `work` by facts such as its arm and seed, as JSON data."""
+    _put("run", work / ABOUT, {"experiment": experiment(), **facts, **_process()})
 
 
 def experiment() -> str:
-    """Return the experiment whose job this process is, empty where it is nobody's."""
-    return _KEPT["job"][1]["experiment"] if "job" in _KEPT else ""
+    """Return the experiment whose job this process is, empty where it serves all."""
+    return _FILES["job"][1]["experiment"] if "job" in _FILES else ""
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Say, while it lasts, that this process waits."""
+    """Note, while it lasts, that this process waits for something."""
     _change(waiting=what)
     try:
         yield
@@ -61,49 +60,32 @@ def _experiment(outputs: list[str]) -> str:
     return parts[parts.index("experiments") + 1] if "experiments" in parts[:-1] else ""
 
 
-def _whereabouts() -> dict[str, Any]:
+def _process() -> dict[str, Any]:
     slurm = next((os.environ[name] for name in _SLURM if os.environ.get(name)), "")
     return {"host": os.uname().nodename, "process": os.getpid(), "slurm": slurm, "since": time.time(), "waiting": ""}
 
 
 def _change(**facts: Any) -> None:
-    for kind, (path, told) in list(_KEPT.items()):
+    for kind, (path, content) in list(_FILES.items()):
         if path.exists():
-            _keep(kind, path, told | facts)
+            _put(kind, path, content | facts)
 
 
-def _keep(kind: str, path: Path, told: dict[str, Any]) -> None:
-    _KEPT[kind] = path, told
-    _quietly(lambda: _write(path, told))
+def _put(kind: str, path: Path, content: dict[str, Any]) -> None:
+    _FILES[kind] = path, content
+    _ignoring_errors(lambda: _write(path, content))
 
 
-def _write(path: Path, told: dict[str, Any]) -> None:
-    # Without waiting for the disk: after a power cut nobody asks what a process was at.
+def _write(path: Path, content: dict[str, Any]) -> None:
+    # Not synced: after a power cut nobody needs to know what a process was doing.
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{path.name}")
-    temporary.write_text(json.dumps(told), encoding="utf-8")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
 
 
-def _quietly(action: Any) -> None:
+def _ignoring_errors(action: Callable[[], object]) -> None:
     try:
         action()
     except OSError:
         return
-
-
-def alive(lock: Path) -> bool:
-    """Return whether a process, on whatever machine, holds this lock file. It is neither made nor written."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False

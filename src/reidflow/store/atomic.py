@@ -13,10 +13,10 @@ from reidflow.store.disk import refusal
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what was written there is synced and renamed over `path` if no error came.
+    """Yield a temporary path beside `path`; what is written there is synced and renamed over `path` unless an error came.
 
-    The temporary name keeps the suffix, since some writers choose their format by it, and tells which process writes,
-    so that what a killed one leaves is known as such. Where the disk refuses, the OSError names `path`.
+    The temporary name keeps the suffix, since some writers choose their format by it, and names the writing process, so
+    that files left by a killed one are recognised. Where the disk refuses to be written, the OSError names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,23 +44,23 @@ def _writer() -> str:
 
 
 def _about(error: Exception, temporary: Path) -> bool:
-    """Return whether an error that came while a temporary file was written may be about it, and not about another."""
+    """Return whether an error raised while a temporary file was written may be about that file, not another one."""
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)
     return not named or Path(os.fsdecode(named)).parent == temporary.parent
 
 
-def sweep(folder: Path, *, apart_from: frozenset[str] = frozenset()) -> None:
-    """Remove the temporary files below `folder` that processes of this machine left when they were killed.
+def remove_orphaned(folder: Path, *, skip: frozenset[str] = frozenset()) -> None:
+    """Remove the temporary files below `folder` that killed processes of this machine left.
 
-    apart_from: names of folders that are not looked into.
+    skip: names of folders that are not entered.
     """
     mark = re.compile(rf"\.tmp-(\d+)@{re.escape(os.uname().nodename)}-")
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in apart_from]
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in skip]
         for name in files:
             found = mark.match(name)
             if found and not _alive(int(found[1])):
-                Path(place, name).unlink(missing_ok=True)
+                Path(parent, name).unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:
@@ -74,7 +74,7 @@ def _alive(process: int) -> bool:
 
 
 def append_line(path: str | os.PathLike, line: str) -> None:
-    """Append a line to the file `path`; it is there wholly or not at all, whoever else appends and whoever is killed."""
+    """Append a line to the file `path`, whole or not at all, whoever else appends and whoever is killed."""
     data = line.encode() + b"\n"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -94,7 +94,7 @@ def append_line(path: str | os.PathLike, line: str) -> None:
 
 
 def _whole(fd: int) -> int:
-    """Return where the last whole line of a file ends."""
+    """Return where the last complete line of a file ends, bytes."""
     end = os.fstat(fd).st_size
     while end:
         start = max(0, end - 4096)
@@ -106,7 +106,7 @@ def _whole(fd: int) -> int:
 
 
 def sync(path: str | os.PathLike) -> None:
-    """Make sure that the content of the file `path` has reached the disk."""
+    """Wait until the content of the file `path` has reached the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

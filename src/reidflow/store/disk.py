@@ -1,4 +1,4 @@
-"""What is said where a disk refuses: it is full, may not be written, or fails. A user needs no traceback for that."""
+"""Explanations of disk errors: a full, read-only, forbidden or failing disk is reported without a traceback."""
 
 import errno
 import os
@@ -12,11 +12,11 @@ from pathlib import Path
 from reidflow.spec.errors import ReidflowError
 
 LEAST_FREE = 2**20  # bytes; Snakemake's own records of a run need some of them
-KEPT = "Then run the same command again: finished training runs are kept and are not repeated."
+KEPT = "Then run the same command again: finished training runs are kept and not repeated."
 REFUSALS = {
-    errno.ENOSPC: ("what is written there does not fit on its disk{free}.", "Make room there."),
+    errno.ENOSPC: ("the data to be written do not fit on its disk{free}.", "Make room there."),
     errno.EDQUOT: ("the quota on its disk is used up.", "Make room there, or have the quota raised."),
-    errno.EFBIG: ("the file would be larger than is allowed here.", "Raise the limit (ulimit -f)."),
+    errno.EFBIG: ("the file would be larger than is allowed.", "Raise the limit (ulimit -f)."),
     errno.EROFS: (
         "cannot be written: its file system is read-only.",
         "Make it writable, or work in another folder (config and results lie below it).",
@@ -25,19 +25,19 @@ REFUSALS = {
     errno.EPERM: ("may not be changed by this user.", "Correct its owner or its permissions."),
     errno.EIO: (
         "its disk reports an input/output error.",
-        "Check the disk, or the connection to it: a damaged result is noticed and made again.",
+        "Check the disk, or the connection to it: a damaged result is detected and rebuilt.",
     ),
 }
-# What NumPy says, which counts the bytes and forgets the reason.
+# NumPy's message, which gives the numbers of bytes but not the reason.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
-# What Python says where no folder for temporary files takes a byte.
+# Python's message where no folder for temporary files can be written.
 _NO_TEMPORARY = "No usable temporary directory"
 
 
 def refusal(error: BaseException) -> int | None:
-    """Return the number (`errno`) of a disk's refusal, none where the error is something else.
+    """Return the `errno` of a disk error, None where the error is something else.
 
-    Libraries that write by themselves pass on the system's words alone, in errors of their own.
+    Libraries that write files themselves pass on only the system's message, in exceptions of their own.
     """
     if isinstance(error, ReidflowError):
         return None
@@ -49,10 +49,10 @@ def refusal(error: BaseException) -> int | None:
     return next((number for number in REFUSALS if os.strerror(number) in text), None)
 
 
-def told(error: BaseException, otherwise: Path) -> str | None:
-    """Return what a disk's refusal means and what to do about it; none where the error is something else.
+def explanation(error: BaseException, otherwise: Path) -> str | None:
+    """Return what a disk error means and what to do about it; None where the error is something else.
 
-    otherwise: what is named where the error names no file.
+    otherwise: the path to name where the error names no file.
     """
     number = refusal(error)
     if number is None:
@@ -67,19 +67,19 @@ def told(error: BaseException, otherwise: Path) -> str | None:
 
 
 @contextmanager
-def named(otherwise: str | os.PathLike = ".") -> Iterator[None]:
-    """Turn a disk's refusal into a ReidflowError that names the file (or `otherwise`) and the remedy."""
+def explained(otherwise: str | os.PathLike = ".") -> Iterator[None]:
+    """Turn a disk error into a ReidflowError that names the file (or `otherwise`) and the remedy."""
     try:
         yield
     except Exception as error:
-        text = told(error, Path(otherwise))
+        text = explanation(error, Path(otherwise))
         if text is None:
             raise
         raise ReidflowError(text) from error
 
 
 def require_room(folder: Path) -> None:
-    """Raise OSError where a folder (made if need be) cannot be written, or not even the records of a run would fit."""
+    """Raise OSError where a folder (made if need be) cannot be written, or lacks room for the records of a run."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -87,7 +87,7 @@ def require_room(folder: Path) -> None:
     except OSError as error:
         raise OSError(error.errno, os.strerror(error.errno), str(folder)) from error
     room = os.statvfs(folder)
-    # Some network drives do not tell their size.
+    # Some network drives do not report their size.
     if room.f_blocks and room.f_bavail * room.f_frsize < LEAST_FREE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
@@ -100,5 +100,5 @@ def _free(path: Path) -> str:
 
 
 def _existing(path: Path) -> Path:
-    """Return the folder of `path` that exists and lies deepest."""
-    return next(place for place in (path.absolute(), *path.absolute().parents) if place.is_dir())
+    """Return the deepest existing folder of `path`."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())

@@ -1,7 +1,8 @@
-"""What every script of the workflow does around its own work: guards before, whole files or none after."""
+"""The job of a workflow script: checks before its own work, all outputs or none after it, and its log."""
 
 import io
 import json
+import os
 import shutil
 import traceback
 from collections.abc import Callable
@@ -13,11 +14,12 @@ from typing import Any
 from reidflow.spec import code
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-from reidflow.store import activity, disk, ledger, parsed
+from reidflow.store import activity, digests, disk, published
 from reidflow.store.atomic import sync
-from reidflow.store.guard import die_with_main, die_with_parent, require_current
+from reidflow.store.invocation import die_with_main, die_with_parent, require_current
 from reidflow.store.locks import locked
-from reidflow.store.logfile import LogFile
+
+SCREEN = 2  # the descriptor of standard error, whatever `sys.stderr` has become
 
 
 class Outputs:
@@ -39,9 +41,9 @@ class Outputs:
 
 
 class Job:
-    """One executing job: its inputs by name, its temporary outputs, and what the plan said of it.
+    """A running job: its inputs by name, its temporary outputs, and its parameters.
 
-    `given` determines the result; `compute` affects its speed alone.
+    `given` holds the parameters that determine the result; `compute` affects only its speed.
     """
 
     def __init__(self, snakemake: Any) -> None:
@@ -52,12 +54,12 @@ class Job:
         self.out = Outputs({name: Path(path) for name, path in snakemake.output.items()})
 
     def confirm_code(self) -> None:
-        """Raise ReidflowError when the code on disk is not the code that was planned with.
+        """Raise ReidflowError when the code on disk is not the code of the plan.
 
-        Call it once every module is imported: what was loaded is then what was digested, and later edits do no harm.
+        Call it once every module is imported: the loaded code is then the digested code, and later edits do no harm.
         """
         code.forget()
-        parsed.recall()
+        digests.load_parsed_code()
         if code.digest(*self.given["roots"]) != self.given["code"]:
             raise ReidflowError("the code changed after planning; nothing was written. Run the command again.")
 
@@ -69,24 +71,69 @@ class Job:
             raise ReidflowError(f"the script did not write {', '.join(missing)}")
         for temporary, _ in pairs:
             sync(temporary)
-        with ledger.publishing(self.results):
+        with published.publishing(self.results):
             require_current(self.results)
             for temporary, path in pairs:
                 temporary.replace(path)
-            ledger.record(self.results, [path for _, path in pairs])
+            published.record(self.results, [path for _, path in pairs])
 
     def discard(self) -> None:
-        """Remove what was written under temporary names: on a full disk it would keep room from what comes next."""
+        """Remove the temporary files, which would take up room on a full disk."""
         for temporary in self.out.paths().values():
             with suppress(OSError):
                 shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
+class LogFile(io.RawIOBase):
+    """The log at `path`, which continues on standard error (`lost`) where its file cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lost = path, False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            self._file = os.dup(SCREEN)
+            self._lose(error)
+
+    def writable(self) -> bool:  # noqa: D102
+        return True
+
+    def fileno(self) -> int:  # noqa: D102
+        return self._file
+
+    def write(self, data: bytes) -> int:
+        """Write some of the bytes and return their number."""
+        if not self.lost:
+            try:
+                return os.write(self._file, data)
+            except OSError as error:
+                self._lose(error)
+        self.on_screen(bytes(data))
+        return len(data)
+
+    def on_screen(self, text: str | bytes) -> None:
+        """Write to standard error; where there is none either, nothing can be reported."""
+        try:
+            os.write(SCREEN, text.encode(errors="replace") if isinstance(text, str) else text)
+        except OSError:
+            return
+
+    def close(self) -> None:  # noqa: D102
+        if not self.closed:
+            os.close(self._file)
+        super().close()
+
+    def _lose(self, error: OSError) -> None:
+        self.lost = True
+        self.on_screen(f"{self.path}: this log cannot be written ({error.strerror}); it continues here.\n")
+
+
 def run(main: Callable[[Job], None], snakemake: Any) -> None:
     """Run a script's `main` as a job and end the process with its status.
 
-    Outputs appear under their final names only when `main` returns without an error. What it prints goes to the job's
-    log, as does what goes wrong: mistakes of the user without a traceback.
+    Outputs appear under their final names only when `main` returns without an error. Its output goes to the job's log,
+    as do errors: those of the user without a traceback.
     """
     die_with_main()
     die_with_parent()
@@ -96,7 +143,7 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
         try:
             _run(main, Job(snakemake))
         except Exception as error:
-            text = _told(error, Path(json.loads(snakemake.params.job)["results"]))
+            text = _explain(error, Path(json.loads(snakemake.params.job)["results"]))
             whole = not log.lost
             stream.write(text)
             stream.flush()
@@ -105,11 +152,11 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
             raise SystemExit(1) from None
 
 
-def _told(error: Exception, results: Path) -> str:
-    """Return what a job's log says of an error: of mistakes of the user, and of disks, without a traceback."""
-    text = str(error) if isinstance(error, ReidflowError) else disk.told(error, results)
+def _explain(error: Exception, results: Path) -> str:
+    """Return an error as a job's log reports it: errors of the user and of disks without a traceback."""
+    text = str(error) if isinstance(error, ReidflowError) else disk.explanation(error, results)
     if isinstance(error, BrokenProcessPool):
-        text = "a process that worked for this job ended suddenly: it was killed, or the memory was used up. Run again."
+        text = "a worker process of this job ended suddenly: it was killed, or memory ran out. Run the command again."
     return "".join(traceback.format_exception(error)) if text is None else f"\nERROR: {text}\n"
 
 
@@ -126,7 +173,7 @@ def _run(main: Callable[[Job], None], job: Job) -> None:
             hidden = code.unseen(*job.given["roots"])
             if hidden:
                 raise ReidflowError(
-                    f"imported but not in the code digest: {hidden}. Import it where the tree shows it."
+                    f"imported but not in the code digest: {hidden}. Import it with an import statement."
                 )
             job.publish()
         except BaseException:

@@ -171,7 +171,7 @@ def read_table(
     from pyarrow import ArrowException
 
     try:
-        with disk.named(path):
+        with disk.explained(path):
             frame = pl.DataFrame(_read(path, columns, filters))
     except (ArrowException, KeyError, OSError, pl.exceptions.PolarsError) as error:
         raise ReidflowError(

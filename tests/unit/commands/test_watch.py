@@ -117,10 +117,10 @@ def test_ages_are_told_by_the_clock_of_the_disk(store, training, monkeypatch):
 def test_a_run_that_waits_for_a_card_or_has_not_begun_says_so(store, training):
     (training / "progress.jsonl").unlink()
     assert only(store).state == STARTING
-    with activity.waiting("a graphics card"):
+    with activity.waiting("a GPU"):
         run = only(store)
-        assert run.state == WAITING and run.waiting == "a graphics card"
-        assert "waiting for a graphics card" in plain("r", [run], [], [])
+        assert run.state == WAITING and run.waiting == "a GPU"
+        assert "waiting for a GPU" in plain("r", [run], [], [])
 
 
 def test_a_run_of_former_versions_and_one_that_vanishes_are_no_trouble(store, monkeypatch):

@@ -11,7 +11,7 @@ from search_cases import MadeSource, start, study, worked
 
 from reidflow.search.generations import propose
 from reidflow.search.journal import storage
-from reidflow.store.locks import claimed
+from reidflow.store.locks import try_lock
 
 STUDY = {"algorithm": "tpe", "trials": 24, "generation": 6}
 
@@ -89,7 +89,7 @@ def test_a_run_that_another_study_is_making_is_left_to_it(tmp_path):
     wanted = study(trials=4, finalists=0)
     spec = wanted.spec(propose(wanted, 0, [])[0].settings, wanted.trial_seed(0))
     key = MadeSource().key(spec)
-    with claimed(tmp_path / ".store" / "locks" / key):
+    with try_lock(tmp_path / ".store" / "locks" / key):
         worker = start(tmp_path, 0, wanted)
         log = tmp_path / "worker-0.log"
         until(lambda: not worker.is_alive() or (log.exists() and "trial 3" in log.read_text()))

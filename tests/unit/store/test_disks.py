@@ -13,11 +13,10 @@ import pytest
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import runs
-from reidflow.store.atomic import append_line, replacing, sweep, write_text
-from reidflow.store.disk import named, told
-from reidflow.store.logfile import LogFile
-from reidflow.store.readable import lay_out
-from reidflow.store.runs import RunStore
+from reidflow.store.atomic import append_line, remove_orphaned, replacing, write_text
+from reidflow.store.disk import explained, explanation
+from reidflow.store.job import LogFile
+from reidflow.store.runs import RunStore, write_readable
 
 
 @contextmanager
@@ -43,16 +42,16 @@ def files_up_to(size):
 )
 def test_a_disk_that_refuses_is_named_with_a_remedy(tmp_path, number, words):
     path = tmp_path / "tables" / "losses.parquet"
-    with pytest.raises(ReidflowError) as said, named(tmp_path):
+    with pytest.raises(ReidflowError) as said, explained(tmp_path):
         raise OSError(number, os.strerror(number), str(path))
     assert str(said.value).startswith(f"{path}: ") and words in str(said.value)
     assert "finished training runs are kept" in str(said.value)
 
 
 def test_other_errors_keep_their_traceback(tmp_path):
-    with pytest.raises(FileNotFoundError), named(tmp_path):
+    with pytest.raises(FileNotFoundError), explained(tmp_path):
         (tmp_path / "absent").read_text()
-    assert told(ReidflowError("column 'a': No space left on device"), tmp_path) is None
+    assert explanation(ReidflowError("column 'a': No space left on device"), tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ def test_whatever_writes_a_file_that_does_not_fit_names_it_and_leaves_the_old_on
     path.write_bytes(b"old")
     with files_up_to(10_000), pytest.raises(OSError) as refused, replacing(path) as temporary:
         write(temporary)
-    assert refused.value.filename == str(path) and told(refused.value, tmp_path).startswith(f"{path}: ")
+    assert refused.value.filename == str(path) and explanation(refused.value, tmp_path).startswith(f"{path}: ")
     assert [file.name for file in tmp_path.iterdir()] == [name] and path.read_bytes() == b"old"
 
 
@@ -98,7 +97,7 @@ def test_only_temporary_files_of_dead_processes_are_swept(tmp_path):
         folder.mkdir(exist_ok=True)
         for name in (*names, "kept.json"):
             (folder / name).touch()
-    sweep(tmp_path, apart_from=frozenset({"runs"}))
+    remove_orphaned(tmp_path, skip=frozenset({"runs"}))
     assert {path.name for path in tmp_path.iterdir()} == {*names[1:], "kept.json", "runs"}
     assert len(list((tmp_path / "runs").iterdir())) == 4
 
@@ -110,7 +109,7 @@ def test_a_killed_writers_file_is_one_that_is_swept(tmp_path):
             os._exit(9)
     os.waitpid(child, 0)
     assert len(list(tmp_path.iterdir())) == 1
-    sweep(tmp_path)
+    remove_orphaned(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -140,7 +139,7 @@ def test_folders_for_people_are_laid_out_twice_without_leaving_anything(tmp_path
     (run / "model.safetensors").write_bytes(b"weights")
     (run / "history.json").write_text("[]")
     for _ in range(2):
-        lay_out(arm, [(0, "ab12", run)], {0: {"loss": "arcface"}})
+        write_readable(arm, [(0, "ab12", run)], {0: {"loss": "arcface"}})
     assert {path.name for path in (arm / "seed-0").iterdir()} == {"model.safetensors", "history.json", "run.yaml"}
 
 

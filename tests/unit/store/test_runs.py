@@ -5,11 +5,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
 from reidflow.spec.errors import ReidflowError
-from reidflow.store import guard, ledger
+from reidflow.store import invocation, published
 from reidflow.store.atomic import replacing, write_text
 from reidflow.store.locks import hold, locked
 from reidflow.store.runs import RunStore
@@ -110,14 +111,17 @@ def test_a_lock_dies_with_its_holder(tmp_path):
 def test_an_orphan_dies_with_the_main_process(tmp_path):
     child = textwrap.dedent("""
         import time
-        from reidflow.store.guard import die_with_main
+        from reidflow.store.invocation import die_with_main
         die_with_main()
         print("ready", flush=True)
         time.sleep(60)
     """)
     main = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     orphan = subprocess.Popen(
-        [sys.executable, "-c", child], stdout=subprocess.PIPE, text=True, env={**os.environ, guard.MAIN: str(main.pid)}
+        [sys.executable, "-c", child],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, invocation.MAIN: str(main.pid)},
     )
     assert orphan.stdout.readline() == "ready\n"
     main.kill()
@@ -126,32 +130,32 @@ def test_an_orphan_dies_with_the_main_process(tmp_path):
 
 
 def test_an_older_generation_does_not_publish(tmp_path, monkeypatch):
-    write_text(guard.generation_file(tmp_path), "new")
-    monkeypatch.setenv(guard.GENERATION, "old")
+    write_text(invocation.generation_file(tmp_path), "new")
+    monkeypatch.setenv(invocation.GENERATION, "old")
     with pytest.raises(ReidflowError, match="a newer run"):
-        guard.require_current(tmp_path)
-    monkeypatch.setenv(guard.GENERATION, "new")
-    guard.require_current(tmp_path)
+        invocation.require_current(tmp_path)
+    monkeypatch.setenv(invocation.GENERATION, "new")
+    invocation.require_current(tmp_path)
 
 
 def test_lost_records_of_snakemake_are_noticed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    results = guard.Path("results")
+    results = Path("results")
     monkeypatch.setattr(sys, "argv", ["snakemake"])
-    monkeypatch.setenv(guard.MAIN, "")
-    monkeypatch.setenv(guard.GENERATION, "")
-    guard.prepare_main(results)
-    os.close(guard.begin(results))
-    guard.prepare_main(results)
-    guard.owner_file(results).unlink()
+    monkeypatch.setenv(invocation.MAIN, "")
+    monkeypatch.setenv(invocation.GENERATION, "")
+    invocation.prepare_main(results)
+    os.close(invocation.begin(results))
+    invocation.prepare_main(results)
+    invocation.owner_file(results).unlink()
     with pytest.raises(ReidflowError, match=r"rm -r results/\[!\.\]\*"):
-        guard.prepare_main(results)
+        invocation.prepare_main(results)
 
 
 def test_touch_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["snakemake", "--touch"])
     with pytest.raises(ReidflowError, match="--touch is refused"):
-        guard.prepare_main(tmp_path)
+        invocation.prepare_main(tmp_path)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -165,21 +169,21 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 def test_the_ledger_finds_cut_and_edited_files_but_not_touched_or_deleted_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    results = guard.Path("results")
+    results = Path("results")
     files = [results / f"{name}.txt" for name in "abcd"]
     for path in files:
         write_text(path, "content")
-    ledger.record(results, files)
-    assert ledger.damaged(results) == []
+    published.record(results, files)
+    assert published.damaged(results) == []
     cut, edited, touched, deleted = files
     cut.write_text("con")
     edited.write_text("CONTENT")
     os.utime(touched, (time.time() + 5, time.time() + 5))
     deleted.unlink()
-    assert ledger.damaged(results) == [cut, edited]
+    assert published.damaged(results) == [cut, edited]
     write_text(cut, "content")
     write_text(edited, "content")
-    assert ledger.damaged(results) == []
+    assert published.damaged(results) == []
 
 
 def test_locked_serialises_and_says_whom_it_waits_for(tmp_path):
@@ -190,15 +194,15 @@ def test_locked_serialises_and_says_whom_it_waits_for(tmp_path):
 
 def test_a_file_that_another_job_wrote_anew_is_sound(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    results = guard.Path("results")
+    results = Path("results")
     one, both = results / "one", results / "both"
     results.mkdir()
     for path in (one, both):
         path.write_text("first")
-    ledger.record(results, [one, both])
+    published.record(results, [one, both])
     both.write_text("second")
-    ledger.record(results, [both])
-    assert ledger.damaged(results) == []
+    published.record(results, [both])
+    assert published.damaged(results) == []
     one.write_text("by hand")
     both.write_text("by hand")
-    assert set(ledger.damaged(results)) == {one, both}
+    assert set(published.damaged(results)) == {one, both}

@@ -20,7 +20,7 @@ from reidflow.ingest.demo.settings import DemoSettings
 from reidflow.ingest.demo.studio import render, renders
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
-from reidflow.store.guard import die_with
+from reidflow.store.invocation import die_with
 from reidflow.store.tables import Contract, write_table
 
 TRUTH = Contract(

@@ -1,11 +1,11 @@
-"""What one process has read off the code is taken by the next, and never believed of a file that has changed."""
+"""Code that one process has parsed is loaded by the next, but parsed again where the file has changed."""
 
 import json
 
 import pytest
 
 from reidflow.spec import code, syntax
-from reidflow.store import parsed
+from reidflow.store import digests
 
 ROOT = "mine.loss"
 
@@ -40,41 +40,41 @@ def never(source, path):
 
 
 def test_what_is_recalled_is_not_read_again_and_gives_the_same_digest(file, monkeypatch):
-    told = code.digest(ROOT)
-    parsed.keep()
+    first = code.digest(ROOT)
+    digests.save_parsed_code()
     fresh(monkeypatch)
     monkeypatch.setattr(syntax, "read", never)
-    parsed.recall()
-    assert code.digest(ROOT) == told and code.news() is None
+    digests.load_parsed_code()
+    assert code.digest(ROOT) == first and code.news() is None
 
 
 def test_a_file_that_changed_is_read_again(file, monkeypatch):
-    told = code.digest(ROOT)
-    parsed.keep()
+    first = code.digest(ROOT)
+    digests.save_parsed_code()
     fresh(monkeypatch)
     file.write_text("A = 2\n")
-    parsed.recall()
+    digests.load_parsed_code()
     changed = code.digest(ROOT)
-    assert changed != told
+    assert changed != first
     fresh(monkeypatch)
     assert code.digest(ROOT) == changed
 
 
 @pytest.mark.parametrize("broken", ["", "{", None])
 def test_notes_that_are_cut_short_or_of_another_reader_are_not_believed(file, monkeypatch, broken):
-    told = code.digest(ROOT)
-    parsed.keep()
-    notes = json.loads(parsed.FILE.read_text())
+    first = code.digest(ROOT)
+    digests.save_parsed_code()
+    notes = json.loads(digests.PARSED.read_text())
     notes["reader"] += " "
     notes["files"] = {content: ["0" * 64, []] for content in notes["files"]}
-    parsed.FILE.write_text(json.dumps(notes) if broken is None else broken)
+    digests.PARSED.write_text(json.dumps(notes) if broken is None else broken)
     fresh(monkeypatch)
-    parsed.recall()
-    assert code.digest(ROOT) == told
+    digests.load_parsed_code()
+    assert code.digest(ROOT) == first
 
 
 def test_where_nothing_can_be_noted_planning_goes_on(file, monkeypatch):
     code.digest(ROOT)
-    monkeypatch.setattr(parsed, "write_text", lambda path, text: (_ for _ in ()).throw(OSError("read-only")))
-    parsed.keep()
-    assert not parsed.FILE.exists()
+    monkeypatch.setattr(digests, "write_text", lambda path, text: (_ for _ in ()).throw(OSError("read-only")))
+    digests.save_parsed_code()
+    assert not digests.PARSED.exists()

@@ -1,4 +1,4 @@
-"""The ledger of published files: what each job wrote, so that a damaged result is noticed and made again."""
+"""The ledger of published files: what each job wrote, so that a damaged result is detected and rebuilt."""
 
 import hashlib
 import json
@@ -10,31 +10,31 @@ from reidflow.spec.canonical import short
 from reidflow.store.atomic import write_text
 from reidflow.store.locks import locked
 
-LARGEST_CHECKSUM = 64 * 2**20  # bytes; of larger files the ledger knows the size alone
+LARGEST_CHECKSUM = 64 * 2**20  # bytes; of larger files the ledger holds the size only
 
 
 @contextmanager
 def publishing(results: Path) -> Iterator[None]:
-    """Hold what keeps files and ledger together: whoever has it may publish files and `record` them."""
+    """Hold the lock under which files are published and recorded."""
     with locked(results / ".store" / "locks" / "publish"):
         yield
 
 
 def record(results: Path, files: list[Path]) -> None:
-    """Note the size and checksum of the files that one job has published."""
+    """Record the size and checksum of the files that one job has published."""
     entry = {path.as_posix(): [path.stat().st_size, _checksum(path)] for path in sorted(files)}
     own = _folder(results) / f"{short(sorted(entry))}.json"
     for other in sorted(_folder(results).glob("*.json")):
         # Another job, with other outputs beside it, may have written one of them before.
         if other != own and (former := _load(other)).keys() & entry.keys():
-            write_text(other, json.dumps({name: told for name, told in former.items() if name not in entry}))
+            write_text(other, json.dumps({name: mark for name, mark in former.items() if name not in entry}))
     write_text(own, json.dumps(entry))
 
 
 def damaged(results: Path) -> list[Path]:
-    """Return the published files whose content is no longer what was published; files that are gone are not listed.
+    """Return the published files whose content has changed since; missing files are not listed.
 
-    A file is read only when its time or size differs from when it was last found sound.
+    A file is read only when its time or size differs from when it was last found unchanged.
     """
     seen_file = results / ".ledger.cache"
     seen, known, bad = _load(seen_file), {}, []
@@ -50,7 +50,7 @@ def damaged(results: Path) -> list[Path]:
             else:
                 known[name] = mark
     if known != seen:
-        # It only saves time; a folder that may not be written may still be looked at.
+        # It only saves time; a dry run must work in a folder that cannot be written.
         with suppress(OSError):
             write_text(seen_file, json.dumps(known))
     return bad

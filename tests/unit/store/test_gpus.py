@@ -1,4 +1,4 @@
-"""Jobs on one machine get cards of their own. The cards are pretended: a lease needs their names alone."""
+"""Jobs on one machine get gpus of their own. The gpus are pretended: a lease needs their names alone."""
 
 import itertools
 import os
@@ -11,24 +11,24 @@ import pytest
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import activity
-from reidflow.store.lease import FOLDER, allowed_cards, card_names, lease, lock_folder, shared_on_purpose
+from reidflow.store.gpus import FOLDER, allowed_gpus, gpu_names, lease, lock_folder
 
 
 class Holder:
-    """A process that leases one of the cards 0 and 1 and keeps it until it is told to go."""
+    """A process that leases one of the GPUs 0 and 1 and keeps it until it is told to go."""
 
     def __init__(self, folder):
         program = textwrap.dedent(f"""
             import sys
             from pathlib import Path
-            from reidflow.store.lease import lease
+            from reidflow.store.gpus import lease
             print(lease(["0", "1"], Path({str(folder)!r}), 0.02)[0], flush=True)
             sys.stdin.read()
         """)
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self.process = subprocess.Popen([sys.executable, "-c", program], text=True, **pipes)
 
-    def card(self):
+    def gpu(self):
         return self.process.stdout.readline().strip()
 
     def kill(self):
@@ -36,15 +36,15 @@ class Holder:
         self.process.wait()
 
 
-def test_jobs_get_cards_of_their_own_and_a_dead_holders_card_is_taken_over(tmp_path):
+def test_jobs_get_gpus_of_their_own_and_a_dead_holders_gpu_is_taken_over(tmp_path):
     holders = [Holder(tmp_path) for _ in range(2)]
-    cards = [holder.card() for holder in holders]
-    assert sorted(cards) == ["0", "1"]
+    gpus = [holder.gpu() for holder in holders]
+    assert sorted(gpus) == ["0", "1"]
     late = Holder(tmp_path)
     said = late.process.stderr.readline()
-    assert "waiting for one of the cards 0 (process " in said and str(holders[0].process.pid) in said
+    assert "waiting for one of the GPUs 0 (process " in said and str(holders[0].process.pid) in said
     holders[0].kill()
-    assert late.card() == cards[0]
+    assert late.gpu() == gpus[0]
     for holder in (holders[1], late):
         holder.kill()
     device, descriptor = lease(["0", "1"], tmp_path)
@@ -53,16 +53,16 @@ def test_jobs_get_cards_of_their_own_and_a_dead_holders_card_is_taken_over(tmp_p
 
 
 def test_many_jobs_take_turns_and_no_two_ever_share_a_card(tmp_path):
-    # Each notes when it has a card and when it is about to let go: the times of one card must not overlap.
+    # Each notes when it has a gpu and when it is about to let go: the times of one gpu must not overlap.
     program = textwrap.dedent(f"""
         import os, time
         from pathlib import Path
-        from reidflow.store.lease import lease
+        from reidflow.store.gpus import lease
         for _ in range(8):
-            card, descriptor = lease(["a", "b"], Path({str(tmp_path)!r}) / "locks", 0.001)
+            gpu, descriptor = lease(["a", "b"], Path({str(tmp_path)!r}) / "locks", 0.001)
             start = time.monotonic_ns()
             time.sleep(0.003)
-            print(card, start, time.monotonic_ns(), flush=True)
+            print(gpu, start, time.monotonic_ns(), flush=True)
             os.close(descriptor)
     """)
     (tmp_path / "locks").mkdir()
@@ -72,8 +72,8 @@ def test_many_jobs_take_turns_and_no_two_ever_share_a_card(tmp_path):
     ]
     held = [line.split() for job in jobs for line in job.communicate()[0].splitlines()]
     assert len(held) == 32
-    for card in "ab":
-        times = sorted((int(start), int(end)) for name, start, end in held if name == card)
+    for gpu in "ab":
+        times = sorted((int(start), int(end)) for name, start, end in held if name == gpu)
         assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(times))
 
 
@@ -94,22 +94,21 @@ def test_a_lock_file_that_was_cleaned_away_meanwhile_is_not_relied_on(tmp_path, 
     os.close(descriptor)
 
 
-def test_cards_have_the_same_name_whatever_else_a_job_sees():
-    whole = card_names(["aa", "bb"], {})
-    assert card_names(["bb"], {"CUDA_VISIBLE_DEVICES": "1"}) == whole[1:]
-    assert card_names(["bb"], {"CUDA_VISIBLE_DEVICES": "GPU-b"}) == whole[1:]
-    # Under SLURM with device constraints every job calls its card 0.
-    assert card_names(["bb"], {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_GPUS": "1"}) == whole[1:]
+def test_gpus_have_the_same_name_whatever_else_a_job_sees():
+    whole = gpu_names(["aa", "bb"], {})
+    assert gpu_names(["bb"], {"CUDA_VISIBLE_DEVICES": "1"}) == whole[1:]
+    assert gpu_names(["bb"], {"CUDA_VISIBLE_DEVICES": "GPU-b"}) == whole[1:]
+    # Under SLURM with device constraints every job calls its gpu 0.
+    assert gpu_names(["bb"], {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_GPUS": "1"}) == whole[1:]
 
 
-def test_parts_of_a_divided_card_are_told_apart():
+def test_parts_of_a_divided_gpu_have_names_of_their_own():
     parts = "MIG-11,MIG-GPU-aa/2/0"
-    assert card_names(["aa", "aa"], {"CUDA_VISIBLE_DEVICES": parts}) == parts.split(",")
-    assert card_names(["aa"], {"CUDA_VISIBLE_DEVICES": "MIG-11"}) == ["MIG-11"]
-    assert card_names(["aa", "aa"], {}) == ["0", "1"]
+    assert gpu_names(["aa", "aa"], {"CUDA_VISIBLE_DEVICES": parts}) == parts.split(",")
+    assert gpu_names(["aa", "aa"], {}) == ["0", "1"]
 
 
-def test_a_part_of_a_card_named_by_its_path_can_be_leased(tmp_path):
+def test_a_part_of_a_gpu_named_by_its_path_can_be_leased(tmp_path):
     _, descriptor = lease(["MIG-GPU-aa/2/0"], tmp_path)
     os.close(descriptor)
 
@@ -123,20 +122,16 @@ def test_a_part_of_a_card_named_by_its_path_can_be_leased(tmp_path):
         ({}, ["0", "1"]),
     ],
 )
-def test_without_uuids_cards_are_named_as_the_scheduler_or_the_user_names_them(environment, names):
-    assert card_names(["", ""], environment) == names
+def test_without_uuids_gpus_are_named_as_the_scheduler_or_the_user_names_them(environment, names):
+    assert gpu_names(["", ""], environment) == names
 
 
-def test_a_job_that_sees_all_cards_takes_those_that_slurm_assigned():
-    assert allowed_cards(4, {"SLURM_JOB_GPUS": "2,3"}) == [2, 3]
-    assert allowed_cards(1, {"SLURM_JOB_GPUS": "3", "CUDA_VISIBLE_DEVICES": "0"}) == [0]
-    assert allowed_cards(2, {"SLURM_JOB_GPUS": "1,3", "CUDA_VISIBLE_DEVICES": "1,3"}) == [0, 1]
-    assert allowed_cards(2, {"SLURM_JOB_GPUS": "2,3"}) == [0, 1]
-    assert allowed_cards(2, {}) == [0, 1]
-
-
-def test_a_card_that_slurm_shares_out_is_not_leased():
-    assert shared_on_purpose({"SLURM_SHARDS_ON_NODE": "1"}) and not shared_on_purpose({"SLURM_JOB_GPUS": "0"})
+def test_a_job_that_sees_all_gpus_takes_those_that_slurm_assigned():
+    assert allowed_gpus(4, {"SLURM_JOB_GPUS": "2,3"}) == [2, 3]
+    assert allowed_gpus(1, {"SLURM_JOB_GPUS": "3", "CUDA_VISIBLE_DEVICES": "0"}) == [0]
+    assert allowed_gpus(2, {"SLURM_JOB_GPUS": "1,3", "CUDA_VISIBLE_DEVICES": "1,3"}) == [0, 1]
+    assert allowed_gpus(2, {"SLURM_JOB_GPUS": "2,3"}) == [0, 1]
+    assert allowed_gpus(2, {}) == [0, 1]
 
 
 def test_the_folder_of_locks_does_not_follow_a_jobs_own_tmpdir(tmp_path, monkeypatch):
@@ -148,8 +143,8 @@ def test_the_folder_of_locks_does_not_follow_a_jobs_own_tmpdir(tmp_path, monkeyp
 
 @pytest.mark.parametrize("how", ["a link", "a file", "writable by all", "of somebody else"])
 def test_a_planted_folder_of_locks_is_refused(tmp_path, monkeypatch, how):
-    monkeypatch.setattr("reidflow.store.lease.SHARED", tmp_path)
-    folder = tmp_path / f"reidflow-cards-{os.getuid()}"
+    monkeypatch.setattr("reidflow.store.gpus.SHARED", tmp_path)
+    folder = tmp_path / f"reidflow-gpus-{os.getuid()}"
     if how == "a link":
         (tmp_path / "elsewhere").mkdir(mode=0o700)
         folder.symlink_to(tmp_path / "elsewhere")
@@ -160,27 +155,27 @@ def test_a_planted_folder_of_locks_is_refused(tmp_path, monkeypatch, how):
         folder.chmod(0o777 if how == "writable by all" else 0o700)
     if how == "of somebody else":
         monkeypatch.setattr(os, "getuid", lambda: 4242)
-        folder.rename(tmp_path / "reidflow-cards-4242")
-    with pytest.raises(ReidflowError, match="perhaps somebody else made it"):
+        folder.rename(tmp_path / "reidflow-gpus-4242")
+    with pytest.raises(ReidflowError, match="another user may have made it"):
         lock_folder({})
 
 
-def test_a_job_that_waits_for_a_card_says_so_where_it_is_watched(tmp_path):
+def test_a_job_that_waits_for_a_gpu_says_so_where_it_is_watched(tmp_path):
     told = tmp_path / ".store" / "jobs" / "x.json"
     holder = Holder(tmp_path)
     other = Holder(tmp_path)
-    assert {holder.card(), other.card()} == {"0", "1"}
+    assert {holder.gpu(), other.gpu()} == {"0", "1"}
     program = textwrap.dedent(f"""
         from pathlib import Path
         from reidflow.store import activity
-        from reidflow.store.lease import lease
+        from reidflow.store.gpus import lease
         with activity.job(Path({str(tmp_path)!r}), "x", "features", ["features.npy"]):
             lease(["0", "1"], Path({str(tmp_path)!r}), 0.01)
             print(Path({str(told)!r}).read_text(), flush=True)
     """)
     waiting = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     for _ in range(2000):
-        if told.exists() and '"waiting": "a graphics card"' in told.read_text():
+        if told.exists() and '"waiting": "a GPU"' in told.read_text():
             break
         time.sleep(0.01)
     else:
