@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from reidflow.figures import style
+from reidflow.figures import parts, style
+
+
+def laid_out(figure: Figure) -> Figure:
+    """Return the figure with its final layout, at the resolution of its PNG: fonts are hinted, so widths depend on it."""
+    with parts.styled():
+        figure.set_dpi(style.SETTINGS["savefig.dpi"])
+        figure.draw_without_rendering()
+    return figure
 
 
 def draw(monkeypatch: pytest.MonkeyPatch, drawing: Callable[[dict], None]) -> Figure:
