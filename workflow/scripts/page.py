@@ -9,26 +9,26 @@ from reidflow.figures.style import Heading
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
 from reidflow.tables.caption import caption
-from reidflow.tables.inputs import read_setting, with_outcomes
+from reidflow.tables.data import read_description
 from reidflow.tables.layout import blocks
+from reidflow.tables.parameters import parameters_section, with_winners
 from reidflow.tables.sections import read_all
-from reidflow.tables.settings import settings_section
 
 
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
-    experiment = with_outcomes(experiment, job.input.get("winners"))
-    setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
+    experiment = with_winners(experiment, job.input.get("winners"))
+    data = read_description(config, job.input.split, job.input.audit, job.input.images)
     results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
     write_page(
         Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale]))),
-        caption(experiment, setting, results),
+        caption(experiment, data, results),
         blocks(results, efficiency),
         Path(job.input.findings).read_text(),
         {Path(path).stem: path for path in [*job.input.figures, *job.input.get("details_figures", [])]},
         job.out.page,
         experiment.file.baseline,
-        [settings_section(experiment), *read_all(job.input.get("details", []))],
+        [parameters_section(experiment), *read_all(job.input.get("details", []))],
     )
 
 

@@ -8,17 +8,17 @@ from reidflow.store.job import Job, run
 from reidflow.store.tables import write_table
 from reidflow.tables.arms import TABLES, read_arms
 from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.data import read_description
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
-from reidflow.tables.inputs import read_setting
 
 
 def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
-    setting = read_setting(config, job.input.split, job.input.audit, job.input.images)
+    data = read_description(config, job.input.split, job.input.audit, job.input.images)
     arms = read_arms(experiment, {name: job.input[name] for name in TABLES}, job.input.get("chosen"))
     missing = json.loads(Path(job.input.unavailable).read_text())
     speeds = {arm: json.loads(Path(file).read_text()) for arm, file in job.given["speeds"].items()}
-    tables = build_table(experiment, arms, setting, unavailable=missing, speeds=speeds)
+    tables = build_table(experiment, arms, data, unavailable=missing, speeds=speeds)
     write_table(tables.results, job.out.results, RESULTS)
     write_table(tables.efficiency, job.out.efficiency, EFFICIENCY)
     write_table(tables.comparisons, job.out.comparisons, COMPARISONS)

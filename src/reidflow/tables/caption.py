@@ -1,4 +1,4 @@
-"""What stands over a table, so that its numbers can be read without asking anyone."""
+"""The caption of an experiment's table: data, metric, split, seeds, statistics, and what stayed fixed."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ import polars as pl
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
 from reidflow.splits.roles import ASIDE
-from reidflow.tables.comparisons import LEVEL
-from reidflow.tables.controls import UNAVAILABLE, controlled
+from reidflow.tables.comparisons import LEVEL, UNAVAILABLE, controlled
+from reidflow.tables.data import DataDescription, versions_line
 from reidflow.tables.experiment import BASELINE
-from reidflow.tables.setting import Setting
 from reidflow.tables.text import listed, number
 from reidflow.tables.text import setting as as_text
-from reidflow.tables.versions import as_line
 
 _GALLERY = {
     "role": "the other test images (gallery: role)",
@@ -22,38 +20,38 @@ _GALLERY = {
 
 
 def caption(
-    experiment: Experiment, setting: Setting, results: pl.DataFrame, level: float = LEVEL
+    experiment: Experiment, data: DataDescription, results: pl.DataFrame, level: float = LEVEL
 ) -> list[tuple[str, str]]:
     """Return the caption of an experiment's table as (heading, sentence) pairs of plain, unescaped text."""
     return [
         ("Question", experiment.file.question.strip()),
-        ("Data", data_line(setting)),
-        ("Metric", _metric(setting, results)),
+        ("Data", data_line(data)),
+        ("Metric", _metric(data, results)),
         ("Queries", queries_line(results)),
-        ("Split", split_line(setting)),
-        ("Leak audit", audit_line(setting)),
+        ("Split", split_line(data)),
+        ("Leak audit", audit_line(data)),
         ("Seeds", _seeds(experiment, results)),
         ("Statistics", _statistics(results, level)),
         *_controls(results, level),
         ("Population", _population(results)),
         ("Varies", _varies(experiment)),
-        ("Fixed", "; ".join(fixed(experiment)) + "."),
-        ("Software", as_line(results["versions"])),
+        ("Fixed", "; ".join(fixed_settings(experiment)) + "."),
+        ("Software", versions_line(results["versions"])),
     ]
 
 
-def data_line(setting: Setting) -> str:
+def data_line(data: DataDescription) -> str:
     """Return the data set's title with the remark on its scale."""
-    return f"{setting.title} ({setting.scale})." if setting.scale else f"{setting.title}."
+    return f"{data.title} ({data.scale})." if data.scale else f"{data.title}."
 
 
-def _metric(setting: Setting, results: pl.DataFrame) -> str:
-    sides = set(setting.split.filter(pl.col("role") == "test")["side"].drop_nulls())
+def _metric(data: DataDescription, results: pl.DataFrame) -> str:
+    sides = set(data.split.filter(pl.col("role") == "test")["side"].drop_nulls())
     who = " Queries are the images of the query side, candidates those of the gallery side." if sides else ""
     return (
         "identity-balanced mAP: average precision per query, mean per identity, mean over identities. "
-        f"Candidates are {_GALLERY[setting.gallery]};{who} the query is never a candidate, candidates of its own group are "
-        "left out (the value with them is id_map_unfiltered), a query without a positive is skipped. Tied candidates count "
+        f"Candidates are {_GALLERY[data.gallery]};{who} the query is never a candidate, candidates of its own group are "
+        "left out (mAP with own group keeps them), a query without a positive is skipped. Tied candidates count "
         "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry. "
         f"Chance: {number(results['chance'].max())}."
     )
@@ -74,29 +72,29 @@ def _range(values: pl.Series) -> str:
     return number(low) if low == high else f"{low} to {high}"
 
 
-def split_line(setting: Setting) -> str:
+def split_line(data: DataDescription) -> str:
     """Return the split's method, parameters and the number of images of each role."""
-    counts = dict(setting.split.group_by("role").len().iter_rows())
+    counts = dict(data.split.group_by("role").len().iter_rows())
     roles = [f"{counts[role]} {role}" for role in ("train", "val", "test", "unused") if counts.get(role)]
-    aside = f" {counts[ASIDE]} images of the gallery side are left aside." if counts.get(ASIDE) else ""
-    return f"{as_text(setting.method)}: {listed(roles)} images.{aside}"
+    aside = f" {counts[ASIDE]} images of the gallery side are not used." if counts.get(ASIDE) else ""
+    return f"{as_text(data.method)}: {listed(roles)} images.{aside}"
 
 
-def audit_line(setting: Setting) -> str:
+def audit_line(data: DataDescription) -> str:
     """Return the leak audit in a sentence."""
-    audit = setting.audit
+    audit = data.audit
     counted = [
         ("straddling_groups", "groups"),
         ("straddling_joined_pairs", "near-duplicate pairs"),
         ("straddling_bytes", "equal files"),
-        ("straddling_pixels", "equal pictures"),
+        ("straddling_pixels", "equal images"),
         ("cross_identity_straddling", "suspected duplicates across identities"),
     ]
     found = ", ".join(f"{audit[key]} {name}" for key, name in counted if key in audit)
-    verdict = "LEAKING: the scores are too high" if setting.leaks else "no leak found"
+    verdict = "LEAKING: the scores are too high" if data.leaks else "no leak found"
     only = len(audit.get("train_only", []))
-    rest = f" {only} identities have too few groups to be scored and serve training alone." if only else ""
-    return f"{verdict}; standing in two roles: {found}.{rest}" if found else f"{verdict}.{rest}"
+    rest = f" {only} identities have too few groups to be scored and are used for training alone." if only else ""
+    return f"{verdict}; in two roles: {found}.{rest}" if found else f"{verdict}.{rest}"
 
 
 def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
@@ -115,9 +113,9 @@ def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
 def _statistics(results: pl.DataFrame, level: float) -> str:
     compared = results.filter(~pl.col("verdict").is_in([BASELINE, UNAVAILABLE])).height
     return (
-        "delta is arm minus baseline, paired by identity and seed, identities and seeds both random; verdicts, p values and "
-        f"intervals are corrected (Holm) over {compared} comparisons at {level:.0%}. smallest_detectable is the difference "
-        "that would be found with 80% power. ties_with_best: cannot be told from the arm with the highest mean."
+        "the difference is arm minus baseline, paired by identity and seed, both treated as random effects; verdicts, p values "
+        f"and intervals are corrected (Holm) over {compared} comparisons at {level:.0%}. The smallest detectable difference "
+        "is found with 80% power. Ties with best: not significantly different from the arm with the highest mean."
     )
 
 
@@ -132,7 +130,7 @@ def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:
 
 def _population(results: pl.DataFrame) -> str:
     return (
-        f"the claims are about identities like the {_range(results['identities'])} tested here, photographed like these, and "
+        f"the claims are about identities like the {_range(results['identities'])} tested here, in images like these, and "
         "about training seeds, on this one split; other data sets and splits are not claimed."
     )
 
@@ -144,7 +142,7 @@ def _varies(experiment: Experiment) -> str:
     return f"{listed(list(experiment.file.varies))}{seeds}{chosen}; baseline: {experiment.file.baseline}."
 
 
-def fixed(experiment: Experiment) -> list[str]:
+def fixed_settings(experiment: Experiment) -> list[str]:
     """Return the settings that every run of every arm shares, as `path=value`, derived from the run specs."""
     specs = [spec.plain() for arm in experiment.arms.values() for _, spec in arm.points]
     return [text for path, text in _shared(specs) if path != SEED]

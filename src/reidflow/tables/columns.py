@@ -88,8 +88,7 @@ _ALL: list[Column | Span] = [
     _C("p_holm", F, "p (Holm)", "probability", "p value of the difference, corrected (Holm) for the number of comparisons.",
        nullable=True),
     _C("verdict", S, "verdict", "verdict",
-       "better or worse: significantly different; equivalent: the interval lies within the margin; inconclusive: not "
-       "significantly different; baseline; unavailable: not run."),
+       "better, worse: significantly different; inconclusive: not significantly different; unavailable: not run."),
     _C("ties_with_best", B, "ties with best", "yes_no",
        "Whether the arm is not significantly different from the arm with the highest mean."),
     _C("smallest_detectable", F, "smallest detectable", "number",
@@ -171,10 +170,6 @@ _ALL: list[Column | Span] = [
     _C("evaluated", S, "evaluated images", "text", "Digest of the queries that were scored.", nullable=True),
     _C("versions", S, "versions", "text", "Versions of the software that computed the runs.", nullable=True),
     _C("versions_mixed", B, "mixed versions", "yes_no", "Whether the runs come from different versions of the software."),
-    _C("group", S, "group", "text", "Letter of the rows that may be ranked together.", nullable=True),
-    _C("rank", I, "rank", "count", "Rank by balanced mAP within the group; equal means share one.", nullable=True),
-    _C("comparable", S, "comparable", "text", "Which rows this row may be compared with."),
-    _C("key", S, "key", "text", "Digest of data set, split, gallery and evaluated images.", nullable=True),
 ]  # fmt: skip
 COLUMNS: dict[str, Column | Span] = {column.name: column for column in _ALL}
 METRICS = (

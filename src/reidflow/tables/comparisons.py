@@ -1,28 +1,34 @@
-"""Arms against the baseline or another arm: differences paired by identity and seed, and their table per identity."""
+"""Arms against the baseline or a control: differences paired by identity and seed, and their table per identity.
 
+A control is the arm that does as much as another one at random: what was done is worth something if it beats that.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from reidflow.evaluation.statistics import Comparison, compare, ties_with_best
+from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import EvaluatedArm, mean
+from reidflow.tables.columns import column, columns
 
 LEVEL = 0.05
+INCONCLUSIVE, UNAVAILABLE = "inconclusive", "unavailable"
+AGAINST = tuple(
+    f"against{part}" for part in ("", "_delta", "_low", "_high", "_p_holm", "_verdict", "_smallest_detectable")
+)
+"""Columns of the comparison with a control; null where an arm names none."""
 COMPARISONS = Contract(
     "comparisons",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "flank": pl.String,  # null: all queries of the identity
-        "identity": pl.String,
-        "train_images": pl.Int64,
-        "id_map": pl.Float64,
-        "delta": pl.Float64,
-        "delta_by_seed": pl.List(pl.Float64),
-    },
-    nullable=frozenset({"flank", "delta", "delta_by_seed"}),
+    [
+        *columns("experiment", "arm", "flank", "identity"),
+        *(column(name).but(nullable=False) for name in ("train_images", "id_map")),
+        *columns("delta", "delta_by_seed"),
+    ],
 )
 
 
@@ -73,7 +79,7 @@ def judge(pairs: dict[str, Paired], level: float = LEVEL) -> dict[str, Compariso
 
 
 def best_set(arms: list[EvaluatedArm], level: float = LEVEL) -> list[str]:
-    """Return the arms that cannot be told from the best, over the identities and seeds that all scored arms share."""
+    """Return the arms that are not significantly different from the best, over the identities and seeds that all scored arms share."""
     scored = {arm.name: arm.scores() for arm in arms}
     scored = {name: found for name, found in scored.items() if found[0]}
     shared = set.intersection(*(set(found[0]) for found in scored.values())) if scored else set()
@@ -105,3 +111,46 @@ def per_identity(
                 images = trained.get(identity, 0)
                 rows.append([experiment, arm.name, flank, identity, images, mean(values), delta, by_seed])
     return pl.DataFrame(rows, schema=COMPARISONS.columns, orient="row")
+
+
+def against_controls(
+    experiment: Experiment, arms: Mapping[str, EvaluatedArm], said: Mapping[str, Paired], level: float = LEVEL
+) -> dict[str, dict[str, Any]]:
+    """Return the columns AGAINST, and a note, of every arm that names a control.
+
+    Paired by identity and seed as with the baseline, corrected (Holm) over the arms that name a control: a family of
+    their own. arms: those that were run. said: their comparisons with the baseline, whose notes are not repeated.
+    """
+    controls = {name: arm.against for name, arm in experiment.arms.items() if arm.against is not None}
+    pairs = {
+        name: pair(arms[name], arms[control])
+        for name, control in controls.items()
+        if name in arms and control in arms and name != control
+    }
+    verdicts = judge(pairs, level)
+    rows = {}
+    for name, control in controls.items():
+        row: dict[str, Any] = {"against": control, "against_verdict": UNAVAILABLE, "note": ""}
+        if name in pairs:
+            known = said[name].notes if name in said else ()
+            row |= {
+                "against_delta": pairs[name].delta,
+                "against_verdict": INCONCLUSIVE,
+                "note": "; ".join(f"against '{control}': {note}" for note in pairs[name].notes if note not in known),
+            }
+        if name in verdicts:
+            found = verdicts[name]
+            row |= {
+                "against_low": found.low,
+                "against_high": found.high,
+                "against_p_holm": found.p_holm,
+                "against_verdict": found.verdict,
+                "against_smallest_detectable": found.smallest_detectable,
+            }
+        rows[name] = row
+    return rows
+
+
+def controlled(results: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a results table that name a control."""
+    return results.filter(pl.col("against").is_not_null())

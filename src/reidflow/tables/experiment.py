@@ -1,5 +1,6 @@
-"""The table of an experiment: one row an arm."""
+"""The table of an experiment: one row an arm, with the comparison with the baseline and how steadily its runs trained."""
 
+import math
 import statistics
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,107 +13,52 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import EvaluatedArm, known, mean, same_runs
-from reidflow.tables.comparisons import LEVEL, Paired, best_set, judge, pair, per_identity
-from reidflow.tables.controls import AGAINST, INCONCLUSIVE, UNAVAILABLE, against_controls
-from reidflow.tables.setting import Setting
-from reidflow.tables.stability import STABILITY, stability
+from reidflow.tables.columns import columns
+from reidflow.tables.comparisons import (
+    AGAINST,
+    INCONCLUSIVE,
+    LEVEL,
+    UNAVAILABLE,
+    Paired,
+    against_controls,
+    best_set,
+    judge,
+    pair,
+    per_identity,
+)
+from reidflow.tables.data import DataDescription, mixed_versions
 from reidflow.tables.text import setting as as_text
-from reidflow.tables.versions import mixed
 
 BASELINE = "baseline"
-MEANS = [
-    "val_id_map",
-    "chance",
-    "id_map_unfiltered",
-    "id_map_untrained",
-    "map",
-    "top1",
-    "top5",
-    "top10",
-    "map_at_r",
-    "nmi",
-]
-COUNTS = ["train_images", "parameters", "trainable_parameters", "loss_parameters", "flops"]
-QUERIES = ["queries", "skipped", "identities"]
-POINT = pl.Struct({"point": pl.String, "val_id_map": pl.Float64})
-_COLUMNS: dict[str, Any] = {
-    "experiment": pl.String,
-    "arm": pl.String,
-    "baseline": pl.Boolean,
-    "seeds": pl.Int64,
-    "id_map": pl.Float64,
-    "id_map_std": pl.Float64,
-    "delta": pl.Float64,
-    "delta_low": pl.Float64,
-    "delta_high": pl.Float64,
-    "p_holm": pl.Float64,
-    "verdict": pl.String,
-    "ties_with_best": pl.Boolean,
-    "smallest_detectable": pl.Float64,
-    **AGAINST,
-    "seed_numbers": pl.List(pl.Int64),
-    "id_map_by_seed": pl.List(pl.Float64),
-    **dict.fromkeys(MEANS, pl.Float64),
-    **dict.fromkeys(QUERIES, pl.Int64),
-    "train_images": pl.Int64,
-    "steps": pl.Float64,
-    "epochs_to_best": pl.Float64,
-    "parameters": pl.Int64,
-    "trainable_parameters": pl.Int64,
-    "loss_parameters": pl.Int64,
-    "flops": pl.Int64,
-    "divergence": pl.Float64,
-    "below_untrained": pl.Float64,
-    **STABILITY,
-    "on_edge": pl.Boolean,
-    "sensitivity": pl.List(POINT),
-    "data_set": pl.String,
-    "data": pl.String,
-    "split": pl.String,
-    "gallery": pl.String,
-    "leaking": pl.Boolean,
-    "evaluated": pl.String,
-    "versions": pl.String,
-    "versions_mixed": pl.Boolean,
-    "note": pl.String,
-}
-_ALWAYS = {
-    "experiment",
-    "arm",
-    "baseline",
-    "seeds",
-    "verdict",
-    "ties_with_best",
-    "seed_numbers",
-    "data_set",
-    "data",
-    "split",
-    "gallery",
-    "leaking",
-    "versions_mixed",
-    "note",
-}
-RESULTS = Contract("results", _COLUMNS, nullable=frozenset(_COLUMNS) - _ALWAYS, open=True)
+GAIN = 0.95
+"""Share of a run's gain in validation mAP, and of the best point's validation mAP, that counts as nearly all of it."""
+MEANS = (
+    "val_id_map", "chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10", "map_at_r", "nmi",
+)  # fmt: skip
+COUNTS = ("train_images", "parameters", "trainable_parameters", "loss_parameters", "flops")
+QUERIES = ("queries", "skipped", "identities")
+RESULTS = Contract(
+    "results",
+    columns(
+        "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm",
+        "verdict", "ties_with_best", "smallest_detectable", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, *QUERIES,
+        "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
+        "divergence", "below_untrained", "gradient_norm", "gradient_norm_max", "epochs_to_95", "train_flops",
+        "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "leaking",
+        "evaluated", "versions", "versions_mixed", "note",
+    ),
+    open=True,
+)  # fmt: skip
 SPEEDS = ("latency_ms", "latency_ms_low", "latency_ms_high", "throughput", "throughput_low", "throughput_high")
 """How fast the arm's backbone embeds: one image, milliseconds; images per second in a batch; medians and quartiles."""
 EFFICIENCY = Contract(
     "efficiency",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "seconds_train": pl.Float64,
-        "images_per_second": pl.Float64,
-        "peak_memory_mb": pl.Float64,
-        "device": pl.String,
-        "seconds_by_seed": pl.List(pl.Float64),
-        **dict.fromkeys(SPEEDS, pl.Float64),
-        "batch": pl.Int64,
-    },
-    nullable=frozenset(
-        {"seconds_train", "images_per_second", "peak_memory_mb", "device", "seconds_by_seed", *SPEEDS, "batch"}
+    columns(
+        "experiment", "arm", "seconds_train", "images_per_second", "peak_memory_mb", "device", "seconds_by_seed",
+        *SPEEDS, "batch",
     ),
     open=True,
-)
+)  # fmt: skip
 
 
 class Tables(NamedTuple):
@@ -126,7 +72,7 @@ class Tables(NamedTuple):
 def build_table(
     experiment: Experiment,
     arms: list[EvaluatedArm],
-    setting: Setting,
+    data: DataDescription,
     *,
     unavailable: Mapping[str, str] | None = None,
     speeds: Mapping[str, Mapping[str, Any]] | None = None,
@@ -135,7 +81,7 @@ def build_table(
     """Return the tables of an experiment, rows in the order of its file.
 
     arms: those that were run, in that order. unavailable: arm -> reason, for arms that could not be run; each is a row
-    without scores. speeds: arm -> the measured speed of its backbone (SPEEDS and the batch), where it was asked for.
+    without scores. speeds: arm -> the measured speed of its backbone (SPEEDS and the batch), where it was measured.
     Raises ReidflowError where another arm, or the baseline, was not run.
     """
     unavailable = unavailable or {}
@@ -153,8 +99,8 @@ def build_table(
     rows |= {name: _missing(reason) for name, reason in unavailable.items()}
     controls = against_controls(experiment, {arm.name: arm for arm in arms}, pairs, level)
     same = same_runs(arms)
-    places = {"experiment": experiment.name, **setting.columns()}
-    whole = [{"arm": n, **rows[n], **controls.get(n, {}), **places} for n in experiment.arms]
+    shared = {"experiment": experiment.name, **data.columns()}
+    whole = [{"arm": n, **rows[n], **controls.get(n, {}), **shared} for n in experiment.arms]
     for row in whole:
         name = row["arm"]
         row["note"] = _note(same.get(name), rows[name]["note"], controls.get(name, {}).get("note"))
@@ -164,7 +110,7 @@ def build_table(
             [_efficiency(experiment.name, arm, (speeds or {}).get(arm.name, {})) for arm in arms],
             schema=EFFICIENCY.columns,
         ),
-        per_identity(experiment.name, arms, baseline, setting.split),
+        per_identity(experiment.name, arms, baseline, data.split),
     )
 
 
@@ -197,7 +143,7 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         **stability(arm),
         "evaluated": arm.evaluated(),
         "versions": "; ".join(versions),
-        "versions_mixed": bool(mixed(versions)),
+        "versions_mixed": bool(mixed_versions(versions)),
         "note": "; ".join([*notes, *(paired.notes if paired else ())]),
         **_tuned(arm.chosen),
     }
@@ -285,3 +231,62 @@ def _efficiency(experiment: str, arm: EvaluatedArm, speed: Mapping[str, Any]) ->
         "seconds_by_seed": list(rows["seconds_train"]),
         **{column: speed.get(column) for column in (*SPEEDS, "batch")},
     }
+
+
+def stability(arm: EvaluatedArm) -> dict[str, Any]:
+    """Return how steadily the runs of an arm trained, as columns of RESULTS; None for what was not recorded.
+
+    gradient_norm: before clipping, mean over the steps of each epoch, then over epochs, then over seeds;
+    gradient_norm_max: the largest of any step. Both leave out what is not finite, which counts as divergence.
+    epochs_to_95: see `epochs_to_gain`, mean over seeds; None where one seed has none, since a mean over the others would
+    flatter the arm. train_flops: mean over seeds.
+    sensitivity_range, near_best: of the grid of tuned settings, see `grid_spread`.
+    """
+    trained = arm.history.filter(pl.col("epoch") > 0)
+    kept = dict(arm.metrics.select("seed", "val_id_map").iter_rows())
+    epochs = [epochs_to_gain(arm.history.filter(pl.col("seed") == seed), known(kept[seed])) for seed in arm.seeds]
+    flops = arm.metrics["train_flops"].to_list() if "train_flops" in arm.metrics.columns else [None]
+    return {
+        "gradient_norm": _mean_of_seeds(trained, "gradient_norm"),
+        "gradient_norm_max": max(_finite(trained, "gradient_norm_max"), default=None),
+        "epochs_to_95": None if None in epochs else mean(epochs),
+        "train_flops": None if None in flops else mean(flops),
+        **(grid_spread(arm.chosen["points"]) if arm.chosen else {}),
+    }
+
+
+def epochs_to_gain(history: pl.DataFrame, kept: float | None, gain: float = GAIN) -> int | None:
+    """Return the first epoch of a run at which `gain` of its gain in validation mAP was made.
+
+    The gain is that from epoch 0, before training, to `kept`, the validation mAP of the weights that the run kept.
+    None without validation, and for a run that does not rise above epoch 0.
+    """
+    scores = {epoch: known(value) for epoch, value in history.select("epoch", "val_id_map").sort("epoch").iter_rows()}
+    start = scores.get(0)
+    if start is None or kept is None or kept <= start:
+        return None
+    wanted = start + gain * (kept - start)
+    return next((epoch for epoch, value in scores.items() if value is not None and value >= wanted), None)
+
+
+def grid_spread(points: list[dict[str, Any]]) -> dict[str, float | int | None]:
+    """Return how much a choice on the grid matters.
+
+    sensitivity_range: the highest minus the lowest mean validation mAP over the grid, diverged runs counting as 0.
+    near_best: the number of points with at least 95 % of the highest.
+    """
+    found = [point["val_id_map"] for point in points if known(point["val_id_map"]) is not None]
+    if not found:
+        return {"sensitivity_range": None, "near_best": None}
+    best = max(found)
+    return {"sensitivity_range": best - min(found), "near_best": sum(value >= GAIN * best for value in found)}
+
+
+def _mean_of_seeds(history: pl.DataFrame, column: str) -> float | None:
+    seeds = [_finite(history.filter(pl.col("seed") == seed), column) for seed in sorted(set(history["seed"]))]
+    means = [mean(values) for values in seeds if values]
+    return mean(means) if means else None
+
+
+def _finite(history: pl.DataFrame, column: str) -> list[float]:
+    return [value for value in history[column] if value is not None and math.isfinite(value)]

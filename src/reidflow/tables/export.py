@@ -65,7 +65,7 @@ def markdown_table(title: str, parts: list[Block], caption: Caption) -> str:
 
 def markdown_block(part: Block) -> str:
     """Return one part as a Markdown table, its numbers aligned to the right."""
-    rules = ["---" if _words(part, column) else "---:" for column in range(len(part.headings))]
+    rules = ["---" if _left(part, column) else "---:" for column in range(len(part.headings))]
     rows = [[text.markdown(heading) for heading in part.headings], rules]
     rows += [[text.markdown(cell) for cell in row] for row in part.rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -84,7 +84,7 @@ def latex_table(title: str, parts: list[Block], caption: Caption) -> str:
 
 def latex_block(part: Block, caption: str) -> str:
     """Return one part as a LaTeX float with a caption that is LaTeX already."""
-    kinds = "".join("l" if _words(part, column) else "r" for column in range(len(part.headings)))
+    kinds = "".join("l" if _left(part, column) else "r" for column in range(len(part.headings)))
     rows = [" & ".join(text.latex(cell) for cell in row) + r" \\" for row in [part.headings, *part.rows]]
     return "\n".join(
         [
@@ -104,6 +104,8 @@ def latex_block(part: Block, caption: str) -> str:
     )
 
 
-def _words(part: Block, column: int) -> bool:
-    """Return whether a column holds words; numbers are aligned to the right."""
-    return column == 0 or any(cell[:1].isalpha() for row in part.rows for cell in [row[column]])
+def _left(part: Block, column: int) -> bool:
+    """Return whether a column is aligned to the left: the first one and words; numbers are aligned to the right."""
+    if part.formats:
+        return column == 0 or part.formats[column] in text.WORDS
+    return column == 0 or any(row[column][:1].isalpha() for row in part.rows)

@@ -6,18 +6,16 @@ import polars as pl
 
 from reidflow.spec.experiment import Experiment
 from reidflow.tables.caption import audit_line, data_line, queries_line, split_line
-from reidflow.tables.comparisons import LEVEL
-from reidflow.tables.controls import INCONCLUSIVE, UNAVAILABLE, controlled
+from reidflow.tables.comparisons import INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
+from reidflow.tables.data import DataDescription, versions_line
 from reidflow.tables.experiment import BASELINE, Tables
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
 from reidflow.tables.layout import tuned_paths
 from reidflow.tables.sections import Section
-from reidflow.tables.setting import Setting
 from reidflow.tables.stability_sentences import sensitivity, training
 from reidflow.tables.text import authored, interval, listed, markdown, number, probability, signed
 from reidflow.tables.text import setting as as_text
-from reidflow.tables.versions import as_line
 
 ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
 SEVERAL = 8
@@ -46,7 +44,7 @@ class _Writer:
 
 def findings(
     experiment: Experiment,
-    setting: Setting,
+    data: DataDescription,
     tables: Tables,
     figures: str | None = None,
     level: float = LEVEL,
@@ -62,7 +60,7 @@ def findings(
     out.parts = [
         f"# {markdown(experiment.name)}: findings",
         markdown(experiment.file.question.strip()),
-        _head(setting, results),
+        _head(data, results),
     ]
     out.section("Against the baseline", _against_baseline(results, level), ARMS)
     out.section("The best", _best(results, level), ARMS)
@@ -74,14 +72,16 @@ def findings(
     for section in sections:
         shown = section.statements or [f"{markdown(words)}." for words in section.figures.values()][:1]
         out.section(markdown(section.title), shown, *section.figures, *section.links)
-    out.section("Whether to believe it", _trust(setting, results))
-    read = reading(experiment.file.interpretation, setting.title, results)
-    return "\n\n".join([*out.parts, _interpretation(read, setting)]) + "\n"
+    out.section("Whether to believe it", _trust(data, results))
+    read = reading(experiment.file.interpretation, data.title, results)
+    return "\n\n".join([*out.parts, _interpretation(read, data)]) + "\n"
 
 
-def _head(setting: Setting, results: pl.DataFrame) -> str:
+def _head(data: DataDescription, results: pl.DataFrame) -> str:
     chance = number(results["chance"].max())
-    return f"Data: {markdown(data_line(setting))} Identity-balanced mAP on test (gallery: {setting.gallery}), chance {chance}."
+    return (
+        f"Data: {markdown(data_line(data))} Identity-balanced mAP on test (gallery: {data.gallery}), chance {chance}."
+    )
 
 
 def _names(arms: list[str]) -> str:
@@ -271,26 +271,26 @@ def _tuned(results: pl.DataFrame) -> list[str]:
     return [*lines, *sensitivity(results)]
 
 
-def _trust(setting: Setting, results: pl.DataFrame) -> list[str]:
+def _trust(data: DataDescription, results: pl.DataFrame) -> list[str]:
     low = results.filter(pl.col("id_map") <= pl.col("chance"))["arm"].to_list()
-    warning = "**Warning:** " if setting.leaks else ""
+    warning = "**Warning:** " if data.leaks else ""
     lines = [
-        f"Leak audit: {warning}{markdown(audit_line(setting))}",
-        f"Split: {markdown(split_line(setting))}",
+        f"Leak audit: {warning}{markdown(audit_line(data))}",
+        f"Split: {markdown(split_line(data))}",
         f"Queries: {markdown(queries_line(results))}",
-        f"Software: {markdown(as_line(results['versions']))}",
+        f"Software: {markdown(versions_line(results['versions']))}",
     ]
     return [*lines, f"**Warning:** {_names(low)} ranks no better than chance."] if low else lines
 
 
-def _interpretation(read: Reading, setting: Setting) -> str:
+def _interpretation(read: Reading, data: DataDescription) -> str:
     title = "## The author's interpretation"
     if read.state == "missing":
         return f"{title}\n\nState: **missing**. Nobody has interpreted this table yet."
     if read.state == "of another data set":
         return (
             f"{title}\n\nState: **of another data set**. The experiment's file interprets other data; nothing in it speaks of "
-            f"{markdown(setting.title)}."
+            f"{markdown(data.title)}."
         )
     if read.state == "stale":
         reasons = "\n".join(f"- {markdown(reason)}" for reason in read.reasons)

@@ -7,37 +7,39 @@ import polars as pl
 
 from reidflow.spec.canonical import short
 from reidflow.store.atomic import write_text
-from reidflow.store.tables import Contract, write_table
+from reidflow.store.tables import Column, Contract, write_table
+from reidflow.tables.columns import columns
+from reidflow.tables.data import mixed_versions
 from reidflow.tables.export import csv_of, markdown_block
-from reidflow.tables.layout import Block, yes
-from reidflow.tables.text import listed, markdown, number
-from reidflow.tables.versions import mixed
+from reidflow.tables.layout import Block, block
+from reidflow.tables.text import listed, markdown
 
+COMPARABLE = Column("comparable", pl.String, "comparable", "text", "Which rows this row may be compared with.")
 LEADERBOARD = Contract(
     "leaderboard",
-    {
-        "group": pl.String,
-        "rank": pl.Int64,
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "id_map": pl.Float64,
-        "id_map_std": pl.Float64,
-        "seeds": pl.Int64,
-        "chance": pl.Float64,
-        "comparable": pl.String,
-        "key": pl.String,
-        "data_set": pl.String,
-        "gallery": pl.String,
-        "leaking": pl.Boolean,
-        "versions": pl.String,
-    },
-    nullable=frozenset({"group", "rank", "id_map", "id_map_std", "chance", "key", "versions"}),
+    [
+        Column("group", pl.String, "group", "text", "Letter of the rows that may be ranked together.", nullable=True),
+        Column(
+            "rank",
+            pl.Int64,
+            "rank",
+            "count",
+            "Rank by balanced mAP within the group; equal means share one.",
+            nullable=True,
+        ),
+        *columns("experiment", "arm", "baseline", "id_map", "id_map_std", "seeds", "chance"),
+        COMPARABLE,
+        Column(
+            "key", pl.String, "key", "text", "Digest of data set, split, gallery and evaluated images.", nullable=True
+        ),
+        *columns("data_set", "gallery", "leaking", "versions"),
+    ],
 )
 _KEY = {"data": "data set", "split": "split", "gallery": "gallery", "evaluated": "evaluated images"}
 NO_CLAIM = (
-    "Ranks order means of rows with the same data set, split, gallery and evaluated images. They are no claim: which arms "
-    "differ is said by each experiment's own table, and no differences are taken across experiments."
+    "Ranks order the means of rows with the same data set, split, gallery and evaluated images. They claim no significance: "
+    "which arms are significantly different is stated in each experiment's own table, and no differences are taken across "
+    "experiments."
 )
 
 
@@ -54,17 +56,17 @@ def leaderboard(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         if key is not None:
             members.setdefault(key, []).append(row)
     order = sorted(members, key=lambda key: -len(members[key]))
-    letters = {key: _letters(place) for place, key in enumerate(order)}
-    board = [
-        {**{c: row.get(c) for c in LEADERBOARD.columns}, **_place(key, row, members, order, letters)}
+    letters = {key: _letters(index) for index, key in enumerate(order)}
+    found = [
+        {**{c: row.get(c) for c in LEADERBOARD.columns}, **_ranked(key, row, members, order, letters)}
         for key, row in zip(keys, rows, strict=True)
     ]
-    places = {letter: place for place, letter in enumerate(letters.values())}
-    board.sort(key=lambda row: (places.get(row["group"], len(places)), row["rank"] or 0))
-    return pl.DataFrame(board, schema=LEADERBOARD.columns)
+    position = {letter: index for index, letter in enumerate(letters.values())}
+    found.sort(key=lambda row: (position.get(row["group"], len(position)), row["rank"] or 0))
+    return pl.DataFrame(found, schema=LEADERBOARD.columns)
 
 
-def _place(
+def _ranked(
     key: str | None, row: dict, members: dict[str, list[dict]], order: list[str], letters: dict[str, str]
 ) -> dict:
     if key is None:
@@ -94,16 +96,16 @@ def _comparable(key: str, members: dict[str, list[dict]], order: list[str], lett
     return "; ".join([f"within group {letters[key]}", *others])
 
 
-def _letters(place: int) -> str:
+def _letters(index: int) -> str:
     """Return A to Z, then AA, AB and so on."""
-    return (_letters(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+    return (_letters(index // 26 - 1) if index >= 26 else "") + chr(ord("A") + index % 26)
 
 
-def leaderboard_markdown(board: pl.DataFrame) -> str:
+def leaderboard_markdown(table: pl.DataFrame) -> str:
     """Return the leaderboard as Markdown, a table for each group."""
     parts = ["# Leaderboard", NO_CLAIM]
-    for group in board["group"].unique(maintain_order=True):
-        rows = board.filter(pl.col("group").eq_missing(pl.lit(group, dtype=pl.String)))
+    for group in table["group"].unique(maintain_order=True):
+        rows = table.filter(pl.col("group").eq_missing(pl.lit(group, dtype=pl.String)))
         first = rows.row(0, named=True)
         title = (
             "Without a score" if group is None else f"Group {group}: {first['data_set']}, gallery: {first['gallery']}"
@@ -119,37 +121,22 @@ def leaderboard_markdown(board: pl.DataFrame) -> str:
 def _warnings(rows: pl.DataFrame) -> list[str]:
     found = []
     if rows["leaking"].any():
-        found.append("the split leaks: the same moment stands in two roles, and the scores are too high.")
-    differing = mixed(rows["versions"])
+        found.append("the split leaks: the same moment is in two roles, and the scores are too high.")
+    differing = mixed_versions(rows["versions"])
     if differing:
         found.append(f"the runs come from different software versions ({', '.join(differing)}).")
     return found
 
 
 def _block(rows: pl.DataFrame) -> Block:
-    headings = ["arm", "experiment", "rank", "id_map", "std", "seeds", "chance", "baseline"]
-    cells = [
-        [
-            row["arm"],
-            row["experiment"],
-            number(row["rank"]),
-            number(row["id_map"]),
-            number(row["id_map_std"]),
-            str(row["seeds"]),
-            number(row["chance"]),
-            yes(row["baseline"]),
-        ]
-        for row in rows.to_dicts()
-    ]
     if rows["group"].null_count() == rows.height:
-        return Block(
-            "", ["arm", "experiment", "why"], [[r["arm"], r["experiment"], r["comparable"]] for r in rows.to_dicts()]
-        )
-    return Block("", headings, cells)
+        return block("", rows, ["arm", "experiment", COMPARABLE.but(heading="reason")])
+    shown = ["arm", "experiment", "rank", "id_map", "id_map_std", "seeds", "chance", "baseline"]
+    return block("", rows, shown, LEADERBOARD)
 
 
-def write_leaderboard(board: pl.DataFrame, stem: Path) -> None:
+def write_leaderboard(table: pl.DataFrame, stem: Path) -> None:
     """Write `<stem>.parquet`, `<stem>.csv` and `<stem>.md`."""
-    write_table(board, stem.with_name(stem.name + ".parquet"), LEADERBOARD)
-    write_text(stem.with_name(stem.name + ".csv"), csv_of(board))
-    write_text(stem.with_name(stem.name + ".md"), leaderboard_markdown(board))
+    write_table(table, stem.with_name(stem.name + ".parquet"), LEADERBOARD)
+    write_text(stem.with_name(stem.name + ".csv"), csv_of(table))
+    write_text(stem.with_name(stem.name + ".md"), leaderboard_markdown(table))

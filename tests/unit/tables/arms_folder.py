@@ -12,7 +12,7 @@ from reidflow.spec.experiment import Arm, Experiment, slug_of
 from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.tables import experiment as tables
 from reidflow.tables.arms import TABLES, read_arms
-from reidflow.tables.setting import Setting
+from reidflow.tables.data import DataDescription
 
 SEEDS = (0, 1, 2)
 IDENTITIES = [f"cat {n:02d}" for n in range(20)]
@@ -144,7 +144,7 @@ def a_history(seeds: tuple[int, ...]) -> dict[str, list]:
     }
 
 
-def build_table(experiment: Experiment, folders: dict[str, Path], setting: Setting, **more: Any) -> tables.Tables:
+def build_table(experiment: Experiment, folders: dict[str, Path], data: DataDescription, **more: Any) -> tables.Tables:
     """Return the tables of arms that lie each in a folder of its own, as `write_arm` leaves them."""
     whole = next(iter(folders.values())).parent / "evaluated"
     whole.mkdir(exist_ok=True)
@@ -159,11 +159,11 @@ def build_table(experiment: Experiment, folders: dict[str, Path], setting: Setti
     (whole / "chosen.json").write_text(json.dumps(chosen))
     files = {name: whole / f"{name}.parquet" for name in TABLES}
     arms = read_arms(experiment, files, whole / "chosen.json" if experiment.tuned else None)
-    return tables.build_table(experiment, arms, setting, **more)
+    return tables.build_table(experiment, arms, data, **more)
 
 
-def a_setting(**changes: Any) -> Setting:
-    """A setting whose identity number i has i + 2 training images."""
+def a_description(**changes: Any) -> DataDescription:
+    """A description whose identity number i has i + 2 training images."""
     rows = []
     for place, identity in enumerate(IDENTITIES):
         rows += [(f"{identity}/t{n}.png", identity, f"t{n}", "train", None) for n in range(place + 2)]
@@ -173,11 +173,11 @@ def a_setting(**changes: Any) -> Setting:
     plain = {
         "title": "demo",
         "scale": "demo scale",
-        "data": "d1",
+        "digest": "d1",
         "gallery": "role",
         "method": {"name": "closed_set", "seed": 0},
     }
-    return Setting(**{**plain, "split": split, "audit": AUDIT, **changes})
+    return DataDescription(**{**plain, "split": split, "audit": AUDIT, **changes})
 
 
 def a_table(folder: Path, effects: dict[str, float], **content: Any):
@@ -187,4 +187,4 @@ def a_table(folder: Path, effects: dict[str, float], **content: Any):
         name: write_arm(folder / slug_of(name), scores(0.5 + effect, seed))
         for seed, (name, effect) in enumerate(effects.items())
     }
-    return experiment, build_table(experiment, folders, a_setting())
+    return experiment, build_table(experiment, folders, a_description())

@@ -4,7 +4,7 @@ import pytest
 from arms_folder import (
     IDENTITIES,
     SEEDS,
-    a_setting,
+    a_description,
     a_table,
     an_experiment,
     build_table,
@@ -50,7 +50,7 @@ def test_the_difference_is_that_of_identity_means_paired_by_seed(tmp_path):
     base, arm = scores(0.4, 1), scores(0.45, 2)
     experiment = an_experiment(["base", "arm"])
     folders = {"base": write_arm(tmp_path / "b", base), "arm": write_arm(tmp_path / "a", arm)}
-    tables = build_table(experiment, folders, a_setting())
+    tables = build_table(experiment, folders, a_description())
     row = rows_of(tables.results)["arm"]
     expected = compare({"arm": arm - base})["arm"]
     assert row["delta"] == pytest.approx((arm - base).mean(), abs=1e-12)
@@ -73,7 +73,7 @@ def test_an_identity_with_many_queries_counts_as_one(tmp_path):
     frame = pl.read_parquet(path)
     many = frame.filter((pl.col("identity") == IDENTITIES[0]) & pl.col("ap").is_not_null())
     pl.concat([frame, *[many.with_columns(image=pl.col("image") + str(n)) for n in range(50)]]).write_parquet(path)
-    row = rows_of(build_table(experiment, folders, a_setting()).results)["arm"]
+    row = rows_of(build_table(experiment, folders, a_description()).results)["arm"]
     assert row["delta"] == pytest.approx((scores(0.5, 1) - scores(0.5, 0)).mean())
 
 
@@ -82,14 +82,14 @@ def test_a_score_that_is_not_the_mean_of_its_queries_is_an_error(tmp_path):
     metrics = {"id_map": [*scores(0.5).mean(axis=0)[:2], 0.77]}
     folder = write_arm(tmp_path / "b", scores(0.5), metrics=metrics)
     with pytest.raises(ReidflowError, match=r"gives seed 2 of the arm 'base' an id_map of 0\.77"):
-        build_table(experiment, {"base": folder}, a_setting())
+        build_table(experiment, {"base": folder}, a_description())
 
 
 def test_seeds_that_differ_between_arms_are_paired_by_position(tmp_path):
     base, arm = scores(0.4, 1), scores(0.45, 2)
     experiment = an_experiment(["base", "arm"], seeds={"arm": (9, 7, 8)}, varies=["seed"])
     folders = {"base": write_arm(tmp_path / "b", base), "arm": write_arm(tmp_path / "a", arm, seeds=(9, 7, 8))}
-    tables = build_table(experiment, folders, a_setting())
+    tables = build_table(experiment, folders, a_description())
     row = rows_of(tables.results)["arm"]
     assert row["seed_numbers"] == [9, 7, 8]
     assert row["id_map_by_seed"] == pytest.approx(list(arm.mean(axis=0)))
@@ -102,7 +102,7 @@ def test_one_seed_concludes_nothing_and_says_so(tmp_path):
         "base": write_arm(tmp_path / "b", scores(0.2, seeds=1), seeds=(0,)),
         "arm": write_arm(tmp_path / "a", scores(0.8, seeds=1), seeds=(0,)),
     }
-    tables = build_table(experiment, folders, a_setting())
+    tables = build_table(experiment, folders, a_description())
     row = rows_of(tables.results)["arm"]
     assert (row["verdict"], row["p_holm"], row["id_map_std"]) == ("inconclusive", None, None)
     assert row["delta"] == pytest.approx(0.6)
@@ -119,7 +119,9 @@ def test_a_seed_without_score_is_not_averaged_away(tmp_path):
     frame.with_columns(ap=pl.when(pl.col("seed") == 1).then(float("nan")).otherwise("ap")).write_parquet(
         broken / "per_query.parquet"
     )
-    tables = build_table(experiment, {"base": write_arm(tmp_path / "b", scores(0.5)), "broken": broken}, a_setting())
+    tables = build_table(
+        experiment, {"base": write_arm(tmp_path / "b", scores(0.5)), "broken": broken}, a_description()
+    )
     row = rows_of(tables.results)["broken"]
     assert (row["id_map"], row["delta"], row["verdict"], row["ties_with_best"]) == (None, None, "inconclusive", False)
     assert row["divergence"] == pytest.approx(1 / 3)
@@ -129,20 +131,20 @@ def test_a_seed_without_score_is_not_averaged_away(tmp_path):
 def test_an_arm_that_could_not_be_run_is_a_row_with_the_reason(tmp_path):
     experiment = an_experiment(["base", "dino"])
     folders = {"base": write_arm(tmp_path / "b", scores(0.5))}
-    tables = build_table(experiment, folders, a_setting(), unavailable={"dino": "its weights need a network"})
+    tables = build_table(experiment, folders, a_description(), unavailable={"dino": "its weights need a network"})
     row = rows_of(tables.results)["dino"]
     assert (row["verdict"], row["id_map"], row["seeds"], row["note"]) == (
         "unavailable", None, 0, "its weights need a network",
     )  # fmt: skip
     with pytest.raises(ReidflowError, match="no results of dino"):
-        build_table(experiment, folders, a_setting())
+        build_table(experiment, folders, a_description())
 
 
 def test_divergence_and_falling_below_the_untrained_network_are_rates_over_seeds(tmp_path):
     table = scores(0.5, noise=0)
     metrics = {"diverged": [True, False, False], "id_map_untrained": [0.6, 0.6, 0.1]}
     tables = build_table(
-        an_experiment(["base"]), {"base": write_arm(tmp_path / "b", table, metrics=metrics)}, a_setting()
+        an_experiment(["base"]), {"base": write_arm(tmp_path / "b", table, metrics=metrics)}, a_description()
     )
     row = rows_of(tables.results)["base"]
     assert row["divergence"] == pytest.approx(1 / 3)
@@ -152,7 +154,7 @@ def test_divergence_and_falling_below_the_untrained_network_are_rates_over_seeds
 def test_tuned_settings_are_columns_with_their_sensitivity(tmp_path):
     experiment = an_experiment(["base"], tuned={"optimizer.lr": [0.001, 0.01]})
     folder = write_arm(tmp_path / "b", scores(0.5), chosen=CHOSEN)
-    row = rows_of(build_table(experiment, {"base": folder}, a_setting()).results)["base"]
+    row = rows_of(build_table(experiment, {"base": folder}, a_description()).results)["base"]
     assert (row["chosen_optimizer.lr"], row["on_edge_optimizer.lr"], row["on_edge"]) == (0.01, True, True)
     assert row["sensitivity"] == [
         {"point": "optimizer.lr=0.001", "val_id_map": 0.4},
@@ -160,7 +162,7 @@ def test_tuned_settings_are_columns_with_their_sensitivity(tmp_path):
     ]
     (folder / "chosen.json").unlink()
     with pytest.raises(ReidflowError, match=r"chosen\.json: does not say"):
-        build_table(experiment, {"base": folder}, a_setting())
+        build_table(experiment, {"base": folder}, a_description())
 
 
 def test_chosen_values_of_any_kind_fit_into_a_column(tmp_path):
@@ -173,14 +175,14 @@ def test_chosen_values_of_any_kind_fit_into_a_column(tmp_path):
         "base": write_arm(tmp_path / "b", scores(0.5), chosen=one),
         "arm": write_arm(tmp_path / "a", scores(0.5, 1), chosen=two),
     }
-    results = build_table(experiment, folders, a_setting()).results
+    results = build_table(experiment, folders, a_description()).results
     assert results["chosen_scheduler"].to_list() == ["cosine", '{"every":3,"name":"step"}']
 
 
 def test_runs_of_different_versions_are_marked(tmp_path):
     metrics = {"versions": ["torch 2.15.0", "torch 2.15.0", "torch 2.11.0"]}
     tables = build_table(
-        an_experiment(["base"]), {"base": write_arm(tmp_path / "b", scores(0.5), metrics=metrics)}, a_setting()
+        an_experiment(["base"]), {"base": write_arm(tmp_path / "b", scores(0.5), metrics=metrics)}, a_description()
     )
     row = rows_of(tables.results)["base"]
     assert (row["versions"], row["versions_mixed"]) == ("torch 2.11.0; torch 2.15.0", True)
@@ -189,7 +191,7 @@ def test_runs_of_different_versions_are_marked(tmp_path):
 def test_results_of_other_seeds_are_an_error(tmp_path):
     experiment = an_experiment(["base"], seeds={"base": (0, 1, 5)})
     with pytest.raises(ReidflowError, match=r"holds the seeds \[0, 1, 2\]"):
-        build_table(experiment, {"base": write_arm(tmp_path / "b", scores(0.5))}, a_setting())
+        build_table(experiment, {"base": write_arm(tmp_path / "b", scores(0.5))}, a_description())
 
 
 def test_tables_keep_their_contract_and_their_bytes(tmp_path):
@@ -210,7 +212,7 @@ def test_the_speed_of_a_backbone_stands_beside_its_arm_and_nowhere_where_it_was_
     folders = {name: write_arm(tmp_path / name, scores(0.5)) for name in ("base", "arm")}
     low, high = {"latency_ms_low": 4.0, "latency_ms_high": 6.0}, {"throughput_low": 90.0, "throughput_high": 110.0}
     speed = {"latency_ms": 5.0, **low, "throughput": 100.0, **high, "batch": 16, "repeats": [5, 5], "device": "cpu"}
-    tables = build_table(experiment, folders, a_setting(), speeds={"arm": speed, "base": dict.fromkeys(speed)})
+    tables = build_table(experiment, folders, a_description(), speeds={"arm": speed, "base": dict.fromkeys(speed)})
     rows = {row["arm"]: row for row in tables.efficiency.to_dicts()}
     assert (rows["arm"]["latency_ms"], rows["arm"]["throughput"], rows["arm"]["batch"]) == (5.0, 100.0, 16)
     assert (rows["base"]["latency_ms"], rows["base"]["batch"]) == (None, None)
@@ -218,7 +220,7 @@ def test_the_speed_of_a_backbone_stands_beside_its_arm_and_nowhere_where_it_was_
     assert last.title.startswith("Speed of the backbone") and last.rows == [
         ["arm", "5.00", "4.00 to 6.00", "100", "90 to 110", "16"]
     ]
-    without = build_table(experiment, folders, a_setting())
+    without = build_table(experiment, folders, a_description())
     assert blocks(without.results, without.efficiency)[-1].title == "Measured on this machine"
 
 

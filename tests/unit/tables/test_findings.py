@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from arms_folder import AUDIT, IDENTITIES, a_setting, a_table, an_experiment, build_table, scores, write_arm
+from arms_folder import AUDIT, IDENTITIES, a_description, a_table, an_experiment, build_table, scores, write_arm
 from scipy.stats import norm, spearmanr
 
 from reidflow.tables.findings import FIGURES, findings
@@ -14,7 +14,7 @@ def section(text, title):
 
 def test_planted_effects_are_stated_and_the_rest_is_not_claimed(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05, "up2": 0.05, "same": 0.0, "down": -0.05})
-    text = findings(experiment, a_setting(), tables)
+    text = findings(experiment, a_description(), tables)
     against = section(text, "Against the baseline")
     assert "**up** is better: 0.5" in against
     assert "**down** is worse: 0.4" in against
@@ -27,12 +27,12 @@ def test_planted_effects_are_stated_and_the_rest_is_not_claimed(tmp_path):
     assert f"**same** against the baseline: {tables.results['delta'][3]:+.3f} [" in apart
     assert f"would find is {detectable:.3f}" in apart
     assert "**up**" not in apart
-    assert text == findings(experiment, a_setting(), tables)
+    assert text == findings(experiment, a_description(), tables)
 
 
 def test_every_statement_of_a_result_links_its_figure(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
-    text = findings(experiment, a_setting(), tables, figures="pictures")
+    text = findings(experiment, a_description(), tables, figures="pictures")
     for title in ("Against the baseline", "The best", "For which identities", "Training and stability"):
         lines = [line for line in section(text, title).splitlines() if line.startswith("- ")]
         assert lines
@@ -41,7 +41,7 @@ def test_every_statement_of_a_result_links_its_figure(tmp_path):
 
 
 def test_no_detectable_difference_is_said_in_words(tmp_path):
-    text = findings(*(lambda e, t: (e, a_setting(), t))(*a_table(tmp_path, {"base": 0.0, "same": 0.0})))
+    text = findings(*(lambda e, t: (e, a_description(), t))(*a_table(tmp_path, {"base": 0.0, "same": 0.0})))
     assert "No arm differs from it detectably at 5%, corrected over 1 comparisons." in text
     assert "every arm with a score" in text
 
@@ -54,7 +54,7 @@ def test_who_gains_is_found_where_it_was_planted(tmp_path):
         "for rare": write_arm(tmp_path / "r", scores(0.5, 1) + tilt),
         "flat": write_arm(tmp_path / "f", scores(0.5, 2)),
     }
-    tables = build_table(experiment, folders, a_setting())
+    tables = build_table(experiment, folders, a_description())
     found = rarity(tables.comparisons)
     rows = tables.comparisons.filter(pl.col("flank").is_null() & (pl.col("arm") == "flat"))
     assert found["flat"].rho == pytest.approx(spearmanr(rows["train_images"], rows["delta"]).statistic)
@@ -63,7 +63,7 @@ def test_who_gains_is_found_where_it_was_planted(tmp_path):
     assert (found["flat"].low, found["flat"].high) == pytest.approx(tuple(ends))
     assert found["for rare"].high < -0.8
     assert found["for rare"].rare == pytest.approx((scores(0.5, 1) + tilt - scores(0.5, 0))[:10].mean())
-    text = section(findings(experiment, a_setting(), tables), "For which identities")
+    text = section(findings(experiment, a_description(), tables), "For which identities")
     assert "**for rare**: rare identities gain more" in text
     assert "No trend from rare to common identities is shown for **flat**" in text
 
@@ -71,7 +71,7 @@ def test_who_gains_is_found_where_it_was_planted(tmp_path):
 def test_equally_many_training_images_leave_rarity_unsaid(tmp_path):
     experiment = an_experiment(["base", "arm"])
     folders = {n: write_arm(tmp_path / n, scores(0.5, i)) for i, n in enumerate(experiment.arms)}
-    open_set = a_setting(split=a_setting().split.filter(pl.col("role") == "test"))
+    open_set = a_description(split=a_description().split.filter(pl.col("role") == "test"))
     text = findings(experiment, open_set, build_table(experiment, folders, open_set))
     assert "Whether rare or common identities gain cannot be said" in text
 
@@ -83,13 +83,13 @@ def test_a_planted_flank_effect_is_found_and_an_absent_one_is_not(tmp_path):
         "sided": write_arm(tmp_path / "s", scores(0.5, 1), flank_effect=0.03),
         "even": write_arm(tmp_path / "e", scores(0.5, 2)),
     }
-    tables = build_table(experiment, folders, a_setting())
+    tables = build_table(experiment, folders, a_description())
     contrasts = flank_contrasts(tables.comparisons)
     assert set(contrasts) == {("sided", "left"), ("even", "left")}
     assert contrasts["sided", "left"].delta == pytest.approx(0.06)
     means = flank_means(tables.comparisons)["sided"]
     assert means["left"] - means["right"] == pytest.approx(0.06)
-    text = section(findings(experiment, a_setting(), tables), "For which identities")
+    text = section(findings(experiment, a_description(), tables), "For which identities")
     assert "**sided** depends on the flank" in text
     assert "The flanks cannot be told apart for **even**" in text
 
@@ -105,7 +105,7 @@ def test_warnings_name_what_is_wrong(tmp_path):
         "base": write_arm(tmp_path / "b", scores(0.5), chosen=chosen["base"]),
         "arm": write_arm(tmp_path / "a", scores(0.5, 1), chosen=chosen["arm"], metrics=bad),
     }
-    leaking = a_setting(audit={**AUDIT, "leaks": True})
+    leaking = a_description(audit={**AUDIT, "leaks": True})
     text = findings(experiment, leaking, build_table(experiment, folders, leaking))
     assert "**Warning:** **arm** chose a value at the edge of the grid of `optimizer.lr`" in text
     assert "share of seeds: arm 33%." in section(text, "Training and stability")
@@ -125,7 +125,7 @@ def test_warnings_name_what_is_wrong(tmp_path):
 )
 def test_the_interpretation_stands_with_its_state(tmp_path, entries, expected):
     experiment, tables = a_table(tmp_path, {"base": 0.0}, interpretation=entries)
-    text = findings(experiment, a_setting(), tables)
+    text = findings(experiment, a_description(), tables)
     assert expected in section(text, "The author's interpretation")
     assert ("Because." in text) == (bool(entries) and entries[0]["dataset"] == "demo")
     assert "Secret." not in text
@@ -134,7 +134,7 @@ def test_the_interpretation_stands_with_its_state(tmp_path, entries, expected):
 def test_many_arms_of_which_nothing_can_be_said_are_named_without_their_figures(tmp_path):
     names = [f"arm {n}" for n in range(9)]
     experiment, tables = a_table(tmp_path, {"base": 0.0, **dict.fromkeys(names, 0.0)})
-    lines = section(findings(experiment, a_setting(), tables), "For which identities").splitlines()
+    lines = section(findings(experiment, a_description(), tables), "For which identities").splitlines()
     found = [line for line in lines if "9 arms: **arm 0**, **arm 1**" in line]
     rhos = [r.rho for r in rarity(tables.comparisons).values()]
     assert any(f"(Spearman's correlation from {min(rhos):+.2f} to {max(rhos):+.2f})" in line for line in found)
@@ -145,7 +145,7 @@ def test_many_arms_of_which_nothing_can_be_said_are_named_without_their_figures(
 def test_many_arms_that_cannot_be_told_apart_share_one_sentence(tmp_path):
     arms = {"base": 0.0, **{f"same {n}": 0.0 for n in range(14)}}
     experiment, tables = a_table(tmp_path, arms)
-    apart = section(findings(experiment, a_setting(), tables), "What could not be told apart")
+    apart = section(findings(experiment, a_description(), tables), "What could not be told apart")
     detectable = tables.results["smallest_detectable"].drop_nulls()
     assert apart.count("\n- ") == 1 and "14 arms cannot be told from the baseline" in apart
     assert f"between {detectable.min():.3f} and {detectable.max():.3f}" in apart

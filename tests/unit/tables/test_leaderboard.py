@@ -1,15 +1,15 @@
 import polars as pl
-from arms_folder import a_setting, a_table, an_experiment, build_table, scores, write_arm
+from arms_folder import a_description, a_table, an_experiment, build_table, scores, write_arm
 
 from reidflow.store.tables import read_table
+from reidflow.tables.data import mixed_versions
 from reidflow.tables.leaderboard import LEADERBOARD, leaderboard, leaderboard_markdown, write_leaderboard
-from reidflow.tables.versions import mixed
 
 
 def results_of(folder, name, effects, setting=None, unavailable=None):
     experiment = an_experiment([*effects, *(unavailable or {})])
     folders = {arm: write_arm(folder / f"{name}{n}", scores(0.5 + e, n)) for n, (arm, e) in enumerate(effects.items())}
-    tables = build_table(experiment, folders, setting or a_setting(), unavailable=unavailable)
+    tables = build_table(experiment, folders, setting or a_description(), unavailable=unavailable)
     return tables.results.with_columns(experiment=pl.lit(name))
 
 
@@ -17,9 +17,9 @@ def test_rows_are_ranked_within_what_may_be_compared(tmp_path):
     board = leaderboard(
         {
             "losses": results_of(tmp_path, "losses", {"base": 0.0, "up": 0.1}),
-            "other gallery": results_of(tmp_path, "other gallery", {"base": 0.3}, a_setting(gallery="all")),
+            "other gallery": results_of(tmp_path, "other gallery", {"base": 0.3}, a_description(gallery="all")),
             "backbones": results_of(tmp_path, "backbones", {"base": 0.05}),
-            "nyala": results_of(tmp_path, "nyala", {"base": 0.3}, a_setting(title="nyala", data="d2")),
+            "nyala": results_of(tmp_path, "nyala", {"base": 0.3}, a_description(title="nyala", digest="d2")),
         }
     )
     rows = [(r["group"], r["rank"], r["experiment"], r["arm"]) for r in board.to_dicts()]
@@ -59,7 +59,7 @@ def test_arms_without_a_score_are_listed_without_rank(tmp_path):
 
 
 def test_a_leaking_split_and_mixed_versions_are_warned_of(tmp_path):
-    leaking = a_setting(audit={"leaks": True})
+    leaking = a_description(audit={"leaks": True})
     one = results_of(tmp_path, "one", {"base": 0.0}, leaking)
     two = results_of(tmp_path, "two", {"base": 0.0}, leaking).with_columns(versions=pl.lit("torch 2.11.0"))
     text = leaderboard_markdown(leaderboard({"one": one, "two": two}))
@@ -76,6 +76,6 @@ def test_the_files_hold_the_same_rows(tmp_path):
 
 
 def test_runs_that_used_other_libraries_besides_agree_unless_one_has_two_versions():
-    assert mixed(["torch 2.15.0, device cpu", "timm 1.0.31, torch 2.15.0, device cpu"]) == []
-    assert mixed(["torch 2.15.0, device cpu", "torch 2.15.0, device NVIDIA H200"]) == ["device"]
-    assert mixed(["torch 2.15.0", None, "torch 2.11.0; torch 2.15.0"]) == ["torch"]
+    assert mixed_versions(["torch 2.15.0, device cpu", "timm 1.0.31, torch 2.15.0, device cpu"]) == []
+    assert mixed_versions(["torch 2.15.0, device cpu", "torch 2.15.0, device NVIDIA H200"]) == ["device"]
+    assert mixed_versions(["torch 2.15.0", None, "torch 2.11.0; torch 2.15.0"]) == ["torch"]

@@ -2,7 +2,7 @@ import re
 
 import jinja2
 import pytest
-from arms_folder import a_setting, a_table
+from arms_folder import a_description, a_table
 
 from reidflow.spec import code
 from reidflow.tables.caption import caption
@@ -34,7 +34,7 @@ def test_sections_come_back_as_they_were_written(tmp_path):
 
 def test_statements_stand_in_the_findings_each_with_its_figures(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
-    text = findings(experiment, a_setting(), tables, figures="pictures", sections=SECTIONS)
+    text = findings(experiment, a_description(), tables, figures="pictures", sections=SECTIONS)
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
     after = titles.index("Training and stability") + 1
     assert titles[after : after + 4] == [
@@ -44,12 +44,12 @@ def test_statements_stand_in_the_findings_each_with_its_figures(tmp_path):
     assert f"- **nearest** drops most. {links}\n- Nothing else does. {links}\n" in text
     assert "- It shows. ([figure](pictures/reliance.png))\n" in text
     assert "- Image by_image \\*. ([figure](pictures/sheet.png))\n" in text
-    assert findings(experiment, a_setting(), tables, sections=[]) == findings(experiment, a_setting(), tables)
+    assert findings(experiment, a_description(), tables, sections=[]) == findings(experiment, a_description(), tables)
 
 
 def test_tables_of_sections_follow_in_markdown_and_latex_with_every_row(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0})
-    lines = caption(experiment, a_setting(), tables.results)
+    lines = caption(experiment, a_description(), tables.results)
     for name, sections in (("with", SECTIONS), ("without", [])):
         export(tables.results, tables.efficiency, lines, tmp_path / name, sections)
     text, latex = ((tmp_path / f"with.{suffix}").read_text() for suffix in ("md", "tex"))

@@ -5,9 +5,8 @@ import pytest
 from arms_folder import SEEDS, an_experiment
 
 from reidflow.tables.arms import EvaluatedArm
-from reidflow.tables.experiment import RESULTS
-from reidflow.tables.settings import settings_block, settings_section
-from reidflow.tables.stability import epochs_to_gain, grid_spread, stability
+from reidflow.tables.experiment import RESULTS, epochs_to_gain, grid_spread, stability
+from reidflow.tables.parameters import parameters_block, parameters_section
 from reidflow.tables.stability_sentences import sensitivity, training
 
 
@@ -135,16 +134,16 @@ def test_the_settings_list_what_differs_with_defaults_and_without_what_is_tuned(
             "b": {"optimizer": {"name": "adam", "learning_rate": 0.1}, "epochs": 3},
         },
     )
-    block = settings_block(experiment)
+    block = parameters_block(experiment)
     assert block.headings == ["arm", "optimizer"]
     assert block.rows == [["a", "sgd(momentum=0.9)"], ["b", "adam"]]
-    assert "optimizer.learning\\_rate" not in settings_section(experiment).statements[0]
-    assert "`optimizer.learning_rate` from [0.1, 0.2]" in settings_section(experiment).statements[0]
+    assert "optimizer.learning\\_rate" not in parameters_section(experiment).statements[0]
+    assert "`optimizer.learning_rate` from [0.1, 0.2]" in parameters_section(experiment).statements[0]
 
 
 def test_a_part_that_an_arm_lacks_is_a_dash():
     experiment = an_experiment(["a", "b"], varies=["dedup"])
     with_settings(experiment, {"a": {"dedup": None}, "b": {"dedup": {"method": {"name": "phash"}, "threshold": 4.0}}})
-    block = settings_block(experiment)
+    block = parameters_block(experiment)
     assert block.headings == ["arm", "dedup.method", "dedup.threshold"]
     assert block.rows == [["a", "–", "–"], ["b", "phash", "4.0"]]

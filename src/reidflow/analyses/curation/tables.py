@@ -13,7 +13,7 @@ from reidflow.curation.subset import KEEP
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract, read_table
-from reidflow.tables.methods import component_labels
+from reidflow.tables.parameters import component_labels
 
 RANDOM = "random"
 """The method that draws among all images by chance: the control of the others."""

@@ -18,7 +18,7 @@ from reidflow.spec.experiment import Experiment
 from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import Contract, read_table
-from reidflow.tables.methods import component_labels
+from reidflow.tables.parameters import component_labels
 
 FINE = 40
 """Steps of the grid of thresholds where distances are not a few whole numbers."""

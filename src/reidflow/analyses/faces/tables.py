@@ -10,7 +10,7 @@ from reidflow.analyses.faces.score import KEYS, score, score_error, share_error,
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import by_arm, known, mean
-from reidflow.tables.controls import UNAVAILABLE
+from reidflow.tables.comparisons import UNAVAILABLE
 
 MEANS = ("top1", "top5", "top10", "map", "id_map", "nmi", "intra", "inter")
 """Of METRICS: means over seeds."""

@@ -15,8 +15,7 @@ from reidflow.spec.experiment import Experiment
 from reidflow.spec.inference import transductive
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import EvaluatedArm, by_arm, known, mean
-from reidflow.tables.comparisons import LEVEL, Paired, judge, pair
-from reidflow.tables.controls import AGAINST, against_controls
+from reidflow.tables.comparisons import AGAINST, LEVEL, Paired, against_controls, judge, pair
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 
 VALIDATION = "validation"

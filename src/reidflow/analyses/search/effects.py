@@ -14,7 +14,7 @@ from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis, Study
 from reidflow.spec.seeds import seed_for
 from reidflow.store.tables import Contract
-from reidflow.tables.controls import INCONCLUSIVE
+from reidflow.tables.comparisons import INCONCLUSIVE
 
 PED_ANOVA, FANOVA = "ped_anova", "fanova"
 PARTS = 3

@@ -22,7 +22,7 @@ from reidflow.analyses.search.tables import TEN, ten_best, value_text
 from reidflow.search.trials import axes_of_studies
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis
-from reidflow.tables.controls import UNAVAILABLE
+from reidflow.tables.comparisons import UNAVAILABLE
 from reidflow.tables.layout import count, magnitude
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, interval, listed, markdown, number, probability, setting, signed

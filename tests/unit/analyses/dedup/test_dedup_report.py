@@ -23,7 +23,7 @@ from reidflow.dedup.images import DUPLICATES
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import write_table
-from reidflow.tables.methods import component_labels
+from reidflow.tables.parameters import component_labels
 from reidflow.tables.sections import read_sections, write_sections
 
 WHO = {"t0": "A", "t1": "A", "t2": "A", "t3": "B", "t4": "B", "t5": "B", "v0": "A", "q0": "B"}

@@ -14,7 +14,7 @@ from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES
 from reidflow.evaluation.statistics import compare
 from reidflow.figures.style import Heading
 from reidflow.spec.errors import ReidflowError
-from reidflow.tables.controls import AGAINST
+from reidflow.tables.comparisons import AGAINST
 from reidflow.tables.sections import read_sections, write_sections
 
 SEEDS = (0, 1, 2, 3)

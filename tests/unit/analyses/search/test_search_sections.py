@@ -20,9 +20,8 @@ from reidflow.spec.experiment import Experiment, build
 from reidflow.spec.plan import make
 from reidflow.spec.yaml import load
 from reidflow.tables.caption import fixed, seeds_line
-from reidflow.tables.inputs import with_outcomes
+from reidflow.tables.parameters import parameters_block, with_winners
 from reidflow.tables.sections import read_sections, write_sections
-from reidflow.tables.settings import settings_block
 
 
 def nothing_gained(**effects: float) -> Found:
@@ -182,8 +181,8 @@ def test_names_cannot_break_the_page():
 
 def test_the_settings_of_an_arm_that_wins_are_the_winners(tmp_path):
     (tmp_path / "winners.json").write_text(json.dumps(winners()))
-    whole = with_outcomes(experiment(), tmp_path / "winners.json")
-    block = settings_block(whole)
+    whole = with_winners(experiment(), tmp_path / "winners.json")
+    block = parameters_block(whole)
     column = block.headings.index("optimizer")
     rows = {row[0]: row for row in block.rows}
     rate = winners()["tpe"]["settings"]["optimizer.learning_rate"]
@@ -193,7 +192,7 @@ def test_the_settings_of_an_arm_that_wins_are_the_winners(tmp_path):
     started = " ".join(fixed(experiment()))
     assert "optimizer.learning_rate" in started or "optimizer=" in started
     assert not re.search(r"optimizer\.learning_rate=|optimizer=", " ".join(fixed(whole)))
-    assert with_outcomes(experiment(), []) is experiment()
+    assert with_winners(experiment(), []) is experiment()
 
 
 def test_the_caption_names_the_seeds_that_chose():

@@ -1,29 +1,34 @@
-"""What each arm sets: the resolved values of the declared factor, every default filled in."""
+"""Parameters of the arms as readers see them: the resolved values of the declared factor, and labels of components."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Arm, Experiment
+from reidflow.spec.outcomes import won
 from reidflow.tables.layout import Block
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, listed, setting
 
-TITLE = "Settings"
+TITLE = "Parameters"
 
 
-def settings_section(experiment: Experiment) -> Section:
-    """Return what each arm sets, as a table with a column for each part of the factor in which arms differ.
+def parameters_section(experiment: Experiment) -> Section:
+    """Return the parameters of each arm, as a table with a column for each part of the factor in which arms differ.
 
     Tuned settings are left out of it: which value each arm chose stands in the results.
     """
     factor = listed([f"`{path}`" for path in experiment.file.varies])
     tuned = [f"`{path}` from {setting(grid)}" for path, grid in experiment.file.tuned.items()]
     chosen = f" Every arm, the baseline included, chooses {listed(tuned)} on validation." if tuned else ""
-    statement = f"The arms differ in {factor}; the table lists what each sets, defaults filled in.{chosen}"
-    return Section(TITLE, [statement], [settings_block(experiment)])
+    statement = f"The arms differ in {factor}; the table lists the parameters of each, defaults filled in.{chosen}"
+    return Section(TITLE, [statement], [parameters_block(experiment)])
 
 
-def settings_block(experiment: Experiment) -> Block:
+def parameters_block(experiment: Experiment) -> Block:
     """Return arm -> the values of the factor's parts in which arms differ; a part that an arm lacks is a dash."""
     values = {name: _values(arm, experiment) for name, arm in experiment.arms.items()}
     parts = dict.fromkeys(part for found in values.values() for part in found)
@@ -71,3 +76,37 @@ def _shown(value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
         return ", ".join(setting(v) for v in value)
     return setting(value)
+
+
+def with_winners(experiment: Experiment, winners: str | Path | None) -> Experiment:
+    """Return the experiment whose arms that are winners have the winner's spec, in place of the one they started from.
+
+    winners: the file of what its search or ranking found; none where it has neither.
+    """
+    if not winners:
+        return experiment
+    found = json.loads(Path(winners).read_text())
+    return replace(experiment, arms={name: _with_winner(arm, found) for name, arm in experiment.arms.items()})
+
+
+def _with_winner(arm: Arm, found: dict) -> Arm:
+    if arm.winner_of is None:
+        return arm
+    return replace(arm, points=(({}, won(found, arm.winner_of, arm.over)),))
+
+
+def component_labels(components: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """Return key -> the component's name, with those of its parameters in which others of that name differ.
+
+    components: key -> resolved component `{name, parameters}`.
+    """
+    labels = {}
+    for key, component in components.items():
+        alike = [other for other in components.values() if other["name"] == component["name"]]
+        differing = [
+            f"{parameter} {setting(value)}"
+            for parameter, value in component.items()
+            if parameter != "name" and any(other.get(parameter) != value for other in alike)
+        ]
+        labels[key] = f"{component['name']} ({', '.join(differing)})" if differing else component["name"]
+    return labels
