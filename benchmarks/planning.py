@@ -21,11 +21,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from workflow import ROOT, copy
 
 sys.path.insert(0, str(ROOT / "src"))
+from reidflow.spec import yaml
 from reidflow.store import published
 
 ARMS = {"loss.margin": [round(0.05 * step, 2) for step in range(1, 11)], "loss.scale": list(range(8, 48, 4))}
@@ -118,14 +117,14 @@ def write_config(case: str, project: Path) -> str:
     """Write the config of a case into the project; return its name there."""
     if CASES[case] is None:
         return "config/config.yaml"
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    config = yaml.loads((ROOT / "config" / "config.yaml").read_text())
     kept = {key: config[key] for key in ("title", "dataset", "split", "protocol", "seeds", "sweep_seeds")}
     for name, trained in (("on_features", "head"), ("on_images", "all")):
         content = {**EXPERIMENT, "protocol": {"model": {"trainable": {"name": trained}}}}
         path = project / "config" / "experiments" / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        path.write_text(yaml.dumps(content))
     kept |= {"experiments": ["on_features", "on_images"], **CASES[case]}
-    (project / "config" / "many.yaml").write_text(yaml.safe_dump(kept, sort_keys=False))
+    (project / "config" / "many.yaml").write_text(yaml.dumps(kept))
     return "config/many.yaml"
 
 

@@ -4,9 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import yaml
-
-from reidflow.spec import components, plan
+from reidflow.spec import components, plan, yaml
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import disk
 
@@ -118,8 +116,8 @@ def _stamp(made: plan.Plan, given: argparse.Namespace) -> int:
 
 def _index(made: plan.Plan, given: argparse.Namespace) -> int:
     try:
-        written = yaml.safe_load(given.index)
-    except yaml.YAMLError as error:
+        written = yaml.loads(given.index)
+    except ReidflowError as error:
         raise ReidflowError(
             f"--index {given.index}: not a component. Write hnsw, or '{{name: hnsw, m: 16}}'."
         ) from error

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from conftest import Project, checkout, shared
 from PIL import Image
+
+from reidflow.spec import yaml
 
 LONG = "n" * 300
 IDENTITIES = [
@@ -98,10 +99,8 @@ def evil(tmp_path_factory) -> Project:
     def make(folder):
         project = Project(checkout(folder / "a" / "b"), "config/evil.yaml", "results-evil")
         photographs(project.folder / "data {x} 'y'")
-        (project.folder / "config" / "evil.yaml").write_text(yaml.safe_dump(CONFIG, allow_unicode=True))
-        (project.folder / "config" / "experiments" / "evil.yaml").write_text(
-            yaml.safe_dump(EXPERIMENT, allow_unicode=True, sort_keys=False)
-        )
+        (project.folder / "config" / "evil.yaml").write_text(yaml.dumps(CONFIG))
+        (project.folder / "config" / "experiments" / "evil.yaml").write_text(yaml.dumps(EXPERIMENT))
         before = written(folder)
         outcome = project.run("--", "all_tables")
         (project.results / "outside.txt").write_text("\n".join(sorted(written(folder) - before)))

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from reidflow.commands.needed import Keys, needs, outcomes, read_json
 from reidflow.search.key import FOLDER, JOURNAL
 from reidflow.spec.canonical import canonical
+from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.merge import covers, differences, flatten
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
+from reidflow.spec.yaml import load
 
 USED, OPEN, UNUSED = "used", "open", "unused"
 MEASURED = ("metrics", "split_runs", "strengths", "also_on")
@@ -155,12 +156,9 @@ def trials(journal: Path) -> Iterator[str]:
 def stored_spec(folder: Path) -> dict[str, Any] | None:
     """Return the spec of a run as the store keeps it; None where it cannot be read."""
     try:
-        spec = yaml.load(
-            (folder / "run.yaml").read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-    except (OSError, ValueError, yaml.YAMLError):
+        return load(folder / "run.yaml")
+    except ReidflowError:
         return None
-    return spec if isinstance(spec, dict) else None
 
 
 def apart(spec: dict[str, Any]) -> dict[str, Any] | None:

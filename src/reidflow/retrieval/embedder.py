@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from pydantic import ValidationError
 
 from reidflow.dedup.neighbours import unit
@@ -19,6 +18,7 @@ from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import modules
 from reidflow.spec.run import HYPERSPHERE, RunSpec
+from reidflow.spec.yaml import load
 from reidflow.store.runs import SPEC
 from reidflow.training.building import build_module
 from reidflow.training.embedding import WEIGHTS, restore
@@ -146,8 +146,8 @@ def read_spec(folder: Path) -> RunSpec:
             "its path; the pipeline makes them under results/experiments."
         )
     try:
-        spec = RunSpec.model_validate(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, ValidationError) as error:
+        spec = RunSpec.model_validate(load(path))
+    except ValidationError as error:
         raise ReidflowError(f"{path}: not the spec of a run ({error}). Run the pipeline again.") from error
     if spec.ensemble:
         raise ReidflowError(f"{folder}: an ensemble of several runs, of which it holds one. Name single runs instead.")

@@ -29,6 +29,7 @@ ORCHESTRATION = (
     "reidflow/spec/ranges.py",
     "reidflow/spec/run.py",
     "reidflow/spec/syntax.py",
+    "reidflow/spec/yaml.py",
     "reidflow/training/progress.py",
 )
 

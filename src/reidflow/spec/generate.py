@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from reidflow.spec import components
 from reidflow.spec.config import Config
 from reidflow.spec.experiment_file import ExperimentFile
-from reidflow.spec.yaml import dump
+from reidflow.spec.yaml import dumps
 from reidflow.store.atomic import write_text
 
 ROOT = components.SOURCE_ROOT.parent
@@ -94,13 +94,13 @@ def _environment() -> str:
     """Return the conda environment: the project's direct dependencies at the versions of the lock."""
     locked = lock_versions((ROOT / "requirements.lock").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = [re.split(r"[<>=!~ ]", d)[0].lower().replace("_", "-") for d in project["dependencies"]]
+    direct = [re.sub(r"[-_.]+", "-", re.split(r"[<>=!~ ]", d)[0]).lower() for d in project["dependencies"]]
     pins = [f"{name}=={locked[name]}" for name in direct]
     environment = {
         "channels": ["conda-forge", "nodefaults"],
         "dependencies": ["python=3.11", "pip", {"pip": pins}],
     }
-    return NOTE.replace("the models in src/reidflow/spec", "pyproject.toml and requirements.lock") + dump(environment)
+    return NOTE.replace("the models in src/reidflow/spec", "pyproject.toml and requirements.lock") + dumps(environment)
 
 
 def lock_versions(text: str) -> dict[str, str]:

@@ -1,76 +1,92 @@
-"""YAML as people mean it: a key given twice is an error, `1e-4` is a number, `no` and `off` are words (YAML 1.2)."""
+"""YAML 1.2 by ruamel.yaml: a repeated key is an error, `1e-4` is a number, `no`, `off`, dates and 010 are strings."""
 
 import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+from ruamel.yaml.nodes import MappingNode, ScalarNode
+from ruamel.yaml.resolver import VersionedResolver
 
 from reidflow.spec.errors import ReidflowError
 
-DEEPEST = 40
-"""So many levels hold whatever a config may say; far deeper ones would break the parser."""
-COPIES = 20_000
-"""So many values may come out of aliases: ten lines of aliases of aliases make billions."""
-# Dates and 1:30 are words as well, and 010 is neither eight nor ten.
-_PLAIN = {
-    "bool": (r"true|True|false|False", "tTfF"),
-    "int": (r"[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+MAX_DEPTH = 40
+"""Levels of nesting: more than any config needs; far more would overflow the parser's stack."""
+MAX_ALIASED = 20_000
+"""Values that aliases may stand for: ten lines of aliases of aliases make billions."""
+
+# The core schema of YAML 1.2, but for octal numbers: ruamel's own table also reads dates, and 010 as ten.
+_PLAIN_SCALARS = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|false|False", list("tTfF")),
+    "int": (r"[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+", list("-+0123456789")),
     "float": (
         r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+|[-+]?(?:(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)"
         r"|[-+]?\.(?:inf|Inf)|\.(?:nan|NaN)",
-        "-+0123456789.",
+        list("-+0123456789."),
     ),
+    "merge": (r"<<", ["<"]),
 }
+_BY_FIRST_CHARACTER: dict[str, list[tuple[str, re.Pattern]]] = {}
+for _name, (_pattern, _first) in _PLAIN_SCALARS.items():
+    for _character in _first:
+        _rule = (f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"))
+        _BY_FIRST_CHARACTER.setdefault(_character, []).append(_rule)
 
 
-# Every job reads all experiments; the parser in C takes a tenth of the time.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    pass
+class _Resolver(VersionedResolver):
+    @property
+    def versioned_resolver(self) -> dict[str, list[tuple[str, re.Pattern]]]:
+        return _BY_FIRST_CHARACTER
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in {*_PLAIN, "timestamp"}]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _name, (_pattern, _first) in _PLAIN.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+class _Constructor(SafeConstructor):
+    def flatten_mapping(self, node: MappingNode) -> None:
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise ConstructorError(None, None, "'<<' does not merge here", key.start_mark)
 
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            raise yaml.constructor.ConstructorError(None, None, "'<<' does not merge here", key_node.start_mark)
-        key = loader.construct_object(key_node, deep=True)
+    def check_mapping_key(self, node: MappingNode, key_node: Any, mapping: dict, key: Any, value: Any) -> bool:
         if not isinstance(key, str | int | float | bool):
-            raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
-        line = key_node.start_mark.line + 1
-        if key in seen:
+            raise ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
+        if key in mapping:
+            first = next(other for other, _ in node.value if self.construct_object(other) == key)
             raise ReidflowError(
-                f"line {line}: the key '{key}' stands twice (first in line {seen[key]}). Rename or remove one of them."
+                f"line {key_node.start_mark.line + 1}: the key '{key}' stands twice (first in line "
+                f"{first.start_mark.line + 1}). Rename or remove one of them."
             )
-        seen[key] = line
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+        return True
+
+    def construct_config_mapping(self, node: MappingNode) -> dict:
+        return self.construct_mapping(node, deep=True)
+
+    def construct_config_int(self, node: ScalarNode) -> int:
+        if len(node.value) > 100:
+            raise ConstructorError(None, None, "a number of over 100 digits", node.start_mark)
+        return self.construct_yaml_int(node)
 
 
-def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
-    if len(node.value) > 100:
-        raise yaml.constructor.ConstructorError(None, None, "a number of over 100 digits", node.start_mark)
-    return yaml.SafeLoader.construct_yaml_int(loader, node)
+_Constructor.add_constructor("tag:yaml.org,2002:map", _Constructor.construct_config_mapping)
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_config_int)
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+def _yaml(typ: str, pure: bool = False) -> YAML:
+    found = YAML(typ=typ, pure=pure)
+    found.Resolver = _Resolver
+    if typ == "safe":
+        found.Constructor = _Constructor
+    return found
 
 
 def load(path: str | Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. Raises ReidflowError with file, line and remedy."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        _check_size(text)
-        data = yaml.load(text, _Loader)
+        data = loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ReidflowError(f"{path}: there is no such file. Check the path.") from error
     except UnicodeDecodeError as error:
@@ -79,8 +95,6 @@ def load(path: str | Path) -> dict[str, Any]:
         raise ReidflowError(
             f"{path}: cannot be read ({error.strerror}). Check the path and its permissions."
         ) from error
-    except yaml.YAMLError as error:
-        raise ReidflowError(f"{path}, {_told(error, text)}") from error
     except ReidflowError as error:
         raise ReidflowError(f"{path}, {error}") from error
     if data is None:
@@ -90,32 +104,66 @@ def load(path: str | Path) -> dict[str, Any]:
     return data
 
 
+def loads(text: str) -> Any:
+    """Return the value of a YAML text. Raises ReidflowError with line and remedy."""
+    try:
+        _check_size(text)
+        return _yaml("safe").load(text)
+    except YAMLError as error:
+        raise ReidflowError(_message(error, text)) from error
+
+
+def dumps(data: Any) -> str:
+    """Return `data` as YAML, keys in the order given."""
+    writer = _yaml("safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False
+    writer.width = 120
+    text = StringIO()
+    writer.dump(data, text)
+    return text.getvalue()
+
+
+def round_trip(text: str) -> tuple[YAML, Any]:
+    """Return an editor of a YAML text, and its content with comments, quotes and order: edit it and `dump` it."""
+    editor = _yaml("rt")
+    editor.preserve_quotes = True
+    editor.width = 2**16
+    editor.brace_single_entry_mapping_in_flow_sequence = True
+    return editor, editor.load(text)
+
+
 def _check_size(text: str) -> None:
     """Raise ReidflowError where a text nests too deeply, or where its aliases would make too many values."""
     made, copies, open_nodes, sizes = 0, 0, [], {}
-    for event in yaml.parse(text, _Loader):
-        if isinstance(event, yaml.AliasEvent):
+    for event in _yaml("safe").parse(text):
+        if isinstance(event, AliasEvent):
+            if any(event.anchor == anchor for anchor, _ in open_nodes):
+                raise ReidflowError(
+                    f"line {event.start_mark.line + 1}: the alias *{event.anchor} stands inside of what it stands for. "
+                    "Write out what is meant."
+                )
             made, copies = made + sizes.get(event.anchor, 0), copies + sizes.get(event.anchor, 0)
-        elif isinstance(event, yaml.ScalarEvent):
+        elif isinstance(event, ScalarEvent):
             made, sizes[event.anchor] = made + 1, 1
-        elif isinstance(event, yaml.CollectionStartEvent):
+        elif isinstance(event, CollectionStartEvent):
             open_nodes.append((event.anchor, made))
             made += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
+        elif isinstance(event, CollectionEndEvent):
             anchor, before = open_nodes.pop()
             sizes[anchor] = made - before
-        if copies > COPIES:
+        if copies > MAX_ALIASED:
             raise ReidflowError(
-                f"line {event.start_mark.line + 1}: the aliases (*name) up to here stand for over {COPIES} values. "
+                f"line {event.start_mark.line + 1}: the aliases (*name) up to here stand for over {MAX_ALIASED} values. "
                 "Write out what is meant."
             )
-        if len(open_nodes) > DEEPEST:
+        if len(open_nodes) > MAX_DEPTH:
             raise ReidflowError(
-                f"line {event.start_mark.line + 1}: nested more than {DEEPEST} levels deep. Check the brackets."
+                f"line {event.start_mark.line + 1}: nested more than {MAX_DEPTH} levels deep. Check the brackets."
             )
 
 
-def _told(error: yaml.YAMLError, text: str) -> str:
+def _message(error: YAMLError, text: str) -> str:
     """Return where a text is not YAML, why, and what is usually meant."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
@@ -141,8 +189,3 @@ _REMEDIES = {
     "cannot start any token": "Put a text that begins with '@', '`' or '%' in quotes.",
     "plain word": "Write a word or a number before the ':'.",
 }
-
-
-def dump(data: Any) -> str:
-    """Return `data` as YAML, keys in the order given."""
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from reidflow.spec.canonical import short
+from reidflow.spec.yaml import dumps
 from reidflow.store.atomic import replacing, sync, write_text
 from reidflow.store.locks import locked
 
@@ -120,7 +119,7 @@ def write_readable(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int
             else:
                 _link(file, arm / name / file.name)
     for seed, spec in specs.items():
-        write_text(arm / f"seed-{seed}" / SPEC, yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+        write_text(arm / f"seed-{seed}" / SPEC, dumps(spec))
 
 
 def _link(file: Path, target: Path) -> None:

@@ -1,18 +1,19 @@
 """Writes into an experiment's YAML which table its interpretation was written for, and touches nothing else there."""
 
-import re
+from difflib import SequenceMatcher
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.util import load_yaml_guess_indent
 
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.yaml import load
+from reidflow.spec.yaml import load, round_trip
 from reidflow.store.atomic import replacing
 from reidflow.tables.interpretation import stamped
-
-_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_WORDS_WITH_MEANING = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def stamp(path: str | Path, dataset: str, results: pl.DataFrame) -> bool:
@@ -30,13 +31,11 @@ def stamp(path: str | Path, dataset: str, results: pl.DataFrame) -> bool:
             f"{path}, key 'interpretation': there are {len(own)} entries for the data set '{dataset}'. "
             f"Write one: - {{dataset: {dataset}, text: what was learned, why, what next}}."
         )
-    text = path.read_bytes().decode("utf-8")
     table = stamped(results)
-    entry = _child(yaml.compose(text, yaml.SafeLoader), "interpretation").value[own[0]]
-    edited = _edit(text, entry, table, path)
-    if edited == text:
+    if entries[own[0]].get("table") == table:
         return False
     entries[own[0]]["table"] = table
+    edited = _edit(path, own[0], table)
     with replacing(path) as temporary:
         temporary.write_bytes(edited.encode("utf-8"))
         if load(temporary) != content:
@@ -46,75 +45,62 @@ def stamp(path: str | Path, dataset: str, results: pl.DataFrame) -> bool:
     return True
 
 
-def _child(node: yaml.MappingNode, key: str) -> yaml.Node | None:
-    return next((value for name, value in node.value if name.value == key), None)
-
-
-def _edit(text: str, entry: yaml.MappingNode, table: dict[str, str], path: Path) -> str:
-    old = _child(entry, "table")
-    flow = bool(entry.flow_style)
-    if old is None:
-        after = next(name_value for name_value in entry.value if name_value[0].value == "dataset")
-        column = after[0].start_mark.column
-        if flow:
-            return _insert(text, after[1].end_mark.index, f", table: {_flow(table)}")
-        return _insert(text, _line_end(text, after[1].end_mark.index), _block(table, column, text, head=True))
-    key = next(name for name, _ in entry.value if name.value == "table")
-    if old.start_mark.index < key.end_mark.index:
-        raise ReidflowError(f"{path}, key 'table': is an alias of another place. Write it out: table: {{}}.")
-    if flow:
-        return text[: old.start_mark.index] + _flow(table) + text[old.end_mark.index :]
-    if isinstance(old, yaml.MappingNode) and not old.flow_style:
-        return _update(text, old, table)
-    start, end = old.start_mark.index, old.end_mark.index
-    cut = text[:start].rstrip(" ") + text[end:]
-    return _insert(cut, _line_end(cut, len(text[:start].rstrip(" "))), _block(table, key.start_mark.column, text))
-
-
-def _update(text: str, old: yaml.MappingNode, table: dict[str, str]) -> str:
-    """Return the text with the lines of a block mapping changed one by one, so that remarks on them survive."""
-    column = old.value[0][0].start_mark.column
-    new = {arm: value for arm, value in table.items() if arm not in {key.value for key, _ in old.value}}
-    kept = [value for key, value in old.value if key.value in table]
-    place = (kept or [old.value[-1][1]])[-1].end_mark.index
-    edits = [(_line_end(text, place), _line_end(text, place), _block(new, column - 2, text))]
-    for key, value in old.value:
-        if key.value not in table:
-            begin = text.rindex("\n", 0, key.start_mark.index)
-            edits.append((begin, _line_end(text, value.end_mark.index), ""))
-        elif value.value != table[key.value]:
-            edits.append((value.start_mark.index, value.end_mark.index, table[key.value]))
-    for start, end, replacement in sorted(edits, reverse=True):
-        text = text[:start] + replacement + text[end:]
-    return text
-
-
-def _block(table: dict[str, str], column: int, text: str, head: bool = False) -> str:
-    """Return the lines of a block mapping two columns right of `column`, each with its line break before it."""
-    lines = [" " * column + "table:"] if head else []
-    lines += [f"{' ' * (column + 2)}{_key(arm)}: {value}" for arm, value in table.items()]
+def _edit(path: Path, number: int, table: dict[str, str]) -> str:
+    """Return the text of an experiment file with another table in one of its interpretations."""
+    text = path.read_bytes().decode("utf-8")
     line_break = "\r\n" if "\r\n" in text else "\n"
-    return "".join(line_break + line for line in lines)
+    text = text.replace("\r\n", "\n")
+    _, indent, dash = load_yaml_guess_indent(text)
+    editor, tree = round_trip(text)
+    editor.indent(mapping=2, sequence=max(indent or 2, (dash or 0) + 2), offset=dash or 0)
+    before = _dumped(editor, tree)
+    entry = tree["interpretation"][number]
+    old = entry.get("table")
+    if getattr(old, "anchor", None) is not None and old.anchor.value:
+        raise ReidflowError(f"{path}, key 'table': is an alias of another place. Write it out: table: {{}}.")
+    if isinstance(old, CommentedMap) and old:
+        _update(old, table)
+    elif "table" in entry:
+        entry["table"] = table
+    else:
+        entry.insert(list(entry).index("dataset") + 1, "table", table)
+    return _carried_over(text, before, _dumped(editor, tree)).replace("\n", line_break)
 
 
-def _flow(table: dict[str, str]) -> str:
-    return "{" + ", ".join(f"{_key(arm)}: {value}" for arm, value in table.items()) + "}"
+def _update(old: CommentedMap, table: dict[str, str]) -> None:
+    """Make a mapping equal to `table`, key by key, so that the comments on its lines survive."""
+    gone = [arm for arm in old if arm not in table]
+    for arm, value in table.items():
+        if old.get(arm) != value:
+            old[arm] = value
+    for arm in gone:
+        comment = old.ca.items.get(arm)
+        del old[arm]
+        if comment is not None:
+            old.ca.items.setdefault(next(reversed(old)), comment)
 
 
-def _key(arm: str) -> str:
-    if _PLAIN_KEY.fullmatch(arm) and arm.lower() not in _WORDS_WITH_MEANING:
-        return arm
-    return yaml.safe_dump(arm, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
+def _dumped(editor: YAML, tree: Any) -> str:
+    text = StringIO()
+    editor.dump(tree, text)
+    return text.getvalue()
 
 
-def _line_end(text: str, index: int) -> int:
-    """Return where the line that holds the end of a value at `index` ends, before its line break."""
-    if index and text[index - 1] == "\n":  # a block scalar ends behind its last line break
-        index -= 1
-    end = text.find("\n", index)
-    end = len(text) if end < 0 else end
-    return end - 1 if end and text[end - 1] == "\r" else end
-
-
-def _insert(text: str, index: int, addition: str) -> str:
-    return text[:index] + addition + text[index:]
+def _carried_over(text: str, before: str, after: str) -> str:
+    """Return `text` with the edit that leads from `before`, which is `text` in a normalised layout, to `after`."""
+    lines, normal, edited = (part.splitlines(keepends=True) for part in (text, before, after))
+    same = SequenceMatcher(None, normal, lines, autojunk=False).get_matching_blocks()
+    own = {block.a + step: block.b + step for block in same for step in range(block.size)} | {-1: -1}
+    own[len(normal)] = len(lines)
+    found: list[str] = []
+    done = 0
+    for kind, start, end, first, last in SequenceMatcher(None, normal, edited, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        while start - 1 not in own:
+            start, first = start - 1, first - 1
+        while end not in own:
+            end, last = end + 1, last + 1
+        found += [*lines[done : own[start - 1] + 1], *edited[first:last]]
+        done = own[end]
+    return "".join([*found, *lines[done:]])

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-import yaml
 from safetensors.torch import save
 
 from reidflow.spec.run import RunSpec
+from reidflow.spec.yaml import dumps
 from reidflow.store.atomic import write_bytes, write_text
 from reidflow.store.tables import Contract, write_table
 from reidflow.training.data import RunData
@@ -53,7 +53,7 @@ EMBEDDINGS = Contract(
 
 def write_run(out: Path, spec: RunSpec, history: list[dict[str, Any]], provenance: dict[str, Any]) -> None:
     """Write run.yaml (without what the digest of the data stands for), history.parquet and provenance.json."""
-    write_text(out / "run.yaml", yaml.safe_dump(spec.apart_from_data(), sort_keys=False, allow_unicode=True))
+    write_text(out / "run.yaml", dumps(spec.apart_from_data()))
     write_table(pl.DataFrame(history, schema=HISTORY.columns), out / "history.parquet", HISTORY)
     write_json(out / "provenance.json", provenance)
 

@@ -32,7 +32,7 @@ CALLS = (
 )
 """Calls, and all that begins with them and a dot."""
 
-SAFE_LOADERS = {"_Loader", "CSafeLoader", "SafeLoader"}
+SAFE_LOADERS = {"CSafeLoader", "SafeLoader"}
 KEYWORDS = {"allow_pickle": False, "shell": False, "trust_remote_code": False, "weights_only": True}
 """Arguments that may have this value alone."""
 
@@ -50,7 +50,7 @@ def in_python(source: str) -> list[str]:
 
 def in_rules(path: Path) -> list[str]:
     """Return the names in a file of rules that have no place there: rules load nothing at all."""
-    words = {"eval", "exec", "torch", "yaml", *MODULES}
+    words = {"eval", "exec", "ruamel", "torch", "yaml", *MODULES}
     with path.open("rb") as file:
         tokens = [t for t in tokenize.tokenize(file.readline) if t.type == tokenize.NAME]
     return [f"{token.start[0]}: {token.string}" for token in tokens if token.string in words]
@@ -89,6 +89,8 @@ def _wrong_call(call: ast.Call, name: str) -> Iterator[str]:
         yield "torch.load without weights_only=True"
     if name == "yaml.load" and not _safe(call.args[1:2] or [given.get("Loader")]):
         yield "yaml.load without a safe loader"
+    if name == "ruamel.yaml.YAML" and getattr(given.get("typ"), "value", "safe") not in ("safe", "rt"):
+        yield f"{name}(typ={ast.unparse(given['typ'])})"
     for argument, allowed in KEYWORDS.items():
         value = given.get(argument)
         if value is not None and not (isinstance(value, ast.Constant) and value.value is allowed):

@@ -12,8 +12,8 @@ import forbidden
 import numpy as np
 import pytest
 import torch
-import yaml
 from bad_cases import check_said, good_folder, read, write
+from ruamel.yaml.constructor import SafeConstructor
 
 from reidflow.features.shards import stored
 from reidflow.ingest.manifest import MANIFEST
@@ -25,7 +25,7 @@ from reidflow.search.journal import storage
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.networks import unknown_network
-from reidflow.spec.yaml import _Loader, load
+from reidflow.spec.yaml import _Constructor, load
 from reidflow.store.tables import read_table
 from reidflow.training.checkpoint import Checkpoints
 from reidflow.training.embedding import restore
@@ -63,6 +63,8 @@ def test_no_file_of_the_project_could_load_a_pickle_or_run_what_a_file_says():
         "import yaml\nyaml.load(text, yaml.Loader)",
         "import yaml\nyaml.load(text, Loader=getattr(yaml, 'CLoader', yaml.SafeLoader))",
         "from yaml import unsafe_load",
+        "from ruamel.yaml import YAML\nYAML(typ='unsafe')",
+        "from ruamel.yaml import YAML\nYAML(typ='full')",
         "import optuna\noptuna.storages.RDBStorage('sqlite:///x')",
         "import polars as pl\npl.DataFrame.deserialize('x')",
         "eval(text)",
@@ -85,7 +87,7 @@ def test_the_search_for_such_code_lets_safe_code_pass(tmp_path):
 
 
 def test_the_loader_of_configs_and_the_libraries_of_networks_are_safe_unless_told_otherwise():
-    assert issubclass(_Loader, yaml.SafeLoader | getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    assert issubclass(_Constructor, SafeConstructor)
     # Read, not imported, which takes seconds.
     for package, file, function in (
         ("open_clip", "factory.py", "create_model"),
@@ -208,7 +210,7 @@ PLACES = {
     "a table called .parquet": (as_table("t.parquet"), "t.parquet: this is a Python pickle, which is never read"),
     "a table that is a pickle in letters": (as_table("t.csv", 0), "t.csv: there is no column 'path'."),
     "a config": (as_config, "config.yaml, line 1: not valid YAML"),
-    "the spec of a run": (as_spec, "run.yaml: not the spec of a run (could not determine a constructor"),
+    "the spec of a run": (as_spec, "run.yaml, line 1: not valid YAML: could not determine a constructor"),
     "the weights of a run": (as_weights, "model.safetensors: not readable ("),
     "the weights of a network": (as_network, "could not be loaded"),
     "the vectors of a gallery": (as_gallery, "gallery: a damaged gallery ("),

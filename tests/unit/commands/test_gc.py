@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reidflow.commands import gc, unused
 from reidflow.commands.usage import OPEN, UNUSED, USED, Shape, Usage, trials
-from reidflow.spec import plan
+from reidflow.spec import plan, yaml
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import activity
 from reidflow.store.locks import hold
@@ -37,7 +36,7 @@ def here(made, tmp_path, monkeypatch):
 def stored(key, spec):
     folder = RESULTS / ".store" / "runs" / key[:2] / key
     folder.mkdir(parents=True)
-    (folder / "run.yaml").write_text(yaml.safe_dump(spec))
+    (folder / "run.yaml").write_text(yaml.dumps(spec))
     (folder / "model.safetensors").write_bytes(bytes(1000))
     return folder
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from reidflow.features.bank import build_bank
 from reidflow.ingest.build import Outputs, ingest
 from reidflow.ingest.sources.folder import open_source
+from reidflow.spec import yaml
 from reidflow.spec.plan import tested_bank
 from reidflow.spec.run import RunSpec
 from reidflow.training.data import RunData
@@ -78,6 +78,6 @@ def finished_run(
     seen = {"features": features, "pixels": None if spec.frozen else pixels}
     data = RunData(images, identities, [None] * len(images), roles, gallery="all", **seen)
     train(spec, data, folder / "work", folder / "out", "cpu", key="key")
-    (folder / "out" / "run.yaml").write_text(yaml.safe_dump(spec.plain()))
+    (folder / "out" / "run.yaml").write_text(yaml.dumps(spec.plain()))
     table = pl.read_parquet(folder / "out" / "embeddings.parquet").filter(pl.col("stage") == "final")
     return dict(zip(table["image"], np.array(table["vector"].to_list(), np.float32), strict=True))

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-import yaml
 from planted_folder import FRAME, SIZE, drawn_folder, finished_run, pipeline_data, spec_of
 
 from reidflow.retrieval.embedder import Embedder, Together, code_of, read_spec
 from reidflow.retrieval.gallery import Maker
 from reidflow.retrieval.photographs import Framing, find
+from reidflow.spec import yaml
 from reidflow.spec.errors import ReidflowError
 
 
@@ -79,9 +79,9 @@ def test_a_folder_that_is_no_finished_run_says_so(tmp_path):
     with pytest.raises(ReidflowError, match="experiment/arm/seed-0"):
         read_spec(tmp_path)
     spec = spec_of().plain()
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**spec, "loss": "none such"}))
+    (tmp_path / "run.yaml").write_text(yaml.dumps({**spec, "loss": "none such"}))
     with pytest.raises(ReidflowError, match="none such"):
         read_spec(tmp_path)
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**spec, "ensemble": {"seeds": 2}}))
+    (tmp_path / "run.yaml").write_text(yaml.dumps({**spec, "ensemble": {"seeds": 2}}))
     with pytest.raises(ReidflowError, match="ensemble"):
         read_spec(tmp_path)

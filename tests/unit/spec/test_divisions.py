@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from reidflow.spec import plan
+from reidflow.spec import plan, yaml
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load
 
@@ -28,8 +27,8 @@ def planned(tmp_path):
         config = load(ROOT / "config" / "config.yaml") | {"experiments": ["mine"], "seeds": [0, 1]} | dict(in_config)
         folder = tmp_path / "config" / "experiments"
         folder.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-        (folder / "mine.yaml").write_text(yaml.safe_dump(CONTENT | content, sort_keys=False))
+        (tmp_path / "config.yaml").write_text(yaml.dumps(config))
+        (folder / "mine.yaml").write_text(yaml.dumps(CONTENT | content))
         return plan.make([tmp_path / "config.yaml"], root=tmp_path)
 
     return make

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from reidflow.spec import code, generate, plan
+from reidflow.spec import code, generate, plan, yaml
 from reidflow.spec.canonical import canonical
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.errors import ReidflowError
@@ -45,8 +44,8 @@ def project(tmp_path):
                 else:
                     branch[last] = value
         (tmp_path / "config" / "experiments").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-        (tmp_path / "config" / "experiments" / "losses.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False))
+        (tmp_path / "config.yaml").write_text(yaml.dumps(config))
+        (tmp_path / "config" / "experiments" / "losses.yaml").write_text(yaml.dumps(experiment))
         return plan.make([tmp_path / "config.yaml"], root=tmp_path)
 
     return make
@@ -262,7 +261,7 @@ def test_generated_defaults_agree_with_the_models():
 
 def test_the_conda_environment_and_the_project_agree_with_the_lock():
     locked = generate.lock_versions((ROOT / "requirements.lock").read_text())
-    environment = yaml.safe_load((ROOT / "envs" / "reidflow.yaml").read_text())
+    environment = yaml.loads((ROOT / "envs" / "reidflow.yaml").read_text())
     pins = dict(pin.split("==") for pin in environment["dependencies"][-1]["pip"])
     assert pins and all(locked[name] == version for name, version in pins.items())
     assert all(

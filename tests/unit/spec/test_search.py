@@ -3,9 +3,8 @@
 import json
 
 import pytest
-import yaml
 
-from reidflow.spec import plan
+from reidflow.spec import plan, yaml
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.merge import put
@@ -63,10 +62,8 @@ def project(tmp_path):
         folder = tmp_path / "config" / "experiments"
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-        (tmp_path / "config.yaml").write_text(
-            yaml.safe_dump({**CONFIG, "experiments": list(files), **(config or {})}, sort_keys=False)
-        )
+            (folder / f"{name}.yaml").write_text(yaml.dumps(content))
+        (tmp_path / "config.yaml").write_text(yaml.dumps({**CONFIG, "experiments": list(files), **(config or {})}))
         return plan.make([tmp_path / "config.yaml"], root=tmp_path)
 
     return make

@@ -159,3 +159,13 @@ def test_every_experiment_of_the_demo_is_interpreted_for_the_arms_that_it_has():
         own = [entry for entry in experiment.file.interpretation if entry.dataset == planned.config.title]
         assert len(own) == 1, f"{name} has no interpretation of the demo, or several"
         assert set(own[0].table) == set(experiment.arms), f"{name}: write its interpretation anew"
+
+
+def test_a_stamp_leaves_the_layout_of_other_keys_as_it_was_written(tmp_path):
+    path = tmp_path / "losses.yaml"
+    kept = "varies: [loss,\n    miner]   # two lines\nparts: {a: [{b: 1}], c:   null}\nlong: one\n  two\nscore: {top1: 1}\n"
+    kept_below = "seeds: [0]\n" + kept.replace(":", "_again:")
+    path.write_text(kept + "interpretation:\n- dataset: demo\n  text: x\n" + kept_below)
+    assert stamp(path, "demo", RESULTS)
+    after = path.read_text()
+    assert after.startswith(kept) and after.endswith(kept_below)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from reidflow.analyses.seeds.tables import SPLIT, TRAINING, by_seed
 from reidflow.evaluation.arm import Jobs
@@ -15,6 +14,7 @@ from reidflow.evaluation.best import specs_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.outcomes import CANDIDATES
+from reidflow.spec.yaml import dumps
 from reidflow.tables.layout import Block, block_of, yes
 from reidflow.tables.text import NOTHING, interval, number, probability, setting, signed
 
@@ -147,7 +147,7 @@ def as_yaml(first: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[i
         "seeds": list(seeds),
         "run": {key: value for key, value in spec.items() if key != "seed"},
     }
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120)
+    return dumps(told)
 
 
 def best_of(experiment: Experiment, jobs: Jobs, split: Mapping[str, Any], audits: Sequence[str | Path] = ()) -> Best:

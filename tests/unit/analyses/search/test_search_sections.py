@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-import yaml
 from searches import SPACE, comparisons, efficiency, experiment, found, results, trials, winners
 
 from reidflow.analyses.search.findings import FIGURES, sections
@@ -14,6 +13,7 @@ from reidflow.analyses.search.found import Found
 from reidflow.analyses.search.space import space_block
 from reidflow.analyses.search.tables import budget_table
 from reidflow.analyses.search.winners import against_matched, winners_that_tie
+from reidflow.spec import yaml
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems
 from reidflow.spec.experiment import Experiment, build
@@ -208,7 +208,7 @@ def page() -> str:
 
 def test_the_experiment_of_the_docs_is_whole():
     problems = Problems()
-    content = yaml.safe_load(re.search(r"^```yaml\n(.*?)^```", page(), re.MULTILINE | re.DOTALL)[1])
+    content = yaml.loads(re.search(r"^```yaml\n(.*?)^```", page(), re.MULTILINE | re.DOTALL)[1])
     made = build("arcface", "arcface.yaml", content, Config.model_validate(load("config/config.yaml")), problems)
     assert not problems.found, problems.found
     assert list(made.studies) == ["random", "tpe", "rate_alone"]

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from scipy import stats
 
 from reidflow.analyses.seeds import tables as tables
@@ -17,6 +16,7 @@ from reidflow.analyses.seeds.findings import sections
 from reidflow.analyses.seeds.tables import DIFFERENCE, SPLIT, TRAINING, Noise
 from reidflow.evaluation.arm import METRICS
 from reidflow.evaluation.other_splits import SPLIT_RUNS
+from reidflow.spec import yaml
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import write_table
 from reidflow.tables.experiment import RESULTS
@@ -260,7 +260,7 @@ def test_the_configuration_is_told_setting_by_setting_and_as_yaml(planted):
         ["model.head.dim", "8", "8"],
         ["epochs", "3", "3"],
     ]
-    read = yaml.safe_load(as_yaml(ranked(circle=[0.6, 0.62])[0], SPECS["best"], SEEDS))
+    read = yaml.loads(as_yaml(ranked(circle=[0.6, 0.62])[0], SPECS["best"], SEEDS))
     assert read["run"] == {key: value for key, value in SPECS["best"].items() if key != "seed"}
     assert (read["arm"], read["seeds_that_chose_it"], read["seeds"]) == ("circle", [0, 1], list(SEEDS))
 
