@@ -245,6 +245,30 @@ def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:
     return sorted({module_name(kind, spec["name"]) for kind, spec in components})
 
 
+def ranking_modules(experiment: Experiment) -> list[str]:
+    """Return the dotted modules by which an experiment's embeddings are ranked: geometries and inference methods."""
+    geometries = [("geometry", spec.model.geometry) for arm in experiment.arms.values() for spec in arm.specs]
+    points = [spec for arm in experiment.arms.values() for _, spec in arm.points]
+    return modules(*geometries, *(("inference", step) for spec in points for step in spec.inference))
+
+
+def subsets_of(experiment: Experiment) -> dict[str, str]:
+    """Return arm -> id of its choice of training images, for each arm that leaves some out."""
+    found = {arm.name: subset_id(arm.spec) for arm in experiment.arms.values()}
+    return {arm: subset for arm, subset in found.items() if subset}
+
+
+def dedup_methods(plan: Plan, experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Return the deduplication methods of an experiment: id -> method, thresholds of its arms, loosest threshold."""
+    found: dict[str, dict[str, Any]] = {}
+    for arm in experiment.arms.values():
+        if arm.spec.dedup:
+            name = method_id(arm.spec.dedup.method)
+            method = {"method": arm.spec.dedup.method, "thresholds": [], "loosest": plan.duplicates()[name][1]}
+            found.setdefault(name, method)["thresholds"].append(arm.spec.dedup.threshold)
+    return {name: {**method, "thresholds": sorted(set(method["thresholds"]))} for name, method in found.items()}
+
+
 def bank_id(bank: dict[str, Any]) -> str:
     """Return the folder name of a feature bank."""
     return f"{bank['backbone']['name']}-{short(bank)}"

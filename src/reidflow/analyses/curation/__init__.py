@@ -1,0 +1,40 @@
+"""Which training images are worth keeping: mAP by the share kept, against all images and against random ones."""
+
+from typing import TYPE_CHECKING, Any
+
+from reidflow.spec.plan import subsets_of
+
+if TYPE_CHECKING:
+    from reidflow.analyses.analysis import Inputs, Report
+    from reidflow.spec.experiment import Experiment
+    from reidflow.spec.plan import Plan
+
+TITLE = "Curation"
+CAPTION = "The choice of training images: the score by the share of images kept, and which images each method keeps and drops."
+INPUTS = ("keep", "scores", "manifest", "images", "results", "efficiency")
+TABLES = ("curation",)
+FIGURES = {
+    "shares": "Curation: mAP by the share of images kept",
+    "distributions": "Curation: scores of kept and dropped images",
+}
+SHEETS = {
+    "valuable": "Curation: the most and the least valuable images",
+    "scores": "Curation: the highest and the lowest of each score",
+}
+
+
+def applies(experiment: "Experiment") -> bool:
+    """Return whether an experiment is one that this analyses."""
+    return any(arm.spec.curation for arm in experiment.arms.values() if not arm.winner_of)
+
+
+def params(plan: "Plan", experiment: str) -> dict[str, Any]:
+    """Return what decides the report beside the experiment and its inputs."""
+    return {"subsets": subsets_of(plan.experiments[experiment])}
+
+
+def run(inputs: "Inputs") -> "Report":
+    """Return the report on an experiment."""
+    from reidflow.analyses.curation import report
+
+    return report.run(inputs)

@@ -92,13 +92,13 @@ class Curation:
         return [keep.filter(pl.col("seed") == seed) for seed in seeds] or [keep]
 
 
-def read_curation(given: Mapping[str, Any], files: Any) -> Curation:
+def read_curation(given: Mapping[str, Any], files: Mapping[str, Any]) -> Curation:
     """Return what a report reads; the folder of a keep file is its subset's id."""
-    keep = {Path(path).parent.name: read_table(path, KEEP) for path in files.keep}
+    keep = {Path(path).parent.name: read_table(path, KEEP) for path in files["keep"]}
     return Curation(
-        read_table(files.scores, SCORES),
+        read_table(files["scores"], SCORES),
         {arm: keep[subset] for arm, subset in given["subsets"].items()},
-        read_table(files.manifest, MANIFEST),
+        read_table(files["manifest"], MANIFEST),
     )
 
 

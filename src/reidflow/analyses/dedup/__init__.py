@@ -1,0 +1,47 @@
+"""What each deduplication method finds, and what training without the duplicates changes."""
+
+from typing import TYPE_CHECKING, Any
+
+from reidflow.spec.plan import dedup_methods, subsets_of
+
+if TYPE_CHECKING:
+    from reidflow.analyses.analysis import Inputs, Report
+    from reidflow.spec.experiment import Experiment
+    from reidflow.spec.plan import Plan
+
+TITLE = "Duplicates"
+CAPTION = "Near-duplicates: what each method finds, what is left out at each threshold and what that does to the score, how training changes, and pairs to judge by eye."
+INPUTS = ("pairs", "keep", "manifest", "split", "images", "truth", "results", "history")
+TABLES = ("methods", "suspects", "dedup")
+FIGURES = {
+    "detection": "Duplicates: what each method finds",
+    "thresholds": "Duplicates: share left out and mAP by threshold",
+    "dynamics": "Duplicates: training with and without them",
+}
+SHEETS = {
+    "groups": "Duplicates: groups around the threshold",
+    "suspects": "Duplicates that carry the labels of two identities",
+}
+
+
+def applies(experiment: "Experiment") -> bool:
+    """Return whether an experiment is one that this analyses."""
+    return any(arm.spec.dedup for arm in experiment.arms.values() if not arm.winner_of)
+
+
+def params(plan: "Plan", experiment: str) -> dict[str, Any]:
+    """Return what decides the report beside the experiment and its inputs."""
+    methods = dedup_methods(plan, plan.experiments[experiment])
+    found = {key: {name: method[key] for name, method in methods.items()} for key in ("thresholds", "loosest")}
+    return {
+        "subsets": subsets_of(plan.experiments[experiment]),
+        "methods": {name: method["method"] for name, method in methods.items()},
+        **found,
+    }
+
+
+def run(inputs: "Inputs") -> "Report":
+    """Return the report on an experiment."""
+    from reidflow.analyses.dedup import report
+
+    return report.run(inputs)

@@ -132,22 +132,22 @@ class Duplicates:
         return next(name for name, method in self.methods.items() if method == component)
 
 
-def read_duplicates(given: Mapping[str, Any], files: Any) -> Duplicates:
+def read_duplicates(given: Mapping[str, Any], files: Mapping[str, Any]) -> Duplicates:
     """Return what a report reads, without the images that are left aside.
 
     The folder of a pairs file is its method's id, that of a keep file its subset's.
     """
-    keep = {Path(path).parent.name: read_table(path, KEEP) for path in files.keep}
-    split = read_table(files.split, SPLIT).filter(pl.col("role") != ASIDE)
+    keep = {Path(path).parent.name: read_table(path, KEEP) for path in files["keep"]}
+    split = read_table(files["split"], SPLIT).filter(pl.col("role") != ASIDE)
     used = pl.col("image").is_in(split["image"].implode()) & pl.col("other").is_in(split["image"].implode())
-    truth = list(files.truth) if not isinstance(files.truth, str) else [files.truth]
+    truth = list(files["truth"]) if not isinstance(files["truth"], str) else [files["truth"]]
     return Duplicates(
         given["methods"],
         given["thresholds"],
         given["loosest"],
-        {Path(path).parent.name: read_table(path, DUPLICATES).filter(used) for path in files.pairs},
+        {Path(path).parent.name: read_table(path, DUPLICATES).filter(used) for path in files["pairs"]},
         {arm: keep[subset] for arm, subset in given["subsets"].items()},
-        read_table(files.manifest, MANIFEST),
+        read_table(files["manifest"], MANIFEST),
         split,
         pl.read_parquet(truth[0]) if truth else None,
     )

@@ -44,13 +44,15 @@ NOTE = (
 Marks = list[tuple[Line2D, str]]
 
 
-def draw_all(faces: Faces, heading: Heading, out: Callable[[str], Out]) -> None:
-    """Draw every figure. out: name of a figure -> its files."""
-    draw_rates(faces.configurations, heading, out(RATES))
-    draw_epochs(faces.configurations, heading, out(EPOCHS))
-    draw_ablation(faces.ablation, heading, out(ABLATION_PLOT))
-    draw_per_minute(faces.efficiency, heading, out(PER_MINUTE))
-    draw_times(faces.configurations, faces.efficiency, heading, out(BY_TIME))
+def draw_all(faces: Faces, heading: Heading) -> dict[str, Callable[[Out], None]]:
+    """Return name of a figure -> what draws it into files."""
+    return {
+        RATES: lambda out: draw_rates(faces.configurations, heading, out),
+        EPOCHS: lambda out: draw_epochs(faces.configurations, heading, out),
+        ABLATION_PLOT: lambda out: draw_ablation(faces.ablation, heading, out),
+        PER_MINUTE: lambda out: draw_per_minute(faces.efficiency, heading, out),
+        BY_TIME: lambda out: draw_times(faces.configurations, faces.efficiency, heading, out),
+    }
 
 
 def draw_rates(configurations: pl.DataFrame, heading: Heading, out: Out) -> None:

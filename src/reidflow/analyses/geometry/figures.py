@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -51,24 +50,6 @@ class Picture:
     points: np.ndarray
     identities: list[str]
     near: float
-
-
-def draw(
-    arms: pl.DataFrame,
-    runs: pl.DataFrame,
-    lengths: pl.DataFrame,
-    pictures: Mapping[str, tuple[str, np.ndarray, list[str], float]],
-    heading: Heading,
-    out: Any,
-) -> None:
-    """Draw all figures; `out` has a path for each figure and format: geodesic_png, geodesic_svg and so on."""
-    files = {
-        kind: {end: getattr(out, f"{kind}_{end}") for end in ("png", "svg")}
-        for kind in ("geodesic", "radii", "projections")
-    }
-    draw_geodesic(arms, runs, heading, files["geodesic"])
-    draw_radii(arms, lengths, heading, files["radii"])
-    draw_projections({arm: Picture(*found) for arm, found in pictures.items()}, heading, files["projections"])
 
 
 def draw_geodesic(arms: pl.DataFrame, runs: pl.DataFrame, heading: Heading, out: Out) -> None:

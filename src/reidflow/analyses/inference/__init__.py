@@ -1,0 +1,37 @@
+"""What is done at the time of ranking: the difference that each method makes, and what an answer costs."""
+
+from typing import TYPE_CHECKING
+
+from reidflow.spec.canonical import canonical
+from reidflow.spec.plan import ranking_modules
+
+if TYPE_CHECKING:
+    from reidflow.analyses.analysis import Inputs, Report
+    from reidflow.spec.experiment import Experiment
+
+TITLE = "Inference"
+CAPTION = (
+    "What is done at the time of ranking: the difference that each method makes, and which queries it helps and harms."
+)
+INPUTS = ("runs", "split", "manifest", "mirrored", "per_query", "results", "comparisons")
+TABLES = ("inference", "inference.efficiency")
+FIGURES = {"methods": "Inference: difference of each method", "queries": "Inference: queries before and after"}
+
+
+def applies(experiment: "Experiment") -> bool:
+    """Return whether an experiment is one that this analyses."""
+    specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
+    methods = {canonical([spec.inference, spec.plain()["ensemble"]]) for spec in specs}
+    return set(experiment.file.varies) <= {"inference", "ensemble"} and len(methods) > 1
+
+
+def modules(experiment: "Experiment") -> list[str]:
+    """Return the modules of the components that `run` executes."""
+    return ranking_modules(experiment)
+
+
+def run(inputs: "Inputs") -> "Report":
+    """Return the report on an experiment."""
+    from reidflow.analyses.inference import report
+
+    return report.run(inputs)

@@ -1,7 +1,5 @@
 """Figures of an experiment on inference: what each method gives, and which queries it helps and harms."""
 
-from typing import Any
-
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -32,13 +30,6 @@ from reidflow.tables.text import NOISE
 
 ROW, NAMES = 0.36, 2.1
 HATCH = "////"
-
-
-def draw(table: pl.DataFrame, per_query: pl.DataFrame, heading: Heading, out: Any) -> None:
-    """Draw both figures; `out` has a path for each figure and format: methods_png, methods_svg and so on."""
-    files = {kind: {end: getattr(out, f"{kind}_{end}") for end in ("png", "svg")} for kind in ("methods", "queries")}
-    draw_methods(table, heading, files["methods"])
-    draw_queries(table, per_query, heading, files["queries"])
 
 
 def draw_methods(table: pl.DataFrame, heading: Heading, out: Out) -> None:

@@ -1,0 +1,229 @@
+"""What an analysis is: which experiments it applies to, what it reads, and the report that it makes of one experiment.
+
+An analysis is a module or package with the names below; the packages beside this file ship with the project, and a
+user's own is named by its dotted path under `analyses` in the config. Planning imports it, so only `run` may import
+what is slow to load.
+
+    TITLE       its name on pages and in the report
+    CAPTION     one sentence for Snakemake's report: what its figures show
+    INPUTS      what it reads, by the names of `reidflow.workflow.files.Files.inputs`
+    TABLES      names of its tables: results/tables/<experiment>.<name>.parquet
+    FIGURES     name -> title of its plots (PNG and SVG)
+    SHEETS      name -> title of its contact sheets (PNG)
+    FILES       names of further files: results/tables/<experiment>.<name>
+    applies(experiment) -> bool
+    modules(experiment) -> list of dotted modules of the components that `run` executes (optional)
+    params(plan, experiment) -> JSON of what else decides its numbers (optional)
+    run(inputs: Inputs) -> Report
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from reidflow.spec.components import SOURCE_ROOT, find_module
+from reidflow.spec.errors import ReidflowError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+    from reidflow.evaluation.arm import Jobs, Layout
+    from reidflow.figures.style import Heading
+    from reidflow.spec.config import Config
+    from reidflow.spec.experiment import Experiment
+    from reidflow.spec.plan import Plan
+    from reidflow.store.tables import Contract
+    from reidflow.tables.sections import Section
+
+PACKAGE = "reidflow.analyses"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An analysis as its module declares it; `name` is the last part of its dotted path."""
+
+    name: str
+    module: ModuleType
+
+    @property
+    def title(self) -> str:
+        """Its name on pages and in the report."""
+        return self.module.TITLE
+
+    @property
+    def caption(self) -> str:
+        """What its figures show, for Snakemake's report."""
+        return getattr(self.module, "CAPTION", self.title)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what it reads."""
+        return tuple(self.module.INPUTS)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of its tables."""
+        return tuple(getattr(self.module, "TABLES", ()))
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """Name -> title of its plots."""
+        return dict(getattr(self.module, "FIGURES", {}))
+
+    @property
+    def sheets(self) -> dict[str, str]:
+        """Name -> title of its contact sheets."""
+        return dict(getattr(self.module, "SHEETS", {}))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the further files that it writes beside its tables."""
+        return tuple(getattr(self.module, "FILES", ()))
+
+    def applies(self, experiment: "Experiment") -> bool:
+        """Return whether an experiment is one that it analyses."""
+        return bool(self.module.applies(experiment))
+
+    def params(self, plan: "Plan", experiment: str) -> dict[str, Any]:
+        """Return what decides its numbers beside the experiment and its inputs."""
+        return self.module.params(plan, experiment) if hasattr(self.module, "params") else {}
+
+    @cached_property
+    def assets(self) -> list[str]:
+        """Paths, relative to the project where they lie in it, of the files of its package that are not Python."""
+        if not hasattr(self.module, "__path__"):
+            return []
+        root = SOURCE_ROOT.parent
+        files = sorted(p for p in Path(self.module.__file__).parent.rglob("*") if p.is_file())
+        kept = [path for path in files if path.suffix != ".py" and "__pycache__" not in path.parts]
+        return [(path.relative_to(root) if path.is_relative_to(root) else path).as_posix() for path in kept]
+
+    def roots(self, experiment: "Experiment") -> list[str]:
+        """Return the roots of the code, and the files, that decide what it says of an experiment."""
+        executed = self.module.modules(experiment) if hasattr(self.module, "modules") else []
+        return [self.module.__name__, *sorted(executed), *self.assets]
+
+
+def shipped() -> list[str]:
+    """Return the names of the analyses that ship with the project, sorted: its packages beside this file."""
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/__init__.py"))
+
+
+@lru_cache(None)
+def load(name: str) -> Analysis:
+    """Return an analysis by its name, or by the dotted path of a user's own. Raises ReidflowError."""
+    if "." not in name and name not in shipped():
+        raise ReidflowError(f"there is no analysis '{name}'. Choose one of: {', '.join(shipped())}; or a dotted path.")
+    path = name if "." in name else f"{PACKAGE}.{name}"
+    if find_module(path) is None:
+        raise ReidflowError(f"the module '{path}' is nowhere on the Python path. Check the name, or set PYTHONPATH.")
+    module = importlib.import_module(path)
+    missing = [need for need in ("TITLE", "INPUTS", "applies", "run") if not hasattr(module, need)]
+    if missing:
+        raise ReidflowError(f"the analysis '{name}' ({module.__file__}) has no {', '.join(missing)}. Add it.")
+    return Analysis(path.rpartition(".")[2], module)
+
+
+def analyses_of(experiment: "Experiment", own: tuple[str, ...] = ()) -> list[Analysis]:
+    """Return the analyses that apply to an experiment: those of the project by name, then the user's own in order."""
+    return [found for found in map(load, (*shipped(), *own)) if found.applies(experiment)]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What `run` gets: the checked config and experiment, the files that it reads by name, and its params.
+
+    files: path or list of paths by the names of INPUTS; an empty list where the experiment has no such file. store:
+    the folder of the run store.
+    """
+
+    config: "Config"
+    experiment: "Experiment"
+    files: Mapping[str, Any]
+    params: Mapping[str, Any]
+    store: Path
+
+    @property
+    def heading(self) -> "Heading":
+        """The words above its figures."""
+        from reidflow.figures.style import Heading
+
+        subtitle = " · ".join(filter(None, [self.config.title, self.config.scale]))
+        return Heading(self.experiment.file.question, subtitle)
+
+    def table(self, name: str, contract: "Contract") -> "pl.DataFrame":
+        """Return a table that it reads, checked against its contract. Raises ReidflowError."""
+        from reidflow.store.tables import read_table
+
+        return read_table(self.files[name], contract)
+
+    def layout(self) -> "Layout":
+        """Return the queries and the gallery of the experiment's split; needs `split` and `manifest`."""
+        from reidflow.evaluation.arm import Layout
+        from reidflow.ingest.manifest import MANIFEST
+        from reidflow.splits.split import SPLIT
+
+        return Layout(self.table("split", SPLIT), self.table("manifest", MANIFEST), self.config.gallery)
+
+    def trained(self) -> "Jobs":
+        """Return the runs of the experiment's arms with their specs; needs `runs`."""
+        from reidflow.evaluation.arm import merged
+        from reidflow.store.runs import RunStore
+
+        return merged(self.files["runs"], list(self.experiment.arms), RunStore(self.store))
+
+    def mirrored(self) -> "pl.DataFrame | None":
+        """Return the embeddings of mirrored images, where an arm uses them; needs `mirrored`."""
+        from reidflow.evaluation.arm import MIRRORED
+
+        return self.table("mirrored", MIRRORED) if self.files["mirrored"] else None
+
+
+@dataclass
+class Report:
+    """What an analysis says of an experiment, by the names that its module declares.
+
+    tables: name -> (table, contract). sections: its part of findings and page. figures: name -> a figure, or a
+    function that draws into {suffix: path}. sheets: name -> a function that writes a PNG. files: name -> text.
+    """
+
+    tables: dict[str, "tuple[pl.DataFrame, Contract]"] = field(default_factory=dict)
+    sections: "list[Section]" = field(default_factory=list)
+    figures: "dict[str, Figure | Callable[[dict[str, Path]], None]]" = field(default_factory=dict)
+    sheets: dict[str, Callable[[Path], None]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def write(self, out: Mapping[str, Path]) -> None:
+        """Write everything. out: output's name (`outputs`) -> path."""
+        from reidflow.store.atomic import write_text
+        from reidflow.store.tables import write_table
+        from reidflow.tables.sections import write_sections
+
+        for name, (table, contract) in self.tables.items():
+            write_table(table, out[_key("table", name)], contract)
+        write_sections(out["sections"], self.sections)
+        for name, draw in self.figures.items():
+            draw({suffix: out[_key(suffix, name)] for suffix in ("png", "svg")})
+        for name, draw in self.sheets.items():
+            draw(out[_key("png", name)])
+        for name, text in self.files.items():
+            write_text(out[_key("file", name)], text)
+
+
+def _key(kind: str, name: str) -> str:
+    return f"{kind}_{name}".replace(".", "_")
+
+
+def outputs(analysis: Analysis, tables: str, figures: str, sections: str) -> dict[str, str]:
+    """Return the outputs of an analysis by name. tables, figures, sections: the folders, with wildcards."""
+    found = {_key("table", name): f"{tables}.{name}.parquet" for name in analysis.tables}
+    for name in analysis.figures:
+        found |= {_key(suffix, name): f"{figures}/{name}.{suffix}" for suffix in ("png", "svg")}
+    found |= {_key("png", name): f"{figures}/{name}.png" for name in analysis.sheets}
+    found |= {_key("file", name): f"{tables}.{name}" for name in analysis.files}
+    return {**found, "sections": f"{sections}/{analysis.name}.json"}

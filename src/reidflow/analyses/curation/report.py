@@ -1,0 +1,28 @@
+"""The report: tables, findings and figures of one experiment."""
+
+import numpy as np
+
+from reidflow.analyses.analysis import Inputs, Report
+from reidflow.analyses.curation import figures, sheets, tables
+from reidflow.analyses.curation.findings import sections
+from reidflow.tables.experiment import EFFICIENCY, RESULTS
+
+
+def run(inputs: Inputs) -> Report:
+    """Return the report on an experiment."""
+    found = tables.read_curation(inputs.params, inputs.files)
+    arms = tables.arms_table(inputs.experiment, found, inputs.table("results", RESULTS))
+    contrasts = tables.contrasts_table(found, arms)
+    images, heading = np.load(inputs.files["images"], mmap_mode="r"), inputs.heading
+    return Report(
+        tables={"curation": (arms, tables.ARMS)},
+        sections=sections(found, arms, contrasts, inputs.table("efficiency", EFFICIENCY)),
+        figures={
+            "shares": lambda out: figures.draw_shares(arms, heading, out),
+            "distributions": lambda out: figures.draw_distributions(found, contrasts, heading, out),
+        },
+        sheets={
+            "valuable": lambda out: sheets.valuable_sheet(images, found, arms, heading, out),
+            "scores": lambda out: sheets.scores_sheet(images, found, heading, out),
+        },
+    )

@@ -1,0 +1,25 @@
+"""The report: tables, findings and figures of one experiment."""
+
+import numpy as np
+
+from reidflow.analyses.analysis import Inputs, Report
+from reidflow.analyses.errors import tables
+from reidflow.analyses.errors.figures import draw_errors
+from reidflow.analyses.errors.findings import sections
+from reidflow.evaluation.arm import METRICS
+from reidflow.ingest.manifest import MANIFEST
+
+
+def run(inputs: Inputs) -> Report:
+    """Return the report on an experiment."""
+    layout, made = inputs.layout(), inputs.trained().runs
+    shown = tables.compared_arms(inputs.experiment, inputs.table("metrics", METRICS))
+    runs = {arm: [own for own in made if own.arm == arm] for arm in shown}
+    images, masks = (np.load(inputs.files[name], mmap_mode="r") for name in ("images", "masks"))
+    looks = tables.looks_of(layout, inputs.table("manifest", MANIFEST), images, masks)
+    errors = tables.errors_table(inputs.experiment, layout, runs, looks, inputs.mirrored())
+    return Report(
+        tables={"errors": (errors, tables.ERRORS)},
+        sections=sections(errors),
+        figures={"errors": lambda out: draw_errors(errors, inputs.heading, out)},
+    )

@@ -1,0 +1,29 @@
+"""The report: tables, findings and figures of one experiment."""
+
+from reidflow.analyses.analysis import Inputs, Report
+from reidflow.analyses.gap import figures, tables
+from reidflow.analyses.gap.findings import sections
+from reidflow.evaluation.arm import METRICS, PER_QUERY
+from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.tables.experiment import RESULTS
+
+
+def run(inputs: Inputs) -> Report:
+    """Return the report on an experiment."""
+    experiment = inputs.experiment
+    sided = bool((inputs.table("manifest", MANIFEST)["side"] == "gallery").any())
+    own = inputs.table("metrics", METRICS), inputs.table("per_query", PER_QUERY)
+    also = inputs.table("also_on", ALSO_ON), inputs.table("also_on_queries", ALSO_ON_QUERIES)
+    found = tables.conditions(experiment, inputs.config, own, also, sided)
+    gap = tables.gap_table(experiment, found, inputs.table("results", RESULTS))
+    lost = tables.lost_table(experiment, found)
+    inferred = [name for name, arm in experiment.arms.items() if arm.spec.inference]
+    return Report(
+        tables={"gap": (gap, tables.GAP), "lost": (lost, tables.LOST)},
+        sections=sections(gap, lost, tables.transductive_arms(experiment), inferred),
+        figures={
+            "gap": lambda out: figures.draw_gap(gap, inputs.heading, out),
+            "remedies": lambda out: figures.draw_remedies(gap, inputs.heading, out),
+        },
+    )

@@ -1,0 +1,29 @@
+"""The report: tables, findings and figures of one experiment."""
+
+from reidflow.analyses.analysis import Inputs, Report
+from reidflow.analyses.inference import figures
+from reidflow.analyses.inference.findings import sections
+from reidflow.analyses.inference.tables import INFERENCE, inference_table
+from reidflow.evaluation.answer_time import ANSWERS, answer_times
+from reidflow.evaluation.arm import PER_QUERY
+from reidflow.evaluation.best import specs_of
+from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.experiment import RESULTS
+
+
+def run(inputs: Inputs) -> Report:
+    """Return the report on an experiment."""
+    experiment, layout, jobs = inputs.experiment, inputs.layout(), inputs.trained()
+    results, per_query = inputs.table("results", RESULTS), inputs.table("per_query", PER_QUERY)
+    images = dict(layout.table[layout.gallery].group_by("identity").len().iter_rows())
+    comparisons = inputs.table("comparisons", COMPARISONS)
+    table = inference_table(experiment, specs_of(jobs), results, per_query, comparisons, images)
+    times = answer_times(experiment.name, jobs.runs, layout, inputs.mirrored())
+    return Report(
+        tables={"inference": (table, INFERENCE), "inference.efficiency": (times, ANSWERS)},
+        sections=sections(table, bool((layout.query_index >= 0).any())),
+        figures={
+            "methods": lambda out: figures.draw_methods(table, inputs.heading, out),
+            "queries": lambda out: figures.draw_queries(table, per_query, inputs.heading, out),
+        },
+    )

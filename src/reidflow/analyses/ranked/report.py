@@ -1,0 +1,29 @@
+"""The report: tables, findings and figures of one experiment."""
+
+import numpy as np
+
+from reidflow.analyses.analysis import Inputs, Report
+from reidflow.analyses.ranked import sheets, tables
+from reidflow.analyses.ranked.findings import sections
+from reidflow.evaluation.arm import PER_QUERY
+from reidflow.evaluation.ranked import RANKED
+from reidflow.ingest.manifest import MANIFEST
+from reidflow.tables.experiment import RESULTS
+
+
+def run(inputs: Inputs) -> Report:
+    """Return the report on an experiment."""
+    per_query, heading = inputs.table("per_query", PER_QUERY), inputs.heading
+    shown = tables.shown_runs(inputs.trained().runs, inputs.table("results", RESULTS))
+    ranked = tables.ranked_runs(inputs.layout(), shown, inputs.mirrored())
+    worst = tables.worst_table(per_query, ranked)
+    images = np.load(inputs.files["images"], mmap_mode="r")
+    pictures = sheets.Pictures.of(images, inputs.table("manifest", MANIFEST))
+    return Report(
+        tables={"ranked": (ranked, RANKED), "worst": (worst, tables.WORST)},
+        sections=sections(ranked, per_query, worst),
+        sheets={
+            "ranked": lambda out: sheets.ranked_sheet(pictures, ranked, per_query, heading, out),
+            "worst": lambda out: sheets.worst_sheet(pictures, ranked, worst, heading, out),
+        },
+    )

@@ -1,0 +1,26 @@
+"""The report: tables, findings and figures of one experiment."""
+
+from reidflow.analyses.analysis import Inputs, Report
+from reidflow.analyses.resizing import figures, tables
+from reidflow.analyses.resizing.findings import sections
+from reidflow.evaluation.arm import HISTORY, METRICS
+from reidflow.evaluation.tested_on import TESTED_ON
+from reidflow.tables.experiment import RESULTS
+
+
+def run(inputs: Inputs) -> Report:
+    """Return the report on an experiment."""
+    experiment, heading = inputs.experiment, inputs.heading
+    metrics, history = inputs.table("metrics", METRICS), inputs.table("history", HISTORY)
+    tested = inputs.table("tested_on", TESTED_ON) if inputs.files["tested_on"] else None
+    training = tables.training_table(experiment, metrics, history, inputs.table("results", RESULTS))
+    sizes = tables.sizes_table(experiment, tested)
+    return Report(
+        tables={"resizing": (training, tables.RESIZING), "sizes": (sizes, tables.SIZES)},
+        sections=sections(training, sizes),
+        figures={
+            "stages": lambda out: figures.draw_stages(training, heading, out),
+            "sizes": lambda out: figures.draw_sizes(sizes, heading, out),
+            "training_flops": lambda out: figures.draw_training_flops(training, heading, out),
+        },
+    )
