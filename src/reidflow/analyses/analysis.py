@@ -45,10 +45,15 @@ PACKAGE = "reidflow.analyses"
 
 @dataclass(frozen=True)
 class Analysis:
-    """An analysis as its module declares it; `name` is the last part of its dotted path."""
+    """An analysis as its module declares it. key: its name, or the dotted path of a user's own."""
 
-    name: str
+    key: str
     module: ModuleType
+
+    @property
+    def name(self) -> str:
+        """The last part of its dotted path, after which its files are named."""
+        return self.key.rpartition(".")[2]
 
     @property
     def title(self) -> str:
@@ -126,7 +131,7 @@ def load(name: str) -> Analysis:
     missing = [need for need in ("TITLE", "INPUTS", "applies", "run") if not hasattr(module, need)]
     if missing:
         raise ReidflowError(f"the analysis '{name}' ({module.__file__}) has no {', '.join(missing)}. Add it.")
-    return Analysis(path.rpartition(".")[2], module)
+    return Analysis(name, module)
 
 
 def analyses_of(experiment: "Experiment", own: tuple[str, ...] = ()) -> list[Analysis]:

@@ -1,0 +1,276 @@
+"""The one param of each job: canonical JSON of all that determines it, with the digest of the code that it executes."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from reidflow.analyses.analysis import Analysis
+from reidflow.spec import code
+from reidflow.spec import plan as plans
+from reidflow.spec.canonical import canonical
+from reidflow.spec.remember import once_each
+from reidflow.spec.run import RunSpec
+from reidflow.spec.strengths import candidates
+from reidflow.workflow.files import Files
+from reidflow.workflow.inputs import Inputs, Wildcards
+
+Job = Callable[[Any], str]
+plain = once_each(RunSpec.plain)
+modules_of = once_each(RunSpec.component_modules)
+
+
+def executed(specs: Iterable[RunSpec]) -> list[str]:
+    """Return the modules of the components that runs execute, sorted."""
+    return sorted({name for spec in specs for name in modules_of(spec)})
+
+
+@dataclass(frozen=True)
+class Params:
+    """The params of the rules of a plan; each method returns a function of a job's wildcards.
+
+    reporting: whether the command only makes Snakemake's report, which prints params as they are.
+    """
+
+    inputs: Inputs
+    reporting: bool = False
+
+    @property
+    def plan(self) -> plans.Plan:
+        """The plan."""
+        return self.inputs.plan
+
+    @property
+    def files(self) -> Files:
+        """Where results lie."""
+        return self.inputs.files
+
+    def job(self, script: str, what: dict[str, Any], modules: Iterable[str] = ()) -> str:
+        """Return the param of a job. script: by its stem; modules: what it imports by computed names."""
+        roots = [f"workflow/scripts/{script}.py", *modules]
+        if self.reporting:
+            return roots[0]
+        return canonical({"results": self.files.results, "roots": roots, "code": code.digest(*roots), **what})
+
+    def fixed(self, script: str, what: dict[str, Any] | None = None, modules: Iterable[str] = ()) -> Job:
+        """Return the param of a rule with one job. It is computed for its own job alone: every process reads all rules."""
+        return lambda wildcards: self.job(script, what or {}, modules)
+
+    def experiment(self, script: str, *words: str, **what: Any) -> Job:
+        """Return the param of a job that loads its experiment. words: texts that it prints; what: further JSON."""
+        return lambda wildcards: self.job(script, {"experiment": self.plan.told(wildcards.experiment, *words), **what})
+
+    def analysis(self, analysis: Analysis) -> Job:
+        """Return the param of a job of an analysis."""
+
+        def job(wildcards: Wildcards) -> str:
+            name = wildcards.experiment
+            what = {
+                "analysis": analysis.key,
+                "experiment": self.plan.told(name, "question", "why"),
+                "params": analysis.params(self.plan, name),
+            }
+            return self.job("analysis", what, analysis.roots(self.plan.experiments[name]))
+
+        return job
+
+    # Data.
+
+    def draw_demo(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that draws the demo's images."""
+        return self.job("draw_demo", {"source": self.plan.config.dataset.source})
+
+    def ingest(self, raw: str, modules: Iterable[str]) -> Job:
+        """Return the param of the job that reads the raw data. raw: their digest; modules: those of the source."""
+        what = {"dataset": self.plan.config.dataset.model_dump(mode="json"), "size": self.plan.store_size(), "raw": raw}
+        return self.fixed("ingest", what, modules)
+
+    def split(self, wildcards: Wildcards) -> str:
+        """Return the param of a job that splits the data: by the config's own split, or by that of a wildcard."""
+        split = getattr(wildcards, "split", None)
+        division = self.plan.splits()[split] if split else self.plan.division
+        return self.job("split", division, plans.modules(("split", division["split"])))
+
+    def background(self, wildcards: Any) -> str:
+        """Return the param of a job that draws an intervention on backgrounds."""
+        background = self.plan.backgrounds()[wildcards.background]
+        what = {"background": background, "without_mask": self.plan.config.backgrounds.without_mask}
+        return self.job("background", what, plans.modules(("background", background)))
+
+    def features(self, wildcards: Wildcards) -> str:
+        """Return the param of a job that makes a feature bank."""
+        bank = self.plan.banks()[wildcards.bank]
+        what = {"bank": bank, "required": wildcards.bank in self.plan.required_banks()}
+        return self.job("features", what, plans.bank_modules(bank))
+
+    def backbones(self, names: list[str]) -> Job:
+        """Return the param of a job that describes networks."""
+        networks = [self.plan.backbones()[name] for name in names]
+        executed_by = sorted({module for network in networks for module in plans.network_modules(network)})
+        return self.fixed("backbones", {"networks": networks}, executed_by)
+
+    # Choices of training images.
+
+    def duplicates(self, wildcards: Any) -> str:
+        """Return the param of a job that finds near-duplicates."""
+        method, loosest = self.plan.duplicates()[wildcards.method]
+        return self.job("duplicates", {"method": method, "loosest": loosest}, plans.modules(("duplicates", method)))
+
+    def keep(self, subsets: list[str]) -> Job:
+        """Return the param of a job that makes choices of training images."""
+
+        def job(wildcards: Any) -> str:
+            specs = [self.files.subsets[subset] for subset in subsets]
+            methods = [("curation", plain(spec)["curation"]["method"]) for spec in specs if spec.curation]
+            choices = [
+                {
+                    "dedup": plain(spec)["dedup"],
+                    "curation": plain(spec)["curation"],
+                    "pairs": self.files.pairs(spec),
+                    "seeds": self.plan.subset_seeds[subset],
+                }
+                for subset, spec in zip(subsets, specs, strict=True)
+            ]
+            return self.job("keep", {"choices": choices}, plans.modules(*methods))
+
+        return job
+
+    # Training.
+
+    def _training(self, wildcards: Wildcards, runs: list[list[Any]], specs: list[RunSpec], what: dict[str, Any]) -> str:
+        """Return the param of a job that trains runs, given as [arm, ...] and as the specs that they may have."""
+        experiment = self.inputs.of(wildcards)
+        arms = {arm: experiment.arms[arm] for arm in dict.fromkeys(arm for arm, _ in runs)}
+        downloaded = {name: self.files.networks_of([arm.spec]) for name, arm in arms.items() if not arm.winner_of}
+        what = {**what, **self._trained_on(wildcards), "baseline": experiment.file.baseline, "downloaded": downloaded}
+        return self.job("train", what, ["reidflow.training.loop", *executed(specs)])
+
+    def _trained_on(self, wildcards: Wildcards) -> dict[str, Any]:
+        split = self.plan.other_split_folder(self.inputs.of(wildcards).division)
+        return {"gallery": self.plan.config.gallery, "split": split}
+
+    def sweep(self, wildcards: Wildcards) -> str:
+        """Return the param of a job that tries tuned settings."""
+        runs = [[arm, plain(spec)] for arm, spec in self.plan.sweep(wildcards.experiment)[int(wildcards.batch)]]
+        return self._training(wildcards, runs, self.inputs.swept(wildcards), {"specs": runs})
+
+    def choose(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that chooses an experiment's tuned settings."""
+        experiment = self.inputs.of(wildcards)
+        return self.job("choose", {"grid": experiment.file.tuned, "arms": self._points(wildcards, experiment.arms)})
+
+    def train(self, wildcards: Wildcards) -> str:
+        """Return the param of a job that trains reported runs."""
+        runs = [[arm, seed] for arm, seed in self.plan.training(wildcards.experiment)[int(wildcards.batch)]]
+        arms = [self.inputs.arms(wildcards)[arm] for arm in dict.fromkeys(arm for arm, _ in runs)]
+        what = {
+            "arms": self._points(wildcards, [arm.name for arm in arms]),
+            "outcomes": {arm.name: [arm.winner_of, arm.over] for arm in arms if arm.winner_of},
+            "runs": runs,
+        }
+        return self._training(wildcards, runs, self.inputs.reported(wildcards), what)
+
+    def _points(self, wildcards: Wildcards, arms: Iterable[str]) -> dict[str, list[list[Any]]]:
+        """Return arm -> [values, plain spec] at every point of its grid."""
+        found = {arm: self.inputs.arms(wildcards)[arm].points for arm in arms}
+        return {arm: [[values, plain(spec)] for values, spec in points] for arm, points in found.items()}
+
+    def search(self, wildcards: Wildcards) -> str:
+        """Return the param of a worker of a study."""
+        study = self.inputs.study(wildcards)
+        searching = plans.modules(("algorithm", study.algorithm), ("pruner", study.pruner))
+        what = {"study": study.told(), **self._trained_on(wildcards)}
+        return self.job("search", what, ["reidflow.training.loop", *searching, *executed(study.variants)])
+
+    def trials(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that collects the trials of an experiment."""
+        return self.job("trials", {"studies": [study.told() for study in self.inputs.of(wildcards).studies.values()]})
+
+    # Evaluation.
+
+    def _evaluating(self, wildcards: Wildcards) -> dict[str, Any]:
+        return {"gallery": self.plan.config.gallery, "order": list(self.inputs.arms(wildcards))}
+
+    def mirrored(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that embeds mirrored images."""
+        return self.job("mirrored", self._evaluating(wildcards), executed(self.inputs.all_runs(wildcards)))
+
+    def evaluate(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that scores an experiment's runs."""
+        arms = {arm.name: arm.slug for arm in self.inputs.arms(wildcards).values()}
+        modules = plans.ranking_modules(self.inputs.of(wildcards))
+        return self.job("evaluate", {**self._evaluating(wildcards), "arms": arms}, modules)
+
+    def on_other_split(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that trains and scores an experiment on a further split."""
+        labels = self.inputs.other_splits(wildcards).items()
+        what = {
+            **self._evaluating(wildcards),
+            "split": self.files.split(wildcards.split),
+            "label": next(label for label, name in labels if name == wildcards.split),
+        }
+        ranking = plans.ranking_modules(self.inputs.of(wildcards))
+        specs = self.inputs.all_runs(wildcards)
+        return self.job("on_other_split", what, ["reidflow.training.loop", *executed(specs), *ranking])
+
+    def tested_on(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that tests an experiment's runs on other versions of the images."""
+        versions = self.inputs.of(wildcards).file.tested_on
+        arms = self.inputs.arms(wildcards).items()
+        what = {
+            **self._evaluating(wildcards),
+            "labels": list(versions),
+            "tests": {label: version.model_dump(mode="json") for label, version in versions.items()},
+            "arms": self.inputs.version_arrays(wildcards),
+            "sizes": {name: [v.size(arm.spec.model.size) for v in versions.values()] for name, arm in arms},
+        }
+        return self.job("tested_on", what, executed(self.inputs.all_runs(wildcards)))
+
+    def pick_parts(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that picks the parts which are tried at other strengths."""
+        found = candidates(self.inputs.of(wildcards))
+        return self.job("pick_parts", {"arms": {candidate.part: candidate.arm for candidate in found}})
+
+    def strengths(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that trains and scores these strengths."""
+        runs = self.inputs.strength_runs(wildcards)
+        specs = self.inputs.strengthened(wildcards)
+        listed = {part: [[name, spec.plain()] for name, spec in own] for part, own in runs.items()}
+        what = {**self._trained_on(wildcards), "runs": listed}
+        return self.job("strengths", what, ["reidflow.training.loop", *executed(specs)])
+
+    def best(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that ranks experiments by validation."""
+        names = self.files.candidates(wildcards.experiment)
+        return self.job("best", {"candidates": {name: self.files.candidate(name) for name in names}, "order": names})
+
+    def split_runs(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that trains and scores the best arm on other splits."""
+        specs, choosing = self.inputs.all_runs(wildcards), self.inputs.choosing(wildcards)
+        methods = [("curation", spec.curation.method) for spec in choosing if spec.curation]
+        pairs = {plans.method_id(spec.dedup.method): self.files.pairs(spec) for spec in choosing if spec.dedup}
+        experiment = self.inputs.of(wildcards)
+        what = {
+            **self._evaluating(wildcards),
+            "seeds": list(experiment.baseline.seeds[:1]),
+            "split_seeds": experiment.file.candidates.split_seeds,
+            "splits": self.inputs.split_folders(wildcards),
+            "material": {
+                "images": f"{self.files.data}/images.npy",
+                "masks": f"{self.files.data}/masks.npy",
+                "features": f"{self.files.embedding}/features.npy",
+                "pairs": pairs,
+            },
+        }
+        return self.job("split_runs", what, ["reidflow.training.loop", *executed(specs), *plans.modules(*methods)])
+
+    # Tables.
+
+    def table(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that makes an experiment's table."""
+        name = wildcards.experiment
+        return self.job("table", {"experiment": self.plan.told(name), "speeds": self.files.speeds(name)})
+
+    def title(self, script: str, **what: Any) -> Job:
+        """Return the param of a job that prints the title of the data set."""
+        config = self.plan.config
+        return self.fixed(script, {**what, "title": config.title, "scale": config.scale})

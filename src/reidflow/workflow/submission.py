@@ -1,0 +1,157 @@
+"""What the submissions of a competitor read, and the params of their jobs."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reidflow.spec import plan as plans
+from reidflow.spec.entrants import entrants
+from reidflow.spec.plan import Plan
+from reidflow.spec.run import RunSpec
+from reidflow.spec.submission import chosen_arms, mirroring_specs
+from reidflow.workflow.files import Files, digest_of
+from reidflow.workflow.inputs import Inputs
+from reidflow.workflow.params import Params, executed
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The submissions of a plan. raw: the digest of the raw data."""
+
+    inputs: Inputs
+    params: Params
+    raw: str
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.inputs.plan
+
+    @property
+    def files(self) -> Files:
+        """Where results lie."""
+        return self.inputs.files
+
+    @property
+    def folder(self) -> str:
+        """The folder of what is submitted."""
+        return f"{self.files.results}/submission"
+
+    @cached_property
+    def pairs(self) -> str | None:
+        """The table of the pairs that a competition wants scored, where the data come with one."""
+        if self.params.reporting:
+            # The raw data need not be there any more; the submission says what it was.
+            found = Path(self.folder) / "submission.csv"
+            return str(found) if found.is_file() else None
+        source = self.plan.config.dataset.source
+        path = Path(source.get("path") or "").expanduser() / "test.csv"
+        if source["name"] != "jaguar" or not path.is_file():
+            return None
+        with path.open(encoding="utf-8-sig") as table:
+            return str(path) if "query_image" in table.readline() else None
+
+    @property
+    def file(self) -> str:
+        """The submission itself: a CSV of pairs, or a JSON of ranked candidates."""
+        return f"{self.folder}/submission.{'csv' if self.pairs else 'json'}"
+
+    @cached_property
+    def chosen(self) -> list[tuple[str, str, list[int]]]:
+        """Experiment, arm and seeds of the runs behind the submission."""
+        return chosen_arms(self.plan.config, self.plan.experiments)
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """Runs that read and execute whatever those behind the submission may."""
+        return [spec for name, arm, _ in self.chosen for spec in self.plan.experiments[name].arms[arm].specs]
+
+    def _jobs(self, experiment: str, arm: str, seeds: list[int]) -> list[str]:
+        """Return the records of the jobs that train the chosen runs of an arm."""
+        wanted = {(arm, seed) for seed in seeds}
+        batches = [batch for batch, job in enumerate(self.plan.training(experiment)) if wanted & set(job)]
+        return [self.files.trained.format(experiment=experiment, batch=batch) for batch in batches]
+
+    @cached_property
+    def read(self) -> dict[str, Any]:
+        """The small files that a job which embeds images with these runs reads, by name."""
+        divisions = [self.plan.experiments[name].division for name, _, _ in self.chosen]
+        splits = dict.fromkeys(f"{self.plan.split_folder(division)}/split.parquet" for division in divisions)
+        return {
+            "runs": [file for chosen in self.chosen for file in self._jobs(*chosen)],
+            "manifest": f"{self.files.data}/manifest.parquet",
+            "quarantine": f"{self.files.data}/quarantine.parquet",
+            "splits": list(splits),
+            "images": f"{self.files.data}/images.json",
+            "digests": list(map(digest_of, self.arrays)),
+        }
+
+    @cached_property
+    def arrays(self) -> list[str]:
+        """The arrays that it reads: of images or features, and of mirrored ones where these are ranked by."""
+        own = {
+            self.files.features(plans.tested_bank(spec)) if spec.frozen else f"{self.files.data}/images.npy"
+            for spec in self.specs
+        }
+        mirroring = mirroring_specs(self.plan.config, self.plan.experiments)
+        return sorted(own | set(map(self.files.mirrored_array, mirroring)))
+
+    def _param(self, script: str, what: dict[str, Any], modules: list[str]) -> str:
+        """Return the param of a job that embeds images with the runs behind the submission."""
+        runs = [
+            {
+                "experiment": name,
+                "arm": arm,
+                "seeds": seeds,
+                "arms": list(self.plan.experiments[name].arms),
+                "runs": self._jobs(name, arm, seeds),
+            }
+            for name, arm, seeds in self.chosen
+        ]
+        points = [spec for name, arm, _ in self.chosen for _, spec in self.plan.experiments[name].arms[arm].points]
+        steps = [*self._inference, *(step for spec in points for step in spec.inference)]
+        ranking = [("geometry", spec.model.geometry) for spec in self.specs] + [("inference", step) for step in steps]
+        used = {*executed(self.specs), *plans.modules(*ranking), *modules}
+        config = self.plan.config
+        pairs = {"pairs": self.pairs, "raw": self.raw if self.pairs else ""}
+        what = {"runs": runs, "source": config.dataset.source, "gallery": config.gallery, **pairs, **what}
+        return self.params.job(script, what, sorted(used))
+
+    @property
+    def _inference(self) -> list[dict[str, Any]]:
+        return self.plan.config.submission.model_dump(mode="json")["inference"]
+
+    def submission(self, wildcards: Any) -> str:
+        """Return the param of the job that writes the submission."""
+        chosen = self.plan.config.submission.model_dump(mode="json", include={"combine", "inference", "k"})
+        return self._param("submission", {"submission": chosen}, [])
+
+    def index(self, wildcards: Any) -> str:
+        """Return the param of the job that indexes the gallery."""
+        index = self.plan.config.submission.index
+        return self._param("index", {"index": index}, plans.modules(("index", index)))
+
+    def faces(self, wildcards: Any) -> str:
+        """Return the param of the job that chooses a network, trains its head and ranks the gallery in a time budget."""
+        config = self.plan.config
+        arms = [arm for experiment in self.plan.experiments.values() for arm in experiment.arms.values()]
+        specs = [spec for arm in arms for spec in arm.specs]
+        banks = [plans.frozen_bank(spec) for spec in entrants(config.protocol, specs, config.submission.candidates)]
+        plain = config.protocol.with_seed(config.seeds[0]).plain()
+        protocol = {**plain, "inference": [*plain["inference"], *self._inference]}
+        used = ["reidflow.training.loop", "reidflow.models.geometries.hypersphere"]
+        used += config.protocol.component_modules()
+        used += [module for bank in banks for module in plans.bank_modules(bank)]
+        steps = [(kind, step) for kind in ("augmentation", "inference") for step in protocol[kind]]
+        used += plans.modules(*steps, ("index", {"name": "flat"}))
+        source = config.dataset.source
+        what = {
+            "networks": [plans.network_of(bank) for bank in banks],
+            "protocol": protocol,
+            "folders": {side: source[side] for side in ("query", "gallery") if source["name"] == "query_gallery"},
+            "k": config.submission.k,
+            "minutes": config.submission.time_budget,
+            "title": config.title,
+        }
+        return self.params.job("faces_submission", what, sorted(set(used)))
