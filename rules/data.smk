@@ -1,5 +1,5 @@
-# From raw photographs to squares, groups and a split. Only `ingest` reads raw bytes.
-DEMO = CONFIG.dataset.source["name"] == "demo"
+# From raw images to squares, groups and splits; the same images with other backgrounds. Only `ingest` reads raw bytes.
+DEMO = plan.config.dataset.source["name"] == "demo"
 
 
 if DEMO:
@@ -8,20 +8,16 @@ if DEMO:
         output:
             truth=f"{DATA}/truth.parquet",
         log:
-            f"{RESULTS}/logs/draw_demo.log",
+            files.log("draw_demo"),
         group:
             "data"
         conda:
             "../envs/reidflow.yaml"
-        threads: CONFIG.compute.workers
+        threads: plan.config.compute.workers
         resources:
-            mem_mb=growing(CONFIG.compute.image_memory_mb),
-            runtime=growing(CONFIG.compute.minutes),
+            **requests.images,
         params:
-            job=lambda wildcards: describe(
-                "draw_demo",
-                {"source": CONFIG.dataset.source},
-            ),
+            job=params.draw_demo,
         script:
             "../workflow/scripts/draw_demo.py"
 
@@ -36,25 +32,16 @@ rule ingest:
         masks=f"{DATA}/masks.npy",
         digest=f"{DATA}/images.json",
     log:
-        f"{RESULTS}/logs/ingest.log",
+        files.log("ingest"),
     group:
         "data"
     conda:
         "../envs/reidflow.yaml"
-    threads: CONFIG.compute.workers
+    threads: plan.config.compute.workers
     resources:
-        mem_mb=growing(CONFIG.compute.image_memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.images,
     params:
-        job=lambda wildcards: describe(
-            "ingest",
-            {
-                "dataset": CONFIG.dataset.model_dump(mode="json"),
-                "size": PLAN.store_size(),
-                "raw": RAW,
-            },
-            rawdata.modules(CONFIG),
-        ),
+        job=params.ingest(session.raw, session.raw_modules()),
     script:
         "../workflow/scripts/ingest.py"
 
@@ -68,16 +55,15 @@ rule groups:
         groups=f"{DATA}/groups.parquet",
         pairs=f"{DATA}/pairs.parquet",
     log:
-        f"{RESULTS}/logs/groups.log",
+        files.log("groups"),
     group:
         "data"
     conda:
         "../envs/reidflow.yaml"
     resources:
-        mem_mb=growing(CONFIG.compute.memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.small,
     params:
-        job=lambda wildcards: describe("groups", {"groups": CONFIG.groups.model_dump(mode="json")}),
+        job=params.fixed("groups", {"groups": plan.config.groups.model_dump(mode="json")}),
     script:
         "../workflow/scripts/groups.py"
 
@@ -89,19 +75,18 @@ rule split:
         pairs=rules.groups.output.pairs,
     output:
         split=f"{DATA}/split.parquet",
-        audit=shown(f"{DATA}/audit.json", "Data", "audit", ("data", "leak audit of the split (JSON)")),
+        audit=shown.result(f"{DATA}/audit.json", "Data", ("data", "leak audit of the split (JSON)"), "audit"),
         digest=f"{DATA}/split.json",
     log:
-        f"{RESULTS}/logs/split.log",
+        files.log("split"),
     group:
         "data"
     conda:
         "../envs/reidflow.yaml"
     resources:
-        mem_mb=growing(CONFIG.compute.memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.small,
     params:
-        job=later(describe_split, PLAN.division),
+        job=params.split,
     script:
         "../workflow/scripts/split.py"
 
@@ -116,15 +101,40 @@ rule other_split:
         audit=f"{DATA}/splits/{{split}}/audit.json",
         digest=f"{DATA}/splits/{{split}}/split.json",
     log:
-        f"{RESULTS}/logs/splits/{{split}}.log",
+        files.log("splits", "{split}"),
     group:
         "data"
     conda:
         "../envs/reidflow.yaml"
     resources:
-        mem_mb=growing(CONFIG.compute.memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.small,
     params:
-        job=lambda wildcards: describe_split(SPLITS[wildcards.split]),
+        job=params.split,
     script:
         "../workflow/scripts/split.py"
+
+
+rule background:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        split=f"{DATA}/split.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
+    output:
+        images=f"{RESULTS}/backgrounds/{{background}}/images.npy",
+        pixels=f"{RESULTS}/backgrounds/{{background}}/pixels.parquet",
+        digest=f"{RESULTS}/backgrounds/{{background}}/images.json",
+    log:
+        files.log("backgrounds", "{background}"),
+    group:
+        "backgrounds"
+    conda:
+        "../envs/reidflow.yaml"
+    threads: plan.config.compute.workers
+    resources:
+        **requests.images,
+    params:
+        job=params.background,
+    script:
+        "../workflow/scripts/background.py"

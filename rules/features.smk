@@ -1,29 +1,46 @@
-# One forward pass per image and augmented view through each frozen backbone, ever.
+# The networks behind the arms, and one forward pass per image and augmented view through each frozen one, ever.
+# A downloaded network has a job of its own: to try again after a download failed, delete its description. All others are
+# described in one job: starting a process takes longer.
+
+
+for batch, networks in session.networks().items():
+
+    rule:
+        name:
+            f"backbones_{batch}"
+        output:
+            **{f"description_{n}": f"{RESULTS}/backbones/{name}.json" for n, name in enumerate(networks)},
+            **{f"speed_{n}": f"{RESULTS}/backbones/{name}.speed.json" for n, name in enumerate(networks)},
+        log:
+            files.log("backbones", batch),
+        conda:
+            "../envs/reidflow.yaml"
+        threads: max(plan.backbones()[name]["threads"] for name in networks)
+        resources:
+            **requests.network,
+        params:
+            job=params.backbones(networks),
+        script:
+            "../workflow/scripts/backbones.py"
+
+
 rule features:
     input:
-        pixels=bank_pixels,
-        digest=bank_digest,
-        images=bank_images,
-        network=bank_network,
+        inputs.bank,
+        images=ancient(inputs.bank_images),
     output:
         features=f"{RESULTS}/features/{{bank}}/features.npy",
         digest=f"{RESULTS}/features/{{bank}}/features.json",
     log:
-        f"{RESULTS}/logs/features/{{bank}}.log",
+        files.log("features", "{bank}"),
     group:
         "features"
     conda:
         "../envs/reidflow.yaml"
-    threads: lambda wildcards: BANKS[wildcards.bank]["threads"]
+    threads: lambda wildcards: plan.banks()[wildcards.bank]["threads"]
     resources:
-        gpu=GPUS,
-        mem_mb=growing(CONFIG.compute.image_memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.network,
     params:
-        job=lambda wildcards: describe(
-            "features",
-            {"bank": BANKS[wildcards.bank], "required": wildcards.bank in REQUIRED},
-            plan.bank_modules(BANKS[wildcards.bank]),
-        ),
+        job=params.features,
     script:
         "../workflow/scripts/features.py"

@@ -1,31 +1,25 @@
-# Which training images stay: near-duplicates left out, the most valuable chosen. Validation and test never change.
+# Which training images are kept: near-duplicates left out, the most valuable chosen. Validation and test never change.
+
+
 rule duplicates:
     input:
         manifest=f"{DATA}/manifest.parquet",
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
-        features_digest=f"{EMBEDDING}/features.json",
-        features=ancient(f"{EMBEDDING}/features.npy"),
+        features_digest=f"{files.embedding}/features.json",
+        features=ancient(f"{files.embedding}/features.npy"),
     output:
         pairs=f"{RESULTS}/duplicates/{{method}}/pairs.parquet",
     log:
-        f"{RESULTS}/logs/duplicates/{{method}}.log",
+        files.log("duplicates", "{method}"),
     group:
         "subsets"
     conda:
         "../envs/reidflow.yaml"
     resources:
-        mem_mb=growing(CONFIG.compute.image_memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.images,
     params:
-        job=lambda wildcards: describe(
-            "duplicates",
-            {
-                "method": DUPLICATES[wildcards.method][0],
-                "loosest": DUPLICATES[wildcards.method][1],
-            },
-            plan.modules(("duplicates", DUPLICATES[wildcards.method][0])),
-        ),
+        job=params.duplicates,
     script:
         "../workflow/scripts/duplicates.py"
 
@@ -37,27 +31,26 @@ rule scores:
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
         masks=ancient(f"{DATA}/masks.npy"),
-        features_digest=f"{EMBEDDING}/features.json",
-        features=ancient(f"{EMBEDDING}/features.npy"),
+        features_digest=f"{files.embedding}/features.json",
+        features=ancient(f"{files.embedding}/features.npy"),
     output:
         scores=f"{RESULTS}/curation/scores.parquet",
     log:
-        f"{RESULTS}/logs/scores.log",
+        files.log("scores"),
     group:
         "subsets"
     conda:
         "../envs/reidflow.yaml"
     resources:
-        mem_mb=growing(CONFIG.compute.image_memory_mb),
-        runtime=growing(CONFIG.compute.minutes),
+        **requests.images,
     params:
-        job=later(describe, "scores", {}),
+        job=params.fixed("scores"),
     script:
         "../workflow/scripts/scores.py"
 
 
 # One job for all choices that differ in their parameters alone: starting a process takes longer than making one.
-for family, subsets in PLAN.families().items():
+for family, subsets in plan.families().items():
 
     rule:
         name:
@@ -68,22 +61,21 @@ for family, subsets in PLAN.families().items():
             digest=f"{DATA}/images.json",
             images=ancient(f"{DATA}/images.npy"),
             masks=ancient(f"{DATA}/masks.npy"),
-            features_digest=f"{EMBEDDING}/features.json",
-            features=ancient(f"{EMBEDDING}/features.npy"),
-            pairs=subset_pairs(subsets),
-            scores=subset_scores(subsets),
+            features_digest=f"{files.embedding}/features.json",
+            features=ancient(f"{files.embedding}/features.npy"),
+            pairs=inputs.subset_pairs(subsets),
+            scores=inputs.subset_scores(subsets),
         output:
-            **{f"keep_{place}": keep_file(subset) for place, subset in enumerate(subsets)},
+            **{f"keep_{place}": files.keep(subset) for place, subset in enumerate(subsets)},
         log:
-            f"{RESULTS}/logs/subsets/{family}.log",
+            files.log("subsets", family),
         group:
             "subsets"
         conda:
             "../envs/reidflow.yaml"
         resources:
-            mem_mb=growing(CONFIG.compute.image_memory_mb),
-            runtime=growing(CONFIG.compute.minutes),
+            **requests.images,
         params:
-            job=later(describe_subsets, subsets),
+            job=params.keep(subsets),
         script:
             "../workflow/scripts/keep.py"

@@ -1,83 +1,45 @@
-# From evaluated arms to tables, findings, figures and pages; words are told only to the rules that print them.
-SETTING = {
-    "split": split_file,
-    "audit": audit_file,
-    "images": f"{DATA}/images.json",
-}
+# From evaluated arms to the table and the figures that every experiment has.
 
 
 rule table:
     input:
-        **SETTING,
-        **EVALUATED,
-        unavailable=UNAVAILABLE,
-        chosen=chosen,
-        speeds=speed_files,
+        **inputs.data_files(),
+        **files.per_run,
+        unavailable=rules.evaluate.output.unavailable,
+        chosen=inputs.chosen,
+        speeds=inputs.speeds,
     output:
         results=f"{TABLES}/{{experiment}}.parquet",
         efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
         comparisons=f"{TABLES}/{{experiment}}.identities.parquet",
     log:
-        f"{RESULTS}/logs/table/{{experiment}}.log",
+        files.log("table", "{experiment}"),
     group:
-        scoring
+        requests.scoring
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe(
-            "table",
-            {"experiment": PLAN.told(wildcards.experiment), "speeds": speeds_of(wildcards)},
-        ),
+        job=params.table,
     script:
         "../workflow/scripts/table.py"
 
 
-rule findings:
-    input:
-        **SETTING,
-        results=rules.table.output.results,
-        efficiency=rules.table.output.efficiency,
-        comparisons=rules.table.output.comparisons,
-        details=details,
-        winners=winners,
-    output:
-        csv=shown(f"{TABLES}/{{experiment}}.csv", "Tables", "table", ("experiment", "{experiment}")),
-        markdown=f"{TABLES}/{{experiment}}.md",
-        latex=f"{TABLES}/{{experiment}}.tex",
-        findings=shown(
-            f"{TABLES}/{{experiment}}.findings.md",
-            "Findings",
-            "findings",
-            ("experiment", "{experiment}"),
-        ),
-    log:
-        f"{RESULTS}/logs/findings/{{experiment}}.log",
-    group:
-        "tables-{experiment}"
-    conda:
-        "../envs/reidflow.yaml"
-    params:
-        job=lambda wildcards: describe("findings", {"experiment": PLAN.told(wildcards.experiment, *plan.WORDS)}),
-    script:
-        "../workflow/scripts/findings.py"
-
-
 rule figures:
     input:
-        history=EVALUATED["history"],
+        history=files.per_run["history"],
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,
     output:
-        **shown_plots(KINDS_OF_FIGURES),
+        **shown.core_figures(figures_of(tuned=False)),
     log:
-        f"{RESULTS}/logs/figures/{{experiment}}.log",
+        files.log("figures", "{experiment}"),
     group:
         "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("figures", {"experiment": PLAN.told(wildcards.experiment, "question")}),
+        job=params.experiment("figures", "question"),
     script:
         "../workflow/scripts/figures.py"
 
@@ -86,68 +48,34 @@ rule tuning:
     input:
         chosen=rules.choose.output.chosen,
     output:
-        **shown_plots(["tuning"]),
+        **shown.core_figures(["tuning"]),
     log:
-        f"{RESULTS}/logs/tuning/{{experiment}}.log",
+        files.log("tuning", "{experiment}"),
     group:
         "tables-{experiment}"
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("tuning", {"experiment": PLAN.told(wildcards.experiment, "question")}),
+        job=params.experiment("tuning", "question"),
     script:
         "../workflow/scripts/tuning.py"
 
 
-rule page:
-    input:
-        **SETTING,
-        results=rules.table.output.results,
-        efficiency=rules.table.output.efficiency,
-        findings=rules.findings.output.findings,
-        figures=lambda wildcards: [
-            f"{FIGURES}/{wildcards.experiment}/{kind}.svg"
-            for kind in figures_of(PLAN.experiments[wildcards.experiment].tuned)
-        ],
-        details=details,
-        details_figures=details_figures,
-        winners=winners,
-    output:
-        page=shown(f"{RESULTS}/pages/{{experiment}}.html", "Pages", "page", ("experiment", "{experiment}")),
-    log:
-        f"{RESULTS}/logs/page/{{experiment}}.log",
-    group:
-        "tables-{experiment}"
-    conda:
-        "../envs/reidflow.yaml"
-    params:
-        job=lambda wildcards: describe("page", {"experiment": PLAN.told(wildcards.experiment, "question")}),
-    script:
-        "../workflow/scripts/page.py"
-
-
 rule leaderboard:
     input:
-        tables=[f"{TABLES}/{name}.parquet" for name in PLAN.experiments],
+        tables=[f"{TABLES}/{name}.parquet" for name in plan.experiments],
     output:
         board=f"{TABLES}/leaderboard.parquet",
-        csv=shown(f"{TABLES}/leaderboard.csv", "Leaderboard", "leaderboard", ("leaderboard", "table (CSV)")),
+        csv=shown.result(f"{TABLES}/leaderboard.csv", "Leaderboard", ("leaderboard", "table (CSV)"), "leaderboard"),
         markdown=f"{TABLES}/leaderboard.md",
         png=f"{FIGURES}/leaderboard.png",
-        svg=shown(f"{FIGURES}/leaderboard.svg", "Leaderboard", "leaderboard", ("leaderboard", "figure")),
+        svg=shown.result(f"{FIGURES}/leaderboard.svg", "Leaderboard", ("leaderboard", "figure"), "leaderboard"),
     log:
-        f"{RESULTS}/logs/leaderboard.log",
+        files.log("leaderboard"),
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe(
-            "leaderboard",
-            {
-                "experiments": list(PLAN.experiments),
-                "title": CONFIG.title,
-                "scale": CONFIG.scale,
-            },
-        ),
+        job=params.title("leaderboard", experiments=list(plan.experiments)),
     script:
         "../workflow/scripts/leaderboard.py"
 
@@ -159,14 +87,16 @@ rule sheet:
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
     output:
-        sheet=shown(f"{FIGURES}/data/identities.png", "Data", "identities_sheet", ("data", "images of each identity")),
+        sheet=shown.result(
+            f"{FIGURES}/data/identities.png", "Data", ("data", "images of each identity"), "identities_sheet"
+        ),
     log:
-        f"{RESULTS}/logs/sheet.log",
+        files.log("sheet"),
     group:
         "data"
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=lambda wildcards: describe("sheet", {"title": CONFIG.title, "scale": CONFIG.scale}),
+        job=params.title("sheet"),
     script:
         "../workflow/scripts/sheet.py"

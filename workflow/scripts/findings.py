@@ -27,7 +27,7 @@ def main(job: Job) -> None:
         read_table(job.input.efficiency, EFFICIENCY),
         read_table(job.input.comparisons, COMPARISONS),
     )
-    sections = [parameters_section(experiment), *read_all(job.input.get("details", []))]
+    sections = [parameters_section(experiment), *read_all(job.input.get("sections", []))]
     with tempfile.TemporaryDirectory() as folder:
         stem = Path(folder) / experiment.name
         export(tables.results, tables.efficiency, caption(experiment, data, tables.results), stem, sections)

@@ -25,10 +25,10 @@ def main(job: Job) -> None:
         caption(experiment, data, results),
         blocks(results, efficiency),
         Path(job.input.findings).read_text(),
-        {Path(path).stem: path for path in [*job.input.figures, *job.input.get("details_figures", [])]},
+        {Path(path).stem: path for path in [*job.input.figures, *job.input.get("analysis_figures", [])]},
         job.out.page,
         experiment.file.baseline,
-        [parameters_section(experiment), *read_all(job.input.get("details", []))],
+        [parameters_section(experiment), *read_all(job.input.get("sections", []))],
     )
 
 

@@ -94,6 +94,10 @@ class Analysis:
         """Return whether an experiment is one that it analyses."""
         return bool(self.module.applies(experiment))
 
+    def run(self, inputs: "Inputs") -> "Report":
+        """Return its report on an experiment."""
+        return self.module.run(inputs)
+
     def params(self, plan: "Plan", experiment: str) -> dict[str, Any]:
         """Return what decides its numbers beside the experiment and its inputs."""
         return self.module.params(plan, experiment) if hasattr(self.module, "params") else {}

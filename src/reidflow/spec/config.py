@@ -137,6 +137,10 @@ class Config(Strict):
     experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="files of config/experiments/, or paths ending in .yaml"
     )
+    analyses: Annotated[list[str], AfterValidator(_distinct)] = Field(
+        [],
+        description="your own analyses by dotted path, beside those in src/reidflow/analyses, which apply by themselves",
+    )
     submission: Submission = Field(Submission(), description="what the targets submission and faces_submission write")
     compute: Compute = Field(Compute(), description="speed only")
 

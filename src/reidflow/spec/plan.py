@@ -27,7 +27,7 @@ WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
 
 
 # What no table depends on, or what is laid over the experiments already.
-UNTOLD = {"compute", "results", "protocols", "searches", "submission"}
+UNTOLD = {"compute", "results", "protocols", "searches", "submission", "analyses"}
 
 BEYOND = 1.5
 

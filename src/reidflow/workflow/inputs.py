@@ -102,7 +102,7 @@ class Inputs:
         """Return the leak audit of an experiment's split."""
         return f"{self.plan.split_folder(self.of(wildcards).division)}/audit.json"
 
-    def setting(self) -> dict[str, Any]:
+    def data_files(self) -> dict[str, Any]:
         """Return what the caption of a table reads."""
         return {"split": self.split, "audit": self.audit, "images": f"{self.files.data}/images.json"}
 

@@ -40,7 +40,9 @@ class Shown:
         if self.reporting and "{" not in path and not self.present(path):
             return path
         labels = dict([label])
-        return report(path, caption=f"{CAPTIONS}/{caption}.rst", category=category, subcategory=subcategory, labels=labels)
+        return report(
+            path, caption=f"{CAPTIONS}/{caption}.rst", category=category, subcategory=subcategory, labels=labels
+        )
 
     def figure(self, path: str, title: str, caption: str = "result") -> Any:
         """Return a figure of an experiment that the report shows."""

@@ -1,0 +1,148 @@
+"""The start of a Snakemake process: the checked plan, the guards of the main process, and the wiring of the rules."""
+
+import atexit
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from reidflow.ingest import rawdata
+from reidflow.spec import plan as plans
+from reidflow.spec.plan import Plan
+from reidflow.store import digests, disk, gpus, invocation
+from reidflow.workflow.files import Files
+from reidflow.workflow.inputs import Inputs
+from reidflow.workflow.params import Params
+from reidflow.workflow.report import Shown
+from reidflow.workflow.resources import Resources
+from reidflow.workflow.submission import Submission
+from reidflow.workflow.targets import Targets, intact
+
+CONFIG = "config/config.yaml"
+"""The config of a command that names none."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One Snakemake process. raw: digest of the raw data. damaged: results that changed since they were written.
+
+    cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests.
+    """
+
+    plan: Plan
+    raw: str
+    damaged: list[Path]
+    reporting: bool
+    cluster: bool
+    gpus: int
+
+    @cached_property
+    def files(self) -> Files:
+        """Where results lie."""
+        return Files(self.plan)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What jobs read."""
+        return Inputs(self.files)
+
+    @cached_property
+    def params(self) -> Params:
+        """What determines jobs."""
+        return Params(self.inputs, self.reporting)
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What jobs request."""
+        return Resources(self.inputs, self.gpus)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What users read."""
+        return Targets(self.files, self._present)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the report shows."""
+        return Shown(self.files, self.reporting, self._present)
+
+    @cached_property
+    def submission(self) -> Submission:
+        """What a competitor submits."""
+        return Submission(self.inputs, self.params, self.raw)
+
+    @property
+    def _present(self) -> Any:
+        return partial(intact, damaged=self.damaged)
+
+    @property
+    def compute(self) -> dict[str, Any]:
+        """What affects speed and no number: scripts read it from `snakemake.config`, which no re-run trigger looks at."""
+        return {**self.plan.config.compute.model_dump(mode="json"), "started": invocation.started()}
+
+    def raw_modules(self) -> list[str]:
+        """Return the components that read the raw data."""
+        return rawdata.modules(self.plan.config)
+
+    def networks(self) -> dict[str, list[str]]:
+        """Return the networks that are described in each job, which is named after what it describes.
+
+        A downloaded one has a job of its own, which every run that needs it waits for.
+        """
+        compared = {
+            name for experiment in self.plan.experiments for name in self.files.compared_networks(experiment).values()
+        }
+        downloaded = [name for name, network in self.plan.backbones().items() if self.files.network(network)]
+        installed = sorted(compared - set(downloaded))
+        return {**{name: [name] for name in downloaded}, **({"installed": installed} if installed else {})}
+
+    def all_tables(self, config: dict[str, Any]) -> list[str]:
+        """Return the targets of `all_tables`; for a report what is there of it, with its texts put into `config`."""
+        if not self.reporting:
+            return self.targets.all_results()
+        wanted, left_out = self.targets.reported()
+        config["report"] = self.targets.report_texts(left_out)
+        return wanted
+
+    def begin(self, status_command: str | None, jobs: Iterable[Any]) -> int:
+        """Begin a real run in the main process: return the descriptor of its lock. Raises ReidflowError.
+
+        status_command: how the cluster is asked for the state of jobs. jobs: those that will run.
+        """
+        results = Path(self.files.results)
+        digests.save_parsed_code()
+        if self.cluster:
+            invocation.require_job_memory(status_command)
+        with disk.explained(self.files.results):
+            lock = invocation.begin(results)
+            # All that ran is known by digests; what lies behind them says later what has changed.
+            digests.record_code(results, [job.params.job for job in jobs if "job" in dict(job.params.items())])
+            if self.raw:
+                digests.record_images(results, self.raw, rawdata.cache_file(results))
+        return lock
+
+
+def start(workflow: Any) -> Session:
+    """Return the session of a Snakemake process. workflow: Snakemake's object of that name. Raises ReidflowError."""
+    main = workflow.is_main_process
+    reporting = invocation.is_report()
+    digests.load_parsed_code()
+    if main:
+        atexit.register(digests.save_parsed_code)
+    with disk.explained():
+        plan = plans.make(workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config)
+        results, damaged = Path(plan.config.results), []
+        if main:
+            invocation.prepare_main(results)
+            damaged = invocation.remove_damaged(results)
+        else:
+            same_machine = workflow.exec_mode.name == "SUBPROCESS"
+            invocation.prepare_job(results, same_machine)
+            if not same_machine:
+                gpus.hide_unassigned()
+        raw = "" if reporting else rawdata.identify(plan.config, refresh=main)
+    # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
+    cluster = workflow.resource_settings.nodes is not None
+    requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
+    return Session(plan, raw, damaged, reporting, cluster, requested)
