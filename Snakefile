@@ -40,6 +40,7 @@ rule all_tables:
 
 
 include: "rules/data.smk"
+include: "rules/backgrounds.smk"
 include: "rules/features.smk"
 include: "rules/subsets.smk"
 include: "rules/tuning.smk"

@@ -1,4 +1,4 @@
-# From raw images to squares, groups and splits; the same images with other backgrounds. Only `ingest` reads raw bytes.
+# From raw images to squares, groups and splits. Only `ingest` reads raw bytes.
 DEMO = plan.config.dataset.source["name"] == "demo"
 
 
@@ -112,29 +112,3 @@ rule other_split:
         job=params.split,
     script:
         "../workflow/scripts/split.py"
-
-
-rule background:
-    input:
-        manifest=f"{DATA}/manifest.parquet",
-        split=f"{DATA}/split.parquet",
-        digest=f"{DATA}/images.json",
-        images=ancient(f"{DATA}/images.npy"),
-        masks=ancient(f"{DATA}/masks.npy"),
-    output:
-        images=f"{RESULTS}/backgrounds/{{background}}/images.npy",
-        pixels=f"{RESULTS}/backgrounds/{{background}}/pixels.parquet",
-        digest=f"{RESULTS}/backgrounds/{{background}}/images.json",
-    log:
-        files.log("backgrounds", "{background}"),
-    group:
-        "backgrounds"
-    conda:
-        "../envs/reidflow.yaml"
-    threads: plan.config.compute.workers
-    resources:
-        **requests.images,
-    params:
-        job=params.background,
-    script:
-        "../workflow/scripts/background.py"

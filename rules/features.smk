@@ -26,7 +26,9 @@ for batch, networks in session.networks().items():
 
 rule features:
     input:
-        inputs.bank,
+        pixels=inputs.bank_pixels,
+        digest=inputs.bank_digest,
+        network=inputs.bank_network,
         images=ancient(inputs.bank_images),
     output:
         features=f"{RESULTS}/features/{{bank}}/features.npy",

@@ -121,10 +121,17 @@ class Inputs:
         """Return what lists the arrays that a job's runs read."""
         return lambda wildcards: sorted(set().union(*(self.files.of_run(spec)[1] for spec in specs_of(wildcards))))
 
-    def bank(self, wildcards: Wildcards) -> list[str]:
-        """Return the small files that a feature bank is made from: pixel digests, and a downloaded network's."""
-        bank = self._banks[wildcards.bank]
-        return [*self.files.versions(bank["background"])[:2], *self.files.network(plans.network_of(bank))]
+    def bank_pixels(self, wildcards: Wildcards) -> str:
+        """Return the digests of the pixels that a feature bank is made from, image by image."""
+        return self.files.versions(self._banks[wildcards.bank]["background"])[0]
+
+    def bank_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of all of these pixels."""
+        return self.files.versions(self._banks[wildcards.bank]["background"])[1]
+
+    def bank_network(self, wildcards: Wildcards) -> list[str]:
+        """Return the description of the network of a feature bank, where its weights are downloaded."""
+        return self.files.network(plans.network_of(self._banks[wildcards.bank]))
 
     def bank_images(self, wildcards: Wildcards) -> str:
         """Return the pixels that a feature bank is made from."""
