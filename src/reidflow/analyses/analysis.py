@@ -209,6 +209,7 @@ class Report:
 
     def write(self, out: Mapping[str, Path]) -> None:
         """Write everything. out: output's name (`outputs`) -> path."""
+        from reidflow.figures.parts import save
         from reidflow.store.atomic import write_text
         from reidflow.store.tables import write_table
         from reidflow.tables.sections import write_sections
@@ -216,8 +217,9 @@ class Report:
         for name, (table, contract) in self.tables.items():
             write_table(table, out[_key("table", name)], contract)
         write_sections(out["sections"], self.sections)
-        for name, draw in self.figures.items():
-            draw({suffix: out[_key(suffix, name)] for suffix in ("png", "svg")})
+        for name, figure in self.figures.items():
+            paths = {suffix: out[_key(suffix, name)] for suffix in ("png", "svg")}
+            figure(paths) if callable(figure) else save(figure, paths)
         for name, draw in self.sheets.items():
             draw(out[_key("png", name)])
         for name, text in self.files.items():
