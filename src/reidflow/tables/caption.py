@@ -10,7 +10,7 @@ from reidflow.splits.roles import ASIDE
 from reidflow.tables.comparisons import LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
 from reidflow.tables.experiment import BASELINE
-from reidflow.tables.text import listed, number
+from reidflow.tables.text import listed, number, plural
 from reidflow.tables.text import setting as as_text
 
 _GALLERY = {
@@ -33,7 +33,7 @@ def caption(
         ("Seeds", _seeds(experiment, results)),
         ("Statistics", _statistics(results, level)),
         *_controls(results, level),
-        ("Population", _population(results)),
+        ("Population", population_line(results)),
         ("Varies", _varies(experiment)),
         ("Fixed", "; ".join(fixed_settings(experiment)) + "."),
         ("Software", versions_line(results["versions"])),
@@ -114,7 +114,7 @@ def _statistics(results: pl.DataFrame, level: float) -> str:
     compared = results.filter(~pl.col("verdict").is_in([BASELINE, UNAVAILABLE])).height
     return (
         "the difference is arm minus baseline, paired by identity and seed, both treated as random effects; verdicts, p values "
-        f"and intervals are corrected (Holm) over {compared} comparisons at {level:.0%}. The smallest detectable difference "
+        f"and intervals are corrected (Holm) over {plural(compared, 'comparison')} at {level:.0%}. The smallest detectable difference "
         "is found with 80% power. Ties with best: not significantly different from the arm with the highest mean."
     )
 
@@ -122,13 +122,14 @@ def _statistics(results: pl.DataFrame, level: float) -> str:
 def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:
     compared = controlled(results).filter(pl.col("against_verdict") != UNAVAILABLE).height
     sentence = (
-        "arms that name a control (against) are also compared with it: arm minus control, paired by identity and seed as "
-        f"with the baseline, corrected (Holm) over these {compared} comparisons, a family of their own at {level:.0%}."
+        "arms that name a control are also compared with it: arm minus control, paired by identity and seed as "
+        f"with the baseline, corrected (Holm) over {plural(compared, 'comparison')}, a family of their own, at {level:.0%}."
     )
     return [("Controls", sentence)] if controlled(results).height else []
 
 
-def _population(results: pl.DataFrame) -> str:
+def population_line(results: pl.DataFrame) -> str:
+    """Return what the claims are about."""
     return (
         f"the claims are about identities like the {_range(results['identities'])} tested here, in images like these, and "
         "about training seeds, on this one split; other data sets and splits are not claimed."

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,21 @@ def render(template: str | Path, **context: Any) -> str:
     return _environment(path.parent, ".html" in path.suffixes).get_template(path.name).render(**context)
 
 
+def each(rows: Iterable[Mapping[str, Any]], pattern: str) -> list[str]:
+    """Return the pattern filled with each row: `{arm:name} {delta:signed} {delta_low,delta_high:interval}`.
+
+    In braces are the fields of the row and the filter that prints them, or several: `{value:setting|markdown}`.
+    """
+
+    def cell(match: re.Match, row: Mapping[str, Any]) -> str:
+        first, *others = [(texts.FORMATS | FILTERS)[name] for name in (match[2] or "text").split("|")]
+        return reduce(lambda text, show: show(text), others, first(*(row[field] for field in match[1].split(","))))
+
+    return [re.sub(r"\{([\w,]+)(?::([\w|]+))?\}", partial(cell, row=row), pattern) for row in rows]
+
+
 FILTERS = {
+    "each": each,
     "markdown": texts.markdown,
     "name": texts.bold,
     "names": texts.bold_names,
@@ -65,7 +79,7 @@ FILTERS = {
     "p_value": texts.p_value,
 }
 """`markdown`: a name escaped; `name`, `names`: in bold and escaped, several as `**a**, **b** and **c**`; `listed`: texts that
-are Markdown already as `a, b and c`; `plural`: `{{ 3 | plural("image") }}`; `p_value`: `p = 0.012`."""
+are Markdown already as `a, b and c`; `each`: rows as texts for it; `plural`: `{{ 3 | plural("image") }}`; `p_value`: `p = 0.012`."""
 
 
 @lru_cache

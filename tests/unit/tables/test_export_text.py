@@ -115,7 +115,7 @@ def test_the_caption_holds_everything_that_decides_the_numbers(tmp_path):
     assert text["Leak audit"].startswith("no leak found; in two roles: 0 groups, 0 near-duplicate pairs. 2 ident")
     assert "[0, 1, 2]" in text["Seeds"]
     assert "[100, 101]" in text["Seeds"]
-    assert "over 1 comparisons at 5%" in text["Statistics"]
+    assert "over 1 comparison at 5%" in text["Statistics"]
     assert "the 20 tested here" in text["Population"]
     assert "optimizer.lr from [0.1]" in text["Varies"]
     assert text["Software"] == "device cpu, timm 1.0.31, torch 2.15.0."

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,38 +14,49 @@ def section(text, title):
     return text.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-def test_planted_effects_are_stated_and_the_rest_is_not_claimed(tmp_path):
+def test_planted_effects_are_answered_first_with_the_numbers_of_the_table(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05, "up2": 0.05, "same": 0.0, "down": -0.05})
     text = findings(experiment, a_description(), tables)
-    against = section(text, "Against the baseline")
-    assert "**up** is better: 0.5" in against
-    assert "**down** is worse: 0.4" in against
-    assert "same" not in against
-    best = section(text, "The best")
-    assert "one of **up** and **up2**" in best
-    assert "down" not in best
-    apart = section(text, "What could not be told apart")
-    detectable = tables.results.filter(pl.col("arm") == "same")["smallest_detectable"][0]
-    assert f"**same** against the baseline: {tables.results['delta'][3]:+.3f} [" in apart
-    assert f"would find is {detectable:.3f}" in apart
+    rows = {row["arm"]: row for row in tables.results.to_dicts()}
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE)[0] == "Answer"
+    answer = section(text, "Answer")
+    for arm, verdict in (("up", "better"), ("up2", "better"), ("down", "worse")):
+        row = rows[arm]
+        ends = f"[{row['delta_low']:+.3f}, {row['delta_high']:+.3f}]"
+        assert (
+            f"- **{arm}** is {verdict} than the baseline: {row['id_map']:.3f} ± {row['id_map_std']:.3f} over 3 seeds, "
+            f"{row['delta']:+.3f} {ends}, p "
+        ) in answer
+        assert (row["delta"] > 0) == (verdict == "better")
+    assert f"The baseline **base** scores {rows['base']['id_map']:.3f}" in answer
+    assert "Not significantly different from the baseline: **same**." in answer
+    assert "one of **up** and **up2**: these 2" in answer
+    apart = section(text, "Not significantly different")
+    same = rows["same"]
+    assert f"**same** against the baseline: {same['delta']:+.3f} [{same['delta_low']:+.3f}, " in apart
+    assert f"a difference of {same['smallest_detectable']:.3f} would have been detected" in apart
     assert "**up**" not in apart
+    assert f"smaller than {same['smallest_detectable']:.3f}, add seeds" in section(text, "Next steps")
     assert text == findings(experiment, a_description(), tables)
 
 
-def test_every_statement_of_a_result_links_its_figure(tmp_path):
+def test_every_section_of_results_links_its_figure(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
     text = findings(experiment, a_description(), tables, figures="pictures")
-    for title in ("Against the baseline", "The best", "For which identities", "Training and stability"):
-        lines = [line for line in section(text, title).splitlines() if line.startswith("- ")]
-        assert lines
-        for line in lines:
-            assert any(line.endswith(f"([figure](pictures/{name}.png))") for name in FIGURES)
+    for title, name in (
+        ("Answer", "arms"),
+        ("For which identities", "identities"),
+        ("Training and stability", "curves"),
+    ):
+        assert section(text, title).rstrip().endswith(f"\n\nFigure: [{name}](pictures/{name}.png)")
+        assert name in FIGURES
 
 
-def test_no_detectable_difference_is_said_in_words(tmp_path):
+def test_no_significant_difference_is_said_in_words(tmp_path):
     text = findings(*(lambda e, t: (e, a_description(), t))(*a_table(tmp_path, {"base": 0.0, "same": 0.0})))
-    assert "No arm differs from it detectably at 5%, corrected over 1 comparisons." in text
-    assert "every arm with a score" in text
+    answer = section(text, "Answer")
+    assert "No arm is significantly different from the baseline at 5%, corrected over 1 comparison." in answer
+    assert "All 2 arms with a score tie" in answer
 
 
 def test_who_gains_is_found_where_it_was_planted(tmp_path):
@@ -65,7 +78,7 @@ def test_who_gains_is_found_where_it_was_planted(tmp_path):
     assert found["for rare"].rare == pytest.approx((scores(0.5, 1) + tilt - scores(0.5, 0))[:10].mean())
     text = section(findings(experiment, a_description(), tables), "For which identities")
     assert "**for rare**: rare identities gain more" in text
-    assert "No trend from rare to common identities is shown for **flat**" in text
+    assert "No significant trend from rare to common identities for **flat**" in text
 
 
 def test_equally_many_training_images_leave_rarity_unsaid(tmp_path):
@@ -73,7 +86,7 @@ def test_equally_many_training_images_leave_rarity_unsaid(tmp_path):
     folders = {n: write_arm(tmp_path / n, scores(0.5, i)) for i, n in enumerate(experiment.arms)}
     open_set = a_description(split=a_description().split.filter(pl.col("role") == "test"))
     text = findings(experiment, open_set, build_table(experiment, folders, open_set))
-    assert "Whether rare or common identities gain cannot be said" in text
+    assert "Whether rare or common identities gain more is undefined" in text
 
 
 def test_a_planted_flank_effect_is_found_and_an_absent_one_is_not(tmp_path):
@@ -91,7 +104,7 @@ def test_a_planted_flank_effect_is_found_and_an_absent_one_is_not(tmp_path):
     assert means["left"] - means["right"] == pytest.approx(0.06)
     text = section(findings(experiment, a_description(), tables), "For which identities")
     assert "**sided** depends on the flank" in text
-    assert "The flanks cannot be told apart for **even**" in text
+    assert "The flanks are not significantly different for **even**" in text
 
 
 def test_warnings_name_what_is_wrong(tmp_path):
@@ -108,9 +121,10 @@ def test_warnings_name_what_is_wrong(tmp_path):
     leaking = a_description(audit={**AUDIT, "leaks": True})
     text = findings(experiment, leaking, build_table(experiment, folders, leaking))
     assert "**Warning:** **arm** chose a value at the edge of the grid of `optimizer.lr`" in text
-    assert "share of seeds: arm 33%." in section(text, "Training and stability")
-    assert "ranks worse than the same network before training, share of seeds: arm 67%." in text
-    assert "**Warning:** LEAKING" in text
+    assert "share of seeds: **arm** 33%." in section(text, "Training and stability")
+    assert "ranks worse than the same network before training, share of seeds: **arm** 67%." in text
+    assert "**Warning:** LEAKING" in section(text, "Limits")
+    assert "**Warning:** the split leaks" in section(text, "Answer")
     assert "**Warning:** **arm** ranks no better than chance." in text
 
 
@@ -139,13 +153,28 @@ def test_many_arms_of_which_nothing_can_be_said_are_named_without_their_figures(
     rhos = [r.rho for r in rarity(tables.comparisons).values()]
     assert any(f"(Spearman's correlation from {min(rhos):+.2f} to {max(rhos):+.2f})" in line for line in found)
     assert len(found) == 2
-    assert not any("[" in line.split(" ([figure]")[0] for line in found)
+    assert not any("[" in line for line in found)
 
 
-def test_many_arms_that_cannot_be_told_apart_share_one_sentence(tmp_path):
+def test_many_arms_that_are_not_significantly_different_share_one_sentence(tmp_path):
     arms = {"base": 0.0, **{f"same {n}": 0.0 for n in range(14)}}
     experiment, tables = a_table(tmp_path, arms)
-    apart = section(findings(experiment, a_description(), tables), "What could not be told apart")
+    apart = section(findings(experiment, a_description(), tables), "Not significantly different")
     detectable = tables.results["smallest_detectable"].drop_nulls()
-    assert apart.count("\n- ") == 1 and "14 arms cannot be told from the baseline" in apart
+    assert apart.count("\n- ") == 1 and "14 arms are not significantly different from the baseline" in apart
     assert f"between {detectable.min():.3f} and {detectable.max():.3f}" in apart
+
+
+def test_next_steps_follow_from_what_was_found(tmp_path):
+    experiment, tables = a_table(
+        tmp_path, {"base": 0.0, "up": 0.05}, interpretation=[{"dataset": "demo", "text": "Old."}]
+    )
+    steps = section(findings(experiment, a_description(), tables), "Next steps")
+    assert "Revise the interpretation" in steps and "split" not in steps and "add seeds" not in steps
+    stamped = [{"dataset": "demo", "text": "New.", "table": dict(zip(("base", "up"), stamps(tables), strict=True))}]
+    experiment, tables = a_table(tmp_path / "again", {"base": 0.0, "up": 0.05}, interpretation=stamped)
+    assert "## Next steps" not in findings(experiment, a_description(), tables)
+
+
+def stamps(tables):
+    return [f"{row['id_map']:.3f} {row['verdict']}" for row in tables.results.to_dicts()]

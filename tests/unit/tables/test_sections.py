@@ -9,7 +9,7 @@ from reidflow.tables.caption import caption
 from reidflow.tables.export import export
 from reidflow.tables.findings import findings
 from reidflow.tables.layout import Block
-from reidflow.tables.sections import Section, read_all, render, section_blocks, sections_of, write_sections
+from reidflow.tables.sections import Section, each, read_all, render, section_blocks, sections_of, write_sections
 
 ROWS = [[f"image {n}", "0.100", "a|b & c_d"] for n in range(45)]
 SECTIONS = [
@@ -32,18 +32,16 @@ def test_sections_come_back_as_they_were_written(tmp_path):
     assert read_all([]) == []
 
 
-def test_statements_stand_in_the_findings_each_with_its_figures(tmp_path):
+def test_sections_stand_in_the_findings_before_the_limits_each_with_its_figures(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
     text = findings(experiment, a_description(), tables, figures="pictures", sections=SECTIONS)
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
     after = titles.index("Training and stability") + 1
-    assert titles[after : after + 4] == [
-        r"What was_left \*out\*", "Reliance", "Figures alone", "Whether to believe it",
-    ]  # fmt: skip
-    links = "([kept sharpest](pictures/kept_sharpest.png), [kept](pictures/kept.png))"
-    assert f"- **nearest** drops most. {links}\n- Nothing else does. {links}\n" in text
-    assert "- It shows. ([figure](pictures/reliance.png))\n" in text
-    assert "- Image by_image \\*. ([figure](pictures/sheet.png))\n" in text
+    assert titles[after : after + 4] == [r"What was_left \*out\*", "Reliance", "Figures alone", "Limits"]
+    links = "Figures: [kept sharpest](pictures/kept_sharpest.png), [kept](pictures/kept.png)"
+    assert f"- **nearest** drops most.\n- Nothing else does.\n\n{links}\n" in text
+    assert "- It shows.\n\nFigure: [reliance](pictures/reliance.png)\n" in text
+    assert "- Image by_image \\*.\n\nFigure: [sheet](pictures/sheet.png)\n" in text
     assert findings(experiment, a_description(), tables, sections=[]) == findings(experiment, a_description(), tables)
 
 
@@ -127,3 +125,9 @@ def test_a_template_that_the_digest_does_not_list_is_noticed(tmp_path, monkeypat
     render(template, rows=[], missing=False)
     assert template.as_posix() in code.unseen("reidflow.tables.sections")
     assert template.as_posix() not in code.unseen("reidflow.tables.sections", template.as_posix())
+
+
+def test_rows_become_texts_by_a_pattern():
+    rows = [{"arm": "a_*", "low": -0.1, "high": 0.1, "value": [0.1]}]
+    pattern = "{arm:name} {low,high:interval} {value:setting|markdown}"
+    assert each(rows, pattern) == [r"**a\_\*** [-0.100, +0.100] \[0.1\]"]

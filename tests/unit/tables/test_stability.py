@@ -2,12 +2,12 @@ import math
 
 import polars as pl
 import pytest
-from arms_folder import SEEDS, an_experiment
+from arms_folder import SEEDS, a_description, a_table, an_experiment
 
 from reidflow.tables.arms import EvaluatedArm
 from reidflow.tables.experiment import RESULTS, epochs_to_gain, grid_spread, stability
+from reidflow.tables.findings import findings
 from reidflow.tables.parameters import parameters_block, parameters_section
-from reidflow.tables.stability_sentences import sensitivity, training
 
 
 def a_history(scores: list, seed: int = 0, norms: list | None = None, largest: list | None = None) -> pl.DataFrame:
@@ -78,35 +78,43 @@ def test_the_spread_over_the_grid_is_best_minus_worst():
     assert "near_best" not in stability(an_arm([a_history([0.1, 0.2])], [0.2]))
 
 
-def results(*rows: dict) -> pl.DataFrame:
-    base = {"seeds": len(SEEDS), "divergence": 0.0, "below_untrained": 0.0, "val_id_map": 0.5, "steps": 100.0}
-    frame = [{**dict.fromkeys(RESULTS.columns), **base, **row} for row in rows]
-    return pl.DataFrame(frame, schema=RESULTS.columns)
+def section(tmp_path, title: str, **columns: list) -> str:
+    """Return a section of the findings of three arms in whose results some columns are replaced."""
+    experiment, tables = a_table(tmp_path, {"fast": 0.0, "slow": 0.0, "stuck": 0.0})
+    planted = [pl.Series(name, values, dtype=RESULTS.columns[name]) for name, values in columns.items()]
+    text = findings(experiment, a_description(), tables._replace(results=tables.results.with_columns(planted)))
+    return text.split(f"## {title}\n")[1].split("\n## ")[0] if f"## {title}\n" in text else ""
 
 
-def test_the_findings_name_who_is_unsteady_and_who_is_fast():
-    table = results(
-        {"arm": "fast", "id_map_std": 0.03, "epochs_to_95": 2.0, "gradient_norm": 1.0, "gradient_norm_max": 30.0},
-        {"arm": "slow", "id_map_std": 0.01, "epochs_to_95": 9.5, "gradient_norm": 1.0, "gradient_norm_max": 3.0},
-        {"arm": "stuck", "id_map_std": 0.02, "epochs_to_95": None, "divergence": 0.4, "below_untrained": 1.0},
+def test_the_findings_name_who_is_unsteady_and_who_is_fast(tmp_path):
+    text = section(
+        tmp_path,
+        "Training and stability",
+        id_map_std=[0.03, 0.01, 0.02],
+        epochs_to_95=[2.0, 9.5, None],
+        gradient_norm=[1.0, 1.0, None],
+        gradient_norm_max=[30.0, 3.0, None],
+        divergence=[0.0, 0.0, 0.4],
+        below_untrained=[0.0, 0.0, 1.0],
     )
-    text = "\n".join(training(table))
-    assert "stuck 40%" in text and "stuck 100%" in text
+    assert "**stuck** 40%." in text and "**stuck** 100%." in text
     assert "**slow** varies least (std 0.010) and **fast** most (0.030)" in text
-    assert "95 % is made by **fast** after 2 epochs, **slow** after 9.5" in text
+    assert "reached first by **fast**, after 2 epochs, and last by **slow**, after 9.5 (mean over seeds)." in text
     assert "Not every seed of **stuck** rises" in text
-    assert "fast 30 against 1" in text and "slow 3" not in text
+    assert "**fast** 30 against 1." in text
 
 
-def test_the_findings_order_arms_by_what_a_wrong_choice_costs():
+def test_the_findings_order_arms_by_what_a_wrong_choice_costs(tmp_path):
     grid = [{"point": str(n), "val_id_map": 0.1} for n in range(4)]
-    table = results(
-        {"arm": "touchy", "sensitivity_range": 0.4, "near_best": 1, "sensitivity": grid},
-        {"arm": "calm", "sensitivity_range": 0.1, "near_best": 3, "sensitivity": grid},
+    text = section(
+        tmp_path,
+        "Tuned settings",
+        sensitivity_range=[0.4, 0.1, None],
+        near_best=[1, 3, None],
+        sensitivity=[grid, grid, None],
     )
-    (line,) = sensitivity(table)
-    assert line.endswith("calm 0.100 (3 of 4) and touchy 0.400 (1 of 4).")
-    assert sensitivity(results({"arm": "untuned"})) == []
+    assert "slow 0.100 (3 of 4) and fast 0.400 (1 of 4)." in text
+    assert section(tmp_path / "untuned", "Tuned settings") == ""
 
 
 class Plain:

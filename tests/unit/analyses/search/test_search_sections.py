@@ -19,7 +19,7 @@ from reidflow.spec.errors import Problems
 from reidflow.spec.experiment import Experiment, build
 from reidflow.spec.plan import make
 from reidflow.spec.yaml import load
-from reidflow.tables.caption import fixed, seeds_line
+from reidflow.tables.caption import fixed_settings, seeds_line
 from reidflow.tables.parameters import parameters_block, with_winners
 from reidflow.tables.sections import read_sections, write_sections
 
@@ -189,9 +189,9 @@ def test_the_settings_of_an_arm_that_wins_are_the_winners(tmp_path):
     assert f"learning_rate={rate!r}" in rows["tpe"][column]
     assert f"learning_rate={rate!r}" in rows["tpe_constant"][column]
     assert rows["tpe_constant"][block.headings.index("scheduler")].startswith("constant")
-    started = " ".join(fixed(experiment()))
+    started = " ".join(fixed_settings(experiment()))
     assert "optimizer.learning_rate" in started or "optimizer=" in started
-    assert not re.search(r"optimizer\.learning_rate=|optimizer=", " ".join(fixed(whole)))
+    assert not re.search(r"optimizer\.learning_rate=|optimizer=", " ".join(fixed_settings(whole)))
     assert with_winners(experiment(), []) is experiment()
 
 
