@@ -23,7 +23,7 @@ rule findings:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=params.experiment("findings", *WORDS),
+        job=params.experiment("findings", *WORDS, templates="reidflow.tables"),
     script:
         "../workflow/scripts/findings.py"
 
@@ -47,6 +47,6 @@ rule page:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=params.experiment("page", "question"),
+        job=params.experiment("page", "question", templates="reidflow.pages"),
     script:
         "../workflow/scripts/page.py"

@@ -1,23 +1,13 @@
 """The page of an experiment as a reader meets it: sorted by hand, on a telephone, without a network."""
 
-from dataclasses import dataclass
-
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from reidflow.figures.page import write_page
-from reidflow.figures.page_parts import SCRIPT
-from reidflow.figures.style import Heading
+from reidflow.pages.page import SCRIPT, write_page
+from reidflow.tables.layout import Block
 
 CELLS = "return [...arguments[0].tBodies[0].rows].map(row => row.cells[arguments[1]].textContent)"
 MARKED = "return [...arguments[0].querySelectorAll('[aria-sort]')].map(e => [e.cellIndex, e.getAttribute('aria-sort')])"
-
-
-@dataclass
-class Part:
-    title: str
-    headings: list[str]
-    rows: list[list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +21,7 @@ def planted(tmp_path):
 
     def write(*values):
         rows = [[f"arm {place}", value] for place, value in enumerate(values)]
-        write_page(Heading("Planted", ""), [], [Part("", ["arm", "value"], rows)], "", {}, tmp_path / "planted.html")
+        write_page("Planted", "", [], [Block("", ["arm", "value"], rows)], "", {}, tmp_path / "planted.html")
         return tmp_path / "planted.html"
 
     return write
@@ -127,7 +117,7 @@ def test_links_lead_to_figures_of_the_page(chromium, page):
 
 def test_the_only_script_is_the_projects(chromium, page):
     chromium.open(page)
-    assert chromium.run("return [...document.scripts].map(script => script.textContent)") == [SCRIPT]
+    assert chromium.run("return [...document.scripts].map(script => script.textContent)") == [SCRIPT.read_text()]
     assert chromium.run("return document.querySelectorAll('iframe, object, embed, form, link, base').length") == 0
 
 
@@ -141,8 +131,8 @@ def test_a_narrow_screen_scrolls_tables_and_figures_but_not_the_page(chromium, p
 
 def test_arms_keep_their_names_in_one_piece(chromium, tmp_path):
     name = "database_augmentation_narrow"
-    parts = [Part("", ["arm", *(f"column_{place}" for place in range(12))], [[name, *["0.123 ± 0.456"] * 12]])]
-    write_page(Heading("Names", ""), [], parts, "", {}, tmp_path / "names.html")
+    parts = [Block("", ["arm", *(f"column_{place}" for place in range(12))], [[name, *["0.123 ± 0.456"] * 12]])]
+    write_page("Names", "", [], parts, "", {}, tmp_path / "names.html")
     chromium.open(tmp_path / "names.html")
     lines = "const r = document.createRange(); r.selectNodeContents(document.querySelector('tbody th'));"
     assert chromium.run(f"{lines} return r.getClientRects().length") == 1

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import polars as pl
-
-from reidflow.figures.page import write_page
-from reidflow.figures.style import Heading
+from reidflow.pages.page import write_page
 from reidflow.spec.plan import rebuild
 from reidflow.store.job import Job, run
+from reidflow.store.tables import read_table
 from reidflow.tables.caption import caption
 from reidflow.tables.data import read_description
+from reidflow.tables.experiment import EFFICIENCY, RESULTS
 from reidflow.tables.layout import blocks
 from reidflow.tables.parameters import parameters_section, with_winners
 from reidflow.tables.sections import read_all
@@ -19,9 +18,10 @@ def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     experiment = with_winners(experiment, job.input.get("winners"))
     data = read_description(config, job.input.split, job.input.audit, job.input.images)
-    results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
+    results, efficiency = read_table(job.input.results, RESULTS), read_table(job.input.efficiency, EFFICIENCY)
     write_page(
-        Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale]))),
+        experiment.file.question,
+        " · ".join(filter(None, [config.title, config.scale])),
         caption(experiment, data, results),
         blocks(results, efficiency),
         Path(job.input.findings).read_text(),

@@ -8,7 +8,7 @@ from reidflow.store.job import Job, run
 from reidflow.store.tables import write_table
 from reidflow.tables.arms import TABLES, read_arms
 from reidflow.tables.comparisons import COMPARISONS
-from reidflow.tables.data import read_description
+from reidflow.tables.data import read_description, versions_line
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
 
 
@@ -19,9 +19,10 @@ def main(job: Job) -> None:
     missing = json.loads(Path(job.input.unavailable).read_text())
     speeds = {arm: json.loads(Path(file).read_text()) for arm, file in job.given["speeds"].items()}
     tables = build_table(experiment, arms, data, unavailable=missing, speeds=speeds)
-    write_table(tables.results, job.out.results, RESULTS)
-    write_table(tables.efficiency, job.out.efficiency, EFFICIENCY)
-    write_table(tables.comparisons, job.out.comparisons, COMPARISONS)
+    about = {"code": job.given["code"], **data.digests(), "versions": versions_line(tables.results["versions"])}
+    write_table(tables.results, job.out.results, RESULTS, about)
+    write_table(tables.efficiency, job.out.efficiency, EFFICIENCY, about)
+    write_table(tables.comparisons, job.out.comparisons, COMPARISONS, about)
 
 
 if __name__ == "__main__":

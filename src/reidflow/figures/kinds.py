@@ -1,4 +1,13 @@
-"""Which figures every experiment has."""
+"""Figures that every experiment has."""
+
+TITLES = {
+    "arms": "Arms, and their differences from the baseline",
+    "curves": "Training curves",
+    "identities": "Differences per identity",
+    "pareto": "Value against cost",
+    "tuning": "Tuned settings on validation",
+}
+"""Name -> title on pages and in the report."""
 
 
 def figures_of(tuned: bool) -> list[str]:

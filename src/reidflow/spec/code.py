@@ -110,6 +110,16 @@ def unseen(*roots: str) -> list[str]:
     return sorted((loaded | set(map(_label, _opened))) - known)
 
 
+def data_files(package: str) -> list[str]:
+    """Return the files of a package's folder that are not Python, such as templates, as roots of a digest."""
+    module = find_module(package)
+    if module is None:
+        raise ReidflowError(f"there is no package '{package}' on the Python path. Check the name.")
+    base = SOURCE_ROOT.parent
+    files = sorted(path.resolve() for path in module.parent.iterdir() if path.is_file() and path.suffix != ".py")
+    return [(path.relative_to(base) if path.is_relative_to(base) else path).as_posix() for path in files]
+
+
 def read_data(path: Path) -> str:
     """Return the text of a data file that belongs to the code (a template, a style sheet): see `unseen`."""
     _opened.add(path.resolve())

@@ -75,11 +75,13 @@ FILTERS = {
     "name": texts.bold,
     "names": texts.bold_names,
     "listed": texts.listed,
+    "one_line": texts.one_line,
     "plural": texts.plural,
     "p_value": texts.p_value,
 }
 """`markdown`: a name escaped; `name`, `names`: in bold and escaped, several as `**a**, **b** and **c**`; `listed`: texts that
-are Markdown already as `a, b and c`; `each`: rows as texts for it; `plural`: `{{ 3 | plural("image") }}`; `p_value`: `p = 0.012`."""
+are Markdown already as `a, b and c`; `each`: rows as texts for it;
+`one_line`: text of a page; `plural`: `{{ 3 | plural("image") }}`; `p_value`: `p = 0.012`."""
 
 
 @lru_cache

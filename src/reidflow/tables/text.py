@@ -136,6 +136,11 @@ def _printable(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
+def one_line(value: str) -> str:
+    """Return text on one line, with blanks collapsed, as it may stand in a page."""
+    return visible(" ".join(value.split()))
+
+
 def markdown(value: str) -> str:
     """Return a name as it may stand in a Markdown sentence or table cell."""
     return _MARKDOWN.sub(r"\\\1", visible(value))

@@ -55,9 +55,17 @@ class Params:
         """Return the param of a rule with one job. It is computed for its own job alone: every process reads all rules."""
         return lambda wildcards: self.job(script, what or {}, modules)
 
-    def experiment(self, script: str, *words: str, **what: Any) -> Job:
-        """Return the param of a job that loads its experiment. words: texts that it prints; what: further JSON."""
-        return lambda wildcards: self.job(script, {"experiment": self.plan.told(wildcards.experiment, *words), **what})
+    def experiment(self, script: str, *words: str, templates: str = "", **what: Any) -> Job:
+        """Return the param of a job that loads its experiment.
+
+        words: texts that it prints. templates: the package whose templates it renders. what: further JSON.
+        """
+
+        def job(wildcards: Wildcards) -> str:
+            given = {"experiment": self.plan.told(wildcards.experiment, *words), **what}
+            return self.job(script, given, code.data_files(templates) if templates else ())
+
+        return job
 
     def analysis(self, analysis: Analysis) -> Job:
         """Return the param of a job of an analysis."""

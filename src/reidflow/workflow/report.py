@@ -6,17 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.analyses.analysis import Analysis, outputs
+from reidflow.figures.kinds import TITLES
 from reidflow.workflow.files import Files
 
 CAPTIONS = "../workflow/report"
 """Seen from the rule files."""
-CORE_TITLES = {
-    "arms": "Arms, and their differences from the baseline",
-    "curves": "Training curves",
-    "identities": "Differences per identity",
-    "pareto": "Value against cost",
-    "tuning": "Tuned settings on validation",
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Shown:
         """Return figures that every experiment has as named outputs; of the two formats the report shows SVG."""
         folder = f"{self.files.figures}/{{experiment}}"
         found = {f"{kind}_png": f"{folder}/{kind}.png" for kind in kinds}
-        shown = {f"{k}_svg": self.figure(f"{folder}/{k}.svg", CORE_TITLES[k], f"figure_{k}") for k in kinds}
+        shown = {f"{k}_svg": self.figure(f"{folder}/{k}.svg", TITLES[k], f"figure_{k}") for k in kinds}
         return {**found, **shown}
 
     def analysis(self, analysis: Analysis) -> dict[str, Any]:

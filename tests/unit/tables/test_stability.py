@@ -2,7 +2,7 @@ import math
 
 import polars as pl
 import pytest
-from arms_folder import SEEDS, a_description, a_table, an_experiment
+from arms_folder import a_description, a_table, an_experiment
 
 from reidflow.tables.arms import EvaluatedArm
 from reidflow.tables.experiment import RESULTS, epochs_to_gain, grid_spread, stability

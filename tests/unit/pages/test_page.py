@@ -4,33 +4,39 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+import polars as pl
 import pytest
-from figure_tables import NAMES
 
-from reidflow.figures.page import write_page
-from reidflow.figures.page_parts import SCRIPT
-from reidflow.figures.style import Heading
-from reidflow.tables.layout import Block
+from reidflow.pages.page import SCRIPT, write_page
+from reidflow.store.tables import Column
+from reidflow.tables.columns import COLUMNS
+from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section
 
 EVIL = "<img src=x onerror=alert(1)>\"' onload='x"
+NAMES = ["base", "<script>alert(1)</script>", "Ünïcödé 🐆", "a\u202eb\x07", "50% <b>", "line\nbreak", "x" * 80]
 FINDINGS = f"""# Findings
 
-- better ([figure](../figures/losses/arms.png)), {EVIL}
-- shown ([reliance](../figures/losses/reliance.png))
+Which one?
+
+## Answer
+
+- better, {EVIL}
 - ![picture](http://example.com/a.png) [bad](javascript:alert(1)) <script>alert(2)</script>
+
+Figure: [arms](../figures/losses/arms.png)
+
+## Again
+
+- the same ([arms](../figures/losses/arms.png))
+
+## Reliance
+
+- shown ([reliance](../figures/losses/reliance.png))
 """
-
-
-@dataclass
-class Part:
-    title: str
-    headings: list[str]
-    rows: list[list[str]]
 
 
 class Elements(HTMLParser):
@@ -52,18 +58,21 @@ class Elements(HTMLParser):
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     (tmp_path / "arms.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    rows = [[name, "0.500", "better"] for name in [*NAMES, EVIL]]
+    rows = [{"arm": name, "evil": 0.5, "verdict": "better"} for name in [*NAMES, EVIL]]
+    evil = Column("evil", pl.Float64, EVIL, "number", f"Meaning {EVIL}.")
     write_page(
-        Heading(f"Which {EVIL}?", EVIL),
+        f"Which {EVIL}?",
+        EVIL,
         [(EVIL, EVIL)],
-        [Part(EVIL, ["arm", EVIL, "verdict"], rows), Part("More", ["arm"], [["base"]])],
+        [block(EVIL, rows, ["arm", evil, "verdict"]), block("More", [{"arm": "base"}], ["arm"])],
         FINDINGS,
         dict.fromkeys(("arms", EVIL, "reliance"), tmp_path / "arms.svg"),
         tmp_path / "page.html",
         baseline="base",
         sections=[
-            Section(f"Section {EVIL}", [], [Block(EVIL, ["image", EVIL], [[EVIL, EVIL]])], {"reliance": EVIL}),
+            Section("Reliance", [], [Block(EVIL, ["image", EVIL], [[EVIL, EVIL]])], {"reliance": EVIL}),
             Section("Says no more than its statements", [EVIL]),
+            Section("Tables alone", tables=[Block("", ["x"], [["1"]])]),
         ],
     )
     return (tmp_path / "page.html").read_text()
@@ -99,15 +108,22 @@ def test_links_to_a_figure_lead_to_it_on_the_page(page: str) -> None:
     assert "figure-arms" in [a.get("id") for _, a in elements.found]
 
 
-def test_sections_show_their_figures_and_tables_below_the_findings(page: str) -> None:
+def test_a_page_answers_first_and_shows_each_figure_once_where_it_is_first_referred_to(page: str) -> None:
     elements = Elements(page)
-    assert [a.get("href") for _, a in elements.found].count("#figure-reliance") == 1
-    assert [a.get("id") for _, a in elements.found].count("figure-reliance") == 1
-    captions = [a["alt"] for tag, a in elements.found if tag == "img"]
-    assert captions[-1] == EVIL
-    places = [page.index(words) for words in ('class="findings"', "<h2>Section ", "<h3>", "<h2>More")]
-    assert places == sorted(places)
+    order = ["<h1>", "<h2>Answer", "<table", 'id="figure-arms"', "<h2>Again", "<h2>Reliance", 'id="figure-reliance"']
+    order += ["<h3>", 'id="figure--img', "<h2>Tables alone", "<h2>More", "<h2>How to read"]
+    found = [page.index(part) for part in order]
+    assert found == sorted(found)
+    assert [a["id"] for tag, a in elements.found if tag == "figure"].count("figure-arms") == 1
     assert "Says no more" not in elements.text
+    captions = [a["alt"] for tag, a in elements.found if tag == "img"]
+    assert captions == ["Arms, and their differences from the baseline", EVIL, EVIL]
+
+
+def test_headings_carry_the_meaning_of_their_columns(page: str) -> None:
+    titles = [a.get("title") for tag, a in Elements(page).found if tag == "button"]
+    assert titles[:3] == [COLUMNS["arm"].meaning, f"Meaning {EVIL}.", COLUMNS["verdict"].meaning]
+    assert f"Meaning {EVIL}." in Elements(page).text
 
 
 def test_the_baseline_and_the_verdicts_are_marked(page: str) -> None:
@@ -134,12 +150,12 @@ const document = { querySelectorAll: () => [table] };
 def test_columns_sort_as_numbers_where_they_are_and_a_third_click_restores() -> None:
     data = [["arm-10", "-0.100", "[+0.100, 1]"], ["arm-2", "\u2013", "\u2013"], ["arm-1", "+0.050", "[-0.200, 1]"]]
     data.append(["arm-3", "1,200", "[-0.300, 1]"])
-    script = DOM.replace("DATA", json.dumps(data)).replace("HEADS", "[0, 1, 2]") + SCRIPT
+    script = DOM.replace("DATA", json.dumps(data)).replace("HEADS", "[0, 1, 2]") + SCRIPT.read_text()
     script += """
 const clicks = column => [0, 1, 2].map(() => { heads[column].clicks[0](); return body.order.map(r => r.cells[0].textContent); });
 console.log(JSON.stringify([0, 1, 2].map(clicks)));
 """
-    done = subprocess.run(["node", "-e", script], check=True, capture_output=True, text=True)
+    done = subprocess.run(["node", "-e", script], check=True, capture_output=True, text=True, timeout=60)
     start = ["arm-10", "arm-2", "arm-1", "arm-3"]
     assert json.loads(done.stdout) == [
         [["arm-1", "arm-2", "arm-3", "arm-10"], ["arm-10", "arm-3", "arm-2", "arm-1"], start],
