@@ -8,8 +8,7 @@ from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.tables.caption import caption
 from reidflow.tables.data import read_description
-from reidflow.tables.experiment import EFFICIENCY, RESULTS
-from reidflow.tables.layout import blocks
+from reidflow.tables.experiment import EFFICIENCY, RESULTS, blocks
 from reidflow.tables.parameters import parameters_section, with_winners
 from reidflow.tables.sections import read_all
 

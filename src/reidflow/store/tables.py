@@ -193,6 +193,7 @@ def _read(
 ) -> "pyarrow.Table":
     from pyarrow import parquet
 
+    columns = None if columns is None else list(columns)
     if filters is None:
         # Spares the import of pyarrow.dataset, which most jobs do without.
         with parquet.ParquetFile(path) as file:

@@ -12,73 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.arm import EFFICIENCY, HISTORY, METRICS, PER_QUERY
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Arm, Experiment
-from reidflow.store.tables import Contract, read_table
+from reidflow.store.tables import read_table
 
 ROUNDING = 1e-6
-_SCORES = [
-    "id_map", "id_map_unfiltered", "id_map_untrained", "val_id_map", "chance", "map", "top1", "top5", "top10",
-    "map_at_r", "nmi",
-]  # fmt: skip
-_COUNTS = [
-    "queries", "skipped", "identities", "epochs", "best_epoch", "steps", "train_images",
-    "parameters", "trainable_parameters", "loss_parameters",
-]  # fmt: skip
-METRICS = Contract(
-    "metrics",
-    {
-        "arm": pl.String,
-        "run": pl.String,
-        "seed": pl.Int64,
-        **dict.fromkeys(_SCORES, pl.Float64),
-        **dict.fromkeys(_COUNTS, pl.Int64),
-        "flops": pl.Int64,
-        "diverged": pl.Boolean,
-        "versions": pl.String,
-    },
-    nullable=frozenset({*_SCORES, "flops", "parameters", "best_epoch"}),
-    open=True,
-)
-PER_QUERY = Contract(
-    "per_query",
-    {
-        "arm": pl.String,
-        "seed": pl.Int64,
-        "image": pl.String,
-        "identity": pl.String,
-        "flank": pl.String,
-        "ap": pl.Float64,
-    },
-    nullable=frozenset({"flank", "ap"}),
-    open=True,
-)
-HISTORY = Contract(
-    "history",
-    {
-        "arm": pl.String,
-        "seed": pl.Int64,
-        "epoch": pl.Int64,
-        **dict.fromkeys(("loss", "val_id_map", "learning_rate", "gradient_norm", "gradient_norm_max"), pl.Float64),
-        "steps": pl.Int64,
-    },
-    nullable=frozenset({"loss", "val_id_map", "gradient_norm", "gradient_norm_max"}),
-    open=True,
-)
-EFFICIENCY_BY_SEED = Contract(
-    "efficiency",
-    {
-        "arm": pl.String,
-        "seed": pl.Int64,
-        "seconds_train": pl.Float64,
-        "images_per_second": pl.Float64,
-        "peak_memory_mb": pl.Float64,
-        "device": pl.String,
-    },
-    nullable=frozenset({"seconds_train", "images_per_second", "peak_memory_mb", "device"}),
-    open=True,
-)
+TABLES = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY}
+"""The tables of an experiment's evaluated runs: `<name>.parquet`."""
+QUERY_COLUMNS = ("arm", "seed", "image", "identity", "flank", "ap")
+"""Columns of PER_QUERY that tables need."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +104,6 @@ def same_runs(arms: Iterable[EvaluatedArm]) -> dict[str, str]:
     return remarks
 
 
-TABLES = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY_BY_SEED}
-"""The tables of an experiment's evaluated runs: `<name>.parquet`."""
-
-
 def read_arms(experiment: Experiment, files: Mapping[str, str | Path], chosen: str | Path | None) -> list[EvaluatedArm]:
     """Return the evaluated arms of an experiment in the order of its file; those without any run are left out.
 
@@ -171,13 +111,15 @@ def read_arms(experiment: Experiment, files: Mapping[str, str | Path], chosen: s
     Raises ReidflowError for a file that is missing or damaged, seeds other than an arm's, a mean that is not the mean of
     its queries, or a choice that is missing although settings are tuned.
     """
-    tables = {name: read_table(files[name], contract) for name, contract in TABLES.items()}
+    tables = {name: read_table(files[name], contract) for name, contract in TABLES.items() if name != "per_query"}
     choices = _choices(chosen) if experiment.tuned else {}
     found = []
     for arm in experiment.arms.values():
         own = {name: table.filter(pl.col("arm") == arm.name) for name, table in tables.items()}
         if own["metrics"].is_empty():
             continue
+        # By far the largest of the tables: only one arm's part of it is in memory at a time.
+        own["per_query"] = read_table(files["per_query"], PER_QUERY, QUERY_COLUMNS, [("arm", "==", arm.name)])
         for name in ("metrics", "efficiency"):
             own[name] = _ordered(own[name], arm, files[name])
         found.append(EvaluatedArm(arm.name, arm.seeds, **own, chosen=_chosen(choices, arm.name, chosen)))

@@ -8,7 +8,8 @@ import polars as pl
 
 from reidflow.store.atomic import write_text
 from reidflow.tables import text
-from reidflow.tables.layout import Block, blocks
+from reidflow.tables.experiment import blocks
+from reidflow.tables.layout import Block
 from reidflow.tables.sections import Section, section_blocks
 
 Caption = list[tuple[str, str]]

@@ -11,10 +11,9 @@ from reidflow.spec.experiment import Experiment
 from reidflow.tables.caption import audit_line, data_line, population_line, queries_line, split_line
 from reidflow.tables.comparisons import INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
-from reidflow.tables.experiment import BASELINE, Tables
+from reidflow.tables.experiment import BASELINE, Tables, tuned_paths
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
-from reidflow.tables.layout import tuned_paths
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import authored, markdown
 

@@ -8,11 +8,10 @@ import polars as pl
 
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.columns import columns as shared_columns
-from reidflow.tables.comparisons import controlled
 from reidflow.tables.text import FORMATS, NOTHING, count, magnitude, share, yes_no
 
 yes = yes_no
-__all__ = ["Block", "block", "block_of", "blocks", "count", "magnitude", "share", "tuned_paths", "yes"]
+__all__ = ["Block", "block", "block_of", "count", "magnitude", "share", "yes"]
 
 
 @dataclass(frozen=True)
@@ -68,64 +67,3 @@ def block_of(
 ) -> Block:
     """Return a block of rows. columns: heading -> what its cell shows of a row."""
     return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])
-
-
-RESULT = (
-    "arm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict", "ties_with_best", "smallest_detectable", "note",
-)  # fmt: skip
-AGAINST = (
-    "arm", "against", "against_delta", "against_interval", "against_p_holm", "against_verdict", "against_smallest_detectable",
-)  # fmt: skip
-SCORES = (
-    "arm", "id_map_by_seed", "val_id_map", "chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10",
-    "map_at_r", "nmi",
-)  # fmt: skip
-TRAINING = (
-    "arm",
-    "train_images",
-    "steps",
-    "parameters",
-    "trainable_parameters",
-    "loss_parameters",
-    "flops",
-    "train_flops",
-)
-STABILITY = (
-    "arm", "divergence", "below_untrained", "id_map_std", "gradient_norm", "gradient_norm_max", "epochs_to_95",
-    "epochs_to_best",
-)  # fmt: skip
-MEASURED = ("arm", "seconds_train", "images_per_second", "peak_memory_mb", "device")
-SPEED = ("arm", "latency_ms", "latency_quartiles", "throughput", "throughput_quartiles", "batch")
-
-
-def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:
-    """Return the blocks of an experiment's tables RESULTS and EFFICIENCY, in the order in which they are read."""
-    found = [block("Result", results, RESULT)]
-    compared = controlled(results)
-    if compared.height:
-        found.append(block("Against their controls", compared, AGAINST))
-    found += [block("Scores", results, SCORES), block("Training and size", results, TRAINING)]
-    found.append(block("Stability", results, STABILITY))
-    paths = tuned_paths(results)
-    if paths:
-        found.append(block("Tuned settings, chosen on validation", results, _tuned(paths)))
-    found.append(block("Measured on this machine", efficiency, MEASURED))
-    timed = efficiency.filter(pl.col("latency_ms").is_not_null())
-    if timed.height:
-        found.append(block("Speed of the backbone on this machine, forward, medians after a warm-up", timed, SPEED))
-    return found
-
-
-def tuned_paths(results: pl.DataFrame) -> list[str]:
-    """Return the dotted paths of the tuned settings of a results table, in the order of the experiment."""
-    return [column.removeprefix("chosen_") for column in results.columns if column.startswith("chosen_")]
-
-
-def _tuned(paths: list[str]) -> list[str | Column]:
-    found: list[str | Column] = ["arm"]
-    for path in paths:
-        chosen = f"Value of `{path}` that the arm chose on validation."
-        edge = f"Whether that value of `{path}` lies at the edge of its grid, so that a better one may lie beyond."
-        found.append(Column(f"chosen_{path}", pl.String, path, "setting", chosen, nullable=True))
-        found.append(Column(f"on_edge_{path}", pl.Boolean, f"{path} on the grid's edge", "yes_no", edge, nullable=True))
-    return [*found, "sensitivity_range", "near_best_of", "sensitivity"]

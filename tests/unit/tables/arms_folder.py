@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.arm import HISTORY, METRICS, PER_QUERY
 from reidflow.spec.experiment import Arm, Experiment, slug_of
 from reidflow.spec.experiment_file import ExperimentFile
+from reidflow.store.tables import Contract
 from reidflow.tables import experiment as tables
 from reidflow.tables.arms import TABLES, read_arms
 from reidflow.tables.data import DataDescription
@@ -91,7 +93,7 @@ def write_arm(
             if skip:
                 rows.append((seed, f"{identity}/lone.png", identity, "g", "left", None))
     columns = ["seed", "image", "identity", "group", "flank", "ap"]
-    per_query = pl.DataFrame(rows, schema=columns, orient="row")
+    per_query = whole(pl.DataFrame(rows, schema=columns, orient="row"), PER_QUERY)
     per_query.sample(fraction=1, shuffle=True, seed=1).write_parquet(folder / "per_query.parquet")
     count = len(seeds)
     values = {
@@ -110,12 +112,13 @@ def write_arm(
         "steps": [100 + place for place in range(count)],
         "train_images": [200] * count,
         "flops": [1_000_000] * count,
+        "train_flops": [5_000_000] * count,
         "diverged": [False] * count,
         "versions": [VERSIONS] * count,
         **(metrics or {}),
     }
-    pl.DataFrame(values).reverse().write_parquet(folder / "metrics.parquet")
-    pl.DataFrame(a_history(seeds)).write_parquet(folder / "history.parquet")
+    whole(pl.DataFrame(values), METRICS).reverse().write_parquet(folder / "metrics.parquet")
+    whole(pl.DataFrame(a_history(seeds)), HISTORY).write_parquet(folder / "history.parquet")
     efficiency = {
         "seed": list(seeds),
         "seconds_train": [1.5] * count,
@@ -127,6 +130,14 @@ def write_arm(
     if chosen is not None:
         (folder / "chosen.json").write_text(json.dumps(chosen))
     return folder
+
+
+def whole(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Return the table with the columns of its contract that it lacks: nulls where they are allowed, else zeros."""
+    lacking = {name: kind for name, kind in contract.columns.items() if name not in frame.columns and name != "arm"}
+    added = [pl.lit(None if name in contract.nullable else 0, kind).alias(name) for name, kind in lacking.items()]
+    kinds = {name: kind for name, kind in contract.columns.items() if name in frame.columns}
+    return frame.cast(kinds).with_columns(added).select([n for n in contract.columns if n != "arm"])
 
 
 def a_history(seeds: tuple[int, ...]) -> dict[str, list]:
@@ -146,19 +157,19 @@ def a_history(seeds: tuple[int, ...]) -> dict[str, list]:
 
 def build_table(experiment: Experiment, folders: dict[str, Path], data: DataDescription, **more: Any) -> tables.Tables:
     """Return the tables of arms that lie each in a folder of its own, as `write_arm` leaves them."""
-    whole = next(iter(folders.values())).parent / "evaluated"
-    whole.mkdir(exist_ok=True)
+    joined = next(iter(folders.values())).parent / "evaluated"
+    joined.mkdir(exist_ok=True)
     for name in TABLES:
         parts = [
             pl.read_parquet(f / f"{name}.parquet").with_columns(arm=pl.lit(arm, pl.String))
             for arm, f in folders.items()
         ]
-        pl.concat(parts, how="diagonal_relaxed").write_parquet(whole / f"{name}.parquet")
+        pl.concat(parts, how="diagonal_relaxed").select(list(TABLES[name].columns)).write_parquet(joined / f"{name}.parquet")
     choices = {arm: folder / "chosen.json" for arm, folder in folders.items()}
     chosen = {arm: json.loads(path.read_text()) for arm, path in choices.items() if path.exists()}
-    (whole / "chosen.json").write_text(json.dumps(chosen))
-    files = {name: whole / f"{name}.parquet" for name in TABLES}
-    arms = read_arms(experiment, files, whole / "chosen.json" if experiment.tuned else None)
+    (joined / "chosen.json").write_text(json.dumps(chosen))
+    files = {name: joined / f"{name}.parquet" for name in TABLES}
+    arms = read_arms(experiment, files, joined / "chosen.json" if experiment.tuned else None)
     return tables.build_table(experiment, arms, data, **more)
 
 

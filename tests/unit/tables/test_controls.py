@@ -5,11 +5,10 @@ from arms_folder import IDENTITIES, a_description, an_experiment, build_table, s
 from scipy import stats
 
 from reidflow.tables.caption import caption
-from reidflow.tables.experiment import RESULTS
+from reidflow.tables.experiment import RESULTS, blocks
 from reidflow.tables.export import latex_table, markdown_table
 from reidflow.tables.findings import findings
 from reidflow.tables.interpretation import stamped
-from reidflow.tables.layout import blocks
 
 RANDOM = np.random.Generator(np.random.PCG64(4))
 CLEAR = 0.03 + 0.02 * RANDOM.standard_normal(len(IDENTITIES))

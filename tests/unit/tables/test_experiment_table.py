@@ -16,8 +16,7 @@ from reidflow.evaluation.statistics import compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table, write_table
 from reidflow.tables.comparisons import COMPARISONS
-from reidflow.tables.experiment import EFFICIENCY, RESULTS
-from reidflow.tables.layout import blocks
+from reidflow.tables.experiment import EFFICIENCY, RESULTS, blocks
 
 CHOSEN = {
     "values": {"optimizer.lr": 0.01},
@@ -222,17 +221,3 @@ def test_the_speed_of_a_backbone_stands_beside_its_arm_and_nowhere_where_it_was_
     ]
     without = build_table(experiment, folders, a_description())
     assert blocks(without.results, without.efficiency)[-1].title == "Measured on this machine"
-
-
-def test_what_evaluation_writes_is_what_the_tables_read():
-    from reidflow.evaluation import arm as written
-    from reidflow.tables import arms as read
-
-    for ours, theirs in (
-        (read.METRICS, written.METRICS),
-        (read.PER_QUERY, written.PER_QUERY),
-        (read.HISTORY, written.HISTORY),
-        (read.EFFICIENCY_BY_SEED, written.EFFICIENCY),
-    ):
-        assert ours.columns.items() <= theirs.columns.items()
-        assert theirs.nullable & set(ours.columns) <= ours.nullable
