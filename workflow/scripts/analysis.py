@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     config, experiment = rebuild(job.given["experiment"])
     read = {name: job.input.get(name, []) for name in analysis.inputs}
     report = analysis.run(Inputs(config, experiment, read, job.given["params"], job.results / ".store"))
-    report.write(job.out.paths())
+    report.write(job.out.paths(), {"code": job.given["code"]})
 
 
 if __name__ == "__main__":

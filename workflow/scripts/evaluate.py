@@ -18,7 +18,7 @@ def main(job: Job) -> None:
     mirrored = read_table(job.input.mirrored, arm.MIRRORED) if job.input.mirrored else None
     tables = arm.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"], mirrored)
     for name, contract in arm.CONTRACTS.items():
-        write_table(tables[name], getattr(job.out, name), contract)
+        write_table(tables[name], getattr(job.out, name), contract, {"code": job.given["code"]})
     write_text(job.out.unavailable, json.dumps(jobs.unavailable, indent=1) + "\n")
     for name, slug in slugs.items():
         own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]

@@ -207,15 +207,15 @@ class Report:
     sheets: dict[str, Callable[[Path], None]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
-    def write(self, out: Mapping[str, Path]) -> None:
-        """Write everything. out: output's name (`outputs`) -> path."""
+    def write(self, out: Mapping[str, Path], about: Mapping[str, str] | None = None) -> None:
+        """Write everything. out: output's name (`outputs`) -> path. about: digests for the metadata of the tables."""
         from reidflow.figures.parts import save
         from reidflow.store.atomic import write_text
         from reidflow.store.tables import write_table
         from reidflow.tables.sections import write_sections
 
         for name, (table, contract) in self.tables.items():
-            write_table(table, out[_key("table", name)], contract)
+            write_table(table, out[_key("table", name)], contract, about)
         write_sections(out["sections"], self.sections)
         for name, figure in self.figures.items():
             paths = {suffix: out[_key(suffix, name)] for suffix in ("png", "svg")}

@@ -1,4 +1,4 @@
-"""Files generated from the models: the config's JSON schemas and defaults, and the conda environment from the lock.
+"""Generated files: JSON schemas and defaults of the config, the conda environment, and the tables of columns in docs.
 
 `python -m reidflow.spec.generate` writes them; a test shows the difference when one has drifted.
 """
@@ -29,6 +29,7 @@ def files() -> dict[str, str]:
         "config/experiment.schema.json": _schema(ExperimentFile),
         "config/defaults.yaml": NOTE + _defaults(Config, 0) + "\n" + _components(),
         "envs/reidflow.yaml": _environment(),
+        **_documented_columns(),
     }
 
 
@@ -39,6 +40,15 @@ def main() -> None:
         if not path.is_file() or path.read_text() != content:
             write_text(path, content)
             print(f"wrote {name}")
+
+
+def _documented_columns() -> dict[str, str]:
+    from reidflow.tables.columns import METRICS, columns, documented
+    from reidflow.tables.experiment import EFFICIENCY, RESULTS
+
+    groups = {"metrics": columns(*METRICS), "results": RESULTS.declared, "efficiency": EFFICIENCY.declared}
+    pages = ("docs/metric.md", "docs/report.md")
+    return {name: documented((ROOT / name).read_text(), groups) for name in pages}
 
 
 def _schema(model: type[BaseModel]) -> str:

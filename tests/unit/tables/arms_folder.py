@@ -164,7 +164,9 @@ def build_table(experiment: Experiment, folders: dict[str, Path], data: DataDesc
             pl.read_parquet(f / f"{name}.parquet").with_columns(arm=pl.lit(arm, pl.String))
             for arm, f in folders.items()
         ]
-        pl.concat(parts, how="diagonal_relaxed").select(list(TABLES[name].columns)).write_parquet(joined / f"{name}.parquet")
+        pl.concat(parts, how="diagonal_relaxed").select(list(TABLES[name].columns)).write_parquet(
+            joined / f"{name}.parquet"
+        )
     choices = {arm: folder / "chosen.json" for arm, folder in folders.items()}
     chosen = {arm: json.loads(path.read_text()) for arm, path in choices.items() if path.exists()}
     (joined / "chosen.json").write_text(json.dumps(chosen))
