@@ -1,12 +1,10 @@
-"""Small tables and pictures of the shapes that the figures of deduplication and curation read."""
+"""Small tables and pictures of the shapes that the figures of deduplication read."""
 
 import numpy as np
 import polars as pl
 from figure_tables import names
 
-from reidflow.analyses.curation import tables as curation
 from reidflow.analyses.dedup import tables as dedup
-from reidflow.curation.scores import SCORES
 from reidflow.curation.subset import KEEP
 from reidflow.dedup.images import DUPLICATES
 
@@ -115,41 +113,3 @@ def sheet_arms(recommended: str | None = "overall") -> pl.DataFrame:
     row = {"arm": "arm", "baseline": False, "method": "m0", "label": "dhash", "threshold": 2.0, "scope": "identity"}
     row |= {"keep": "first", "dropped": 1, "val_id_map": 0.5, "recommended": recommended, "verdict": "inconclusive"}
     return pl.DataFrame([_complete(row, dedup.ARMS)], schema=dedup.ARMS.columns)
-
-
-def curation_arms(count: int) -> pl.DataFrame:
-    """All images, random ones, and `count` - 2 awkwardly named methods at two shares, at equal epochs and equal steps."""
-    rows = [{"arm": "all", "baseline": True, "control": False, "share": 1.0, "matched": "epochs", "id_map": 0.6}]
-    rows[0] |= {"id_map_by_seed": [0.58, 0.62], "draws": 1, "verdict": "baseline"}
-    for i, label in enumerate(["random", *names(count)[: count - 2]]):
-        for matched in ("epochs", "steps"):
-            for share in (0.25, 0.5):
-                value = 0.4 + share / 4 + i / 100
-                rows.append(
-                    {
-                        "arm": f"{label} {share} {matched}",
-                        "baseline": False,
-                        "method": "random" if i == 0 else f"c{i}",
-                        "label": label,
-                        "control": i == 0,
-                        "share": share,
-                        "matched": matched,
-                        "draws": 2 if i == 0 else 1,
-                        "id_map": None if i == 2 and share == 0.5 else value,
-                        "id_map_by_seed": [value - 0.01, value + 0.01],
-                        "verdict": "inconclusive",
-                        "against_verdict": None if i == 0 else ["better", "worse", "inconclusive"][i % 3],
-                    }
-                )
-    return pl.DataFrame([_complete(row, curation.ARMS) for row in rows], schema=curation.ARMS.columns)
-
-
-def curated(arms: pl.DataFrame, **changes: list) -> curation.Curation:
-    """Twelve images whose quality falls from the first to the last; every arm keeps the first half."""
-    plain = {name: [0.5] * 12 for name, kind in SCORES.columns.items() if kind == pl.Float64}
-    columns = {"image": IMAGES, "identity": WHO, **plain, "quality": np.linspace(1, 0, 12).tolist(), **changes}
-    keep = [(image, WHO[i], None, i < 6, None, None) for i, image in enumerate(IMAGES)]
-    table = pl.DataFrame(keep, schema=KEEP.columns, orient="row")
-    return curation.Curation(
-        pl.DataFrame(columns, schema=SCORES.columns), dict.fromkeys(arms["arm"], table), pl.DataFrame({"image": IMAGES})
-    )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reidflow.spec.plan import Plan
 
 TITLE = "Curation"
-CAPTION = "The choice of training images: the score by the share of images kept, and which images each method keeps and drops."
+CAPTION = "Selection of training images: mAP by the share of images kept, and which images each method keeps and drops."
 INPUTS = ("keep", "scores", "manifest", "images", "results", "efficiency")
 TABLES = ("curation",)
 FIGURES = {
@@ -24,12 +24,12 @@ SHEETS = {
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an arm of the experiment selects training images."""
     return any(arm.spec.curation for arm in experiment.arms.values() if not arm.winner_of)
 
 
 def params(plan: "Plan", experiment: str) -> dict[str, Any]:
-    """Return what decides the report beside the experiment and its inputs."""
+    """Return the subset of each arm, which names its keep list."""
     return {"subsets": subsets_of(plan.experiments[experiment])}
 
 

@@ -1,284 +1,174 @@
-"""What a curation experiment found, in computed sentences."""
+"""Findings of a curation experiment."""
 
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.curation.tables import Curation
-from reidflow.tables.layout import Block, block_of, count
-from reidflow.tables.sections import Section
-from reidflow.tables.text import interval, listed, markdown, number, signed
+from reidflow.analyses.curation import FIGURES, SHEETS
+from reidflow.analyses.curation.tables import ARMS, Curation
+from reidflow.store.tables import Column
+from reidflow.tables.columns import column, columns
+from reidflow.tables.layout import Block, block
+from reidflow.tables.sections import Section, render, sections_of
 
-SHARES, DISTRIBUTIONS, VALUABLE, SCORES = "shares", "distributions", "valuable", "scores"
-FIGURES = (SHARES, DISTRIBUTIONS, VALUABLE, SCORES)
-"""Names of the figures; the last two are contact sheets."""
 LENGTHS = {"epochs": "equal epochs", "steps": "equal steps"}
-DOUBT = "label_doubt"
-_SHOWN = 10
-_SEVERAL = 8
-_STRIKING = 3
-_TYPICAL = 0.5
+DOUBT = Column(
+    "label_doubt", pl.Float64, "label doubt", "number", "Share of the nearest neighbours with another label."
+)
+_DOUBTFUL, _STRIKING = 10, 3
+
+Row = dict[str, Any]
 
 
 def sections(found: Curation, arms: pl.DataFrame, contrasts: pl.DataFrame, efficiency: pl.DataFrame) -> list[Section]:
-    """Return the sections of the findings, from the tables ARMS and CONTRASTS of `tables.curation`.
+    """Return the sections of the findings, from the tables ARMS and CONTRASTS.
 
-    efficiency: arm, seconds_train. Seconds stand in a table alone: what is measured differs from run to run, and no
-    statement may.
+    efficiency: arm, seconds_train. Measured seconds stand in a table and in no statement, so that the text is reproducible.
     """
     rows = arms.to_dicts()
-    chosen = [row for row in rows if row["method"] is not None and not row["control"]]
-    return [
-        Section(
-            "Against random images of the same number",
-            [line for length in LENGTHS for line in _against_random(chosen, length)],
-            [_arm_block(rows)],
-            {SHARES: "mAP by the share of the training images that stays"},
-        ),
-        Section("Against all images", [line for length in LENGTHS for line in _against_full(rows, length)]),
-        Section("Training time", _time(rows), _seconds_block(rows, efficiency)),
-        Section(
-            "What valuable images look like",
-            _look(contrasts),
-            _contrast_blocks(contrasts),
-            {DISTRIBUTIONS: "Scores of kept and dropped images", VALUABLE: "The most and the least valuable images"},
-        ),
-        Section("Identities and images", [*_lost(rows), *_same(rows)]),
-        Section(
-            "Doubtful labels",
-            _doubt(found),
-            _doubt_block(found),
-            {SCORES: "The highest and the lowest of each score"},
-        ),
+    subsets = [row for row in rows if row["method"] is not None]
+    selected = [row for row in subsets if not row["control"]]
+    full = next(row for row in rows if row["baseline"])
+    share, doubtful = typical_share(contrasts), doubtful_labels(found)
+    typical = contrasts.filter(pl.col("share") == share)
+    lengths = [
+        {
+            "name": name,
+            "random": by_verdict([row for row in selected if row["matched"] == matched], "against_"),
+            "full": by_verdict([row for row in subsets if row["matched"] == matched], ""),
+            "detectable": detectable([row for row in subsets if row["matched"] == matched]),
+        }
+        for matched, name in LENGTHS.items()
     ]
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        lengths=lengths,
+        timed=any(row["steps_saved"] is not None for row in subsets),
+        saved=most_saved(subsets),
+        share=share,
+        striking=striking_scores(typical),
+        noise=typical.filter("random")["difference"].abs().max(),
+        lost=lost_identities(subsets),
+        fewer=[row["arm"] for row in subsets if row["identities"] < full["identities"]],
+        same=same_training(rows),
+        doubtful=None if doubtful is None else doubtful.to_dicts(),
+        shown=_STRIKING,
+    )
+    return sections_of(
+        text,
+        tables={
+            "Against random images of the same number": [_arms_block(arms)],
+            "Training time": [_time_block(arms, efficiency)],
+            "What valuable images look like": _contrast_blocks(typical, share),
+            "Doubtful labels": [
+                block("Images with doubtful labels", doubtful, ["image", column("identity"), DOUBT])
+            ] if doubtful is not None and doubtful.height else [],
+        },
+        figures={
+            "Against random images of the same number": {"shares": FIGURES["shares"]},
+            "What valuable images look like": {
+                "distributions": FIGURES["distributions"],
+                "valuable": SHEETS["valuable"],
+            },
+            "Doubtful labels": {"scores": SHEETS["scores"]},
+        },
+    )  # fmt: skip
 
 
-def _bold(names: list[str]) -> str:
-    return listed([f"**{markdown(name)}**" for name in names])
-
-
-def _plural(value: float, noun: str) -> str:
-    return f"{count(value)} {noun}" + ("" if value == 1 else "s")
-
-
-def _against_random(chosen: list[dict], length: str) -> list[str]:
-    rows = [row for row in chosen if row["matched"] == length and row["against_delta"] is not None]
-    if not rows:
-        return []
-    at = f"At {LENGTHS[length]}"
-    lines = []
-    for verdict in ("better", "worse"):
-        own = [row for row in rows if row["against_verdict"] == verdict]
-        if own:
-            lines.append(f"{at}, {verdict} than their control of random images: {_told(own, 'against')}.")
-    same = [row for row in rows if row["against_verdict"] not in ("better", "worse")]
-    if same and not lines:
-        lines.append(
-            f"{at}, none of the {_plural(len(same), 'choice')} can be told from random images of the same number."
-        )
-    elif same:
-        lines.append(f"{at}, not told apart from random images of the same number: {_by_method(same)}.")
-    return lines
-
-
-def _against_full(rows: list[dict], length: str) -> list[str]:
-    trained = [row for row in rows if row["method"] is not None and row["matched"] == length]
-    compared = [row for row in trained if row["delta"] is not None]
-    lines = []
-    for verdict, verb in (("worse", "lose"), ("better", "gain")):
-        own = [row for row in compared if row["verdict"] == verdict]
-        if own:
-            lines.append(f"At {LENGTHS[length]}, these {verb} against all images: {_told(own, 'delta')}.")
-    level = [row for row in compared if row["verdict"] not in ("better", "worse")]
-    found = [row["smallest_detectable"] for row in level if row["smallest_detectable"] is not None]
-    within = f" (a difference of {number(max(found))} would most likely have been found in each)" if found else ""
-    if level:
-        lines.append(f"At {LENGTHS[length]}, no difference from all images is shown for {_by_method(level)}{within}.")
-    return lines
-
-
-def _by_method(rows: list[dict]) -> str:
-    """Return the arms of a sentence that speaks of one length of training: each method with its shares."""
-    shares: dict[str, list[str]] = {}
+def by_verdict(rows: list[Row], prefix: str) -> dict[str, dict[str, list[Row]]]:
+    """Return verdict -> method -> its arms, for the comparison with the baseline (prefix "") or the control ("against_")."""
+    found: dict[str, dict[str, list[Row]]] = {"better": {}, "worse": {}, "inconclusive": {}}
     for row in rows:
-        shares.setdefault(row["label"], []).append(f"{row['share']:.0%}")
-    return listed([f"**{markdown(label)}** ({', '.join(own)})" for label, own in shares.items()])
+        if row[f"{prefix}delta"] is not None:
+            own = found.get(row[f"{prefix}verdict"], found["inconclusive"])
+            own.setdefault(row["label"], []).append({**row, "shown": row[f"{prefix}delta"]})
+    return found
 
 
-def _told(rows: list[dict], comparison: str) -> str:
-    """Return the arms with their differences and intervals; of more than _SEVERAL the differences alone."""
-    low, high = ("delta_low", "delta_high") if comparison == "delta" else ("against_low", "against_high")
-    delta = "delta" if comparison == "delta" else "against_delta"
-    if len(rows) <= _SEVERAL:
-        return listed(
-            [f"**{markdown(row['arm'])}** {signed(row[delta])} {interval(row[low], row[high])}" for row in rows]
-        )
-    shares: dict[str, list[str]] = {}
-    for row in rows:
-        shares.setdefault(row["label"], []).append(f"{row['share']:.0%} {signed(row[delta])}")
-    return listed([f"**{markdown(label)}** ({', '.join(own)})" for label, own in shares.items()])
+def detectable(rows: list[Row]) -> float | None:
+    """Return the largest of the smallest detectable differences of the arms that are not different from all images."""
+    level = [row["smallest_detectable"] for row in rows if row["verdict"] not in ("better", "worse")]
+    return max((value for value in level if value is not None), default=None)
 
 
-def _delta(row: dict) -> str:
-    return f"{signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}"
-
-
-def _time(rows: list[dict]) -> list[str]:
-    timed = [
-        row for row in rows if row["method"] is not None and row["steps_saved"] is not None and row["delta"] is not None
+def most_saved(subsets: list[Row]) -> Row | None:
+    """Return the arm that saves most optimizer steps among those not significantly worse than all images."""
+    safe = [
+        row
+        for row in subsets
+        if row["steps_saved"] is not None and row["delta"] is not None and row["verdict"] != "worse"
     ]
-    if not timed:
-        return ["The arms took no optimizer steps that could be compared."]
-    safe = [row for row in timed if row["verdict"] != "worse"]
-    if not safe:
-        return ["Every choice loses detectably against all images: no training is saved for nothing."]
-    best = max(safe, key=lambda row: (row["steps_saved"], row["delta"]))
-    if best["steps_saved"] <= 0:
-        return ["No choice without a detectable loss takes fewer optimizer steps."]
-    found = best["smallest_detectable"]
-    small = f" (a loss of {number(found)} would most likely have been found)" if found is not None else ""
-    return [
-        f"The most training without a detectable loss is saved by {_bold([best['arm']])}: {best['steps_saved']:.0%} of the "
-        f"optimizer steps, with {best['share']:.0%} of the images; {_delta(best)}{small}.",
-        "No detectable loss is not no loss: read the interval. Equal steps save no training by construction. Seconds on this "
-        "machine stand in the experiment's table.",
-    ]
-
-
-def _seconds_block(rows: list[dict], efficiency: pl.DataFrame) -> list[Block]:
-    seconds = dict(efficiency.select("arm", "seconds_train").iter_rows())
-    full = next((seconds.get(row["arm"]) for row in rows if row["baseline"]), None)
-    cells = []
-    for row in rows:
-        took = seconds.get(row["arm"])
-        saved = f"{1 - took / full:.0%}" if took is not None and full else "–"
-        steps = "–" if row["steps_saved"] is None else f"{row['steps_saved']:.0%}"
-        cells.append([row["arm"], count(row["steps"]), steps, number(took, 2), saved])
-    headings = ["arm", "steps", "steps saved", "seconds", "seconds saved"]
-    return [Block("Measured on this machine", headings, cells)]
+    best = max(safe, key=lambda row: (row["steps_saved"], row["delta"]), default=None)
+    return best if best and best["steps_saved"] > 0 else None
 
 
 def typical_share(contrasts: pl.DataFrame) -> float | None:
     """Return the share of the methods' arms that lies closest to one half; None without any."""
     shares = contrasts["share"].unique().sort().to_list()
-    return min(shares, key=lambda share: (abs(share - _TYPICAL), share), default=None)
+    return min(shares, key=lambda share: (abs(share - 0.5), share), default=None)
 
 
-def _look(contrasts: pl.DataFrame) -> list[str]:
-    share = typical_share(contrasts)
-    if share is None:
-        return []
-    lines = []
-    own = contrasts.filter((pl.col("share") == share) & pl.col("difference").is_not_null())
-    for label in own["label"].unique(maintain_order=True):
-        rows = own.filter(pl.col("label") == label).to_dicts()
-        if rows[0]["chance"]:
-            continue
-        rows = [row for row in rows if row["score"] not in label]
-        ranked = sorted(rows, key=lambda row: -abs(row["difference"]))[:_STRIKING]
-        told = [f"{_words(row['score'])} {signed(row['difference'], 2)}" for row in ranked]
-        lines.append(f"**{markdown(label)}**, keeping {share:.0%}: {listed(told)}.")
-    if lines:
-        lines.append(
-            "Kept minus dropped, in standard deviations of the score over all training images; the largest of each method, its own score aside."
-        )
-    chance = own.filter("chance")["difference"].abs().max()
-    if lines and chance is not None:
-        lines.append(f"For comparison, what chance draws differs by at most {number(chance, 2)} in any score.")
-    return lines
+def striking_scores(contrasts: pl.DataFrame) -> dict[str, list[Row]]:
+    """Return method -> the scores in which its kept and dropped images differ most, its own score aside."""
+    found: dict[str, list[Row]] = {}
+    for row in contrasts.filter(~pl.col("random") & pl.col("difference").is_not_null()).to_dicts():
+        if row["score"] not in row["label"]:
+            found.setdefault(row["label"], []).append({**row, "score": row["score"].replace("_", " ")})
+    return {label: sorted(rows, key=lambda row: -abs(row["difference"]))[:_STRIKING] for label, rows in found.items()}
 
 
-def _words(score: str) -> str:
-    return markdown(score.replace("_", " "))
+def lost_identities(subsets: list[Row]) -> list[Row]:
+    """Return for each method and share, once, the arm whose subset lacks identities."""
+    found = {(row["label"], row["share"]): row for row in reversed(subsets) if row["lost_identities"]}
+    return list(reversed(found.values()))
 
 
-def _lost(rows: list[dict]) -> list[str]:
-    lines, seen = [], set()
-    for row in rows:
-        lost, key = row["lost_identities"], (row["label"], row["share"])
-        if not lost or key in seen:
-            continue
-        seen.add(key)
-        more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-        shown = ", ".join(markdown(name) for name in lost[:_SHOWN])
-        lines.append(
-            f"**Warning:** **{markdown(row['label'])}** at {row['share']:.0%} keeps no image of {shown}{more}: training never "
-            "sees them."
-        )
-    return lines or ["Every identity keeps at least one training image in every arm" + _chance_losses(rows)]
-
-
-def _chance_losses(rows: list[dict]) -> str:
-    full = next(row for row in rows if row["baseline"])["identities"]
-    some = [row["arm"] for row in rows if row["identities"] < full]
-    return f", but single draws of {_bold(some)} lose some." if some else "."
-
-
-def _same(rows: list[dict]) -> list[str]:
+def same_training(rows: list[Row]) -> list[list[str]]:
+    """Return the arms that keep the same images for as many steps, group by group."""
     groups: dict[str, list[str]] = {}
     for row in rows:
         if row["same_as"] is not None:
-            groups.setdefault(row["same_as"], []).append(row["arm"])
-    return [
-        f"The same images for as many steps, hence one and the same training: {_bold([first, *others])}."
-        for first, others in groups.items()
-    ]
+            groups.setdefault(row["same_as"], [row["same_as"]]).append(row["arm"])
+    return list(groups.values())
 
 
-def _doubt(found: Curation) -> list[str]:
-    top = _doubtful(found)
-    if top is None:
-        return ["The scores hold no doubt of labels."]
-    if top.is_empty():
-        return ["No image's neighbours disagree with its label."]
-    told = [f"{markdown(i)} ({markdown(who)}, {number(value, 2)})" for i, who, value in top.head(_STRIKING).iter_rows()]
-    return [
-        f"The neighbours disagree most with the labels of {listed(told)}. Doubt is a reason to look, not an error found."
-    ]
-
-
-def _doubtful(found: Curation) -> pl.DataFrame | None:
-    """Return image, identity and doubt of the images with the highest doubt above zero; None where it is not known."""
-    if DOUBT not in found.names:
+def doubtful_labels(found: Curation) -> pl.DataFrame | None:
+    """Return image, identity and doubt of the images with the highest doubt above zero; None where it is unknown."""
+    if DOUBT.name not in found.names:
         return None
-    doubtful = found.scores.filter(pl.col(DOUBT).is_finite() & (pl.col(DOUBT) > 0)).select("image", "identity", DOUBT)
-    return doubtful.sort(-pl.col(DOUBT), "image").head(_SHOWN)
+    doubt = pl.col(DOUBT.name)
+    known = found.scores.filter(doubt.is_finite() & (doubt > 0)).select("image", "identity", doubt)
+    return known.sort(-doubt, "image").head(_DOUBTFUL)
 
 
-def _doubt_block(found: Curation) -> list[Block]:
-    top = _doubtful(found)
-    if top is None or top.is_empty():
+def _arms_block(arms: pl.DataFrame) -> Block:
+    matched = pl.when(pl.col("method").is_not_null()).then(pl.col("matched").replace(LENGTHS))
+    delta, interval, verdict = columns("against_delta", "against_interval", "against_verdict")
+    shown = [
+        "arm", "label", "share", "matched", "kept", "identities", "id_map", "delta", "interval", "verdict",
+        delta.but(heading="against random"), interval.but(heading="its interval"), verdict.but(heading="its verdict"),
+    ]  # fmt: skip
+    return block("Arms and what they keep", arms.with_columns(matched), shown, ARMS)
+
+
+def _time_block(arms: pl.DataFrame, efficiency: pl.DataFrame) -> Block:
+    joined = arms.join(efficiency.select("arm", "seconds_train"), on="arm", how="left", maintain_order="left")
+    full = joined.filter("baseline")["seconds_train"].first()
+    saved = 1 - pl.col("seconds_train") / full if full else pl.lit(None, pl.Float64)
+    column = Column(
+        "seconds_saved", pl.Float64, "seconds saved", "share", "Share of the baseline's time that is saved."
+    )
+    shown = ["arm", "steps", "steps_saved", "seconds_train", column]
+    return block("Measured on this machine", joined.with_columns(saved.alias("seconds_saved")), shown, ARMS)
+
+
+def _contrast_blocks(contrasts: pl.DataFrame, share: float | None) -> list[Block]:
+    if contrasts.is_empty():
         return []
-    cells = [[image, identity, number(value)] for image, identity, value in top.iter_rows()]
-    return [Block("Images whose labels deserve a look", ["image", "identity", "label doubt"], cells)]
-
-
-def _arm_block(rows: list[dict]) -> Block:
-    columns: dict[str, Callable[[dict], str]] = {
-        "arm": lambda row: row["arm"],
-        "method": lambda row: row["label"] or "–",
-        "share": lambda row: f"{row['share']:.0%}",
-        "compared at": lambda row: LENGTHS[row["matched"]] if row["method"] else "–",
-        "images": lambda row: count(row["kept"]),
-        "identities": lambda row: count(row["identities"]),
-        "id_map": lambda row: number(row["id_map"]),
-        "against all": lambda row: signed(row["delta"]),
-        "interval": lambda row: interval(row["delta_low"], row["delta_high"]),
-        "verdict": lambda row: row["verdict"],
-        "against random": lambda row: signed(row["against_delta"]),
-        "its interval": lambda row: interval(row["against_low"], row["against_high"]),
-        "its verdict": lambda row: row["against_verdict"] or "–",
-    }
-    return block_of("Arms, and what they keep", columns, rows)
-
-
-def _contrast_blocks(contrasts: pl.DataFrame) -> list[Block]:
-    share = typical_share(contrasts)
-    own = contrasts.filter(pl.col("share") == share) if share is not None else contrasts
-    if own.is_empty():
-        return []
-    labels = own["label"].unique(maintain_order=True).to_list()
-    of = {(row["label"], row["score"]): row["difference"] for row in own.to_dicts()}
-    scores = own["score"].unique(maintain_order=True)
-    cells = [[score, *(signed(of[label, score], 2) for label in labels)] for score in scores]
-    return [Block(f"Kept minus dropped, in standard deviations, at {share:.0%}", ["score", *labels], cells)]
+    labels = contrasts["label"].unique(maintain_order=True).to_list()
+    wide = contrasts.pivot("label", index="score", values="difference", maintain_order=True)
+    meaning = "Mean of the kept minus mean of the dropped images, in standard deviations of the score."
+    shown = [Column("score", pl.String, "score", "text", "Score of a training image.")]
+    shown += [Column(label, pl.Float64, label, "signed2", meaning) for label in labels]
+    return [block(f"Kept minus dropped, in standard deviations, at {share:.0%}", wide, shown)]

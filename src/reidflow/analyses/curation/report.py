@@ -1,4 +1,4 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on a curation experiment."""
 
 import numpy as np
 
@@ -18,8 +18,8 @@ def run(inputs: Inputs) -> Report:
         tables={"curation": (arms, tables.ARMS)},
         sections=sections(found, arms, contrasts, inputs.table("efficiency", EFFICIENCY)),
         figures={
-            "shares": lambda out: figures.draw_shares(arms, heading, out),
-            "distributions": lambda out: figures.draw_distributions(found, contrasts, heading, out),
+            "shares": figures.shares(arms, heading),
+            "distributions": figures.distributions(found, contrasts, heading),
         },
         sheets={
             "valuable": lambda out: sheets.valuable_sheet(images, found, arms, heading, out),

@@ -1,4 +1,4 @@
-"""Contact sheets of a curation experiment: the most and the least valuable images, and the ends of every score."""
+"""Contact sheets of a curation experiment: the most and the least valuable images, and the extremes of every score."""
 
 from pathlib import Path
 
@@ -21,27 +21,27 @@ NOISE = 1e-6
 def valuable_sheet(
     images: np.ndarray, found: Curation, arms: pl.DataFrame, heading: Heading, out: str | Path, *, tile: int = 112
 ) -> None:
-    """Write the most and the least valuable images: by the methods' votes, by representativeness and by quality.
+    """Write the most and the least valuable images: by the number of subsets that hold them, by representativeness and by quality.
 
-    images: (N, H, W, 3) uint8, row i being row i of the manifest. arms: the ARMS table. An image has the vote of every
-    arm that chose it, other than by chance; arms that keep the same images for another number of steps count once.
+    images: (N, H, W, 3) uint8, row i being row i of the manifest. arms: the ARMS table. Subsets are those of
+    all arms apart from random samples; arms that keep the same images for another number of steps count once.
     """
     ranked = {}
     votes = _votes(found, arms)
     if votes is not None:
-        ranked["chosen by most methods"] = votes
+        ranked["in most subsets"] = votes
     for name in [name for name in REPRESENTATIVE if name in found.names][:1]:
         ranked["most representative"] = _ranked(found, name)
     if QUALITY in found.names:
         ranked["best in quality"] = _ranked(found, QUALITY)
     opposite = {
-        "chosen by most methods": "chosen by fewest",
+        "in most subsets": "in fewest subsets",
         "most representative": "least representative",
         "best in quality": "worst in quality",
     }
     rows = []
     for words, order in ranked.items():
-        measure = "share of the choices" if words.startswith("chosen") else "score"
+        measure = "share of the subsets" if words.startswith("in most") else "score"
         rows.append(Row(_tiles(images, found, order[:ACROSS], BLUE), [words, measure]))
         rows.append(Row(_tiles(images, found, order[-ACROSS:][::-1], ORANGE), [opposite[words], measure]))
     subtitle = " · ".join(part for part in (heading.subtitle, f"{found.scores.height} training images") if part.strip())
@@ -51,7 +51,7 @@ def valuable_sheet(
 
 
 def _votes(found: Curation, arms: pl.DataFrame) -> list[tuple[str, str, float]] | None:
-    """Return (image, identity, share of the choices that hold it), most votes first; None without a choice."""
+    """Return (image, identity, share of the subsets that hold it), the largest first; None without a subset."""
     chosen = arms.filter(pl.col("method").is_not_null() & (pl.col("draws") == 1)).unique(
         ["label", "share"], keep="first", maintain_order=True
     )
@@ -60,34 +60,33 @@ def _votes(found: Curation, arms: pl.DataFrame) -> list[tuple[str, str, float]] 
         return None
     total = pl.concat(draw.select("image", "kept") for draw in lists).group_by("image").agg(pl.col("kept").mean())
     votes = dict(total.iter_rows())
-    better = (
-        {image: place for place, (image, _, _) in enumerate(_ranked(found, QUALITY))} if QUALITY in found.names else {}
+    quality = (
+        {image: rank for rank, (image, *_) in enumerate(_ranked(found, QUALITY))} if QUALITY in found.names else {}
     )
     rows = [
         (image, who, float(votes.get(image, 0.0)))
         for image, who in found.scores.select("image", "identity").iter_rows()
     ]
-    return sorted(rows, key=lambda row: (-row[2], better.get(row[0], 0), row[0]))
+    return sorted(rows, key=lambda row: (-row[2], quality.get(row[0], 0), row[0]))
 
 
 def _ranked(found: Curation, score: str) -> list[tuple[str, str, float]]:
-    """Return (image, identity, value) of the images whose score is known, the highest first."""
+    """Return (image, identity, value) of the images with a known score, the highest first."""
     known = found.scores.filter(pl.col(score).is_finite()).sort(-pl.col(score), "image", maintain_order=True)
     return known.select("image", "identity", score).rows()
 
 
 def _tiles(images: np.ndarray, found: Curation, rows: list[tuple[str, str, float]], colour: str) -> list[Tile]:
-    return [Tile(images[found.rows[image]], f"{who} {_value(value)}", colour) for image, who, value in rows]
-
-
-def _value(value: float) -> str:
-    return magnitude(value if abs(value) >= NOISE else 0.0)
+    return [
+        Tile(images[found.rows[image]], f"{who} {magnitude(value if abs(value) >= NOISE else 0.0)}", colour)
+        for image, who, value in rows
+    ]
 
 
 def scores_sheet(images: np.ndarray, found: Curation, heading: Heading, out: str | Path, *, tile: int = 96) -> None:
-    """Write for every score the images at its ends: the highest from the left, then the lowest.
+    """Write for every score the images at its extremes: the highest from the left, then the lowest.
 
-    images: (N, H, W, 3) uint8, row i being row i of the manifest. Of fewer images than fill both ends, none is shown twice.
+    images: (N, H, W, 3) uint8, row i being row i of the manifest. No image stands at both ends.
     """
     rows = []
     for score in found.names:
@@ -96,5 +95,5 @@ def scores_sheet(images: np.ndarray, found: Curation, heading: Heading, out: str
         lowest = order[max(ends, len(order) - ends) :]
         tiles = [*_tiles(images, found, order[:ends], BLUE), *_tiles(images, found, lowest, ORANGE)]
         unknown = found.scores.height - len(order)
-        rows.append(Row(tiles, [score.replace("_", " "), *([f"not known for {unknown} images"] if unknown else [])]))
+        rows.append(Row(tiles, [score.replace("_", " "), *([f"unknown for {unknown} images"] if unknown else [])]))
     write_sheet(rows, out, heading, tile, [(BLUE, "highest"), (ORANGE, "lowest")])

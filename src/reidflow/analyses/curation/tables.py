@@ -12,61 +12,56 @@ from reidflow.curation.scores import SCORES
 from reidflow.curation.subset import KEEP
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
-from reidflow.store.tables import Contract, read_table
+from reidflow.store.tables import Column, Contract, read_table
+from reidflow.tables.columns import column, columns
 from reidflow.tables.parameters import component_labels
 
 RANDOM = "random"
-"""The method that draws among all images by chance: the control of the others."""
-_RESULT = {
-    **dict.fromkeys(("id_map", "id_map_std", "delta", "delta_low", "delta_high", "smallest_detectable"), pl.Float64),
-    "verdict": pl.String,
-    "against": pl.String,
-    **dict.fromkeys(("against_delta", "against_low", "against_high", "against_p_holm"), pl.Float64),
-    "against_verdict": pl.String,
-    "id_map_by_seed": pl.List(pl.Float64),
-    **dict.fromkeys(("val_id_map", "steps"), pl.Float64),
-}
+"""The method that samples from all training images: the control of the others."""
+SHARE_KEPT = Column("share", pl.Float64, "share", "share", "Share of the training images that is kept; 1: all images.")
+_RESULT = columns(
+    "id_map", "id_map_std", "delta", "delta_low", "delta_high", "smallest_detectable", "verdict",
+    "against", "against_delta", "against_low", "against_high", "against_p_holm", "against_verdict",
+    "id_map_by_seed", "val_id_map", "steps",
+)  # fmt: skip
 ARMS = Contract(
     "arms of a curation experiment",
-    {
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "method": pl.String,  # null: all images
-        "label": pl.String,
-        "control": pl.Boolean,  # the method is RANDOM
-        "share": pl.Float64,  # asked for; 1: all images
-        "matched": pl.String,
-        "kept": pl.Float64,  # training images; of several draws the mean
-        "identities": pl.Float64,  # with a training image left; of several draws the mean
-        "lost_identities": pl.List(pl.String),  # without any, in every draw
-        "draws": pl.Int64,  # 1: the same images for every seed
-        **_RESULT,
-        "steps_saved": pl.Float64,  # share of the baseline's optimizer steps
-        "same_as": pl.String,  # an arm above that keeps the same images, for as many steps
-    },
-    nullable=frozenset({"method", "label", *_RESULT, "steps_saved", "same_as"} - {"verdict"}),
-)
-CONTRASTS = Contract(
-    "scores of kept and dropped images",
-    {
-        "arm": pl.String,
-        "label": pl.String,
-        "chance": pl.Boolean,  # drawn anew for every seed
-        "share": pl.Float64,
-        "score": pl.String,
-        "kept_mean": pl.Float64,
-        "dropped_mean": pl.Float64,
-        "difference": pl.Float64,  # kept minus dropped, in standard deviations of the score over all images
-    },
-    nullable=frozenset({"kept_mean", "dropped_mean", "difference"}),
-)
+    [
+        *columns("arm", "baseline"),
+        column("method").but(meaning="Name of the curation method; empty: all images.", nullable=True),
+        column("label").but(nullable=True),
+        Column("control", pl.Boolean, "control", "yes_no", "Whether the images are a random sample."),
+        SHARE_KEPT,
+        Column("matched", pl.String, "matched", "text", "What is equal to training on all images: epochs, or optimizer steps."),
+        Column("kept", pl.Float64, "images", "count", "Number of training images kept; mean over samples."),
+        Column("identities", pl.Float64, "identities", "count", "Number of identities with a training image; mean over samples."),
+        Column("lost_identities", pl.List(pl.String), "lost identities", "setting",
+               "Identities without a training image in every sample."),
+        Column("draws", pl.Int64, "samples", "count", "Number of samples: 1, or one for each training seed."),
+        *_RESULT,
+        Column("steps_saved", pl.Float64, "steps saved", "share", "Share of the baseline's optimizer steps that is saved.",
+               nullable=True),
+        Column("same_as", pl.String, "same as", "text",
+               "An arm above that keeps the same images and trains for as many steps.", nullable=True),
+    ],
+)  # fmt: skip
+CONTRASTS = {
+    "arm": pl.String,
+    "label": pl.String,
+    "random": pl.Boolean,
+    "share": pl.Float64,
+    "score": pl.String,
+    "kept_mean": pl.Float64,
+    "dropped_mean": pl.Float64,
+    "difference": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
 class Curation:
     """The training images with their scores, and which of them each arm keeps.
 
-    scores: a row per training image: image, identity and a Float64 column per score (null: not known). keep: arm ->
+    scores: a row per training image: image, identity and a Float64 column per score (null: unknown). keep: arm ->
     its keep list.
     """
 
@@ -86,24 +81,24 @@ class Curation:
         return {image: row for row, image in enumerate(self.manifest["image"])}
 
     def draws(self, arm: str) -> list[pl.DataFrame]:
-        """Return the keep lists of an arm: one, or one for each training seed."""
+        """Return the keep lists of an arm: one, or one for each training seed that has its own sample."""
         keep = self.keep[arm]
         seeds = keep["seed"].drop_nulls().unique().sort().to_list()
         return [keep.filter(pl.col("seed") == seed) for seed in seeds] or [keep]
 
 
-def read_curation(given: Mapping[str, Any], files: Mapping[str, Any]) -> Curation:
-    """Return what a report reads; the folder of a keep file is its subset's id."""
+def read_curation(params: Mapping[str, Any], files: Mapping[str, Any]) -> Curation:
+    """Return the scores and keep lists; the folder of a keep file is its subset's id."""
     keep = {Path(path).parent.name: read_table(path, KEEP) for path in files["keep"]}
     return Curation(
         read_table(files["scores"], SCORES),
-        {arm: keep[subset] for arm, subset in given["subsets"].items()},
+        {arm: keep[subset] for arm, subset in params["subsets"].items()},
         read_table(files["manifest"], MANIFEST),
     )
 
 
 def arms_table(experiment: Experiment, found: Curation, results: pl.DataFrame) -> pl.DataFrame:
-    """Return ARMS: the baseline and the arms that choose images, in the order of the experiment; no measured time."""
+    """Return ARMS: the baseline and the arms that choose images, in the order of the experiment."""
     known = {row["arm"]: row for row in results.to_dicts()}
     full = known[experiment.file.baseline].get("steps")
     labels = component_labels(
@@ -131,7 +126,7 @@ def arms_table(experiment: Experiment, found: Curation, results: pl.DataFrame) -
                 "share": curation.share if curation else 1.0,
                 "matched": arm.spec.matched,
                 **_kept(kept),
-                **{column: known[name].get(column) for column in _RESULT},
+                **{column.name: known[name].get(column.name) for column in _RESULT},
                 "steps_saved": 1 - steps / full if steps is not None and full else None,
                 "same_as": seen.get(key),
             }
@@ -153,9 +148,10 @@ def _kept(draws: list[pl.DataFrame]) -> dict[str, Any]:
 
 
 def contrasts_table(found: Curation, arms: pl.DataFrame) -> pl.DataFrame:
-    """Return CONTRASTS: for each method and share, in the order of the arms, and for each score, kept against dropped.
+    """Return CONTRASTS: for each method, share and score, the means of the kept and the dropped images.
 
-    Of arms that differ in what they match alone, the first counts; of several draws, all.
+    Rows follow the arms. random: a new sample for every seed; all samples count. difference: kept minus dropped, in
+    standard deviations of the score over all training images. Of arms that differ in what they match alone, the first counts.
     """
     rows, seen = [], set()
     for arm in arms.filter(pl.col("method").is_not_null()).to_dicts():
@@ -163,13 +159,13 @@ def contrasts_table(found: Curation, arms: pl.DataFrame) -> pl.DataFrame:
         if key in seen or arm["arm"] not in found.keep:
             continue
         seen.add(key)
-        told = {name: arm[name] for name in ("arm", "label", "share")} | {"chance": arm["draws"] > 1}
-        rows += [{**told, "score": score, **_contrast(found, arm["arm"], score)} for score in found.names]
-    return pl.DataFrame(rows, schema=CONTRASTS.columns)
+        own = {name: arm[name] for name in ("arm", "label", "share")} | {"random": arm["draws"] > 1}
+        rows += [{**own, "score": score, **_contrast(found, arm["arm"], score)} for score in found.names]
+    return pl.DataFrame(rows, schema=CONTRASTS)
 
 
 def split_scores(found: Curation, arm: str, score: str) -> tuple[pl.Series, pl.Series]:
-    """Return the known values of a score of the images that an arm keeps, and of those that it drops, over its draws."""
+    """Return the known values of a score of the images that an arm keeps and drops, over its samples."""
     known = found.scores.select("image", value=pl.col(score)).filter(pl.col("value").is_finite())
     keep = pl.concat(draw.select("image", "kept") for draw in found.draws(arm))
     values = keep.join(known, on="image", maintain_order="left")
