@@ -13,7 +13,7 @@ def main(job: Job) -> None:
     rows = np.flatnonzero(manifest["identity"].is_not_null().to_numpy())
     columns = [manifest[name].gather(rows).to_list() for name in ("image", "identity", "sha256", "pixels")]
     features = np.load(job.input.features, mmap_mode="r")[rows, 0]
-    images = Images(np.load(job.input.images, mmap_mode="r"), rows, *columns, features)
+    images = Images(np.load(job.input.images, mmap_mode="r"), rows, *columns, features, job.compute["workers"])
     write_table(find_pairs(images, job.given["method"], job.given["loosest"]), job.out.pairs, DUPLICATES)
 
 

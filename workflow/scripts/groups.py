@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.groups import GROUPS, PAIRS, group_images
-from reidflow.dedup.hashes import phash
+from reidflow.dedup.hashes import image_hashes
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
@@ -13,7 +13,8 @@ from reidflow.store.tables import read_table, write_table
 def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     labelled = manifest["identity"].is_not_null().to_numpy()
-    hashes = phash(np.load(job.input.images, mmap_mode="r"), np.flatnonzero(labelled))
+    images = np.load(job.input.images, mmap_mode="r")
+    hashes = image_hashes(images, np.flatnonzero(labelled), "phash", workers=job.compute["workers"])
     grouping = group_images(
         manifest.filter(pl.col("identity").is_not_null()), hashes, job.given["groups"]["phash_distance"]
     )

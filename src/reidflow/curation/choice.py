@@ -7,8 +7,8 @@ import polars as pl
 
 from reidflow.curation.pool import choose, draws
 from reidflow.curation.subset import KEEP
+from reidflow.dedup.images import sharpness
 from reidflow.dedup.keep import keep
-from reidflow.dedup.sharpness import sharpness
 
 
 def without_duplicates(

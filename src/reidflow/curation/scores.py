@@ -11,7 +11,7 @@ from reidflow.curation.appearance import contrast, exposure, luminance, truncati
 from reidflow.curation.centres import farthest_first
 from reidflow.curation.facility import greedy
 from reidflow.curation.neighbours import neighbourhood
-from reidflow.dedup.sharpness import sharpness
+from reidflow.dedup.images import sharpness
 from reidflow.store.tables import Contract
 
 QUALITY = {"sharpness": 1, "exposure": 1, "contrast": 1, "resolution": 1, "truncation": -1}

@@ -7,7 +7,7 @@ import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from reidflow.dedup.hamming import close_pairs
+from reidflow.dedup.hashes import close_pairs
 from reidflow.store.tables import Contract
 
 LARGE = 0.2  # a group that holds more than this share of an identity's images deserves a look
@@ -32,7 +32,7 @@ class Grouping:
 def group_images(manifest: pl.DataFrame, hashes: np.ndarray, distance: int | None) -> Grouping:
     """Join each identity's own groups with its near-duplicates.
 
-    manifest: labelled rows (image, identity, group); hashes: (N,) or (N, 1) uint64 of the same rows; distance: largest
+    manifest: labelled rows (image, identity, group); hashes: (N, 8) uint8 of the same rows; distance: largest
     Hamming distance of a near-duplicate, or None for none. `group` stays within an identity; `block` also joins groups of
     different identities that hold suspected duplicates of each other, so that no split separates them.
     """

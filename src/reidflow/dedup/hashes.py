@@ -1,97 +1,71 @@
-"""Perceptual hashes of stored images, bit for bit those of the `imagehash` library, many at a time.
+"""Perceptual hashes of stored images by imagehash, and the pairs of similar hashes by FAISS."""
 
-The grey image and each of its smaller sizes are made once for all hashes; everything runs on whole blocks of images.
-"""
+from collections.abc import Iterator
 
+import faiss
+import imagehash
 import numpy as np
-from scipy import fft
+from PIL import Image
 
-from reidflow.dedup.resize import Resizer
-from reidflow.dedup.wavelet import without_mean
+from reidflow.dedup.images import Images
+from reidflow.store.processes import map_in_order
 
-Kind = tuple[str, int]
+FUNCTIONS = {
+    "ahash": imagehash.average_hash,
+    "dhash": imagehash.dhash,
+    "phash": imagehash.phash,
+    "whash": imagehash.whash,
+}
+SIDES = {64: 8, 256: 16}  # bits -> imagehash's hash_size
+CHUNK = 256  # images per task of a process
+FEWEST = 4096  # fewer images are hashed before processes would have started
+QUERIES = 4096  # hashes compared with all others at once
 
-BLOCK = 2**21  # grey pixels at a time
-SIDES = {64: 8, 256: 16}
-KINDS: tuple[Kind, ...] = tuple((name, bits) for name in ("ahash", "dhash", "phash", "whash") for bits in SIDES)
-FREQUENCIES = 4  # pHash looks at an image of so many times the side of the hash
 
+def image_hashes(images: np.ndarray, rows: np.ndarray, name: str, bits: int = 64, workers: int = 1) -> np.ndarray:
+    """Return the hashes of the given rows of an image store, (R, bits / 8) uint8, the first bit being the highest.
 
-def image_hashes(images: np.ndarray, rows: np.ndarray, kinds: tuple[Kind, ...] = KINDS) -> dict[Kind, np.ndarray]:
-    """Return the hashes of the given rows of an image store, by (name, bits).
-
-    images: (N, H, W, 3) uint8, maybe memory-mapped; rows: (R,) int. Each hash is (R, bits / 64) uint64, the first bit
-    of imagehash's matrix being the highest of the first word. Names are ahash, dhash, phash and whash; 64 or 256 bits.
-    Source: imagehash.average_hash, dhash, phash, whash with their default parameters.
+    images: (N, H, W, 3) uint8, maybe memory-mapped; rows: (R,) int; name: ahash, dhash, phash or whash; bits: 64 or 256.
+    workers: processes; they change only the time.
+    Library: imagehash.average_hash, dhash, phash, whash with their default parameters.
     """
-    found = {kind: np.empty((len(rows), kind[1] // 64), np.uint64) for kind in kinds}
-    block = max(1, BLOCK // (images.shape[1] * images.shape[2]))
-    for start in range(0, len(rows), block):
-        chosen = slice(start, start + block)
-        grey = Resizer([images[row] for row in rows[chosen]])
-        for name, bits in kinds:
-            found[name, bits][chosen] = _packed(_BITS[name](grey, SIDES[bits]))
-    return found
+    tasks = ((chunk, name, bits) for chunk in _chunks(images, rows))
+    found = list(map_in_order(_hash_chunk, tasks, workers if len(rows) >= FEWEST else 1))
+    return np.concatenate([np.empty((0, bits // 8), np.uint8), *found])
 
 
-def ahash(images: np.ndarray, rows: np.ndarray, bits: int = 64) -> np.ndarray:
-    """Return the average hash, (R, bits / 64) uint64: which cells of the small grey image exceed its mean."""
-    return image_hashes(images, rows, (("ahash", bits),))["ahash", bits]
+def _chunks(images: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), CHUNK):
+        yield np.stack([images[row] for row in rows[start : start + CHUNK]])
 
 
-def dhash(images: np.ndarray, rows: np.ndarray, bits: int = 64) -> np.ndarray:
-    """Return the difference hash, (R, bits / 64) uint64: which cells exceed their left neighbour."""
-    return image_hashes(images, rows, (("dhash", bits),))["dhash", bits]
+def _hash_chunk(images: np.ndarray, name: str, bits: int) -> np.ndarray:
+    hashes = [FUNCTIONS[name](Image.fromarray(image), hash_size=SIDES[bits]).hash for image in images]
+    return np.packbits(np.reshape(hashes, (len(images), bits)), axis=1)
 
 
-def phash(images: np.ndarray, rows: np.ndarray, bits: int = 64) -> np.ndarray:
-    """Return the perceptual hash, (R, bits / 64) uint64: which low frequencies exceed their median."""
-    return image_hashes(images, rows, (("phash", bits),))["phash", bits]
+def close_pairs(hashes: np.ndarray, distance: int) -> np.ndarray:
+    """Return every pair of hashes that differ in at most `distance` bits: (P, 3) int64 of i, j > i, and the distance.
 
-
-def whash(images: np.ndarray, rows: np.ndarray, bits: int = 64) -> np.ndarray:
-    """Return the wavelet hash, (R, bits / 64) uint64: which Haar averages exceed their median."""
-    return image_hashes(images, rows, (("whash", bits),))["whash", bits]
-
-
-def _average_bits(grey: Resizer, side: int) -> np.ndarray:
-    pixels = grey.at(side, side)
-    return pixels > pixels.mean(axis=(1, 2), keepdims=True)
-
-
-def _difference_bits(grey: Resizer, side: int) -> np.ndarray:
-    pixels = grey.at(side + 1, side)
-    return pixels[:, :, 1:] > pixels[:, :, :-1]
-
-
-def _frequency_bits(grey: Resizer, side: int) -> np.ndarray:
-    pixels = grey.at(side * FREQUENCIES, side * FREQUENCIES).astype(np.float64)
-    low = fft.dct(fft.dct(pixels, axis=1)[:, :side], axis=2)[:, :, :side]
-    return low > np.median(low.reshape(len(low), -1), axis=1)[:, None, None]
-
-
-def _wavelet_bits(grey: Resizer, side: int) -> np.ndarray:
-    """Compare sums of whole numbers: the Haar averages but for a factor and a constant that no bit depends on.
-
-    Only where the two middle sums are equal do the bits hang on imagehash's rounding; there its steps are repeated.
+    hashes: (N, B) uint8, 8 bits a byte. Sorted by (i, j). Memory grows with N and the pairs.
+    Library: FAISS, IndexBinaryFlat.range_search.
     """
-    scale = max(2 ** int(np.log2(grey.shortest)), side)
-    pixels = grey.at(scale, scale)
-    cell = scale // side
-    columns = pixels.reshape(-1, side, cell, scale).sum(axis=2, dtype=np.int32)
-    sums = columns.reshape(-1, side, side, cell).sum(axis=3)
-    ranked = np.sort(sums.reshape(len(sums), -1), axis=1)
-    below, above = ranked[:, side * side // 2 - 1], ranked[:, side * side // 2]
-    bits = sums > below[:, None, None]
-    tied = np.flatnonzero(below == above)
-    if len(tied):
-        averages = without_mean(pixels[tied], side)
-        bits[tied] = averages > np.median(averages.reshape(len(tied), -1), axis=1)[:, None, None]
-    return bits
+    hashes = np.ascontiguousarray(hashes)
+    index = faiss.IndexBinaryFlat(8 * hashes.shape[1])
+    index.add(hashes)
+    found = [np.empty((0, 3), np.int64)]
+    for start in range(0, len(hashes), QUERIES):
+        # FAISS returns what is nearer than its radius, each pair from both sides and each hash itself.
+        limits, apart, others = index.range_search(hashes[start : start + QUERIES], distance + 1)
+        rows = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(np.int64)))
+        once = others > rows
+        found.append(np.stack([rows[once], others[once], apart[once].astype(np.int64)], axis=1))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-_BITS = {"ahash": _average_bits, "dhash": _difference_bits, "phash": _frequency_bits, "whash": _wavelet_bits}
-
-
-def _packed(bits: np.ndarray) -> np.ndarray:
-    return np.packbits(bits.reshape(len(bits), -1), axis=1).view(">u8").astype(np.uint64)
+def hash_pairs(images: Images, name: str, bits: int, loosest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs (P, 2) int64 of rows, i < j, whose hashes differ in at most `loosest` bits, and in how many."""
+    hashes = image_hashes(images.pixels, images.rows, name, bits, images.workers)
+    found = close_pairs(hashes, int(np.floor(loosest)))
+    return found[:, :2], found[:, 2].astype(np.float64)

@@ -226,7 +226,7 @@ CASES = [*STOPS, *LEFT_OUT, *(Case(what, dict, said) for what, (_, _, said) in S
 
 @pytest.mark.parametrize(("rows", "method", "said"), SPLITS.values(), ids=SPLITS)
 def test_labels_that_no_split_can_score_stop(rows, method, said, tmp_path):
-    hashes = np.random.Generator(np.random.PCG64(0)).integers(0, 2**64, len(rows), dtype=np.uint64)
+    hashes = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (len(rows), 8), dtype=np.uint8)
     with pytest.raises(ReidflowError) as caught:
         split_images(rows, group_images(rows, hashes, 4).groups, resolve("split", method), "role")
     check_said(said, str(caught.value), tmp_path)
@@ -234,6 +234,6 @@ def test_labels_that_no_split_can_score_stop(rows, method, said, tmp_path):
 
 def test_the_same_labels_with_enough_groups_are_split():
     rows = groups_of(**ENOUGH)
-    hashes = np.random.Generator(np.random.PCG64(0)).integers(0, 2**64, len(rows), dtype=np.uint64)
+    hashes = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (len(rows), 8), dtype=np.uint8)
     split = split_images(rows, group_images(rows, hashes, 4).groups, resolve("split", {"name": "closed_set"}), "role")
     assert set(split["role"]) == {"train", "val", "test"}

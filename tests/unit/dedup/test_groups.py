@@ -13,7 +13,7 @@ def manifest(identities, groups):
 
 def test_near_duplicates_join_the_data_sets_own_groups_transitively():
     table = manifest(["a"] * 5, ["s1", "s1", "s2", "s2", None])
-    hashes = np.array([0, 2**40 - 1, 0b11, 2**50, 2**64 - 1], np.uint64)
+    hashes = np.array([0, 2**40 - 1, 0b11, 2**50, 2**64 - 1], np.uint64).view(np.uint8).reshape(-1, 8)
     grouping = group_images(table, hashes, 4)
     assert grouping.groups["group"].to_list() == ["0.png", "0.png", "0.png", "0.png", "4.png"]
     assert any("identity a" in warning for warning in grouping.warnings)
@@ -21,7 +21,11 @@ def test_near_duplicates_join_the_data_sets_own_groups_transitively():
 
 
 def test_a_suspected_duplicate_across_identities_ties_blocks_but_not_groups():
-    grouping = group_images(manifest(["a", "b", "b"], ["s", "s", "t"]), np.array([0, 1, 2**60 - 1], np.uint64), 4)
+    grouping = group_images(
+        manifest(["a", "b", "b"], ["s", "s", "t"]),
+        np.array([0, 1, 2**60 - 1], np.uint64).view(np.uint8).reshape(-1, 8),
+        4,
+    )
     assert grouping.groups["group"].n_unique() == 3
     assert grouping.groups["block"].to_list() == ["0.png", "0.png", "2.png"]
     assert ("0.png", "1.png", 1, False, True) in grouping.pairs.rows()

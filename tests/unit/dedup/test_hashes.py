@@ -4,45 +4,58 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from reidflow.dedup.hashes import KINDS, SIDES, image_hashes
-
-LIBRARY = {
-    "ahash": imagehash.average_hash,
-    "dhash": imagehash.dhash,
-    "phash": imagehash.phash,
-    "whash": imagehash.whash,
-}
+from reidflow.dedup import hashes
+from reidflow.dedup.hashes import SIDES, close_pairs, image_hashes
 
 
-def pictures(side):
-    """Smooth, noisy, flat, framed and few-valued pictures: the last three are full of ties."""
-    random = np.random.default_rng(side)
-    noise = random.integers(0, 256, (8, side, side, 3)).astype(np.uint8)
-    smooth = gaussian_filter(noise.astype(float), (0, 3, 3, 0)) * 5
-    smooth = np.clip(smooth - smooth.mean() + 128, 0, 255).astype(np.uint8)
-    flat = np.stack([np.full((side, side, 3), value, np.uint8) for value in (0, 7, 124, 255)])
-    framed = smooth.copy()
-    framed[:, side // 2 :] = (124, 116, 104)
-    few = (random.integers(0, 3, (16, side, side, 1)) * 100).astype(np.uint8).repeat(3, axis=3)
-    cell = side // 8
-    blocks = (random.integers(0, 2, (16, 8, 8, 1)) * 200).astype(np.uint8).repeat(3, 3).repeat(cell, 1).repeat(cell, 2)
-    return [np.concatenate([noise, smooth, flat, framed, few]), blocks]
+def stored(count, side=48):
+    noise = np.random.default_rng(side).uniform(0, 255, (count, side, side, 3))
+    return np.clip(128 + 4 * (gaussian_filter(noise, (0, 2, 2, 0)) - 128), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("side", [16, 48, 160])
-def test_every_hash_is_that_of_imagehash_bit_for_bit(side):
-    for stack in pictures(side):
-        ours = image_hashes(stack, np.arange(len(stack)))
-        for name, bits in KINDS:
-            theirs = [int(str(LIBRARY[name](Image.fromarray(image), SIDES[bits])), 16) for image in stack]
-            assert [
-                sum(int(w) << 64 * (bits // 64 - 1 - i) for i, w in enumerate(h)) for h in ours[name, bits]
-            ] == theirs
+@pytest.mark.parametrize("name", hashes.FUNCTIONS)
+@pytest.mark.parametrize("bits", SIDES)
+def test_rows_of_the_store_get_the_bits_of_imagehash_the_first_bit_the_highest(name, bits):
+    library = {"ahash": imagehash.average_hash, "whash": imagehash.whash}.get(name, getattr(imagehash, name, None))
+    stack, rows = stored(9), np.array([7, 0, 3])
+    expected = [int(str(library(Image.fromarray(stack[row]), SIDES[bits])), 16) for row in rows]
+    found = image_hashes(stack, rows, name, bits)
+    assert [int.from_bytes(row.tobytes(), "big") for row in found] == expected and len(set(expected)) == 3
 
 
-def test_a_hash_depends_neither_on_its_row_nor_on_what_stands_beside_it(monkeypatch):
-    stack = pictures(48)[0]
-    together = image_hashes(stack, np.arange(len(stack)))
-    monkeypatch.setattr("reidflow.dedup.hashes.BLOCK", 1)
-    alone = image_hashes(stack[::-1], np.arange(len(stack))[::-1])
-    assert all(np.array_equal(together[kind], alone[kind]) for kind in KINDS)
+def test_hashes_depend_neither_on_chunks_nor_on_processes(monkeypatch):
+    stack = stored(12)
+    expected = image_hashes(stack, np.arange(12), "phash")
+    monkeypatch.setattr(hashes, "CHUNK", 5)
+    monkeypatch.setattr(hashes, "FEWEST", 1)
+    assert np.array_equal(image_hashes(stack, np.arange(12), "phash", workers=2), expected)
+    assert image_hashes(stack, np.arange(0), "dhash", 256).shape == (0, 32)
+
+
+def similar_hashes(count, size, most):
+    """Random hashes of `size` bytes, every other one at most `most` bits from an earlier one, some equal."""
+    random = np.random.default_rng(size)
+    found = random.integers(0, 256, (count, size), dtype=np.uint8)
+    for row in range(1, count, 2):
+        found[row] = found[random.integers(row)]
+        for bit in random.integers(0, 8 * size, random.integers(0, most)):
+            found[row, bit // 8] ^= np.uint8(1 << bit % 8)
+    return found
+
+
+@pytest.mark.parametrize(("size", "distance"), [(8, 0), (8, 3), (8, 8), (8, 30), (32, 0), (32, 12), (32, 100)])
+def test_close_pairs_are_those_of_a_double_loop_by_any_block_of_queries(size, distance, monkeypatch):
+    found = similar_hashes(200, size, 16)
+    numbers = [int.from_bytes(row.tobytes()) for row in found]
+    pairs = ((i, j, (numbers[i] ^ numbers[j]).bit_count()) for i in range(200) for j in range(i + 1, 200))
+    expected = [list(pair) for pair in pairs if pair[2] <= distance]
+    assert expected and close_pairs(found, distance).tolist() == expected
+    monkeypatch.setattr(hashes, "QUERIES", 7)
+    assert close_pairs(found, distance).tolist() == expected
+
+
+def test_a_hash_and_its_complement_differ_in_every_bit():
+    found = np.stack([np.zeros(32, np.uint8), np.full(32, 255, np.uint8)])
+    assert close_pairs(found, 255).tolist() == []
+    assert close_pairs(found, 256).tolist() == [[0, 1, 256]]
+    assert close_pairs(found[:0], 8).shape == (0, 3)

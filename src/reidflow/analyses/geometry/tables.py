@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.sharpness import sharpness
+from reidflow.dedup.images import sharpness
 from reidflow.evaluation.arm import Layout
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
 from reidflow.evaluation.space import distances, picture, radii, rank_correlation, relative_delta

@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
+from reidflow.dedup.hashes import hash_pairs
 from reidflow.dedup.images import Images
-from reidflow.dedup.methods._hash import hash_pairs
 
 
 def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -13,6 +13,6 @@ def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tup
 
     The distance is the number of bits, out of `bits`, in which the hashes differ.
     Indifferent to colour and contrast, not to crops.
-    Source: imagehash.average_hash, bit for bit.
+    Library: imagehash.average_hash.
     """
     return hash_pairs(images, "ahash", bits, loosest)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from reidflow.dedup.hashes import hash_pairs
 from reidflow.dedup.images import Images
-from reidflow.dedup.methods._hash import hash_pairs
 from reidflow.dedup.neighbours import pair_distances
 
 

@@ -4,14 +4,14 @@ from typing import Literal
 
 import numpy as np
 
+from reidflow.dedup.hashes import hash_pairs
 from reidflow.dedup.images import Images
-from reidflow.dedup.methods._hash import hash_pairs
 
 
 def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tuple[np.ndarray, np.ndarray]:
     """Return all pairs (P, 2) int64 of rows, i < j, at most `loosest` apart, and their distances.
 
     The distance is the number of bits, out of `bits`, in which the hashes differ. Indifferent to compression and size.
-    Source: imagehash.phash, bit for bit.
+    Library: imagehash.phash.
     """
     return hash_pairs(images, "phash", bits, loosest)

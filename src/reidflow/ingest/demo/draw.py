@@ -2,12 +2,9 @@
 
 import csv
 import io
-import multiprocessing
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +17,7 @@ from reidflow.ingest.demo.settings import DemoSettings
 from reidflow.ingest.demo.studio import render, renders
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
-from reidflow.store.invocation import die_with
+from reidflow.store.processes import map_in_order
 from reidflow.store.tables import Contract, write_table
 
 TRUTH = Contract(
@@ -65,13 +62,13 @@ def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
     (drawing / "train" / "train").mkdir(parents=True)
     rows = []
     tasks = ((drawing, settings, chunk) for chunk in _chunks(settings))
-    for drawn in _in_order(_draw_chunk, tasks, workers):
+    for drawn in map_in_order(_draw_chunk, tasks, workers):
         rows.extend(drawn)
     _write_tables(drawing, rows)
     if settings.renders:
         (drawing / "gallery").mkdir()
         tasks = ((drawing, settings, identity) for identity in range(settings.identities))
-        listed = [row for drawn in _in_order(_draw_renders, tasks, workers) for row in drawn]
+        listed = [row for drawn in map_in_order(_draw_renders, tasks, workers) for row in drawn]
         write_text(drawing / "gallery.csv", _csv(("filename", "ground_truth"), listed))
     # After a power cut the folder must not stand there with files that never reached the disk.
     os.sync()
@@ -89,23 +86,6 @@ def _chunks(settings: DemoSettings) -> Iterator[list[Photograph]]:
         planned = photographs(settings, identity, first, int(files), int(copies), earlier)
         yield from (planned[i : i + CHUNK] for i in range(0, len(planned), CHUNK))
         first, earlier = first + int(files), earlier + int(copies)
-
-
-def _in_order(work: Callable, tasks: Iterable[tuple], workers: int) -> Iterator[list]:
-    """Yield the results of `work` on each task, in order, while no more than a few tasks wait."""
-    if workers <= 1:
-        yield from (work(*task) for task in tasks)
-        return
-    # A worker waits for tasks for ever when the process that hands them out is killed: it has to look for itself.
-    spawn, here = multiprocessing.get_context("spawn"), os.getpid()
-    with ProcessPoolExecutor(workers, spawn, initializer=die_with, initargs=(here,)) as pool:
-        waiting = deque()
-        for task in tasks:
-            waiting.append(pool.submit(work, *task))
-            if len(waiting) > 3 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _draw_chunk(folder: Path, settings: DemoSettings, chunk: list[Photograph]) -> list[tuple]:
