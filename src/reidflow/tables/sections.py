@@ -135,7 +135,7 @@ def _tidy(body: str) -> str:
     """Return Markdown with one line for each list item and paragraph, and no blank line within a list."""
     found: list[str] = []
     for line in map(str.rstrip, body.strip().splitlines()):
-        continues = line and found and found[-1] and not re.match(r" *([-*|>#]|\d+\.) ?", line)
+        continues = line and found and found[-1] and not re.match(r" *([-*] |\d+\. |[|>#])", line)
         if continues:
             found[-1] += f" {line.strip()}"
         elif line or (found and found[-1]):

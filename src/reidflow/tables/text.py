@@ -85,6 +85,11 @@ def share(value: float | None, digits: int = 0) -> str:
     return NOTHING if value is None else f"{value:.{digits}%}"
 
 
+def share_interval(low: float | None, high: float | None) -> str:
+    """Return an interval of a share as `[12%, 34%]`, a dash where there is none."""
+    return NOTHING if low is None or high is None else f"[{share(low)}, {share(high)}]"
+
+
 def count(value: float | None) -> str:
     """Return a count with thousands set apart; a mean of counts with one decimal where it is not whole."""
     if value is None:
@@ -226,6 +231,7 @@ FORMATS: dict[str, Callable[..., str]] = {
     "signed2": partial(signed, digits=2),
     "interval": interval,
     "interval2": partial(interval, digits=2),
+    "interval_share": share_interval,
     "range": between,
     "range0": partial(between, digits=0),
     "range2": partial(between, digits=2),

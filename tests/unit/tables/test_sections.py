@@ -103,6 +103,11 @@ def test_a_rendered_template_falls_into_sections_by_its_headings(tmp_path):
     assert found[1].figures == {"sheet": "All"}
 
 
+def test_lines_that_begin_with_a_number_or_a_name_continue_a_statement():
+    (found,) = sections_of("## Here\n- It is\n  0.31 here,\n  **a** there,\n  -0.2 else.\n- b\n\n1. one\n2. two\n")
+    assert found.text == "- It is 0.31 here, **a** there, -0.2 else.\n- b\n\n1. one\n2. two"
+
+
 def test_tables_for_a_heading_that_is_not_there_are_an_error_and_so_is_an_undefined_name(tmp_path):
     with pytest.raises(ValueError, match="Nowhere"):
         sections_of("## Here\n\ntext", {"Nowhere": []})

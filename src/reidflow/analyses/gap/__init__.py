@@ -1,4 +1,4 @@
-"""Each arm from the easiest setting to the hardest: validation, closed set, disjoint identities, other domains."""
+"""Each arm on every split of its experiment: from the easiest condition to the experiment's own, and what remedies change."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "Gap"
-CAPTION = "Each arm from the easiest setting to the experiment's own, and what each remedy changes in each setting."
+CAPTION = "mAP of each arm from the easiest condition to the experiment's own, and what each remedy changes in each."
 INPUTS = ("metrics", "per_query", "also_on", "also_on_queries", "manifest", "results")
 TABLES = ("gap", "lost")
-FIGURES = {"gap": "Gap: mAP of each arm by setting", "remedies": "Gap: what each remedy changes"}
+FIGURES = {"gap": "mAP of each arm in each condition", "remedies": "What each remedy changes in each condition"}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment is trained and tested on further splits."""
     return bool(experiment.also_on) and not experiment.file.score
 
 

@@ -15,15 +15,14 @@ def run(inputs: Inputs) -> Report:
     sided = bool((inputs.table("manifest", MANIFEST)["side"] == "gallery").any())
     own = inputs.table("metrics", METRICS), inputs.table("per_query", PER_QUERY)
     also = inputs.table("also_on", ALSO_ON), inputs.table("also_on_queries", ALSO_ON_QUERIES)
-    found = tables.conditions(experiment, inputs.config, own, also, sided)
-    gap = tables.gap_table(experiment, found, inputs.table("results", RESULTS))
-    lost = tables.lost_table(experiment, found)
-    inferred = [name for name, arm in experiment.arms.items() if arm.spec.inference]
+    conditions = tables.conditions(experiment, inputs.config, own, also, sided)
+    gap = tables.gap_table(experiment, conditions, inputs.table("results", RESULTS))
+    lost = tables.lost_table(experiment, conditions)
     return Report(
         tables={"gap": (gap, tables.GAP), "lost": (lost, tables.LOST)},
-        sections=sections(gap, lost, tables.transductive_arms(experiment), inferred),
+        sections=sections(gap, lost, tables.transductive_arms(experiment)),
         figures={
-            "gap": lambda out: figures.draw_gap(gap, inputs.heading, out),
-            "remedies": lambda out: figures.draw_remedies(gap, inputs.heading, out),
+            "gap": figures.gap(gap, lost, inputs.heading),
+            "remedies": figures.remedies(gap, inputs.heading),
         },
     )

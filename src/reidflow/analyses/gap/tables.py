@@ -1,6 +1,7 @@
-"""The tables of an experiment on several splits: each arm's mAP in each setting, and how much of it survives."""
+"""The tables of an experiment on several splits: each arm's mAP in each condition, and the share of it that is kept."""
 
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,56 +14,61 @@ from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.inference import transductive
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.arms import EvaluatedArm, by_arm, known, mean
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import AGAINST, LEVEL, Paired, against_controls, judge, pair
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 
 VALIDATION = "validation"
-WORDS = {"closed_set": "known identities", "identity_disjoint": "unseen identities"}
-_DIFFERENCE = dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64)
-_TESTED = dict.fromkeys(("val_id_map", "chance", "top1", "top5", "top10"), pl.Float64)
-_COUNTED = dict.fromkeys(("queries", "identities"), pl.Int64)
+IDENTITIES = {"closed_set": "known identities", "identity_disjoint": "unseen identities"}
+_TESTED = ("val_id_map", "chance", "top1", "top5", "top10")
+_COUNTED = ("queries", "identities")
+_DIFFERENCE = ("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable", "verdict")
+_CONDITION = Column(
+    "condition",
+    pl.String,
+    "condition",
+    "text",
+    "Split on which the arm was trained and tested; validation: the validation images of the experiment's own split.",
+)
 GAP = Contract(
-    "arms in each setting",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "setting": pl.String,
-        "own": pl.Boolean,  # of the experiment's own split
-        "split": pl.String,  # its split in words
-        "seeds": pl.Int64,
-        "id_map": pl.Float64,  # of validation images in the setting VALIDATION, else of test images
-        "id_map_std": pl.Float64,
-        "id_map_by_seed": pl.List(pl.Float64),
-        **_TESTED,  # val_id_map: of the validation images of the same split
-        **_COUNTED,
-        **_DIFFERENCE,  # to the baseline in this setting, corrected over the arms
-        "verdict": pl.String,
-        **AGAINST,  # the same to the arm that is its control, where it names one
-    },
-    nullable=frozenset({"id_map", "id_map_std", *_TESTED, *_COUNTED, *_DIFFERENCE, "verdict", *AGAINST}),
+    "arms in each condition",
+    [
+        *columns("experiment", "arm", "baseline"),
+        _CONDITION,
+        Column("own", pl.Boolean, "own split", "yes_no", "Whether the condition is the experiment's own split."),
+        Column("split", pl.String, "split", "text", "How the images are split, and which of them are queries."),
+        *columns("seeds", "id_map", "id_map_std", "id_map_by_seed", *_TESTED, *_COUNTED, *_DIFFERENCE[:-1]),
+        *columns("interval", "against_interval"),
+        column("verdict").but(nullable=True),
+        *(column(name).but(nullable=True) for name in AGAINST),
+    ],
 )
-_SHARES = dict.fromkeys(("above", "above_low", "above_high", "kept", "kept_low", "kept_high"), pl.Float64)
 LOST = Contract(
-    "what arms keep of the score above chance",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "setting": pl.String,
-        "reference": pl.String,  # the setting whose score above chance is the whole
-        **_SHARES,  # above: mAP minus chance; kept: its share of the reference's
-        "note": pl.String,
-    },
-    nullable=frozenset(_SHARES),
-)
+    "share of the score above chance that is kept",
+    [
+        *columns("experiment", "arm", "baseline"),
+        _CONDITION,
+        Column("reference", pl.String, "reference", "text", "Condition whose score above chance is the whole."),
+        Column("above", pl.Float64, "mAP above chance", "number", "mAP minus chance.", nullable=True),
+        Column("above_low", pl.Float64, "lower end", "number", "Lower end of its 95 % interval.", nullable=True),
+        Column("above_high", pl.Float64, "upper end", "number", "Upper end of its 95 % interval.", nullable=True),
+        Span("above_interval", ("above_low", "above_high"), "interval", "interval",
+             "95 % interval of mAP minus chance, over identities and seeds."),
+        Column("kept", pl.Float64, "share kept", "share", "Share of the reference's mAP above chance.", nullable=True),
+        Column("kept_low", pl.Float64, "lower end", "share", "Lower end of its 95 % interval.", nullable=True),
+        Column("kept_high", pl.Float64, "upper end", "share", "Upper end of its 95 % interval.", nullable=True),
+        Span("kept_interval", ("kept_low", "kept_high"), "interval of the share", "interval_share",
+             "95 % interval of the share kept."),
+        column("note").but(meaning="Why there is no share."),
+    ],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A setting that every arm was trained and tested in."""
+    """A split on which every arm was trained and tested."""
 
     name: str
     split: str
@@ -77,12 +83,12 @@ def conditions(
     also: tuple[pl.DataFrame, pl.DataFrame],
     sided: bool,
 ) -> list[Condition]:
-    """Return the settings of an experiment: those of `also_on` in the order of its file, then its own split.
+    """Return the conditions of an experiment: those of `also_on` in the order of its file, then its own split.
 
     own: METRICS and PER_QUERY of its runs. also: ALSO_ON and ALSO_ON_QUERIES. sided: whether the data have images of the
     side `gallery`. Raises ReidflowError where the baseline was not run in one of them.
     """
-    divisions = {**experiment.also_on, own_name(config, sided, list(experiment.also_on)): experiment.division}
+    divisions = {**experiment.also_on, own_name(config, sided, experiment.also_on): experiment.division}
     tables = {label: [table.filter(pl.col("label") == label) for table in also] for label in experiment.also_on}
     found = []
     for name, division in divisions.items():
@@ -92,30 +98,29 @@ def conditions(
                 f"{experiment.path}: the baseline {experiment.file.baseline} has no runs in '{name}'. Delete the "
                 "experiment's also_on.parquet and run again."
             )
-        found.append(Condition(name, in_words(division, sided), name not in tables, arms))
+        found.append(Condition(name, describe_split(division, sided), name not in tables, arms))
     return found
 
 
-def own_name(config: Config, sided: bool, taken: list[str]) -> str:
-    """Return what the experiment's own split is called: `unseen identities, across domains`."""
-    split = WORDS.get(config.split["name"], config.split["name"])
-    name = f"{split}, across domains" if sided and config.sides == "across" else split
+def own_name(config: Config, sided: bool, taken: Iterable[str]) -> str:
+    """Return the name of the experiment's own condition: `unseen identities, across domains`."""
+    identities = IDENTITIES.get(config.split["name"], config.split["name"])
+    name = f"{identities}, across domains" if sided and config.sides == "across" else identities
     return f"{name} (own)" if name in (*taken, VALIDATION) else name
 
 
-def in_words(division: dict[str, Any], sided: bool) -> str:
-    """Return what decides a split in words: `identity_disjoint, photographs alone, 20% of them ask`."""
-    sides = {"across": "photographs among images of the side gallery", "within": "photographs alone"}
+def describe_split(division: dict[str, Any], sided: bool) -> str:
+    """Return what defines a split: `identity_disjoint, query side only, 20% of the test images as queries`."""
+    sides = {"across": "query side against gallery side", "within": "query side only"}
     parts = [division["split"]["name"], sides[division["sides"]] if sided else ""]
-    parts.append(f"{division['queries']:.0%} of them ask" if division["queries"] else "")
+    parts.append(f"{division['queries']:.0%} of the test images as queries" if division["queries"] else "")
     return ", ".join(filter(None, parts))
 
 
 def _evaluated(experiment: Experiment, metrics: pl.DataFrame, per_query: pl.DataFrame) -> dict[str, EvaluatedArm]:
-    runs, asked = by_arm(metrics), by_arm(per_query)
-    nothing = pl.DataFrame()
+    runs, queries, nothing = by_arm(metrics), by_arm(per_query), pl.DataFrame()
     return {
-        name: EvaluatedArm(name, tuple(runs[name]["seed"]), runs[name], asked[name], nothing, nothing, None)
+        name: EvaluatedArm(name, tuple(runs[name]["seed"]), runs[name], queries[name], nothing, nothing, None)
         for name in experiment.arms
         if name in runs
     }
@@ -124,17 +129,17 @@ def _evaluated(experiment: Experiment, metrics: pl.DataFrame, per_query: pl.Data
 def gap_table(
     experiment: Experiment, found: list[Condition], results: pl.DataFrame, level: float = LEVEL
 ) -> pl.DataFrame:
-    """Return GAP: arms in the order of the experiment; settings: validation, then as `conditions` has them.
+    """Return GAP: arms in the order of the experiment; conditions: validation, then as `conditions` has them.
 
     found: of `conditions`. results: the experiment's RESULTS, whose differences are those of its own split.
     """
     own = next(condition for condition in found if condition.own)
-    judged = {c.name: _told(results) if c.own else _judged(c, experiment, level) for c in found}
+    compared = {c.name: _of_results(results) if c.own else _compared(c, experiment, level) for c in found}
     rows = []
     for name in experiment.arms:
         rows += [_validation(own, name, experiment)] if name in own.arms else []
         rows += [
-            _row(condition, name, experiment) | judged[condition.name].get(name, {})
+            _row(condition, name, experiment) | compared[condition.name].get(name, {})
             for condition in found
             if name in condition.arms
         ]
@@ -147,10 +152,10 @@ def _row(condition: Condition, name: str, experiment: Experiment) -> dict[str, A
         "experiment": experiment.name,
         "arm": name,
         "baseline": baseline,
-        "setting": condition.name,
+        "condition": condition.name,
         "own": condition.own,
         "split": condition.split,
-        **_spread(arm.metrics["id_map"]),
+        **_over_seeds(arm.metrics["id_map"]),
         **{column: _mean(arm.metrics[column]) for column in _TESTED},
         **{column: arm.metrics[column].max() for column in _COUNTED},
         "verdict": BASELINE if baseline else INCONCLUSIVE,
@@ -158,49 +163,50 @@ def _row(condition: Condition, name: str, experiment: Experiment) -> dict[str, A
 
 
 def _validation(own: Condition, name: str, experiment: Experiment) -> dict[str, Any]:
-    """Return the row of the images that chose the weights: nothing is concluded from their scores."""
+    """Return the row of the validation images, which chose the weights: differences on them have no verdict."""
     runs, base = own.arms[name].metrics["val_id_map"], own.arms[experiment.file.baseline].metrics["val_id_map"]
-    told = {"baseline": name == experiment.file.baseline, "setting": VALIDATION, "own": False, "split": own.split}
+    baseline, scores = name == experiment.file.baseline, _over_seeds(runs)
     pairs = [(known(ours), known(theirs)) for ours, theirs in zip(runs, base, strict=False)]
-    whole = not told["baseline"] and pairs and all(None not in both for both in pairs)
-    delta = mean(ours - theirs for ours, theirs in pairs) if whole else None
-    spread = _spread(runs)
+    complete = not baseline and pairs and all(None not in both for both in pairs)
     return {
         "experiment": experiment.name,
         "arm": name,
-        **told,
-        **spread,
-        "val_id_map": spread["id_map"],
-        "delta": delta,
-        "verdict": BASELINE if told["baseline"] else None,
+        "baseline": baseline,
+        "condition": VALIDATION,
+        "own": False,
+        "split": own.split,
+        **scores,
+        "val_id_map": scores["id_map"],
+        "delta": mean(ours - theirs for ours, theirs in pairs) if complete else None,
+        "verdict": BASELINE if baseline else None,
     }
 
 
-def _spread(values: pl.Series) -> dict[str, Any]:
+def _over_seeds(values: pl.Series) -> dict[str, Any]:
     by_seed = [known(value) for value in values]
-    whole = None not in by_seed
+    complete = None not in by_seed
     return {
         "seeds": len(by_seed),
-        "id_map": mean(by_seed) if whole and by_seed else None,
-        "id_map_std": statistics.stdev(by_seed) if whole and len(by_seed) > 1 else None,
+        "id_map": mean(by_seed) if complete and by_seed else None,
+        "id_map_std": statistics.stdev(by_seed) if complete and len(by_seed) > 1 else None,
         "id_map_by_seed": by_seed,
     }
 
 
 def _mean(values: pl.Series) -> float | None:
-    return _spread(values)["id_map"]
+    return _over_seeds(values)["id_map"]
 
 
-def _told(results: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    rows = results.select("arm", *_DIFFERENCE, "verdict", *AGAINST).to_dicts()
+def _of_results(results: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    rows = results.select("arm", *_DIFFERENCE, *AGAINST).to_dicts()
     return {row.pop("arm"): row for row in rows}
 
 
-def _judged(condition: Condition, experiment: Experiment, level: float) -> dict[str, dict[str, Any]]:
+def _compared(condition: Condition, experiment: Experiment, level: float) -> dict[str, dict[str, Any]]:
     arms, baseline = condition.arms, experiment.file.baseline
     pairs = {name: pair(arm, arms[baseline]) for name, arm in arms.items() if name != baseline}
     verdicts, controls = judge(pairs, level), against_controls(experiment, arms, pairs, level)
-    return {n: _difference(paired, verdicts.get(n)) | controls.get(n, {}) for n, paired in pairs.items()}
+    return {name: _difference(paired, verdicts.get(name)) | controls.get(name, {}) for name, paired in pairs.items()}
 
 
 def _difference(paired: Paired, found: Comparison | None) -> dict[str, Any]:
@@ -217,41 +223,42 @@ def _difference(paired: Paired, found: Comparison | None) -> dict[str, Any]:
 
 
 def effects(gap: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return what each arm changes in each setting: its difference to its control, to the baseline where it has none.
+    """Return what each arm changes in each condition: its difference from its control, from the baseline without one.
 
-    gap: of `gap_table`. An entry: arm, setting, beside (what it is compared with), delta, low, high, verdict,
-    smallest_detectable. Left out: validation, and what could not be compared.
+    gap: of `gap_table`. A row: arm, condition, own, reference (the arm that it is compared with), delta, low, high,
+    verdict, smallest_detectable. Validation and arms that could not be compared are left out.
     """
-    found = []
-    for row in gap.filter((pl.col("setting") != VALIDATION) & ~pl.col("baseline")).to_dicts():
-        columns = {"delta": "delta", "low": "delta_low", "high": "delta_high", "verdict": "verdict"}
-        columns["smallest_detectable"] = "smallest_detectable"
-        beside = row["against"] or gap.filter("baseline")["arm"][0]
+    found, baseline = [], gap.filter("baseline")["arm"][0]
+    for row in gap.filter((pl.col("condition") != VALIDATION) & ~pl.col("baseline")).to_dicts():
         if row["against"]:
-            columns = {name: f"against_{name}" for name in columns}
-        if row[columns["delta"]] is not None:
-            told = {name: row[column] for name, column in columns.items()}
-            found.append({"arm": row["arm"], "setting": row["setting"], "beside": beside, **told})
+            names = [f"against_{name}" for name in ("delta", "low", "high", "verdict", "smallest_detectable")]
+        else:
+            names = ["delta", "delta_low", "delta_high", "verdict", "smallest_detectable"]
+        delta, low, high, verdict, detectable = (row[name] for name in names)
+        if delta is not None:
+            about = {name: row[name] for name in ("arm", "condition", "own")}
+            compared = {"reference": row["against"] or baseline, "delta": delta, "low": low, "high": high}
+            found.append(about | compared | {"verdict": verdict, "smallest_detectable": detectable})
     return found
 
 
 def lost_table(experiment: Experiment, found: list[Condition], level: float = LEVEL) -> pl.DataFrame:
-    """Return LOST: for each arm the share of its score above chance that it keeps from the first setting to the others.
+    """Return LOST: for each arm the share of its score above chance that it keeps from the first condition to the others.
 
     The interval of the share is that of a ratio of two means, linearised (Cochran, Sampling Techniques, 1977, section
-    6.4), each over identities and seeds crossed, the two as if they were independent: different splits test different
-    images. Not defined where the interval of the first setting's score does not lie above chance.
+    6.4), each over identities and seeds crossed, the two taken as independent: different splits test different images.
+    Undefined where the interval of the first condition's score reaches chance.
     """
     rows = []
     for name in experiment.arms:
         above = {c.name: _above(c.arms[name]) for c in found if name in c.arms}
         first = above.get(found[0].name)
-        for setting, own in above.items():
+        for condition, own in above.items():
             row = {
                 "experiment": experiment.name,
                 "arm": name,
                 "baseline": name == experiment.file.baseline,
-                "setting": setting,
+                "condition": condition,
                 "reference": found[0].name,
                 "note": "",
             }
@@ -260,7 +267,7 @@ def lost_table(experiment: Experiment, found: list[Condition], level: float = LE
 
 
 def _above(arm: EvaluatedArm) -> MeanDifference | None:
-    """Return the mean of mAP minus chance over identities and seeds; None where it cannot be told how sure it is."""
+    """Return the mean of mAP minus chance over identities and seeds; None where its uncertainty is unknown."""
     _, scores = arm.scores()
     chance = _mean(arm.metrics["chance"])
     return None if chance is None or min(scores.shape) < 2 else mean_difference(scores - chance)
@@ -275,9 +282,9 @@ def _bounds(own: MeanDifference | None, level: float) -> dict[str, float]:
 
 def _kept(own: MeanDifference | None, first: MeanDifference | None, same: bool, level: float) -> dict[str, Any]:
     if own is None or first is None:
-        return {"note": "one seed or one identity alone: how sure the scores are is unknown"}
+        return {"note": "only one seed or one identity: the uncertainty of the scores is unknown"}
     if not interval(first, level)[0] > 0:
-        return {"note": "not above chance in the first setting"}
+        return {"note": "not above chance in the first condition"}
     kept = float(own.delta / first.delta)
     if same:
         return {"kept": 1.0}
