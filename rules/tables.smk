@@ -65,7 +65,7 @@ rule leaderboard:
     input:
         tables=[f"{TABLES}/{name}.parquet" for name in plan.experiments],
     output:
-        board=f"{TABLES}/leaderboard.parquet",
+        table=f"{TABLES}/leaderboard.parquet",
         csv=shown.result(f"{TABLES}/leaderboard.csv", "Leaderboard", ("leaderboard", "table (CSV)"), "leaderboard"),
         markdown=f"{TABLES}/leaderboard.md",
         png=f"{FIGURES}/leaderboard.png",

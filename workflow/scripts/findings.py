@@ -1,9 +1,5 @@
 """Print an experiment's table in three formats, and what was found."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 from reidflow.spec.plan import rebuild
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -12,7 +8,7 @@ from reidflow.tables.caption import caption
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.data import read_description
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables
-from reidflow.tables.export import export
+from reidflow.tables.export import exports
 from reidflow.tables.findings import findings
 from reidflow.tables.parameters import parameters_section, with_winners
 from reidflow.tables.sections import read_all
@@ -28,11 +24,9 @@ def main(job: Job) -> None:
         read_table(job.input.comparisons, COMPARISONS),
     )
     sections = [parameters_section(experiment), *read_all(job.input.get("sections", []))]
-    with tempfile.TemporaryDirectory() as folder:
-        stem = Path(folder) / experiment.name
-        export(tables.results, tables.efficiency, caption(experiment, data, tables.results), stem, sections)
-        for name, suffix in (("csv", ".csv"), ("markdown", ".md"), ("latex", ".tex")):
-            shutil.copyfile(stem.with_name(stem.name + suffix), getattr(job.out, name))
+    lines = caption(experiment, data, tables.results)
+    for name, text in exports(tables.results, tables.efficiency, lines, sections).items():
+        write_text(getattr(job.out, name), text)
     write_text(job.out.findings, findings(experiment, data, tables, sections=sections))
 
 

@@ -36,13 +36,13 @@ def write_page(
 ) -> None:
     """Write the page of an experiment as one HTML file that fetches nothing.
 
-    caption: (heading, sentence) pairs. blocks: the tables of the experiment; the first stands with the first section of
+    caption: (heading, sentence) pairs. blocks: the tables of the experiment; the first is placed with the first section of
     the findings, the others below. findings: Markdown; each section is followed by the figures that it links, once, and
-    HTML and pictures in it are shown as text. figures: name -> SVG, PNG or JPEG file. baseline: the arm whose rows are
-    marked. sections: what analyses add; their tables stand with the section of the findings that has their title.
+    HTML and images in it are shown as text. figures: name -> SVG, PNG or JPEG file. baseline: the arm whose rows are
+    marked. sections: what analyses add; their tables are placed with the section of the findings that has their title.
     """
     script = code.read_data(SCRIPT)
-    captions = TITLES | {name: words for section in sections for name, words in section.figures.items()}
+    captions = TITLES | {name: title for section in sections for name, title in section.figures.items()}
     texts = re.split(r"^(?=## )", findings, flags=re.MULTILINE)[1:] if "## " in findings else [findings]
     rest = dict(figures)
     by_title: dict[str, list[Section]] = {}

@@ -105,7 +105,7 @@ class Contract:
         return self.nullable | own
 
     def check(self, frame: pl.DataFrame, where: str, columns: Sequence[str] | None = None) -> None:
-        """Raise ReidflowError naming the table, the place and the column that does not fit.
+        """Raise ReidflowError naming the table, the file and the column that does not fit.
 
         columns: those that the frame was read with; all by default.
         """
@@ -212,8 +212,8 @@ def _described(schema: "pyarrow.Schema", contract: Contract, about: Mapping[str,
     for field in schema:
         column = contract.shown.get(field.name)
         if isinstance(column, Column):
-            told = {"heading": column.heading, "unit": column.unit, "meaning": column.meaning}
-            field = field.with_metadata({key: value for key, value in told.items() if value})
+            known = {"heading": column.heading, "unit": column.unit, "meaning": column.meaning}
+            field = field.with_metadata({key: value for key, value in known.items() if value})
         fields.append(field)
     own = {"contract": contract.name, "version": _version(), **about}
     return pyarrow.schema(fields, metadata={_KEY: json.dumps(own, ensure_ascii=False).encode()})

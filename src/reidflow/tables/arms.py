@@ -27,7 +27,7 @@ QUERY_COLUMNS = ("arm", "seed", "image", "identity", "flank", "ap")
 
 @dataclass(frozen=True)
 class EvaluatedArm:
-    """The evaluated runs of one arm; the rows of `metrics` and `efficiency` stand in the order of the arm's seeds."""
+    """The evaluated runs of one arm; the rows of `metrics` and `efficiency` are in the order of the arm's seeds."""
 
     name: str
     seeds: tuple[int, ...]

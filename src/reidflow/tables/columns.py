@@ -30,7 +30,7 @@ _ALL: list[Column | Span] = [
     _C("identity", S, "identity", "text", "Individual that the image shows."),
     _C("flank", S, "flank", "text", "Flank or viewpoint; empty: all queries of the identity.", nullable=True),
     _C("method", S, "method", "text", "Id of the method with its parameters."),
-    _C("label", S, "method", "text", "Name of the method, with the parameters that tell it from others of that name."),
+    _C("label", S, "method", "text", "Name of the method, with the parameters in which others of that name differ."),
     _C("note", S, "note", "text", "What limits the row's numbers, or why there are none."),
     # Metrics on test.
     _C("id_map", F, "balanced mAP", "number",

@@ -1,12 +1,10 @@
 """An experiment's table for readers: CSV with every column, Markdown and LaTeX with a caption."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from reidflow.store.atomic import write_text
 from reidflow.tables import text
 from reidflow.tables.experiment import blocks
 from reidflow.tables.layout import Block
@@ -15,21 +13,20 @@ from reidflow.tables.sections import Section, section_blocks
 Caption = list[tuple[str, str]]
 
 
-def export(
-    results: pl.DataFrame, efficiency: pl.DataFrame, caption: Caption, stem: Path, sections: Sequence[Section] = ()
-) -> None:
-    """Write `<stem>.csv`, `<stem>.md` and `<stem>.tex`: results and efficiency joined, one row an arm.
+def exports(
+    results: pl.DataFrame, efficiency: pl.DataFrame, caption: Caption, sections: Sequence[Section] = ()
+) -> dict[str, str]:
+    """Return results and efficiency joined, one row an arm, as texts: `csv`, `markdown` and `latex`.
 
     The tables of `sections` follow in the latter two.
     """
     title = results["experiment"][0]
     parts = [*blocks(results, efficiency), *section_blocks(sections)]
-    for suffix, content in (
-        (".csv", csv_table(results, efficiency)),
-        (".md", markdown_table(title, parts, caption)),
-        (".tex", latex_table(title, parts, caption)),
-    ):
-        write_text(stem.with_name(stem.name + suffix), content)
+    return {
+        "csv": csv_table(results, efficiency),
+        "markdown": markdown_table(title, parts, caption),
+        "latex": latex_table(title, parts, caption),
+    }
 
 
 def csv_table(results: pl.DataFrame, efficiency: pl.DataFrame) -> str:
@@ -73,7 +70,7 @@ def markdown_block(part: Block) -> str:
 
 
 def latex_table(title: str, parts: list[Block], caption: Caption) -> str:
-    """Return the table as LaTeX floats that need no package; the caption stands with the first.
+    """Return the table as LaTeX floats that need no package; the first has the caption.
 
     Names beyond Latin letters need LuaLaTeX or XeLaTeX with a font that has them.
     """

@@ -49,7 +49,7 @@ def findings(
 ) -> str:
     """Return the findings of an experiment as Markdown: answer, evidence, limits, next steps, interpretation.
 
-    sections: what its analyses add; they stand before the limits. figures: the folder of its figures, relative to where
+    sections: what its analyses add, placed before the limits. figures: the folder of its figures, relative to where
     the text will lie (default `../figures/<experiment>`).
     """
     read = reading(experiment.file.interpretation, data.title, tables.results)
@@ -68,7 +68,7 @@ def findings(
 
 
 def _written(section: Section, folder: str) -> str:
-    """Return a section with links to its figures; without a text, the caption of its first figure stands in."""
+    """Return a section with links to its figures; without a text, the caption of its first figure replaces it."""
     text = section.text or next((f"- {markdown(caption)}." for caption in section.figures.values()), "")
     names = [*section.figures, *section.links]
     links = ", ".join(f"[{markdown(name.replace('_', ' '))}]({folder}/{name}.png)" for name in names)

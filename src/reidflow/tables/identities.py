@@ -98,8 +98,8 @@ def flank_contrasts(comparisons: pl.DataFrame, level: float = LEVEL) -> dict[tup
         cube = np.array([[of[flank, identity] for identity in shared] for flank in flanks])
         if cube.shape[2] < 2:
             continue
-        for place, flank in enumerate(flanks[:1] if len(flanks) == 2 else flanks):
-            contrasts[arm, flank] = cube[place] - np.delete(cube, place, axis=0).mean(axis=0)
+        for index, flank in enumerate(flanks[:1] if len(flanks) == 2 else flanks):
+            contrasts[arm, flank] = cube[index] - np.delete(cube, index, axis=0).mean(axis=0)
     return compare(contrasts, level) if contrasts else {}
 
 

@@ -1,4 +1,4 @@
-"""Whether the author's interpretation still speaks of the table that stands beside it."""
+"""Whether the author's interpretation still fits the table that it was written for."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,7 @@ class Reading:
 
 
 def stamped(results: pl.DataFrame) -> dict[str, str]:
-    """Return what an interpretation remembers of its table: arm -> id_map with three decimals, and verdict."""
+    """Return what an interpretation records of its table: arm -> id_map with three decimals, and verdict."""
     rows = results.select("arm", "id_map", "verdict").iter_rows()
     return {arm: f"{_UNSCORED if id_map is None else f'{id_map:.3f}'} {verdict}" for arm, id_map, verdict in rows}
 

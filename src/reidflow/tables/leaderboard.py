@@ -1,16 +1,14 @@
 """All arms of all experiments in one table that says which rows may be compared."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import polars as pl
 
 from reidflow.spec.canonical import short
-from reidflow.store.atomic import write_text
-from reidflow.store.tables import Column, Contract, write_table
+from reidflow.store.tables import Column, Contract
 from reidflow.tables.columns import columns
 from reidflow.tables.data import mixed_versions
-from reidflow.tables.export import csv_of, markdown_block
+from reidflow.tables.export import markdown_block
 from reidflow.tables.layout import Block, block
 from reidflow.tables.text import listed, markdown
 
@@ -133,10 +131,3 @@ def _block(rows: pl.DataFrame) -> Block:
         return block("", rows, ["arm", "experiment", COMPARABLE.but(heading="reason")])
     shown = ["arm", "experiment", "rank", "id_map", "id_map_std", "seeds", "chance", "baseline"]
     return block("", rows, shown, LEADERBOARD)
-
-
-def write_leaderboard(table: pl.DataFrame, stem: Path) -> None:
-    """Write `<stem>.parquet`, `<stem>.csv` and `<stem>.md`."""
-    write_table(table, stem.with_name(stem.name + ".parquet"), LEADERBOARD)
-    write_text(stem.with_name(stem.name + ".csv"), csv_of(table))
-    write_text(stem.with_name(stem.name + ".md"), leaderboard_markdown(table))

@@ -19,7 +19,7 @@ TITLE = "Parameters"
 def parameters_section(experiment: Experiment) -> Section:
     """Return the parameters of each arm, as a table with a column for each part of the factor in which arms differ.
 
-    Tuned settings are left out of it: which value each arm chose stands in the results.
+    Tuned settings are left out of it: the results give the value that each arm chose.
     """
     factor = listed([f"`{path}`" for path in experiment.file.varies])
     tuned = [f"`{path}` from {setting(grid)}" for path, grid in experiment.file.tuned.items()]

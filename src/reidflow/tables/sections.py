@@ -108,7 +108,7 @@ def sections_of(
 ) -> list[Section]:
     """Return the sections of a rendered text, one for each heading `## `; those without any content are left out.
 
-    tables, figures, links: heading -> what stands in that section, as in `Section`. Lines that continue a list item or a
+    tables, figures, links: heading -> the content of that section, as in `Section`. Lines that continue a list item or a
     paragraph are joined, and blank lines between list items dropped. Raises ValueError for text before the first heading
     and for tables or figures under a heading that the text lacks.
     """

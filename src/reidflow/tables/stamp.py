@@ -25,7 +25,7 @@ def stamp(path: str | Path, dataset: str, results: pl.DataFrame) -> bool:
     path = Path(path)
     content = load(path)
     entries = content.get("interpretation") or []
-    own = [place for place, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("dataset") == dataset]
+    own = [index for index, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("dataset") == dataset]
     if len(own) != 1:
         raise ReidflowError(
             f"{path}, key 'interpretation': there are {len(own)} entries for the data set '{dataset}'. "

@@ -1,4 +1,4 @@
-"""How values and names are printed: numbers that keep their sign, names that cannot break the format they stand in."""
+"""Formats of values and names: numbers that keep their sign, names that cannot break the text around them."""
 
 import math
 import re
@@ -142,22 +142,22 @@ def _printable(character: str) -> bool:
 
 
 def one_line(value: str) -> str:
-    """Return text on one line, with blanks collapsed, as it may stand in a page."""
+    """Return text on one line, with blanks collapsed, for a page."""
     return visible(" ".join(value.split()))
 
 
 def markdown(value: str) -> str:
-    """Return a name as it may stand in a Markdown sentence or table cell."""
+    """Return a name escaped for a Markdown sentence or table cell."""
     return _MARKDOWN.sub(r"\\\1", visible(value))
 
 
 def latex(value: str) -> str:
-    """Return a name as it may stand in a LaTeX sentence or table cell."""
+    """Return a name escaped for a LaTeX sentence or table cell."""
     return "".join(_LATEX.get(c, c) for c in visible(value))
 
 
 def authored(value: str) -> str:
-    """Return Markdown that a person wrote, in which HTML stands as text: its formatting stays."""
+    """Return Markdown that a person wrote, with HTML escaped and its formatting kept."""
     lines = "\n".join(visible(line) for line in value.splitlines())
     return re.sub(r"<(?=[A-Za-z/!?])(?!https?://)", "&lt;", lines)
 

@@ -18,7 +18,7 @@ AGAINST = {"chosen": "random", "other": "random"}
 
 @pytest.fixture
 def controlled(tmp_path):
-    """Two arms whose difference from `random` is the same with every seed, and stands nowhere near the baseline's."""
+    """Two arms whose difference from `random` is the same with every seed, far from the baseline's."""
     control = scores(0.3, 1)
     tables = {
         "all": scores(0.6, 0),

@@ -10,7 +10,7 @@ from reidflow.spec.experiment import Arm
 from reidflow.tables import text
 from reidflow.tables.caption import caption, fixed_settings
 from reidflow.tables.experiment import blocks
-from reidflow.tables.export import csv_table, export, latex_table, markdown_table
+from reidflow.tables.export import csv_table, latex_table, markdown_table
 from reidflow.tables.text import interval, latex, markdown, number, setting, signed, visible
 
 NASTY = [
@@ -151,16 +151,6 @@ def test_what_stays_fixed_is_derived_from_the_specs():
     assert fixed_settings(varied) == ["optimizer.name=sgd", "optimizer.nesterov=true", "epochs=3"]
     same = type(experiment)(experiment.name, experiment.path, experiment.file, {"0": arms["0"]}, ())
     assert fixed_settings(same) == ["loss=a(margin=0.2)", "optimizer=sgd(lr=0.1, nesterov=true)", "epochs=3"]
-
-
-def test_files_are_written_with_equal_bytes(tmp_path, nasty):
-    experiment, tables = nasty
-    lines = caption(experiment, a_description(), tables.results)
-    for name in ("a.b", "c"):
-        export(tables.results, tables.efficiency, lines, tmp_path / name)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.b.csv", "a.b.md", "a.b.tex", "c.csv", "c.md", "c.tex"]
-    for suffix in (".csv", ".md", ".tex"):
-        assert (tmp_path / f"a.b{suffix}").read_bytes() == (tmp_path / f"c{suffix}").read_bytes()
 
 
 def test_markdown_that_a_person_wrote_keeps_its_formatting_and_holds_no_html():

@@ -158,7 +158,7 @@ def test_every_experiment_of_the_demo_is_interpreted_for_the_arms_that_it_has():
     for name, experiment in planned.experiments.items():
         own = [entry for entry in experiment.file.interpretation if entry.dataset == planned.config.title]
         assert len(own) == 1, f"{name} has no interpretation of the demo, or several"
-        assert set(own[0].table) == set(experiment.arms), f"{name}: write its interpretation anew"
+        assert set(own[0].table) == set(experiment.arms), f"{name}: rewrite its interpretation"
 
 
 def test_a_stamp_leaves_the_layout_of_other_keys_as_it_was_written(tmp_path):

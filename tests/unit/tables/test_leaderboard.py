@@ -1,9 +1,10 @@
 import polars as pl
 from arms_folder import a_description, a_table, an_experiment, build_table, scores, write_arm
 
-from reidflow.store.tables import read_table
+from reidflow.store.tables import read_table, write_table
 from reidflow.tables.data import mixed_versions
-from reidflow.tables.leaderboard import LEADERBOARD, leaderboard, leaderboard_markdown, write_leaderboard
+from reidflow.tables.export import csv_of
+from reidflow.tables.leaderboard import LEADERBOARD, leaderboard, leaderboard_markdown
 
 
 def results_of(folder, name, effects, setting=None, unavailable=None):
@@ -14,7 +15,7 @@ def results_of(folder, name, effects, setting=None, unavailable=None):
 
 
 def test_rows_are_ranked_within_what_may_be_compared(tmp_path):
-    board = leaderboard(
+    table = leaderboard(
         {
             "losses": results_of(tmp_path, "losses", {"base": 0.0, "up": 0.1}),
             "other gallery": results_of(tmp_path, "other gallery", {"base": 0.3}, a_description(gallery="all")),
@@ -22,7 +23,7 @@ def test_rows_are_ranked_within_what_may_be_compared(tmp_path):
             "nyala": results_of(tmp_path, "nyala", {"base": 0.3}, a_description(title="nyala", digest="d2")),
         }
     )
-    rows = [(r["group"], r["rank"], r["experiment"], r["arm"]) for r in board.to_dicts()]
+    rows = [(r["group"], r["rank"], r["experiment"], r["arm"]) for r in table.to_dicts()]
     assert rows == [
         ("A", 1, "losses", "up"),
         ("A", 2, "backbones", "base"),
@@ -30,7 +31,7 @@ def test_rows_are_ranked_within_what_may_be_compared(tmp_path):
         ("B", 1, "other gallery", "base"),
         ("C", 1, "nyala", "base"),
     ]
-    reasons = board.unique("group", maintain_order=True)["comparable"].to_list()
+    reasons = table.unique("group", maintain_order=True)["comparable"].to_list()
     assert reasons[1] == (
         "within group B; not with A (another split and gallery); not with C (another data set, split and gallery)"
     )
@@ -49,11 +50,11 @@ def test_equal_means_share_a_rank(tmp_path):
 
 
 def test_arms_without_a_score_are_listed_without_rank(tmp_path):
-    board = leaderboard({"x": results_of(tmp_path, "x", {"base": 0.0}, unavailable={"dino|v3": "no weights here"})})
-    last = board.row(-1, named=True)
+    table = leaderboard({"x": results_of(tmp_path, "x", {"base": 0.0}, unavailable={"dino|v3": "no weights here"})})
+    last = table.row(-1, named=True)
     assert (last["arm"], last["group"], last["rank"]) == ("dino|v3", None, None)
     assert last["comparable"] == "with none: no weights here"
-    text = leaderboard_markdown(board)
+    text = leaderboard_markdown(table)
     assert r"| dino\|v3 | x | with none: no weights here |" in text
     assert "no differences are taken across experiments" in text
 
@@ -67,12 +68,12 @@ def test_a_leaking_split_and_mixed_versions_are_warned_of(tmp_path):
     assert "**Warning:** the runs come from different software versions" in text
 
 
-def test_the_files_hold_the_same_rows(tmp_path):
-    board = leaderboard({"x": a_table(tmp_path / "x", {"base": 0.0, "=up": 0.1})[1].results})
-    write_leaderboard(board, tmp_path / "leaderboard")
-    assert read_table(tmp_path / "leaderboard.parquet", LEADERBOARD).equals(board)
-    assert pl.read_csv(tmp_path / "leaderboard.csv")["arm"].to_list() == ["'=up", "base"]
-    assert "# Leaderboard" in (tmp_path / "leaderboard.md").read_text()
+def test_csv_and_parquet_hold_the_same_rows(tmp_path):
+    table = leaderboard({"x": a_table(tmp_path / "x", {"base": 0.0, "=up": 0.1})[1].results})
+    write_table(table, tmp_path / "leaderboard.parquet", LEADERBOARD)
+    assert read_table(tmp_path / "leaderboard.parquet", LEADERBOARD).equals(table)
+    assert pl.read_csv(csv_of(table).encode())["arm"].to_list() == ["'=up", "base"]
+    assert leaderboard_markdown(table).startswith("# Leaderboard")
 
 
 def test_runs_that_used_other_libraries_besides_agree_unless_one_has_two_versions():
