@@ -9,7 +9,7 @@ SOURCES = (Path(workflow.basedir) / "src").resolve()
 sys.path.insert(0, str(SOURCES))
 from reidflow.figures.kinds import figures_of
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.plan import WORDS
+from reidflow.spec.description import TEXTS
 from reidflow.store import gpus, invocation
 from reidflow.workflow import report as reports
 from reidflow.workflow.resources import growing

@@ -23,7 +23,7 @@ rule findings:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=params.experiment("findings", *WORDS, templates="reidflow.tables"),
+        job=params.experiment("findings", *TEXTS, templates="reidflow.tables"),
     script:
         "../workflow/scripts/findings.py"
 

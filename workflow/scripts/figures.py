@@ -5,14 +5,14 @@ import polars as pl
 from reidflow.figures import arms, curves, identities, pareto
 from reidflow.figures.kinds import figures_of
 from reidflow.figures.style import Heading
-from reidflow.spec.plan import rebuild
+from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.tables.arms import HISTORY, by_arm
 
 
 def main(job: Job) -> None:
-    config, experiment = rebuild(job.given["experiment"])
+    config, experiment = load_experiment(job.results, job.given["experiment"])
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
     results, efficiency = pl.read_parquet(job.input.results), pl.read_parquet(job.input.efficiency)
     out = {

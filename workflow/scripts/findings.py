@@ -1,7 +1,7 @@
 """Print an experiment's table in three formats, and what was found."""
 
-from reidflow.spec.plan import rebuild
 from reidflow.store.atomic import write_text
+from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.tables.caption import caption
@@ -15,7 +15,7 @@ from reidflow.tables.sections import read_all
 
 
 def main(job: Job) -> None:
-    config, experiment = rebuild(job.given["experiment"])
+    config, experiment = load_experiment(job.results, job.given["experiment"])
     experiment = with_winners(experiment, job.input.get("winners"))
     data = read_description(config, job.input.split, job.input.audit, job.input.images)
     tables = Tables(

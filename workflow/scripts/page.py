@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reidflow.pages.page import write_page
-from reidflow.spec.plan import rebuild
+from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.tables.caption import caption
@@ -14,7 +14,7 @@ from reidflow.tables.sections import read_all
 
 
 def main(job: Job) -> None:
-    config, experiment = rebuild(job.given["experiment"])
+    config, experiment = load_experiment(job.results, job.given["experiment"])
     experiment = with_winners(experiment, job.input.get("winners"))
     data = read_description(config, job.input.split, job.input.audit, job.input.images)
     results, efficiency = read_table(job.input.results, RESULTS), read_table(job.input.efficiency, EFFICIENCY)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from reidflow.spec.plan import rebuild
+from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 from reidflow.store.tables import write_table
 from reidflow.tables.arms import TABLES, read_arms
@@ -13,7 +13,7 @@ from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
 
 
 def main(job: Job) -> None:
-    config, experiment = rebuild(job.given["experiment"])
+    config, experiment = load_experiment(job.results, job.given["experiment"])
     data = read_description(config, job.input.split, job.input.audit, job.input.images)
     arms = read_arms(experiment, {name: job.input[name] for name in TABLES}, job.input.get("chosen"))
     missing = json.loads(Path(job.input.unavailable).read_text())

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from reidflow.figures import tuning
 from reidflow.figures.style import Heading
-from reidflow.spec.plan import rebuild
+from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 
 
 def main(job: Job) -> None:
-    config, experiment = rebuild(job.given["experiment"])
+    config, experiment = load_experiment(job.results, job.given["experiment"])
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
     chosen = json.loads(Path(job.input.chosen).read_text())
     choices = {arm: chosen[arm] for arm in experiment.arms if arm in chosen}

@@ -33,7 +33,9 @@ def changes(old: Any, new: Any, path: tuple[str, ...] = ()) -> list[Change]:
         if "name" in old and "name" in new and old["name"] != new["name"]:
             return [Change(path, old, new)]
         keys = dict.fromkeys([*old, *new])
-        return [c for key in keys for c in changes(old.get(key, ABSENT), new.get(key, ABSENT), (*path, str(key)))]
+        found = [c for key in keys for c in changes(old.get(key, ABSENT), new.get(key, ABSENT), (*path, str(key)))]
+        # Keys are sorted wherever their order means nothing.
+        return found or ([Change((*path, "order"), list(old), list(new))] if list(old) != list(new) else [])
     if isinstance(old, list) and isinstance(new, list):
         return _in_lists(old, new, path)
     # 1, 1.0 and true are equal in Python, and different texts in a param.

@@ -10,6 +10,7 @@ from reidflow.commands.plan_told import run_changes
 from reidflow.ingest.rawdata import cache_file
 from reidflow.spec import code
 from reidflow.store import digests
+from reidflow.store.experiments import EXPERIMENTS
 
 NEW = "not made yet"
 # These say what happens to arms, so their own reasons are told although something before them runs, too.
@@ -57,7 +58,7 @@ class _Known:
             yield from _inputs(job)
 
     def _told(self, job: PlannedJob) -> list[str]:
-        before, given = parsed(job.before), parsed(job.given)
+        before, given = self._content(job.before), self._content(job.given)
         found = self._of_arms(job) if job.rule in RUNS else _keys(before, given)
         if before.get("raw") != given.get("raw"):
             found += self._photographs(before.get("raw", ""))
@@ -89,15 +90,25 @@ class _Known:
             self._closures[tuple(roots)] = code.closure(*roots)
         return self._closures[tuple(roots)]
 
+    def _content(self, param: str | None) -> dict[str, Any]:
+        """Return the content of a param with the description of its experiment, as far as that is on record."""
+        content = parsed(param)
+        if isinstance(named := content.get("experiment"), dict) and "digest" in named:
+            known = self.dag.plan.descriptions.get(named["digest"])
+            content["experiment"] = (
+                known or digests.read_record(self.dag.results, EXPERIMENTS, named["digest"]) or named
+            )
+        return content
+
     def _behind(self, digest: str) -> dict[str, str] | None:
         if digest not in self._noted:
-            self._noted[digest] = digests.files_behind(self.dag.results, digests.CODE, digest)
+            self._noted[digest] = digests.read_record(self.dag.results, digests.CODE, digest)
         return self._noted[digest]
 
     def _photographs(self, before: str) -> list[str]:
         if not self.dag.raw or not before:
             return ["the source of the photographs is another one"]
-        old = digests.files_behind(self.dag.results, digests.IMAGES, before)
+        old = digests.read_record(self.dag.results, digests.IMAGES, before)
         if old is None:
             return ["photographs or labels changed (which ones is not known: they were read before files were noted)"]
         return [photograph_changes(old, digests.image_files(cache_file(self.dag.results)))]
@@ -105,10 +116,10 @@ class _Known:
 
 def _keys(before: dict[str, Any], given: dict[str, Any]) -> list[str]:
     old, new = ({key: value for key, value in told.items() if key not in TOLD_APART} for told in (before, given))
-    found = [change._replace(path=_short(change.path)) for change in changes(old, new)]
-    # The order of the keys is told beside them, and changes with them.
-    apart = [change for change in found if change.path[:1] != ("order",)]
-    return [sentence(change) for change in apart or found]
+    if "digest" in old.get("experiment", {}):
+        old["experiment"] = new["experiment"]
+        return [*_keys(old, new), "its experiment changed (which key is not known: its description is not on record)"]
+    return [sentence(change._replace(path=_short(change.path))) for change in changes(old, new)]
 
 
 def _short(path: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What differs between what jobs that train runs were told before and would be told now, arm by arm."""
 
+import json
 from typing import Any
 
 from reidflow.commands.plan_changes import changes, few, sentence
@@ -29,7 +30,12 @@ def run_changes(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[st
         for text in dict.fromkeys(texts):
             said.setdefault(text, []).append(arm)
     found += [f"{_who(arms, common)}: {text}" for text, arms in said.items()]
-    return found + [sentence(change) for change in changes(_rest(old), _rest(new))]
+    return found + [sentence(change) for change in changes(*map(_sorted, (_rest(old), _rest(new))))]
+
+
+def _sorted(params: dict[str, Any]) -> dict[str, Any]:
+    """Return params as canonical JSON has them: the order of batches means nothing."""
+    return json.loads(canonical(params))
 
 
 def _who(arms: list[str], common: list[str]) -> str:

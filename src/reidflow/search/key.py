@@ -19,7 +19,7 @@ def study_key(study: Study, source: Source) -> str:
     the code and libraries that propose and prune.
     """
     components = (module_name("algorithm", study.algorithm["name"]), module_name("pruner", study.pruner["name"]))
-    told = apart(study).told()
+    plain = apart(study).plain()
     runs = [source.key(spec) for spec in study.variants]
     versions = [importlib.metadata.version(library) for library in LIBRARIES]
-    return short([told, runs, code.run_digest(*DECIDING, *components), versions], 32)
+    return short([plain, runs, code.run_digest(*DECIDING, *components), versions], 32)

@@ -92,7 +92,17 @@ def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:
 
     Raises ReidflowError for an unknown name, an unknown, missing or badly typed parameter.
     """
-    given = {"name": spec} if isinstance(spec, str) else dict(spec)
+    # Arms repeat most components; `repr` tells 1 from 1.0 and from True, which a parameter may not take alike.
+    key = kind, repr(spec)
+    if key not in _resolved:
+        _resolved[key] = _resolve(kind, {"name": spec} if isinstance(spec, str) else dict(spec))
+    return dict(_resolved[key])
+
+
+_resolved: dict[tuple[str, str], dict[str, Any]] = {}
+
+
+def _resolve(kind: str, given: dict[str, Any]) -> dict[str, Any]:
     name = given.pop("name", None)
     if not isinstance(name, str):
         raise ReidflowError(
@@ -198,6 +208,7 @@ def _arguments(path: str, verb: str) -> ast.arguments:
     raise ReidflowError(f"{path} has no function '{verb}'. A component of this kind must define it.")
 
 
+@lru_cache(None)
 def _parsed(path: str) -> ast.Module:
     try:
         return ast.parse(Path(path).read_bytes(), path)

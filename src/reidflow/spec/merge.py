@@ -33,8 +33,22 @@ def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Return the dotted paths at which two nested mappings differ, sorted."""
-    a, b = dict(flatten(one)), dict(flatten(other))
-    return sorted(path for path in {*a, *b} if path not in a or path not in b or a[path] != b[path])
+    return sorted(_differences(one, other, ""))
+
+
+def _differences(one: Any, other: Any, prefix: str) -> set[str]:
+    if one == other:
+        return set()
+    if isinstance(one, dict) and isinstance(other, dict) and one and other:
+        found: set[str] = set()
+        for key in {*one, *other}:
+            path = f"{prefix}.{key}" if prefix else key
+            if key in one and key in other:
+                found |= _differences(one[key], other[key], path)
+            else:
+                found |= {leaf for leaf, _ in flatten(one.get(key, other.get(key)), path)}
+        return found
+    return {leaf for tree in (one, other) for leaf, _ in flatten(tree, prefix)}
 
 
 def covers(prefix: str, path: str) -> bool:

@@ -1,6 +1,6 @@
 """What the Snakefile needs: the config, its experiments, and the jobs behind them, all checked."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ from reidflow.spec import config as configs
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import asking, module_name
 from reidflow.spec.config import Config
+from reidflow.spec.description import describe, digest_of
 from reidflow.spec.entrants import entrants
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.evaluation import division, evaluated, reseeded, split_id
-from reidflow.spec.experiment import Arm, Experiment, build, read_all
+from reidflow.spec.evaluation import division, reseeded, split_id
+from reidflow.spec.experiment import Arm, Experiment, read_all
 from reidflow.spec.networks import unknown_network
 from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
 from reidflow.spec.places import check_results
@@ -22,23 +23,20 @@ from reidflow.spec.strengths import strength_specs
 from reidflow.spec.submission import check_submission, mirroring_specs
 from reidflow.spec.versions import Version
 
-# What people wrote about an experiment.
-WORDS = ("question", "motivation", "hypothesis", "interpretation", "why")
-
-
-# What no table depends on, or what is laid over the experiments already.
-UNTOLD = {"compute", "results", "protocols", "searches", "submission", "analyses"}
-
 BEYOND = 1.5
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A config with its checked experiments. What it returns is not to be changed: some of it is worked out once."""
+    """A config with its checked experiments. What it returns is not to be changed: some of it is computed once.
+
+    descriptions: digest -> description of an experiment, of those that `experiment_params` has named.
+    """
 
     config: Config
     experiments: dict[str, Experiment]
     where: str
+    descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cache  # noqa: B019 (a process has one plan)
     def sweep(self, experiment: str) -> list[list[tuple[str, RunSpec]]]:
@@ -154,28 +152,16 @@ class Plan:
                 found[name] = (method, loosest)
         return found
 
-    def told(self, experiment: str, *words: str) -> dict[str, Any]:
-        """Return what a job must be told to rebuild an experiment: `rebuild` takes it.
+    @cache  # noqa: B019 (a process has one plan)
+    def experiment_params(self, experiment: str, *texts: str) -> dict[str, str]:
+        """Return what names an experiment in the param of a job: its name, and the digest of its description.
 
-        words: which of WORDS the job prints. They decide texts but no number, so no other job is told of them.
+        texts: which of the author's texts the job prints (`TEXTS`). `store.experiments.load_experiment` loads it.
         """
-        own = evaluated(self.config, self.experiments[experiment].file.evaluation)
-        config = own.model_dump(mode="json", exclude=UNTOLD)
-        # The experiment's own split is told as the config's.
-        file = {**self.experiments[experiment].file.model_dump(mode="json"), "evaluation": {}}
-        unsaid = [word for word in WORDS if word not in words]
-        file |= {word: [] if word == "interpretation" else "-" for word in unsaid if word in file}
-        if "why" in unsaid:
-            file["arms"] = {name: {**arm, "why": "-"} for name, arm in file["arms"].items()}
-            for path, parts in file["parts"].items():
-                file["parts"][path] = {name: {**part, "why": "-"} for name, part in parts.items()}
-        return {
-            "name": experiment,
-            "path": self.experiments[experiment].path,
-            "config": {**config, "experiments": [experiment]},
-            "file": file,
-            "order": _orders(file),
-        }
+        description = describe(self.config, self.experiments[experiment], texts)
+        digest = digest_of(description)
+        self.descriptions[digest] = description
+        return {"name": experiment, "digest": digest}
 
     def store_size(self) -> int:
         """Return the side of the stored images: the largest that any arm trains on or is tested on, pixels."""
@@ -188,56 +174,6 @@ class Plan:
     def _specs(self) -> list[RunSpec]:
         arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
         return [spec for arm in arms for spec in arm.specs]
-
-
-def rebuild(told: dict[str, Any]) -> tuple[Config, Experiment]:
-    """Return the config and the experiment that `Plan.told` described. Raises ReidflowError."""
-    problems = Problems()
-    config = configs.require(told["config"], told["path"])
-    file = _ordered(told["file"], told["order"])
-    experiment = build(told["name"], told["path"], file, config, problems)
-    problems.raise_if_any(told["path"])
-    if experiment is None:
-        raise ReidflowError(f"{told['path']}: not an experiment.")
-    return config, experiment
-
-
-def _orders(file: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the order of the keys wherever it matters: canonical JSON, in which a job is told, sorts them."""
-    return {" ".join(path): list(_below(file, path)) for path in _ordered_mappings(file)}
-
-
-def _ordered(file: dict[str, Any], orders: dict[str, list[str]]) -> dict[str, Any]:
-    """Return the content of an experiment's file with its keys in the order that `_orders` noted."""
-    for path in _ordered_mappings(file):
-        mapping = _below(file, path)
-        file = _put(file, path, {key: mapping[key] for key in orders[" ".join(path)]})
-    return file
-
-
-def _ordered_mappings(file: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return where the mappings lie whose order decides the order of arms, settings or axes."""
-    found = [("arms",), ("tuned",), ("tested_on",), ("also_on",)]
-    found += [("published", "arms")] if file["published"] else []
-    found += [("arms", name, "each") for name, arm in file["arms"].items() if isinstance(arm.get("each"), dict)]
-    found += [("parts", path) for path in file["parts"]]
-    if file["search"]:
-        found += [("search", "studies"), ("search", "space")]
-        axes = file["search"]["space"].items()
-        found += [
-            ("search", "space", name, "choices") for name, axis in axes if isinstance(axis, dict) and "choices" in axis
-        ]
-    return found
-
-
-def _below(tree: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    for key in path:
-        tree = tree[key]
-    return tree
-
-
-def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    return {**tree, path[0]: _put(tree[path[0]], path[1:], value)} if path else value
 
 
 def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:

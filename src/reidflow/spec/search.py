@@ -229,7 +229,7 @@ class Study:
         seen = {canonical(_reading(RunSpec.model_validate(axis.lay(self.base.plain(), v)))) for v in axis.ends()}
         return len(seen) > 1
 
-    def told(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """Return the study as plain JSON data; `of` reads it."""
         axes = [
             {
@@ -243,14 +243,14 @@ class Study:
         return {**fields, "sweep_seeds": list(self.sweep_seeds), "base": self.base.plain(), "axes": axes}
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> "Study":
-        """Return the study that `told` described."""
+    def of(cls, plain: dict[str, Any]) -> "Study":
+        """Return the study that `plain` returned."""
         axes = tuple(
             Axis(**{**axis, "labels": tuple(axis["labels"]), "settings": tuple(axis["settings"])})
-            for axis in told["axes"]
+            for axis in plain["axes"]
         )
-        base = RunSpec.model_validate(told["base"])
-        return cls(**{**told, "sweep_seeds": tuple(told["sweep_seeds"]), "base": base, "axes": axes})
+        base = RunSpec.model_validate(plain["base"])
+        return cls(**{**plain, "sweep_seeds": tuple(plain["sweep_seeds"]), "base": base, "axes": axes})
 
 
 def _reading(spec: RunSpec) -> list[Any]:

@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from reidflow.spec import code
 from reidflow.store.atomic import write_bytes, write_text
@@ -31,16 +32,16 @@ def image_files(cache: Path) -> dict[str, str]:
     return {name: entry[-1] for name, entry in json.loads(cache.read_bytes())["files"].items()}
 
 
-def record(results: Path, kind: str, digest: str, files: Callable[[], dict[str, str]]) -> None:
-    """Record `files()`, file name -> digest, as what lies behind `digest`, unless that is on record."""
+def record(results: Path, kind: str, digest: str, content: Callable[[], dict[str, Any]]) -> None:
+    """Record `content()`, JSON such as file name -> digest, as what lies behind `digest`, unless that is on record."""
     path = record_file(results, kind, digest)
     if not path.exists():
-        content = json.dumps(files(), separators=(",", ":")).encode()
-        write_bytes(path, gzip.compress(content, mtime=0))
+        text = json.dumps(content(), separators=(",", ":"))
+        write_bytes(path, gzip.compress(text.encode(), mtime=0))
 
 
-def files_behind(results: Path, kind: str, digest: str) -> dict[str, str] | None:
-    """Return the digest of each file behind `digest`, by its name; None where it is not on record."""
+def read_record(results: Path, kind: str, digest: str) -> dict[str, Any] | None:
+    """Return what lies behind `digest`; None where it is not on record, or cannot be read."""
     try:
         return json.loads(gzip.decompress(record_file(results, kind, digest).read_bytes()))
     except (OSError, ValueError, EOFError):

@@ -55,14 +55,14 @@ class Params:
         """Return the param of a rule with one job. It is computed for its own job alone: every process reads all rules."""
         return lambda wildcards: self.job(script, what or {}, modules)
 
-    def experiment(self, script: str, *words: str, templates: str = "", **what: Any) -> Job:
+    def experiment(self, script: str, *texts: str, templates: str = "", **what: Any) -> Job:
         """Return the param of a job that loads its experiment.
 
-        words: texts that it prints. templates: the package whose templates it renders. what: further JSON.
+        texts: those of the author that it prints. templates: the package whose templates it renders. what: further JSON.
         """
 
         def job(wildcards: Wildcards) -> str:
-            given = {"experiment": self.plan.told(wildcards.experiment, *words), **what}
+            given = {"experiment": self.plan.experiment_params(wildcards.experiment, *texts), **what}
             return self.job(script, given, code.data_files(templates) if templates else ())
 
         return job
@@ -74,7 +74,7 @@ class Params:
             name = wildcards.experiment
             what = {
                 "analysis": analysis.key,
-                "experiment": self.plan.told(name, "question", "why"),
+                "experiment": self.plan.experiment_params(name, "question", "why"),
                 "params": analysis.params(self.plan, name),
             }
             return self.job("analysis", what, analysis.roots(self.plan.experiments[name]))
@@ -186,12 +186,12 @@ class Params:
         """Return the param of a worker of a study."""
         study = self.inputs.study(wildcards)
         searching = plans.modules(("algorithm", study.algorithm), ("pruner", study.pruner))
-        what = {"study": study.told(), **self._trained_on(wildcards)}
+        what = {"study": study.plain(), **self._trained_on(wildcards)}
         return self.job("search", what, ["reidflow.training.loop", *searching, *executed(study.variants)])
 
     def trials(self, wildcards: Wildcards) -> str:
         """Return the param of the job that collects the trials of an experiment."""
-        return self.job("trials", {"studies": [study.told() for study in self.inputs.of(wildcards).studies.values()]})
+        return self.job("trials", {"studies": [study.plain() for study in self.inputs.of(wildcards).studies.values()]})
 
     # Evaluation.
 
@@ -276,7 +276,7 @@ class Params:
     def table(self, wildcards: Wildcards) -> str:
         """Return the param of the job that makes an experiment's table."""
         name = wildcards.experiment
-        return self.job("table", {"experiment": self.plan.told(name), "speeds": self.files.speeds(name)})
+        return self.job("table", {"experiment": self.plan.experiment_params(name), "speeds": self.files.speeds(name)})
 
     def title(self, script: str, **what: Any) -> Job:
         """Return the param of a job that prints the title of the data set."""

@@ -11,6 +11,7 @@ from reidflow.ingest import rawdata
 from reidflow.spec import plan as plans
 from reidflow.spec.plan import Plan
 from reidflow.store import digests, disk, gpus, invocation
+from reidflow.store.experiments import save_experiments
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Inputs
 from reidflow.workflow.params import Params
@@ -116,8 +117,10 @@ class Session:
             invocation.require_job_memory(status_command)
         with disk.explained(self.files.results):
             lock = invocation.begin(results)
-            # All that ran is known by digests; what lies behind them says later what has changed.
-            digests.record_code(results, [job.params.job for job in jobs if "job" in dict(job.params.items())])
+            # Params name code and experiments by digests: jobs load what lies behind, and a later plan compares it.
+            given = [job.params.job for job in jobs if "job" in dict(job.params.items())]
+            digests.record_code(results, given)
+            save_experiments(results, given, self.plan.descriptions)
             if self.raw:
                 digests.record_images(results, self.raw, rawdata.cache_file(results))
         return lock

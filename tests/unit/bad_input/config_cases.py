@@ -84,11 +84,11 @@ class Planning:
 
     def change(self, name: str, lines: str) -> None:
         """Change a file by `dotted.key: value` lines."""
-        from reidflow.spec.yaml import dump
+        from reidflow.spec.yaml import dumps
 
         told = load(self.write("changes.yaml", lines))
         (self.folder / "changes.yaml").unlink()
-        self.write(name, dump(changed(load(self.folder / name), told)))
+        self.write(name, dumps(changed(load(self.folder / name), told)))
 
     def make(self) -> plan.Plan:
         """Plan as the Snakefile does."""

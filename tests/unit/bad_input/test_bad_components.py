@@ -122,6 +122,7 @@ def lab(planning: Planning, monkeypatch) -> Planning:
     for cached in vars(components).values():
         if hasattr(cached, "cache_clear"):
             cached.cache_clear()
+    components._resolved.clear()
     return planning
 
 

@@ -88,12 +88,12 @@ CONTEXT.set_forkserver_preload(["search_cases", "reidflow.training.loop", "pytor
 
 def start(results: Path, number: int, wanted: Study):
     """Start a worker in a process of its own; it leaves its record and what it printed in `results`."""
-    process = CONTEXT.Process(target=_work, args=(results, number, wanted.told()))
+    process = CONTEXT.Process(target=_work, args=(results, number, wanted.plain()))
     process.start()
     return process
 
 
-def _work(results: Path, number: int, told: dict) -> None:
+def _work(results: Path, number: int, plain: dict) -> None:
     results.mkdir(parents=True, exist_ok=True)
     with (results / f"worker-{number}.log").open("a") as log, redirect_stdout(log):
-        write_text(results / f"worker-{number}.json", json.dumps(worked(results, Study.of(told))))
+        write_text(results / f"worker-{number}.json", json.dumps(worked(results, Study.of(plain))))

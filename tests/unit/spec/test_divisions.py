@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from reidflow.spec import plan, yaml
+from reidflow.spec.description import rebuild
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load
 
@@ -56,7 +57,7 @@ def test_further_splits_are_changes_of_the_experiments_own_one_and_a_job_rebuild
     assert further["split"] == experiment.division["split"]
     assert (further["sides"], further["queries"]) == ("within", 0.2)
     assert len(made.splits()) == 2
-    config, again = plan.rebuild(made.told("mine"))
+    config, again = rebuild(made.descriptions[made.experiment_params("mine")["digest"]])
     assert config.split == experiment.division["split"] and again.also_on == experiment.also_on
 
 

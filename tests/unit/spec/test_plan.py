@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reidflow.spec import code, generate, plan, yaml
-from reidflow.spec.canonical import canonical
 from reidflow.spec.components import KINDS, names, parameters, resolve
+from reidflow.spec.description import rebuild
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.versions import Version
 from reidflow.spec.yaml import load
@@ -155,6 +155,10 @@ def test_names_of_arms_become_safe_folders_that_differ(project):
     assert not any(slug.startswith((".", "-")) for slug in slugs)
 
 
+def described(made, experiment, *texts):
+    return made.descriptions[made.experiment_params(experiment, *texts)["digest"]]
+
+
 def test_a_job_rebuilds_the_experiment_with_everything_in_the_order_of_its_file(project):
     made = project(
         {},
@@ -167,7 +171,7 @@ def test_a_job_rebuilds_the_experiment_with_everything_in_the_order_of_its_file(
         },
     )
     planned = made.experiments["losses"]
-    _, rebuilt = plan.rebuild(json.loads(canonical(made.told("losses"))))
+    _, rebuilt = rebuild(json.loads(json.dumps(described(made, "losses"))))
     assert list(rebuilt.arms) == list(planned.arms) == ["a", "b", "steps_9", "steps_3", "epochs_9", "epochs_3"]
     assert list(rebuilt.file.tested_on) == list(VERSIONS)
     assert [point for point, _ in rebuilt.arms["b"].points] == [point for point, _ in planned.arms["b"].points]
@@ -233,7 +237,7 @@ def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(projec
     for name, arm in changed.experiments["losses"].arms.items():
         assert arm.spec.epochs == 3 and arm.spec.model.size == 96
         assert arm.spec.loss == plain.experiments["losses"].arms[name].spec.loss
-    _, again = plan.rebuild(changed.told("losses"))
+    _, again = rebuild(described(changed, "losses"))
     assert again.arms["a"].spec == changed.experiments["losses"].arms["a"].spec
     assert plain.experiments["losses"].arms["a"].spec.epochs == 7
 

@@ -6,6 +6,7 @@ import pytest
 
 from reidflow.spec import plan, yaml
 from reidflow.spec.canonical import canonical
+from reidflow.spec.description import rebuild
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.merge import put
 from reidflow.spec.plan import bank_id, trained_bank
@@ -114,8 +115,8 @@ def test_the_components_of_every_value_are_in_the_code_that_a_study_is_planned_w
 def test_a_study_told_to_a_job_is_the_same_study_with_its_axes_in_order(project):
     planned = project()
     for study in planned.experiments["search"].studies.values():
-        assert Study.of(json.loads(canonical(study.told()))) == study
-    _, rebuilt = plan.rebuild(json.loads(canonical(planned.told("search"))))
+        assert Study.of(json.loads(canonical(study.plain()))) == study
+    _, rebuilt = rebuild(planned.descriptions[planned.experiment_params("search")["digest"]])
     assert rebuilt.studies == planned.experiments["search"].studies
     assert [axis.name for axis in rebuilt.studies["tpe"].axes] == list(SPACE)
     assert rebuilt.studies["tpe"].axes[2].labels == ("wide", "none")
