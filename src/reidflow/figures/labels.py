@@ -1,5 +1,6 @@
-"""Places for the names of points, so that no name covers another name or point."""
+"""Positions of the labels of points, so that no label covers another label or point."""
 
+from collections.abc import Sequence
 from math import cos, pi, sin
 
 Box = tuple[float, float, float, float]
@@ -8,14 +9,21 @@ DISTANCES = [0.05, 0.1, 0.17, 0.26, 0.36, 0.48, 0.62, 0.78, 0.96]
 
 
 def place_labels(
-    points: list[tuple[float, float]], sizes: list[tuple[float, float]], width: float, height: float, radius: float
+    points: list[tuple[float, float]],
+    sizes: list[tuple[float, float]],
+    width: float,
+    height: float,
+    radius: float,
+    avoid: Sequence[tuple[float, float]] = (),
 ) -> list[tuple[float, float]]:
     """Return the centre of the label of each point, everything in inches inside a `width` x `height` area.
 
     Greedy, in the order of the points: the nearest place, in a fixed order of directions, that covers nothing yet;
-    where there is none, the one that covers least. `radius` is that of the points' marks.
+    where there is none, the one that covers least. `radius` is that of the points' marks; `avoid` are further points to leave free,
+    such as those of a line.
     """
     marks = [(x - radius, y - radius, x + radius, y + radius) for x, y in points]
+    marks += [(x - 0.02, y - 0.02, x + 0.02, y + 0.02) for x, y in avoid]
     placed: list[Box] = []
     centres = []
     for (x, y), (wide, tall) in zip(points, sizes, strict=True):

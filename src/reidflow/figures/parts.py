@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from reidflow.figures.labels import place_labels
@@ -42,10 +43,11 @@ from reidflow.figures.style import (
     SEED,
     SETTINGS,
     VERDICTS,
+    VERMILLION,
     WIDTH,
     Heading,
 )
-from reidflow.figures.text import LINE, clean, fit, number, signed, text_width
+from reidflow.figures.text import LINE, clean, fit, magnitude, number, signed, text_width
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import replacing
 
@@ -307,11 +309,13 @@ def forest(
     width: float = 2.3,
     missing: str = "not compared",
     texts: bool = True,
+    shade: bool = True,
 ) -> None:
     """Draw a row per estimate, the first on top, at y = 0, 1, ...: point, interval, seeds, smallest detectable difference.
 
     point: part of the points' gids; the others are interval, seeds, reach and <point>-text. reference: where a dashed line stands.
-    labels: whether the rows are named on the left. missing: printed for a row without a value.
+    labels: whether the rows are named on the left. missing: printed for a row without a value. shade: whether bold rows
+    have a grey background.
     """
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
@@ -325,7 +329,7 @@ def forest(
     if reference is not None:
         axes.axvline(reference, color=INK, linewidth=0.8, linestyle=DASHED, zorder=1)
     for y, row in enumerate(rows):
-        if row.bold:
+        if row.bold and shade:
             axes.axhspan(y - 0.5, y + 0.5, color=PALE, zorder=0, linewidth=0)
         _estimate(axes, y, row, point)
         if texts:
@@ -361,6 +365,23 @@ def _estimate(axes: Axes, y: float, row: Estimate, point: str) -> None:
         face = colour if row.filled else "white"
         settings = {"facecolor": face, "edgecolor": colour, "linewidth": 1.0, "zorder": 4}
         mark(axes.scatter([value], [y], s=28, marker=marker, **settings), point, row.key)
+
+
+def section(axes: Axes, title: str, remark: str = "") -> None:
+    """Write a title, and a remark below it, above axes at the figure's left margin: 0.32 inches, 0.48 with a remark."""
+    axes.set_title(" ", loc="left", size=9, pad=24 if remark else 12)
+    place = {"xycoords": ("figure fraction", "axes fraction"), "textcoords": "offset points", "in_layout": False}
+    place |= {"annotation_clip": False, "va": "baseline"}
+    words = fit(title, BODY, 9, bold=True)
+    axes.annotate(words, (MARGIN / WIDTH, 1), xytext=(0, 20 if remark else 8), size=9, weight="bold", **place)
+    if remark:
+        axes.annotate(fit(remark, BODY, 8), (MARGIN / WIDTH, 1), xytext=(0, 7), size=8, color=MUTED, **place)
+
+
+def empty(axes: Axes, words: str) -> None:
+    """Say in words, in the middle of axes, why they show nothing."""
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", size=8, color=MUTED)
 
 
 def beside(
@@ -432,7 +453,7 @@ def small_multiples(
 
     height: inches of a panel without its title and ticks, or of each of the axes that stand on top of each other in it.
     titles: key -> what stands above its panel, the key unless given. The key is the label of the axes, hence the panel in
-    their gids ("<key>#2/..." for the second of a panel's axes). xlabel: below the last panel of each column. settings:
+    their gids. xlabel: below the last panel of each column. settings:
     sharex and sharey as for `Figure.subplots`.
     """
     heights = [height] if isinstance(height, int | float) else list(height)
@@ -460,8 +481,8 @@ def small_multiples(
                 each.remove()
             continue
         key = keys[i]
-        for n, each in enumerate(axes):
-            each.set_label(key if n == 0 else f"{key}#{n + 1}")
+        for each in axes:
+            each.set_label(key)
             each.tick_params(pad=2)
         axes[0].set_title(
             words[key], loc="left", size=8.5, weight="bold" if key == bold else "normal", pad=4, linespacing=1.05
@@ -538,6 +559,66 @@ def points(
     mark(axes.scatter(x, y, **{"s": 30, "color": BLUE, "linewidth": 0, "zorder": 3, **settings}), part, key)
 
 
+def pareto_front(x: Sequence[float], y: Sequence[float], more_is_better: bool = False) -> list[int]:
+    """Return the points that no other one beats in both, from the cheapest to the dearest; y: higher is better.
+
+    x: a cost, or with more_is_better a benefit.
+    """
+    sign = -1 if more_is_better else 1
+    front: list[int] = []
+    for i in sorted(range(len(x)), key=lambda i: (sign * x[i], -y[i])):
+        if not front or y[i] > y[front[-1]]:
+            front.append(i)
+    return front
+
+
+def cost_panel(
+    axes: Axes,
+    keys: Sequence[str],
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    labels: Sequence[str],
+    baselines: Sequence[bool],
+    more_is_better: bool = False,
+) -> None:
+    """Draw a point:<key> per arm at its cost x and its value y, with the Pareto front as front:all and labels.
+
+    Set the axes' labels before, and draw the legend (`front_handles`); the x axis is logarithmic where x spans a lot.
+    """
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    room = max(0.08 * (max(y) - min(y)), 0.005)
+    axes.set_ylim(min(y) - room, max(y) + 1.4 * room)
+    if min(x) > 0 and max(x) / min(x) > 5:
+        axes.set_xscale("log")
+        ratio = (max(x) / min(x)) ** 0.1
+        axes.set_xlim(min(x) / ratio, max(x) * ratio)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if max(x) / min(x) > 300 else (1.0, 3.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        room = 0.1 * (max(x) - min(x))
+        axes.set_xlim(min(x) - room, max(x) + room)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(magnitude))
+    front = pareto_front(x, y, more_is_better)
+    line = {"color": BLUE, "linewidth": 1.1, "alpha": 0.6, "zorder": 2}
+    mark(axes.plot([x[i] for i in front], [y[i] for i in front], **line)[0], "front", "all")
+    for i, (key, baseline) in enumerate(zip(keys, baselines, strict=True)):
+        colour = VERMILLION if baseline else BLUE if i in front else FAINT
+        looks = {"color": colour, "edgecolor": BLUE if i in front else "none", "marker": "s" if baseline else "o"}
+        points(axes, key, [x[i]], [y[i]], linewidth=1.0, **looks)
+    label_points(axes, labels, x, y, baselines, line=front)
+
+
+def front_handles(baseline: bool) -> dict[str, Artist]:
+    """Return the legend of `cost_panel`."""
+    handles = {
+        "Pareto front": stroke(BLUE, 1.1, marker="o", markersize=5.5),
+        "behind the front": dot(FAINT, size=5.5),
+    }
+    return handles | ({"baseline": dot(VERMILLION, "s", 5.5)} if baseline else {})
+
+
 def label_points(
     axes: Axes,
     labels: Sequence[str],
@@ -545,10 +626,12 @@ def label_points(
     y: Sequence[float],
     bold: Sequence[bool] = (),
     size: float = 8,
+    line: Sequence[int] = (),
 ) -> None:
     """Write labels (already broken into lines) beside points where they cover no other label and no point.
 
-    Comes last: the layout and the scales of the axes must be known.
+    line: the points that a line joins, which labels avoid as well. Comes last: the layout and the scales of the axes must
+    be known.
     """
     bold = list(bold) or [False] * len(labels)
     axes.figure.draw_without_rendering()
@@ -560,7 +643,11 @@ def label_points(
         (max(text_width(t, size, b) for t in w.split("\n")) + 0.04, 0.125 * (1 + w.count("\n")) + 0.02)
         for w, b in zip(labels, bold, strict=True)
     ]
-    centres = place_labels(inches, sizes, wide, tall, 0.045)
+    steps = np.linspace(0, 1, 16)[:, None]
+    path = [
+        tuple(p) for a, b in pairwise(line) for p in np.array(inches[a]) * (1 - steps) + np.array(inches[b]) * steps
+    ]
+    centres = place_labels(inches, sizes, wide, tall, 0.045, path)
     for (px, py), (cx, cy), words, weight, (w, h) in zip(inches, centres, labels, bold, sizes, strict=True):
         far = max(abs(cx - px) - w / 2, abs(cy - py) - h / 2) > 0.12
         if far:
@@ -592,12 +679,14 @@ def matrix(
     scale: Normalize,
     text: Callable[[str, str, float], str] | None = None,
     labels: tuple[Sequence[str], Sequence[str]] | None = None,
+    room: float | None = None,
     part: str = "cells",
 ) -> QuadMesh:
     """Draw a cell per row and column, the first row on top, coloured by its value; missing values stay white with a dot.
 
     The mesh has the gid cells:all, the texts cell:<row>|<column>. text: (row, column, value) -> words in the cell.
-    labels: of rows and columns, the keys unless given; column labels of over 0.6 inches are turned upright.
+    labels: of rows and columns, the keys unless given. room: inches of a column, by default of axes that take the whole
+    width; wider column labels are turned upright.
     """
     cells = np.array([[np.nan if number(v) is None else float(v) for v in row] for row in values], dtype=float)
     many = cells.size > 4000
@@ -613,7 +702,8 @@ def matrix(
     )
     mark(mesh, part, "all")
     names = labels or ([fit(row, 2.0, 8.5, lines=2) for row in rows], [fit(column, 1.0, 8) for column in columns])
-    upright = any(text_width(line, 8) > 0.6 for name in names[1] for line in name.split("\n"))
+    room = room or (BODY - 2.6) / max(len(columns), 1)
+    upright = any(text_width(line, 8) > room - 0.08 for name in names[1] for line in name.split("\n"))
     axes.set_yticks(range(len(names[0])), names[0], size=8.5, color=INK, linespacing=1.05)
     axes.set_xticks(range(len(names[1])), names[1], size=8, rotation=90 if upright else 0)
     axes.invert_yaxis()
