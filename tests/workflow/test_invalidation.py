@@ -100,7 +100,7 @@ def test_a_comment_in_a_loss_and_a_new_loss_do_nothing(project):
 
 
 def test_edited_plotting_redraws_and_makes_no_table(project):
-    with (project.folder / "src/reidflow/figures/arms.py").open("a") as file:
+    with (project.folder / "src/reidflow/figures/experiment.py").open("a") as file:
         file.write("\nEDITED = True\n")
     outcome = project.run()
     assert done(outcome) == (0, set(), BOTH, set())

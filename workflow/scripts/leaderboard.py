@@ -1,6 +1,7 @@
 """Rank the arms of all experiments where they can be compared."""
 
-from reidflow.figures import leaderboard as figure
+from reidflow.figures.leaderboard import leaderboard as draw
+from reidflow.figures.parts import save
 from reidflow.figures.style import Heading
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -18,7 +19,7 @@ def main(job: Job) -> None:
     write_text(job.out.csv, csv_of(table))
     write_text(job.out.markdown, leaderboard_markdown(table))
     heading = Heading("Leaderboard", " · ".join(filter(None, [given["title"], given["scale"]])))
-    figure.draw(table, heading, {"png": job.out.png, "svg": job.out.svg})
+    save(draw(table, heading), {"png": job.out.png, "svg": job.out.svg})
 
 
 if __name__ == "__main__":

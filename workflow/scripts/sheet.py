@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidflow.figures.sheets import identities_sheet
+from reidflow.figures.contact import identities_sheet
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT

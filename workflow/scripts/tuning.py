@@ -1,9 +1,10 @@
-"""Draw what each arm of an experiment chose of its tuned settings."""
+"""Draw the hyperparameters that each arm of an experiment chose."""
 
 import json
 from pathlib import Path
 
-from reidflow.figures import tuning
+from reidflow.figures.experiment import tuning
+from reidflow.figures.parts import save
 from reidflow.figures.style import Heading
 from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
@@ -14,7 +15,7 @@ def main(job: Job) -> None:
     heading = Heading(experiment.file.question, " · ".join(filter(None, [config.title, config.scale])))
     chosen = json.loads(Path(job.input.chosen).read_text())
     choices = {arm: chosen[arm] for arm in experiment.arms if arm in chosen}
-    tuning.draw(choices, heading, {"png": job.out.tuning_png, "svg": job.out.tuning_svg})
+    save(tuning(choices, heading), {"png": job.out.tuning_png, "svg": job.out.tuning_svg})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures with their captions, pixel by pixel."""
+"""Contact sheets: many small images with their captions, pixel by pixel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,23 +7,26 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
-from reidflow.figures.style import INK, MUTED, Heading
+from reidflow.figures.style import FAINT, INK, MUTED, ROLES, Heading, need
 from reidflow.figures.text import clean, fit
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.roles import ASIDE
 from reidflow.store.atomic import replacing
 
 MARGIN, GAP, BORDER, LINE = 16, 10, 4, 16
 SIZE, SIGN = 12, 20
 """Pixels: around the sheet, between tiles, of a coloured border, of a caption's line, of its font, of a mark."""
+ORDER = ("train", "val", "test", "unused")
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture (H, W, 3) uint8 with its caption, and the colour of its border if it has one.
+    """An image (H, W, 3) uint8 with its caption, and the colour of its border if it has one.
 
-    mark: a sign in its upper left corner, in the border's colour, for eyes that cannot tell the colours apart.
+    mark: a sign in its upper left corner, in the border's colour, for readers who cannot distinguish the colours.
     """
 
     image: np.ndarray
@@ -38,31 +41,6 @@ class Row:
 
     tiles: Sequence[Tile]
     words: Sequence[str] = ()
-
-
-def contact_sheet(
-    images: np.ndarray,
-    captions: Sequence[str],
-    columns: int,
-    out: str | Path,
-    *,
-    heading: Heading | None = None,
-    colours: Sequence[str | None] | None = None,
-    tile: int = 128,
-) -> None:
-    """Write pictures in their order, `columns` in a row, as PNG or JPEG by the suffix of `out`.
-
-    images: (N, H, W, 3) uint8, memory-mapped or not. captions: one a picture, cut in the middle to two lines.
-    colours: border of each picture. tile: longest side of a picture on the sheet, pixels.
-    """
-    colours = colours or [None] * len(images)
-    if not len(images) == len(captions) == len(colours):
-        raise ReidflowError(
-            f"{out}: {len(images)} images, {len(captions)} captions and {len(colours)} colours. Give one of each an image."
-        )
-    tiles = [Tile(*parts) for parts in zip(images, captions, colours, strict=True)]
-    rows = [Row(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    write_sheet(rows, out, heading or Heading(""), tile)
 
 
 def write_sheet(
@@ -162,3 +140,65 @@ def _save(canvas: Image.Image, out: Path) -> None:
         raise ReidflowError(f"{out}: contact sheets are written as .png or .jpg. Correct the output.")
     with replacing(out) as temporary:
         canvas.save(temporary, **formats[out.suffix])
+
+
+def identities_sheet(
+    images: np.ndarray,
+    manifest: pl.DataFrame,
+    split: pl.DataFrame,
+    heading: Heading,
+    out: str | Path,
+    *,
+    per_identity: int = 8,
+    most: int = 24,
+    tile: int = 112,
+) -> None:
+    """Write a row per identity, the one with the most images first, as PNG or JPEG by the suffix of `out`.
+
+    images: (N, H, W, 3) uint8, row i being row i of the manifest. split: image, identity, group, role. Of more than
+    `most` identities, as many are shown, from the most common to the rarest at even distances; of more than
+    `per_identity` images, every role gets its turn, and its images are taken at even distances over their groups.
+    Images that are left aside are not shown.
+    """
+    need(split, ["image", "identity", "group", "role"], "identities sheet")
+    split = split.filter(pl.col("role") != ASIDE)
+    row_of = {image: row for row, image in enumerate(manifest["image"])}
+    people = split.group_by("identity").len().sort(["len", "identity"], descending=[True, False])["identity"].to_list()
+    shown = _even(people, most)
+    rows = []
+    for identity in shown:
+        own = split.filter(pl.col("identity") == identity)
+        tiles = [Tile(images[row_of[image]], "", ROLES.get(role, FAINT)) for image, role in _choose(own, per_identity)]
+        rows.append(Row(tiles, [identity, f"{own.height} images", _counts(own)]))
+    roles = [role for role in ORDER if role in set(split["role"])]
+    share = f"{len(shown)} of {len(people)} identities" if len(shown) < len(people) else f"{len(people)} identities"
+    subtitle = " · ".join(part for part in (heading.subtitle, share) if part.strip())
+    write_sheet(rows, out, Heading(heading.title, subtitle), tile, [(ROLES[role], role) for role in roles])
+
+
+def _even(values: list, count: int) -> list:
+    """Return at most `count` of the values, at even distances, the first and the last among them."""
+    if len(values) <= count:
+        return values
+    if count == 1:
+        return values[:1]
+    return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
+
+
+def _choose(own: pl.DataFrame, count: int) -> list[tuple[str, str]]:
+    """Return (image, role) of the images to show, in the order of the roles."""
+    ordered = own.sort("group", "image")
+    by_role = {role: ordered.filter(pl.col("role") == role)["image"].to_list() for role in ORDER}
+    quota = dict.fromkeys(ORDER, 0)
+    left = min(count, sum(map(len, by_role.values())))
+    while left:
+        for role in ORDER:
+            if left and quota[role] < len(by_role[role]):
+                quota[role] += 1
+                left -= 1
+    return [(image, role) for role in ORDER if quota[role] for image in _even(by_role[role], quota[role])]
+
+
+def _counts(own: pl.DataFrame) -> str:
+    counts = {role: own.filter(pl.col("role") == role).height for role in ORDER}
+    return ", ".join(f"{count} {role}" for role, count in counts.items() if count)

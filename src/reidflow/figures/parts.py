@@ -141,6 +141,7 @@ def placeholder(words: str, heading: Heading) -> Figure:
 def save(figure: Figure, out: Mapping[str, str | Path]) -> None:
     """Write a figure to `out`, format (png or svg) -> file; the bytes depend on what is drawn alone."""
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    _freeze(figure)
     for kind, path in out.items():
         if kind not in metadata:
             raise ReidflowError(f"{path}: figures are written as png or svg, not as '{kind}'. Correct the output.")
@@ -148,6 +149,20 @@ def save(figure: Figure, out: Mapping[str, str | Path]) -> None:
             # A character that the font lacks is a box in the PNG, and whole in the SVG.
             warnings.filterwarnings("ignore", message="Glyph .* missing")
             figure.savefig(temporary, format=kind, metadata=metadata[kind])
+
+
+def _freeze(figure: Figure) -> None:
+    """Lay the figure out once, at the resolution of its PNG, and round the positions of its axes.
+
+    The solver of constrained layout orders its variables by their addresses, so its last digits differ between processes.
+    """
+    with styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.set_dpi(SETTINGS["savefig.dpi"])
+        figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(side, 6) for side in axes.get_position(original=True).bounds])
 
 
 def legend(figure: Figure, handles: Mapping[str, Artist | tuple[Artist, ...]]) -> None:
@@ -634,7 +649,7 @@ def label_points(
     be known.
     """
     bold = list(bold) or [False] * len(labels)
-    axes.figure.draw_without_rendering()
+    axes.figure.get_layout_engine().execute(axes.figure)
     box = axes.get_window_extent()
     wide, tall = box.width / axes.figure.dpi, box.height / axes.figure.dpi
     places = axes.transAxes.inverted().transform(axes.transData.transform([*zip(x, y, strict=True)]))
