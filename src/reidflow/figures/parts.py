@@ -649,7 +649,8 @@ def label_points(
     be known.
     """
     bold = list(bold) or [False] * len(labels)
-    axes.figure.get_layout_engine().execute(axes.figure)
+    if axes.figure.get_layout_engine():
+        axes.figure.get_layout_engine().execute(axes.figure)
     box = axes.get_window_extent()
     wide, tall = box.width / axes.figure.dpi, box.height / axes.figure.dpi
     places = axes.transAxes.inverted().transform(axes.transData.transform([*zip(x, y, strict=True)]))
