@@ -1,0 +1,58 @@
+"""The protocol of analyses: names, code and files of each."""
+
+from pathlib import Path
+
+import pytest
+
+from reidflow.analyses.analysis import load, shipped
+from reidflow.spec import code
+from reidflow.spec.errors import ReidflowError
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_folder_is_the_registry():
+    folders = {p.name for p in (ROOT / "src/reidflow/analyses").iterdir() if (p / "__init__.py").is_file()}
+    assert set(shipped()) == folders
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_an_analysis_says_what_it_shows_under_names_of_its_own(name):
+    analysis = load(name)
+    shown = [*analysis.figures, *analysis.sheets]
+    assert analysis.title and analysis.caption.endswith(".") and len(shown) == len(set(shown))
+    assert not {*shown} & {"arms", "curves", "identities", "pareto", "tuning"}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_digest_of_an_analysis_covers_its_folder_and_no_other(name):
+    package = f"src/reidflow/analyses/{name}"
+    roots = [f"reidflow.analyses.{name}", *load(name).assets]
+    closure = {path.removeprefix("src/") for path in code.closure(*roots)}
+    own = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / package).rglob("*") if p.is_file()}
+    own = {path for path in own if "__pycache__" not in path}
+    assert own <= closure, own - closure
+    assert (
+        not {p for p in closure if p.startswith("reidflow/analyses/")}
+        - own
+        - {
+            "reidflow/analyses/__init__.py",
+            "reidflow/analyses/analysis.py",
+        }
+    )
+
+
+def test_planning_imports_nothing_slow_for_analyses():
+    import subprocess
+    import sys
+
+    script = "import sys\nfrom reidflow.analyses.analysis import load, shipped\nlist(map(load, shipped()))\n"
+    script += "slow = {'torch', 'timm', 'skimage', 'open_clip', 'matplotlib', 'polars'} & set(sys.modules)\nassert not slow, slow"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_an_unknown_analysis_is_named_with_the_known_ones():
+    with pytest.raises(ReidflowError, match=r"no analysis 'curatoin'.*curation"):
+        load("curatoin")
+    with pytest.raises(ReidflowError, match=r"'mylab\.gone' is nowhere on the Python path"):
+        load("mylab.gone")

@@ -1,0 +1,124 @@
+"""What rules call: inputs, params, targets and requests are functions of the plan alone."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from reidflow.analyses.analysis import analyses_of, load, shipped
+from reidflow.spec import plan as plans
+from reidflow.workflow.files import Files, digest_of
+from reidflow.workflow.inputs import ARRAYS, Inputs
+from reidflow.workflow.params import Params
+from reidflow.workflow.resources import Resources
+from reidflow.workflow.targets import Targets, in_rst, intact
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return Files(plans.make([ROOT / "config/config.yaml"], root=ROOT))
+
+
+def tiny(**changes):
+    return Files(plans.make([ROOT / "config/tiny.yaml"], changes, root=ROOT))
+
+
+def job(experiment, **wildcards):
+    return SimpleNamespace(experiment=experiment, **wildcards)
+
+
+def test_every_analysis_of_the_project_applies_to_an_experiment_of_the_demo(demo):
+    applied = {found.name for name in demo.plan.experiments for found in analyses_of(demo.plan.experiments[name])}
+    assert applied == set(shipped())
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_an_analysis_reads_is_known_and_depends_on_digests_of_arrays(demo, name):
+    analysis, inputs = load(name), Inputs(demo)
+    experiment = next(e for e, found in demo.plan.experiments.items() if analysis.applies(found))
+    small = inputs.of_analysis(analysis)(job(experiment))
+    arrays = {kind: inputs.array(analysis, kind)(job(experiment)) for kind in ARRAYS}
+    assert set(small) == {*analysis.inputs, "digests"} - set(ARRAYS)
+    assert {kind for kind, found in arrays.items() if found} <= set(analysis.inputs)
+    listed = [
+        path for found in [*small.values(), *arrays.values()] for path in ([found] if isinstance(found, str) else found)
+    ]
+    assert listed and all(path.startswith("results/") and "{" not in path for path in listed)
+    assert not any(path.endswith(".npy") for found in small.values() for path in found)
+    masked = "results/data/images.json"
+    for found in arrays.values():
+        for path in [found] if isinstance(found, str) else found:
+            assert (masked if path.endswith("masks.npy") else digest_of(path)) in small["digests"]
+
+
+def test_runs_on_features_read_features_and_those_on_images_read_images(demo):
+    inputs = Inputs(demo)
+    heads, images = job("losses", batch=0), job("augmentation", batch=0)
+    assert all("/features/" in path for path in inputs.arrays_of_runs(inputs.reported)(heads))
+    assert set(inputs.arrays_of_runs(inputs.reported)(images)) == {"results/data/images.npy", "results/data/masks.npy"}
+    small = inputs.of_runs(inputs.reported)(heads)
+    assert small[:3] == [f"results/data/{name}" for name in ("manifest.parquet", "split.parquet", "split.json")]
+    assert all(digest_of(path) in small for path in inputs.arrays_of_runs(inputs.reported)(heads))
+
+
+def test_a_job_that_runs_a_network_requests_a_gpu_and_one_on_features_none(demo):
+    inputs = Inputs(demo)
+    requests = Resources(inputs, gpus=1)
+    asked = requests.of_runs(inputs.reported)
+    heads, images = job("losses", batch=0), job("augmentation", batch=0)
+    compute = demo.plan.config.compute
+    assert (asked["gpu"](heads), asked["gpu"](images)) == (0, 1)
+    assert [asked["mem_mb"](images, attempt) for attempt in (1, 2, 3)] == [
+        compute.image_memory_mb * n for n in (1, 2, 4)
+    ]
+    assert asked["mem_mb"](heads, 1) == compute.memory_mb
+    assert Resources(inputs, gpus=0).of_runs(inputs.reported)["gpu"](images) == 0
+    assert requests.heads(inputs.reported)(images) is None and requests.scoring(heads) == "heads-losses"
+
+
+def test_a_param_holds_what_determines_its_job_and_nothing_else():
+    before, after = Params(Inputs(tiny())), Params(Inputs(tiny(title="other", seeds=[0, 1, 2])))
+    one = job("tiny_losses", batch=0)
+    told = json.loads(before.train(one))
+    assert {"arms", "runs", "gallery", "split", "code", "roots", "results"} <= set(told)
+    assert len(json.loads(after.train(one))["runs"]) == len(told["runs"]) / 2 * 3
+    assert before.sweep(one) == after.sweep(one), "title and reported seeds decide nothing of what is tried"
+    assert before.choose(one) == after.choose(one)
+    faster = Params(Inputs(tiny(compute={"workers": 1})))
+    assert faster.train(one) == before.train(one) and faster.table(one) == before.table(one)
+
+
+def test_a_report_prints_no_params():
+    params = Params(Inputs(tiny()), reporting=True)
+    assert params.train(job("tiny_losses", batch=0)) == "workflow/scripts/train.py"
+
+
+def test_targets_are_distinct_and_complete(demo):
+    targets = Targets(demo, present=lambda path: True)
+    wanted = targets.all_results()
+    assert len(wanted) == len(set(wanted))
+    for name in demo.plan.experiments:
+        assert {f"results/tables/{name}.parquet", f"results/pages/{name}.html"} <= set(wanted)
+    assert "results/tables/eda_dedup.methods.parquet" in wanted and "results/figures/eda_dedup/groups.png" in wanted
+    assert "results/tables/seeds.best.yaml" in wanted
+    assert not any(path.endswith(".svg") for path in wanted)
+
+
+def test_a_report_leaves_out_an_experiment_of_which_anything_is_missing(capsys):
+    gone = "results-tiny/figures/tiny_losses/pareto.svg"
+    wanted, left_out = Targets(tiny(), present=lambda path: path != gone).reported()
+    assert left_out == ["tiny_losses"] and gone in capsys.readouterr().err
+    assert not any("tiny_losses" in path for path in wanted) and "results-tiny/pages/tiny_backbones.html" in wanted
+
+
+def test_a_damaged_result_counts_as_absent(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_text("a")
+    assert intact(str(file), []) and not intact(str(file), [file]) and not intact(str(tmp_path / "b"), [])
+
+
+def test_free_text_is_no_markup_in_the_report():
+    assert in_rst("a *b*\n|c|_") == r"a \*b\* \|c\|\_"
