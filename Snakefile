@@ -24,7 +24,7 @@ onstart:
     if workflow.is_main_process:
         try:
             status = getattr(workflow.executor_settings, "status_command", None)
-            workflow.reidflow_lock = session.begin(status, workflow.dag.needrun_jobs())
+            workflow.reidflow_lock = session.begin(status, workflow)
         except ReidflowError as error:
             raise WorkflowError(str(error)) from None
 

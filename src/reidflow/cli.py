@@ -59,14 +59,10 @@ def _add_watch(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_gc(commands: argparse._SubParsersAction) -> None:
-    gc = commands.add_parser("gc", help="list what no experiment of the config uses any more, or remove it")
+    gc = commands.add_parser("gc", help="list what the latest runs of the pipeline do not use, or remove it")
     gc.add_argument("--remove", action="store_true", help="remove what is listed")
     gc.add_argument(
-        "--also",
-        action="append",
-        default=[],
-        metavar="CONFIG",
-        help="another config whose results lie in the same folder: what it uses is kept; again for each",
+        "--hours", type=float, default=12.0, help="keep what was used within so many hours, whoever used it (12)"
     )
 
 
@@ -141,11 +137,11 @@ def _retrieve(made: plan.Plan, given: argparse.Namespace) -> int:
 
 
 def _plan(files: list[str], given: argparse.Namespace) -> int:
-    from reidflow.commands.plan import tell_plan
-    from reidflow.commands.plan_dag import Asked
+    from reidflow.commands.plan import print_plan
+    from reidflow.commands.plan_dag import Request
 
-    asked = Asked(files, given.experiments, given.cores, given.profile, given.config)
-    return tell_plan(asked, given.json, given.verbose)
+    request = Request(files, given.experiments, given.cores, given.profile, given.config)
+    return print_plan(request, given.json, given.verbose)
 
 
 def _watch(made: plan.Plan, given: argparse.Namespace) -> int:
@@ -159,7 +155,7 @@ def _watch(made: plan.Plan, given: argparse.Namespace) -> int:
 def _gc(files: list[str], given: argparse.Namespace) -> int:
     from reidflow.commands.gc import collect
 
-    return collect(files, given.also, given.remove)
+    return collect(files, given.hours, given.remove)
 
 
 # The Snakefile, which these read, makes the plan itself.

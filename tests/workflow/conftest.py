@@ -14,6 +14,7 @@ import pytest
 from reidflow.store.locks import locked
 
 ROOT = Path(__file__).parents[2]
+LONGEST = 1800  # seconds; only a hang takes as long, also on a busy machine
 COPIED = ("Snakefile", "rules", "workflow", "src", "config", "profiles", "envs")
 
 
@@ -55,7 +56,12 @@ class Project:
         """Run Snakemake (all tables unless told otherwise) and return what it did."""
         before = len(self.log())
         done = subprocess.run(
-            self.command(*arguments), cwd=self.folder, capture_output=True, text=True, env=self.environment
+            self.command(*arguments),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=LONGEST,
         )
         text, log = done.stdout + done.stderr, self.log()[before:]
         by = {action: [line for line in log if line["action"] == action] for action in ("trained", "restored")}
@@ -65,18 +71,20 @@ class Project:
         """Return what `reidflow plan` says."""
         command = [sys.executable, "-m", "reidflow.cli", "--configfile", self.config, "plan", *arguments]
         environment = {**self.environment, "PYTHONPATH": str(self.folder / "src")}
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, env=environment, timeout=LONGEST
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def planned(self) -> tuple[list[tuple[str, str]], dict]:
         """Return the jobs that `reidflow plan` foresees, named as in an `Outcome`, and all that it says, as JSON data."""
-        told = json.loads(self.plan("--json"))
+        found = json.loads(self.plan("--json"))
         named = [
             (job["rule"], [value for key, value in job["wildcards"].items() if key in ("experiment", "arm", "bank")])
-            for job in told["list"]
+            for job in found["job_list"]
         ]
-        return sorted((rule, "/".join(values)) for rule, values in named), told
+        return sorted((rule, "/".join(values)) for rule, values in named), found
 
     def log(self) -> list[dict]:
         """Return the lines of the run store's log."""

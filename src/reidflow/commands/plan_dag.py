@@ -1,4 +1,8 @@
-"""What a dry run of Snakemake finds: the jobs that would run, what each was told before and would be told now."""
+"""The jobs that a dry run of Snakemake finds, with their parameters now and when they last ran.
+
+Snakemake has no public interface for this: everything here relies on its private parts, as of the versions that
+pyproject.toml admits. tests/unit/commands/test_plan_dag.py shows which part is gone when a new version is tried.
+"""
 
 import ast
 import io
@@ -20,11 +24,11 @@ from reidflow.spec.config import read
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
 
-SAMPLED = 20  # jobs of a rule whose recorded times are looked at
+SAMPLED = 20  # jobs of a rule whose recorded times are read
 
 
-class Asked(NamedTuple):
-    """What is to be planned: config files, experiments ([] for all); the others as Snakemake's options of that name."""
+class Request(NamedTuple):
+    """What to plan: config files, experiments ([] for all); the others as Snakemake's options of that name."""
 
     files: list[str]
     experiments: list[str]
@@ -35,14 +39,14 @@ class Asked(NamedTuple):
 
 @dataclass
 class PlannedJob:
-    """A job that would run. given, before: its param as JSON, now and when it last ran; upstream: jobs it waits for."""
+    """A job that would run. given, before: its parameters as JSON, now and when it last ran; upstream: jobs it waits for."""
 
     rule: str
     wildcards: dict[str, str]
     outputs: list[str]
     inputs: list[str]
     threads: int
-    cards: int
+    gpus: int
     upstream: list[int] = field(default_factory=list)
     given: str | None = None
     before: str | None = None
@@ -63,12 +67,12 @@ class PlannedJob:
 
 @dataclass
 class Dag:
-    """The jobs that would run, each after those it waits for, and what is known of all jobs.
+    """The jobs that would run, each after those it waits for, and facts about all jobs.
 
-    total: how many jobs there are in all. cores, cards, parallel: how many may be used, and how many jobs at once.
-    damaged: outputs that are not as they were written. raw: digest of the photographs. device: `cpu` or `cuda`.
-    unrecorded: jobs that would not run and of which Snakemake has no record.
-    seconds: rule -> (output, how long its job took). beyond: what batches of runs were told that there are no longer.
+    total: number of all jobs. cores, nodes: how many may be used here, or jobs at once on a cluster. damaged: outputs
+    that changed since they were written. raw: digest of the data set. unrecorded: jobs that would not run and of which
+    Snakemake has no record. seconds: rule -> recorded times of its jobs. former: (rule, experiment) -> parameters of
+    batches of runs that no longer exist.
     """
 
     plan: Plan
@@ -76,39 +80,37 @@ class Dag:
     jobs: list[PlannedJob]
     total: int
     cores: int | None
-    cards: int | None
-    parallel: int | None
+    nodes: int | None
     damaged: list[str]
     raw: str
-    device: str
     unrecorded: int
-    seconds: dict[str, list[tuple[str, float]]]
-    beyond: dict[tuple[str, str], list[str]]
+    seconds: dict[str, list[float]]
+    former: dict[tuple[str, str], list[str]]
 
 
-def read_dag(asked: Asked) -> Dag:
+def read_dag(request: Request) -> Dag:
     """Return what `snakemake -n` would find in the current folder. Nothing is run or written.
 
-    Raises ReidflowError with what Snakemake says is wrong.
+    Raises ReidflowError with Snakemake's message.
     """
-    # Snakemake's own words for a config that cannot be read are a traceback.
-    read(asked.files)
-    arguments = ["-n", "-q", "--snakefile", str(_snakefile()), "--configfile", *asked.files]
-    arguments += ["--cores", asked.cores] if asked.cores else []
-    arguments += ["--profile", asked.profile] if asked.profile else []
-    arguments += ["--config", *asked.config] if asked.config else []
-    said = io.StringIO()
-    with _called(["snakemake", *arguments]), redirect_stdout(said), redirect_stderr(said):
+    # Snakemake reports a config that cannot be read with a traceback.
+    read(request.files)
+    arguments = ["-n", "-q", "--snakefile", str(_snakefile()), "--configfile", *request.files]
+    arguments += ["--cores", request.cores] if request.cores else []
+    arguments += ["--profile", request.profile] if request.profile else []
+    arguments += ["--config", *request.config] if request.config else []
+    output = io.StringIO()
+    with _called(["snakemake", *arguments]), redirect_stdout(output), redirect_stderr(output):
         try:
             parser, given = cli.parse_args(arguments)
         except SystemExit:
-            raise ReidflowError(said.getvalue().strip()) from None
+            raise ReidflowError(output.getvalue().strip()) from None
         except CliException as error:
             raise ReidflowError(str(error)) from None
-        with _watched(given, asked.experiments) as found:
+        with _watched(given, request.experiments) as found:
             cli.args_to_api(given, parser)
     if not found:
-        raise ReidflowError(said.getvalue().strip())
+        raise ReidflowError(output.getvalue().strip())
     return found[0]
 
 
@@ -127,7 +129,7 @@ def _snakefile() -> Path:
 
 @contextmanager
 def _called(arguments: list[str]) -> Iterator[None]:
-    """Let the Snakefile see the command line of a dry run: some of its guards look at it."""
+    """Let the Snakefile see the command line of a dry run, which some of its checks read."""
     kept, sys.argv = sys.argv, arguments
     try:
         yield
@@ -137,7 +139,7 @@ def _called(arguments: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _watched(given: Any, experiments: list[str]) -> Iterator[list[Dag]]:
-    """Have Snakemake's own command line report what it finds, in a list of one element."""
+    """Have Snakemake's own command line put what it finds into a list of one element."""
     found: list[Dag] = []
 
     class Watched(SnakemakeApi):
@@ -145,7 +147,7 @@ def _watched(given: Any, experiments: list[str]) -> Iterator[list[Dag]]:
             made = super().workflow(*arguments, **settings)
             parsed_workflow = made._workflow
             _without_damaged(parsed_workflow)
-            given.targets = _targets(parsed_workflow.globals, experiments)
+            given.targets = _targets(parsed_workflow.globals["session"], experiments)
             return made
 
         def print_exception(self, error: Exception) -> None:
@@ -165,8 +167,8 @@ def _watched(given: Any, experiments: list[str]) -> Iterator[list[Dag]]:
 
 
 def _without_damaged(workflow: Any) -> None:
-    """Let the dry run find the damaged files gone, as a real run does after removing them."""
-    damaged, prepare = {str(path) for path in workflow.globals["DAMAGED"]}, workflow._prepare_dag
+    """Let the dry run find the damaged files missing, as a real run does after removing them."""
+    damaged, prepare = {str(path) for path in workflow.globals["session"].damaged}, workflow._prepare_dag
 
     def prepared(*arguments: Any, **settings: Any) -> None:
         prepare(*arguments, **settings)
@@ -177,7 +179,7 @@ def _without_damaged(workflow: Any) -> None:
 
 
 class _WithoutDamaged(ExistsDict):
-    """Which files exist, the damaged ones left out."""
+    """Which files exist, without the damaged ones."""
 
     def __init__(self, cache: Any, damaged: set[str]) -> None:
         super().__init__(cache)
@@ -187,40 +189,38 @@ class _WithoutDamaged(ExistsDict):
         super().__setitem__(path, exists and str(path) not in self._damaged)
 
 
-def _targets(names: dict[str, Any], experiments: list[str]) -> list[str]:
-    """Return what Snakemake is to make: everything, or the results of some experiments."""
-    known: Plan = names["PLAN"]
+def _targets(session: Any, experiments: list[str]) -> list[str]:
+    """Return the targets: none for everything, or the results of some experiments."""
+    known: Plan = session.plan
     unknown = [name for name in experiments if name not in known.experiments]
     if unknown:
         raise ReidflowError(f"no experiment '{unknown[0]}' in {known.where}. Known: {', '.join(known.experiments)}.")
-    return [path for name in experiments for path in names["results_of"](name)]
+    return [path for name in experiments for path in session.targets.results_of(name)]
 
 
 def _dag(workflow: Any, executor: str) -> Dag:
-    dag, names = workflow.dag, workflow.globals
+    dag, session = workflow.dag, workflow.globals["session"]
     levels = [sorted(level, key=lambda job: (job.rule.name, *map(str, job.output))) for level in dag.toposorted()]
     every = [job for level in levels for job in level if not job.rule.norun]
     needed = [job for job in every if dag.needrun(job)]
-    place = {job: index for index, job in enumerate(needed)}
-    limits, local = workflow.global_resources, executor == "local"
+    number = {job: index for index, job in enumerate(needed)}
+    local = executor == "local"
     return Dag(
-        plan=names["PLAN"],
-        results=Path(names["RESULTS"]),
-        jobs=[_job(workflow, job, place) for job in needed],
+        plan=session.plan,
+        results=Path(session.files.results),
+        jobs=[_job(workflow, job, number) for job in needed],
         total=len(every),
         cores=workflow.cores if local else None,
-        cards=limits["gpu"].value if "gpu" in limits else None,
-        parallel=None if local else workflow.nodes,
-        damaged=[str(path) for path in names["DAMAGED"]],
-        raw=names["RAW"],
-        device="cuda" if names["GPUS"] else "cpu",
-        unrecorded=sum(bool(dag.reason(job).no_metadata) for job in every if job not in place),
+        nodes=None if local else workflow.nodes,
+        damaged=[str(path) for path in session.damaged],
+        raw=session.raw,
+        unrecorded=sum(bool(dag.reason(job).no_metadata) for job in every if job not in number),
         seconds=_seconds(workflow, every),
-        beyond=_beyond(workflow, every),
+        former=_former(workflow, every),
     )
 
 
-def _job(workflow: Any, job: Any, place: dict[Any, int]) -> PlannedJob:
+def _job(workflow: Any, job: Any, number: dict[Any, int]) -> PlannedJob:
     reason, resources = workflow.dag.reason(job), job.resources
     record = _record(workflow, job)
     return PlannedJob(
@@ -229,8 +229,8 @@ def _job(workflow: Any, job: Any, place: dict[Any, int]) -> PlannedJob:
         outputs=list(map(str, job.output)),
         inputs=sorted(map(str, job.input)),
         threads=int(resources.get("_cores", 1)),
-        cards=int(resources.get("gpu", 0)),
-        upstream=sorted(place[other] for other in workflow.dag.dependencies[job] if other in place),
+        gpus=int(resources.get("gpu", 0)),
+        upstream=sorted(number[other] for other in workflow.dag.dependencies[job] if other in number),
         given=job.params.get("job"),
         before=_param(record),
         inputs_before=record.input if record else None,
@@ -244,7 +244,7 @@ def _job(workflow: Any, job: Any, place: dict[Any, int]) -> PlannedJob:
 
 
 def _record(workflow: Any, job: Any) -> Any:
-    """Return what Snakemake noted of the job when it last ran; None where it never did."""
+    """Return Snakemake's record of the job's last run; None where it never ran."""
     return next(filter(None, map(workflow.persistence.metadata, job.output)), None)
 
 
@@ -263,36 +263,30 @@ def _took(record: Any) -> float | None:
     return max(record.endtime - record.starttime, 0.0)
 
 
-def _seconds(workflow: Any, jobs: list[Any]) -> dict[str, list[tuple[str, float]]]:
-    """Return rule -> (output, seconds) of some of its jobs that ran before."""
-    looked: dict[str, int] = {}
-    found: dict[str, list[tuple[str, float]]] = {}
+def _seconds(workflow: Any, jobs: list[Any]) -> dict[str, list[float]]:
+    """Return rule -> recorded seconds of some of its jobs."""
+    own: dict[str, list[Any]] = {}
     for job in jobs:
-        if looked.setdefault(job.rule.name, 0) < SAMPLED and job.output:
-            looked[job.rule.name] += 1
-            took = _took(_record(workflow, job))
-            if took is not None:
-                found.setdefault(job.rule.name, []).append((str(job.output[0]), took))
-    return found
+        own.setdefault(job.rule.name, []).append(job)
+    times = {rule: [_took(_record(workflow, job)) for job in some[:SAMPLED]] for rule, some in own.items()}
+    return {rule: found for rule, some in times.items() if (found := [time for time in some if time is not None])}
 
 
-def _beyond(workflow: Any, jobs: list[Any]) -> dict[tuple[str, str], list[str]]:
-    """Return (rule, experiment) -> what batches of runs were told that there are no longer: they tell of former arms."""
-    found = {}
-    for rule in ("sweep", "train"):
-        batches: dict[str, list[Any]] = {}
-        for job in jobs:
-            if job.rule.name == rule:
-                batches.setdefault(job.wildcards.experiment, []).append(job)
-        for experiment, own in batches.items():
-            told, pattern, number = [], str(own[0].output[0]).rsplit("-", 1)[0], len(own)
-            while param := _param(workflow.persistence.metadata(IOFile(f"{pattern}-{number}.json"))):
-                told.append(param)
-                number += 1
-            found[rule, experiment] = told
+def _former(workflow: Any, jobs: list[Any]) -> dict[tuple[str, str], list[str]]:
+    """Return (rule, experiment) -> the parameters of batches that no longer exist: they hold former arms."""
+    batches: dict[tuple[str, str], list[Any]] = {}
+    for job in jobs:
+        if job.rule.name in ("sweep", "train"):
+            batches.setdefault((job.rule.name, job.wildcards.experiment), []).append(job)
+    found: dict[tuple[str, str], list[str]] = {}
+    for key, own in batches.items():
+        stem, number = str(own[0].output[0]).rsplit("-", 1)[0], len(own)
+        while param := _param(workflow.persistence.metadata(IOFile(f"{stem}-{number}.json"))):
+            found.setdefault(key, []).append(param)
+            number += 1
     return found
 
 
 def parsed(param: str | None) -> dict[str, Any]:
-    """Return the content of a param."""
+    """Return the content of the param `job`."""
     return json.loads(param) if param else {}

@@ -16,6 +16,7 @@ from reidflow.models.network import Network, build_features, count_flops, count_
 from reidflow.models.weights import weights_digest
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
+from reidflow.store import published
 from reidflow.store.atomic import write_text
 
 BATCH = {"cpu": 16, "cuda": 128}
@@ -65,6 +66,7 @@ def build_bank(
             "flops": count_flops(network, _seen(bank)),
         }
         place = Path(cache) / _key(network, bank, code, seed, kind)
+        published.note_use(published.FEATURES, place.name)
         missing = _missing(rows, set(stored(place)))
         embed = _Embedder(network, bank, augment, device)
         step = _shard_rows(BATCH[kind], bank["views"])

@@ -20,6 +20,7 @@ from reidflow.search.trial import DIVERGED, PRUNED, Trial, outcome_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
+from reidflow.store import published
 from reidflow.store.locks import try_lock
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import Source
@@ -41,8 +42,12 @@ def work(
     confirm_code is called once all code is loaded and before the first training of this process. matched_steps: the
     optimizer steps that a study without a number of trials spends. Raises ReidflowError naming the trial that cannot be.
     """
-    runs = Runs(study, source, store, device, results, confirm_code)
-    return Worker(study, runs, results / ".store" / FOLDER / study_key(study, source), matched_steps).record()
+    runs, key = Runs(study, source, store, device, results, confirm_code), study_key(study, source)
+    record = Worker(study, runs, results / ".store" / FOLDER / key, matched_steps).record()
+    published.note_use(published.STUDIES, key)
+    # Other workers have made some of them.
+    published.note_use(published.RUNS, *(run["run"] for run in [*record["trials"], *record["finalists"]]))
+    return record
 
 
 class Worker:

@@ -1,4 +1,4 @@
-"""What lies behind digests: the files of a job's code and the images of the data set, and a cache of parsed code.
+"""What lies behind digests: files of code, images of the data set, descriptions of experiments; a cache of parsed code.
 
 The params of jobs hold digests alone. The digest of each file, recorded beside them, shows later which file changed.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from reidflow.spec import code
 from reidflow.store.atomic import write_bytes, write_text
 
-CODE, IMAGES = "code", "images"
+CODE, IMAGES, EXPERIMENTS = "code", "images", "experiments"
 PARSED = Path(".snakemake") / "reidflow-code.json"
 
 
@@ -50,7 +50,12 @@ def read_record(results: Path, kind: str, digest: str) -> dict[str, Any] | None:
 
 def record_file(results: Path, kind: str, digest: str) -> Path:
     """Return the file with what lies behind a digest."""
-    return results / ".store" / kind / f"{digest[:32]}.json.gz"
+    return results / ".store" / kind / record_name(digest)
+
+
+def record_name(digest: str) -> str:
+    """Return the name of the file with what lies behind a digest."""
+    return f"{digest[:32]}.json.gz"
 
 
 def load_parsed_code() -> None:

@@ -10,8 +10,7 @@ from reidflow.spec.description import digest_of, rebuild
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store import digests
-
-EXPERIMENTS = "experiments"
+from reidflow.store.digests import EXPERIMENTS
 
 
 def save_experiments(results: Path, params: Iterable[str], descriptions: Mapping[str, dict[str, Any]]) -> None:

@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import disk, published
@@ -141,6 +143,16 @@ def begin(results: Path) -> int:
         # The store's folders of runs hold complete runs only, and are many.
         remove_orphaned(results, skip=frozenset({"runs", "locks", "logs"}))
     return descriptor
+
+
+def record(results: Path, configfiles: Sequence[str | Path], workflow: Any) -> None:
+    """Record which jobs Snakemake's `workflow` consists of, for `reidflow gc`."""
+    settings, dag = workflow.dag_settings, workflow.dag
+    target = " ".join(sorted({*settings.targets, *settings.until, *settings.omit_from})) or published.ALL
+    jobs = [(map(str, job.output), dag.needrun(job)) for job in dag.jobs if job.output]
+    files = [os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else str(file) for file in configfiles]
+    with disk.explained(results):
+        published.record_invocation(results, files, target, jobs)
 
 
 def started() -> float:

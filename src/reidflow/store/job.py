@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.spec import code
-from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import activity, digests, disk, published
 from reidflow.store.atomic import sync
@@ -75,7 +74,17 @@ class Job:
             require_current(self.results)
             for temporary, path in pairs:
                 temporary.replace(path)
-            published.record(self.results, [path for _, path in pairs])
+            published.record(self.results, [path for _, path in pairs], self._digests())
+
+    def _digests(self) -> dict[str, list[str]]:
+        """Return the digests in the parameters of which the store holds a record: kind -> the names of the records."""
+        experiment = self.given.get("experiment")
+        behind = {
+            digests.CODE: self.given["code"],
+            digests.IMAGES: self.given.get("raw"),
+            digests.EXPERIMENTS: experiment["digest"] if isinstance(experiment, dict) else None,
+        }
+        return {kind: [digests.record_name(digest)] for kind, digest in behind.items() if digest}
 
     def discard(self) -> None:
         """Remove the temporary files, which would take up room on a full disk."""
@@ -163,7 +172,7 @@ def _explain(error: Exception, results: Path) -> str:
 def _run(main: Callable[[Job], None], job: Job) -> None:
     job.confirm_code()
     outputs = sorted(path.as_posix() for path in job.out.final.values())
-    name, script = short(outputs), Path(job.given["roots"][0]).stem
+    name, script = published.entry_name(outputs), Path(job.given["roots"][0]).stem
     with locked(job.results / ".store" / "locks" / name), activity.job(job.results, name, script, outputs):
         for temporary in job.out.paths().values():
             temporary.parent.mkdir(parents=True, exist_ok=True)

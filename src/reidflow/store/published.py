@@ -1,16 +1,30 @@
-"""The ledger of published files: what each job wrote, so that a damaged result is detected and rebuilt."""
+"""The ledger: the files that each job published, the store entries it used, and the jobs of each config's latest invocation.
+
+The first detects damaged results, so that they are rebuilt; the others decide what `reidflow gc` may remove.
+"""
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from reidflow.spec.canonical import short
 from reidflow.store.atomic import write_text
 from reidflow.store.locks import locked
 
 LARGEST_CHECKSUM = 64 * 2**20  # bytes; of larger files the ledger holds the size only
+RUNS, FEATURES, STUDIES = "runs", "features", "studies"
+ALL = "all_tables"
+
+# Kind (a folder of the store) -> the keys that this process has used so far.
+_USED: dict[str, set[str]] = {}
+
+
+def note_use(kind: str, *keys: str) -> None:
+    """Note that the job of this process uses store entries of a kind: RUNS, FEATURES or STUDIES."""
+    _USED.setdefault(kind, set()).update(keys)
 
 
 @contextmanager
@@ -20,15 +34,41 @@ def publishing(results: Path) -> Iterator[None]:
         yield
 
 
-def record(results: Path, files: list[Path]) -> None:
-    """Record the size and checksum of the files that one job has published."""
-    entry = {path.as_posix(): [path.stat().st_size, _checksum(path)] for path in sorted(files)}
-    own = _folder(results) / f"{short(sorted(entry))}.json"
+class Entry(NamedTuple):
+    """What one job published: file name -> (size, checksum); store kind -> the keys that it used."""
+
+    files: dict[str, list]
+    uses: dict[str, list[str]]
+
+
+def entry_name(outputs: Iterable[str]) -> str:
+    """Return the name of the ledger entry, and of the lock, of the job with these outputs."""
+    return short(sorted(Path(output).as_posix() for output in outputs))
+
+
+def record(results: Path, files: list[Path], uses: Mapping[str, Iterable[str]] | None = None) -> None:
+    """Record the size and checksum of the files that one job has published, and the store entries that it used.
+
+    uses: kind -> keys, besides those of `note_use`.
+    """
+    marks = {path.as_posix(): [path.stat().st_size, _checksum(path)] for path in sorted(files)}
+    used = {kind: sorted(keys) for kind, keys in {**_USED, **(uses or {})}.items()}
+    own = _folder(results) / f"{entry_name(marks)}.json"
     for other in sorted(_folder(results).glob("*.json")):
         # Another job, with other outputs beside it, may have written one of them before.
-        if other != own and (former := _load(other)).keys() & entry.keys():
-            write_text(other, json.dumps({name: mark for name, mark in former.items() if name not in entry}))
-    write_text(own, json.dumps(entry))
+        if other != own and (former := _entry(other)).files.keys() & marks.keys():
+            _write(other, former._replace(files={name: m for name, m in former.files.items() if name not in marks}))
+    _write(own, Entry(marks, used))
+
+
+def entries(results: Path) -> dict[str, Entry]:
+    """Return all ledger entries by name."""
+    return {path.stem: _entry(path) for path in sorted(_folder(results).glob("*.json"))}
+
+
+def entry_file(results: Path, name: str) -> Path:
+    """Return the file of a ledger entry; its time is when the job last published."""
+    return _folder(results) / f"{name}.json"
 
 
 def damaged(results: Path) -> list[Path]:
@@ -38,8 +78,8 @@ def damaged(results: Path) -> list[Path]:
     """
     seen_file = results / ".ledger.cache"
     seen, known, bad = _load(seen_file), {}, []
-    for entry in sorted(_folder(results).glob("*.json")):
-        for name, (size, checksum) in _load(entry).items():
+    for entry in entries(results).values():
+        for name, (size, checksum) in entry.files.items():
             try:
                 stat = Path(name).stat()
             except OSError:
@@ -56,8 +96,60 @@ def damaged(results: Path) -> list[Path]:
     return bad
 
 
+class Invocation(NamedTuple):
+    """The latest invocation of a config.
+
+    jobs: target -> ledger entries of all its jobs. pending: those of the jobs that had to run. started: seconds since
+    the epoch, by the clock of the disk.
+    """
+
+    file: Path
+    configfiles: list[str]
+    jobs: dict[str, list[str]]
+    pending: list[str]
+    started: float
+
+
+def record_invocation(
+    results: Path, configfiles: list[str], target: str, jobs: Iterable[tuple[Iterable[str], bool]]
+) -> None:
+    """Record the jobs of an invocation that is about to start. jobs: outputs of each, and whether it has to run.
+
+    A complete invocation (target ALL) supersedes those of single files; other targets are kept beside each other.
+    """
+    path = _invocations(results) / f"{Path(configfiles[0]).stem}-{short(configfiles)}.json"
+    former = _load(path).get("jobs", {})
+    kept = {name: own for name, own in former.items() if not (target == ALL and "/" in name)}
+    named = [(entry_name(outputs), pending) for outputs, pending in jobs]
+    content = {
+        "configfiles": configfiles,
+        "jobs": {**kept, target: sorted(name for name, _ in named)},
+        "pending": sorted(name for name, pending in named if pending),
+    }
+    write_text(path, json.dumps(content))
+
+
+def invocations(results: Path) -> list[Invocation]:
+    """Return the latest invocation of each config on record."""
+    found = [(path, _load(path)) for path in sorted(_invocations(results).glob("*.json"))]
+    return [Invocation(path, **content, started=path.stat().st_mtime) for path, content in found if content]
+
+
 def _folder(results: Path) -> Path:
     return results / ".ledger"
+
+
+def _invocations(results: Path) -> Path:
+    return results / ".store" / "used"
+
+
+def _entry(path: Path) -> Entry:
+    content = _load(path)
+    return Entry(content.get("files", {}), content.get("uses", {}))
+
+
+def _write(path: Path, entry: Entry) -> None:
+    write_text(path, json.dumps(entry._asdict()))
 
 
 def _load(path: Path) -> dict:

@@ -9,11 +9,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from reidflow.spec.canonical import short
 from reidflow.spec.yaml import dumps
+from reidflow.store import published
 from reidflow.store.atomic import replacing, sync, write_text
 from reidflow.store.locks import locked
 
@@ -57,6 +59,7 @@ class RunStore:
                 if self._intact(key):
                     # A process that was killed just after it stored the run has left its checkpoint.
                     shutil.rmtree(self.work(key), ignore_errors=True)
+                    self._note_use(key)
                     return self.folder(key), True
                 self._discard(key)
             work, out = self.work(key), self.work(key) / "out"
@@ -65,7 +68,14 @@ class RunStore:
             made = make(work, out) or key
             self._store_as(made, out, requested=key)
             shutil.rmtree(work, ignore_errors=True)
+            self._note_use(made)
         return self.folder(made), False
+
+    def _note_use(self, key: str) -> None:
+        published.note_use(published.RUNS, key)
+        # The time of the folder is when the run was last used; a store that cannot be written is no obstacle.
+        with suppress(OSError):
+            os.utime(self.folder(key))
 
     def _store_as(self, made: str, out: Path, requested: str) -> None:
         if made == requested:

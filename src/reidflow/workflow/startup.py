@@ -1,7 +1,6 @@
 """The start of a Snakemake process: the checked plan, the guards of the main process, and the wiring of the rules."""
 
 import atexit
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -106,10 +105,10 @@ class Session:
         config["report"] = self.targets.report_texts(left_out)
         return wanted
 
-    def begin(self, status_command: str | None, jobs: Iterable[Any]) -> int:
+    def begin(self, status_command: str | None, workflow: Any) -> int:
         """Begin a real run in the main process: return the descriptor of its lock. Raises ReidflowError.
 
-        status_command: how the cluster is asked for the state of jobs. jobs: those that will run.
+        status_command: how the cluster is asked for the state of jobs. workflow: Snakemake's object of that name.
         """
         results = Path(self.files.results)
         digests.save_parsed_code()
@@ -117,7 +116,9 @@ class Session:
             invocation.require_job_memory(status_command)
         with disk.explained(self.files.results):
             lock = invocation.begin(results)
+            invocation.record(results, workflow.config_settings.configfiles or [CONFIG], workflow)
             # Params name code and experiments by digests: jobs load what lies behind, and a later plan compares it.
+            jobs = workflow.dag.needrun_jobs()
             given = [job.params.job for job in jobs if "job" in dict(job.params.items())]
             digests.record_code(results, given)
             save_experiments(results, given, self.plan.descriptions)

@@ -9,10 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from reidflow.commands import running, watch
-from reidflow.commands.counts import Counts
-from reidflow.commands.running import SILENT, STARTING, STOPPED, TRAINING, WAITING, last_line, look
-from reidflow.commands.watch import headline, plain
+from reidflow.commands import watch
+from reidflow.commands.watch import (
+    SILENT,
+    STARTING,
+    STOPPED,
+    TRAINING,
+    WAITING,
+    Counts,
+    finished_trials,
+    headline,
+    last_line,
+    look,
+    plain,
+)
 from reidflow.spec import plan
 from reidflow.store import activity
 from reidflow.store.locks import hold
@@ -127,7 +137,7 @@ def test_a_run_of_former_versions_and_one_that_vanishes_are_no_trouble(store, mo
     (store / "work" / KEY).mkdir(parents=True)
     (store / "work" / KEY / "progress.jsonl").write_text('{"epoch": 1, "of": 4, "loss": null, "val": null}\n')
     gone = store / "work" / ("cd" * 16)
-    monkeypatch.setattr(running, "_inside", lambda folder: [store / "work" / KEY, gone])
+    monkeypatch.setattr(watch, "_inside", lambda folder: [store / "work" / KEY, gone])
     run = only(store)
     assert run.run == KEY[:12] and run.seed is None and run.loss is None
 
@@ -171,13 +181,19 @@ def test_a_wider_grid_is_counted(made, store):
     assert counts["tiny_losses"].needed == 3 * 2 + 3 * 2 and counts["tiny_backbones"].needed == 4
 
 
+def test_trials_are_read_from_a_journal_whose_last_line_is_torn(tmp_path):
+    line = json.dumps({"op_code": 8, "user_attr": {"outcome": {"state": "pruned", "run": "abc"}}})
+    (tmp_path / "journal.log").write_text('{"op_code": 0}\n' + line + "\n" + line[:40])
+    assert finished_trials(tmp_path / "journal.log") == ["abc"] and not finished_trials(tmp_path / "none")
+
+
 def test_neither_watching_nor_collecting_imports_what_takes_seconds(tmp_path):
     program = (
-        "import sys; from reidflow.cli import main; import reidflow.commands.unused, reidflow.commands.plan_dag\n"
+        "import sys; from reidflow.cli import main; import reidflow.commands.gc, reidflow.commands.plan\n"
         f"status = [main(['--configfile', {str(ROOT / 'config' / 'tiny.yaml')!r}, *a]) for a in (['watch'], ['gc'])]\n"
         "heavy = {'torch', 'timm', 'faiss', 'optuna', 'skimage', 'kornia'} & set(sys.modules)\n"
         "print('status', status, 'heavy', heavy)"
     )
     (tmp_path / "config").symlink_to(ROOT / "config")
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert "status [0, 0] heavy set()" in done.stdout, done.stdout + done.stderr

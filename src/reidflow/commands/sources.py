@@ -1,4 +1,4 @@
-"""The data behind runs, with the digests of large arrays kept between two plans."""
+"""The data behind runs, with the digests of large arrays saved between two commands."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.training.execute import OtherSplit, Source
 
-# Data that are not there, or of another time, are no mistake before they are made.
+# Data that are missing or outdated are no error before they are made.
 UNREADABLE = (ReidflowError, OSError, ValueError, KeyError, IndexError, PolarsError)
 
 
 class Digests:
-    """Digests of arrays by what is digested, with the marks of the files at the time."""
+    """Digests of arrays by path and purpose, with size, times and inode of the file when it was digested."""
 
     def __init__(self, results: Path) -> None:
         self._file = results / ".cache" / "arrays.json"
@@ -26,22 +26,22 @@ class Digests:
             self.known = {}
         self._before = json.dumps(self.known)
 
-    def keep(self) -> None:
-        """Write the digests down, if there are new ones, so that the next plan need not read the arrays."""
+    def save(self) -> None:
+        """Save the digests, if there are new ones."""
         if json.dumps(self.known) != self._before:
             write_text(self._file, json.dumps(self.known))
 
 
-class KeptSource(Source):
-    """The data behind runs. What was digested is not read again while its size, times and place on the disk are the same."""
+class CachedSource(Source):
+    """The data behind runs. An array is not read again while its size, times and inode stay the same."""
 
     def __init__(self, results: Path, gallery: str, split: str | None, digests: Digests) -> None:
         super().__init__(results, gallery, OtherSplit.at(split))
-        self._kept = digests.known
-        self._place = f"{split or ''} {hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]} {self.split_digest}"
+        self._cached = digests.known
+        self._rows = f"{split or ''} {hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]} {self.split_digest}"
 
     @classmethod
-    def of(cls, results: Path, gallery: str, split: str | None, digests: Digests) -> "KeptSource | None":
+    def of(cls, results: Path, gallery: str, split: str | None, digests: Digests) -> "CachedSource | None":
         """Return the data on a split: its folder, None for the pipeline's own. None while they cannot be read."""
         try:
             return cls(results, gallery, split, digests)
@@ -59,8 +59,8 @@ class KeptSource(Source):
         if not whole:
             return super()._digest(path, whole, training)
         found = path.stat()
-        mark = [self._place, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        mark = [self._rows, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
         name = f"{path} {self.other.folder if self.other else ''} {'training' if training else 'all'}"
-        if self._kept.get(name, [None])[:-1] != mark:
-            self._kept[name] = [*mark, super()._digest(path, whole, training)]
-        return self._kept[name][-1]
+        if self._cached.get(name, [None])[:-1] != mark:
+            self._cached[name] = [*mark, super()._digest(path, whole, training)]
+        return self._cached[name][-1]

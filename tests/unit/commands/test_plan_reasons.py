@@ -1,10 +1,8 @@
-"""What a plan says of two documents, of two closures of code and of two sets of photographs."""
+"""The differences that a plan reports between two documents, two closures of code and two sets of images."""
 
 import pytest
 
-from reidflow.commands.plan_changes import changes, few, sentence, shown
-from reidflow.commands.plan_reasons import code_changes, photograph_changes
-from reidflow.commands.plan_told import run_changes
+from reidflow.commands.plan_reasons import changes, code_changes, few, image_changes, run_changes, sentence, shown
 
 
 def said(old, new):
@@ -20,7 +18,7 @@ def said(old, new):
         ({"a": 1}, {"a": 1.0}, ["a 1 -> 1.0"]),
         ({"a": None}, {"a": "b c"}, ["a none -> b c"]),
         ({"a": 1}, {"a": 1, "b": [2]}, ["b is new: [2]"]),
-        ({"a": 1, "b": [2]}, {"a": 1}, ["b is gone (was [2])"]),
+        ({"a": 1, "b": [2]}, {"a": 1}, ["b is removed (was [2])"]),
         (
             {"loss": {"name": "arcface", "margin": 0.5}},
             {"loss": {"name": "triplet"}},
@@ -66,22 +64,22 @@ def test_an_arm_that_moved_to_another_batch_is_no_change():
     assert run_changes(old, new) == []
 
 
-def test_new_arms_gone_arms_values_and_seeds_are_told_by_arm():
+def test_new_and_removed_arms_values_and_seeds_are_named_by_arm():
     old = [train({"a": spec(1), "b": spec(2), "c": spec(3)})]
     new = [train({"a": spec(1, 0.2), "b": spec(5, 0.2), "d": spec(3)}, seeds=(0, 1, 2))]
     assert run_changes(old, new) == [
-        "new: d",
-        "gone: c",
+        "new arms: d",
+        "removed arms: c",
         "all arms: optimizer.rate 0.1 -> 0.2",
         "all arms: new seed 2",
         "b: loss.margin 2 -> 5",
     ]
 
 
-def test_a_wider_grid_tells_how_many_settings_more_are_tried():
+def test_a_wider_grid_counts_the_further_values_to_try():
     old = {"specs": [["a", spec(1)], ["a", spec(2)]]}
     new = {"specs": [["a", spec(1)], ["a", spec(2)], ["a", spec(3)]]}
-    assert run_changes([old], [new]) == ["a: settings: 1 more to try"]
+    assert run_changes([old], [new]) == ["a: tuned values: 1 more to try"]
 
 
 def test_the_code_file_that_changed_is_named():
@@ -89,11 +87,11 @@ def test_the_code_file_that_changed_is_named():
     new = {"reidflow/a.py": "2", "reidflow/c.py": "1", "workflow/scripts/train.py": "2"}
     changed = ["src/reidflow/a.py changed", "workflow/scripts/train.py changed"]
     assert code_changes(old, new, same_roots=False) == changed
-    further = ["src/reidflow/c.py is executed as well", "src/reidflow/b.py is no longer executed"]
+    further = ["src/reidflow/c.py is executed too", "src/reidflow/b.py is no longer executed"]
     assert code_changes(old, new, same_roots=True) == changed + further
 
 
-def test_photographs_are_counted_and_tables_named():
+def test_images_are_counted_and_tables_named():
     old = {"a.jpg": "1", "b.jpg": "1", "c.jpg": "1", "meta.csv": "1"}
     new = {"b.jpg": "2", "c.jpg": "1", "d.jpg": "1", "e.png": "1", "meta.csv": "2"}
-    assert photograph_changes(old, new) == "photographs: 2 new, 1 changed, 1 gone; meta.csv changed"
+    assert image_changes(old, new) == "images: 2 new, 1 changed, 1 removed; meta.csv changed"

@@ -1,8 +1,8 @@
-"""Times and sizes are said as people say them."""
+"""Times and sizes as people write them."""
 
 import pytest
 
-from reidflow.commands.words import duration, size
+from reidflow.commands.units import duration, size
 
 
 @pytest.mark.parametrize(
