@@ -90,6 +90,16 @@ def share_interval(low: float | None, high: float | None) -> str:
     return NOTHING if low is None or high is None else f"[{share(low)}, {share(high)}]"
 
 
+def points(value: float | None) -> str:
+    """Return a difference of shares in percentage points, with its sign and one decimal."""
+    return NOTHING if value is None else signed(100 * value, 1)
+
+
+def interval_points(low: float | None, high: float | None) -> str:
+    """Return an interval of a difference of shares in percentage points."""
+    return NOTHING if low is None or high is None else interval(100 * low, 100 * high, 1)
+
+
 def count(value: float | None) -> str:
     """Return a count with thousands set apart; a mean of counts with one decimal where it is not whole."""
     if value is None:
@@ -232,6 +242,8 @@ FORMATS: dict[str, Callable[..., str]] = {
     "interval": interval,
     "interval2": partial(interval, digits=2),
     "interval_share": share_interval,
+    "interval_points": interval_points,
+    "points": points,
     "range": between,
     "range0": partial(between, digits=0),
     "range2": partial(between, digits=2),

@@ -1,4 +1,4 @@
-"""What wrong first candidates have in common with their queries, beside chance."""
+"""What wrong first candidates have in common with their queries, compared with chance."""
 
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 TITLE = "Errors"
 CAPTION = (
-    "Wrong first candidates: how often they look more like the query than the best true match does, beside chance."
+    "Wrong first candidates: how often they look more like the query than the best true match does, and by chance."
 )
 INPUTS = ("runs", "metrics", "manifest", "split", "mirrored", "images", "masks")
 TABLES = ("errors",)
-FIGURES = {"errors": "Errors: wrong first candidates that look alike"}
+FIGURES = {"errors": "How often a wrong first candidate looks more like the query than the best true match"}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment searches a gallery for faces, or is tested on further splits."""
     return bool(experiment.also_on or experiment.file.score)
 
 

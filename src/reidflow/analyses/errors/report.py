@@ -3,8 +3,7 @@
 import numpy as np
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.errors import tables
-from reidflow.analyses.errors.figures import draw_errors
+from reidflow.analyses.errors import figures, tables
 from reidflow.analyses.errors.findings import sections
 from reidflow.evaluation.arm import METRICS
 from reidflow.ingest.manifest import MANIFEST
@@ -21,5 +20,5 @@ def run(inputs: Inputs) -> Report:
     return Report(
         tables={"errors": (errors, tables.ERRORS)},
         sections=sections(errors),
-        figures={"errors": lambda out: draw_errors(errors, inputs.heading, out)},
+        figures={"errors": figures.errors(errors, inputs.heading)},
     )

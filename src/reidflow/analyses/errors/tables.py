@@ -1,4 +1,4 @@
-"""The table of what wrong first candidates have in common with their queries, for the baseline and the best arm."""
+"""The table of wrong first candidates of the baseline and of the arm that is best on validation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,42 +11,58 @@ from reidflow.evaluation.arm import Layout, Made, asked
 from reidflow.evaluation.error_patterns import CUES, LOOKS, error_patterns, looks, shares, sums
 from reidflow.evaluation.statistics import Comparison, compare, interval, mean_difference
 from reidflow.spec.experiment import Experiment
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.arms import known, mean
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import INCONCLUSIVE
 
 MORE, LESS = "more often", "less often"
 FEWEST = 5
-"""Identities with a wrong first candidate from which on an interval is given: of fewer it would promise too much."""
+"""Identities with a wrong first candidate that an interval needs: with fewer it would be too narrow."""
 VERDICTS = {"better": MORE, "worse": LESS, "inconclusive": INCONCLUSIVE}
-_SHARE = dict.fromkeys(("share", "share_low", "share_high", "chance"), pl.Float64)
-_EXCESS = dict.fromkeys(("excess", "excess_low", "excess_high", "p_holm"), pl.Float64)
-_AGAINST = dict.fromkeys(("against", "against_low", "against_high", "against_p_holm"), pl.Float64)
+_F = pl.Float64
 ERRORS = Contract(
-    "what wrong first candidates have in common with their queries",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "cue": pl.String,  # of CUES
-        "seeds": pl.Int64,
-        "queries": pl.Int64,  # that ask
-        "wrong": pl.Float64,  # of these, with a wrong first candidate whose cue is known; mean over seeds
-        **_SHARE,  # share: the wrong first is closer than the best true match; chance: of a random wrong candidate
-        **_EXCESS,  # share minus chance, corrected over arms and cues
-        "verdict": pl.String,
-        **_AGAINST,  # excess minus the baseline's, corrected over the cues
-        "against_verdict": pl.String,
-    },
-    nullable=frozenset({*_SHARE, *_EXCESS, *_AGAINST, "against_verdict"}),
-)
+    "wrong first candidates",
+    [
+        *columns("experiment", "arm", "baseline"),
+        Column("cue", pl.String, "cue", "text", "Property of appearance in which images are compared."),
+        *columns("seeds"),
+        column("queries").but(meaning="Number of queries of the split.", nullable=False),
+        Column("wrong", _F, "wrong", "count",
+               "Queries with a wrong first candidate whose cue is known; mean over seeds."),
+        Column("share", _F, "closer than the best match", "share",
+               "Share of them in which the wrong first candidate is closer to the query in the cue than the true match that "
+               "ranks highest.", nullable=True),
+        Column("share_low", _F, "lower end", "share", "Lower end of its 95 % interval.", nullable=True),
+        Column("share_high", _F, "upper end", "share", "Upper end of its 95 % interval.", nullable=True),
+        Span("share_interval", ("share_low", "share_high"), "interval", "interval_share",
+             "95 % interval of the share over identities and seeds."),
+        column("chance").but(heading="by chance", format="share",
+                             meaning="The same share for a random wrong candidate of the same query, computed exactly."),
+        Column("excess", _F, "excess, points", "points", "Share minus chance, percentage points.", nullable=True),
+        Column("excess_low", _F, "lower end", "points", "Lower end of the interval of the excess.", nullable=True),
+        Column("excess_high", _F, "upper end", "points", "Upper end of the interval of the excess.", nullable=True),
+        Span("excess_interval", ("excess_low", "excess_high"), "its interval", "interval_points",
+             "Simultaneous 95 % interval of the excess, corrected over arms and cues."),
+        column("p_holm").but(meaning="p value of the excess, corrected (Holm) over arms and cues."),
+        column("verdict").but(meaning="more often, less often: significantly different from chance; else inconclusive."),
+        Column("against", _F, "excess minus baseline's, points", "points",
+               "Excess minus that of the baseline, paired by identity and seed, percentage points.", nullable=True),
+        Column("against_low", _F, "lower end", "points", "Lower end of the interval of that difference.", nullable=True),
+        Column("against_high", _F, "upper end", "points", "Upper end of the interval of that difference.", nullable=True),
+        Span("against_interval", ("against_low", "against_high"), "its interval", "interval_points",
+             "Simultaneous 95 % interval of that difference, corrected over the cues."),
+        column("against_p_holm").but(meaning="p value of that difference, corrected (Holm) over the cues."),
+        column("against_verdict").but(meaning="Verdict on the excess compared with the baseline's.", nullable=True),
+    ],
+)  # fmt: skip
 
 
 def compared_arms(experiment: Experiment, metrics: pl.DataFrame) -> list[str]:
-    """Return the baseline and the arm with the highest mean validation mAP; by the test's where there is no validation.
+    """Return the baseline and the arm with the highest mean validation mAP; test mAP where a split has no validation.
 
-    metrics: METRICS of the experiment's runs. An arm with a run without a score does not count; of equals the first does.
+    metrics: METRICS of the experiment's runs. Arms with a run without a score are left out; of equals the first counts.
     """
     column = "id_map" if metrics["val_id_map"].is_null().all() else "val_id_map"
     means: dict[str, float] = {}
@@ -72,7 +88,7 @@ def looks_of(layout: Layout, manifest: pl.DataFrame, images: np.ndarray, masks: 
 
 @dataclass(frozen=True)
 class _Counted:
-    """Of an arm and a cue, by identity and seed: wrong first candidates that are closer, expected by chance, and all."""
+    """Counts of an arm and a cue, (identities, seeds): wrong first candidates that are closer, by chance, and all."""
 
     closer: np.ndarray
     chance: np.ndarray
@@ -80,12 +96,12 @@ class _Counted:
 
     @property
     def misled(self) -> np.ndarray:
-        """(I,) bool: which identities have a wrong first candidate at all; the others say nothing of them."""
+        """(I,) bool: which identities have a wrong first candidate at all."""
         return self.wrong.any(axis=1)
 
     @property
     def enough(self) -> bool:
-        """Whether it can be told how sure a share is: several seeds and identities, and not all candidates alike."""
+        """Whether the uncertainty of a share can be estimated: several seeds and identities, a share above 0 and below 1."""
         several = self.misled.sum() >= FEWEST and self.wrong.shape[1] >= 2
         return bool(several and 0 < self.closer.sum() < self.wrong.sum())
 
@@ -94,14 +110,14 @@ class _Counted:
             return {}
         value, influence = shares(self.closer[self.misled], self.wrong[self.misled])
         chance = float(self.chance.sum() / self.wrong.sum())
-        told = {"share": value, "chance": chance, "excess": value - chance}
+        row = {"share": value, "chance": chance, "excess": value - chance}
         if self.enough:
             low, high = np.clip(interval(mean_difference(value + influence), level), 0, 1)
-            told |= {"share_low": float(low), "share_high": float(high)}
-        return told
+            row |= {"share_low": float(low), "share_high": float(high)}
+        return row
 
     def excess(self, identities: np.ndarray) -> np.ndarray:
-        """Return (I, S): how much more often than by chance, a mean over the given identities, (I,) bool, and seeds."""
+        """Return (I, S) whose mean is the excess over chance. identities: (I,) bool, those that count."""
         value, influence = shares((self.closer - self.chance)[identities], self.wrong[identities])
         return value + influence
 
@@ -117,7 +133,7 @@ def errors_table(
     """Return ERRORS: arms in the order given, cues in that of CUES.
 
     runs: arm -> its runs, the baseline's first. seen: of `looks_of`. mirrored: MIRRORED of the runs, where an arm's
-    inference looks at mirror images.
+    inference uses mirrored images.
     """
     counted = {
         (arm, cue): found for arm, made in runs.items() for cue, found in _counted(layout, made, seen, mirrored).items()
@@ -137,15 +153,16 @@ def errors_table(
             "wrong": float(found.wrong.sum() / found.wrong.shape[1]),
             "verdict": INCONCLUSIVE,
         }
-        told = _told("excess", "", verdicts.get((arm, cue))) | _told("against", "against_", against.get((arm, cue)))
-        rows.append(row | found.share(level) | told)
+        compared = _compared("excess", "", verdicts.get((arm, cue)))
+        compared |= _compared("against", "against_", against.get((arm, cue)))
+        rows.append(row | found.share(level) | compared)
     return pl.DataFrame([{column: row.get(column) for column in ERRORS.columns} for row in rows], schema=ERRORS.columns)
 
 
 def _counted(
     layout: Layout, runs: Sequence[Made], seen: np.ndarray, mirrored: pl.DataFrame | None
 ) -> dict[str, _Counted]:
-    """Return cue -> what was counted, (identities, seeds); identities of all queries, so that arms can be paired."""
+    """Return cue -> counts; identities are those of all queries, so that arms can be paired."""
     identity, other = layout.identity[layout.query], layout.identity[layout.gallery]
     _, codes = np.unique(identity, return_inverse=True)
     sides = seen[layout.query], seen[layout.gallery]
@@ -166,7 +183,7 @@ def _columns(table: pl.DataFrame, cue: str, codes: np.ndarray) -> tuple[np.ndarr
 
 
 def _against(sure: dict[tuple[str, str], _Counted], baseline: str, level: float) -> dict[tuple, Comparison]:
-    """Return (arm, cue) -> how its excess compares with the baseline's, paired by identity and by place of the seed."""
+    """Return (arm, cue) -> comparison of its excess with the baseline's, paired by identity and position of the seed."""
     found: dict[tuple, Comparison] = {}
     for name in dict.fromkeys(arm for arm, _ in sure if arm != baseline):
         pairs = {
@@ -183,7 +200,7 @@ def _paired(ours: _Counted, theirs: _Counted) -> np.ndarray:
     return ours.excess(either)[:, :seeds] - theirs.excess(either)[:, :seeds]
 
 
-def _told(what: str, prefix: str, found: Comparison | None) -> dict[str, Any]:
+def _compared(what: str, prefix: str, found: Comparison | None) -> dict[str, Any]:
     if found is None:
         return {}
     return {
