@@ -28,7 +28,7 @@ def embeddings(count: int, dimension: int) -> np.ndarray:
 
 def run_side(side: str, count: int, dimension: int, chosen: int, evaluate: int) -> None:
     """Run one side and print its figures as JSON; the time and memory are those of the choice alone."""
-    from reidflow.curation.facility import dense_greedy, objective, sparse_greedy
+    from reidflow.curation.greedy import dense_greedy, objective, sparse_greedy
 
     vectors = embeddings(count, dimension)
     before = time.perf_counter(), time.process_time()

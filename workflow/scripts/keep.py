@@ -1,11 +1,10 @@
-"""Choose the training images that stay: duplicates left out, then the most valuable of the rest."""
+"""Choose the training images that stay: duplicates dropped, then the most valuable of the rest."""
 
 import numpy as np
-import polars as pl
 
-from reidflow.curation.choice import curated, without_duplicates
 from reidflow.curation.scores import SCORES
-from reidflow.curation.subset import KEEP
+from reidflow.curation.selection import curated, without_duplicates
+from reidflow.curation.subset import KEEP, training_images
 from reidflow.dedup.images import DUPLICATES
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
@@ -14,18 +13,16 @@ from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
-    groups = read_table(job.input.split, SPLIT).filter(pl.col("role") == "train").select("image", "group")
-    manifest = read_table(job.input.manifest, MANIFEST).drop("group").with_row_index("row")
-    training = manifest.join(groups, on="image", how="inner", maintain_order="left")
+    training = training_images(read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST))
     images, masks = (np.load(path, mmap_mode="r") for path in (job.input.images, job.input.masks))
     scores = read_table(job.input.scores, SCORES) if job.input.scores else None
     features = np.load(job.input.features, mmap_mode="r")
-    for place, given in enumerate(job.given["choices"]):
+    for i, given in enumerate(job.given["choices"]):
         pairs = read_table(given["pairs"], DUPLICATES) if given["dedup"] else None
         choice = without_duplicates(training, given["dedup"], pairs, images, masks)
         if given["curation"]:
             choice = curated(training, choice, given["curation"], scores, features, given["seeds"])
-        write_table(choice, getattr(job.out, f"keep_{place}"), KEEP)
+        write_table(choice, getattr(job.out, f"keep_{i}"), KEEP)
 
 
 if __name__ == "__main__":

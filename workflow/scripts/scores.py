@@ -1,9 +1,9 @@
 """Score the training images: quality, uniqueness, representativeness, doubtful labels."""
 
 import numpy as np
-import polars as pl
 
 from reidflow.curation.scores import SCORES, score
+from reidflow.curation.subset import training_images
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
@@ -11,9 +11,7 @@ from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
-    groups = read_table(job.input.split, SPLIT).filter(pl.col("role") == "train").select("image", "group")
-    manifest = read_table(job.input.manifest, MANIFEST).drop("group").with_row_index("row")
-    training = manifest.join(groups, on="image", how="inner", maintain_order="left")
+    training = training_images(read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST))
     rows = training["row"].to_numpy().astype(np.int64)
     scores = score(
         training,

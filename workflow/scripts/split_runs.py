@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from reidflow.curation.anew import Material, choose_anew
+from reidflow.curation.on_split import SelectionData, select_on_split
 from reidflow.evaluation.arm import Made, merged
 from reidflow.evaluation.best import specs_of
 from reidflow.evaluation.other_splits import SPLIT_RUNS, evaluate_on
@@ -20,14 +20,14 @@ from reidflow.training.execute import OtherSplit, execute
 def main(job: Job) -> None:
     given, store, parts = job.given, RunStore(job.results / ".store"), []
     manifest = read_table(job.input.manifest, MANIFEST)
-    material = Material(manifest, **given["material"])
+    data = SelectionData(manifest, **given["material"])
     jobs = merged(job.input.runs, given["order"], store)
     arms = {arm: RunSpec.model_validate(spec) for arm, spec in specs_of(jobs).items()}
     wanted = [(arm, spec.with_seed(seed)) for arm, spec in arms.items() for seed in given["seeds"]]
     specs = [spec for _, spec in wanted]
     for split_seed, folder in zip(given["split_seeds"], map(Path, given["splits"]), strict=True):
         split = read_table(folder / "split.parquet", SPLIT)
-        other = OtherSplit(folder, choose_anew(specs, split, material))
+        other = OtherSplit(folder, select_on_split(specs, split, data))
         named, device = [arm for arm, _ in wanted], job.compute["device"]
         done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, named)
         runs = [Made.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]

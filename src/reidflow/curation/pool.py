@@ -1,4 +1,4 @@
-"""What a method of curation chooses from, and the choice."""
+"""The images from which a curation method chooses, and the choice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.curation.similarity import exact
+from reidflow.curation.greedy import exact
 from reidflow.spec.components import call, load
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
@@ -18,8 +18,8 @@ class Pool:
     """The R training images, in their order, among which a method chooses.
 
     images, identities, groups: R names each; images of one group show the same moment. scores: R rows of
-    `scores.SCORES`. features: (R, D) float32 of unit length. random: belongs to the training seed where the method
-    draws (`DRAWS = True` in its file), else it is always the same.
+    `scores.SCORES`. features: (R, D) float32 of unit length. random: of the training seed where the method is random
+    (`RANDOM = True` in its file), else always the same.
     """
 
     images: list[str]
@@ -35,9 +35,9 @@ class Pool:
         return np.array([numbers.setdefault(name, len(numbers)) for name in self.identities], np.int64)
 
 
-def draws(method: dict[str, Any]) -> bool:
-    """Return whether a method (resolved component) chooses at random: one list for each training seed."""
-    return bool(getattr(load("curation", method["name"]), "DRAWS", False))
+def is_random(method: dict[str, Any]) -> bool:
+    """Return whether a method (resolved component) is random, so that each training seed has its own choice."""
+    return bool(getattr(load("curation", method["name"]), "RANDOM", False))
 
 
 def choose(
@@ -53,14 +53,14 @@ def choose(
     """Return which of the R images stay, bool (R,): round(share x R) of them.
 
     scores: holds a row of `scores.SCORES` for each image, in any order, perhaps more. features: (R, D), of any length,
-    aligned with `images`. method: a resolved component of curation/methods/. seed: the training seed, for a method that
-    draws; others ignore it. Raises ReidflowError if an image has no scores, a seed is missing, the method does not
+    aligned with `images`. method: a resolved component of curation/methods/. seed: the training seed, for a
+    random method; others ignore it. Raises ReidflowError if an image has no scores, a seed is missing, the method does not
     return what it should, or fewer than two identities stay.
     """
-    name, drawn = method["name"], draws(method)
-    if drawn and seed is None:
-        raise ReidflowError(f"curation '{name}' draws at random and was given no seed. Give it the training seed.")
-    sequence = np.random.SeedSequence(seed_for(seed if drawn else 0, "curation", name))
+    name, random_choice = method["name"], is_random(method)
+    if random_choice and seed is None:
+        raise ReidflowError(f"curation '{name}' is random and got no seed. Pass the training seed.")
+    sequence = np.random.SeedSequence(seed_for(seed if random_choice else 0, "curation", name))
     random = np.random.Generator(np.random.PCG64(sequence))
     features = exact(features).astype(np.float32)
     pool = Pool(list(images), list(identities), list(groups), _aligned(scores, images), features, random)
@@ -82,7 +82,7 @@ def _aligned(scores: pl.DataFrame, images: Sequence[str]) -> pl.DataFrame:
     if missing:
         raise ReidflowError(
             f"{len(missing)} training images have no scores, {missing[0]} first. The scores belong to another split: "
-            "run again to compute them anew."
+            "run again to recompute them."
         )
     return pl.DataFrame({"image": list(images)}).join(scores, on="image", how="left", maintain_order="left")
 
@@ -95,7 +95,7 @@ def _checked(rows: Any, count: int, total: int, name: str) -> np.ndarray:
         kept[rows] = True
     if len(rows) != count or kept.sum() != count:
         raise ReidflowError(
-            f"curation '{name}' was asked for {count} of {total} images and did not return so many different rows. "
+            f"curation '{name}' should choose {count} of {total} images and did not return that many distinct rows. "
             "Its select(pool, count) must return (count,) sorted row numbers."
         )
     return kept

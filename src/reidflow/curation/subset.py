@@ -1,4 +1,4 @@
-"""Which training images stay: the table that deduplication and curation write and training reads."""
+"""The training images of a split, and the table of those that stay, which deduplication and curation write."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ KEEP = Contract(
     nullable=frozenset({"seed", "group", "reason"}),
 )
 """One row per training image; of a random choice one per image and training seed. `seed` is null where the choice is
-the same for every seed; `group` names the duplicates that an image stands among, `reason` says why it was left out."""
+the same for every seed; `group` names the duplicates of an image, `reason` says why it was dropped."""
 
 
 def of_seed(keep: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -28,3 +28,9 @@ def of_seed(keep: pl.DataFrame, seed: int) -> pl.DataFrame:
 def dropped(keep: pl.DataFrame, seed: int) -> set[str]:
     """Return the images that a run with this seed leaves out."""
     return set(of_seed(keep, seed).filter(~pl.col("kept"))["image"])
+
+
+def training_images(split: pl.DataFrame, manifest: pl.DataFrame) -> pl.DataFrame:
+    """Return the manifest's rows of the training images, with the split's `group`, and `row` in the image store."""
+    groups = split.filter(pl.col("role") == "train").select("image", "group")
+    return manifest.drop("group").with_row_index("row").join(groups, on="image", how="inner", maintain_order="left")

@@ -3,14 +3,14 @@ import polars as pl
 import pytest
 
 from reidflow.curation.methods.combined import _limit
-from reidflow.curation.methods.stratified_random import _seats
-from reidflow.curation.pool import choose, draws
+from reidflow.curation.methods.stratified_random import _allocation
+from reidflow.curation.pool import choose, is_random
 from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
 
 COUNT = 60
 IDENTITIES = [f"J{code}" for code in np.repeat(np.arange(7), [20, 12, 10, 8, 6, 3, 1])]
-DRAWING = ["random", "stratified_random"]
+RANDOM = ["random", "stratified_random"]
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +35,23 @@ def kept(pool, method, share=0.5, seed=0):
 
 @pytest.mark.parametrize("name", names("curation"))
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.95])
-def test_every_method_keeps_the_share_it_was_asked_for_and_the_same_again(pool, name, share):
+def test_every_method_keeps_its_share_and_the_same_images_again(pool, name, share):
     once = kept(pool, name, share)
     assert once.dtype == bool and once.sum() == round(share * COUNT)
     assert (kept(pool, name, share) == once).all()
 
 
-def test_only_the_methods_that_draw_depend_on_the_seed(pool):
-    assert [name for name in names("curation") if draws(resolve("curation", name))] == DRAWING
+def test_only_random_methods_depend_on_the_seed(pool):
+    assert [name for name in names("curation") if is_random(resolve("curation", name))] == RANDOM
     for name in names("curation"):
-        assert (kept(pool, name, seed=0) == kept(pool, name, seed=1)).all() == (name not in DRAWING)
+        assert (kept(pool, name, seed=0) == kept(pool, name, seed=1)).all() == (name not in RANDOM)
     with pytest.raises(ReidflowError, match="training seed"):
         kept(pool, "random", seed=None)
     assert kept(pool, "quality", seed=None).sum() == COUNT // 2
 
 
 @pytest.mark.parametrize("name", ["quality", "k_center", "facility_location", "combined"])
-def test_the_choice_does_not_depend_on_rows_of_scores_that_belong_to_other_images(pool, name):
+def test_the_choice_ignores_scores_of_other_images(pool, name):
     images, identities, groups, scores, features = pool
     more = pl.concat([pl.DataFrame({"image": ["other"], "quality": [9.0], "label_doubt": [1.0]}), scores[::-1]])
     assert (kept((images, identities, groups, more, features), name) == kept(pool, name)).all()
@@ -78,15 +78,15 @@ def test_a_smaller_random_choice_is_part_of_a_larger_one(pool):
     assert (kept(pool, "random", 0.5) | ~kept(pool, "random", 0.25)).all()
 
 
-def test_stratified_seats_are_in_proportion_with_at_least_one_each():
+def test_stratified_samples_are_in_proportion_with_at_least_one_each():
     random = np.random.default_rng(0)
     sizes = np.array([20, 12, 10, 8, 6, 3, 1])
-    assert _seats(sizes, 30, random).tolist() in ([10, 6, 5, 4, 3, 1, 1], [9, 6, 5, 4, 3, 2, 1])
-    assert _seats(np.array([6, 3, 1]), 5, random).tolist() == [3, 1, 1]
-    assert _seats(np.array([50, 30, 20]), 10, random).tolist() == [5, 3, 2]
-    assert _seats(np.array([97, 1, 1, 1]), 4, random).tolist() == [1, 1, 1, 1]
-    assert _seats(np.array([97, 1, 1, 1]), 2, random).sum() == 2
-    assert _seats(np.array([4, 3]), 7, random).tolist() == [4, 3]
+    assert _allocation(sizes, 30, random).tolist() in ([10, 6, 5, 4, 3, 1, 1], [9, 6, 5, 4, 3, 2, 1])
+    assert _allocation(np.array([6, 3, 1]), 5, random).tolist() == [3, 1, 1]
+    assert _allocation(np.array([50, 30, 20]), 10, random).tolist() == [5, 3, 2]
+    assert _allocation(np.array([97, 1, 1, 1]), 4, random).tolist() == [1, 1, 1, 1]
+    assert _allocation(np.array([97, 1, 1, 1]), 2, random).sum() == 2
+    assert _allocation(np.array([4, 3]), 7, random).tolist() == [4, 3]
 
 
 def test_stratified_random_keeps_every_identity(pool):
@@ -95,12 +95,12 @@ def test_stratified_random_keeps_every_identity(pool):
         assert set(np.array(IDENTITIES)[mask]) == set(IDENTITIES)
 
 
-def test_quality_keeps_the_best_pictures(pool):
+def test_quality_keeps_the_images_of_highest_quality(pool):
     mask, quality = kept(pool, "quality"), pool[3]["quality"].to_numpy()
     assert quality[mask].min() > quality[~mask].max()
 
 
-def test_combined_drops_the_worst_pictures_and_the_doubtful_labels(pool):
+def test_combined_drops_the_lowest_quality_and_the_doubtful_labels(pool):
     scores = pool[3]
     mask = kept(pool, {"name": "combined", "quality": 0.2, "doubt": 0.1, "cap": 9.0})
     worst = np.argsort(scores["quality"].to_numpy())[:12]

@@ -4,9 +4,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from reidflow.curation.appearance import contrast, exposure, luminance, truncation
-from reidflow.curation.neighbours import neighbourhood
-from reidflow.curation.scores import SCORES, score
+from reidflow.curation.scores import SCORES, contrast, exposure, luminance, neighbourhood, score, truncation
 from reidflow.ingest.framing import GREY
 
 SIDE = 96
@@ -102,7 +100,7 @@ def test_scores_see_the_training_images_alone(drawn, scores):
 
 def test_scores_of_an_image_do_not_depend_on_blocks(drawn, scores, monkeypatch):
     monkeypatch.setattr("reidflow.curation.scores.BLOCK", 3)
-    monkeypatch.setattr("reidflow.curation.similarity.BLOCK_ELEMENTS", 5)
+    monkeypatch.setattr("reidflow.curation.greedy.BLOCK_ELEMENTS", 5)
     assert score(*drawn).equals(scores)
 
 

@@ -1,8 +1,8 @@
-"""Images that stand for all others: facility location in the embedding."""
+"""Facility location in the embedding: images that represent all others."""
 
 import numpy as np
 
-from reidflow.curation.facility import greedy
+from reidflow.curation import greedy
 from reidflow.curation.pool import Pool
 
 
@@ -12,4 +12,4 @@ def select(pool: Pool, count: int) -> np.ndarray:
 
     Source: Nemhauser, Wolsey & Fisher 1978; lazily: Minoux 1978; as a choice of training data: Wei, Iyer & Bilmes 2015.
     """
-    return np.sort(greedy(pool.features, count))
+    return np.sort(greedy.facility_location(pool.features, count))

@@ -1,8 +1,8 @@
-"""Images from which no other is far: k-centre in the embedding."""
+"""k-centre in the embedding: images from which no other is far."""
 
 import numpy as np
 
-from reidflow.curation.centres import farthest_first
+from reidflow.curation import greedy
 from reidflow.curation.pool import Pool
 
 
@@ -11,4 +11,4 @@ def select(pool: Pool, count: int) -> np.ndarray:
 
     Source: Gonzalez 1985; as a core set for training: Sener & Savarese 2018.
     """
-    return np.sort(farthest_first(pool.features, count))
+    return np.sort(greedy.k_center(pool.features, count))

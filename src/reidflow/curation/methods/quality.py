@@ -1,4 +1,4 @@
-"""The best pictures, whatever they show."""
+"""The images of the highest quality, whatever they show."""
 
 import numpy as np
 

@@ -1,15 +1,15 @@
-"""Images drawn at random: what any other choice of the same size must beat."""
+"""A uniform random sample: the baseline of every other method at the same size."""
 
 import numpy as np
 
 from reidflow.curation.pool import Pool
 
-DRAWS = True
+RANDOM = True
 
 
 def select(pool: Pool, count: int) -> np.ndarray:
-    """Return `count` rows (count,) int64, ascending, drawn uniformly without replacement.
+    """Return `count` rows (count,) int64, ascending, sampled uniformly without replacement.
 
-    With the same seed a smaller draw is part of a larger one.
+    With the same seed a smaller sample is part of a larger one.
     """
     return np.sort(pool.random.permutation(len(pool.images))[:count])

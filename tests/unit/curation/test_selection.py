@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.curation.choice import curated, without_duplicates
 from reidflow.curation.scores import SCORES
+from reidflow.curation.selection import curated, without_duplicates
 from reidflow.curation.subset import KEEP, dropped, of_seed
 from reidflow.dedup.images import DUPLICATES
 

@@ -1,9 +1,12 @@
-"""Facility location: the images to which every image is most similar, chosen greedily.
+"""Facility location and k-centre: the images that stand for all others, chosen greedily and exactly.
 
-The objective of a set is the mean over all images of the similarity, max(0, cosine), to the nearest chosen one. It is
-monotone and submodular, so the greedy choice reaches at least 1 - 1/e of the best (Nemhauser, Wolsey & Fisher 1978);
-gains only shrink, so one that was computed earlier is a bound (lazy greedy, Minoux 1978). Similarities are whole steps
-of 2^-23, hence every gain and every tie is exact; ties go to the image that stands first.
+Own code: scikit-learn and FAISS have neither. Ties and sums are exact, so no number depends on a block size, a number of
+threads or a linear algebra library.
+
+The objective of facility location is the mean over all images of the similarity, max(0, cosine), to the nearest chosen
+one. It is monotone and submodular, so the greedy choice reaches at least 1 - 1/e of the best (Nemhauser, Wolsey & Fisher
+1978); gains only shrink, so one computed earlier is a bound (lazy greedy, Minoux 1978). Similarities are whole steps of
+2^-23, hence every gain and every tie is exact; ties go to the first image.
 """
 
 import heapq
@@ -12,14 +15,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reidflow.curation.similarity import STEPS, block_rows, exact, steps
+from reidflow.dedup.neighbours import nearest
 
+GRAIN = np.float64(2**24)
+STEPS = np.float64(2**23)
+BLOCK_ELEMENTS = 2**22
 DENSE = 8192
 """Up to so many images all similarities are held, 4 bytes each."""
 NEIGHBOURS = 32
 """Least number of nearest neighbours of each image in the graph that stands in for all similarities."""
 WHOLE = 1024
 """So many of the first choices, when one choice still serves most images, are compared with all images."""
+OUTDATED = 256
+"""Distances that are out of date are brought up to date for so many images at once."""
+
+
+def exact(features: np.ndarray) -> np.ndarray:
+    """Return (R, D) features as float64 unit vectors whose entries are multiples of 2^-24; a zero vector stays zero.
+
+    Products of such entries are multiples of 2^-48 and every partial sum of an inner product stays below 2, so float64
+    holds all of them without rounding: the order in which a library adds cannot matter.
+    """
+    vectors = np.array(features, dtype=np.float64, order="C", ndmin=2)
+    norms = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+    vectors /= np.where(norms == 0, 1.0, norms)
+    vectors *= GRAIN
+    np.rint(vectors, out=vectors)
+    vectors /= GRAIN
+    return vectors
+
+
+def steps(similarities: np.ndarray) -> np.ndarray:
+    """Return similarities in whole steps of 2^-23, int32: sums of them are exact, and equal ones are ties."""
+    return np.rint(similarities * STEPS).astype(np.int32)
+
+
+def block_rows(count: int) -> int:
+    """Return how many rows of a (rows, count) block of float64 keep it near 32 MB."""
+    return max(1, BLOCK_ELEMENTS // max(1, count))
 
 
 @dataclass(frozen=True)
@@ -30,7 +63,7 @@ class Cap:
     limit: int
 
 
-def greedy(features: np.ndarray, count: int, cap: Cap | None = None) -> np.ndarray:
+def facility_location(features: np.ndarray, count: int, cap: Cap | None = None) -> np.ndarray:
     """Return `count` rows of (R, D) `features` in the greedy order, int64; fewer if `cap` allows no more.
 
     Exact up to `DENSE` images, on a graph of nearest neighbours beyond.
@@ -112,7 +145,7 @@ def _served(similarities: np.ndarray) -> np.ndarray:
 def _lazy(
     gains: np.ndarray, gain: Callable[[int], int], take: Callable[[int], None], count: int, cap: Cap | None
 ) -> np.ndarray:
-    """Return the greedy order; `gains`: (R,) of the empty set; gain(row) computes one anew, take(row) chooses it."""
+    """Return the greedy order; `gains`: (R,) of the empty set; gain(row) computes the present one, take(row) chooses it."""
     heap = [(-int(g), row) for row, g in enumerate(gains)]
     heapq.heapify(heap)
     left = None if cap is None else np.full(int(cap.identity.max(initial=0)) + 1, cap.limit)
@@ -139,8 +172,8 @@ def _serve_all(vectors: np.ndarray, chosen: np.ndarray, covered: np.ndarray) -> 
     size = block_rows(len(chosen))
     for start in range(0, len(vectors), size):
         part = slice(start, start + size)
-        nearest = (vectors[part] @ vectors[chosen].T).max(axis=1)
-        covered[part] = np.maximum(covered[part], _served(nearest))
+        served = _served((vectors[part] @ vectors[chosen].T).max(axis=1))
+        covered[part] = np.maximum(covered[part], served)
 
 
 def _graph(vectors: np.ndarray, neighbours: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,8 +181,6 @@ def _graph(vectors: np.ndarray, neighbours: int) -> tuple[np.ndarray, np.ndarray
 
     Each image is among its own. The others of a row ascend.
     """
-    from reidflow.dedup.neighbours import nearest  # loads faiss, which planning does without
-
     count = len(vectors)
     near = nearest(vectors.astype(np.float32), neighbours)[0]
     rows, edges = np.repeat(np.arange(count), near.shape[1]), near.ravel()
@@ -173,3 +204,44 @@ def _pairwise(vectors: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.nda
         part = slice(start, start + size)
         value[part] = _served(np.einsum("pd,pd->p", vectors[one[part]], vectors[other[part]]))
     return value
+
+
+def k_center(features: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` rows of (R, D) `features`, int64, in the greedy order of k-centre by angle.
+
+    The first is the most central image, whose mean cosine to all is the greatest; then always the image that is least
+    similar to its nearest chosen one. Ties go to the first image. The greatest distance is at most twice
+    the best possible (Gonzalez 1985; for active learning: Sener & Savarese 2018).
+
+    Exact. A similarity to only some of the chosen images is a lower bound, so only the least similar are looked at again.
+    """
+    vectors = exact(features)
+    chosen = np.empty(min(count, len(vectors)), np.int64)
+    near = np.full(len(vectors), np.iinfo(np.int32).min)
+    seen = np.zeros(len(vectors), np.int64)
+    for i in range(len(chosen)):
+        chosen[i] = _farthest(vectors, chosen[:i], near, seen) if i else _central(vectors)
+        near[chosen[i]] = np.iinfo(np.int32).max
+    return chosen
+
+
+def _central(vectors: np.ndarray) -> int:
+    mean = np.rint(vectors.mean(axis=0) * GRAIN) / GRAIN
+    return int(np.argmax(steps(vectors @ mean)))
+
+
+def _farthest(vectors: np.ndarray, chosen: np.ndarray, near: np.ndarray, seen: np.ndarray) -> int:
+    """Return the image least similar to the `chosen` ones.
+
+    `near`: (R,) similarity in steps to the nearest of the first `seen` (R,) chosen; both are updated in place.
+    """
+    while True:
+        row = int(np.argmin(near))
+        if seen[row] == len(chosen):
+            return row
+        size = min(OUTDATED, len(near) - 1)
+        rows = np.sort(np.argpartition(near, size)[: size + 1])
+        rows = rows[(seen[rows] >= seen[row]) & (seen[rows] < len(chosen))]
+        found = steps((vectors[rows] @ vectors[chosen[seen[row] :]].T).max(axis=1))
+        near[rows] = np.where(near[rows] == np.iinfo(np.int32).max, near[rows], np.maximum(near[rows], found))
+        seen[rows] = len(chosen)

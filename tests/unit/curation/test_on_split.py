@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.curation.anew import Material, choose_anew
-from reidflow.curation.choice import curated, without_duplicates
+from reidflow.curation.on_split import SelectionData, select_on_split
 from reidflow.curation.scores import score
+from reidflow.curation.selection import curated, without_duplicates
 from reidflow.curation.subset import dropped
 from reidflow.dedup.images import DUPLICATES
 from reidflow.ingest.manifest import MANIFEST
@@ -41,8 +41,8 @@ def split(training):
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("material")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
     generator = np.random.default_rng(3)
     arrays = {
         "images": generator.integers(0, 255, (COUNT, 24, 24, 3), dtype=np.uint8),
@@ -58,18 +58,18 @@ def material(tmp_path_factory):
     kinds = {name: MANIFEST.columns[name] for name in known}
     files = {name: folder / f"{name}.npy" for name in arrays}
     method = method_id(spec(**DEDUP).dedup.method)
-    return Material(pl.DataFrame(known, schema=kinds), **files, pairs={method: folder / "pairs.parquet"})
+    return SelectionData(pl.DataFrame(known, schema=kinds), **files, pairs={method: folder / "pairs.parquet"})
 
 
 @pytest.mark.parametrize("method", [{"name": "quality"}, {"name": "combined", "doubt": 0.4}, {"name": "k_center"}])
-def test_the_choice_is_that_of_the_methods_on_the_training_images_of_the_split(material, method):
+def test_the_choice_is_that_of_the_methods_on_the_training_images_of_the_split(data, method):
     training = set(range(1, COUNT, 2)) | {2}
     wanted = spec(**DEDUP, curation={"method": method, "share": 0.5})
-    (choice,) = choose_anew([wanted], split(training), material).values()
+    (choice,) = select_on_split([wanted], split(training), data).values()
     rows = np.array(sorted(training))
-    named = material.manifest.with_row_index("row")[rows.tolist()]
-    images, masks, features = (np.load(f) for f in (material.images, material.masks, material.features))
-    pairs = pl.read_parquet(next(iter(material.pairs.values())))
+    named = data.manifest.with_row_index("row")[rows.tolist()]
+    images, masks, features = (np.load(f) for f in (data.images, data.masks, data.features))
+    pairs = pl.read_parquet(next(iter(data.pairs.values())))
     near = without_duplicates(named, wanted.plain()["dedup"], pairs, images, masks)
     scores = score(named, images, rows, masks, features[rows, 0])
     own = curated(named, near, wanted.plain()["curation"], scores, features, [200])
@@ -78,25 +78,25 @@ def test_the_choice_is_that_of_the_methods_on_the_training_images_of_the_split(m
     assert len(dropped(choice, 200) & {NAMES[1], NAMES[2]}) >= 1
 
 
-def test_a_duplicate_in_another_role_drops_nothing(material):
-    apart = choose_anew([spec(**DEDUP)], split({0, 2, 5, 7}), material)
-    together = choose_anew([spec(**DEDUP)], split({0, 1, 5, 7}), material)
+def test_a_duplicate_in_another_role_drops_nothing(data):
+    apart = select_on_split([spec(**DEDUP)], split({0, 2, 5, 7}), data)
+    together = select_on_split([spec(**DEDUP)], split({0, 1, 5, 7}), data)
     assert [dropped(choice, 200) for choice in apart.values()] == [set()]
     assert [len(dropped(choice, 200)) for choice in together.values()] == [1]
 
 
-def test_other_training_images_make_another_choice(material):
+def test_other_training_images_make_another_choice(data):
     wanted = spec(**QUALITY)
     kept = [
-        set(choose_anew([wanted], split(own), material)[subset_id(wanted)].filter("kept")["image"])
+        set(select_on_split([wanted], split(own), data)[subset_id(wanted)].filter("kept")["image"])
         for own in (set(range(12)), set(range(12, COUNT)))
     ]
     assert not kept[0] & kept[1] and all(len(own) == 6 for own in kept)
 
 
-def test_a_random_choice_is_drawn_for_each_seed_and_runs_on_all_images_choose_nothing(material):
+def test_a_random_choice_is_made_for_each_seed_and_runs_on_all_images_choose_nothing(data):
     wanted = [spec(seed, **RANDOM) for seed in (201, 200)]
-    (choice,) = choose_anew([*wanted, spec()], split(set(range(COUNT))), material).values()
+    (choice,) = select_on_split([*wanted, spec()], split(set(range(COUNT))), data).values()
     assert choice["seed"].unique().sort().to_list() == [200, 201]
     assert dropped(choice, 200) != dropped(choice, 201)
-    assert choose_anew([spec()], split({0}), material) == {}
+    assert select_on_split([spec()], split({0}), data) == {}
