@@ -6,7 +6,7 @@ import polars as pl
 from reidflow.evaluation.arm import MIRRORED, Layout, merged
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
@@ -24,7 +24,7 @@ def main(job: Job) -> None:
     jobs = merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     for made, plain in zip(jobs.runs, jobs.specs, strict=True):
         spec = RunSpec.model_validate(plain)
-        runs = made.runs if asking("inference", spec.inference, "flipped") else ()
+        runs = made.runs if needing("inference", spec.inference, "flipped") else ()
         for (key, folder), single in zip(runs, spec.runs() if runs else (), strict=True):
             if key not in found:
                 vectors = mirror_images(folder, single, rows, job.results, device)

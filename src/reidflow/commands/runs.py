@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import Arm, Experiment
-from reidflow.spec.outcomes import won
+from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
-from reidflow.spec.strengths import candidates
+from reidflow.spec.winners import winner_spec
 from reidflow.store.runs import RunStore
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Runs:
         arm, folder = experiment.arms[arm_name], self.results / "experiments" / experiment_name
         if arm.winner_of:
             found = self._decided(folder / ("winners.json" if experiment.studies else "best.json"))
-            return [won(found, arm.winner_of, arm.over)] if arm.winner_of in found else [arm.spec, None]
+            return [winner_spec(found, arm.winner_of, arm.over)] if arm.winner_of in found else [arm.spec, None]
         if len(arm.points) == 1:
             return [arm.spec]
         choice = self._decided(folder / "chosen.json", self._is_swept(experiment, arm)).get(arm.name)

@@ -15,7 +15,7 @@ from reidflow.evaluation.ranking import Similarity
 from reidflow.evaluation.retrieval import evaluate_asked
 from reidflow.evaluation.similarity import similarity_of
 from reidflow.spec.canonical import canonical
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import ASIDE
 from reidflow.store.runs import RunStore
@@ -224,7 +224,7 @@ def embedded(
 ) -> tuple[list[Retrieval], list[Retrieval]]:
     """Return what each run behind an arm embeds, and, where its inference asks for it, the same seen in a mirror."""
     own = [_retrieval(layout, layout.vectors(folder, "final"), folder) for _, folder in run.runs]
-    if mirrored is None or not asking("inference", run.inference, "flipped"):
+    if mirrored is None or not needing("inference", run.inference, "flipped"):
         return own, []
     other = [(mirrored.filter(pl.col("run") == key), folder) for key, folder in run.runs]
     return own, [_retrieval(layout, layout.spread(table, folder), folder) for table, folder in other]

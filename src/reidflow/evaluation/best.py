@@ -10,7 +10,7 @@ import polars as pl
 from reidflow.evaluation.arm import Jobs
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.outcomes import CANDIDATES
+from reidflow.spec.winners import CANDIDATES
 
 
 class Candidate(NamedTuple):

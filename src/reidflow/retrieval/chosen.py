@@ -12,7 +12,7 @@ from reidflow.evaluation.arm import Layout, Made, merged
 from reidflow.evaluation.asked import Retrieval, infer
 from reidflow.evaluation.joined import joined
 from reidflow.evaluation.similarity import similarity_of
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import slug_of
 from reidflow.spec.plan import bank_id, tested_bank
@@ -105,7 +105,7 @@ def ask(
     asked = joined([_own(run, question, embedded, steps) for run in runs], combine)
     if len(runs) > 1:
         flipped = None
-        if asking("inference", inference, "flipped"):
+        if needing("inference", inference, "flipped"):
             flipped = joined([_seen(run, question, embedded.mirrored) for run in runs], combine)
         asked = infer(asked, inference, flipped)
     return asked, _by_cosine(asked) or _averaged_cosines(runs, asked)
@@ -167,7 +167,7 @@ def _tested(manifest: pl.DataFrame, split: pl.DataFrame, gallery: str) -> Questi
 def _own(run: ChosenRun, question: Question, embedded: Embedded, inference: list[dict[str, Any]]) -> Retrieval:
     """Return what one run ranks by: as its arm does, and after further inference."""
     steps = [*run.spec.inference, *inference]
-    flipped = _seen(run, question, embedded.mirrored) if asking("inference", steps, "flipped") else None
+    flipped = _seen(run, question, embedded.mirrored) if needing("inference", steps, "flipped") else None
     return infer(_seen(run, question, embedded.rows), steps, flipped)
 
 

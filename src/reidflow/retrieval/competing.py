@@ -16,7 +16,7 @@ from reidflow.retrieval.judging import Judged, best, judge
 from reidflow.retrieval.setting import Setting
 from reidflow.retrieval.survey import Candidate, build, look, named, seconds_per_image
 from reidflow.retrieval.top import top
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 
 FEATURES, PROJECTION = "features", "projection"
@@ -200,7 +200,7 @@ def _rank(course: Course, setting: Setting, k: int) -> None:
         course.skipped.append("The protocol's inference was left out, for lack of time.")
     elif steps:
         flipped = None
-        if asking("inference", steps, "flipped"):
+        if needing("inference", steps, "flipped"):
             mirrored = setting.features({**plain, "mirrored": True}, rows)
             flipped = _asked(setting, candidate, folder, mirrored, len(who.queries))
         asked = infer(asked, steps, flipped)

@@ -26,7 +26,6 @@ ORCHESTRATION = (
     "reidflow/spec/errors.py",
     "reidflow/spec/inference.py",
     "reidflow/spec/merge.py",
-    "reidflow/spec/ranges.py",
     "reidflow/spec/run.py",
     "reidflow/spec/syntax.py",
     "reidflow/spec/yaml.py",

@@ -9,21 +9,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from reidflow.spec.canonical import canonical
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.config import Config
+from reidflow.spec.config_errors import ErrorKey, add_errors, error_keys
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.evaluation import division, evaluated
-from reidflow.spec.expand import expand
-from reidflow.spec.experiment_file import ExperimentFile
-from reidflow.spec.factor import LARGEST_GRID, SEED, check_factor, points_of
+from reidflow.spec.evaluation import check_versions, division, evaluated
+from reidflow.spec.expansion import expand
+from reidflow.spec.experiment_file import LARGEST_GRID, SEED, ExperimentFile, check_factor, points_of
 from reidflow.spec.merge import covers, differences, merge, put
-from reidflow.spec.mistakes import Mistake, mistakes, note
 from reidflow.spec.names import check_experiment, check_names, slug_of
-from reidflow.spec.outcomes import WINNER_OF, check_candidates, check_outcomes, possible_specs, studies
+from reidflow.spec.part_strengths import check_strengths
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.search import Study
-from reidflow.spec.strengths import check_strengths
-from reidflow.spec.versions import check_versions
+from reidflow.spec.winners import WINNER_OF, check_candidates, check_winners, possible_specs, studies
 from reidflow.spec.yaml import load
 
 FOLDER = Path("config/experiments")
@@ -130,7 +128,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     try:
         file = ExperimentFile.model_validate(content)
     except ValidationError as error:
-        note(error, ExperimentFile, path, problems)
+        add_errors(error, ExperimentFile, path, problems)
         return None
     before = len(problems.found)
     main, config = division(config), _own_config(file, config, path, problems)
@@ -140,7 +138,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     if division(config) != main or also_on:
         _check_other_splits(arms, bool(also_on), path, problems)
     _check_checkpoints(arms, [division(config), *also_on.values()], main, path, problems)
-    check_outcomes(file, arms, config, path, problems)
+    check_winners(file, arms, config, path, problems)
     base = arms[file.baseline].spec if file.baseline in arms else None
     found = studies(name, file, base, config, path, problems) if base else {}
     if len(problems.found) > before:
@@ -192,7 +190,7 @@ def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problem
                     f"'{key}' is made for the training images of the config's own split.",
                     "Leave it out, or 'evaluation' and 'also_on', or give the config this split.",
                 )
-        if further and any(asking("inference", point.inference, "flipped") for _, point in arm.points):
+        if further and any(needing("inference", point.inference, "flipped") for _, point in arm.points):
             problems.add(
                 place, "mirror images are embedded on the experiment's own split alone.", "Leave out 'also_on'."
             )
@@ -253,22 +251,22 @@ def _check_protocol(
     config: Config,
     where: str,
     problems: Problems,
-) -> set[Mistake]:
+) -> set[ErrorKey]:
     """Return the mistakes of the protocol that no arm mends, noted once rather than for every arm."""
     try:
         RunSpec.model_validate({**protocol, "seed": 0})
         return set()
     except ValidationError as error:
-        shared = mistakes(error)
+        shared = error_keys(error)
         for content in arms.values():
             try:
                 RunSpec.model_validate({**merge(protocol, _settings(content)), "seed": 0})
                 return set()
             except ValidationError as other:
-                shared &= mistakes(other)
+                shared &= error_keys(other)
         place = f"{where}, key 'protocol'" if file.protocol else where
         place += f" (with the config's 'protocols.{name}')" if name in config.protocols else ""
-        note(error, RunSpec, place, problems, only=shared)
+        add_errors(error, RunSpec, place, problems, only=shared)
         return shared
 
 
@@ -292,7 +290,7 @@ def _arm(
     file: ExperimentFile,
     config: Config,
     protocol: dict[str, Any],
-    told: set[Mistake],
+    told: set[ErrorKey],
     where: str,
     problems: Problems,
 ) -> Arm | None:
@@ -335,7 +333,7 @@ def _arm(
 
 
 def _points(
-    plain: dict[str, Any], tuned: dict[str, list[Any]], told: set[Mistake], place: str, problems: Problems
+    plain: dict[str, Any], tuned: dict[str, list[Any]], told: set[ErrorKey], place: str, problems: Problems
 ) -> list[tuple[dict[str, Any], RunSpec]]:
     """Return the arm's spec at every point of the grid, the first axis slowest; none after noting a mistake.
 
@@ -360,7 +358,7 @@ def _points(
             "Correct the path in 'tuned', or give the arm such a setting.",
         )
     except ValidationError as error:
-        note(error, RunSpec, place, problems, known=told)
+        add_errors(error, RunSpec, place, problems, known=told)
     return []
 
 

@@ -7,21 +7,18 @@ from typing import Any
 
 from reidflow.spec import config as configs
 from reidflow.spec.canonical import canonical, short
-from reidflow.spec.components import asking, module_name
-from reidflow.spec.config import Config
+from reidflow.spec.components import module_name, needing
+from reidflow.spec.config import Config, check_results
 from reidflow.spec.description import describe, digest_of
-from reidflow.spec.entrants import entrants
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.evaluation import division, reseeded, split_id
+from reidflow.spec.evaluation import Version, division, reseeded, split_id
 from reidflow.spec.experiment import Arm, Experiment, read_all
-from reidflow.spec.networks import unknown_network
-from reidflow.spec.outcomes import CANDIDATES, candidate_experiments
-from reidflow.spec.places import check_results
-from reidflow.spec.remember import once_each
+from reidflow.spec.memo import cached_by_identity
+from reidflow.spec.network_names import unknown_network
+from reidflow.spec.part_strengths import strength_specs
 from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
-from reidflow.spec.strengths import strength_specs
-from reidflow.spec.submission import check_submission, mirroring_specs
-from reidflow.spec.versions import Version
+from reidflow.spec.submission import candidate_networks, check_submission, mirroring_specs
+from reidflow.spec.winners import CANDIDATES, candidate_experiments
 
 BEYOND = 1.5
 
@@ -168,7 +165,7 @@ class Plan:
         sides = [side for experiment in self.experiments.values() for side in _sides(experiment)]
         # Without candidates of its own, a submission chooses among the experiments' networks.
         changes = self.config.submission.candidates
-        networks = entrants(self.config.protocol, [], changes) if changes else []
+        networks = candidate_networks(self.config.protocol, [], changes) if changes else []
         return max([*sides, *(network.model.size for network in networks)])
 
     def _specs(self) -> list[RunSpec]:
@@ -234,13 +231,13 @@ def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int 
     return bank if size in (None, spec.model.size) else {**bank, "seen": size}
 
 
-@once_each
+@cached_by_identity
 def _untrained_bank(spec: RunSpec) -> dict[str, Any]:
     frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
     return spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank() or {}
 
 
-@once_each
+@cached_by_identity
 def trained_bank(spec: RunSpec) -> dict[str, Any]:
     """Return the bank whose features a run with a frozen backbone is trained on."""
     return spec.bank(spec.background) or {}
@@ -270,7 +267,7 @@ def method_id(method: dict[str, Any]) -> str:
     return f"{method['name']}-{short(method)}"
 
 
-@once_each
+@cached_by_identity
 def subset_id(spec: RunSpec) -> str:
     """Return the folder name of a run's choice of training images; empty where it takes all of them."""
     parts = {key: part for key, part in spec.plain().items() if key in ("dedup", "curation") and part}
@@ -291,7 +288,7 @@ def _banks(experiment: Experiment) -> list[dict[str, Any]]:
 def mirroring(experiment: Experiment) -> list[Arm]:
     """Return the arms whose inference looks at mirror images."""
     arms = experiment.arms.values()
-    return [arm for arm in arms if any(asking("inference", spec.inference, "flipped") for _, spec in arm.points)]
+    return [arm for arm in arms if any(needing("inference", spec.inference, "flipped") for _, spec in arm.points)]
 
 
 def _sides(experiment: Experiment) -> list[int]:

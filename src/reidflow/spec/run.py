@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from reidflow.spec.components import asking, context, module_name, names, resolve
+from reidflow.spec.components import context, module_name, names, needing, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.inference import problem
 from reidflow.spec.merge import merge
@@ -262,7 +262,7 @@ class RunSpec(Strict):
             )
         if self.views and not self.augmentation:
             raise ValueError("'views' needs an 'augmentation' to make them with")
-        if self.views and (mixing := asking("augmentation", self.augmentation, "mixing")):
+        if self.views and (mixing := needing("augmentation", self.augmentation, "mixing")):
             raise ValueError(
                 f"the augmentation '{mixing[0]}' mixes the images of a batch, which a feature bank cannot hold: train "
                 "last_blocks or all, or leave it out"
@@ -300,7 +300,7 @@ class RunSpec(Strict):
                 f"geometry '{geometry}' is trained into a head: trainable: none leaves features as they are"
             )
         for kind, spec in (("loss", self.loss), ("miner", self.miner)):
-            if spec and not asking(kind, [spec], "distance"):
+            if spec and not needing(kind, [spec], "distance"):
                 able = [name for name in names(kind) if "distance" in context(kind, name)]
                 raise ValueError(
                     f"{kind} '{spec['name']}' works on angles alone, not with the distance of geometry '{geometry}': "

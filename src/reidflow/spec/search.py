@@ -142,7 +142,7 @@ class Axis:
     log: bool = False
     step: float | int | None = None
 
-    def lay(self, plain: dict[str, Any], value: Value) -> dict[str, Any]:
+    def apply(self, plain: dict[str, Any], value: Value) -> dict[str, Any]:
         """Return a plain run spec with this axis at a value: a number of the range, or a label."""
         if self.kind != "choice":
             return put(plain, self.name, value)
@@ -182,7 +182,7 @@ class Study:
         """Return the run of a trial. settings: axis -> number or label. Raises ValidationError where no run can be so."""
         plain = self.base.plain()
         for axis in self.axes:
-            plain = axis.lay(plain, settings[axis.name])
+            plain = axis.apply(plain, settings[axis.name])
         return RunSpec.model_validate({**plain, "seed": seed})
 
     @property
@@ -203,13 +203,13 @@ class Study:
         Raises ValidationError where one of them is no run.
         """
         alone = [
-            RunSpec.model_validate(axis.lay(self.base.plain(), value)) for axis in self.axes for value in axis.ends()
+            RunSpec.model_validate(axis.apply(self.base.plain(), value)) for axis in self.axes for value in axis.ends()
         ]
         together = []
         for values in product(*(axis.ends() for axis in self.reading)) if len(self.reading) > 1 else ():
             plain = self.base.plain()
             for axis, value in zip(self.reading, values, strict=True):
-                plain = axis.lay(plain, value)
+                plain = axis.apply(plain, value)
             together.append(RunSpec.model_validate(plain))
         found = {canonical(spec.plain()): spec for spec in [*alone, *together]}
         return tuple(found.values())
@@ -226,7 +226,7 @@ class Study:
 
     def _reads(self, axis: Axis) -> bool:
         """Return whether an axis decides what is read: another value, another feature bank or choice of images."""
-        seen = {canonical(_reading(RunSpec.model_validate(axis.lay(self.base.plain(), v)))) for v in axis.ends()}
+        seen = {canonical(_reading(RunSpec.model_validate(axis.apply(self.base.plain(), v)))) for v in axis.ends()}
         return len(seen) > 1
 
     def plain(self) -> dict[str, Any]:
@@ -316,7 +316,7 @@ def studies_of(experiment: str, search: Search, base: RunSpec, sweep_seeds: Iter
     return found
 
 
-def laid_over(spec: RunSpec, settings: dict[str, Any]) -> RunSpec:
+def with_settings(spec: RunSpec, settings: dict[str, Any]) -> RunSpec:
     """Return a run with further settings laid over it. Raises ValidationError where no run can be so."""
     return RunSpec.model_validate(merge(spec.plain(), settings)) if settings else spec
 

@@ -1,14 +1,18 @@
-"""The section `submission` of a config: which runs answer a competition's questions, and how."""
+"""The section `submission` of a config: which runs answer a competition, and the networks that it chooses among."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from reidflow.spec.components import asking, declared
-from reidflow.spec.entrants import entrants
+from reidflow.spec.canonical import canonical
+from reidflow.spec.components import declared, needing
+from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.inference import problem
-from reidflow.spec.run import HYPERSPHERE, RunSpec, Strict, component
+from reidflow.spec.merge import merge
+from reidflow.spec.network_names import unknown_network
+from reidflow.spec.run import HYPERSPHERE, Model, RunSpec, Strict, Trainable, component
 
 if TYPE_CHECKING:
     from reidflow.spec.config import Config
@@ -70,13 +74,13 @@ def chosen_arms(config: "Config", experiments: dict[str, "Experiment"]) -> list[
 
 def mirrors(submission: Submission) -> bool:
     """Return whether the submission looks at mirror images, beyond what an arm does by itself."""
-    return bool(asking("inference", submission.inference, "flipped"))
+    return bool(needing("inference", submission.inference, "flipped"))
 
 
 def mirroring_specs(config: "Config", experiments: dict[str, "Experiment"]) -> list[RunSpec]:
     """Return specs, with the seed 0, of the runs behind the submission that embed mirror images."""
     arms = [experiments[name].arms[arm] for name, arm, _ in chosen_arms(config, experiments)]
-    inferring = [arm for arm in arms if any(asking("inference", spec.inference, "flipped") for _, spec in arm.points)]
+    inferring = [arm for arm in arms if any(needing("inference", spec.inference, "flipped") for _, spec in arm.points)]
     return [spec for arm in (arms if mirrors(config.submission) else inferring) for spec in arm.specs]
 
 
@@ -84,7 +88,7 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
     """Note what is wrong with the section `submission`: arms that are not there, and what cannot be combined."""
     before = len(problems.found)
     try:
-        entrants(config.protocol, [], config.submission.candidates)
+        candidate_networks(config.protocol, [], config.submission.candidates)
     except ReidflowError as error:
         problems.add("the config", f"{error}", "")
     for number, chosen in enumerate(config.submission.runs):
@@ -146,3 +150,47 @@ def _check_together(arms: list["Arm"], runs: int, submission: Submission, proble
             wrong = problem(steps, geometry)
             if wrong:
                 problems.add("key 'submission.inference'", f"{wrong}.", f"The arm '{arm.name}' is ranked so.")
+
+
+NETWORK_KEYS = ("backbone", "size", "pooling")
+
+
+def candidate_networks(protocol: RunSpec, arms: Iterable[RunSpec], changes: list[dict[str, Any]]) -> list[RunSpec]:
+    """Return the protocol's run with each network that takes part, frozen as it is, each network once.
+
+    changes: the config's `submission.candidates`, each laid over the protocol's model. Without any: the protocol's
+    network and those of `arms` with another backbone, whose weights see normalised images.
+    Raises ReidflowError for a change that makes no network.
+    """
+    if changes:
+        models = [_changed(protocol, change, number) for number, change in enumerate(changes)]
+    else:
+        others = [spec.model for spec in arms if spec.model.backbone != protocol.model.backbone]
+        models = [protocol.model, *(model for model in others if model.backbone.get("normalise", True))]
+    found: dict[str, Model] = {}
+    for model in models:
+        plain = model.model_dump(mode="json")
+        found.setdefault(canonical([plain[key] for key in NETWORK_KEYS]), model)
+    return [_frozen(protocol, model) for model in found.values()]
+
+
+def _changed(protocol: RunSpec, change: Mapping[str, Any], number: int) -> Model:
+    where = f"submission.candidates[{number}]"
+    unknown = [key for key in change if key not in NETWORK_KEYS]
+    if unknown or not change:
+        raise ReidflowError(f"{where}: a candidate is a mapping with {', '.join(NETWORK_KEYS)}, not {dict(change)!r}.")
+    try:
+        model = Model.model_validate(merge(protocol.model.model_dump(mode="json"), dict(change)))
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ReidflowError(f"{where}.{place}: {first_message(error, Model)}") from error
+    wrong = unknown_network(model.backbone)
+    if wrong:
+        raise ReidflowError(f"{where}: {wrong}")
+    return model
+
+
+def _frozen(protocol: RunSpec, model: Model) -> RunSpec:
+    taken = {key: getattr(model, key) for key in NETWORK_KEYS} | {"trainable": Trainable(name="none")}
+    model = protocol.model.model_copy(update=taken)
+    return protocol.model_copy(update={"model": model, "augmentation": [], "views": 0, "resizing": None})

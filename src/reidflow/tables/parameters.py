@@ -8,7 +8,7 @@ from typing import Any
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Arm, Experiment
-from reidflow.spec.outcomes import won
+from reidflow.spec.winners import winner_spec
 from reidflow.tables.layout import Block
 from reidflow.tables.sections import Section
 from reidflow.tables.text import NOTHING, listed, setting
@@ -92,7 +92,7 @@ def with_winners(experiment: Experiment, winners: str | Path | None) -> Experime
 def _with_winner(arm: Arm, found: dict) -> Arm:
     if arm.winner_of is None:
         return arm
-    return replace(arm, points=(({}, won(found, arm.winner_of, arm.over)),))
+    return replace(arm, points=(({}, winner_spec(found, arm.winner_of, arm.over)),))
 
 
 def component_labels(components: Mapping[str, dict[str, Any]]) -> dict[str, str]:

@@ -20,11 +20,11 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.outcomes import won
 from reidflow.spec.plan import background_id, bank_id, mirrored_bank, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
+from reidflow.spec.winners import winner_spec
 from reidflow.splits.split import SPLIT
 from reidflow.store import activity
 from reidflow.store.atomic import append_line
@@ -41,7 +41,7 @@ def outcome_specs(outcomes: dict[str, list], winners: str | None) -> dict[str, R
     outcomes: arm -> (of what, settings laid over it). winners: the file of what searches or rankings found.
     """
     found = json.loads(Path(winners).read_text()) if winners else {}
-    return {arm: won(found, *outcome) for arm, outcome in outcomes.items()}
+    return {arm: winner_spec(found, *outcome) for arm, outcome in outcomes.items()}
 
 
 def chosen_runs(
@@ -192,7 +192,7 @@ class Source:
 
     def _masked(self, spec: RunSpec) -> bool:
         """Return whether an augmentation of the run looks at masks, and a training image has one, and a background."""
-        if spec.frozen or not asking("augmentation", spec.augmentation, "masks"):
+        if spec.frozen or not needing("augmentation", spec.augmentation, "masks"):
             return False
         trained = self.rows[(self.split["role"] == "train").to_numpy()]
         facts = self.manifest[trained.tolist()]

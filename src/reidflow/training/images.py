@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from reidflow.models.images import to_pixels
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.run import RunSpec
 from reidflow.spec.seeds import seed_for
 from reidflow.training.augment import Augment, make_augment
@@ -41,7 +41,7 @@ class ImageInputs:
         self.plain = Stored(pixels, size or self.size, self.device)
         self.seen = pixels if trained_on is None else trained_on
         self.masks = (
-            masks[..., None] if masks is not None and asking("augmentation", spec.augmentation, "masks") else None
+            masks[..., None] if masks is not None and needing("augmentation", spec.augmentation, "masks") else None
         )
         self.trained: dict[int, Training] = {}
 

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 
 from reidflow.models.images import to_pixels
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.seeds import seed_for
 from reidflow.training.augment import make_augment
 
@@ -44,7 +44,7 @@ def augmented(
     these images. Raises ReidflowError where the augmentation needs masks and there are none.
     """
     plain = to_pixels(np.asarray(pixels), size)
-    looks = bool(asking("augmentation", augmentation, "masks"))
+    looks = bool(needing("augmentation", augmentation, "masks"))
     small = to_pixels(np.asarray(masks)[..., None], size) if looks else None
     known = looks and bool((np.asarray(masks) == 0).any())
     augment = make_augment(augmentation, size, seed_for(seed, "augmentation"), masks=known)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.spec import plan as plans
-from reidflow.spec.outcomes import candidate_experiments
+from reidflow.spec.memo import cached_by_identity
 from reidflow.spec.plan import Plan
-from reidflow.spec.remember import once_each
 from reidflow.spec.run import RunSpec
+from reidflow.spec.winners import candidate_experiments
 
 PER_RUN = ("metrics", "per_query", "history", "efficiency")
 """Tables of an experiment's evaluated runs, by the stem of their files."""
@@ -139,7 +139,7 @@ class Files:
                     large.update((images, f"{self.data}/masks.npy"))
             return small, large
 
-        return once_each(found)
+        return cached_by_identity(found)
 
     def mirrored_array(self, spec: RunSpec) -> str:
         """Return the array that a run reads to embed mirrored images: their features, or the images themselves."""

@@ -10,10 +10,10 @@ from reidflow.analyses.analysis import Analysis
 from reidflow.spec import plan as plans
 from reidflow.spec.evaluation import reseeded
 from reidflow.spec.experiment import Arm, Experiment
+from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
-from reidflow.spec.strengths import candidates
 from reidflow.workflow.files import Files, digest_of
 
 

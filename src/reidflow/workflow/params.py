@@ -8,15 +8,15 @@ from reidflow.analyses.analysis import Analysis
 from reidflow.spec import code
 from reidflow.spec import plan as plans
 from reidflow.spec.canonical import canonical
-from reidflow.spec.remember import once_each
+from reidflow.spec.memo import cached_by_identity
+from reidflow.spec.part_strengths import candidates
 from reidflow.spec.run import RunSpec
-from reidflow.spec.strengths import candidates
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Inputs, Wildcards
 
 Job = Callable[[Any], str]
-plain = once_each(RunSpec.plain)
-modules_of = once_each(RunSpec.component_modules)
+plain = cached_by_identity(RunSpec.plain)
+modules_of = cached_by_identity(RunSpec.component_modules)
 
 
 def executed(specs: Iterable[RunSpec]) -> list[str]:

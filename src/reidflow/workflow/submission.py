@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.spec import plan as plans
-from reidflow.spec.entrants import entrants
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
-from reidflow.spec.submission import chosen_arms, mirroring_specs
+from reidflow.spec.submission import candidate_networks, chosen_arms, mirroring_specs
 from reidflow.workflow.files import Files, digest_of
 from reidflow.workflow.inputs import Inputs
 from reidflow.workflow.params import Params, executed
@@ -137,7 +136,9 @@ class Submission:
         config = self.plan.config
         arms = [arm for experiment in self.plan.experiments.values() for arm in experiment.arms.values()]
         specs = [spec for arm in arms for spec in arm.specs]
-        banks = [plans.frozen_bank(spec) for spec in entrants(config.protocol, specs, config.submission.candidates)]
+        banks = [
+            plans.frozen_bank(spec) for spec in candidate_networks(config.protocol, specs, config.submission.candidates)
+        ]
         plain = config.protocol.with_seed(config.seeds[0]).plain()
         protocol = {**plain, "inference": [*plain["inference"], *self._inference]}
         used = ["reidflow.training.loop", "reidflow.models.geometries.hypersphere"]

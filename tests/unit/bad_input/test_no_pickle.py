@@ -24,7 +24,7 @@ from reidflow.retrieval.index import read_index
 from reidflow.search.journal import storage
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.networks import unknown_network
+from reidflow.spec.network_names import unknown_network
 from reidflow.spec.yaml import _Constructor, load
 from reidflow.store.tables import read_table
 from reidflow.training.checkpoint import Checkpoints

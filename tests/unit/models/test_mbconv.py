@@ -8,9 +8,9 @@ from timm.models.efficientnet import EfficientNet
 
 from reidflow.models.network import build_network, count_flops, count_parameters
 from reidflow.models.seeded import seeded
-from reidflow.spec.blocks import STAGES, block_strings
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.mbconv import STAGES, block_strings
 from reidflow.spec.run import RunSpec
 
 EFFICIENTNET_B0 = {

@@ -9,10 +9,9 @@ from reidflow.spec.canonical import canonical
 from reidflow.spec.config import Config
 from reidflow.spec.description import rebuild
 from reidflow.spec.errors import Problems
-from reidflow.spec.expand import expand
+from reidflow.spec.expansion import expand, roles
 from reidflow.spec.experiment import build
-from reidflow.spec.parts import roles
-from reidflow.spec.strengths import candidates
+from reidflow.spec.part_strengths import candidates
 
 PARTS = {
     "augmentation": {

@@ -11,7 +11,7 @@ from reidflow.spec import code, generate, plan, yaml
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.description import rebuild
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.versions import Version
+from reidflow.spec.evaluation import Version
 from reidflow.spec.yaml import load
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ import torch
 from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.models.arithmetic import deterministic
-from reidflow.spec.components import asking, resolve
+from reidflow.spec.components import needing, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.augment import make_augment
 from reidflow.training.augmentations.background_swap import filled
@@ -132,7 +132,7 @@ def test_without_a_mask_a_background_stays_and_is_lent_to_nobody():
 
 
 def test_no_mask_at_all_is_an_error_that_says_what_to_do():
-    assert asking("augmentation", [{"name": "cutmix"}, {"name": "background_swap"}], "masks") == ["background_swap"]
+    assert needing("augmentation", [{"name": "cutmix"}, {"name": "background_swap"}], "masks") == ["background_swap"]
     with pytest.raises(ReidflowError, match="Give the photographs masks"):
         augment("background_swap", masks=False)
 

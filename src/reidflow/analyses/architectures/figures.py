@@ -29,7 +29,7 @@ from reidflow.figures.style import (
     sheet,
 )
 from reidflow.figures.text import clean, fit, magnitude, number, text_width
-from reidflow.spec.blocks import STAGES, describe_pooling
+from reidflow.spec.mbconv import STAGES, describe_pooling
 
 ROW, BOX, HEAD = 0.72, 0.34, 0.24
 """Heights of a row, of the tallest box in it, and of the columns' names; inches."""

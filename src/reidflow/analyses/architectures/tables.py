@@ -6,8 +6,8 @@ import polars as pl
 
 from reidflow.analyses.search.tables import ten_best
 from reidflow.search.trials import axes_of_studies
-from reidflow.spec.blocks import describe_blocks, describe_head
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.mbconv import describe_blocks, describe_head
 from reidflow.tables.layout import Block, count, magnitude
 from reidflow.tables.sections import Section
 from reidflow.tables.text import number

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from reidflow.spec.expansion import ADD, EVERY, LEAVE, roles
 from reidflow.spec.experiment import Experiment
-from reidflow.spec.parts import ADD, EVERY, LEAVE, roles
-from reidflow.spec.strengths import candidates
+from reidflow.spec.part_strengths import candidates
 from reidflow.store.tables import Contract
 
 _DELTA = ("delta", "low", "high", "smallest_detectable")

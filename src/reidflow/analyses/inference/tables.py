@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.evaluation.statistics import compare
-from reidflow.spec.components import asking
+from reidflow.spec.components import needing
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.inference import transductive
 from reidflow.store.tables import Contract
@@ -116,7 +116,7 @@ def described(spec: Mapping[str, Any]) -> dict[str, Any]:
         "methods": ", then ".join(words) or "none",
         "transductive": bool(transductive(steps)),
         "runs": runs,
-        "forward_passes": runs * (2 if asking("inference", steps, "flipped") else 1),
+        "forward_passes": runs * (2 if needing("inference", steps, "flipped") else 1),
     }
 
 

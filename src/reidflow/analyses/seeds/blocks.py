@@ -13,7 +13,7 @@ from reidflow.evaluation.arm import Jobs
 from reidflow.evaluation.best import specs_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
-from reidflow.spec.outcomes import CANDIDATES
+from reidflow.spec.winners import CANDIDATES
 from reidflow.spec.yaml import dumps
 from reidflow.tables.layout import Block, block_of, yes
 from reidflow.tables.text import NOTHING, interval, number, probability, setting, signed

@@ -1,8 +1,8 @@
 """A network of inverted residual blocks (MBConv) whose architecture is its settings, for training from scratch."""
 
 from reidflow.models.backbones._backbone import Backbone
-from reidflow.spec.blocks import block_strings, wrong_blocks
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.mbconv import block_strings, wrong_blocks
 
 
 def build(
@@ -22,7 +22,7 @@ def build(
 
     A 3x3 convolution of stride 2 to `stem` channels, stages of inverted residual blocks (MobileNetV2, Sandler et al.
     2018; with squeeze-excite as in EfficientNet, Tan and Le 2019), a 1x1 convolution to `features` channels; batch norm
-    and SiLU. Built by timm's EfficientNet from `spec.blocks.block_strings`. Entry i of each list is of stage i:
+    and SiLU. Built by timm's EfficientNet from `spec.mbconv.block_strings`. Entry i of each list is of stage i:
 
     widths: channels, multiples of 8. depths: blocks; 0: there is no such stage, whatever the other lists say of it.
     kernels: side of the depthwise convolution, odd.

@@ -13,7 +13,7 @@ from reidflow.evaluation.statistics import compare
 from reidflow.evaluation.tested_on import TESTED_ON
 from reidflow.figures.style import Heading
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.versions import Version
+from reidflow.spec.evaluation import Version
 from reidflow.tables.sections import read_sections, write_sections
 
 SEEDS, IDENTITIES = (0, 1, 2), [f"animal {n}" for n in range(10, 22)]

@@ -10,22 +10,22 @@ from pydantic import BaseModel, ValidationError
 from reidflow.spec.errors import Problems
 
 SHOWN = 80
-Mistake = tuple[tuple[int | str, ...], str]
+ErrorKey = tuple[tuple[int | str, ...], str]
 
 
-def mistakes(error: ValidationError) -> set[Mistake]:
+def error_keys(error: ValidationError) -> set[ErrorKey]:
     """Return (place, message) of every mistake."""
     return {(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False)}
 
 
-def note(
+def add_errors(
     error: ValidationError,
     model: type[BaseModel],
     where: str,
     problems: Problems,
     *,
-    only: Collection[Mistake] | None = None,
-    known: Collection[Mistake] = (),
+    only: Collection[ErrorKey] | None = None,
+    known: Collection[ErrorKey] = (),
 ) -> None:
     """Note each mistake with file, key and remedy.
 
@@ -43,7 +43,7 @@ def note(
             problems.add(f"{where}, key '{key}'" if key else where, *_told(detail, model))
 
 
-def first(error: ValidationError, model: type[BaseModel]) -> str:
+def first_message(error: ValidationError, model: type[BaseModel]) -> str:
     """Return what is wrong with the first mistake, and the remedy."""
     return " ".join(filter(None, _told(error.errors(include_url=False)[0], model)))
 

@@ -4,10 +4,10 @@ import sys
 import pytest
 
 from reidflow.spec import plan
-from reidflow.spec.blocks import block_strings, describe_blocks, describe_head, reduction, wrong_blocks
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.networks import unknown_network
+from reidflow.spec.mbconv import block_strings, describe_blocks, describe_head, reduction, wrong_blocks
+from reidflow.spec.network_names import unknown_network
 from reidflow.spec.run import Model
 
 
@@ -93,5 +93,5 @@ def test_a_plan_names_the_arm_whose_blocks_cannot_be(tmp_path):
 
 
 def test_architectures_are_told_without_torch():
-    code = "import sys, reidflow.spec.blocks; assert not {'torch', 'timm'} & set(sys.modules)"
+    code = "import sys, reidflow.spec.mbconv; assert not {'torch', 'timm'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

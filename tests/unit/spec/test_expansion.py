@@ -3,7 +3,7 @@
 import pytest
 
 from reidflow.spec.errors import Problems
-from reidflow.spec.expand import expand
+from reidflow.spec.expansion import expand
 
 SHARES = {
     "why": "{name} at {share}.",

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
+from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems
+from reidflow.spec.expansion import ADD, roles
 from reidflow.spec.merge import put
-from reidflow.spec.mistakes import first
-from reidflow.spec.parts import ADD, roles
 from reidflow.spec.run import RunSpec
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def check_strengths(file: "ExperimentFile", base: RunSpec, where: str, problems:
                 try:
                     _with(base, path, part.stronger(strength))
                 except ValidationError as error:
-                    problems.add(place, f"{label(strength)}: {first(error, RunSpec)}", "")
+                    problems.add(place, f"{label(strength)}: {first_message(error, RunSpec)}", "")
 
 
 def _with(spec: RunSpec, path: str, value: dict) -> RunSpec:

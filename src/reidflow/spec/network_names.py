@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from reidflow.spec.blocks import wrong_blocks
+from reidflow.spec.mbconv import wrong_blocks
 
 LIBRARIES = ("timm", "open_clip")
 HUBS = ("hf-hub", "hf_hub")

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import covers
-from reidflow.spec.mistakes import first
 from reidflow.spec.run import RunSpec, Strict
-from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, laid_over, studies_of
+from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, studies_of, with_settings
 
 if TYPE_CHECKING:
     from reidflow.spec.config import Config
@@ -100,11 +100,11 @@ def _check_axes(axes: tuple[Axis, ...], file: "ExperimentFile", base: RunSpec, w
 
 def _check_value(axis: Axis, value: Any, base: RunSpec, place: str, problems: Problems) -> None:
     try:
-        RunSpec.model_validate(axis.lay(base.plain(), value))
+        RunSpec.model_validate(axis.apply(base.plain(), value))
     except KeyError:
         problems.add(place, "the baseline has no such setting.", "Correct the path, or name settings: {choices: ...}.")
     except ValidationError as error:
-        told = first(error, RunSpec)
+        told = first_message(error, RunSpec)
         problems.add(place, f"at {value}: {told}", "Each value must fit the baseline's other settings.")
 
 
@@ -124,7 +124,7 @@ def _check_studies(search: Search, axes: tuple[Axis, ...], where: str, problems:
             )
 
 
-def check_outcomes(
+def check_winners(
     file: "ExperimentFile", arms: dict[str, "Arm"], config: "Config", where: str, problems: Problems
 ) -> None:
     """Note the arms whose `winner_of` names nothing, the outcomes that no arm uses, and seeds that chose an outcome."""
@@ -153,15 +153,15 @@ def check_outcomes(
 def possible_specs(arm: "Arm", found: dict[str, Study]) -> tuple[RunSpec, ...]:
     """Return runs, with the seed 0, that read and execute whatever an arm may that is the winner of a study."""
     study = found.get(arm.winner_of or "")
-    return tuple(laid_over(spec, arm.over) for spec in study.variants) if study else ()
+    return tuple(with_settings(spec, arm.over) for spec in study.variants) if study else ()
 
 
-def won(found: dict[str, Any], winner_of: str, over: dict[str, Any]) -> RunSpec:
+def winner_spec(found: dict[str, Any], winner_of: str, over: dict[str, Any]) -> RunSpec:
     """Return the run, with the seed 0, of an arm that is a winner.
 
     found: the content of the file of what searches or rankings found. over: settings laid over it.
     """
-    return laid_over(RunSpec.model_validate(found[winner_of]["spec"]), over)
+    return with_settings(RunSpec.model_validate(found[winner_of]["spec"]), over)
 
 
 def candidate_experiments(experiment: "Experiment", others: dict[str, "Experiment"]) -> list[str]:

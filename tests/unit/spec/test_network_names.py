@@ -8,7 +8,7 @@ from timm.models._registry import _deprecated_models
 
 from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.networks import _open_clip, _timm, unknown_network
+from reidflow.spec.network_names import _open_clip, _timm, unknown_network
 
 
 def test_the_names_read_from_files_are_those_that_the_libraries_know():
@@ -54,7 +54,7 @@ def test_a_plan_names_the_arm_whose_network_no_library_knows(tmp_path):
 
 def test_reading_the_names_imports_neither_library():
     code = (
-        "import sys; from reidflow.spec.networks import unknown_network\n"
+        "import sys; from reidflow.spec.network_names import unknown_network\n"
         "assert unknown_network({'name': 'timm', 'model': 'x'}) and unknown_network({'name': 'open_clip', 'model': 'x'})\n"
         "assert not {'torch', 'timm', 'open_clip'} & set(sys.modules)"
     )
