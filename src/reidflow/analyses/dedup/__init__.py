@@ -10,27 +10,27 @@ if TYPE_CHECKING:
     from reidflow.spec.plan import Plan
 
 TITLE = "Duplicates"
-CAPTION = "Near-duplicates: what each method finds, what is left out at each threshold and what that does to the score, how training changes, and pairs to judge by eye."
+CAPTION = "Near-duplicates: what each method finds, what is dropped at each threshold and what that does to mAP, how training changes, and pairs to judge by eye."
 INPUTS = ("pairs", "keep", "manifest", "split", "images", "truth", "results", "history")
 TABLES = ("methods", "suspects", "dedup")
 FIGURES = {
     "detection": "Duplicates: what each method finds",
-    "thresholds": "Duplicates: share left out and mAP by threshold",
+    "thresholds": "Duplicates: share dropped and mAP by threshold",
     "dynamics": "Duplicates: training with and without them",
 }
 SHEETS = {
     "groups": "Duplicates: groups around the threshold",
-    "suspects": "Duplicates that carry the labels of two identities",
+    "suspects": "Duplicates: pairs with the labels of two identities",
 }
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an arm of the experiment drops duplicates."""
     return any(arm.spec.dedup for arm in experiment.arms.values() if not arm.winner_of)
 
 
 def params(plan: "Plan", experiment: str) -> dict[str, Any]:
-    """Return what decides the report beside the experiment and its inputs."""
+    """Return the methods with their thresholds, and the subset of each arm."""
     methods = dedup_methods(plan, plan.experiments[experiment])
     found = {key: {name: method[key] for name, method in methods.items()} for key in ("thresholds", "loosest")}
     return {

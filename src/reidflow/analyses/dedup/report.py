@@ -1,4 +1,4 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on a deduplication experiment."""
 
 import numpy as np
 
@@ -25,9 +25,9 @@ def run(inputs: Inputs) -> Report:
         },
         sections=sections(found, methods, suspects, arms),
         figures={
-            "detection": lambda out: figures.draw_detection(methods, heading, out),
-            "thresholds": lambda out: figures.draw_thresholds(methods, arms, heading, out),
-            "dynamics": lambda out: figures.draw_dynamics(own, arms, heading, out),
+            "detection": figures.detection(methods, heading),
+            "thresholds": figures.thresholds(methods, arms, heading),
+            "dynamics": figures.dynamics(own, arms, heading),
         },
         sheets={
             "groups": lambda out: sheets.groups_sheet(images, found, arms, heading, out),

@@ -24,11 +24,11 @@ def groups_sheet(
     """Write groups of the training images at, just below and just above the threshold of the recommended arm.
 
     images: (N, H, W, 3) uint8, row i being row i of the manifest. arms: the ARMS table; where validation recommends to
-    leave nothing out, the arm that it ranks next. A group is shown at the distance of the pair that it is shown for.
+    drop nothing, the arm that it ranks next. A group is shown at the distance of the pair that it is shown for.
     """
     arm = _example_arm(arms)
     if arm is None:
-        write_sheet([], out, Heading(heading.title, _joined(heading.subtitle, "no arm leaves out duplicates")), tile)
+        write_sheet([], out, Heading(heading.title, _joined(heading.subtitle, "no arm drops duplicates")), tile)
         return
     threshold, scope, pairs = arm["threshold"], arm["scope"], found.pairs[arm["method"]]
     loosest = found.loosest[arm["method"]]
@@ -50,11 +50,11 @@ def groups_sheet(
         if not groups and kind == AT:
             continue
         packed = _packed(groups, tile) or [[Tile(_blank(tile))]]
-        nothing = f"not looked for beyond {loosest:g}" if kind == ABOVE and threshold >= loosest else "no pair"
-        words = [kind, "behind a name: distance to the first image of its group" if groups else nothing]
+        nothing = f"not searched beyond {loosest:g}" if kind == ABOVE and threshold >= loosest else "no pair"
+        words = [kind, "after a name: distance to the first image of its group" if groups else nothing]
         rows += [Row(tiles, words if i == 0 else [""]) for i, tiles in enumerate(packed)]
     words = f"{arm['label']} at {threshold:g} (arm {arm['arm']}; scope {arm['scope']}, keeps {arm['keep']})"
-    legend = [(GREEN, "stays"), (VERMILLION, "left out")]
+    legend = [(GREEN, "kept"), (VERMILLION, "dropped")]
     write_sheet(rows, out, Heading(heading.title, _joined(heading.subtitle, words)), tile, legend)
 
 
@@ -65,16 +65,16 @@ def _joined(*parts: str) -> str:
 def _tiles(
     images: np.ndarray, found: Duplicates, joined: Links, members: list[int], distance: float, kept: set[str]
 ) -> list[Tile]:
-    """Return the first images of a group: the pair that it is shown for, its distance in words, then the others."""
+    """Return the first images of a group: the pair that it is shown for with its distance, then the others."""
     tiles = []
-    for place, row in enumerate(members[:GROUP]):
+    for i, row in enumerate(members[:GROUP]):
         name, who = found.training.row(row)
         words = (
-            [f"{who} {Path(name).name}", f"{Path(name).name}: {distance:.4g}"][place]
-            if place < 2
+            [f"{who} {Path(name).name}", f"{Path(name).name}: {distance:.4g}"][i]
+            if i < 2
             else _apart(joined, row, members[0], name)
         )
-        if place == GROUP - 1 and len(members) > GROUP:
+        if i == GROUP - 1 and len(members) > GROUP:
             words = f"and {len(members) - GROUP} more"
         tiles.append(Tile(images[found.rows[name]], words, GREEN if name in kept else VERMILLION))
     return tiles
@@ -108,16 +108,16 @@ def _example_arm(arms: pl.DataFrame) -> dict | None:
 
 
 def _examples(joined: Links, nearest: np.ndarray, threshold: float, shown: set[int]) -> list[tuple[float, list[int]]]:
-    """Return (distance, training rows) of at most EXAMPLES groups, none with an image that was shown before.
+    """Return (distance, training rows) of at most EXAMPLES groups, none with an image shown before.
 
-    nearest: the pairs to show, by place in `joined`. The group is the one that the pair stands in at the threshold, or
-    at its own distance where that is larger; the pair stands first.
+    nearest: indices into `joined` of the pairs to show. The group is that of the pair at the threshold, or at the pair's
+    distance where that is larger; the pair comes first.
     """
     examples = []
-    for place in nearest.tolist():
+    for index in nearest.tolist():
         if len(examples) == EXAMPLES:
             break
-        (one, other), distance = joined.pairs[place].tolist(), float(joined.distances[place])
+        (one, other), distance = joined.pairs[index].tolist(), float(joined.distances[index])
         if one in shown or other in shown:
             continue
         group = components(len(joined.groups), joined.pairs[joined.distances <= max(distance, threshold)])
@@ -134,7 +134,7 @@ def _examples(joined: Links, nearest: np.ndarray, threshold: float, shown: set[i
 def suspects_sheet(
     images: np.ndarray, found: Duplicates, suspects: pl.DataFrame, heading: Heading, out: str | Path, *, tile: int = 150
 ) -> None:
-    """Write the pairs of suspected label errors side by side, the likeliest first; it says so where there is none.
+    """Write the pairs of suspected label errors side by side, the likeliest first, or that there are none.
 
     images: (N, H, W, 3) uint8, row i being row i of the manifest. suspects: the SUSPECTS table.
     """
@@ -165,6 +165,6 @@ def suspects_sheet(
 
 
 def _suspect(pair: dict, image: str, identity: str) -> str:
-    """Return the caption of one of the two images: its identity and name; the second one tells what the pair rests on."""
+    """Return the caption of one of the two images: its identity and name; for the second one, the method and distance too."""
     name = f"{pair[identity]} {Path(pair[image]).name}"
     return name if image == "image" else f"{name}: {pair['label']} {pair['distance']:.4g}"

@@ -1,4 +1,4 @@
-"""The tables of a deduplication experiment: methods by threshold, suspected label errors, and what each arm left out."""
+"""Tables of a deduplication experiment: methods by threshold, suspected label errors, and what each arm drops."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.dedup.dynamics import DYNAMICS, dynamics
 from reidflow.curation.subset import KEEP
 from reidflow.dedup.detection import detection, threshold_table
 from reidflow.dedup.images import DUPLICATES
@@ -17,82 +16,89 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
 from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
-from reidflow.store.tables import Contract, read_table
+from reidflow.store.tables import Column, Contract, read_table
+from reidflow.tables.columns import column, columns
 from reidflow.tables.parameters import component_labels
 
 FINE = 40
 """Steps of the grid of thresholds where distances are not a few whole numbers."""
 FOREIGN = "suspected label error"
 """How the reason of a keep list begins where an image was dropped for its likeness to another identity."""
-_DETECTED = ["precision", "recall", "f1", "group_precision", "group_recall", "group_f1"]
+THRESHOLD = Column("threshold", pl.Float64, "threshold", "magnitude", "Largest distance that counts as a duplicate.")
+_DETECTED = [
+    Column("precision", pl.Float64, "precision", "number", "Share of the pairs found that are copies of one original.", nullable=True),
+    Column("recall", pl.Float64, "recall", "number", "Share of the pairs of planted copies that are found.", nullable=True),
+    Column("f1", pl.Float64, "F1", "number", "Harmonic mean of precision and recall.", nullable=True),
+    Column("group_precision", pl.Float64, "precision of groups", "number", "Precision of the pairs that groups imply.", nullable=True),
+    Column("group_recall", pl.Float64, "recall of groups", "number", "Recall of the pairs that groups imply.", nullable=True),
+    Column("group_f1", pl.Float64, "F1 of groups", "number", "F1 of the pairs that groups imply.", nullable=True),
+]  # fmt: skip
 METHODS = Contract(
     "duplicates by method and threshold",
-    {
-        "method": pl.String,  # the folder of its pairs
-        "label": pl.String,
-        "threshold": pl.Float64,
-        "arm": pl.Boolean,  # some arm has this threshold
-        "pairs": pl.Int64,  # among all labelled images
-        "cross_pairs": pl.Int64,  # of those, pairs of two identities
-        "groups": pl.Int64,  # among the training images, within an identity
-        "largest_group": pl.Int64,  # images; 1: no image has a duplicate
-        "dropped": pl.Int64,  # training images, one of each group staying
-        "share": pl.Float64,  # dropped / training images
-        **dict.fromkeys(_DETECTED, pl.Float64),  # null without known copies, or where undefined
-    },
-    nullable=frozenset(_DETECTED),
-)
+    [
+        *columns("method", "label"),
+        THRESHOLD,
+        Column("arm", pl.Boolean, "of an arm", "yes_no", "Whether an arm has this threshold."),
+        Column("pairs", pl.Int64, "pairs", "count", "Pairs among all labelled images."),
+        Column("cross_pairs", pl.Int64, "across identities", "count", "Pairs of two identities."),
+        Column("groups", pl.Int64, "groups", "count", "Groups of duplicates within an identity among the training images."),
+        Column("largest_group", pl.Int64, "largest group", "count", "Images of the largest group; 1: no image has a duplicate."),
+        Column("dropped", pl.Int64, "dropped", "count", "Training images dropped; one of each group is kept."),
+        Column("share", pl.Float64, "share", "share1", "Share of the training images that is dropped."),
+        *_DETECTED,
+    ],
+)  # fmt: skip
 SUSPECTS = Contract(
     "suspected label errors",
-    {
-        "image": pl.String,
-        "other": pl.String,
-        "identity": pl.String,
-        "other_identity": pl.String,
-        "role": pl.String,
-        "other_role": pl.String,
-        "method": pl.String,
-        "label": pl.String,
-        "distance": pl.Float64,
-        "threshold": pl.Float64,  # the loosest of the method's arms
-        "found_by": pl.Int64,  # methods that call the two images duplicates
-    },
-)
-_TEST = ["id_map", "delta", "delta_low", "delta_high", "against_delta", "against_low", "against_high"]
-_COPIED = {
-    **dict.fromkeys(_TEST, pl.Float64),
-    "verdict": pl.String,
-    "against": pl.String,
-    "against_verdict": pl.String,
-    "smallest_detectable": pl.Float64,
-    "val_id_map": pl.Float64,
-    "steps": pl.Float64,
-    "epochs_to_best": pl.Float64,
-}
+    [
+        *columns("image"),
+        Column("other", pl.String, "other image", "text", "Id of the other image of the pair."),
+        *columns("identity"),
+        Column("other_identity", pl.String, "its identity", "text", "Identity of the other image."),
+        Column("role", pl.String, "role", "text", "Role of the image in the split."),
+        Column("other_role", pl.String, "its role", "text", "Role of the other image in the split."),
+        *columns("method", "label"),
+        Column("distance", pl.Float64, "distance", "magnitude", "Distance of the two images by the method."),
+        THRESHOLD.but(meaning="Loosest threshold of the method's arms."),
+        Column("found_by", pl.Int64, "methods", "count", "Number of methods that call the two images duplicates."),
+    ],
+)  # fmt: skip
+_COPIED = columns(
+    "id_map", "delta", "delta_low", "delta_high", "against_delta", "against_low", "against_high", "verdict", "against",
+    "against_verdict", "smallest_detectable", "val_id_map", "steps", "epochs_to_best",
+)  # fmt: skip
+DYNAMICS = [
+    *columns("loss_last", "gradient_norm"),
+    Column("active", pl.Float64, "active terms", "number",
+           "Share of the loss's terms above 0 (of the mined triplets those that still train); mean over epochs and seeds.",
+           nullable=True),
+    Column("hardness", pl.Float64, "hardness", "number", "Mean of the loss's terms above 0; mean over epochs and seeds.",
+           nullable=True),
+]  # fmt: skip
 ARMS = Contract(
     "arms of a deduplication experiment",
-    {
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "method": pl.String,
-        "label": pl.String,
-        "threshold": pl.Float64,
-        "scope": pl.String,
-        "keep": pl.String,
-        "matched": pl.String,
-        "kept": pl.Int64,
-        "dropped": pl.Int64,
-        "share": pl.Float64,  # dropped / training images
-        "dropped_across": pl.Int64,  # dropped for their likeness to another identity
-        **_COPIED,
-        **dict.fromkeys(DYNAMICS, pl.Float64),
-        "same_as": pl.String,  # an arm above that keeps the same images, for as many steps
-        "recommended": pl.String,  # null, `method` (best of its method on validation), `overall`
-    },
-    nullable=frozenset(
-        {"method", "label", "threshold", "scope", "keep", *_COPIED, *DYNAMICS, "recommended", "same_as"} - {"verdict"}
-    ),
-)
+    [
+        *columns("arm", "baseline"),
+        column("method").but(nullable=True),
+        column("label").but(nullable=True),
+        THRESHOLD.but(nullable=True),
+        Column("scope", pl.String, "scope", "text", "identity: duplicates within an identity; all: across identities too.",
+               nullable=True),
+        Column("keep", pl.String, "keep", "text", "Which image of a group is kept.", nullable=True),
+        Column("matched", pl.String, "matched", "text", "What is equal to training on all images: epochs, or optimizer steps."),
+        Column("kept", pl.Int64, "kept", "count", "Number of training images."),
+        Column("dropped", pl.Int64, "dropped", "count", "Number of training images dropped as duplicates."),
+        Column("share", pl.Float64, "share", "share1", "Share of the training images that is dropped."),
+        Column("dropped_across", pl.Int64, "dropped across identities", "count",
+               "Number of training images dropped for their likeness to another identity."),
+        *_COPIED,
+        *DYNAMICS,
+        Column("same_as", pl.String, "same as", "text",
+               "An arm above that keeps the same images and trains for as many steps.", nullable=True),
+        Column("recommended", pl.String, "recommended", "text",
+               "method: highest validation mAP of the method's arms; overall: of all arms.", nullable=True),
+    ],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,8 @@ class Duplicates:
         return next(name for name, method in self.methods.items() if method == component)
 
 
-def read_duplicates(given: Mapping[str, Any], files: Mapping[str, Any]) -> Duplicates:
-    """Return what a report reads, without the images that are left aside.
+def read_duplicates(params: Mapping[str, Any], files: Mapping[str, Any]) -> Duplicates:
+    """Return pairs and keep lists, without the images that the split sets aside.
 
     The folder of a pairs file is its method's id, that of a keep file its subset's.
     """
@@ -142,11 +148,11 @@ def read_duplicates(given: Mapping[str, Any], files: Mapping[str, Any]) -> Dupli
     used = pl.col("image").is_in(split["image"].implode()) & pl.col("other").is_in(split["image"].implode())
     truth = list(files["truth"]) if not isinstance(files["truth"], str) else [files["truth"]]
     return Duplicates(
-        given["methods"],
-        given["thresholds"],
-        given["loosest"],
+        params["methods"],
+        params["thresholds"],
+        params["loosest"],
         {Path(path).parent.name: read_table(path, DUPLICATES).filter(used) for path in files["pairs"]},
-        {arm: keep[subset] for arm, subset in given["subsets"].items()},
+        {arm: keep[subset] for arm, subset in params["subsets"].items()},
         read_table(files["manifest"], MANIFEST),
         split,
         pl.read_parquet(truth[0]) if truth else None,
@@ -154,7 +160,7 @@ def read_duplicates(given: Mapping[str, Any], files: Mapping[str, Any]) -> Dupli
 
 
 def grid(found: Duplicates, method: str) -> list[float]:
-    """Return the thresholds at which a method is looked at: its few distances or an even grid, and those of its arms."""
+    """Return the thresholds at which a method is counted: its few distances or an even grid, and those of its arms."""
     distances = found.pairs[method]["distance"].unique().sort().to_list()
     loosest = found.loosest[method]
     even = [loosest * step / FINE for step in range(FINE + 1)] if loosest > 0 else [0.0]
@@ -172,11 +178,9 @@ def _by_threshold(found: Duplicates, method: str) -> pl.DataFrame:
     pairs, thresholds = found.pairs[method], grid(found, method)
     counted = [pairs.filter(pl.col("distance") <= threshold) for threshold in thresholds]
     trained = threshold_table(pairs, found.training, thresholds, "identity").rename({"share_dropped": "share"})
-    detected = pl.DataFrame(schema={name: METHODS.columns[name] for name in _DETECTED})
+    detected = {column.name: [None] * len(thresholds) for column in _DETECTED}
     if found.truth is not None:
         detected = detection(pairs, found.truth, thresholds, found.split["image"].to_list())
-    else:
-        detected = pl.DataFrame({name: [None] * len(thresholds) for name in _DETECTED}, schema=detected.schema)
     return pl.DataFrame(
         {
             "method": [method] * len(thresholds),
@@ -189,7 +193,7 @@ def _by_threshold(found: Duplicates, method: str) -> pl.DataFrame:
             "largest_group": trained["largest_group"].clip(1),
             "dropped": trained["dropped"],
             "share": trained["share"],
-            **{name: detected[name] for name in _DETECTED},
+            **{column.name: detected[column.name] for column in _DETECTED},
         },
         schema=METHODS.columns,
     )
@@ -207,8 +211,8 @@ def suspects_table(found: Duplicates) -> pl.DataFrame:
         threshold = float(max(found.thresholds.get(method) or [found.loosest[method]]))
         near = suspects(pairs, threshold, found.split).join(roles, on="image", maintain_order="left")
         near = near.join(roles.rename({"image": "other", "role": "other_role"}), on="other", maintain_order="left")
-        told = {"method": method, "label": found.labels[method], "threshold": threshold}
-        parts.append(near.with_columns(**{name: pl.lit(value) for name, value in told.items()}))
+        own = {"method": method, "label": found.labels[method], "threshold": threshold}
+        parts.append(near.with_columns(**{name: pl.lit(value) for name, value in own.items()}))
     frame = pl.concat(
         [SUSPECTS.empty().drop("found_by"), *(part.select(list(SUSPECTS.columns)[:-1]) for part in parts)]
     )
@@ -221,7 +225,7 @@ def suspects_table(found: Duplicates) -> pl.DataFrame:
 def arms_table(
     experiment: Experiment, found: Duplicates, results: pl.DataFrame, histories: Mapping[str, pl.DataFrame]
 ) -> pl.DataFrame:
-    """Return ARMS: the baseline and the arms that leave out duplicates, in the order of the experiment.
+    """Return ARMS: the baseline and the arms that drop duplicates, in the order of the experiment.
 
     histories: arm -> its history over all seeds.
     """
@@ -237,8 +241,8 @@ def arms_table(
                 "arm": name,
                 "baseline": name == experiment.file.baseline,
                 "matched": arm.spec.matched,
-                **_left_out(found, name, arm.spec.dedup),
-                **{column: result.get(column) for column in _COPIED},
+                **_counts(found, name, arm.spec.dedup),
+                **{column.name: result.get(column.name) for column in _COPIED},
                 **dynamics(histories.get(name)),
                 "same_as": same if same != name else None,
                 "recommended": None,
@@ -250,13 +254,13 @@ def arms_table(
 
 
 def _dropped(found: Duplicates, arm: str, dedup: Any) -> pl.DataFrame:
-    """Return the rows of the keep list that an arm drops; of several lists those of the first seed."""
+    """Return the rows of the keep list that an arm drops; of several lists, those of the first seed."""
     keep = found.keep[arm] if dedup is not None else KEEP.empty()
     first = keep["seed"].drop_nulls().min()
     return keep.filter(~pl.col("kept") & (pl.col("seed").is_null() | pl.col("seed").eq_missing(first)))
 
 
-def _left_out(found: Duplicates, arm: str, dedup: Any) -> dict[str, Any]:
+def _counts(found: Duplicates, arm: str, dedup: Any) -> dict[str, Any]:
     dropped, total = _dropped(found, arm, dedup), found.training.height
     counts = {
         "kept": total - dropped.height,
@@ -279,11 +283,9 @@ def _left_out(found: Duplicates, arm: str, dedup: Any) -> dict[str, Any]:
 def recommended(rows: list[dict[str, Any]]) -> dict[int, str]:
     """Return row -> `method` or `overall`: the highest validation score of a method's arms, and of all arms.
 
-    Of arms that score the same, the one that leaves out fewer images; all images stay where nothing scores higher.
+    Of arms that score the same, the one that drops fewer images; all images where nothing scores higher.
     """
-    scored = [
-        (row["val_id_map"], -row["dropped"], -place) for place, row in enumerate(rows) if row["val_id_map"] is not None
-    ]
+    scored = [(row["val_id_map"], -row["dropped"], -i) for i, row in enumerate(rows) if row["val_id_map"] is not None]
     best: dict[str, tuple] = {}
     for key in scored:
         method = rows[-key[2]].get("method")
@@ -291,3 +293,25 @@ def recommended(rows: list[dict[str, Any]]) -> dict[int, str]:
             best[method] = key
     found = {-key[2]: "method" for key in best.values()}
     return found | ({-max(scored)[2]: "overall"} if scored else {})
+
+
+def dynamics(history: pl.DataFrame | None) -> dict[str, float | None]:
+    """Return DYNAMICS of an arm's history (seed, epoch, loss, ...): loss of the last epoch, means over epochs of the others.
+
+    All are means over seeds; None for what was not recorded or is not finite.
+    """
+    if history is None or history.is_empty():
+        return {column.name: None for column in DYNAMICS}
+    trained = history.filter(pl.col("epoch") > 0)
+    last = trained.filter(pl.col("epoch") == pl.col("epoch").max().over("seed"))
+    found = {"loss_last": _mean(last, "loss")}
+    return found | {column.name: _mean(trained, column.name) for column in DYNAMICS[1:]}
+
+
+def _mean(history: pl.DataFrame, column: str) -> float | None:
+    """Return the mean over seeds of the mean over epochs."""
+    if column not in history.columns:
+        return None
+    values = history.filter(pl.col(column).cast(pl.Float64).is_finite())
+    means = values.group_by("seed").agg(pl.col(column).mean()).sort("seed")[column].to_list()
+    return float(sum(means) / len(means)) if means else None

@@ -1,31 +1,41 @@
-"""The tables and statements of a deduplication report, against copies and effects that were planted."""
+"""Tables, findings and contact sheets of a deduplication report, against planted copies and effects."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import dedup_tables as planted
+import numpy as np
 import polars as pl
 import pytest
+from drawn import texts
+from PIL import Image
 
-from reidflow.analyses.dedup import tables as dedup
-from reidflow.analyses.dedup.dynamics import dynamics
-from reidflow.analyses.dedup.findings import sections
+from reidflow.analyses.dedup import figures, sheets
+from reidflow.analyses.dedup.findings import sections, training_quantities
 from reidflow.analyses.dedup.tables import (
     ARMS,
+    FINE,
     METHODS,
     SUSPECTS,
     Duplicates,
     arms_table,
+    dynamics,
+    grid,
     methods_table,
+    read_duplicates,
     suspects_table,
 )
 from reidflow.curation.subset import KEEP
 from reidflow.dedup.images import DUPLICATES
+from reidflow.dedup.keep import links
+from reidflow.figures.style import GREEN, VERMILLION, Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import write_table
 from reidflow.tables.parameters import component_labels
-from reidflow.tables.sections import read_sections, write_sections
 
+HEADING = Heading("Which <hash> costs $5 & gives $x_1$?", "demo (demo scale)")
 WHO = {"t0": "A", "t1": "A", "t2": "A", "t3": "B", "t4": "B", "t5": "B", "v0": "A", "q0": "B"}
 ROLES = {"t": "train", "v": "val", "q": "test"}
 HASH, BYTES = {"name": "dhash", "bits": 64}, {"name": "exact_bytes"}
@@ -147,13 +157,13 @@ def test_precision_and_recall_are_those_of_the_planted_copies() -> None:
     assert at(table, "b", 0.0)["f1"] == pytest.approx(2 / 3)
 
 
-def test_without_known_copies_there_is_no_precision_and_the_findings_say_so() -> None:
+def test_without_known_copies_there_is_no_precision() -> None:
     found = duplicates(truth=False)
     table = methods_table(found)
     METHODS.check(table, "here")
     assert table["precision"].null_count() == table.height
-    said, _ = report(found)
-    assert "no precision can be given" in said["How many duplicates each method finds"]
+    text, _ = report(found)
+    assert "no precision or recall" in text["How many duplicates each method finds"]
 
 
 def test_a_method_that_finds_no_pair_is_reported_as_such() -> None:
@@ -164,10 +174,10 @@ def test_a_method_that_finds_no_pair_is_reported_as_such() -> None:
     assert suspects_table(found).is_empty()
 
 
-def test_distances_that_are_not_whole_numbers_are_looked_at_on_a_fine_grid_with_the_thresholds_of_the_arms() -> None:
+def test_distances_that_are_not_whole_numbers_are_counted_on_a_fine_grid_with_the_thresholds_of_the_arms() -> None:
     found = duplicates(pairs={"h": pairs([("t0", "t1", 0.013)])}, thresholds={"h": [0.0137]}, loosest={"h": 0.05})
-    steps = dedup.grid(found, "h")
-    assert len(steps) == dedup.FINE + 2 and 0.0137 in steps and steps[-1] == 0.05 and steps == sorted(steps)
+    steps = grid(found, "h")
+    assert len(steps) == FINE + 2 and 0.0137 in steps and steps[-1] == 0.05 and steps == sorted(steps)
 
 
 def test_suspects_are_pairs_of_two_identities_the_one_that_most_methods_find_first() -> None:
@@ -199,35 +209,35 @@ def test_arms_tell_what_they_leave_out_and_arms_of_another_factor_are_not_among_
 
 
 def test_the_threshold_is_chosen_on_validation_though_test_prefers_another() -> None:
-    said, arms = report()
+    text, arms = report()
     chosen = dict(arms.select("arm", "recommended").rows())
     assert chosen == {"all": None, "tight": "overall", "loose": None, "across": None, "bytes": "method"}
-    words = said["The recommended threshold"]
-    assert "**tight** (dhash at 1) scores highest: 0.550" in words
-    assert "it is worth -0.010 [-0.060, +0.040], against all images" in words
-    assert "None of these can be told from training on all images" in words
+    words = text["The recommended threshold"]
+    assert "dhash at 1 (**tight**), with the highest validation mAP: 0.550." in words
+    assert "On test, the difference from all images is -0.010 [-0.060, +0.040] (inconclusive)." in words
+    assert "not significantly different from all images" in words
 
 
-def test_of_equal_validation_scores_the_arm_that_leaves_out_fewer_images_is_recommended() -> None:
+def test_of_equal_validation_scores_the_arm_that_drops_fewer_images_is_recommended() -> None:
     _, arms = report(table=results(dict.fromkeys(VALIDATION, 0.5)))
     assert dict(arms.select("arm", "recommended").rows()) == {
         "all": "overall", "tight": "method", "loose": None, "across": None, "bytes": "method",
     }  # fmt: skip
 
 
-def test_nothing_is_recommended_where_validation_prefers_all_images_or_has_no_scores() -> None:
-    said, _ = report(table=results({**VALIDATION, "all": 0.9}))
-    assert "recommends to leave nothing out" in said["The recommended threshold"]
-    said, arms = report(table=results({"nobody": 0.0}))
-    assert "no validation scores" in said["The recommended threshold"]
+def test_nothing_is_dropped_where_validation_prefers_all_images_or_has_no_scores() -> None:
+    text, _ = report(table=results({**VALIDATION, "all": 0.9}))
+    assert "Drop nothing" in text["The recommended threshold"]
+    text, arms = report(table=results({"nobody": 0.0}))
+    assert "no validation scores" in text["The recommended threshold"]
     assert arms["recommended"].null_count() == arms.height
 
 
-def test_where_no_arm_leaves_out_an_image_the_findings_say_so_and_recommend_all_images() -> None:
+def test_where_no_arm_drops_an_image_all_images_are_recommended() -> None:
     nothing = {name: kept({}) for name in ("tight", "loose", "across", "bytes")}
-    said, arms = report(duplicates(keep=nothing), results(dict.fromkeys(VALIDATION, 0.5)))
-    assert "No arm leaves out any of the 6 training images" in said["What the arms leave out"]
-    assert "recommends to leave nothing out" in said["The recommended threshold"]
+    text, arms = report(duplicates(keep=nothing), results(dict.fromkeys(VALIDATION, 0.5)))
+    assert "No arm drops any of the 6 training images" in text["What the arms drop"]
+    assert "Drop nothing" in text["The recommended threshold"]
     assert dict(arms.select("arm", "same_as").rows())["loose"] == "all"
 
 
@@ -238,33 +248,61 @@ def test_findings_name_the_best_method_the_best_hybrid_and_what_differs() -> Non
         loosest={"h": 3.0, "b": 0.0, "s": 1.0},
         pairs={"h": pairs(FOUND), "b": pairs([("t0", "t1", 0)]), "s": pairs([("t0", "t1", 0), ("t3", "q0", 0)])},
     )
-    said, _ = report(found, results(verdicts={"loose": "better", "across": "worse"}))
-    words = said["How many duplicates each method finds"]
-    assert "found best by **hash_ssim**: at 0, precision 1.000, recall 1.000" in words
-    assert "best hybrid is **hash_ssim**" in words
-    assert "found worst by **exact_bytes**" in words
-    assert "better than training on all images: **loose** +0.090" in said["What the arms leave out"]
-    assert "worse than training on all images: **across**" in said["What the arms leave out"]
-    assert "Exact, **exact_bytes**" in said["What counts as a duplicate"]
+    text, _ = report(found, results(verdicts={"loose": "better", "across": "worse"}))
+    words = text["How many duplicates each method finds"]
+    assert (
+        "**hash_ssim** finds the planted copies best: at 0, precision 1.000, recall 1.000, F1 1.000 (2 pairs)." in words
+    )
+    assert "Best hybrid: **hash_ssim**" in words
+    assert "**exact_bytes** finds them worst" in words
+    assert (
+        "significantly better than training on all images: **loose** +0.090 [+0.040, +0.140]"
+        in text["What the arms drop"]
+    )
+    assert "significantly worse than training on all images: **across**" in text["What the arms drop"]
 
 
 def test_what_was_dropped_across_identities_is_never_silent() -> None:
-    said, _ = report()
-    assert "by arms whose scope is `all`: **across** 1" in said["Suspected label errors"]
+    text, _ = report()
+    assert "by arms whose scope is `all`: **across** 1 image" in text["Suspected label errors"]
     keep = dict(duplicates().keep) | {"across": kept({"t1": "duplicate of t0"})}
-    said, _ = report(duplicates(cross=False, keep=keep))
-    assert "no label error is suspected" in said["Suspected label errors"]
-    assert "No arm left out an image for its likeness" in said["Suspected label errors"]
+    text, _ = report(duplicates(cross=False, keep=keep))
+    assert "no label error is suspected" in text["Suspected label errors"]
+    assert "No arm drops an image for its likeness" in text["Suspected label errors"]
 
 
-def test_sections_survive_their_file_and_no_name_of_a_user_breaks_them(tmp_path: Path) -> None:
+def test_no_name_of_a_user_breaks_the_findings() -> None:
     found = duplicates()
     arms = arms_table(experiment(), found, results(), {})
     arms = arms.with_columns(arm=pl.col("arm").replace("tight", "a|b_*c*<i>"))
     written = sections(found, methods_table(found), suspects_table(found), arms)
-    write_sections(tmp_path / "s.json", written)
-    assert read_sections(tmp_path / "s.json") == written
     assert any(r"a\|b\_\*c\*\<i\>" in line for section in written for line in section.statements)
+
+
+def test_blocks_show_definitions_best_thresholds_and_recommendations() -> None:
+    found = duplicates()
+    arms = arms_table(experiment(), found, results(), {})
+    written = {s.title: s.tables for s in sections(found, methods_table(found), suspects_table(found), arms)}
+    assert written["What counts as a duplicate"][0].rows == [
+        ["dhash", "near", "number of bits in which the hashes differ", "bits 64", "1, 3"],
+        ["exact_bytes", "exact", "equal bytes of the two files", "–", "0"],
+    ]
+    (methods,) = written["How many duplicates each method finds"]
+    assert [(row[0], row[1], row[-1]) for row in methods.rows] == [
+        ("dhash", "1", "highest F1"), ("dhash", "3", "–"), ("exact_bytes", "0", "highest F1"),
+    ]  # fmt: skip
+    assert {row[0]: row[-1] for row in written["What the arms drop"][0].rows}["tight"] == "of all"
+
+
+def test_quantities_of_the_training_are_compared_with_the_baseline_and_the_share_dropped() -> None:
+    rows = [{"baseline": not i, "method": "h" if i else None, "share": i / 10} for i in range(6)]
+    rows = [{**row, "epochs_to_best": 9.0 - i, "loss_last": 0.1, "gradient_norm": None} for i, row in enumerate(rows)]
+    rows = [{**row, "active": None if i else 1.0, "hardness": float(i == 3)} for i, row in enumerate(rows)]
+    epochs, loss, hardness = training_quantities(rows)
+    assert (epochs["baseline"], epochs["low"], epochs["high"], epochs["correlation"]) == (9, 4, 8, pytest.approx(-1))
+    assert loss["correlation"] is None
+    assert (hardness["name"], hardness["high"]) == ("hardness", 1)
+    assert training_quantities(rows[:5])[0]["correlation"] is None
 
 
 def test_dynamics_are_means_over_seeds_and_unrecorded_ones_are_null() -> None:
@@ -277,7 +315,7 @@ def test_dynamics_are_means_over_seeds_and_unrecorded_ones_are_null() -> None:
     assert set(dynamics(None).values()) == {None}
 
 
-def test_labels_tell_components_of_one_name_apart_and_no_more() -> None:
+def test_labels_hold_the_parameters_in_which_components_of_one_name_differ() -> None:
     found = component_labels(
         {1: {"name": "p", "bits": 64, "x": 1}, 2: {"name": "p", "bits": 256, "x": 1}, 3: {"name": "q", "x": 1}}
     )
@@ -290,15 +328,15 @@ def test_files_are_known_by_their_folders(tmp_path: Path) -> None:
     write_table(found.keep["tight"], _made(tmp_path / "s-1" / "keep.parquet"), KEEP)
     write_table(found.manifest, tmp_path / "manifest.parquet", MANIFEST)
     write_table(found.split, tmp_path / "split.parquet", SPLIT)
-    files = SimpleNamespace(
-        pairs=[str(tmp_path / "dhash-1" / "pairs.parquet")],
-        keep=[str(tmp_path / "s-1" / "keep.parquet")],
-        manifest=tmp_path / "manifest.parquet",
-        split=tmp_path / "split.parquet",
-        truth=[],
-    )
-    given = {"methods": {"dhash-1": HASH}, "thresholds": {}, "loosest": {}, "subsets": {"tight": "s-1", "same": "s-1"}}
-    read = dedup.read_duplicates(given, files)
+    files = {
+        "pairs": [str(tmp_path / "dhash-1" / "pairs.parquet")],
+        "keep": [str(tmp_path / "s-1" / "keep.parquet")],
+        "manifest": tmp_path / "manifest.parquet",
+        "split": tmp_path / "split.parquet",
+        "truth": [],
+    }
+    params = {"methods": {"dhash-1": HASH}, "thresholds": {}, "loosest": {}, "subsets": {"tight": "s-1", "same": "s-1"}}
+    read = read_duplicates(params, files)
     assert read.pairs["dhash-1"].equals(found.pairs["h"])
     assert read.keep["same"].equals(found.keep["tight"])
     assert read.truth is None
@@ -307,3 +345,107 @@ def test_files_are_known_by_their_folders(tmp_path: Path) -> None:
 def _made(path: Path) -> Path:
     path.parent.mkdir(parents=True)
     return path
+
+
+def test_figures_without_data_say_so() -> None:
+    nothing = planted.methods(3).with_columns(
+        dropped=pl.lit(0, pl.Int64), share=pl.lit(0.0), groups=pl.lit(0, pl.Int64)
+    )
+    words = [text for text, _ in texts(figures.thresholds(nothing, planted.dedup_arms(3), HEADING))]
+    assert any("100 training images" in line for line in words)
+    assert "finds no pair" in [text for text, _ in texts(figures.detection(planted.methods(3), HEADING))]
+    words = [text for text, _ in texts(figures.dynamics({}, planted.dedup_arms(3), HEADING))]
+    assert "No history of training was recorded." in words
+
+
+def test_dynamics_end_where_the_first_seed_stopped() -> None:
+    history = planted.history(("loss",), 4).filter((pl.col("seed") == 0) | (pl.col("epoch") < 3))
+    assert figures.mean_curve(history, "loss") == ([1, 2], [1.5, 0.75])
+    assert figures.mean_curve(history, "hardness") == ([], [])
+
+
+def test_groups_are_those_at_just_below_and_just_above_the_threshold() -> None:
+    found = planted.duplicates([(0, 1, 2), (1, 2, 1), (3, 4, 1), (6, 7, 0), (8, 9, 3), (0, 11, 1)])
+    joined = links(found.training, found.pairs["m0"], float("inf"), "identity")
+    shown: set[int] = set()
+    rank = {d: np.flatnonzero(joined.distances == d) for d in (0, 1, 2, 3)}
+    assert sheets._examples(joined, rank[2], 2.0, shown) == [(2.0, [0, 1, 2])]
+    assert sheets._examples(joined, np.concatenate([rank[1], rank[0]]), 2.0, shown) == [
+        (1.0, [3, 4]),
+        (0.0, [6, 7]),
+    ]
+    assert sheets._examples(joined, rank[3], 2.0, shown) == [(3.0, [8, 9])]
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def inside_of(sheet: np.ndarray, colour: str) -> set[int]:
+    """Return the shades of the images with a border of this colour, found from the borders' left edges."""
+    edge = (sheet == rgb(colour)).all(axis=2)
+    found = set()
+    for row, column in zip(*np.nonzero(edge), strict=True):
+        if edge[row : row + 64, column].all() and edge[row, column : column + 64].all() and row + 64 <= len(sheet):
+            found.add(int(sheet[row + 32, column + 32, 0]))
+    return found
+
+
+def test_kept_and_dropped_images_differ_in_their_border(tmp_path: Path) -> None:
+    found = planted.duplicates([(0, 1, 2), (8, 9, 3)], dropped=[1])
+    images = planted.pixels()
+    sheets.groups_sheet(images, found, planted.sheet_arms(), HEADING, tmp_path / "s.png", tile=64)
+    shades = images[:, 0, 0, 0].astype(int).tolist()
+    sheet = pixels_of(tmp_path / "s.png")
+    assert inside_of(sheet, VERMILLION) == {shades[1]}
+    assert inside_of(sheet, GREEN) == {shades[i] for i in (0, 8, 9)}
+
+
+def test_groups_without_pairs_or_without_arms_are_a_sheet_that_says_so(tmp_path: Path) -> None:
+    sheets.groups_sheet(planted.pixels(), planted.duplicates([]), planted.sheet_arms(None), HEADING, tmp_path / "a.png")
+    empty = planted.sheet_arms().clear()
+    sheets.groups_sheet(planted.pixels(), planted.duplicates([]), empty, HEADING, tmp_path / "b.png")
+    assert pixels_of(tmp_path / "a.png").min() < 200 and pixels_of(tmp_path / "b.png").min() < 200
+
+
+def test_pairs_beyond_the_loosest_threshold_are_said_not_to_be_searched(monkeypatch, tmp_path: Path) -> None:
+    written = []
+    monkeypatch.setattr(
+        sheets, "write_sheet", lambda rows, *rest: written.append({r.words[0]: r.words[-1] for r in rows})
+    )
+    found = planted.duplicates([(0, 1, 1)])
+    for loosest in (9.0, 2.0):
+        known = replace(found, loosest={"m0": loosest})
+        sheets.groups_sheet(planted.pixels(), known, planted.sheet_arms(), HEADING, tmp_path / "s.png")
+    assert written[0]["just above"] == "no pair"
+    assert written[1]["just above"] == "not searched beyond 2"
+
+
+def suspected(pairs: list[tuple[int, int]]) -> pl.DataFrame:
+    rows = [
+        (planted.IMAGES[i], planted.IMAGES[j], "A", "B", "train", "test", "m0", "dhash", 1.0, 2.0, 1) for i, j in pairs
+    ]
+    return pl.DataFrame(rows, schema=SUSPECTS.columns, orient="row")
+
+
+def test_suspects_stand_pair_by_pair_in_one_colour(tmp_path: Path) -> None:
+    images = planted.pixels()
+    found = planted.duplicates([])
+    sheets.suspects_sheet(images, found, suspected([(0, 6), (2, 9)]), HEADING, tmp_path / "s.png", tile=64)
+    shades = images[:, 0, 0, 0].astype(int).tolist()
+    sheet = pixels_of(tmp_path / "s.png")
+    for pair, colour in zip([(0, 6), (2, 9)], sheets.COLOURS, strict=False):
+        assert inside_of(sheet, colour) == {shades[i] for i in pair}
+
+
+def test_no_suspect_is_a_sheet_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    monkeypatch.setattr(sheets, "write_sheet", lambda rows, out, heading, tile: written.append((rows, heading)))
+    sheets.suspects_sheet(planted.pixels(), planted.duplicates([]), suspected([]), HEADING, tmp_path / "s.png")
+    ((rows, heading),) = written
+    assert "none found" in heading.subtitle
+    assert rows[0].words[0] == "none found"

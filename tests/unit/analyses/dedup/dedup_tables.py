@@ -1,4 +1,4 @@
-"""Small tables and pictures of the shapes that the figures of deduplication read."""
+"""Small tables and images of the shapes that the report on a deduplication experiment reads."""
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ WHO = ["A"] * 6 + ["B"] * 6
 
 
 def pixels(count: int = len(IMAGES), size: int = 16) -> np.ndarray:
-    """Pictures of one shade each, (N, size, size, 3): i00 is 10, the last 240."""
+    """Images of one shade each, (N, size, size, 3): i00 is 10, the last 240."""
     shades = np.linspace(10, 240, count).astype(np.uint8)
     return np.broadcast_to(shades[:, None, None, None], (count, size, size, 3))
 
@@ -53,7 +53,7 @@ def methods(count: int, truth: bool = True) -> pl.DataFrame:
 
 
 def dedup_arms(count: int) -> pl.DataFrame:
-    """The baseline and two arms of each method but the last, the first recommended."""
+    """The baseline and two arms of each method but the last, the first recommended; two arms share one threshold."""
     rows = [{"arm": "base", "baseline": True, "share": 0.0, "kept": 100, "dropped": 0, "verdict": "baseline"}]
     rows[0] |= {"val_id_map": 0.5}
     for i, label in enumerate(names(count)[:-1]):
@@ -72,13 +72,16 @@ def dedup_arms(count: int) -> pl.DataFrame:
                     "kept": 100 - 2 * step,
                     "dropped": 2 * step,
                     "delta": delta,
-                    "delta_low": None if i == 1 else delta - 0.03,
+                    "delta_low": None if i == 1 else delta - 0.04,
                     "delta_high": None if i == 1 else delta + 0.03,
                     "verdict": ["worse", "inconclusive", "better"][i % 3],
                     "val_id_map": 0.5,
                     "recommended": "overall" if not rows[1:] else "method" if step else None,
                 }
             )
+    rows.append(
+        rows[1] | {"arm": "equal steps", "delta": 0.07, "delta_low": 0.05, "delta_high": 0.11, "recommended": None}
+    )
     return pl.DataFrame([_complete(row, dedup.ARMS) for row in rows], schema=dedup.ARMS.columns)
 
 
@@ -88,8 +91,8 @@ def history(
     rows = []
     for seed in range(2):
         for epoch in range(epochs + 1):
-            told = dict.fromkeys(recorded, 1.0 / epoch if epoch else None)
-            rows.append({"seed": seed, "epoch": epoch, "val_id_map": 0.5, **told})
+            values = {name: (k + 1.0 + seed) / epoch if epoch else None for k, name in enumerate(recorded)}
+            rows.append({"seed": seed, "epoch": epoch, "val_id_map": 0.5, **values})
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(recorded, pl.Float64))
 
 
