@@ -1,4 +1,4 @@
-"""Full, read-only and failing disks: what is said, and what is not lost."""
+"""Full, read-only and failing disks: what is reported, and what is not lost."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ from reidflow.store import runs
 from reidflow.store.atomic import append_line, remove_orphaned, replacing, write_text
 from reidflow.store.disk import explained, explanation
 from reidflow.store.job import LogFile
-from reidflow.store.runs import RunStore, write_readable
+from reidflow.store.runs import RunStore, remove_former_arms, write_readable
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def files_up_to(size):
         (errno.EIO, "Check the disk"),
     ],
 )
-def test_a_disk_that_refuses_is_named_with_a_remedy(tmp_path, number, words):
+def test_a_disk_error_names_the_file_and_the_remedy(tmp_path, number, words):
     path = tmp_path / "tables" / "losses.parquet"
     with pytest.raises(ReidflowError) as said, explained(tmp_path):
         raise OSError(number, os.strerror(number), str(path))
@@ -86,7 +86,7 @@ def test_a_line_is_appended_wholly_or_not_at_all(tmp_path):
     assert path.read_text() == "first\nsecond\n"
 
 
-def test_only_temporary_files_of_dead_processes_are_swept(tmp_path):
+def test_only_temporary_files_of_dead_processes_are_removed(tmp_path):
     child = os.fork()
     if not child:
         os._exit(0)
@@ -102,7 +102,7 @@ def test_only_temporary_files_of_dead_processes_are_swept(tmp_path):
     assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
-def test_a_killed_writers_file_is_one_that_is_swept(tmp_path):
+def test_a_killed_writers_file_is_recognised_and_removed(tmp_path):
     child = os.fork()
     if not child:
         with replacing(tmp_path / "table.parquet"):
@@ -113,7 +113,7 @@ def test_a_killed_writers_file_is_one_that_is_swept(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_cannot_be_read_just_now_is_not_thrown_away(tmp_path, monkeypatch):
+def test_a_run_that_cannot_be_read_just_now_is_not_discarded(tmp_path, monkeypatch):
     store = RunStore(tmp_path)
     store.get_or_make("ab12", lambda work, out: write_text(out / "result.json", "{}"))
 
@@ -133,23 +133,44 @@ def test_what_a_run_left_when_it_was_killed_after_it_was_stored_is_cleared_away(
     assert store.get_or_make("ab12", lambda work, out: None)[1] and not store.work("ab12").exists()
 
 
-def test_folders_for_people_are_laid_out_twice_without_leaving_anything(tmp_path):
+def test_readable_folders_link_the_weights_and_follow_the_seeds(tmp_path):
     run, arm = tmp_path / "run", tmp_path / "arm"
     run.mkdir()
     (run / "model.safetensors").write_bytes(b"weights")
     (run / "history.json").write_text("[]")
+    write_readable(arm, [(1, "ab12", run)], {})
     for _ in range(2):
         write_readable(arm, [(0, "ab12", run)], {0: {"loss": "arcface"}})
     assert {path.name for path in (arm / "seed-0").iterdir()} == {"model.safetensors", "history.json", "run.yaml"}
+    assert (arm / "seed-0" / "model.safetensors").samefile(run / "model.safetensors")
+    assert not (arm / "seed-0" / "history.json").samefile(run / "history.json")
+    assert not (arm / "seed-1").exists()
 
 
-def test_a_log_on_a_full_disk_goes_on_on_the_screen(tmp_path, capfd):
+def test_folders_of_former_arms_are_removed(tmp_path):
+    for name in ("arcface", "triplet", "runs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "metrics.parquet").touch()
+    remove_former_arms(tmp_path, ["arcface", "runs"])
+    assert {path.name for path in tmp_path.iterdir()} == {"arcface", "runs", "metrics.parquet"}
+
+
+def test_a_log_on_a_full_disk_continues_on_the_screen(tmp_path, capfd):
     full = LogFile(Path("/dev/full"))
     full.write(b"what comes next, ")
     (tmp_path / "file").write_text(json.dumps("no folder"))
     absent = LogFile(tmp_path / "file" / "job.log")
-    absent.write(b"said all the same")
+    absent.write(b"written all the same")
     assert full.lost and absent.lost
     said = capfd.readouterr().err
     assert "/dev/full: this log cannot be written (No space left on device)" in said
-    assert "what comes next, " in said and said.endswith("said all the same")
+    assert "what comes next, " in said and said.endswith("written all the same")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

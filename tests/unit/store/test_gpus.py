@@ -1,4 +1,4 @@
-"""Jobs on one machine get gpus of their own. The gpus are pretended: a lease needs their names alone."""
+"""Jobs on one machine lease GPUs of their own. The GPUs are simulated: a lease needs only their names."""
 
 import itertools
 import os
@@ -33,7 +33,7 @@ class Holder:
 
     def kill(self):
         self.process.kill()
-        self.process.wait()
+        self.process.wait(timeout=60)
 
 
 def test_jobs_get_gpus_of_their_own_and_a_dead_holders_gpu_is_taken_over(tmp_path):
@@ -52,8 +52,8 @@ def test_jobs_get_gpus_of_their_own_and_a_dead_holders_gpu_is_taken_over(tmp_pat
     assert device == "0"
 
 
-def test_many_jobs_take_turns_and_no_two_ever_share_a_card(tmp_path):
-    # Each notes when it has a gpu and when it is about to let go: the times of one gpu must not overlap.
+def test_many_jobs_take_turns_and_no_two_ever_share_a_gpu(tmp_path):
+    # Each prints when it gets a GPU and when it is about to release it: the times of one GPU must not overlap.
     program = textwrap.dedent(f"""
         import os, time
         from pathlib import Path
@@ -70,7 +70,7 @@ def test_many_jobs_take_turns_and_no_two_ever_share_a_card(tmp_path):
         subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(4)
     ]
-    held = [line.split() for job in jobs for line in job.communicate()[0].splitlines()]
+    held = [line.split() for job in jobs for line in job.communicate(timeout=120)[0].splitlines()]
     assert len(held) == 32
     for gpu in "ab":
         times = sorted((int(start), int(end)) for name, start, end in held if name == gpu)
@@ -98,7 +98,7 @@ def test_gpus_have_the_same_name_whatever_else_a_job_sees():
     whole = gpu_names(["aa", "bb"], {})
     assert gpu_names(["bb"], {"CUDA_VISIBLE_DEVICES": "1"}) == whole[1:]
     assert gpu_names(["bb"], {"CUDA_VISIBLE_DEVICES": "GPU-b"}) == whole[1:]
-    # Under SLURM with device constraints every job calls its gpu 0.
+    # Under SLURM with device constraints every job sees its GPU as 0.
     assert gpu_names(["bb"], {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_GPUS": "1"}) == whole[1:]
 
 
@@ -160,8 +160,8 @@ def test_a_planted_folder_of_locks_is_refused(tmp_path, monkeypatch, how):
         lock_folder({})
 
 
-def test_a_job_that_waits_for_a_gpu_says_so_where_it_is_watched(tmp_path):
-    told = tmp_path / ".store" / "jobs" / "x.json"
+def test_a_job_that_waits_for_a_gpu_says_so_in_its_activity(tmp_path):
+    activity_file = tmp_path / ".store" / "jobs" / "x.json"
     holder = Holder(tmp_path)
     other = Holder(tmp_path)
     assert {holder.gpu(), other.gpu()} == {"0", "1"}
@@ -171,23 +171,23 @@ def test_a_job_that_waits_for_a_gpu_says_so_where_it_is_watched(tmp_path):
         from reidflow.store.gpus import lease
         with activity.job(Path({str(tmp_path)!r}), "x", "features", ["features.npy"]):
             lease(["0", "1"], Path({str(tmp_path)!r}), 0.01)
-            print(Path({str(told)!r}).read_text(), flush=True)
+            print(Path({str(activity_file)!r}).read_text(), flush=True)
     """)
     waiting = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     for _ in range(2000):
-        if told.exists() and '"waiting": "a GPU"' in told.read_text():
+        if activity_file.exists() and '"waiting": "a GPU"' in activity_file.read_text():
             break
         time.sleep(0.01)
     else:
         waiting.kill()
-        pytest.fail("it never said that it waits")
+        pytest.fail("its file never said that it waits")
     other.kill()
-    assert '"waiting": ""' in waiting.communicate()[0]
-    assert not told.exists()
+    assert '"waiting": ""' in waiting.communicate(timeout=60)[0]
+    assert not activity_file.exists()
     holder.kill()
 
 
-def test_what_cannot_be_written_down_disturbs_no_job(tmp_path):
+def test_activity_that_cannot_be_written_disturbs_no_job(tmp_path):
     (tmp_path / ".store").write_text("no folder")
     with activity.job(tmp_path, "x", "train", ["experiments/losses/runs/runs-0.json"]):
         assert activity.experiment() == "losses"

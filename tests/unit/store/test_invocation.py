@@ -1,12 +1,19 @@
-"""What jobs and the main process do on a cluster before anything else."""
+"""What the main process and jobs check before anything else, here and on a cluster."""
 
 import os
 import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
 from reidflow.spec.errors import ReidflowError
-from reidflow.store import gpus, invocation
+from reidflow.store import gpus, invocation, published
+from reidflow.store.locks import hold
+
+RESULTS = Path("results")
 
 
 @pytest.fixture
@@ -40,37 +47,35 @@ def test_a_job_of_the_current_run_starts(tmp_path, environment):
     invocation.prepare_job(tmp_path, same_machine=False)
 
 
-def test_a_job_without_a_card_of_its_own_sees_none(environment):
+def test_a_job_that_was_assigned_no_gpu_sees_none(environment):
     environment.setenv("SLURM_JOB_ID", "7")
     gpus.hide_unassigned()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "" and gpus.without_gpu()
 
 
 @pytest.mark.parametrize("given", [{"SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "1"}, {}])
-def test_a_job_with_a_card_or_outside_a_cluster_sees_what_it_saw(given, environment):
+def test_a_job_with_a_gpu_or_outside_a_cluster_sees_the_same_gpus(given, environment):
     for name, value in given.items():
         environment.setenv(name, value)
     gpus.hide_unassigned()
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-@pytest.mark.parametrize(("told", "cards"), [("gpu:a100:4(S:0-1)", 1), ("(null)", 0), ("shard:2", 0)])
-def test_the_cluster_is_asked_for_cards_and_not_the_login_machine(told, cards, tmp_path, environment):
-    pretend("sinfo", tmp_path, environment, f"echo '{told}'")
-    assert gpus.requested_gpus("auto", cluster=True, main=True) == cards
+@pytest.mark.parametrize(("listed", "count"), [("gpu:a100:4(S:0-1)", 1), ("(null)", 0), ("shard:2", 0)])
+def test_gpus_are_looked_for_in_the_cluster_and_not_in_the_login_machine(listed, count, tmp_path, environment):
+    pretend("sinfo", tmp_path, environment, f"echo '{listed}'")
+    assert gpus.requested_gpus("auto", cluster=True, main=True) == count
     pretend("sinfo", tmp_path, environment, "exit 1")
-    assert gpus.requested_gpus("auto", cluster=True, main=False) == cards, (
-        "a job has to say what the main process found"
-    )
+    assert gpus.requested_gpus("auto", cluster=True, main=False) == count, "a job inherits what the main process found"
 
 
-def test_a_device_that_is_named_is_not_looked_for(tmp_path, environment):
+def test_a_configured_device_is_not_looked_for(tmp_path, environment):
     pretend("sinfo", tmp_path, environment, "exit 1")
     assert gpus.requested_gpus("cuda", cluster=True, main=True) == 1
     assert gpus.requested_gpus("cpu", cluster=True, main=True) == 0
 
 
-def test_a_cluster_that_forgets_jobs_before_they_are_asked_after_is_refused(tmp_path, environment):
+def test_a_cluster_that_forgets_jobs_before_they_are_polled_is_refused(tmp_path, environment):
     pretend(
         "scontrol", tmp_path, environment, "echo 'MessageTimeout          = 10 sec\nMinJobAge               = 120 sec'"
     )
@@ -79,10 +84,95 @@ def test_a_cluster_that_forgets_jobs_before_they_are_asked_after_is_refused(tmp_
     invocation.require_job_memory("sacct")
 
 
-def test_a_cluster_that_knows_finished_jobs_long_enough_or_does_not_tell_is_used(tmp_path, environment, capsys):
+def test_a_cluster_that_remembers_jobs_long_enough_or_does_not_answer_is_used(tmp_path, environment, capsys):
     pretend("scontrol", tmp_path, environment, "echo 'MinJobAge               = 300 sec'")
     invocation.require_job_memory("squeue")
     assert not capsys.readouterr().err
     pretend("scontrol", tmp_path, environment, "exit 1")
     invocation.require_job_memory("squeue")
     assert "scontrol show config failed" in capsys.readouterr().err
+
+
+@pytest.fixture
+def started(environment, tmp_path):
+    """A project whose pipeline has run once."""
+    environment.chdir(tmp_path)
+    environment.setattr(sys, "argv", ["snakemake"])
+    invocation.prepare_main(RESULTS)
+    os.close(invocation.begin(RESULTS))
+    return environment
+
+
+def test_lost_records_of_snakemake_are_detected(started):
+    invocation.prepare_main(RESULTS)
+    invocation.owner_file(RESULTS).unlink()
+    with pytest.raises(ReidflowError, match=r"rm -r results/\[!\.\]\*"):
+        invocation.prepare_main(RESULTS)
+
+
+def test_each_invocation_becomes_the_owner_and_fences_off_the_former_one(started):
+    former = os.environ[invocation.GENERATION]
+    invocation.require_current(RESULTS)
+    invocation.prepare_main(RESULTS)
+    invocation.require_current(RESULTS.with_name("others"))
+    os.close(invocation.begin(RESULTS))
+    started.setenv(invocation.GENERATION, former)
+    with pytest.raises(ReidflowError, match="a newer run of the pipeline owns"):
+        invocation.require_current(RESULTS)
+
+
+def test_a_second_invocation_is_refused_but_a_dry_run_is_not(started):
+    held = hold(RESULTS / invocation.LOCK)
+    with pytest.raises(ReidflowError, match="another run of the pipeline is active here"):
+        invocation.prepare_main(RESULTS)
+    with pytest.raises(ReidflowError, match="another run of the pipeline is active here"):
+        invocation.begin(RESULTS)
+    started.setattr(sys, "argv", ["snakemake", "-n"])
+    invocation.prepare_main(RESULTS)
+    os.close(held)
+
+
+@pytest.mark.parametrize(("options", "removed"), [(["-n"], False), (["-j2", "--cores", "2"], True)])
+def test_damaged_results_are_removed_but_not_by_a_dry_run(started, options, removed, capsys):
+    path = RESULTS / "table.md"
+    path.write_text("numbers")
+    published.record(RESULTS, [path])
+    path.write_text("edited!")
+    started.setattr(sys, "argv", ["snakemake", *options])
+    assert invocation.remove_damaged(RESULTS) == [path] and path.exists() is not removed
+    assert f"{path}: changed or truncated since it was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["-n", "--dry-run", "-qn", "--report=report.html", "--lint"])
+def test_a_dry_run_is_recognised(option, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", option, "all_tables"])
+    assert invocation.is_dry_run()
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--nolock", "--cores", "2"])
+    assert not invocation.is_dry_run()
+
+
+def test_an_orphan_dies_with_the_main_process(tmp_path):
+    child = textwrap.dedent("""
+        import time
+        from reidflow.store.invocation import die_with_main
+        die_with_main()
+        print("ready", flush=True)
+        time.sleep(60)
+    """)
+    main = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", child],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, invocation.MAIN: str(main.pid)},
+    )
+    assert orphan.stdout.readline() == "ready\n"
+    main.kill()
+    main.wait(timeout=60)
+    assert orphan.wait(timeout=30) == 143
+
+
+def test_touch_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--touch"])
+    with pytest.raises(ReidflowError, match="--touch is refused"):
+        invocation.prepare_main(tmp_path)

@@ -1,18 +1,11 @@
-import json
-import os
-import signal
+"""Finished runs are stored once, complete and checked; a failed one keeps its work."""
+
 import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
 
 import pytest
 
-from reidflow.spec.errors import ReidflowError
-from reidflow.store import invocation, published
-from reidflow.store.atomic import replacing, write_text
-from reidflow.store.locks import hold, locked
 from reidflow.store.runs import RunStore
 
 
@@ -31,12 +24,12 @@ def test_a_stored_run_is_restored_and_never_made_again(tmp_path):
     assert restored and (folder / "result.txt").read_text() == "one"
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+@pytest.mark.parametrize("damage", ["truncated", "changed", "missing"])
 def test_a_damaged_run_is_made_again(tmp_path, damage):
     store = RunStore(tmp_path)
     path = store.get_or_make("ab12", make("one"))[0] / "result.txt"
     path.chmod(0o644)
-    path.write_text("o") if damage == "cut" else path.unlink()
+    path.unlink() if damage == "missing" else path.write_text({"truncated": "o", "changed": "eno"}[damage])
     folder, restored = store.get_or_make("ab12", make("two"))
     assert not restored and (folder / "result.txt").read_text() == "two"
 
@@ -87,122 +80,5 @@ def test_two_processes_make_one_run_once(tmp_path):
         RunStore({str(tmp_path / "store")!r}).get_or_make("ab12", make)
     """)
     both = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [p.wait() for p in both] == [0, 0]
+    assert [p.wait(timeout=120) for p in both] == [0, 0]
     assert (tmp_path / "made").read_text() == "x"
-
-
-def test_a_lock_dies_with_its_holder(tmp_path):
-    program = textwrap.dedent(f"""
-        import time
-        from reidflow.store.locks import hold
-        hold({str(tmp_path / "lock")!r})
-        print("held", flush=True)
-        time.sleep(60)
-    """)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    with pytest.raises(ReidflowError, match=f"process {process.pid} on"):
-        hold(tmp_path / "lock")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    os.close(hold(tmp_path / "lock"))
-
-
-def test_an_orphan_dies_with_the_main_process(tmp_path):
-    child = textwrap.dedent("""
-        import time
-        from reidflow.store.invocation import die_with_main
-        die_with_main()
-        print("ready", flush=True)
-        time.sleep(60)
-    """)
-    main = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    orphan = subprocess.Popen(
-        [sys.executable, "-c", child],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, invocation.MAIN: str(main.pid)},
-    )
-    assert orphan.stdout.readline() == "ready\n"
-    main.kill()
-    main.wait()
-    assert orphan.wait(timeout=30) == 143
-
-
-def test_an_older_generation_does_not_publish(tmp_path, monkeypatch):
-    write_text(invocation.generation_file(tmp_path), "new")
-    monkeypatch.setenv(invocation.GENERATION, "old")
-    with pytest.raises(ReidflowError, match="a newer run"):
-        invocation.require_current(tmp_path)
-    monkeypatch.setenv(invocation.GENERATION, "new")
-    invocation.require_current(tmp_path)
-
-
-def test_lost_records_of_snakemake_are_noticed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    results = Path("results")
-    monkeypatch.setattr(sys, "argv", ["snakemake"])
-    monkeypatch.setenv(invocation.MAIN, "")
-    monkeypatch.setenv(invocation.GENERATION, "")
-    invocation.prepare_main(results)
-    os.close(invocation.begin(results))
-    invocation.prepare_main(results)
-    invocation.owner_file(results).unlink()
-    with pytest.raises(ReidflowError, match=r"rm -r results/\[!\.\]\*"):
-        invocation.prepare_main(results)
-
-
-def test_touch_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["snakemake", "--touch"])
-    with pytest.raises(ReidflowError, match="--touch is refused"):
-        invocation.prepare_main(tmp_path)
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-
-
-def test_the_ledger_finds_cut_and_edited_files_but_not_touched_or_deleted_ones(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    results = Path("results")
-    files = [results / f"{name}.txt" for name in "abcd"]
-    for path in files:
-        write_text(path, "content")
-    published.record(results, files)
-    assert published.damaged(results) == []
-    cut, edited, touched, deleted = files
-    cut.write_text("con")
-    edited.write_text("CONTENT")
-    os.utime(touched, (time.time() + 5, time.time() + 5))
-    deleted.unlink()
-    assert published.damaged(results) == [cut, edited]
-    write_text(cut, "content")
-    write_text(edited, "content")
-    assert published.damaged(results) == []
-
-
-def test_locked_serialises_and_says_whom_it_waits_for(tmp_path):
-    with locked(tmp_path / "lock"):
-        holder = (tmp_path / "lock").read_text()
-    assert holder.startswith(f"process {os.getpid()} on") and json.dumps(holder)
-
-
-def test_a_file_that_another_job_wrote_anew_is_sound(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    results = Path("results")
-    one, both = results / "one", results / "both"
-    results.mkdir()
-    for path in (one, both):
-        path.write_text("first")
-    published.record(results, [one, both])
-    both.write_text("second")
-    published.record(results, [both])
-    assert published.damaged(results) == []
-    one.write_text("by hand")
-    both.write_text("by hand")
-    assert set(published.damaged(results)) == {one, both}
