@@ -64,7 +64,7 @@ class Report:
 def test_the_report_lists_all_that_a_person_reads(report):
     expected = {(kind, "", name) for kind in ("Pages", "Tables", "Findings") for name in EXPERIMENTS}
     expected |= {("Figures", name, figure) for name in EXPERIMENTS for figure in FIGURES}
-    expected |= {("Figures", "tiny_losses", "Tuned settings on validation")}
+    expected |= {("Figures", "tiny_losses", "Tuned hyperparameters on validation")}
     expected |= {("Leaderboard", "", "table (CSV)"), ("Leaderboard", "", "figure")}
     expected |= {("Data", "", "images of each identity"), ("Data", "", "leak audit of the split (JSON)")}
     assert set(report.results()) == expected
@@ -94,7 +94,7 @@ def test_every_result_has_a_caption_and_stands_there_once(report):
 
 def test_the_menus_lead_to_a_figure_that_shows(report):
     report.follow("Figures", "tiny_losses")
-    assert set(report.rows()) == {*FIGURES, "Tuned settings on validation"}
+    assert set(report.rows()) == {*FIGURES, "Tuned hyperparameters on validation"}
     report.press("Training curves", EYE)
     image = report.chromium.wait("#app .p-3 > img")
     report.chromium.run("return arguments[0].decode()", image)

@@ -5,11 +5,11 @@ TITLES = {
     "curves": "Training curves",
     "identities": "Differences per identity",
     "pareto": "Value against cost",
-    "tuning": "Tuned settings on validation",
+    "tuning": "Tuned hyperparameters on validation",
 }
 """Name -> title on pages and in the report."""
 
 
 def figures_of(tuned: bool) -> list[str]:
-    """Return the names of an experiment's figures; that of its tuned settings only where there are any."""
+    """Return the names of an experiment's figures; that of tuned hyperparameters only where there are any."""
     return ["arms", "curves", "identities", *(["tuning"] if tuned else []), "pareto"]

@@ -23,7 +23,7 @@ WIDTH = 9.0
 MARGIN = 0.15
 INK, MUTED, SEED, FAINT, PALE = "#1a1a1a", "#595959", "#8c8c8c", "#b8b8b8", "#efefef"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
-"""Okabe and Ito's colours (one replaced by Tol's purple): told apart with any colour vision."""
+"""Okabe and Ito's colours (one replaced by Tol's purple): distinguishable with any colour vision."""
 VERDICTS = {"better": BLUE, "worse": VERMILLION, "inconclusive": MUTED}
 MARKERS = {"better": ">", "worse": "<", "inconclusive": "o"}
 ROLES = {"train": BLUE, "val": ORANGE, "test": PURPLE, "unused": FAINT, "query": SKY, "gallery": GREEN}
@@ -193,6 +193,6 @@ def need(frame: pl.DataFrame, columns: list[str], figure: str) -> None:
     """Raise ReidflowError if the table of a figure lacks one of the columns or has no rows."""
     missing = [c for c in columns if c not in frame.columns]
     if missing:
-        raise ReidflowError(f"figure '{figure}': its table has no column {missing}. Make the table again.")
+        raise ReidflowError(f"figure '{figure}': its table has no column {missing}. Rebuild the table.")
     if frame.is_empty():
-        raise ReidflowError(f"figure '{figure}': its table has no rows. Give the experiment arms that have runs.")
+        raise ReidflowError(f"figure '{figure}': its table has no rows. Check that its arms have runs.")
