@@ -193,4 +193,4 @@ def test_photographs_without_masks_stop_with_a_remedy(project):
     plain = Project(project.folder, results="results-plain")
     outcome = plain.run("--until", "background")
     assert outcome.status != 0
-    assert "90 of 90 images have no mask" in outcome.text and "leave out the experiments" in outcome.text
+    assert "90 of 90 images have no mask" in outcome.text and "remove the experiments" in outcome.text

@@ -1,13 +1,12 @@
-"""Draw the photographs once more, with an intervention on their background."""
+"""Write the variant of the image store that a background intervention makes."""
 
 import json
 
 import numpy as np
 
-from reidflow.backgrounds.donors import pools_of
-from reidflow.backgrounds.draw import draw
-from reidflow.backgrounds.drawn import DRAWN
-from reidflow.ingest.manifest import MANIFEST
+from reidflow.backgrounds.photo import donor_pools
+from reidflow.backgrounds.variant import write_variant
+from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -16,7 +15,7 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
-    pixels, summary = draw(
+    pixels, summary = write_variant(
         manifest,
         np.load(job.input.images, mmap_mode="r"),
         np.load(job.input.masks, mmap_mode="r"),
@@ -24,12 +23,12 @@ def main(job: Job) -> None:
         job.out.images,
         without_mask=job.given["without_mask"],
         workers=job.compute["workers"],
-        pools=pools_of(manifest, read_table(job.input.split, SPLIT)),
+        pools=donor_pools(manifest, read_table(job.input.split, SPLIT)),
     )
-    write_table(pixels, job.out.pixels, DRAWN)
+    write_table(pixels, job.out.pixels, PIXELS)
     write_text(job.out.digest, json.dumps(summary, indent=1) + "\n")
     if summary["without_mask"]:
-        print(f"WARNING: {summary['without_mask']} photographs have no mask and stay as they are.")
+        print(f"WARNING: {summary['without_mask']} images have no mask and stay unchanged.")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from reidflow.backgrounds.drawn import DRAWN
 from reidflow.features.bank import build_bank, without_network
-from reidflow.ingest.manifest import MANIFEST
+from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.models.available import first_reason
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
@@ -20,7 +19,7 @@ def main(job: Job) -> None:
     if reason:
         return without_network(reason, job.given["required"], job.out.features, job.out.digest)
     bank = {key: value for key, value in job.given["bank"].items() if key != "background"}
-    contract = MANIFEST if job.given["bank"]["background"] == ORIGINAL else DRAWN
+    contract = MANIFEST if job.given["bank"]["background"] == ORIGINAL else PIXELS
     build_bank(
         np.load(job.input.images, mmap_mode="r"),
         None,

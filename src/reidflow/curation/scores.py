@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from reidflow.backgrounds.frame import inside
 from reidflow.curation.greedy import STEPS, block_rows, exact, facility_location, k_center, steps
 from reidflow.dedup.images import sharpness
+from reidflow.ingest.framing import inside
 from reidflow.store.tables import Contract
 
 QUALITY = {"sharpness": 1, "exposure": 1, "contrast": 1, "resolution": 1, "truncation": -1}

@@ -14,7 +14,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from reidflow.dedup.images import grey
-from reidflow.ingest.framing import GREY
+from reidflow.ingest.framing import inside
 
 SIDE = 128
 WINDOW = 7  # pixels, scikit-image's default; a side must be at least as long
@@ -55,7 +55,7 @@ def aligned_ssim(
     elsewhere in its frame. Compared in place the two differ much; aligned, hardly.
 
     images: image store (N, S, S, 3) uint8; rows: (R,) int; pairs: (P, 2) int into `rows`. Grey images at `side` pixels;
-    only what both photographs show counts, not the frame's padding (ingest.framing.GREY); nothing shared is 0. SSIM as
+    only what both photographs show counts, not the frame's padding; nothing shared is 0. SSIM as
     in `pair_ssim`, in steps of 2^-20: copies are 1. workers: threads; they change only the time.
     """
 
@@ -106,11 +106,9 @@ class Alignment:
 
 
 def _photograph_box(image: np.ndarray) -> np.ndarray:
-    """Return left, top, right and bottom of what is not the frame's grey; an image of nothing else counts whole."""
-    shown = (image != np.asarray(GREY, np.uint8)).any(axis=2)
+    """Return left, top, right and bottom of the photograph within its padding, -0.5 to 0.5 of the frame."""
+    shown = inside(image)
     down, across = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-    if not len(down):
-        return np.array([-0.5, -0.5, 0.5, 0.5])
     edges = np.array([across[0], down[0], across[-1] + 1, down[-1] + 1])
     return edges / len(image) - 0.5
 

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from skimage.color import rgb2lab
 
-from reidflow.backgrounds.frame import inside
 from reidflow.evaluation.asked import Retrieval, ranked_blocks
+from reidflow.ingest.framing import inside
 
 CUES = {
     "colour": "distance of the mean colours in the plane a*, b* of CIE Lab",

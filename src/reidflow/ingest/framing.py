@@ -76,3 +76,24 @@ def _axis(start: float, end: float, length: int, size: int) -> tuple[float, floa
     scale = size / (end - start)
     low = min(round((first - start) * scale), size - 1)
     return first, last, low, max(round((last - start) * scale), low + 1)
+
+
+def inside(pixels: np.ndarray) -> np.ndarray:
+    """Return where a framed image shows the image and not padding, bool (S, S); pixels: uint8 (S, S, 3).
+
+    Padding is what `cut` adds: whole rows and columns at the border that are GREY from end to end. A frame that is GREY
+    all over counts as an image.
+    """
+    red, green, blue = (pixels[..., channel] != GREY[channel] for channel in range(3))
+    shown = red | green | blue
+    if not shown.any():
+        return np.ones_like(shown)
+    return _between_ends(shown.any(axis=1))[:, None] & _between_ends(shown.any(axis=0))
+
+
+def _between_ends(line: np.ndarray) -> np.ndarray:
+    """Return True from the first to the last True of a line, bool (S,)."""
+    found = np.flatnonzero(line)
+    filled = np.zeros_like(line)
+    filled[found[0] : found[-1] + 1] = True
+    return filled

@@ -1,4 +1,4 @@
-"""The tables that ingest writes: the usable photographs, and those in quarantine with the reason."""
+"""The tables that describe an image store: the manifest, the quarantine, and the digests of a variant's pixels."""
 
 import polars as pl
 
@@ -25,7 +25,7 @@ MANIFEST = Contract(
     },
     nullable=frozenset({"identity", "group", "flank", "time", "side", "foreground"}),
 )
-"""One row per usable photograph; row i describes row i of the pixel arrays."""
+"""One row per usable image; row i describes row i of the pixel arrays."""
 
 QUARANTINE = Contract(
     "quarantine",
@@ -39,4 +39,7 @@ QUARANTINE = Contract(
     },
     nullable=frozenset({"row", "identity"}),
 )
-"""One row per photograph that cannot be used; `reason` is a key of `listing.REASONS`."""
+"""One row per unusable image; `reason` is a key of `listing.REASONS`."""
+
+PIXELS = Contract("pixels of a variant", {"image": pl.String, "pixels": pl.String})
+"""One row per image of a variant (another background), as in the manifest; pixels: SHA-256 of its row of the store."""

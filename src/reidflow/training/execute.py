@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from reidflow.backgrounds.drawn import DRAWN
 from reidflow.curation.subset import KEEP, dropped
-from reidflow.ingest.manifest import MANIFEST
+from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
@@ -269,4 +268,4 @@ class Source:
     def _pixels(self, path: Path) -> pl.Series:
         """Return the digest of each row's pixels."""
         drawn = path.with_name("pixels.parquet")
-        return read_table(drawn, DRAWN)["pixels"] if drawn.exists() else self.manifest["pixels"]
+        return read_table(drawn, PIXELS)["pixels"] if drawn.exists() else self.manifest["pixels"]

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes
 
-from reidflow.backgrounds.draw import draw
+from reidflow.backgrounds.variant import write_variant
 from reidflow.ingest.framing import GREY
 from reidflow.spec.components import resolve
 
@@ -112,7 +112,7 @@ def drawn(
     **more: object,
 ) -> np.ndarray:
     """Return the images under an intervention as written in a config."""
-    draw(
+    write_variant(
         planted.manifest,
         planted.images,
         planted.masks,

@@ -3,11 +3,10 @@ import pytest
 from planted_animals import SIDE, animals, drawn, row_of, surroundings
 from scipy.ndimage import binary_dilation
 
-from reidflow.backgrounds.frame import inside
 from reidflow.backgrounds.interventions import blur, silhouette
 from reidflow.backgrounds.interventions._habitat import habitat
 from reidflow.backgrounds.photo import Photo
-from reidflow.ingest.framing import GREY
+from reidflow.ingest.framing import GREY, inside
 from reidflow.spec.errors import ReidflowError
 
 BEFORE_ANOTHER = ["original", "gray", "black", "blur", "noise", "random"]
@@ -176,14 +175,14 @@ def test_padding_is_whole_grey_rows_and_columns_at_the_border(planted):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        {"name": "gray", "colour": "grey"},
-        {"name": "gray", "colour": "#12 45 "},
-        {"name": "blur", "sigma": 0.0},
-        {"name": "background_only", "dilation": -0.1},
+        ({"name": "gray", "colour": "grey"}, "colour 'grey' is not '#' and six"),
+        ({"name": "gray", "colour": "#12 45 "}, "colour '#12 45 ' is not '#' and six"),
+        ({"name": "blur", "sigma": 0.0}, "sigma = 0.0. Set it above 0"),
+        ({"name": "background_only", "dilation": -0.1}, "-0.1. Set it to at least 0"),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_named(planted, wrong, tmp_path):
-    with pytest.raises(ReidflowError, match="Correct it"):
+def test_an_invalid_parameter_is_named(planted, wrong, message, tmp_path):
+    with pytest.raises(ReidflowError, match=message):
         drawn(planted, wrong, tmp_path)

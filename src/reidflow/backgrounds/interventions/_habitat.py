@@ -1,4 +1,4 @@
-"""A photograph's habitat without the animal: its place, and the padding, filled with more of the same habitat."""
+"""The habitat of an image without its animal: the animal's area and the padding are filled with more habitat."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,24 +16,24 @@ _FINEST, _SCALES, _FADING = 0.01, 6, 6.0
 _COARSE = 2
 """Contrast is interpolated without the finest scales: beside an edge (horizon, trunk) it is that of both its sides."""
 _LIVELIEST = 1.25
-"""Contrast is at most so many times the median of the surroundings': what is beyond it are edges, not texture."""
+"""Contrast is at most so many times the median of the surroundings: more are edges, not texture."""
 _LAYERED = 3.0
-"""Habitats lie in layers (sky, trees, ground): sideways, likeness reaches so many times as far as up and down."""
+"""Habitats are layered (sky, trees, ground): they are similar so many times as far sideways as up and down."""
 _TEXTURE = 0.03
 """What is finer than a Gaussian of this share of the side is texture."""
 _FROM_ROOTS = 1.48
 """Gaussian deviations have this times their squared mean root as standard deviation; single edges hardly raise it."""
 _EXTREME = 3.0
-"""Texture beyond so many local deviations is cut, or a single bright leaf would set the pattern of a whole fill."""
+"""Texture is clipped to so many local deviations, or a single bright leaf would dominate the whole fill."""
 
 
 def habitat(photo: Photo, random: np.random.Generator) -> np.ndarray:
-    """Return what `photo` might show without its animal and without padding, uint8 (S, S, 3).
+    """Return a view of `photo` without its animal and without padding, uint8 (S, S, 3).
 
     The surroundings keep their pixels. The rest gets the colour interpolated from them, plus noise with the spectrum,
     and locally the contrast, of the surroundings' own texture (Galerne, Gousseau and Morel, Random phase textures,
     IEEE Transactions on Image Processing 2011). Nothing is copied, so no patch can repeat, and no pixel of the animal
-    or of the mask's edge is looked at.
+    or of the mask's edge is used.
     """
     known = photo.surroundings()
     pixels = photo.pixels.transpose(2, 0, 1).astype(np.float32, order="C")

@@ -1,9 +1,9 @@
-"""Gaussian averages as products with small dense matrices: fast, exact, and indifferent to what lies outside."""
+"""Gaussian averages as products with small dense matrices: fast, exact, and independent of what lies outside."""
 
 import numpy as np
 
 _LEAST = 1e-30
-"""Smaller weights are 0 (12 standard deviations away): processors are slow with numbers too small to normalise."""
+"""Smaller weights are 0 (12 standard deviations away): processors are slow with denormal numbers."""
 
 
 def gaussian(at: np.ndarray, side: int, sigma: float) -> np.ndarray:

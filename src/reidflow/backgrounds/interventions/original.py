@@ -1,4 +1,4 @@
-"""The photograph as it is: the colours under and around the mask."""
+"""The unchanged image."""
 
 import numpy as np
 

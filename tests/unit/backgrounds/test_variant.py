@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from planted_animals import EACH, animals, drawn, row_of
 
-from reidflow.backgrounds.draw import draw
-from reidflow.backgrounds.drawn import DRAWN
+from reidflow.backgrounds.variant import write_variant
+from reidflow.ingest.manifest import PIXELS
 from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
 
@@ -61,7 +61,7 @@ def test_a_donor_is_of_the_images_own_pool(planted, tmp_path):
         assert all(row_of(found[row], planted.behind[row]) % 2 == row % 2 for row in range(12))
     mixed = donors(planted, tmp_path, pools=[None] * 12)
     assert any(donor % 2 != row % 2 for row, donor in enumerate(mixed))
-    with pytest.raises(ReidflowError, match="among the photographs of 'val'"):
+    with pytest.raises(ReidflowError, match="among the images of 'val'"):
         drawn(planted, "random", tmp_path, pools=["val"] * 3 + ["train"] * 9)
 
 
@@ -90,22 +90,24 @@ def test_an_animal_that_fills_its_frame_is_no_donor(planted, tmp_path):
 
 def test_table_and_summary_identify_the_pixels(planted, tmp_path):
     arguments = (planted.manifest, planted.images, planted.masks)
-    table, summary = draw(
+    table, summary = write_variant(
         *arguments, resolve("background", "silhouette"), tmp_path / "a.npy", without_mask="error", workers=2
     )
-    DRAWN.check(table, "table")
+    PIXELS.check(table, "table")
     rows = np.load(tmp_path / "a.npy")
     assert table["image"].to_list() == planted.manifest["image"].to_list()
     assert table["pixels"].to_list() == [hashlib.sha256(row.tobytes()).hexdigest() for row in rows]
     assert {**summary, "digest": ""} == {"count": 12, "size": 48, "digest": "", "without_mask": 0, "blank": 0}
-    _, other = draw(*arguments, resolve("background", "gray"), tmp_path / "b.npy", without_mask="error", workers=2)
+    _, other = write_variant(
+        *arguments, resolve("background", "gray"), tmp_path / "b.npy", without_mask="error", workers=2
+    )
     assert other["digest"] != summary["digest"]
 
 
 def test_pictures_without_anything_on_them_are_counted(planted, tmp_path):
     tight = {"name": "background_only", "dilation": 5.0}
     arguments = (planted.manifest, planted.images, planted.masks, resolve("background", tight), tmp_path / "a.npy")
-    assert draw(*arguments, without_mask="error", workers=1)[1]["blank"] == 12
+    assert write_variant(*arguments, without_mask="error", workers=1)[1]["blank"] == 12
 
 
 def test_images_without_a_mask_are_refused_or_kept_and_counted(planted, tmp_path):
@@ -113,7 +115,7 @@ def test_images_without_a_mask_are_refused_or_kept_and_counted(planted, tmp_path
     partly = planted.with_columns(mask=mask)
     with pytest.raises(ReidflowError, match=r"2 of 12 images have no mask \(01.png, 04.png\).*without_mask: keep"):
         drawn(partly, "gray", tmp_path)
-    table, summary = draw(
+    table, summary = write_variant(
         partly.manifest,
         partly.images,
         partly.masks,
@@ -151,7 +153,7 @@ def test_a_background_removed_from_the_files_stops_every_intervention(planted, n
 def test_one_identity_alone_has_no_donor(planted, tmp_path):
     alone = planted.rows([0, 1, 2])
     for name in ("random", "unrelated_background"):
-        with pytest.raises(ReidflowError, match=r"00.png: no photograph can give it.*another identity"):
+        with pytest.raises(ReidflowError, match=r"00.png: no image can give it.*another identity"):
             drawn(alone, name, tmp_path)
     drawn(alone, "blur", tmp_path)
 

@@ -1,4 +1,4 @@
-"""One background intervention on every image of a data set, into an image store of its own."""
+"""A variant of the image store: one background intervention applied to every image."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from reidflow.backgrounds.donors import Donors
-from reidflow.backgrounds.frame import inside
-from reidflow.backgrounds.photo import Photo
+from reidflow.backgrounds.photo import Donors, Photo
 from reidflow.ingest.arrays import RowFile, need_space
+from reidflow.ingest.framing import inside
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
@@ -24,7 +23,7 @@ _CHUNK = 8
 _SHOWN = 3
 
 
-def draw(
+def write_variant(
     manifest: pl.DataFrame,
     images: np.ndarray,
     masks: np.ndarray,
@@ -37,25 +36,25 @@ def draw(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Write the images under `intervention`, a resolved component of `interventions/`, to `out`, uint8 (N, S, S, 3).
 
-    Returns the table `drawn.DRAWN`, and a summary: count, size, digest of all rows with their names, `without_mask`, the
-    number of images that stayed as they are for want of a mask (policy "keep"; "error" refuses them), and `blank`, the
-    number of pictures of one colour throughout (as a tight frame leaves no background around the animal's box).
+    Returns the table `ingest.manifest.PIXELS`, and a summary: count, size, digest of all rows with their names, `without_mask`, the
+    number of images left unchanged because they have no mask (policy "keep"; "error" refuses them), and `blank`, the
+    number of images of one colour throughout (where a tight frame leaves no background around the animal's box).
     images: uint8 (N, S, S, 3), masks: uint8 (N, S, S), best memory-mapped, row i being row i of the manifest.
-    workers: threads; they change nothing but the time. pools: a name per row, or null for any: a donor of background
-    is of the same pool, so that with roles as pools no background of a test photograph is trained on.
+    workers: threads; they change only the time. pools: a name per row, or null for any: donors are
+    of the same pool, so that with roles as pools no background of a test image is trained on.
 
-    Randomness is named by the intervention, its seed and the image, so other images do not touch an image's noise.
-    Which donor is drawn does depend on the photographs there are: hence a digest of the pixels, not of the settings.
-    Raises ReidflowError if masks are missing, the background was removed from the files, no donor can be had, or the
+    Randomness is seeded by the intervention, its seed and the image, so other images do not affect an image's noise.
+    The choice of donors does depend on the other images: hence a digest of the pixels, not of the parameters.
+    Raises ReidflowError if masks are missing, the background was removed from the files, no donor is available, or the
     disk is full.
     """
     _check(manifest, without_mask)
     size = images.shape[1]
     need_space(out.parent, manifest.height * size * size * 3)
     target = RowFile(out, (size, size, 3))
-    artist = _Artist(manifest, images, masks, intervention, pools)
+    render = _Intervention(manifest, images, masks, intervention, pools)
     try:
-        digests, blank = _draw_all(artist, manifest.height, target, workers)
+        digests, blank = _write_rows(render, manifest.height, target, workers)
         target.finish(list(range(manifest.height)))
     finally:
         target.discard()
@@ -70,7 +69,7 @@ def draw(
     return table, summary
 
 
-class _Artist:
+class _Intervention:
     """Applies an intervention to one row at a time."""
 
     def __init__(
@@ -94,13 +93,13 @@ class _Artist:
         if not self.masked[row]:
             return np.asarray(self.images[row])
         photo = self._photo(row, self._random(row))
-        drawn = self.apply(photo)
-        if drawn.dtype != np.uint8 or drawn.shape != photo.pixels.shape:
+        changed = self.apply(photo)
+        if changed.dtype != np.uint8 or changed.shape != photo.pixels.shape:
             raise ReidflowError(
-                f"the background '{self.name}' returned {drawn.dtype} {drawn.shape} for {self.names[row]}, not uint8 "
+                f"the background '{self.name}' returned {changed.dtype} {changed.shape} for {self.names[row]}, not uint8 "
                 f"{photo.pixels.shape}. Correct its function 'apply'."
             )
-        return drawn
+        return changed
 
     def _photo(self, row: int, random: np.random.Generator) -> Photo:
         pixels = np.asarray(self.images[row])
@@ -108,22 +107,22 @@ class _Artist:
         return Photo(pixels, np.asarray(self.masks[row]) > 0, inside(pixels), random, donor)
 
     def _donor(self, row: int, random: np.random.Generator) -> Photo:
-        return self.donors.draw(row, random, lambda other: self._photo(other, random))
+        return self.donors.pick(row, random, lambda other: self._photo(other, random))
 
     def _random(self, row: int) -> np.random.Generator:
         seed = seed_for(self.seed, "background", self.name, self.names[row])
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
 
 
-def _draw_all(
-    artist: Callable[[int], np.ndarray], count: int, target: RowFile, workers: int
+def _write_rows(
+    render: Callable[[int], np.ndarray], count: int, target: RowFile, workers: int
 ) -> tuple[list[str], list[bool]]:
     """Write every row; return the SHA-256 of each, and whether it is of one colour throughout."""
 
     def chunk(start: int) -> list[tuple[str, bool]]:
         facts = []
         for row in range(start, min(start + _CHUNK, count)):
-            pixels = artist(row)
+            pixels = render(row)
             data = pixels.tobytes()
             target.write(data, row)
             facts.append((hashlib.sha256(data).hexdigest(), bool((pixels == pixels[0, 0]).all())))
@@ -140,7 +139,7 @@ def _draw_all(
 
 
 def _check(manifest: pl.DataFrame, without_mask: str) -> None:
-    """Raise ReidflowError unless backgrounds can be told from animals, and are there at all."""
+    """Raise ReidflowError unless masks separate backgrounds from animals, and the files hold backgrounds."""
     lacking = manifest.filter(pl.col("mask") == "none")["image"].to_list()
     masked = manifest.filter(pl.col("mask") != "none")
     if lacking and (without_mask == "error" or masked.is_empty()):
@@ -148,17 +147,17 @@ def _check(manifest: pl.DataFrame, without_mask: str) -> None:
         keep = (
             ""
             if masked.is_empty()
-            else "; or set backgrounds.without_mask: keep to leave these images as they are, and counted"
+            else "; or set backgrounds.without_mask: keep to leave these images unchanged (they are counted)"
         )
         raise ReidflowError(
             f"{len(lacking)} of {manifest.height} images have no mask ({', '.join(lacking[:_SHOWN])}{more}), so their "
-            f"background cannot be told from the animal. Give them masks, as alpha channels or as files{keep}; "
-            "or leave out the experiments on backgrounds."
+            f"background cannot be separated from the animal. Add masks, as alpha channels or as files{keep}; "
+            "or remove the experiments on backgrounds."
         )
     removed = masked.filter(~pl.col("background_present")).height
     if 2 * removed > masked.height:
         raise ReidflowError(
-            f"the background was removed from {removed} of {masked.height} images with a mask: one colour lies under "
-            "their alpha channel, so there is no background to compare with. Use photographs that still have theirs, "
-            "or leave out the experiments on backgrounds."
+            f"the background was removed from {removed} of {masked.height} images with a mask: under their alpha "
+            "channel lies a single colour, so there is no background to compare with. Use images that still have it, "
+            "or remove the experiments on backgrounds."
         )
