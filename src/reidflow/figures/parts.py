@@ -546,6 +546,7 @@ def bars(
     horizontal: bool = False,
     start: Sequence[float] | float = 0.0,
     width: float = 0.8,
+    part: str = "bar",
     **settings: Any,
 ) -> None:
     """Draw a bar per key, named below (or left, the first on top), from `start` on `values` long, with the gid bar:<key>.
@@ -564,7 +565,7 @@ def bars(
         axes.set_xticks(spots, names, size=8.5, color=INK)
     axes.grid(visible=False, axis="y" if horizontal else "x")
     for key, bar in zip(keys, found, strict=True):
-        mark(bar, "bar", key)
+        mark(bar, part, key)
 
 
 def points(

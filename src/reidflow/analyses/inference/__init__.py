@@ -1,4 +1,4 @@
-"""What is done at the time of ranking: the difference that each method makes, and what an answer costs."""
+"""Inference methods: what each adds to a trained run, for which queries, and what a query costs."""
 
 from typing import TYPE_CHECKING
 
@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "Inference"
-CAPTION = (
-    "What is done at the time of ranking: the difference that each method makes, and which queries it helps and harms."
-)
+CAPTION = "The difference that each inference method makes, and which queries it helps and harms."
 INPUTS = ("runs", "split", "manifest", "mirrored", "per_query", "results", "comparisons")
 TABLES = ("inference", "inference.efficiency")
-FIGURES = {"methods": "Inference: difference of each method", "queries": "Inference: queries before and after"}
+FIGURES = {
+    "methods": "Difference of each inference method from the baseline",
+    "queries": "Average precision of queries before and after",
+}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether the arms of an experiment differ in inference or ensembles alone."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
     methods = {canonical([spec.inference, spec.plain()["ensemble"]]) for spec in specs}
     return set(experiment.file.varies) <= {"inference", "ensemble"} and len(methods) > 1

@@ -23,7 +23,7 @@ def run(inputs: Inputs) -> Report:
         tables={"inference": (table, INFERENCE), "inference.efficiency": (times, ANSWERS)},
         sections=sections(table, bool((layout.query_index >= 0).any())),
         figures={
-            "methods": lambda out: figures.draw_methods(table, inputs.heading, out),
-            "queries": lambda out: figures.draw_queries(table, per_query, inputs.heading, out),
+            "methods": figures.methods(table, inputs.heading),
+            "queries": figures.queries(table, per_query, inputs.heading),
         },
     )

@@ -5,11 +5,10 @@ import planted_inference as planted
 import polars as pl
 import pytest
 
-from reidflow.analyses.inference.findings import sections
-from reidflow.analyses.inference.tables import INFERENCE, described, in_words, inference_table, preferred
+from reidflow.analyses.inference.findings import METHODS, QUERIES, sections
+from reidflow.analyses.inference.tables import INFERENCE, describe, described, inference_table, preferred
 from reidflow.evaluation.statistics import compare
 from reidflow.tables.identities import rarity
-from reidflow.tables.sections import read_sections, write_sections
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +26,11 @@ def text(table: pl.DataFrame, title: str, queries_in_gallery: bool = False) -> s
     return " ".join(line for section in found for line in section.statements)
 
 
-def test_a_row_tells_what_an_arm_does_and_what_it_needs(table: pl.DataFrame, rows: dict):
+def test_a_row_has_the_methods_of_its_arm_and_what_they_need(table: pl.DataFrame, rows: dict):
     INFERENCE.check(table, "here")
     assert list(rows) == list(planted.STEPS)
-    told = {arm: (row["kind"], row["transductive"], row["runs"], row["forward_passes"]) for arm, row in rows.items()}
-    assert told == {
+    needs = {arm: (row["kind"], row["transductive"], row["runs"], row["forward_passes"]) for arm, row in rows.items()}
+    assert needs == {
         "none": ("plain", False, 1, 1),
         "flip_*": ("single", False, 1, 2),
         "expansion": ("single", False, 1, 1),
@@ -42,7 +41,7 @@ def test_a_row_tells_what_an_arm_does_and_what_it_needs(table: pl.DataFrame, row
         "pair": ("ensemble", False, 2, 4),
     }
     assert rows["flip_reciprocal"]["methods"] == "flip, then k reciprocal (k1 20, k2 6, lambda 0.3)"
-    assert rows["pair"]["methods"] == "2 runs, embeddings side by side, then flip"
+    assert rows["pair"]["methods"] == "2 runs, embeddings concatenated, then flip"
     assert rows["none"]["methods"] == "none"
 
 
@@ -51,10 +50,10 @@ def test_an_ensemble_counts_the_runs_of_every_member_with_every_seed():
     found = described({"inference": [], "ensemble": ensemble})
     assert (found["runs"], found["forward_passes"]) == (6, 6)
     assert found["methods"] == "6 runs, similarities averaged"
-    assert in_words({"name": "mine.sharper", "strength_": 0.5}) == "sharper (strength 0.5)"
+    assert describe({"name": "mine.sharper", "strength_": 0.5}) == "sharper (strength 0.5)"
 
 
-def test_a_method_whose_file_does_not_say_is_taken_to_use_the_other_queries(tmp_path, monkeypatch):
+def test_a_method_whose_file_does_not_say_counts_as_transductive(tmp_path, monkeypatch):
     (tmp_path / "own.silent_step.py").write_text("def apply(asked):\n    return asked\n")
     monkeypatch.setattr("reidflow.spec.components.find_module", lambda name: tmp_path / f"{name}.py")
     assert described({"inference": [{"name": "own.silent_step"}], "ensemble": None})["transductive"]
@@ -74,22 +73,20 @@ def test_queries_that_get_better_and_worse_are_counted_by_hand():
     found = inference_table(
         experiment, specs, results, per_query, planted.comparisons().head(0), {"rare": 2, "common": 8}
     )
-    told = found.filter(pl.col("arm") == "flip").select(
-        *("asked", "better", "worse", "few", "asked_few", "better_few", "worse_few")
-    )
+    names = ("compared", "better", "worse", "few", "compared_few", "better_few", "worse_few")
     # The median of 2 and 8 images is 5: the rare identity has few.
-    assert told.row(0) == (4, 2, 1, 5, 3, 2, 0)
+    assert found.filter(pl.col("arm") == "flip").select(names).row(0) == (4, 2, 1, 5, 3, 2, 0)
 
 
 def test_identities_with_few_images_are_judged_by_themselves(rows: dict):
     few = [n for n, name in enumerate(planted.IDENTITIES) if planted.IMAGES[name] <= 5]
-    assert {row["asked_few"] for row in rows.values()} == {len(few) * len(planted.SEEDS) * planted.QUERIES}
+    assert {row["compared_few"] for row in rows.values()} == {len(few) * len(planted.SEEDS) * planted.QUERIES}
     differences = planted.differences()
     expected = compare({arm: values[few] for arm, values in differences.items() if arm != "none"})
     for arm, want in expected.items():
         row = rows[arm]
-        told = [row[f"few_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
-        assert told == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
+        found = [row[f"few_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
+        assert found == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
         assert row["many_delta"] == pytest.approx(np.delete(differences[arm], few, axis=0).mean())
     verdicts = {arm: row["few_verdict"] for arm, row in rows.items() if row["few_verdict"] in ("better", "worse")}
     assert verdicts == {
@@ -118,8 +115,8 @@ def test_where_all_identities_have_equally_many_images_none_has_few():
     )
     INFERENCE.check(found, "here")
     assert found["few"].is_null().all() and found["few_delta"].is_null().all() and found["rho"].is_null().all()
-    assert found["asked_few"].to_list() == [0] * len(found)
-    assert "images in the gallery" not in text(found, "Which queries gain")
+    assert found["compared_few"].to_list() == [0] * len(found)
+    assert "in the gallery" not in text(found, "Which queries gain")
 
 
 def test_combinations_are_compared_with_the_single_method_that_validation_prefers(rows: dict):
@@ -129,8 +126,8 @@ def test_combinations_are_compared_with_the_single_method_that_validation_prefer
     for arm, want in expected.items():
         row = rows[arm]
         assert row["over"] == "reciprocal"
-        told = [row[f"over_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
-        assert told == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
+        found = [row[f"over_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
+        assert found == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
     assert [rows[arm]["over_verdict"] for arm in combined] == ["better", "worse"]
     assert all(row["over"] is None for arm, row in rows.items() if arm not in combined)
 
@@ -145,63 +142,69 @@ def test_the_preferred_arm_is_that_of_validation_and_of_test_only_without_one():
     assert preferred([]) is None
 
 
-def test_statements_name_what_helps_what_ties_and_what_harms(table: pl.DataFrame):
-    found = text(table, "What is done with the embeddings")
-    assert "Better than the baseline: **reciprocal** (transductive) +0.101" in found
-    assert "and **three_runs** +0.050" in found
-    assert "Worse than the baseline: **flip_expansion** -0.05" in found
-    assert "Not told apart from the baseline: **flip\\_\\***, **expansion** and **pair**." in found
-    assert "Cannot be told from the best: **flip_reciprocal** (transductive) and **pair**." in found
-    level = text(table.with_columns(ties_with_best=pl.lit(True)), "What is done with the embeddings")
-    assert "No arm can be told from the best. Of these **none** needs one forward pass an image" in level
+def test_statements_name_better_worse_and_tied_arms_with_the_numbers_of_the_table(table: pl.DataFrame, rows: dict):
+    found = text(table, METHODS)
+
+    def difference(arm: str, name: str) -> str:
+        row = rows[arm]
+        return f"{name} ({row['delta']:+.3f} [{row['delta_low']:+.3f}, {row['delta_high']:+.3f}])"
+
+    assert f"Better than the baseline: {difference('reciprocal', '**reciprocal** (transductive)')}, " in found
+    assert f"{difference('three_runs', '**three_runs**')}." in found
+    assert f"Worse than the baseline: {difference('flip_expansion', '**flip_expansion**')}." in found
+    assert "Not significantly different from the baseline: **flip\\_\\***, **expansion** and **pair**." in found
+    assert "Not significantly different from the best: **flip_reciprocal** (transductive) and **pair**." in found
+    assert "prefer" not in found
+    level = text(table.with_columns(ties_with_best=pl.lit(True)), METHODS)
+    assert "Of these, prefer **none**: one forward pass per image" in level
+    quiet = table.with_columns(verdict=pl.lit("inconclusive"))
+    assert text(quiet, METHODS).startswith("No method is better than the baseline.")
 
 
-def test_what_needs_the_other_queries_is_marked_wherever_it_is_named(table: pl.DataFrame):
+def test_transductive_arms_are_marked_wherever_they_are_named(table: pl.DataFrame):
     lines = [line for section in sections(table) for line in section.statements]
     for line in lines:
         bare = line.replace("**reciprocal** (transductive)", "").replace("**flip_reciprocal** (transductive)", "")
-        assert "reciprocal**" not in bare or "use the other queries (transductive)" in bare
-    blocks = [block for section in sections(table) for block in section.tables if block.title == "Inference"]
-    assert {row[0]: row[2] for row in blocks[0].rows if row[2] == "yes"} == dict.fromkeys(
-        ("reciprocal", "flip_reciprocal"), "yes"
-    )
-    assert "The queries stand in the gallery" not in " ".join(lines)
-    assert "The queries stand in the gallery" in text(table, "What is done with the embeddings", True)
+        assert "reciprocal**" not in bare or "are transductive: scores depend" in bare
+    (shown,) = [block for section in sections(table) for block in section.tables if block.title == "Inference"]
+    at = shown.headings.index("transductive")
+    assert {row[0] for row in shown.rows if row[at] == "yes"} == {"reciprocal", "flip_reciprocal"}
+    assert "The queries are in the gallery here" not in " ".join(lines)
+    assert "The queries are in the gallery here" in text(table, METHODS, True)
 
 
-def test_statements_say_whether_combining_adds_and_what_ensembles_cost(table: pl.DataFrame):
-    combined = text(table, "Combinations")
-    assert "validation prefers is **reciprocal** (transductive). The combination" in combined
-    assert "**flip_reciprocal** (transductive) (+0.099" in combined and "adds to it." in combined
-    assert "**flip_expansion** (-0.152" in combined and "is worse than **reciprocal** (transductive)." in combined
-    ensembles = text(table, "Ensembles")
-    assert "**three_runs** (3 runs, similarities averaged) is better than the baseline, +0.050" in ensembles
-    assert "for 3 times the training and 3 forward passes an image" in ensembles
-    assert "**pair** (2 runs, embeddings side by side, then flip) is not told apart" in ensembles
-
-
-def test_statements_say_who_gains_and_who_loses(table: pl.DataFrame):
-    found = text(table, "Which queries gain")
+def test_statements_say_whether_combining_adds_and_what_ensembles_cost(table: pl.DataFrame, rows: dict):
+    found, row = text(table, METHODS), rows["flip_reciprocal"]
+    numbers = f"{row['over_delta']:+.3f} [{row['over_low']:+.3f}, {row['over_high']:+.3f}]"
     assert (
-        "With **flip_reciprocal** (transductive), which validation prefers among all but the baseline, 192 of 192"
-        in found
-    )
-    assert "Identities with at most 5 images in the gallery lose with **expansion** (-0.053" in found
-    assert "**expansion** does more for identities with more images: -0.053 with at most 5, +0.053 with more" in found
+        "The best combination on validation, **flip_reciprocal** (transductive), is better than the best single method, "
+        f"**reciprocal** (transductive): {numbers}."
+    ) in found
+    blocks = {block.title: block for section in sections(table) for block in section.tables}
+    against = blocks["Combinations against the best single method"]
+    assert [line[0] for line in against.rows] == ["flip_reciprocal", "flip_expansion"]
+    assert "**three_runs** costs 3 training runs and 3 forward passes per image." in found
+    assert "**pair** costs 2 training runs and 4 forward passes per image." in found
+
+
+def test_statements_say_who_gains_and_who_loses(table: pl.DataFrame, rows: dict):
+    found, row = text(table, QUERIES), rows["expansion"]
+    assert "With **flip_reciprocal** (transductive), the best method on validation, 100% of the queries" in found
+    assert "(192 of 192) and 0% worse." in found
+    few = f"{row['few_delta']:+.3f} [{row['few_low']:+.3f}, {row['few_high']:+.3f}]"
+    assert f"Identities with at most 5 images in the gallery lose with **expansion** ({few})" in found
+    trend = f"{row['few_delta']:+.3f} with at most 5, {row['many_delta']:+.3f} with more"
+    assert f"**expansion** does more for identities with more images: {trend}" in found
     calm = table.with_columns(few_verdict=pl.lit("inconclusive"))
-    assert "With no method do identities with at most 5 images in the gallery lose" in text(calm, "Which queries gain")
+    assert "images in the gallery lose significantly with no method." in text(calm, QUERIES)
+    (shown,) = [block for section in sections(table) for block in section.tables if "gain and" in block.title]
+    line = dict(zip(shown.headings, next(r for r in shown.rows if r[0] == "expansion"), strict=True))
+    assert line["better"] == f"{row['better'] / row['compared']:.0%}"
+    assert line["worse, few images"] == f"{row['worse_few'] / row['compared_few']:.0%}"
 
 
 def test_without_combinations_or_ensembles_nothing_is_said_of_them(table: pl.DataFrame):
     singles = table.filter(pl.col("kind").is_in(["plain", "single"]))
-    assert [section.title for section in sections(singles)] == [
-        "What is done with the embeddings",
-        "Which queries gain",
-    ]
+    assert "combination" not in text(singles, METHODS) and "training runs" not in text(singles, METHODS)
+    assert [section.title for section in sections(singles)] == [METHODS, QUERIES]
     assert sections(table.filter("baseline")) == []
-
-
-def test_sections_survive_their_file(table: pl.DataFrame, tmp_path):
-    found = sections(table, True)
-    write_sections(tmp_path / "sections.json", found)
-    assert read_sections(tmp_path / "sections.json") == found
