@@ -38,7 +38,7 @@ def _inside(value: str) -> str:
 
 def _readable(value: str) -> str:
     if not value.strip():
-        raise ValueError("is blank: write how the data set is called")
+        raise ValueError("is blank: write the name of the dataset")
     return value
 
 
@@ -50,90 +50,106 @@ def _shares(split: dict[str, Any]) -> dict[str, Any]:
 
 
 class Dataset(Strict):
-    """Where the photographs are and how each becomes a square."""
+    """Where the images are and how each becomes a square."""
 
-    source: component("source") = Field(description="demo, folder, table or jaguar, with its path and columns")
-    frame: component("frame") = Field(
-        {"name": "mask_box"}, description="mask_box(margin), pad or squash", validate_default=True
+    source: component("source") = Field(
+        description="where images and labels come from: a file of ingest/sources/, with its path and columns"
     )
-    max_bad_share: Share = Field(0.05, description="stop when more than this share of the rows cannot be used")
-    max_pixels: Annotated[int, Field(gt=0)] = Field(200_000_000, description="larger photographs are quarantined")
+    frame: component("frame") = Field(
+        {"name": "mask_box"},
+        description="how an image becomes a square: a file of ingest/frames/, e.g. mask_box (the animal with a margin), pad, squash",
+        validate_default=True,
+    )
+    max_bad_share: Share = Field(0.05, description="ingest stops when more than this share of the rows is unusable")
+    max_pixels: Annotated[int, Field(gt=0)] = Field(
+        200_000_000, description="larger images are quarantined instead of decoded"
+    )
 
 
 class Groups(Strict):
-    """Photographs that belong together: they never straddle a split, nor count as easy positives."""
+    """Images that belong together: they never straddle a split, nor count as easy positives."""
 
     phash_distance: Annotated[int, Field(ge=0, le=64)] | None = Field(
         4,
-        description="images of one identity whose 64-bit pHash differs in at most so many bits join a group; null: off",
+        description="images of one identity whose 64-bit pHashes differ in at most this many bits join a group; null: only the dataset's own groups",
     )
 
 
 class Backgrounds(Strict):
-    """What interventions on the background do with photographs that have no mask."""
+    """What interventions on the background do with images that have no mask."""
 
     without_mask: Literal["error", "keep"] = Field(
-        "error", description="error: stop; keep: leave such photographs as they are and say how many"
+        "error", description="error: stop; keep: leave such images unchanged and report their number"
     )
 
 
 class Compute(Strict):
-    """What affects speed and no number."""
+    """Settings that affect speed and no result."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
     workers: Annotated[int, Field(ge=1)] = Field(
-        2, description="threads that decode images, processes that draw the demo"
+        2, description="threads that decode images, processes that render the demo"
     )
     runs_per_job: Annotated[int, Field(ge=1)] = Field(5, description="training runs on images in one process, at most")
     feature_runs_per_job: Annotated[int, Field(ge=1)] = Field(
-        60, description="training runs on frozen features in one process, at most: starting it takes longer than a run"
+        60,
+        description="training runs on frozen features in one process, at most; starting a process takes longer than such a run",
     )
     search_workers: Annotated[int, Field(ge=1)] = Field(
         2, description="processes that share the trials of one study, where cores are free"
     )
     memory_mb: Annotated[int, Field(ge=100)] = Field(
-        1500, description="memory that a head job asks a scheduler for, MB"
+        1500, description="memory that a job without images requests from a scheduler, MB"
     )
-    image_memory_mb: Annotated[int, Field(ge=100)] = Field(6000, description="the same for jobs that handle images, MB")
-    minutes: Annotated[int, Field(ge=1)] = Field(60, description="time that a job asks a scheduler for, minutes")
+    image_memory_mb: Annotated[int, Field(ge=100)] = Field(
+        6000, description="memory that a job with images requests, MB"
+    )
+    minutes: Annotated[int, Field(ge=1)] = Field(60, description="time that a job requests from a scheduler, minutes")
 
 
 class Config(Strict):
     """A whole config file."""
 
     title: Annotated[str, AfterValidator(_readable)] = Field(
-        "demo", description="name of the data set, stands over every table"
+        "demo", description="name of the dataset, printed above every table"
     )
-    scale: str = Field("", description="a remark that stands over every table, e.g. 'demo scale'")
-    results: Annotated[str, AfterValidator(_inside)] = Field("results", description="folder that receives everything")
-    dataset: Dataset = Field(description="the photographs")
-    groups: Groups = Field(Groups(), description="what belongs together")
+    scale: str = Field("", description="a remark printed beside the title, e.g. 'demo scale'")
+    results: Annotated[str, AfterValidator(_inside)] = Field(
+        "results", description="folder that receives all results; give each dataset its own"
+    )
+    dataset: Dataset = Field(description="the images")
+    groups: Groups = Field(Groups(), description="images that belong together")
     backgrounds: Backgrounds = Field(Backgrounds(), description="interventions on the background")
     split: Annotated[component("split"), AfterValidator(_shares)] = Field(
-        description="closed_set, identity_disjoint or image_level"
+        description="closed_set (every identity is trained on), identity_disjoint (open set) or image_level (leaks, and says so)"
     )
     gallery: Literal["role", "all"] = Field(
-        "role", description="candidates: images of the query's role, or all labelled ones"
+        "role", description="the gallery of a query: images of its role (train, val, test), or all labelled images"
     )
     sides: Literal["across", "within"] = Field(
         "across",
-        description="where images are of two sides: across: photographs ask, images of the side 'gallery' are ranked; "
-        "within: the latter are left aside, but for experiments that ask for them",
+        description="for images of two sides (query, gallery): across: images of the side query are ranked against those of "
+        "the side gallery; within: gallery images are left out, except in experiments that set `sides` themselves",
     )
     queries: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="share of the validation and test images that ask, the others being ranked; 0: each asks, among the others",
+        description="share of the validation and test images that are queries, the others being the gallery; 0: each image is a query against all others",
     )
-    protocol: RunSpec = Field(description="the baseline run; experiments change what they declare")
+    protocol: RunSpec = Field(
+        description="the run from which every arm starts; arms change what their experiment declares"
+    )
     protocols: dict[str, dict[str, Any]] = Field(
         {},
-        description="experiment -> changes to its protocol, after its file's own: where these images ask for other settings",
+        description="experiment -> changes to its protocol, applied after those of its file, where this dataset needs them",
     )
     searches: dict[str, dict[str, Any]] = Field(
-        {}, description="experiment -> changes to its `search`: where these images ask for another budget or space"
+        {},
+        description="experiment -> changes to its `search`, where this dataset needs another budget or space: {hpo: {trials: 200}}",
     )
-    seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm")
-    sweep_seeds: Seeds = Field([100, 101], description="seeds that choose tuned settings on validation; never reported")
+    seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm; at least five on real data")
+    sweep_seeds: Seeds = Field(
+        [100, 101], description="seeds that choose tuned settings on validation; they are never reported"
+    )
     experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="files of config/experiments/, or paths ending in .yaml"
     )
@@ -141,8 +157,11 @@ class Config(Strict):
         [],
         description="your own analyses by dotted path, beside those in src/reidflow/analyses, which apply by themselves",
     )
-    submission: Submission = Field(Submission(), description="what the targets submission and faces_submission write")
-    compute: Compute = Field(Compute(), description="speed only")
+    submission: Submission = Field(
+        Submission(),
+        description="what the targets submission and faces_submission write (docs/retrieval.md, docs/faces.md)",
+    )
+    compute: Compute = Field(Compute(), description="settings that affect speed and no result")
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":
@@ -185,7 +204,7 @@ PROJECT_FOLDERS = {"benchmarks", "config", "docs", "envs", "profiles", "rules", 
 
 
 def check_results(config: Config, where: str, problems: Problems) -> None:
-    """Note where the results folder holds the photographs, lies among them, or is one of the project's own folders."""
+    """Note where the results folder holds the images, lies among them, or is one of the project's own folders."""
     place = f"{where}, key 'results'"
     results = Path(config.results)
     if results.parts[0] in PROJECT_FOLDERS:
@@ -199,13 +218,13 @@ def check_results(config: Config, where: str, problems: Problems) -> None:
     if ours == theirs or theirs.is_relative_to(ours):
         problems.add(
             place,
-            f"the folder '{results}' holds the photographs ('{data}').",
+            f"the folder '{results}' holds the images ('{data}').",
             "Results are written and removed there: give them a folder of their own.",
         )
     elif ours.is_relative_to(theirs):
         problems.add(
             place,
-            f"the folder '{results}' lies in that of the photographs ('{data}').",
+            f"the folder '{results}' lies in that of the images ('{data}').",
             "What is written there would become part of the data: move one of them, or give 'images' beside a table.",
         )
 

@@ -15,7 +15,7 @@ Sides = Literal["across", "within"]
 
 
 class Evaluation(Strict):
-    """What an experiment changes of the config's split, and of who asks and is ranked in it."""
+    """What an experiment changes of the config's split, queries and gallery."""
 
     split: dict[str, Any] = Field({}, description="changes to the config's `split`")
     sides: Sides | None = Field(None, description="instead of the config's `sides`")
@@ -75,10 +75,12 @@ class Version(Strict):
 class Probes(Strict):
     """Which versions measure the reliance on the background: keys of `tested_on`."""
 
-    background: str = Field(description="the background without the animal")
-    control: str = Field(description="an unrelated background in the same shape: it must score chance")
-    foreground: str = Field(description="the animal without its background")
-    silhouette: str = Field(description="the animal's outline alone")
+    background: str = Field(description="the label of the background without the animal")
+    control: str = Field(
+        description="the label of an unrelated background in the same shape: it must score at chance level"
+    )
+    foreground: str = Field(description="the label of the animal without its background")
+    silhouette: str = Field(description="the label of the animal's outline alone")
 
 
 def check_versions(tested_on: dict[str, Version], probes: Probes | None, where: str, problems: Problems) -> None:
@@ -94,14 +96,14 @@ def check_versions(tested_on: dict[str, Version], probes: Probes | None, where: 
     if tested_on and len(unchanged) != 1:
         problems.add(
             f"{where}, key 'tested_on'",
-            f"the images as they are stand there {len(unchanged)} times.",
+            f"the unchanged images are listed {len(unchanged)} times.",
             "Name them once: original: {background: original}.",
         )
     for label, version in tested_on.items():
         if version.resized and version.background != ORIGINAL:
             problems.add(
                 f"{where}, key 'tested_on.{label}'",
-                "changes background and size at once, so that no difference could be told from the other.",
+                "changes background and size at once, so their effects cannot be separated.",
                 "Make two versions of it.",
             )
     for role, label in (probes.model_dump() if probes else {}).items():

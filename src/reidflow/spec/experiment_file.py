@@ -25,7 +25,7 @@ Sentence = Annotated[str, AfterValidator(_named)]
 class Interpretation(Strict):
     """What the author says of one table, with the table that it was written for."""
 
-    dataset: str = Field(description="title of the config whose table it speaks of")
+    dataset: str = Field(description="title of the config whose table it interprets")
     table: dict[str, str] = Field({}, description="arm -> 'id_map verdict', as stamped by `reidflow stamp`")
     text: Sentence = Field(description="what was learned, why, what next")
 
@@ -33,7 +33,7 @@ class Interpretation(Strict):
 class Part(Strict):
     """A component of a list from which arms are made: alone, left out, all together."""
 
-    why: Sentence = Field(description="what it is there for; an arm's `why` may quote it as {why}")
+    why: Sentence = Field(description="its purpose; an arm's `why` may quote it as {why}")
     value: str | dict[str, Any] = Field(description="the component: its name, or {name: ..., parameters}")
     strengths: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
         [], description="changes of its parameters, weakest first: the best parts are trained with each"
@@ -45,33 +45,31 @@ class Part(Strict):
 
 
 class Published(Strict):
-    """Figures that others published, to show beside the experiment's own; they are never computed with."""
+    """Published figures of others, compared with the experiment's own; no result of the experiment depends on them."""
 
-    note: Sentence = Field(description="whose they are, and what keeps them from being compared")
-    queries: Annotated[int, Field(ge=1)] | None = Field(None, description="queries behind each of their scores")
-    arms: dict[str, dict[str, float]] = Field(
-        description="arm -> their figures: top1, top5, top10, map, score, seconds"
-    )
+    note: Sentence = Field(description="their source, and what limits the comparison")
+    queries: Annotated[int, Field(ge=1)] | None = Field(None, description="number of queries behind each score")
+    arms: dict[str, dict[str, float]] = Field(description="arm -> figures: top1, top5, top10, map, score, seconds")
 
 
 class ExperimentFile(Strict):
     """The content of an experiment's YAML file."""
 
     question: Sentence = Field(description="one clear question")
-    motivation: Sentence = Field(description="why it is worth asking, and why these arms")
+    motivation: Sentence = Field(description="why it matters, and why these arms")
     hypothesis: Sentence = Field(description="what is expected, testably")
     varies: Annotated[list[str], Field(min_length=1)] = Field(
-        description="the declared factor: dotted paths of the run spec"
+        description="the declared factor: dotted paths of the run spec, or seed"
     )
     tuned: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         {}, description="dotted path -> grid; every arm chooses from it on validation"
     )
     baseline: str = Field(description="the arm that the others are compared with")
     arms: dict[str, dict[str, Any]] = Field(
-        description="arm -> its settings, `why`, and where wanted `against` (a control arm to compare it with as well) "
-        "and `each` (dotted path -> values: one arm for each) or `add_one`, `leave_out`, `every` (a path of `parts`: one "
-        "arm for each part alone, one for all but it, one for all) or `winner_of` (a study of `search`, or candidates: the "
-        "settings are laid over what it finds)"
+        description="arm -> its changes to the protocol and `why`; optional: `seeds`, `against` (a further arm to compare "
+        "with), `each` (dotted path -> values: one arm per value), `add_one`, `leave_out`, `every` (a path of `parts`: one "
+        "arm per part alone, one per part left out, one with all), `winner_of` (a study of `search`, or candidates: the "
+        "changes apply to its winner)"
     )
     parts: dict[str, Annotated[dict[str, Part], Field(min_length=2)]] = Field(
         {}, description="dotted path of a list in the run spec -> part -> a component of it: what arms are made from"
@@ -81,22 +79,23 @@ class ExperimentFile(Strict):
         None, description="whose best arm, by mean validation mAP, becomes an arm of this experiment"
     )
     tested_on: dict[str, Version] = Field(
-        {}, description="label -> another version of the evaluated images, which every run is tested on as well"
+        {}, description="label -> a further version of the test images, on which every run is tested as well"
     )
     probes: Probes | None = Field(None, description="which of `tested_on` measure the reliance on the background")
     evaluation: Evaluation = Field(
-        Evaluation(), description="the split of this experiment and who asks in it, where not as the config says"
+        Evaluation(),
+        description="the split, queries and gallery of this experiment, where they differ from the config's",
     )
     also_on: dict[str, Evaluation] = Field(
-        {}, description="label -> another split, on which every arm is trained and tested as well"
+        {}, description="label -> a further split, on which every arm is trained and tested as well"
     )
     score: dict[Literal["top1", "top5", "top10"], float] | None = Field(
-        None, description="weights of a competition's score, which is tabulated beside the mAP"
+        None, description="weights of a competition's score, reported beside the mAP"
     )
-    published: Published | None = Field(None, description="others' figures for the same arms")
+    published: Published | None = Field(None, description="published figures of others for the same arms")
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
     seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
-    interpretation: list[Interpretation] = Field([], description="the author's reading, one per data set")
+    interpretation: list[Interpretation] = Field([], description="the author's interpretation, one per dataset")
 
 
 SEED = "seed"

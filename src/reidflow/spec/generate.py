@@ -1,4 +1,4 @@
-"""Generated files: JSON schemas and defaults of the config, the conda environment, and the tables of columns in docs.
+"""Generated files: schemas, defaults and documentation of the config, the conda environment, tables of columns in docs.
 
 `python -m reidflow.spec.generate` writes them; a test shows the difference when one has drifted.
 """
@@ -7,7 +7,9 @@ import json
 import re
 import textwrap
 import tomllib
-from typing import Any, get_args, get_origin
+from collections.abc import Iterable, Iterator
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -27,6 +29,7 @@ def files() -> dict[str, str]:
     return {
         "config/schema.json": _schema(Config),
         "config/experiment.schema.json": _schema(ExperimentFile),
+        "config/README.md": _documentation((ROOT / "config" / "README.md").read_text()),
         "config/defaults.yaml": NOTE + _defaults(Config, 0) + "\n" + _components(),
         "envs/reidflow.yaml": _environment(),
         **_documented_columns(),
@@ -75,6 +78,91 @@ def _defaults(model: type[BaseModel], depth: int) -> str:
         else:
             lines.append(f"{pad}{name}: {_flow(field.get_default(call_default_factory=True))}")
     return "\n".join(lines) + "\n"
+
+
+KEYS = re.compile(r"(<!-- keys: (\w+) [^\n]*-->\n).*?(<!-- end of keys -->)", re.DOTALL)
+"""A table of keys in a page: what it documents, and its end."""
+
+
+def _documentation(page: str) -> str:
+    """Return a page with its tables of keys and of components renewed."""
+    tables = {"config": _keys(Config), "experiment": _keys(ExperimentFile), "components": _component_rows()}
+
+    def table(match: re.Match) -> str:
+        headings = (
+            ["kind", "folder", "components"] if match[2] == "components" else ["key", "type", "default", "meaning"]
+        )
+        rows = [headings, ["---"] * len(headings), *tables[match[2]]]
+        return match[1] + "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n" + match[3]
+
+    return KEYS.sub(table, page)
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[list[str]]:
+    """Return dotted key, type, default and meaning of every key of a model and of the models below it."""
+    rows = []
+    for name, field in model.model_fields.items():
+        key, below = f"{prefix}{name}", list(_below(field.annotation))
+        default = "required" if field.is_required() else _flow(_plain(field.get_default(call_default_factory=True)))
+        shown = default if field.is_required() else "" if below and default != "null" else f"`{default}`"
+        meaning = field.description or (below[0][1].__doc__ or "").split("\n")[0]
+        rows.append([f"`{key}`", _type(field), shown, meaning.replace("|", "\\|")])
+        for suffix, inner in below:
+            rows += _keys(inner, f"{key}{suffix}.")
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _below(annotation: Any, suffix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the models that may stand below a key, each with what its keys stand after: `[]` in a list, `.*` in names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield suffix, annotation
+    more = {list: "[]", dict: ".*"}.get(get_origin(annotation), "")
+    for inner in get_args(annotation):
+        if not isinstance(inner, str | FieldInfo):
+            yield from _below(inner, suffix + more)
+
+
+def _type(field: FieldInfo) -> str:
+    """Return a type in words, with the range of its numbers."""
+    found = _words(field.annotation, field.metadata, field.json_schema_extra)
+    return found.replace("|", "\\|")
+
+
+def _words(annotation: Any, metadata: Iterable[Any] = (), extra: Any = None) -> str:
+    kind = next(
+        (e["component"] for e in [extra, *(getattr(m, "json_schema_extra", None) for m in metadata)] if e), None
+    )
+    if kind:
+        return f"[{kind}](#components)"
+    origin, inner = get_origin(annotation), get_args(annotation)
+    limits = [m for entry in metadata for m in ([entry] if not isinstance(entry, FieldInfo) else entry.metadata)]
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    text = " and ".join(f"{sign} {getattr(m, key)}" for m in limits for key, sign in signs.items() if hasattr(m, key))
+    if origin is Annotated:
+        return _words(inner[0], [*inner[1:], *metadata])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_words(each) for each in inner))
+    if origin is list:
+        return f"list of {_words(inner[0])}"
+    if origin is dict:
+        return f"{'name' if inner[0] is str else _words(inner[0])} → {_words(inner[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "keys below"
+    words = {int: "integer", float: "number", str: "text", bool: "true or false", type(None): "null", Any: "any value"}
+    return f"{words[annotation]} {text}".strip()
+
+
+def _component_rows() -> list[list[str]]:
+    return [
+        [kind, f"`src/{package.replace('.', '/')}/`", ", ".join(f"`{name}`" for name in components.names(kind))]
+        for kind, (package, _) in components.KINDS.items()
+    ]
 
 
 def _nested(field: FieldInfo) -> type[BaseModel] | None:

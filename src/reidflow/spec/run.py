@@ -20,7 +20,7 @@ from reidflow.spec.merge import merge
 
 
 class Strict(BaseModel):
-    """A frozen model in which an unknown key is an error, a number in quotes is a word, and no number is infinite."""
+    """A frozen model in which an unknown key is an error, a number in quotes is a string, and no number is infinite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -56,7 +56,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 ORIGINAL = {"name": "original"}
-"""The background of photographs as they are."""
+"""The background of unchanged images."""
 
 HYPERSPHERE = {"name": "hypersphere"}
 """The geometry of embeddings that are compared by the angle between them."""
@@ -69,13 +69,13 @@ class Head(Strict):
         0, description="width of the hidden layers (linear, norm, activation); 0: none"
     )
     depth: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="number of hidden layers; says nothing where hidden is 0"
+        1, description="number of hidden layers; ignored where hidden is 0"
     )
     norm: Literal["batch", "layer", "none"] = Field(
-        "batch", description="normalisation in a hidden layer; says nothing where hidden is 0"
+        "batch", description="normalisation in a hidden layer; ignored where hidden is 0"
     )
     activation: Literal["relu", "gelu", "silu"] = Field(
-        "relu", description="activation of a hidden layer; says nothing where hidden is 0"
+        "relu", description="activation of a hidden layer; ignored where hidden is 0"
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last linear layer")
     dim: Annotated[int, Field(ge=2, le=65536)] = Field(128, description="dimension of the embedding")
@@ -145,7 +145,7 @@ class Resizing(Strict):
     stages: Annotated[list[Stage], Field(min_length=1)] = Field(description="in order")
     matched: Literal["epochs", "flops"] = Field(
         "epochs",
-        description="what the run shares with one at `model.size` throughout: epochs, or training FLOPs (more or fewer epochs)",
+        description="what the run has in common with one at `model.size` throughout: epochs, or training FLOPs (more or fewer epochs)",
     )
 
     @model_validator(mode="after")
@@ -160,7 +160,7 @@ class Dedup(Strict):
     """Which near-duplicates are left out of the training images."""
 
     method: component("duplicates") = Field(description="a file of dedup/methods/: what the distance of two images is")
-    threshold: Annotated[float, Field(ge=0)] = Field(0.0, description="images at most so far apart are duplicates")
+    threshold: Annotated[float, Field(ge=0)] = Field(0.0, description="images at most this far apart are duplicates")
     scope: Literal["identity", "all"] = Field(
         "identity", description="identity: duplicates of one identity alone; all: across identities too"
     )
@@ -170,7 +170,7 @@ class Dedup(Strict):
 
 
 class Curation(Strict):
-    """Which training images are worth training on."""
+    """Which training images are selected."""
 
     method: component("curation") = Field(description="a file of curation/methods/")
     share: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="share of the training images that stays")
@@ -181,11 +181,11 @@ MEMBER_SEEDS = 10_000
 
 
 class Ensemble(Strict):
-    """Several runs that rank together."""
+    """Several runs whose similarities are combined."""
 
-    seeds: Annotated[int, Field(ge=1, le=100)] = Field(1, description="runs of each member, with seeds of their own")
+    seeds: Annotated[int, Field(ge=1, le=100)] = Field(1, description="runs of each member, each with its own seed")
     members: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
-        [], description="further members: settings laid over those of the arm, which is the first member"
+        [], description="further members: changes to the settings of the arm, which is the first member"
     )
     combine: Literal["concatenate", "average"] = Field(
         "concatenate",
@@ -205,26 +205,25 @@ class RunSpec(Strict):
 
     background: component("background") = Field(
         ORIGINAL,
-        description="a file of backgrounds/interventions/, on training images alone",
+        description="a file of backgrounds/interventions/, applied to training images alone",
         validate_default=True,
     )
     dedup: Dedup | None = Field(None, description="duplicates left out of the training images, or none")
     curation: Curation | None = Field(None, description="training images chosen, after dedup, or all")
     train_sides: Literal["both", "query"] = Field(
         "both",
-        description="images that are trained on where the split has two sides: both; query: photographs, none of the side "
-        "'gallery'",
+        description="training images where the split has two sides: both, or those of the side query alone",
     )
     matched: Literal["epochs", "steps"] = Field(
         "epochs",
-        description="what a run on fewer training images shares with one on all of them: epochs, or optimizer steps too",
+        description="what a run on fewer training images has in common with one on all: epochs, or optimizer steps as well",
     )
-    model: Model
+    model: Model = Field(description="backbone, pooling, head and geometry")
     loss: component("loss") = Field(description="a file of training/losses/")
     miner: component("miner") | None = Field(None, description="a file of training/miners/, or none")
     sampler: component("sampler") = Field(description="a file of training/samplers/; it holds the batch size")
     augmentation: list[component("augmentation")] = Field([], description="files of training/augmentations/, in order")
-    resizing: Resizing | None = Field(None, description="sizes of the images over the course of training, or one size")
+    resizing: Resizing | None = Field(None, description="image sizes over the course of training, or one size")
     views: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="augmented views per image in the feature bank (frozen backbone only); 0: the plain image alone"
     )
@@ -232,7 +231,7 @@ class RunSpec(Strict):
     scheduler: component("scheduler") = Field(description="a file of training/schedulers/")
     epochs: Annotated[int, Field(ge=1, le=100_000)] = Field(30, description="passes over the training images")
     stop: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="stop after so many epochs, though everything is laid out for `epochs`"
+        None, description="stop after this many epochs of a schedule laid out for `epochs`"
     )
     gradient_clip: Positive | None = Field(None, description="largest norm of the gradient, or none")
     checkpoint: Literal["best", "last"] = Field(
@@ -244,10 +243,10 @@ class RunSpec(Strict):
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the forward pass")
     threads: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="torch threads on the CPU; sums depend on it")
     inference: list[component("inference")] = Field(
-        [], description="files of retrieval/inference/, in order: what is done with the embeddings before ranking"
+        [], description="files of retrieval/inference/, in order: steps between embedding and ranking"
     )
-    ensemble: Ensemble | None = Field(None, description="several runs that rank together, or one")
-    seed: Seed = Field(0, description="seed of initialisation, order of the data and augmentation")
+    ensemble: Ensemble | None = Field(None, description="several runs whose similarities are combined, or one run")
+    seed: Seed = Field(0, description="seed of initialisation, data order and augmentation")
 
     @model_validator(mode="after")
     def _whole(self) -> "RunSpec":
@@ -313,13 +312,13 @@ class RunSpec(Strict):
         return self.model.trainable.name in ("none", "head")
 
     def plain(self) -> dict[str, Any]:
-        """Return the spec as plain JSON data, every default filled in."""
+        """Return the spec as plain JSON data, with every default."""
         return self.model_dump(mode="json")
 
     def apart_from_data(self) -> dict[str, Any]:
         """Return the plain spec without what decides the training images alone, or what is done with embeddings.
 
-        Two ways to choose training images that choose the same ones make the same run. `matched` says nothing where none
+        Two ways to choose training images that choose the same ones make the same run. `matched` is ignored where none
         is left out.
         """
         chosen = ("background", "dedup", "curation", "train_sides", "matched", "inference", "ensemble")

@@ -43,8 +43,8 @@ class Range(Strict):
 
     low: int | float = Field(description="the smallest value")
     high: int | float = Field(description="the largest value")
-    log: bool = Field(False, description="whether factors count rather than differences")
-    step: int | float | None = Field(None, description="distance of the values that may be taken, counted from `low`")
+    log: bool = Field(False, description="whether the scale is logarithmic")
+    step: int | float | None = Field(None, description="spacing of the allowed values, from `low` on")
 
     @model_validator(mode="after")
     def _proper(self) -> "Range":
@@ -92,10 +92,10 @@ class StudyFile(Strict):
     """One study of an experiment: an algorithm that searches the space."""
 
     algorithm: component("algorithm") = Field(description="a file of search/algorithms/")
-    only: list[str] = Field([], description="axes that it searches; the others keep the baseline's value. [] for all")
+    only: list[str] = Field([], description="axes that it searches ([]: all); the others keep the baseline's value")
     matched_to: str | None = Field(
         None,
-        description="another study: this one goes on until it has spent as many optimizer steps, whatever `trials`",
+        description="another study whose number of optimizer steps is this one's budget, instead of `trials`",
     )
 
 
@@ -105,7 +105,7 @@ class Search(Strict):
     trials: Annotated[int, Field(ge=2, le=100_000)] = Field(description="trials of every study")
     generation: Annotated[int, Field(ge=1)] = Field(
         10,
-        description="trials that are proposed together, knowing all earlier ones; more of them keep more workers busy",
+        description="trials that are proposed together, from all earlier ones; more of them keep more workers busy",
     )
     pruner: component("pruner") = Field(
         {"name": "none"}, description="a file of search/pruners/: which trials end early", validate_default=True
@@ -113,10 +113,10 @@ class Search(Strict):
     finalists: Annotated[int, Field(ge=0)] = Field(
         5, description="best trials that are trained again with every sweep seed: the best mean wins. 0: the best trial"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(
-        0, description="from which each study derives the seed of its algorithm, by its name"
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed from which each study derives that of its algorithm")
+    first_seed: Annotated[int, Field(ge=0)] = Field(
+        1000, description="training seed of the first trial; later trials count up from it"
     )
-    first_seed: Annotated[int, Field(ge=0)] = Field(1000, description="training seed of the first trial; then upwards")
     space: Annotated[dict[str, Written], Field(min_length=1)] = Field(
         description="dotted path of the run spec -> list of values, or {low, high, log, step}; or any name -> {choices: "
         "{name: {settings}}}"

@@ -23,18 +23,16 @@ class Chosen(Strict):
     """The runs of an arm."""
 
     experiment: str = Field(description="name of an experiment of the config")
-    arm: str = Field(description="name of one of its arms, which is ranked as there: with its ensemble and inference")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        [], description="seeds of its runs; [] for all that it is run with"
-    )
+    arm: str = Field(description="name of one of its arms, with its ensemble and inference")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([], description="seeds of its runs; [] for all")
 
 
 class Submission(Strict):
-    """What a competitor hands in."""
+    """What a competitor submits."""
 
     runs: list[Chosen] = Field(
         [],
-        description="the runs behind it, together where they are several; [] for the baseline of the first experiment",
+        description="the runs that it combines; [] for the baseline of the first experiment",
     )
     combine: Literal["concatenate", "average"] = Field(
         "concatenate",
@@ -42,7 +40,7 @@ class Submission(Strict):
         "the runs' similarities, each in its own geometry and after its own inference",
     )
     inference: list[component("inference")] = Field(
-        [], description="files of retrieval/inference/, in order: what is done after the arm's own, before ranking"
+        [], description="files of retrieval/inference/, in order: steps after the arm's own, before ranking"
     )
     index: component("index") = Field(
         {"name": "flat"},
@@ -55,8 +53,8 @@ class Submission(Strict):
     )
     candidates: list[dict[str, Any]] = Field(
         [],
-        description="networks that faces_submission chooses among: backbone, size, pooling of each, laid over the protocol's "
-        "model; [] for the protocol's and those of the experiments' arms",
+        description="networks that faces_submission chooses among: backbone, size, pooling of each, as changes to the "
+        "protocol's model; [] for the protocol's and those of the experiments' arms",
     )
 
 

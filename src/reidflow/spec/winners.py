@@ -26,7 +26,7 @@ class Candidates(Strict):
 
     experiments: list[str] = Field([], description="names of experiments of the config; [] for all others")
     split_seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        [], description="seeds of other splits on which the best arm and the baseline are trained anew"
+        [], description="seeds of further splits, on which the best arm and the baseline are trained again"
     )
 
 

@@ -85,7 +85,7 @@ VALUES = [
         ("less than or equal to 65536",),
     ),
     Case("an unknown word", "gallery: everything", ("key 'gallery': must be 'role' or 'all'.", "(it is 'everything')")),
-    Case("a blank title", "title: ' '", ("key 'title': is blank: write how the data set is called.",)),
+    Case("a blank title", "title: ' '", ("key 'title': is blank: write the name of the dataset.",)),
     Case("a long value", f"seeds: {'x' * 5000}", ("key 'seeds': must be a valid list.", "xxx…)")),
 ]
 SEEDS = [
@@ -160,18 +160,18 @@ RESULTS = [
         "results among the photographs",
         "results: photographs/results",
         (
-            "the folder 'photographs/results' lies in that of the photographs ('photographs'). What is written there would",
+            "the folder 'photographs/results' lies in that of the images ('photographs'). What is written there would",
         ),
     ),
     Case(
         "results in place of the photographs",
         "results: photographs",
-        ("the folder 'photographs' holds the photographs",),
+        ("the folder 'photographs' holds the images",),
     ),
     Case(
         "results around the photographs",
         "{results: data, dataset: {source: {name: folder, path: data/photographs}}}",
-        ("the folder 'data' holds the photographs ('data/photographs'). Results are written and removed there",),
+        ("the folder 'data' holds the images ('data/photographs'). Results are written and removed there",),
     ),
 ]
 EXPERIMENTS = [
@@ -294,7 +294,7 @@ def test_all_mistakes_of_config_and_experiment_are_told_at_once(planning: Planni
 def test_results_beside_a_table_lie_in_no_folder_of_photographs(planning: Planning):
     planning.write("table.csv", "path,identity\n")
     planning.change("config.yaml", "dataset: {source: {name: table, path: table.csv}}\n")
-    assert "lies in that of the photographs ('.')" in planning.said()
+    assert "lies in that of the images ('.')" in planning.said()
     planning.change("config.yaml", "dataset: {source: {name: table, path: table.csv, images: photographs}}\n")
     assert planning.make()
 
