@@ -150,6 +150,13 @@ def test_divergence_and_falling_below_the_untrained_network_are_rates_over_seeds
     assert row["below_untrained"] == pytest.approx(2 / 3)
 
 
+def test_counts_that_differ_between_seeds_are_the_largest(tmp_path):
+    metrics = {"queries": [78, 80, 79], "flops": [1, 3, 2]}
+    folder = write_arm(tmp_path / "b", scores(0.5), metrics=metrics)
+    row = rows_of(build_table(an_experiment(["base"]), {"base": folder}, a_description()).results)["base"]
+    assert (row["queries"], row["flops"]) == (80, 3)
+
+
 def test_tuned_settings_are_columns_with_their_sensitivity(tmp_path):
     experiment = an_experiment(["base"], tuned={"optimizer.lr": [0.001, 0.01]})
     folder = write_arm(tmp_path / "b", scores(0.5), chosen=CHOSEN)

@@ -8,9 +8,10 @@ from arms_folder import AUDIT, Spec, a_description, a_table, an_experiment, buil
 
 from reidflow.spec.experiment import Arm
 from reidflow.tables import text
-from reidflow.tables.caption import caption, fixed_settings
+from reidflow.tables.caption import audit_line, caption, fixed_settings
 from reidflow.tables.experiment import blocks
-from reidflow.tables.export import csv_table, latex_table, markdown_table
+from reidflow.tables.export import csv_table, latex_block, latex_table, markdown_block, markdown_table
+from reidflow.tables.layout import block
 from reidflow.tables.text import interval, latex, markdown, number, setting, signed, visible
 
 NASTY = [
@@ -119,6 +120,26 @@ def test_the_caption_holds_everything_that_decides_the_numbers(tmp_path):
     assert "the 20 tested here" in text["Population"]
     assert "optimizer.lr from [0.1]" in text["Varies"]
     assert text["Software"] == "device cpu, timm 1.0.31, torch 2.15.0."
+
+
+def test_the_leak_audit_names_every_kind_of_leak_that_was_looked_for():
+    looked_for = {
+        "straddling_groups": (1, "1 groups"),
+        "straddling_joined_pairs": (2, "2 near-duplicate pairs"),
+        "straddling_bytes": (3, "3 equal files"),
+        "straddling_pixels": (4, "4 equal images"),
+        "cross_identity_straddling": (5, "5 suspected duplicates across identities"),
+    }
+    audit = {**{key: found for key, (found, _) in looked_for.items()}, "leaks": True}
+    line = audit_line(a_description(audit=audit))
+    assert all(text in line for _, text in looked_for.values()) and line.startswith("LEAKING")
+
+
+def test_numbers_are_aligned_to_the_right_and_words_to_the_left():
+    rows = [{"arm": "1", "id_map": 0.5, "verdict": "better", "on_edge": True}]
+    part = block("", rows, ["arm", "id_map", "verdict", "on_edge"])
+    assert "| --- | ---: | --- | --- |" in markdown_block(part)
+    assert r"\begin{tabular}{lrll}" in latex_block(part, "")
 
 
 def test_leaks_and_mixed_versions_are_warned_of(tmp_path):

@@ -126,6 +126,10 @@ def test_warnings_name_what_is_wrong(tmp_path):
     assert "**Warning:** LEAKING" in section(text, "Limits")
     assert "**Warning:** the split leaks" in section(text, "Answer")
     assert "**Warning:** **arm** ranks no better than chance." in text
+    steps = section(text, "Next steps")
+    assert "Make a split without leaks" in steps
+    assert "Lower the learning rate of **arm**" in steps
+    assert "Extend the grid of `optimizer.lr` beyond the values that **arm** chose" in steps
 
 
 @pytest.mark.parametrize(
@@ -163,6 +167,23 @@ def test_many_arms_that_are_not_significantly_different_share_one_sentence(tmp_p
     detectable = tables.results["smallest_detectable"].drop_nulls()
     assert apart.count("\n- ") == 1 and "14 arms are not significantly different from the baseline" in apart
     assert f"between {detectable.min():.3f} and {detectable.max():.3f}" in apart
+
+
+def test_limits_name_queries_split_population_and_software(tmp_path):
+    experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
+    limits = section(findings(experiment, a_description(), tables), "Limits")
+    assert "- Queries: 80 used, 20 skipped, of 20 identities" in limits
+    assert "- Split: closed_set(seed=0): 230 train and 80 test images." in limits
+    assert "identities like the 20 tested here" in limits and "- Population: " in limits
+    assert "- Software: device cpu, timm 1.0.31, torch 2.15.0." in limits
+
+
+def test_the_smallest_detectable_difference_of_all_arms_is_the_next_step(tmp_path):
+    experiment, tables = a_table(tmp_path, {"base": 0.0, "same": 0.0, "same too": 0.0})
+    found = tables.results["smallest_detectable"].drop_nulls()
+    assert found.min() < found.max() - 0.001
+    steps = section(findings(experiment, a_description(), tables), "Next steps")
+    assert f"smaller than {found.min():.3f}, add seeds" in steps
 
 
 def test_next_steps_follow_from_what_was_found(tmp_path):
