@@ -57,10 +57,13 @@ lock:  ## resolve the dependencies anew, pinned and hashed (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
 
+docs-figures: $(SETUP)  ## put figures and the table of the README from results/ into README and docs
+	$(BIN)/python docs/update.py
+
 generated: $(SETUP)  ## write the generated files: config schema and defaults, conda environments
 	$(BIN)/python -m reidflow.spec.generate
 
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint interpretations lock generated clean
+.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint interpretations lock docs-figures generated clean
