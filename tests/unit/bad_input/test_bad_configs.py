@@ -159,9 +159,7 @@ RESULTS = [
     Case(
         "results among the photographs",
         "results: photographs/results",
-        (
-            "the folder 'photographs/results' lies in that of the images ('photographs'). What is written there would",
-        ),
+        ("the folder 'photographs/results' lies in that of the images ('photographs'). What is written there would",),
     ),
     Case(
         "results in place of the photographs",
