@@ -52,7 +52,7 @@ class ThroughBackbone:
 def fit(spec, data, inputs) -> tuple[float, float, float]:
     """Return the seconds of a training, its validation mAP and its test mAP."""
     from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-    from reidflow.evaluation.codes import integer_codes
+    from reidflow.evaluation.ranking import integer_codes
     from reidflow.training.building import build_module
     from reidflow.training.fitting import Fitting
 
@@ -79,13 +79,13 @@ def main() -> None:
     import numpy as np
     import polars as pl
 
-    from reidflow.models.arithmetic import deterministic
+    from reidflow.models.determinism import deterministic
     from reidflow.models.network import build_features
     from reidflow.spec import config as configs
     from reidflow.spec import plan
     from reidflow.spec.yaml import load
     from reidflow.training.data import RunData
-    from reidflow.training.inputs import FeatureInputs
+    from reidflow.training.feature_inputs import FeatureInputs
 
     config = configs.require(load(arguments.config), str(arguments.config))
     spec = config.protocol

@@ -23,9 +23,9 @@ from PIL import Image
 from reidflow.dedup.neighbours import unit
 from reidflow.models.images import to_pixels
 from reidflow.models.network import build_features
-from reidflow.retrieval.gallery import Maker, update
+from reidflow.retrieval.gallery import ImageEmbedder, update
+from reidflow.retrieval.image_files import Framing
 from reidflow.retrieval.index import build_index, search
-from reidflow.retrieval.photographs import Framing
 
 K, ROUNDS, SIDE = 10, 3, 64
 FLAT = {"name": "flat"}
@@ -98,7 +98,7 @@ def draw(folder: Path, first: int, last: int) -> None:
 
 def grow(images: int, embed: Counting, threads: int) -> None:
     """Print what a gallery embeds when it is made, and when a hundredth of its images is added."""
-    maker = Maker(embed, Framing({"name": "squash"}, SIDE, 10**6), "counting", workers=threads)
+    maker = ImageEmbedder(embed, Framing({"name": "squash"}, SIDE, 10**6), "counting", workers=threads)
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name) / "images", Path(name) / "gallery"
         draw(folder, 0, images)

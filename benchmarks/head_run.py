@@ -88,7 +88,7 @@ def main() -> None:
     for name, default in (("loss", "arcface"), ("miner", None), ("sampler", "shuffled"), ("optimizer", "adamw")):
         parser.add_argument(f"--{name}", default=default)
     arguments = parser.parse_args()
-    from reidflow.models.arithmetic import deterministic
+    from reidflow.models.determinism import deterministic
     from reidflow.training.loop import train
 
     data = data_of(arguments)

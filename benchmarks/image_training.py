@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--timm", help="a network of timm at full size, in place of the small family")
     parser.add_argument("--data", type=Path, help="folder of split.parquet, manifest.parquet and images.npy")
     arguments = parser.parse_args()
-    from reidflow.models.arithmetic import deterministic
+    from reidflow.models.determinism import deterministic
 
     data, device = data_of(arguments), arguments.device
     plain = spec_of(arguments, [])

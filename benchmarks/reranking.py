@@ -30,7 +30,7 @@ def images(queries: int, gallery: int, dimension: int) -> tuple[np.ndarray, np.n
 
 def with_reidflow(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """Return the (Q, G) final distances."""
-    from reidflow.evaluation.asked import Retrieval
+    from reidflow.evaluation.retrieval_queries import Retrieval
     from reidflow.retrieval.inference.k_reciprocal import apply
 
     return 1 - apply(Retrieval(queries, gallery), k1=K1, k2=K2, lambda_=WEIGHT).matrix

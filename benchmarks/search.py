@@ -68,8 +68,7 @@ class Made:
 
 def join(arguments: argparse.Namespace) -> None:
     """Work on the study in a folder; print what this worker's part took, as the last line."""
-    from reidflow.search import running
-    from reidflow.search.work import work
+    from reidflow.search.worker import StudyRuns, run_study
     from reidflow.store.runs import RunStore
     from reidflow.training import loop
 
@@ -84,10 +83,10 @@ def join(arguments: argparse.Namespace) -> None:
 
     plain, loop.train = loop.train, timed
     study, source, results = study_of(arguments), Made(), Path(arguments.folder)
-    ready = running.Runs(study, source, RunStore(results / ".store"), "cpu", results, lambda: None)
+    ready = StudyRuns(study, source, RunStore(results / ".store"), "cpu", results, lambda: None)
     ready._get_ready()
     start = time.perf_counter()
-    record = work(study, source, RunStore(results / ".store"), "cpu", results, lambda: None)
+    record = run_study(study, source, RunStore(results / ".store"), "cpu", results, lambda: None)
     told = {"import": start - START, "work": time.perf_counter() - start, "training": trained[0]}
     told["processor"] = time.process_time()
     print(json.dumps({**told, "states": [trial["state"] for trial in record["trials"]]}))

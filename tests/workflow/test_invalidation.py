@@ -116,7 +116,7 @@ def test_an_edited_store_trains_nothing(project):
 
 
 def test_an_edited_test_metric_evaluates_again_and_trains_nothing(project):
-    with (project.folder / "src/reidflow/evaluation/retrieval.py").open("a") as file:
+    with (project.folder / "src/reidflow/evaluation/metrics.py").open("a") as file:
         file.write("\nEDITED = True\n")
     outcome = project.run()
     assert done(outcome) == (0, BOTH, BOTH, set())

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES
+from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 

@@ -2,9 +2,8 @@
 
 import json
 
-from reidflow.models.describe import describe
+from reidflow.models.describe import describe, measure
 from reidflow.models.device import resolve_device
-from reidflow.models.speed import measure
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 

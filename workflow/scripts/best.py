@@ -2,8 +2,8 @@
 
 import json
 
-from reidflow.evaluation.arm import METRICS, merged
-from reidflow.evaluation.best import Candidate, choose_best, specs_of
+from reidflow.evaluation.runs import METRICS, read_jobs
+from reidflow.evaluation.selection import CandidateExperiment, choose_best, specs_of
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
@@ -14,8 +14,8 @@ def main(job: Job) -> None:
     candidates = {}
     for name in job.given["order"]:
         told = job.given["candidates"][name]
-        jobs = merged(told["runs"], told["arms"], RunStore(job.results / ".store"))
-        candidates[name] = Candidate(read_table(told["metrics"], METRICS), specs_of(jobs))
+        jobs = read_jobs(told["runs"], told["arms"], RunStore(job.results / ".store"))
+        candidates[name] = CandidateExperiment(read_table(told["metrics"], METRICS), specs_of(jobs))
     write_text(job.out.best, json.dumps(choose_best(candidates), indent=1))
 
 

@@ -2,13 +2,13 @@
 
 import json
 
+from reidflow.evaluation.selection import choose_tuned
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
-from reidflow.training.choose import choose
 
 
 def main(job: Job) -> None:
-    chosen = choose(job.given["grid"], job.given["arms"], job.input.runs, job.results)
+    chosen = choose_tuned(job.given["grid"], job.given["arms"], job.input.runs, job.results)
     write_text(job.out.chosen, json.dumps(chosen, indent=1))
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from reidflow.evaluation import arm
+from reidflow.evaluation import runs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
@@ -13,11 +13,11 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     slugs, folder = job.given["arms"], job.out.final["metrics"].parent
-    jobs = arm.merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
+    jobs = runs.read_jobs(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    mirrored = read_table(job.input.mirrored, arm.MIRRORED) if job.input.mirrored else None
-    tables = arm.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"], mirrored)
-    for name, contract in arm.CONTRACTS.items():
+    mirrored = read_table(job.input.mirrored, runs.MIRRORED) if job.input.mirrored else None
+    tables = runs.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"], mirrored)
+    for name, contract in runs.CONTRACTS.items():
         write_table(tables[name], getattr(job.out, name), contract, {"code": job.given["code"]})
     write_text(job.out.unavailable, json.dumps(jobs.unavailable, indent=1) + "\n")
     for name, slug in slugs.items():

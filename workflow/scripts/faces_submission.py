@@ -7,11 +7,10 @@ import numpy as np
 
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
-from reidflow.retrieval.budget import Budget
-from reidflow.retrieval.competing import compete
-from reidflow.retrieval.competing_report import efficiency, markdown, report, submission
-from reidflow.retrieval.setting import Setting
-from reidflow.retrieval.submission import answers_json
+from reidflow.retrieval.competition import compete
+from reidflow.retrieval.competition_report import efficiency, markdown, report, submission
+from reidflow.retrieval.competition_workspace import Budget, Workspace
+from reidflow.retrieval.submission_files import answers_json
 from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -25,7 +24,7 @@ def main(job: Job) -> None:
     protocol = RunSpec.model_validate(given["protocol"])
     budget = Budget(60 * given["minutes"], job.compute.get("started", time.time()))
     device = resolve_device(job.compute["device"])
-    setting = Setting(manifest, images, protocol, job.results, device, budget)
+    setting = Workspace(manifest, images, protocol, job.results, device, budget)
     course = compete(setting, given["networks"], given["k"])
     told = report(course, setting)
     write_text(job.out.submission, answers_json(submission(course, manifest, given["folders"])))

@@ -5,9 +5,16 @@ from pathlib import Path
 
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.models.device import resolve_device
-from reidflow.retrieval.chosen import Embedded, chosen_runs
 from reidflow.retrieval.gallery import INDEX, TABLE, TOLD, VECTORS, write_gallery
-from reidflow.retrieval.handed_in import data_root, gallery_files, gallery_question, require_planned, told_of
+from reidflow.retrieval.write_submission import (
+    Embedded,
+    chosen_runs,
+    data_root,
+    gallery_facts,
+    gallery_files,
+    gallery_question,
+    require_planned,
+)
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
@@ -25,7 +32,7 @@ def main(job: Job) -> None:
     runs = chosen_runs(given["runs"], RunStore(job.results / ".store"))
     made = gallery_files(manifest, question, runs, Embedded(job.results, resolve_device(job.compute["device"])))
     folder = job.out.told.with_name(".whole")
-    told = told_of(runs, images, data_root(given["source"], job.results))
+    told = gallery_facts(runs, images, data_root(given["source"], job.results))
     recall = write_gallery(folder, *made, {**told, "index": given["index"]})
     print(
         f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.arm import MIRRORED, Layout, merged
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.runs import MIRRORED, read_jobs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec.components import needing
@@ -21,7 +22,7 @@ def main(job: Job) -> None:
     images = split["image"].gather(np.union1d(*(layout.evaluated for layout in layouts)))
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows, device, found = np.array([row_of[image] for image in images]), resolve_device(job.compute["device"]), {}
-    jobs = merged(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
+    jobs = read_jobs(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     for made, plain in zip(jobs.runs, jobs.specs, strict=True):
         spec = RunSpec.model_validate(plain)
         runs = made.runs if needing("inference", spec.inference, "flipped") else ()

@@ -1,7 +1,6 @@
 """Train an experiment's arms on a further split, and score each run on its test images."""
 
-from reidflow.evaluation.arm import Made, merged
-from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES, evaluate_also
+from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES, TrainedRun, evaluate_further_split, read_jobs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
@@ -13,14 +12,14 @@ from reidflow.training.execute import OtherSplit, execute
 
 def main(job: Job) -> None:
     given, store = job.given, RunStore(job.results / ".store")
-    jobs = merged(job.input.runs, given["order"], store)
+    jobs = read_jobs(job.input.runs, given["order"], store)
     specs = [RunSpec.model_validate(spec) for spec in jobs.specs]
     other = OtherSplit.at(given["split"])
     arms, device = [own.arm for own in jobs.runs], job.compute["device"]
     done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
-    runs = [Made.of(own.arm, told, store) for own, told in zip(jobs.runs, done, strict=True)]
+    runs = [TrainedRun.of(own.arm, told, store) for own, told in zip(jobs.runs, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    metrics, per_query = evaluate_also(given["label"], runs, split, manifest, given["gallery"])
+    metrics, per_query = evaluate_further_split(given["label"], runs, split, manifest, given["gallery"])
     write_table(metrics, job.out.metrics, ALSO_ON)
     write_table(per_query, job.out.per_query, ALSO_ON_QUERIES)
 

@@ -2,8 +2,8 @@
 
 import json
 
-from reidflow.evaluation.arm import METRICS
-from reidflow.evaluation.strengths import best_parts
+from reidflow.evaluation.runs import METRICS
+from reidflow.evaluation.selection import best_parts
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table

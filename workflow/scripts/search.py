@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from reidflow.search.record import spent
-from reidflow.search.work import work
+from reidflow.search.trials_table import spent
+from reidflow.search.worker import run_study
 from reidflow.spec.search import Study
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -14,7 +14,7 @@ from reidflow.training.execute import OtherSplit, Source
 
 def main(job: Job) -> None:
     other = job.input.get("matched")
-    record = work(
+    record = run_study(
         Study.of(job.given["study"]),
         Source(job.results, job.given["gallery"], OtherSplit.at(job.given["split"])),
         RunStore(job.results / ".store"),

@@ -5,9 +5,8 @@ from pathlib import Path
 import polars as pl
 
 from reidflow.curation.on_split import SelectionData, select_on_split
-from reidflow.evaluation.arm import Made, merged
-from reidflow.evaluation.best import specs_of
-from reidflow.evaluation.other_splits import SPLIT_RUNS, evaluate_on
+from reidflow.evaluation.runs import SPLIT_RUNS, TrainedRun, evaluate_split_runs, read_jobs
+from reidflow.evaluation.selection import specs_of
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
@@ -21,7 +20,7 @@ def main(job: Job) -> None:
     given, store, parts = job.given, RunStore(job.results / ".store"), []
     manifest = read_table(job.input.manifest, MANIFEST)
     data = SelectionData(manifest, **given["material"])
-    jobs = merged(job.input.runs, given["order"], store)
+    jobs = read_jobs(job.input.runs, given["order"], store)
     arms = {arm: RunSpec.model_validate(spec) for arm, spec in specs_of(jobs).items()}
     wanted = [(arm, spec.with_seed(seed)) for arm, spec in arms.items() for seed in given["seeds"]]
     specs = [spec for _, spec in wanted]
@@ -30,8 +29,8 @@ def main(job: Job) -> None:
         other = OtherSplit(folder, select_on_split(specs, split, data))
         named, device = [arm for arm, _ in wanted], job.compute["device"]
         done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, named)
-        runs = [Made.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
-        parts.append(evaluate_on(split_seed, runs, split, manifest, given["gallery"]))
+        runs = [TrainedRun.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
+        parts.append(evaluate_split_runs(split_seed, runs, split, manifest, given["gallery"]))
     write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)
 
 

@@ -4,8 +4,15 @@ from pathlib import Path
 
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.models.device import resolve_device
-from reidflow.retrieval.chosen import Embedded, ask, chosen_runs, sides_of
-from reidflow.retrieval.handed_in import best_json, pairs_csv, require_planned
+from reidflow.retrieval.write_submission import (
+    Embedded,
+    best_json,
+    chosen_runs,
+    pairs_csv,
+    rank_query_images,
+    require_planned,
+    sides_of,
+)
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -25,7 +32,7 @@ def main(job: Job) -> None:
         text = pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)
     else:
         question = sides_of(manifest, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"])
-        asked, _ = ask(runs, question, embedded, how["combine"], how["inference"])
+        asked, _ = rank_query_images(runs, question, embedded, how["combine"], how["inference"])
         text = best_json(asked, question, manifest, how["k"])
     write_text(job.out.submission, text)
 

@@ -3,9 +3,10 @@
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.arm import Layout, merged
-from reidflow.evaluation.similarity import similarity_of
-from reidflow.evaluation.tested_on import TESTED_ON, original_label, resized_labels, test_on
+from reidflow.evaluation.image_versions import TESTED_ON, evaluate_versions, original_label, resized_labels
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.ranking import similarity_of
+from reidflow.evaluation.runs import read_jobs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.device import resolve_device
 from reidflow.spec.run import RunSpec
@@ -23,7 +24,7 @@ def main(job: Job) -> None:
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows = np.array([row_of[image] for image in split["image"].gather(layout.evaluated)])
     device, tests = resolve_device(job.compute["device"]), given["tests"]
-    jobs = merged(job.input.runs, given["order"], RunStore(job.results / ".store"))
+    jobs = read_jobs(job.input.runs, given["order"], RunStore(job.results / ".store"))
     for made, plain in zip(jobs.runs, jobs.specs, strict=True):
         spec = RunSpec.model_validate(plain)
         read, other = ("features", "pixels") if spec.frozen else ("pixels", "features")
@@ -32,7 +33,7 @@ def main(job: Job) -> None:
             version = {read: np.load(path, mmap_mode="r"), other: None, "size": size}
             vectors[label] = embed_stored(made.folder, spec, rows, **version, device=device)
         how = similarity_of(spec.model.geometry["name"]), resized_labels(tests)
-        parts.append(test_on(vectors, original_label(tests), layout, made.arm, made.seed, *how))
+        parts.append(evaluate_versions(vectors, original_label(tests), layout, made.arm, made.seed, *how))
     write_table(pl.concat(parts), job.out.tested_on, TESTED_ON)
 
 

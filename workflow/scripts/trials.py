@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from reidflow.search.trials import (
+from reidflow.search.trials_table import (
     TRIALS,
     TRIALS_EFFICIENCY,
     axes_of_studies,

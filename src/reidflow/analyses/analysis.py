@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.figure import Figure
 
-    from reidflow.evaluation.arm import Jobs, Layout
+    from reidflow.evaluation.layout import Layout
+    from reidflow.evaluation.runs import JobResults
     from reidflow.figures.style import Heading
     from reidflow.spec.config import Config
     from reidflow.spec.experiment import Experiment
@@ -173,22 +174,22 @@ class Inputs:
 
     def layout(self) -> "Layout":
         """Return the queries and the gallery of the experiment's split; needs `split` and `manifest`."""
-        from reidflow.evaluation.arm import Layout
+        from reidflow.evaluation.layout import Layout
         from reidflow.ingest.manifest import MANIFEST
         from reidflow.splits.split import SPLIT
 
         return Layout(self.table("split", SPLIT), self.table("manifest", MANIFEST), self.config.gallery)
 
-    def trained(self) -> "Jobs":
+    def trained(self) -> "JobResults":
         """Return the runs of the experiment's arms with their specs; needs `runs`."""
-        from reidflow.evaluation.arm import merged
+        from reidflow.evaluation.runs import read_jobs
         from reidflow.store.runs import RunStore
 
-        return merged(self.files["runs"], list(self.experiment.arms), RunStore(self.store))
+        return read_jobs(self.files["runs"], list(self.experiment.arms), RunStore(self.store))
 
     def mirrored(self) -> "pl.DataFrame | None":
         """Return the embeddings of mirrored images, where an arm uses them; needs `mirrored`."""
-        from reidflow.evaluation.arm import MIRRORED
+        from reidflow.evaluation.runs import MIRRORED
 
         return self.table("mirrored", MIRRORED) if self.files["mirrored"] else None
 

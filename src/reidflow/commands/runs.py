@@ -67,7 +67,7 @@ class Runs:
         if source is None:
             return None
         from reidflow.commands.sources import UNREADABLE
-        from reidflow.search.key import study_key
+        from reidflow.search.study_key import study_key
 
         try:
             return study_key(study, source)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from skimage.color import rgb2lab
 
-from reidflow.evaluation.asked import Retrieval, ranked_blocks
+from reidflow.evaluation.retrieval_queries import Retrieval, ranked_blocks
 from reidflow.ingest.framing import inside
 
 CUES = {

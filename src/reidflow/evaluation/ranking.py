@@ -1,9 +1,12 @@
 """Similarities rounded past the errors of their computation, and where positives stand in a ranking with ties."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from reidflow.spec.components import load
+from reidflow.spec.errors import ReidflowError
 
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -138,3 +141,35 @@ def _first_of_level(keys: np.ndarray, low: np.ndarray, high: np.ndarray, level: 
         low = np.where(below, middle + 1, low)
     found[open_] = low
     return found
+
+
+def integer_codes(*columns: Sequence[str | None]) -> tuple[np.ndarray, ...]:
+    """Return an int64 array for each column of names: the same code for the same name, in any column.
+
+    A missing name (None) gets a code of its own, unlike every other: an image without a group is a group of one, an
+    image without an identity is nobody's positive.
+    """
+    numbers = {name: number for number, name in enumerate(sorted({n for c in columns for n in c if n is not None}))}
+    fresh = len(numbers)
+    coded = []
+    for column in columns:
+        codes = np.empty(len(column), dtype=np.int64)
+        for row, name in enumerate(column):
+            codes[row] = fresh if name is None else numbers[name]
+            fresh += name is None
+        coded.append(codes)
+    return tuple(coded)
+
+
+def similarity_of(geometry: str) -> Similarity | None:
+    """Return the `similarity` of the geometry's file, which maps (q, D), (G, D) to (q, G); None is the cosine.
+
+    geometry: its name, or the dotted path of a user's own. Raises ReidflowError where its file does not say.
+    """
+    module = load("geometry", geometry)
+    if not hasattr(module, "similarity"):
+        raise ReidflowError(
+            f"the geometry '{geometry}' does not say how to rank by it. Define `similarity(queries, gallery)` in its "
+            "file (or `similarity = None` for the cosine)."
+        )
+    return module.similarity

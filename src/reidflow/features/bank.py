@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from reidflow.features.shards import assemble, keep, stored
-from reidflow.models.arithmetic import deterministic
+from reidflow.models.determinism import deterministic
 from reidflow.models.images import to_pixels
-from reidflow.models.network import Network, build_features, count_flops, count_parameters
-from reidflow.models.weights import weights_digest
+from reidflow.models.network import Network, build_features, count_flops, count_parameters, weights_digest
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import published

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from reidflow.models.seeded import seeded
+from reidflow.models.determinism import seeded
 from reidflow.spec.run import Head
 
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}

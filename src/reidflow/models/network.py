@@ -1,5 +1,6 @@
 """The whole network: pixels -> backbone -> pooling -> head -> embedding."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,8 @@ import torch
 from torch import nn
 
 from reidflow.models.backbones._backbone import Backbone
+from reidflow.models.determinism import seeded
 from reidflow.models.head import build_head
-from reidflow.models.seeded import seeded
 from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import Model
@@ -131,3 +132,13 @@ def count_flops(network: nn.Module, size: int) -> int:
         network.eval()(torch.zeros(1, 3, size, size, device=device))
     network.train(training)
     return int(counter.get_total_flops())
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Return the SHA-256 of the names, types, shapes and bytes of every persistent tensor of `network`."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}\0{plain.dtype}\0{tuple(plain.shape)}\0".encode())
+        digest.update(plain.numpy().tobytes())
+    return digest.hexdigest()

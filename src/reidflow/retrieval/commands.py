@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from reidflow.models.device import resolve_device
-from reidflow.retrieval.embedder import Embedder, Together, code_of
-from reidflow.retrieval.gallery import Gallery, Maker, Updated, check_maker, listed, open_gallery, update
+from reidflow.retrieval.embedder import Embedder, JointEmbedder, code_of
+from reidflow.retrieval.gallery import Gallery, ImageEmbedder, UpdateSummary, check_maker, listed, open_gallery, update
+from reidflow.retrieval.image_files import Framing, find_images
 from reidflow.retrieval.index import search
-from reidflow.retrieval.photographs import Framing, find
-from reidflow.retrieval.submission import answers_json
+from reidflow.retrieval.submission_files import answers_json
 from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
@@ -22,7 +22,7 @@ SHOWN = 20
 
 def index_images(
     config: Config, runs: list[str], images: Path, out: Path, index: dict[str, Any], anew: bool
-) -> Updated:
+) -> UpdateSummary:
     """Make or update a gallery of the images in a folder, and say what was done."""
     maker = maker_of(config, runs)
     done = update(images, out, maker, index, anew=anew, progress=_progress)
@@ -38,7 +38,7 @@ def retrieve(config: Config, folder: Path, queries: Path, k: int, out: Path | No
     gallery = open_gallery(folder)
     maker = maker_of(config, gallery.told["name"].split(", "))
     check_maker(gallery.told, maker, folder)
-    found = find(queries)
+    found = find_images(queries)
     keys, parts, left_out = [], [], []
     for usable, vectors, bad in maker.vectors(found, list(found.digests)):
         keys += usable
@@ -67,7 +67,7 @@ def nearest_others(gallery: Gallery, queries: np.ndarray, own: np.ndarray, k: in
     return np.take_along_axis(rows, last, 1), np.take_along_axis(cosines, last, 1)
 
 
-def maker_of(config: Config, runs: list[str]) -> Maker:
+def maker_of(config: Config, runs: list[str]) -> ImageEmbedder:
     """Return what embeds images with finished runs (as experiment/arm/seed-0 or by the path of their folder).
 
     Raises ReidflowError where a run is not there, or its embeddings are not compared by their angle.
@@ -82,8 +82,8 @@ def maker_of(config: Config, runs: list[str]) -> Maker:
                 "compares angles. Choose a run with the geometry hypersphere."
             )
     digest = code_of([embedder.spec for embedder in made], framing.frame)
-    embed = made[0] if len(made) == 1 else Together(made)
-    return Maker(embed, framing, ", ".join(runs), digest, config.compute.workers)
+    embed = made[0] if len(made) == 1 else JointEmbedder(made)
+    return ImageEmbedder(embed, framing, ", ".join(runs), digest, config.compute.workers)
 
 
 def framing_of(config: Config) -> Framing:

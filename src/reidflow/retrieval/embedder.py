@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from reidflow.dedup.neighbours import unit
 from reidflow.features.bank import BATCH
-from reidflow.models.arithmetic import deterministic
+from reidflow.models.determinism import deterministic
 from reidflow.models.images import to_pixels
 from reidflow.models.network import build_features
 from reidflow.spec import code
@@ -22,7 +22,7 @@ from reidflow.spec.yaml import load
 from reidflow.store.runs import SPEC
 from reidflow.training.building import build_module
 from reidflow.training.embedding import WEIGHTS, restore
-from reidflow.training.images import CHUNK
+from reidflow.training.image_inputs import CHUNK
 
 # What decides vectors, beside components; not this file, whose imports would take in all of training.
 DECIDING = (
@@ -121,7 +121,7 @@ def code_of(specs: list[RunSpec], frame: dict[str, Any]) -> str:
     return code.run_digest(*DECIDING, *modules(("frame", frame), *networks))
 
 
-class Together:
+class JointEmbedder:
     """Several runs as one: their unit vectors side by side, so that cosines are the means of theirs."""
 
     def __init__(self, embedders: list[Embedder]) -> None:

@@ -14,8 +14,8 @@ import polars as pl
 from reidflow.dedup.neighbours import unit
 from reidflow.features.shards import keep, stored
 from reidflow.ingest.rawdigest import UNREADABLE
+from reidflow.retrieval.image_files import Framing, ImageFiles, LeftOut, find_images, squares
 from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_index, write_index
-from reidflow.retrieval.photographs import Framing, LeftOut, Photographs, find, squares
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import replacing, write_text
@@ -43,7 +43,7 @@ class Embeds(Protocol):
 
 
 @dataclass(frozen=True)
-class Maker:
+class ImageEmbedder:
     """What turns an image file into its vector. `run` is the name of the run, for people; `code` that of its code."""
 
     embed: Embeds
@@ -57,7 +57,7 @@ class Maker:
         framing = {"frame": self.framing.frame, "size": self.framing.size}
         return {"run": self.embed.identity(), **framing, "code": self.code}
 
-    def vectors(self, images: Photographs, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
+    def vectors(self, images: ImageFiles, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
         """Yield, block by block, usable keys with their unit vectors (n, dim) float32, and the images left out."""
         for usable, pixels, left_out in squares(images, keys, self.framing, BLOCK, self.workers):
             yield usable, unit(self.embed(pixels)), left_out
@@ -75,7 +75,7 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Updated:
+class UpdateSummary:
     """What an update did: images in the gallery, embedded, gone since, and left out."""
 
     count: int
@@ -88,12 +88,12 @@ class Updated:
 def update(
     images: Path,
     out: Path,
-    maker: Maker,
+    maker: ImageEmbedder,
     index: dict[str, Any],
     *,
     anew: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Updated:
+) -> UpdateSummary:
     """Make the gallery folder `out` of the images in a folder, or bring it up to date with them.
 
     An image is known by the bytes of its file: only bytes not seen before, by the same run and in the same frame, are
@@ -110,7 +110,7 @@ def update(
         part.mkdir(parents=True, exist_ok=True)
         if (out / FILES).is_file() and not (part / FILES).is_file():
             shutil.copyfile(out / FILES, part / FILES)
-        found = find(images, part / FILES)
+        found = find_images(images, part / FILES)
         known = dict(zip(old.digests, old.vectors, strict=True)) if old else {}
         embedded, left_out = _embed_missing(found, known, maker, part, progress)
         rows = {key: known[sha] for key, sha in found.digests.items() if sha in known}
@@ -127,7 +127,7 @@ def update(
             shutil.move(part / FILES, part / "whole" / FILES)
             _swap(part / "whole", out)
         shutil.rmtree(part)
-    return Updated(len(rows), embedded, gone, left_out, recall)
+    return UpdateSummary(len(rows), embedded, gone, left_out, recall)
 
 
 def write_gallery(
@@ -175,7 +175,7 @@ def open_gallery(folder: Path) -> Gallery:
     return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, told)
 
 
-def check_maker(told: dict[str, Any], maker: Maker, folder: Path) -> None:
+def check_maker(told: dict[str, Any], maker: ImageEmbedder, folder: Path) -> None:
     """Raise ReidflowError where a gallery was made otherwise than the vectors that are to be compared with it."""
     wanted = maker.identity()
     names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
@@ -193,9 +193,9 @@ def listed(left_out: list[LeftOut]) -> str:
 
 
 def _embed_missing(
-    found: Photographs,
+    found: ImageFiles,
     known: dict[str, np.ndarray],
-    maker: Maker,
+    maker: ImageEmbedder,
     part: Path,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[int, list[LeftOut]]:
@@ -248,7 +248,7 @@ def _check_places(images: Path, out: Path) -> None:
         )
 
 
-def _usable_old(out: Path, maker: Maker, anew: bool) -> Gallery | None:
+def _usable_old(out: Path, maker: ImageEmbedder, anew: bool) -> Gallery | None:
     if anew or not (out / TOLD).is_file():
         return None
     old = open_gallery(out)

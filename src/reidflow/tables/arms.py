@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.arm import EFFICIENCY, HISTORY, METRICS, PER_QUERY
+from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Arm, Experiment

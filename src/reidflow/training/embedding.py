@@ -8,12 +8,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from reidflow.models.arithmetic import deterministic
+from reidflow.models.determinism import deterministic
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.training.building import build_module
-from reidflow.training.inputs import FeatureInputs
-from reidflow.training.modes import load_state
+from reidflow.training.checkpoint import load_state
+from reidflow.training.feature_inputs import FeatureInputs
 
 WEIGHTS = "model.safetensors"
 OURS = "model."
@@ -58,7 +58,7 @@ def embed_stored(
             plain = FeatureInputs(np.asarray(array[rows, :1]), spec, device)
             return plain.embed(module, np.arange(len(rows)))
         # Only a run on images needs torchvision, which takes seconds to import.
-        from reidflow.training.images import ImageInputs
+        from reidflow.training.image_inputs import ImageInputs
 
         unchanged = spec.model_copy(update={"augmentation": []})
         seen = np.ascontiguousarray(array[rows][:, :, ::-1]) if mirrored else array

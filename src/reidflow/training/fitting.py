@@ -11,22 +11,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from reidflow.models.determinism import seeded
 from reidflow.models.geometries._geometry import Geometry
-from reidflow.models.seeded import seeded
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
-from reidflow.training.checkpoint import Checkpoints
+from reidflow.training.checkpoint import Checkpoints, TrainingState, copy_state, load_state, trained_state
 from reidflow.training.data import RunData
 from reidflow.training.distance import call_with_distance, distance_of, geometry_of
-from reidflow.training.epochs import Recut
-from reidflow.training.lean import lean_step, spare_the_compiler
+from reidflow.training.epochs import MatchedEpochs, ResizingStages
 from reidflow.training.losses._counting import take_terms
 from reidflow.training.mixing import Mixed
-from reidflow.training.modes import copy_state, load_state, trained_state
 from reidflow.training.progress import Progress
-from reidflow.training.stages import Stages
-from reidflow.training.state import State
+from reidflow.training.torch_patches import skip_compiler_import, unwrapped_step
 from reidflow.training.validation import Validation
 
 Watch = Callable[[int, float | None], bool]
@@ -49,12 +46,12 @@ class Fitting:
             self.loss = call_with_distance("loss", spec.loss, distance, dim, len(classes)).to(device)
         self.miner = call_with_distance("miner", spec.miner, distance) if spec.miner else None
         self.sampler = self._sampler(data)
-        self.stages = Stages(spec, self._flops)
+        self.stages = ResizingStages(spec, self._flops)
         self.both = nn.ModuleDict({"model": module, "loss": self.loss})
         self.parameters = [p for p in self.both.parameters() if p.requires_grad]
-        spare_the_compiler()
+        skip_compiler_import()
         self.optimizer = components.call("optimizer", spec.optimizer, self._groups())
-        self.step = lean_step(self.optimizer)
+        self.step = unwrapped_step(self.optimizer)
         self.schedule = components.call(
             "scheduler", spec.scheduler, self.optimizer, self.sampler.steps, self.stages.epochs
         )
@@ -64,7 +61,7 @@ class Fitting:
                 "role val. Choose another scheduler, or a split with val."
             )
         self.half = spec.precision == "bf16"
-        self.state = State()
+        self.state = TrainingState()
         self.stop, self.asked = spec.stop, 0
 
     def run(self, checkpoints: Checkpoints, progress: Progress, watch: Watch | None = None) -> None:
@@ -105,7 +102,7 @@ class Fitting:
         load_state(self.both, content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.schedule.load_state_dict(content["schedule"])
-        self.state = State(**content["course"])
+        self.state = TrainingState(**content["course"])
 
     def _sampler(self, data: RunData) -> Any:
         """Return the sampler of the training images, its epochs as long as those of all of them where the spec says so."""
@@ -114,7 +111,7 @@ class Fitting:
         everything = data.training_labels()
         if self.spec.matched == "epochs" or len(everything) == len(self.rows):
             return sampler
-        return Recut(sampler, components.call("sampler", self.spec.sampler, everything, self.spec.seed).steps)
+        return MatchedEpochs(sampler, components.call("sampler", self.spec.sampler, everything, self.spec.seed).steps)
 
     def _flops(self, size: int) -> int:
         # Only a run on images counts operations before it trains; the counter takes its time to import.

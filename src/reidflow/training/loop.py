@@ -9,18 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from reidflow.models.arithmetic import deterministic
+from reidflow.models.determinism import deterministic
 from reidflow.spec.run import RunSpec
 from reidflow.training.building import build_module
-from reidflow.training.checkpoint import Checkpoints
+from reidflow.training.checkpoint import Checkpoints, TrainingState, trained_state
 from reidflow.training.data import RunData
+from reidflow.training.feature_inputs import FeatureInputs
 from reidflow.training.fitting import Fitting, Watch
-from reidflow.training.inputs import FeatureInputs
-from reidflow.training.modes import trained_state
-from reidflow.training.outputs import HISTORY, write_embeddings, write_json, write_run, write_weights
+from reidflow.training.outputs import HISTORY, provenance, write_embeddings, write_json, write_run, write_weights
 from reidflow.training.progress import Progress
-from reidflow.training.provenance import provenance
-from reidflow.training.state import State
 from reidflow.training.validation import Validation
 
 
@@ -71,7 +68,7 @@ def _train(
     rows = data.stored_rows()
     module.eval()
     initial = inputs.embed(module, rows)
-    state, fitting = State(), None
+    state, fitting = TrainingState(), None
     if spec.model.trainable.name == "none":
         row = dict.fromkeys(HISTORY.columns) | {"epoch": 0, "steps": 0, "learning_rate": 0.0}
         state.history.append(row | {"val_id_map": Validation(data, spec.model.geometry["name"]).score(inputs, module)})
@@ -94,12 +91,12 @@ def _build(spec: RunSpec, data: RunData, device: str) -> tuple[nn.Module, Any, i
     if spec.frozen:
         return module, FeatureInputs(data.features, spec, device, data.trained_on), dim
     # Only a run on images needs torchvision, which takes seconds to import.
-    from reidflow.training.images import ImageInputs
+    from reidflow.training.image_inputs import ImageInputs
 
     return module, ImageInputs(data.pixels, data.images, spec, device, data.trained_on, data.masks), dim
 
 
-def _fit(fitting: Fitting, work: Path, often: Checkpointing, watch: Watch | None) -> State:
+def _fit(fitting: Fitting, work: Path, often: Checkpointing, watch: Watch | None) -> TrainingState:
     machine = torch.cuda.get_device_name(fitting.device) if fitting.device.type == "cuda" else "cpu"
     checkpoints = Checkpoints(work, f"{often.key} {torch.__version__} {machine}", often.seconds)
     content = checkpoints.read(str(fitting.device))
@@ -109,7 +106,7 @@ def _fit(fitting: Fitting, work: Path, often: Checkpointing, watch: Watch | None
     return fitting.state
 
 
-def _efficiency(state: State, seconds: float, device: str) -> dict[str, Any]:
+def _efficiency(state: TrainingState, seconds: float, device: str) -> dict[str, Any]:
     """Return times and memory; a resumed run counts the seconds of all its parts."""
     cuda = torch.device(device).type == "cuda"
     peak = (

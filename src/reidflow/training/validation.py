@@ -7,8 +7,7 @@ import numpy as np
 from torch import nn
 
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-from reidflow.evaluation.codes import integer_codes
-from reidflow.evaluation.similarity import similarity_of
+from reidflow.evaluation.ranking import integer_codes, similarity_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.data import RunData
 

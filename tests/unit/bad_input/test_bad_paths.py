@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bad_cases import Case, check_quarantined, check_stops, good_folder, of_cases, read, write
 
-from reidflow.retrieval.photographs import find
+from reidflow.retrieval.image_files import find_images
 from reidflow.spec.errors import ReidflowError
 
 
@@ -299,7 +299,7 @@ def test_images_that_are_to_be_searched_or_ask_and_cannot_be_had_are_named(tmp_p
     write(tmp_path / "locked.png").chmod(0)
     write(tmp_path / "texts" / "notes.txt", "no image")
     with pytest.raises(ReidflowError) as caught:
-        find(tmp_path / place)
+        find_images(tmp_path / place)
     assert said in str(caught.value)
 
 

@@ -21,7 +21,7 @@ from reidflow.ingest.rawdigest import snapshot
 from reidflow.retrieval.embedder import read_spec
 from reidflow.retrieval.gallery import open_gallery
 from reidflow.retrieval.index import read_index
-from reidflow.search.journal import storage
+from reidflow.search.study_storage import storage
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.network_names import unknown_network
@@ -165,8 +165,8 @@ def as_spec(folder: Path, target: Path) -> None:
 
 
 def as_gallery(folder: Path, target: Path) -> None:
-    from reidflow.retrieval.gallery import Maker, update
-    from reidflow.retrieval.photographs import Framing
+    from reidflow.retrieval.gallery import ImageEmbedder, update
+    from reidflow.retrieval.image_files import Framing
 
     class Colours:
         dim = 3
@@ -178,7 +178,7 @@ def as_gallery(folder: Path, target: Path) -> None:
             return pixels.mean((1, 2)).astype(np.float32)
 
     good_folder(folder / "images")
-    maker = Maker(Colours(), Framing({"name": "squash"}, 8, 10**6), "colours")
+    maker = ImageEmbedder(Colours(), Framing({"name": "squash"}, 8, 10**6), "colours")
     update(folder / "images", folder / "gallery", maker, {"name": "flat"})
     write(folder / "gallery" / "vectors.npy", objects(target))
     open_gallery(folder / "gallery")

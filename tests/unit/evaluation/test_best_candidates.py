@@ -3,9 +3,8 @@
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.asked import Retrieval
-from reidflow.evaluation.ranked import RANKED, best, ranked_table
-from reidflow.evaluation.retrieval import evaluate
+from reidflow.evaluation.metrics import evaluate
+from reidflow.evaluation.retrieval_queries import RANKED, Retrieval, best_candidates, ranked_table
 
 
 def slow_best(asked: Retrieval, k: int) -> list[list[int]]:
@@ -33,7 +32,7 @@ def test_the_best_are_those_of_a_plain_sort_with_ties_own_images_and_groups():
         settings = [{}, {"query_index": index}, {"query_group": groups[index], "gallery_group": groups}]
         asked = Retrieval(gallery[index], gallery, **settings[case % 3])
         for k in (1, 4, 39):
-            places, similarities = best(asked, k)
+            places, similarities = best_candidates(asked, k)
             expected = slow_best(asked, k)
             assert [[place for place in row if place >= 0] for row in places.tolist()] == expected
             assert (np.isnan(similarities) == (places < 0)).all()
@@ -43,16 +42,16 @@ def test_the_best_are_those_of_a_plain_sort_with_ties_own_images_and_groups():
 def test_ties_are_broken_by_the_order_of_the_gallery_and_few_candidates_leave_places_empty():
     query = np.array([[1.0, 0.0]], np.float32)
     gallery = np.array([[0, 1], [2, 0], [1, 0], [3, 0], [-1, 0]], np.float32)
-    places, similarities = best(Retrieval(query, gallery, query_index=np.array([2])), 6)
+    places, similarities = best_candidates(Retrieval(query, gallery, query_index=np.array([2])), 6)
     assert places.tolist() == [[1, 3, 0, 4, -1, -1]]
     assert similarities[0, :4].tolist() == [1, 1, 0, -1]
-    assert best(Retrieval(query, gallery), 2)[0].tolist() == [[1, 2]]
+    assert best_candidates(Retrieval(query, gallery), 2)[0].tolist() == [[1, 2]]
 
 
 def test_a_matrix_stands_in_for_the_vectors_and_what_is_not_a_number_ranks_last():
     vectors = np.ones((3, 2), np.float32)
     matrix = np.array([[0.5, np.nan, 0.75]], np.float32)
-    places, similarities = best(Retrieval(vectors[:1], vectors, matrix=matrix), 3)
+    places, similarities = best_candidates(Retrieval(vectors[:1], vectors, matrix=matrix), 3)
     assert places.tolist() == [[2, 0, 1]]
     assert similarities.tolist() == [[0.75, 0.5, -np.inf]]
 
@@ -60,9 +59,9 @@ def test_a_matrix_stands_in_for_the_vectors_and_what_is_not_a_number_ranks_last(
 def test_the_blocks_do_not_show(monkeypatch):
     rng = np.random.Generator(np.random.PCG64(5))
     asked = Retrieval(*(rng.standard_normal((n, 3)).astype(np.float32) for n in (21, 30)))
-    whole = best(asked, 5)
+    whole = best_candidates(asked, 5)
     monkeypatch.setattr("reidflow.evaluation.ranking.BLOCK_ELEMENTS", 60)
-    parts = best(asked, 5)
+    parts = best_candidates(asked, 5)
     assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
 
 

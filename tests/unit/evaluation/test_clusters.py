@@ -3,7 +3,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 
-from reidflow.evaluation.clusters import cluster_agreement, normalised_mutual_information
+from reidflow.evaluation.metrics import cluster_agreement, normalised_mutual_information
 
 
 @pytest.mark.parametrize("seed", range(5))

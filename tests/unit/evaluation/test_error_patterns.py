@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reidflow.evaluation.asked import Retrieval
 from reidflow.evaluation.error_patterns import CUES, distances, error_patterns, looks, shares
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.ingest.framing import GREY
 
 

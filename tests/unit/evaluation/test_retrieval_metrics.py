@@ -3,9 +3,7 @@ import polars as pl
 import pytest
 from slow_metric import candidates, expected_average_precision, over_all_orders, precision_of_order
 
-from reidflow.evaluation.codes import integer_codes
-from reidflow.evaluation.ranking import tie_groups
-from reidflow.evaluation.retrieval import (
+from reidflow.evaluation.metrics import (
     average_precision_at_r,
     chance_level,
     evaluate,
@@ -13,6 +11,7 @@ from reidflow.evaluation.retrieval import (
     first_hit,
     top_k,
 )
+from reidflow.evaluation.ranking import integer_codes, tie_groups
 
 
 def scene(seed: int = 0, count: int = 120, identities: int = 12):

@@ -5,8 +5,8 @@ import pytest
 import timm
 import torch
 
+from reidflow.models.determinism import seeded
 from reidflow.models.network import build_features
-from reidflow.models.seeded import seeded
 from reidflow.spec.components import call, names, resolve
 from reidflow.spec.errors import ReidflowError
 

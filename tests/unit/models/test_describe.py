@@ -6,12 +6,10 @@ import torch
 from torch import nn
 
 from reidflow.models import describe as descriptions
-from reidflow.models import speed
 from reidflow.models.available import unavailable
 from reidflow.models.backbones._hub import MissingWeightsError
-from reidflow.models.describe import describe
+from reidflow.models.describe import MEASURED, describe, measure, timed
 from reidflow.models.network import count_parameters
-from reidflow.models.speed import MEASURED, measure, timed
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 
@@ -109,12 +107,12 @@ def test_speed_is_the_median_of_passes_after_a_warm_up():
         return now
 
     found = timed(lambda: calls.append(1), lambda: None, clock)
-    assert found[:2] == [0.0, 9.0] and len(found) == speed.REPEATS[0]
-    assert len(calls) == len(found) + speed.WARM_UP
+    assert found[:2] == [0.0, 9.0] and len(found) == descriptions.REPEATS[0]
+    assert len(calls) == len(found) + descriptions.WARM_UP
 
 
 def test_a_measurement_states_what_was_measured(monkeypatch):
-    monkeypatch.setattr(speed, "SECONDS", 0.0)
+    monkeypatch.setattr(descriptions, "SECONDS", 0.0)
     _, built = describe(network())
     found = measure(built, 32, device="cpu", threads=1, precision="fp32")
     assert tuple(found) == MEASURED

@@ -5,7 +5,7 @@ from geoopt.manifolds.lorentz import Lorentz
 from geoopt.manifolds.stereographic import PoincareBall
 
 from reidflow.evaluation.average_precision import average_precisions
-from reidflow.evaluation.similarity import similarity_of
+from reidflow.evaluation.ranking import similarity_of
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 

@@ -3,12 +3,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from reidflow.models.determinism import seeded
 from reidflow.models.head import build_head
 from reidflow.models.network import count_parameters
 from reidflow.models.pooling import max as maximum
-from reidflow.models.seeded import seeded
 from reidflow.spec.run import Head
-from reidflow.training.provenance import _forward
+from reidflow.training.outputs import _forward
 
 PINNED = [0.07485294342041016, -0.05276976525783539, 0.31268447637557983]
 

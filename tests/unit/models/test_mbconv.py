@@ -6,8 +6,8 @@ import torch
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.efficientnet import EfficientNet
 
+from reidflow.models.determinism import seeded
 from reidflow.models.network import build_network, count_flops, count_parameters
-from reidflow.models.seeded import seeded
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.mbconv import STAGES, block_strings

@@ -4,10 +4,9 @@ import pytest
 import torch
 from timm.layers import resample_abs_pos_embed
 
-from reidflow.models.arithmetic import deterministic
 from reidflow.models.backbones._sizes import grid_matrix, resample
+from reidflow.models.determinism import deterministic, seeded
 from reidflow.models.network import Network, count_flops
-from reidflow.models.seeded import seeded
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
 

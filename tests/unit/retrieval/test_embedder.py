@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from planted_folder import FRAME, SIZE, drawn_folder, finished_run, pipeline_data, spec_of
 
-from reidflow.retrieval.embedder import Embedder, Together, code_of, read_spec
-from reidflow.retrieval.gallery import Maker
-from reidflow.retrieval.photographs import Framing, find
+from reidflow.retrieval.embedder import Embedder, JointEmbedder, code_of, read_spec
+from reidflow.retrieval.gallery import ImageEmbedder
+from reidflow.retrieval.image_files import Framing, find_images
 from reidflow.spec import yaml
 from reidflow.spec.errors import ReidflowError
 
@@ -16,8 +16,8 @@ def planted(tmp_path_factory):
 
 
 def made_of(root, embed):
-    maker = Maker(embed, Framing(FRAME, SIZE, 10**6), "a run")
-    found = find(root)
+    maker = ImageEmbedder(embed, Framing(FRAME, SIZE, 10**6), "a run")
+    found = find_images(root)
     parts = list(maker.vectors(found, list(found.digests)))
     return dict(
         zip((key for keys, _, _ in parts for key in keys), np.concatenate([v for _, v, _ in parts]), strict=True)
@@ -54,11 +54,11 @@ def test_runs_side_by_side_have_the_mean_of_their_cosines(tmp_path, planted):
         (tmp_path / name).mkdir()
         finished_run(tmp_path / name, spec_of(seed=len(name) + (name == "two")), *data)
     one, two = (Embedder(tmp_path / name / "out") for name in ("one", "two"))
-    both = unit(Together([one, two])(data[1]))
+    both = unit(JointEmbedder([one, two])(data[1]))
     cosines = [unit(embed(data[1])) @ unit(embed(data[1])).T for embed in (one, two)]
     assert np.allclose(both @ both.T, np.mean(cosines, axis=0), atol=1e-6)
     assert not np.allclose(*cosines, atol=1e-2)
-    assert len({one.identity(), two.identity(), Together([one, two]).identity()}) == 3
+    assert len({one.identity(), two.identity(), JointEmbedder([one, two]).identity()}) == 3
 
 
 def test_the_identity_of_a_run_is_its_network_and_weights(tmp_path, planted):

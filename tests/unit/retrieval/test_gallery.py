@@ -8,8 +8,8 @@ import pytest
 from planted_folder import draw
 
 from reidflow.retrieval import gallery as galleries
-from reidflow.retrieval.gallery import Maker, open_gallery, update
-from reidflow.retrieval.photographs import Framing
+from reidflow.retrieval.gallery import ImageEmbedder, open_gallery, update
+from reidflow.retrieval.image_files import Framing
 from reidflow.spec.errors import ReidflowError
 
 FLAT = {"name": "flat"}
@@ -35,7 +35,7 @@ class Fake:
 
 
 def maker(embed, **framing):
-    return Maker(
+    return ImageEmbedder(
         embed, Framing(**({"frame": {"name": "squash"}, "size": 16, "max_pixels": 10**6} | framing)), embed.name
     )
 

@@ -2,9 +2,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.retrieval.budget import Budget, Cost, affordable
-from reidflow.retrieval.entries import entries, hold_out
-from reidflow.retrieval.judging import Judged, best, clustered_error, judge
+from reidflow.retrieval.competition_workspace import Budget, Cost, affordable
+from reidflow.retrieval.held_out import (
+    HeldOutResult,
+    best,
+    clustered_error,
+    competition_rows,
+    evaluate_held_out,
+    hold_out,
+)
 from reidflow.spec.errors import ReidflowError
 
 
@@ -13,13 +19,13 @@ def manifest(*rows):
 
 
 def test_unlabelled_images_compete_and_labelled_ones_train():
-    found = entries(manifest(("a", None), (None, "gallery"), ("b", "gallery"), (None, "query"), (None, None)))
+    found = competition_rows(manifest(("a", None), (None, "gallery"), ("b", "gallery"), (None, "query"), (None, None)))
     assert found.training.tolist() == [0, 2]
     assert found.queries.tolist() == [3] and found.gallery.tolist() == [1]
 
 
 def test_labelled_sides_compete_where_there_are_no_others_and_are_not_trained_on():
-    found = entries(manifest(("a", None), ("b", "gallery"), (None, "query"), ("c", "query")))
+    found = competition_rows(manifest(("a", None), ("b", "gallery"), (None, "query"), ("c", "query")))
     assert found.training.tolist() == [0, 3]
     assert found.queries.tolist() == [2] and found.gallery.tolist() == [1]
 
@@ -28,7 +34,7 @@ def test_labelled_sides_compete_where_there_are_no_others_and_are_not_trained_on
 def test_a_side_without_images_is_an_error_that_names_it(side):
     other = "gallery" if side == "query" else "query"
     with pytest.raises(ReidflowError, match=f"side '{side}'"):
-        entries(manifest(("a", None), (None, other)))
+        competition_rows(manifest(("a", None), (None, other)))
 
 
 IDENTITIES = [f"p{i:02}" for i in range(20) for _ in range(5)] + ["alone"]
@@ -77,14 +83,16 @@ def test_a_query_whose_others_are_all_of_its_own_moment_does_not_ask():
 
 
 def judged(scores, identity=None):
-    return Judged({}, np.array(scores, float), np.arange(len(scores)) if identity is None else np.array(identity))
+    return HeldOutResult(
+        {}, np.array(scores, float), np.arange(len(scores)) if identity is None else np.array(identity)
+    )
 
 
 def test_held_out_scores_are_those_counted_by_hand():
     vectors = np.array([[1, 0], [0, 1], [1, 0.1], [0.9, 0.2], [0, 1], [1, 0.5]], float)
     identity, group = np.array([0, 1, 0, 1, 1, 2]), np.arange(6)
     held = type("Held", (), {"queries": np.array([0, 3]), "gallery": np.array([2, 4, 5])})()
-    found = judge(vectors[held.queries], vectors[held.gallery], identity, group, held)
+    found = evaluate_held_out(vectors[held.queries], vectors[held.gallery], identity, group, held)
     # Row 0 finds row 2 first; row 3 finds rows 2 and 5 before row 4: third, so among the five and the ten best.
     assert found.scores.tolist() == [1000, 400] and found.score == 700
     assert found.metrics["top1"] == 0.5 and found.metrics["top5"] == 1
@@ -94,9 +102,9 @@ def test_held_out_scores_are_those_counted_by_hand():
 def test_images_of_a_querys_own_group_are_no_answer():
     vectors = np.array([[1, 0], [1, 0], [0, 1]], float)
     held = type("Held", (), {"queries": np.array([0]), "gallery": np.array([1, 2])})()
-    alone = judge(vectors[:1], vectors[1:], np.array([0, 0, 0]), np.array([7, 7, 8]), held)
+    alone = evaluate_held_out(vectors[:1], vectors[1:], np.array([0, 0, 0]), np.array([7, 7, 8]), held)
     assert alone.metrics["map"] == 1 and alone.scores.tolist() == [1000]
-    nothing = judge(vectors[:1], vectors[1:], np.array([0, 0, 1]), np.array([7, 7, 8]), held)
+    nothing = evaluate_held_out(vectors[:1], vectors[1:], np.array([0, 0, 1]), np.array([7, 7, 8]), held)
     assert len(nothing.scores) == 0
 
 

@@ -3,9 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reidflow.evaluation.asked import Retrieval, infer, scores
-from reidflow.evaluation.clusters import cluster_agreement
-from reidflow.evaluation.retrieval import evaluate, evaluate_asked
+from reidflow.evaluation.metrics import cluster_agreement, evaluate, evaluate_retrieval
+from reidflow.evaluation.retrieval_queries import Retrieval, infer, scores
 from reidflow.models.geometries import euclidean
 from reidflow.retrieval.inference import (
     alpha_query_expansion,
@@ -59,19 +58,21 @@ def test_a_retrieval_is_scored_as_its_vectors_are(similarity):
     rules = {"query_index": places, "query_group": group, "gallery_group": group, "similarity": similarity}
     values, per_query = evaluate(points, points, identity, identity, **rules, seed=3)
     asked = Retrieval(points, points, **rules)
-    again, table = evaluate_asked(asked, identity, identity, seed=3, block=7)
+    again, table = evaluate_retrieval(asked, identity, identity, seed=3, block=7)
     assert again == values and table.equals(per_query)
     assert infer(asked, []) is asked
     as_matrix = dataclasses.replace(asked, matrix=scores(asked, slice(None)).astype(np.float32))
-    again, table = evaluate_asked(as_matrix, identity, identity, seed=3)
+    again, table = evaluate_retrieval(as_matrix, identity, identity, seed=3)
     assert again == values and table.equals(per_query)
 
 
 def test_clusters_count_a_query_of_the_gallery_once():
     points, identity, _ = scene(noise=1.5)
     asked = Retrieval(points[:20], points, np.arange(20))
-    assert evaluate_asked(asked, identity[:20], identity)[0]["nmi"] == cluster_agreement(points[:20], identity[:20], 0)
-    apart = evaluate_asked(Retrieval(points[:20], points[20:]), identity[:20], identity[20:])[0]
+    assert evaluate_retrieval(asked, identity[:20], identity)[0]["nmi"] == cluster_agreement(
+        points[:20], identity[:20], 0
+    )
+    apart = evaluate_retrieval(Retrieval(points[:20], points[20:]), identity[:20], identity[20:])[0]
     assert apart["nmi"] == cluster_agreement(points, identity, 0)
 
 
@@ -79,8 +80,10 @@ def test_a_matrix_decides_the_ranking_and_the_vectors_the_rest():
     points, identity, _ = scene()
     asked = Retrieval(points[:20], points[20:])
     true = (identity[:20, None] == identity[20:]).astype(np.float32)
-    values, _ = evaluate_asked(asked, identity[:20], identity[20:])
-    oracle, per_query = evaluate_asked(dataclasses.replace(asked, matrix=true), identity[:20], identity[20:], block=3)
+    values, _ = evaluate_retrieval(asked, identity[:20], identity[20:])
+    oracle, per_query = evaluate_retrieval(
+        dataclasses.replace(asked, matrix=true), identity[:20], identity[20:], block=3
+    )
     assert oracle["id_map"] == oracle["top1"] == 1 > values["id_map"]
     assert per_query["first_hit"].drop_nulls().to_list() == [int(row.sum() > 0) for row in true if row.sum()]
     assert [oracle[name] for name in ("nmi", "intra", "inter")] == [values[name] for name in ("nmi", "intra", "inter")]
@@ -165,7 +168,7 @@ def test_coral_gives_the_queries_the_mean_and_covariance_of_the_gallery():
 
 
 def score(asked: Retrieval, query_identity, gallery_identity) -> float:
-    return evaluate_asked(asked, query_identity, gallery_identity)[0]["id_map"]
+    return evaluate_retrieval(asked, query_identity, gallery_identity)[0]["id_map"]
 
 
 @pytest.mark.parametrize("method", ["query_expansion", "alpha_query_expansion"])

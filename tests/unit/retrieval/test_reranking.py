@@ -3,8 +3,8 @@ import pytest
 from slow_reranking import final_distances, squared_distances
 from threadpoolctl import threadpool_limits
 
-from reidflow.evaluation.asked import Retrieval, infer, scores
-from reidflow.evaluation.retrieval import evaluate_asked
+from reidflow.evaluation.metrics import evaluate_retrieval
+from reidflow.evaluation.retrieval_queries import Retrieval, infer, scores
 from reidflow.models.geometries import euclidean, poincare
 from reidflow.retrieval.inference.k_reciprocal import apply
 from reidflow.spec.errors import ReidflowError
@@ -111,8 +111,8 @@ def test_the_bits_do_not_depend_on_the_threads():
 def test_neighbours_in_common_find_positives_that_noise_has_taken_away():
     vectors, identity, _ = scene(0, count=240, identities=20, noise=0.9)
     asked = Retrieval(vectors[:60], vectors[60:])
-    plain = evaluate_asked(asked, identity[:60], identity[60:])[0]
-    again = evaluate_asked(apply(asked, k1=8, k2=3), identity[:60], identity[60:])[0]
+    plain = evaluate_retrieval(asked, identity[:60], identity[60:])[0]
+    again = evaluate_retrieval(apply(asked, k1=8, k2=3), identity[:60], identity[60:])[0]
     assert again["id_map"] > plain["id_map"] + 0.05
     assert [again[name] for name in ("intra", "inter", "nmi")] == [plain[name] for name in ("intra", "inter", "nmi")]
 

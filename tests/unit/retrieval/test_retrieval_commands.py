@@ -9,10 +9,9 @@ import pytest
 from planted_folder import FRAME, SIZE, draw, drawn_folder, finished_run, pipeline_data, spec_of
 
 from reidflow.cli import main
-from reidflow.evaluation.arm import Made
-from reidflow.retrieval.chosen import ChosenRun, Question
+from reidflow.evaluation.runs import TrainedRun
 from reidflow.retrieval.gallery import open_gallery, write_gallery
-from reidflow.retrieval.handed_in import gallery_files, told_of
+from reidflow.retrieval.write_submission import ChosenRun, QueryRows, gallery_facts, gallery_files
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = "losses/arcface/seed-0"
@@ -104,11 +103,11 @@ def test_answers_are_the_most_similar_of_the_vectors_that_the_pipeline_stores(co
 def test_a_gallery_that_the_workflow_wrote_is_asked_like_any_other(command, project, tmp_path):
     root, stored, manifest = project
     spec, folder = spec_of(), root / "results-tiny" / "experiments" / RUN
-    run = ChosenRun("losses", Made("arcface", 0, "key", folder), spec)
+    run = ChosenRun("losses", TrainedRun("arcface", 0, "key", folder), spec)
     rows = np.arange(len(manifest))[::-1]
-    made = gallery_files(manifest, Question(rows[:0], rows, rows[:0]), [run], Pipeline(stored[RUN]))
+    made = gallery_files(manifest, QueryRows(rows[:0], rows, rows[:0]), [run], Pipeline(stored[RUN]))
     assert made[0] == sorted(made[0]) == manifest["image"].to_list()
-    told = told_of([run], {"frame": FRAME, "size": SIZE}, root / "images")
+    told = gallery_facts([run], {"frame": FRAME, "size": SIZE}, root / "images")
     write_gallery(tmp_path / "workflow", *made, {**told, "index": {"name": "flat"}})
     index(command, tmp_path / "files")
     answers = []

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 from training_cases import small_data, small_spec
 
-from reidflow.search.work import work
+from reidflow.search.worker import run_study
 from reidflow.spec.components import resolve
 from reidflow.spec.search import Search as SearchFile
 from reidflow.spec.search import Study, axes_of
@@ -64,7 +64,7 @@ class MadeSource:
 def worked(results: Path, wanted: Study, confirm=lambda: None, matched_steps=None, **data) -> dict:
     """The record of a study on which this process works."""
     store = RunStore(results / ".store")
-    return work(wanted, MadeSource(**data), store, "cpu", results, confirm, matched_steps)
+    return run_study(wanted, MadeSource(**data), store, "cpu", results, confirm, matched_steps)
 
 
 def forget_journals(results: Path) -> None:

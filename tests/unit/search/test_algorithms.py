@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import qmc
 from search_cases import study
 
-from reidflow.search.generations import propose
+from reidflow.search.optuna_studies import propose
 from reidflow.search.trial import COMPLETE, PRUNED, Trial
 from reidflow.spec.components import resolve
 from reidflow.spec.seeds import seed_for

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from search_cases import study
 
-from reidflow.search.pruning import Watcher, stop_of
+from reidflow.search.optuna_studies import TrialPruner, stop_of
 from reidflow.search.trial import COMPLETE, DIVERGED, PRUNED, Trial
 
 
@@ -16,7 +16,7 @@ def finished(number: int, course: list[float], state: str = COMPLETE, **attribut
 
 
 def stopped(pruner: dict, earlier: list[Trial], course: list[float]) -> int | None:
-    return stop_of(Watcher(study(pruner=pruner), earlier), dict(enumerate(course, start=1)))
+    return stop_of(TrialPruner(study(pruner=pruner), earlier), dict(enumerate(course, start=1)))
 
 
 EARLIER = [finished(n, [0.1 * n, 0.1 * n + 0.1, 0.1 * n + 0.2, 0.9]) for n in range(1, 6)]
@@ -50,7 +50,7 @@ def test_successive_halving_lets_the_best_share_past_each_rung():
     courses = [[0.5] * 4, [0.4] * 4, [0.6] * 4, [0.7] * 4, [0.55] * 4]
     ends = []
     for number, course in enumerate(courses):
-        watcher = Watcher(study(pruner=pruner), trials)
+        watcher = TrialPruner(study(pruner=pruner), trials)
         ends.append(stop_of(watcher, dict(enumerate(course, start=1))))
         state = COMPLETE if ends[-1] is None else PRUNED
         trials.append(finished(number, course[: ends[-1]], state, **watcher.attributes))
@@ -75,5 +75,5 @@ def _successive_halving(courses: list[list[float]], rungs: list[int], factor: in
 
 
 def test_an_epoch_without_a_value_ends_nothing():
-    watcher = Watcher(study(pruner={"name": "median", "startup": 5}), EARLIER)
+    watcher = TrialPruner(study(pruner={"name": "median", "startup": 5}), EARLIER)
     assert not watcher(1, None) and watcher(2, 0.01)

@@ -5,8 +5,7 @@ import shutil
 import pytest
 from search_cases import MEDIAN, SPACE, forget_journals, no_training, small_spec, study, worked
 
-from reidflow.search.record import spent
-from reidflow.search.trials import COLUMNS
+from reidflow.search.trials_table import COLUMNS, spent
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.search import TABLE
 from reidflow.store.runs import RunStore

@@ -4,8 +4,15 @@ import polars as pl
 import pytest
 from search_cases import study, worked
 
-from reidflow.search.record import spent
-from reidflow.search.trials import TRIALS, TRIALS_EFFICIENCY, axes_of_studies, trials_efficiency, trials_table, winners
+from reidflow.search.trials_table import (
+    TRIALS,
+    TRIALS_EFFICIENCY,
+    axes_of_studies,
+    spent,
+    trials_efficiency,
+    trials_table,
+    winners,
+)
 from reidflow.spec.run import RunSpec
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import read_table, write_table

@@ -9,8 +9,8 @@ import optuna
 import pytest
 from search_cases import MadeSource, start, study, worked
 
-from reidflow.search.generations import propose
-from reidflow.search.journal import storage
+from reidflow.search.optuna_studies import propose
+from reidflow.search.study_storage import storage
 from reidflow.store.locks import try_lock
 
 STUDY = {"algorithm": "tpe", "trials": 24, "generation": 6}

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.evaluation.arm import Layout
+from reidflow.evaluation.layout import Layout
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.audit import audit

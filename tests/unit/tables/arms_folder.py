@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.arm import HISTORY, METRICS, PER_QUERY
+from reidflow.evaluation.runs import HISTORY, METRICS, PER_QUERY
 from reidflow.spec.experiment import Arm, Experiment, slug_of
 from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.store.tables import Contract

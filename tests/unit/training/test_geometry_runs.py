@@ -7,12 +7,10 @@ import torch
 from safetensors.torch import load_file
 from training_cases import small_data, small_spec, stored_bytes
 
-from reidflow.evaluation.arm import Made, evaluate_runs
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-from reidflow.evaluation.clusters import cluster_agreement
-from reidflow.evaluation.ranking import unit
-from reidflow.evaluation.retrieval import evaluate
-from reidflow.evaluation.similarity import similarity_of
+from reidflow.evaluation.metrics import cluster_agreement, evaluate
+from reidflow.evaluation.ranking import similarity_of, unit
+from reidflow.evaluation.runs import TrainedRun, evaluate_runs
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.building import build_module
@@ -45,7 +43,7 @@ def split_of(data):
 def table_of(data, out):
     split = split_of(data)
     manifest = split.select("image", flank=pl.lit(None, pl.String))
-    return evaluate_runs([Made("arm", 0, "k", out)], split, manifest, "role")["metrics"].row(0, named=True)
+    return evaluate_runs([TrainedRun("arm", 0, "k", out)], split, manifest, "role")["metrics"].row(0, named=True)
 
 
 def stored(out, stage="final", role="test"):

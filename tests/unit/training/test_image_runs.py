@@ -9,7 +9,7 @@ from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.models.network import build_network
 from reidflow.spec.errors import ReidflowError
-from reidflow.training.images import ImageInputs
+from reidflow.training.image_inputs import ImageInputs
 from reidflow.training.loop import train
 
 LAST_BLOCK = {"trainable": {"name": "last_blocks", "blocks": 1}, "head": {"dim": 8}}

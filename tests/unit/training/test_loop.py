@@ -15,7 +15,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RunSpec
 from reidflow.store.tables import read_table
 from reidflow.training import fitting
-from reidflow.training.inputs import FeatureInputs
+from reidflow.training.feature_inputs import FeatureInputs
 from reidflow.training.loop import train
 from reidflow.training.outputs import EMBEDDINGS, HISTORY
 

@@ -3,14 +3,14 @@ import pytest
 import torch
 from training_cases import small_data, small_spec, stored_bytes
 
-from reidflow.models.arithmetic import deterministic
+from reidflow.models.determinism import deterministic
 from reidflow.spec.components import needing, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.augment import make_augment
 from reidflow.training.augmentations.background_swap import filled
 from reidflow.training.building import build_module
 from reidflow.training.fitting import Fitting
-from reidflow.training.images import ImageInputs
+from reidflow.training.image_inputs import ImageInputs
 from reidflow.training.loop import train
 
 MIXING = ["background_swap", "cutmix", "mixup"]

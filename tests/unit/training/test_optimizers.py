@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reidflow.spec import components
-from reidflow.training.lean import lean_step
+from reidflow.training.torch_patches import unwrapped_step
 
 NAMES = components.names("optimizer")
 
@@ -42,7 +42,7 @@ def test_the_optimizers_ship():
 def test_descends(name):
     module = network()
     optimizer = build(name, module, learning_rate=0.01)
-    values = descend(module, lean_step(optimizer), optimizer, 60)
+    values = descend(module, unwrapped_step(optimizer), optimizer, 60)
     assert values[-1] < 0.95 * values[0]
 
 
@@ -50,14 +50,14 @@ def test_descends(name):
 def test_the_lean_step_is_the_step(name):
     module, other = network(), network()
     optimizer, plain = build(name, module, learning_rate=0.01), build(name, other, learning_rate=0.01)
-    assert descend(module, lean_step(optimizer), optimizer, 5) == descend(other, plain.step, plain, 5)
+    assert descend(module, unwrapped_step(optimizer), optimizer, 5) == descend(other, plain.step, plain, 5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_going_on_from_the_state_gives_the_same_bits(name):
     module = network()
     optimizer = build(name, module, learning_rate=0.01)
-    descend(module, lean_step(optimizer), optimizer, 7)
+    descend(module, unwrapped_step(optimizer), optimizer, 7)
     other = network()
     again = build(name, other, learning_rate=0.01)
     again.load_state_dict(copy.deepcopy(optimizer.state_dict()))

@@ -8,8 +8,8 @@ from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.building import build_module
+from reidflow.training.feature_inputs import FeatureInputs
 from reidflow.training.fitting import Fitting
-from reidflow.training.inputs import FeatureInputs
 from reidflow.training.loop import train
 
 

@@ -3,7 +3,7 @@
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.architectures.figures import draw_architectures
 from reidflow.analyses.architectures.tables import best_networks, section
-from reidflow.search.trials import TRIALS, axes_of_studies
+from reidflow.search.trials_table import TRIALS, axes_of_studies
 
 
 def run(inputs: Inputs) -> Report:

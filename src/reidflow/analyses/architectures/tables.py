@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from reidflow.analyses.search.tables import ten_best
-from reidflow.search.trials import axes_of_studies
+from reidflow.search.trials_table import axes_of_studies
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.mbconv import describe_blocks, describe_head
 from reidflow.tables.layout import Block, count, magnitude

@@ -8,11 +8,11 @@ import numpy as np
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.augmentation import figures, sheet, tables
 from reidflow.analyses.augmentation.findings import sections
-from reidflow.evaluation.arm import METRICS
+from reidflow.evaluation.runs import METRICS
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.tables.experiment import RESULTS
-from reidflow.training.samples import augmented, batch_rows
+from reidflow.training.augmented_samples import augmented, batch_rows
 
 SHOWN, VERSIONS = 2, 7
 """Images on the sheet, and how often each is augmented."""

@@ -7,7 +7,7 @@ import numpy as np
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.backgrounds import figures, sheet
 from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, report
-from reidflow.evaluation.tested_on import TESTED_ON
+from reidflow.evaluation.image_versions import TESTED_ON
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.tables.arms import by_arm
 from reidflow.tables.experiment import RESULTS

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from reidflow.analyses.backgrounds.findings import sections
+from reidflow.evaluation.image_versions import BOTH, original_label, resized_labels
 from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance, together
 from reidflow.evaluation.statistics import Comparison, compare
-from reidflow.evaluation.tested_on import BOTH, original_label, resized_labels
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract

@@ -5,7 +5,7 @@ import numpy as np
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.errors import figures, tables
 from reidflow.analyses.errors.findings import sections
-from reidflow.evaluation.arm import METRICS
+from reidflow.evaluation.runs import METRICS
 from reidflow.ingest.manifest import MANIFEST
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.arm import Layout, Made, asked
 from reidflow.evaluation.error_patterns import CUES, LOOKS, error_patterns, looks, shares, sums
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.runs import TrainedRun, arm_retrieval
 from reidflow.evaluation.statistics import Comparison, compare, interval, mean_difference
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract, Span
@@ -125,7 +126,7 @@ class _Counted:
 def errors_table(
     experiment: Experiment,
     layout: Layout,
-    runs: Mapping[str, Sequence[Made]],
+    runs: Mapping[str, Sequence[TrainedRun]],
     seen: np.ndarray,
     mirrored: pl.DataFrame | None = None,
     level: float = LEVEL,
@@ -160,13 +161,13 @@ def errors_table(
 
 
 def _counted(
-    layout: Layout, runs: Sequence[Made], seen: np.ndarray, mirrored: pl.DataFrame | None
+    layout: Layout, runs: Sequence[TrainedRun], seen: np.ndarray, mirrored: pl.DataFrame | None
 ) -> dict[str, _Counted]:
     """Return cue -> counts; identities are those of all queries, so that arms can be paired."""
     identity, other = layout.identity[layout.query], layout.identity[layout.gallery]
     _, codes = np.unique(identity, return_inverse=True)
     sides = seen[layout.query], seen[layout.gallery]
-    tables = [error_patterns(asked(layout, made, mirrored), identity, other, *sides) for made in runs]
+    tables = [error_patterns(arm_retrieval(layout, made, mirrored), identity, other, *sides) for made in runs]
     found = {}
     for cue in CUES:
         columns = [_columns(table, cue, codes) for table in tables]

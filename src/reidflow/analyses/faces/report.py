@@ -5,9 +5,7 @@ from reidflow.analyses.faces.arms import controlled_arms
 from reidflow.analyses.faces.collected import CONTRACTS, Found, all_tables
 from reidflow.analyses.faces.figures import draw_all
 from reidflow.analyses.faces.findings import sections
-from reidflow.evaluation.arm import METRICS
-from reidflow.evaluation.other_splits import ALSO_ON
-from reidflow.evaluation.validated import validate_runs
+from reidflow.evaluation.runs import ALSO_ON, METRICS, validate_runs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.tables.experiment import EFFICIENCY, RESULTS

@@ -3,8 +3,7 @@
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.gap import figures, tables
 from reidflow.analyses.gap.findings import sections
-from reidflow.evaluation.arm import METRICS, PER_QUERY
-from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES
+from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES, METRICS, PER_QUERY
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.tables.experiment import RESULTS
 

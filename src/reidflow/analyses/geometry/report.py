@@ -5,7 +5,7 @@ import numpy as np
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.geometry import figures, tables
 from reidflow.analyses.geometry.findings import sections
-from reidflow.evaluation.arm import HISTORY, METRICS
+from reidflow.evaluation.runs import HISTORY, METRICS
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.store.runs import RunStore
 

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.images import sharpness
-from reidflow.evaluation.arm import Layout
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-from reidflow.evaluation.space import distances, picture, radii, rank_correlation, relative_delta
+from reidflow.evaluation.embedding_space import distances, picture, radii, rank_correlation, relative_delta
+from reidflow.evaluation.layout import Layout
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.seeds import seed_for
 from reidflow.store.runs import RunStore

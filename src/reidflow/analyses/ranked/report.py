@@ -5,8 +5,8 @@ import numpy as np
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.ranked import sheets, tables
 from reidflow.analyses.ranked.findings import sections
-from reidflow.evaluation.arm import PER_QUERY
-from reidflow.evaluation.ranked import RANKED
+from reidflow.evaluation.retrieval_queries import RANKED
+from reidflow.evaluation.runs import PER_QUERY
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.tables.experiment import RESULTS
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from reidflow.evaluation.arm import Layout, Made, asked
-from reidflow.evaluation.ranked import RANKED, ranked_table
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.retrieval_queries import RANKED, ranked_table
+from reidflow.evaluation.runs import TrainedRun, arm_retrieval
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import mean
 
@@ -29,7 +30,7 @@ PLACES = {"best": 0.0, "upper quartile": 0.25, "median": 0.5, "lower quartile": 
 """The queries that are shown: their place among all, from the highest average precision to the lowest."""
 
 
-def shown_runs(runs: Sequence[Made], results: pl.DataFrame) -> list[Made]:
+def shown_runs(runs: Sequence[TrainedRun], results: pl.DataFrame) -> list[TrainedRun]:
     """Return the first run of the baseline and that of the best arm; one where they are the same.
 
     results: RESULTS of the experiment. The best arm has the highest validation mAP, or the highest id_map where nothing
@@ -43,13 +44,13 @@ def shown_runs(runs: Sequence[Made], results: pl.DataFrame) -> list[Made]:
     return [next(made for made in runs if made.arm == arm) for arm in dict.fromkeys(arms)]
 
 
-def ranked_runs(layout: Layout, runs: Sequence[Made], mirrored: pl.DataFrame | None = None) -> pl.DataFrame:
+def ranked_runs(layout: Layout, runs: Sequence[TrainedRun], mirrored: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return RANKED of runs, in their order: what the queries find after the arm's inference.
 
     mirrored: MIRRORED of the experiment, where an arm's inference looks at mirror images.
     """
     queries, gallery = (layout.table[rows].select("image", "identity") for rows in (layout.query, layout.gallery))
-    found = [ranked_table(asked(layout, run, mirrored), queries, gallery, run.arm, run.seed) for run in runs]
+    found = [ranked_table(arm_retrieval(layout, run, mirrored), queries, gallery, run.arm, run.seed) for run in runs]
     return pl.concat([RANKED.empty(), *found])
 
 

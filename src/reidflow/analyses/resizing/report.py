@@ -3,8 +3,8 @@
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.resizing import figures, tables
 from reidflow.analyses.resizing.findings import sections
-from reidflow.evaluation.arm import HISTORY, METRICS
-from reidflow.evaluation.tested_on import TESTED_ON
+from reidflow.evaluation.image_versions import TESTED_ON
+from reidflow.evaluation.runs import HISTORY, METRICS
 from reidflow.tables.experiment import RESULTS
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.image_versions import BOTH
 from reidflow.evaluation.statistics import Comparison, compare
-from reidflow.evaluation.tested_on import BOTH
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract

@@ -9,7 +9,7 @@ from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.schedules import figures
 from reidflow.analyses.schedules.tables import RATES, chosen_specs, kept_rates, rates_table, recorded, section
 from reidflow.tables.arms import HISTORY, METRICS, by_arm
-from reidflow.training.rates import replay
+from reidflow.training.learning_rates import replay
 
 
 def run(inputs: Inputs) -> Report:

@@ -19,7 +19,7 @@ from reidflow.analyses.search.effects import FANOVA, FEWEST, LEVEL, PED_ANOVA, P
 from reidflow.analyses.search.found import Found
 from reidflow.analyses.search.space import searched, space_block
 from reidflow.analyses.search.tables import TEN, ten_best, value_text
-from reidflow.search.trials import axes_of_studies
+from reidflow.search.trials_table import axes_of_studies
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis
 from reidflow.tables.comparisons import UNAVAILABLE

@@ -8,7 +8,7 @@ from reidflow.analyses.search import effects, tables
 from reidflow.analyses.search.figures import all as figures
 from reidflow.analyses.search.findings import sections
 from reidflow.analyses.search.found import Found
-from reidflow.search.trials import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
+from reidflow.search.trials_table import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reidflow.analyses.search.tables import SPACE_FILLING, value_text
-from reidflow.search.trials import axes_of_studies
+from reidflow.search.trials_table import axes_of_studies
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Axis, Study

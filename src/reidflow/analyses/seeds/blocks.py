@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from reidflow.analyses.seeds.tables import SPLIT, TRAINING, by_seed
-from reidflow.evaluation.arm import Jobs
-from reidflow.evaluation.best import specs_of
+from reidflow.evaluation.runs import JobResults
+from reidflow.evaluation.selection import specs_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.winners import CANDIDATES
@@ -150,7 +150,9 @@ def as_yaml(first: Mapping[str, Any], spec: Mapping[str, Any], seeds: Sequence[i
     return dumps(told)
 
 
-def best_of(experiment: Experiment, jobs: Jobs, split: Mapping[str, Any], audits: Sequence[str | Path] = ()) -> Best:
+def best_of(
+    experiment: Experiment, jobs: JobResults, split: Mapping[str, Any], audits: Sequence[str | Path] = ()
+) -> Best:
     """Return what an experiment on seeds stands on. jobs: what its training left behind. split: the config's.
 
     audits: files of the leak audit of each other split, in the order of their seeds.

@@ -8,8 +8,7 @@ from reidflow.analyses.seeds import figures
 from reidflow.analyses.seeds.blocks import as_yaml, best_of
 from reidflow.analyses.seeds.findings import sections
 from reidflow.analyses.seeds.tables import CONTRACTS, all_tables, read_results, seeds_table
-from reidflow.evaluation.arm import METRICS
-from reidflow.evaluation.other_splits import SPLIT_RUNS
+from reidflow.evaluation.runs import METRICS, SPLIT_RUNS
 
 
 def run(inputs: Inputs) -> Report:

@@ -3,8 +3,8 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from reidflow.evaluation.asked import Retrieval, ranked_blocks
 from reidflow.evaluation.ranking import STEPS
+from reidflow.evaluation.retrieval_queries import Retrieval, ranked_blocks
 from reidflow.spec.errors import ReidflowError
 
 CHUNK = 2**22

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from reidflow.evaluation.asked import Retrieval
 from reidflow.evaluation.ranking import STEPS, Similarity, inner_products, similarity_blocks, unit
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.retrieval.inference._neighbours import largest
 
 

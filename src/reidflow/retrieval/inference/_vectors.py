@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from reidflow.evaluation.asked import Retrieval
 from reidflow.evaluation.ranking import unit
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.models.geometries import euclidean
 from reidflow.spec.errors import ReidflowError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidflow.evaluation.asked import Retrieval
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.retrieval.inference._neighbours import add_neighbours, cosines, nearest
 from reidflow.retrieval.inference._vectors import averageable, moved
 

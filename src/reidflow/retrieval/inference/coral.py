@@ -3,7 +3,7 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from reidflow.evaluation.asked import Retrieval
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.retrieval.inference._vectors import averageable, finite, moved
 from reidflow.spec.errors import ReidflowError
 

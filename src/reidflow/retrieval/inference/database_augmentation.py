@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csc_array
 
-from reidflow.evaluation.asked import Retrieval, scores
+from reidflow.evaluation.retrieval_queries import Retrieval, scores
 from reidflow.retrieval.inference._neighbours import add_neighbours, nearest
 from reidflow.retrieval.inference._vectors import averageable, moved, stored
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 from threadpoolctl import threadpool_limits
 
-from reidflow.evaluation.asked import Retrieval
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.retrieval.inference._reciprocal import averaged, described, images, neighbours
 from reidflow.spec.errors import ReidflowError
 

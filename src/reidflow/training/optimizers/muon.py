@@ -4,7 +4,7 @@ from typing import Any
 
 from torch.optim import AdamW, Muon, Optimizer
 
-from reidflow.training.lean import lean_step
+from reidflow.training.torch_patches import unwrapped_step
 
 
 def build(
@@ -47,7 +47,7 @@ class _Together(Optimizer):
     def __init__(self, parts: list[Optimizer]) -> None:
         super().__init__([group for part in parts for group in part.param_groups], {})
         self.parts = parts
-        self.steps = [lean_step(part) for part in parts]
+        self.steps = [unwrapped_step(part) for part in parts]
         self._link()
 
     def _link(self) -> None:

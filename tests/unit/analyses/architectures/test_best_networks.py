@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from reidflow.analyses.architectures.tables import best_networks, section
-from reidflow.search.trials import COLUMNS, TRIALS
+from reidflow.search.trials_table import COLUMNS, TRIALS
 from reidflow.spec import plan
 
 ROOT_EXPERIMENTS = ("nas", "nas_mbconv")

@@ -12,7 +12,7 @@ from reidflow.analyses.augmentation import figures as figures
 from reidflow.analyses.augmentation import sheet as augmentation_sheet
 from reidflow.analyses.augmentation import tables as tables
 from reidflow.analyses.augmentation.findings import sections
-from reidflow.evaluation.strengths import best_parts
+from reidflow.evaluation.selection import best_parts
 from reidflow.figures.style import Heading
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems

@@ -9,8 +9,8 @@ import pytest
 from reidflow.analyses.errors import tables
 from reidflow.analyses.errors.findings import by_arm, sections
 from reidflow.analyses.errors.tables import ERRORS, LESS, MORE, compared_arms, errors_table, looks_of
-from reidflow.evaluation.arm import Layout
-from reidflow.evaluation.asked import Retrieval
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.evaluation.statistics import compare
 
 SEEDS, IDENTITIES, IMAGES = (0, 1, 2), 18, 4

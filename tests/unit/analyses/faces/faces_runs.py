@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import polars as pl
 
 from reidflow.analyses.faces.collected import Found, all_tables
-from reidflow.evaluation.arm import METRICS
-from reidflow.evaluation.validated import VALIDATED
+from reidflow.evaluation.runs import METRICS, VALIDATED
 from reidflow.spec.experiment_file import Published
 from reidflow.spec.run import RunSpec
 from reidflow.tables.experiment import EFFICIENCY, RESULTS

@@ -8,8 +8,7 @@ import pytest
 
 from reidflow.analyses.gap.findings import by_condition, consistent, costliest, sections
 from reidflow.analyses.gap.tables import GAP, LOST, conditions, describe_split, effects, gap_table, lost_table, own_name
-from reidflow.evaluation.arm import METRICS, PER_QUERY
-from reidflow.evaluation.other_splits import ALSO_ON, ALSO_ON_QUERIES
+from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES, METRICS, PER_QUERY
 from reidflow.evaluation.statistics import compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.tables.comparisons import AGAINST

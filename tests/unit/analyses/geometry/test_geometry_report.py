@@ -9,9 +9,9 @@ import pytest
 from reidflow.analyses.geometry import tables as tables
 from reidflow.analyses.geometry.findings import sections
 from reidflow.analyses.geometry.tables import ARMS, RADII, RUNS, Embedded
-from reidflow.evaluation.arm import Layout
-from reidflow.evaluation.retrieval import evaluate
-from reidflow.evaluation.similarity import similarity_of
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.metrics import evaluate
+from reidflow.evaluation.ranking import similarity_of
 from reidflow.store.runs import RunStore
 
 PEOPLE, EACH = 8, 4

@@ -10,8 +10,8 @@ from PIL import Image
 from reidflow.analyses.ranked import sheets as ranked
 from reidflow.analyses.ranked.findings import sections
 from reidflow.analyses.ranked.tables import PLACES, WORST, examples, scored_queries, shown_runs, worst_table
-from reidflow.evaluation.arm import Made
-from reidflow.evaluation.ranked import RANKED
+from reidflow.evaluation.retrieval_queries import RANKED
+from reidflow.evaluation.runs import TrainedRun
 from reidflow.figures import contact
 from reidflow.figures.style import GREEN, INK, VERMILLION, Heading
 
@@ -81,8 +81,8 @@ def test_the_baseline_and_the_best_arm_are_shown_with_their_first_seed():
     assert shown_runs(runs, results.with_columns(id_map=pl.lit(None, pl.Float64))) == []
 
 
-def ranked_made(arm: str, seed: int) -> Made:
-    return Made(arm, seed, f"{arm}-{seed}", Path("nowhere"))
+def ranked_made(arm: str, seed: int) -> TrainedRun:
+    return TrainedRun(arm, seed, f"{arm}-{seed}", Path("nowhere"))
 
 
 def test_sentences_count_right_first_places_and_name_the_confusions():

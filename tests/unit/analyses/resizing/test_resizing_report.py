@@ -9,8 +9,8 @@ import pytest
 from reidflow.analyses.resizing import figures as figures
 from reidflow.analyses.resizing.findings import schedule, sections, stages
 from reidflow.analyses.resizing.tables import RESIZING, SIZES, sizes_table, training_table
+from reidflow.evaluation.image_versions import TESTED_ON
 from reidflow.evaluation.statistics import compare
-from reidflow.evaluation.tested_on import TESTED_ON
 from reidflow.figures.style import Heading
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.evaluation import Version

@@ -14,8 +14,7 @@ from reidflow.analyses.seeds import tables as tables
 from reidflow.analyses.seeds.blocks import Best, as_yaml, best_of, settings
 from reidflow.analyses.seeds.findings import sections
 from reidflow.analyses.seeds.tables import DIFFERENCE, SPLIT, TRAINING, Noise
-from reidflow.evaluation.arm import METRICS
-from reidflow.evaluation.other_splits import SPLIT_RUNS
+from reidflow.evaluation.runs import METRICS, SPLIT_RUNS
 from reidflow.spec import yaml
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import write_table

@@ -1,0 +1,75 @@
+"""Queries and gallery of a role: which images of a split are queries, and which they are ranked among."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.average_precision import average_precisions, identity_balanced
+from reidflow.evaluation.metrics import evaluate_retrieval
+from reidflow.evaluation.ranking import Similarity, integer_codes
+from reidflow.evaluation.retrieval_queries import Retrieval
+from reidflow.spec.errors import ReidflowError
+from reidflow.splits.roles import ASIDE
+
+
+class Layout:
+    """Which images of a role ask, and which images they are ranked among."""
+
+    def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
+        flanks = manifest.select("image", "flank")
+        self.table = split.join(flanks, on="image", how="left", maintain_order="left")
+        test = (split["role"] == role).to_numpy()
+        sides = split["side"].to_list()
+        candidates = test if gallery == "role" else (split["role"] != ASIDE).to_numpy()
+        self.query = np.flatnonzero(test & np.array([side != "gallery" for side in sides]))
+        self.gallery = np.flatnonzero(candidates & np.array([side != "query" for side in sides]))
+        place = {row: position for position, row in enumerate(self.gallery)}
+        self.query_index = np.array([place.get(row, -1) for row in self.query])
+        (self.identity,), (self.group,) = integer_codes(split["identity"]), integer_codes(split["group"])
+
+    @property
+    def evaluated(self) -> np.ndarray:
+        """Rows of the split that ask or are ranked, sorted."""
+        return np.union1d(self.query, self.gallery)
+
+    def rules(self) -> dict[str, np.ndarray]:
+        """Return what decides the positives and the candidates of each query: arguments of `evaluate`, by name."""
+        return {
+            "query_identity": self.identity[self.query],
+            "gallery_identity": self.identity[self.gallery],
+            "query_index": self.query_index,
+            "query_group": self.group[self.query],
+            "gallery_group": self.group[self.gallery],
+        }
+
+    def places(self) -> dict[str, np.ndarray]:
+        """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
+        return {name: codes for name, codes in self.rules().items() if not name.endswith("identity")}
+
+    def score(self, asked: Retrieval) -> tuple[dict[str, float | int], pl.DataFrame]:
+        """Return the metrics of a retrieval of this layout, and its table per query."""
+        values, per_query = evaluate_retrieval(asked, self.identity[self.query], self.identity[self.gallery])
+        described = self.table[self.query].select("image", "identity", "group", "flank")
+        return values, pl.concat([described, per_query], how="horizontal")
+
+    def id_map(self, folder: Path, stage: str, similarity: Similarity | None = None) -> float:
+        """Return the headline alone: the identity-balanced mAP of a run's embeddings of one stage."""
+        vectors, rules = self.vectors(folder, stage), self.rules()
+        ap = average_precisions(vectors[self.query], vectors[self.gallery], **rules, similarity=similarity)
+        return float(identity_balanced(ap, rules["query_identity"]))
+
+    def vectors(self, folder: Path, stage: str) -> np.ndarray:
+        """Return (images of the split, dim) float32; rows that the run did not embed are never read."""
+        return self.spread(pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == stage), folder)
+
+    def spread(self, table: pl.DataFrame, folder: Path) -> np.ndarray:
+        """Return (images of the split, dim) float32 of a table (image, vector) of the run in a folder."""
+        row_of = {image: row for row, image in enumerate(self.table["image"])}
+        rows = [row_of[image] for image in table["image"]]
+        if not set(self.evaluated.tolist()) <= set(rows):
+            raise ReidflowError(f"{folder}: lacks embeddings of images that are evaluated. Remove it and run again.")
+        stored = np.stack(table["vector"].to_numpy()).astype(np.float32)
+        vectors = np.zeros((len(self.table), stored.shape[1]), np.float32)
+        vectors[rows] = stored
+        return vectors

@@ -1,0 +1,190 @@
+"""Queries and the gallery that they are ranked in, and what is done to them before the ranking."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.average_precision import Masks
+from reidflow.evaluation.ranking import STEPS, Similarity, similarity_blocks, unit
+from reidflow.spec import components
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.tables import Contract
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Queries and the gallery that they are ranked in.
+
+    Attributes:
+        queries: (Q, D) float32.
+        gallery: (G, D) float32.
+        query_index: (Q,) where each query stands in the gallery, -1 if nowhere; None if none does. It is never its own
+            candidate.
+        query_group: (Q,) integer codes; candidates of the query's own group are left out. None leaves none out.
+        gallery_group: (G,) integer codes, given with `query_group`.
+        similarity: maps (q, D), (G, D) to (q, G), in float64; None is the cosine.
+        matrix: (Q, G) float32 similarities that stand in for those of the vectors; None if the vectors are ranked.
+    """
+
+    queries: np.ndarray
+    gallery: np.ndarray
+    query_index: np.ndarray | None = None
+    query_group: np.ndarray | None = None
+    gallery_group: np.ndarray | None = None
+    similarity: Similarity | None = None
+    matrix: np.ndarray | None = None
+
+    def masks(self, query_identity: np.ndarray | None = None, gallery_identity: np.ndarray | None = None) -> Masks:
+        """Return which candidates are positives and which are none; without identities all are of one."""
+        if query_identity is None or gallery_identity is None:
+            query_identity, gallery_identity = np.zeros(len(self.queries), int), np.zeros(len(self.gallery), int)
+        return Masks(query_identity, gallery_identity, self.query_index, self.query_group, self.gallery_group)
+
+
+def infer(asked: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval | None = None) -> Retrieval:
+    """Return `asked` after inference components, in their order.
+
+    steps: resolved components of the kind `inference`. flipped: the same images seen in a mirror, for the component that
+    asks for them. Raises ReidflowError where a step cannot be done.
+    """
+    for place, step in enumerate(steps):
+        if "flipped" not in components.context("inference", step["name"]):
+            asked = components.call("inference", step, asked)
+            continue
+        if place > 0:
+            raise ReidflowError(f"inference: '{step['name']}' looks at the images themselves. Put it first.")
+        if flipped is None:
+            raise ReidflowError(
+                f"inference: '{step['name']}' needs embeddings of the mirrored images. Leave it out here."
+            )
+        asked = components.call("inference", step, asked, flipped)
+    return asked
+
+
+def scores(asked: Retrieval, rows: slice) -> np.ndarray:
+    """Return the (q, G) float64 similarities of a block of queries, rounded as the metric ranks them.
+
+    Minus infinity where they are not numbers. Images that are no candidates have theirs too.
+    """
+    queries = asked.queries[rows] if asked.matrix is None else asked.matrix[rows]
+    blocks = [steps for _, steps in _blocks(asked, queries, max(1, len(queries)))]
+    return blocks[0] / STEPS if blocks else np.empty((0, len(asked.gallery)))
+
+
+def ranked_blocks(asked: Retrieval, block: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (rows, steps): blocks of queries with what they are ranked by, as `ranking.similarity_blocks`."""
+    return _blocks(asked, asked.queries if asked.matrix is None else asked.matrix, block)
+
+
+def _blocks(asked: Retrieval, queries: np.ndarray, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
+    if asked.matrix is None:
+        return similarity_blocks(queries, asked.gallery, asked.similarity, block)
+    return similarity_blocks(queries, asked.gallery, _as_they_are, block)
+
+
+def _as_they_are(matrix: np.ndarray, _: np.ndarray) -> np.ndarray:
+    return matrix.astype(np.float64)
+
+
+BLOCK = 1024
+
+
+def combine_members(members: list[Retrieval], combine: str) -> Retrieval:
+    """Return what the runs of an ensemble rank by; of a single run, what it was given.
+
+    members: the same queries and gallery as each run embeds them. combine: `concatenate` puts unit embeddings side by
+    side, so that their cosine is the mean of the members' cosines; `average` takes the mean of the members' similarities,
+    each in its own geometry, which needs memory for (Q, G) float32. The embeddings beside averaged similarities, by which
+    clusters and distances are measured, are those of the first member.
+    """
+    first = members[0]
+    if len(members) == 1:
+        return first
+    if combine == "concatenate":
+        sides = ([unit(getattr(member, side)) for member in members] for side in ("queries", "gallery"))
+        queries, gallery = (np.concatenate(vectors, axis=1).astype(np.float32) for vectors in sides)
+        return replace(first, queries=queries, gallery=gallery)
+    mean = np.empty((len(first.queries), len(first.gallery)), np.float32)
+    for start in range(0, len(mean), BLOCK):
+        rows = slice(start, start + BLOCK)
+        mean[rows] = np.mean([scores(member, rows) for member in members], axis=0)
+    return replace(first, matrix=mean)
+
+
+BEST = 10
+RANKED = Contract(
+    "best candidates of queries",
+    {
+        "arm": pl.String,
+        "seed": pl.Int64,
+        "query": pl.String,
+        "query_identity": pl.String,
+        "rank": pl.Int64,  # from 1
+        "image": pl.String,
+        "identity": pl.String,
+        "similarity": pl.Float64,  # null for embeddings that are not finite
+        "right": pl.Boolean,
+    },
+    nullable=frozenset({"similarity"}),
+)
+
+
+def best_candidates(asked: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (indices, similarities), both (Q, k): the k best candidates of each query, the best first.
+
+    The query itself and its own group are no candidates. Similarities are those that the metric ranks by, rounded to
+    multiples of 2^-23 (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
+    fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last, with
+    minus infinity. Memory does not grow with Q x G.
+    """
+    indices = np.full((len(asked.queries), k), -1)
+    similarities = np.full((len(asked.queries), k), np.nan)
+    masks = asked.masks()
+    for rows, steps in ranked_blocks(asked):
+        excluded = masks.excluded(rows)
+        for place, values in enumerate(steps):
+            open_ = np.arange(len(values)) if excluded is None else np.flatnonzero(~excluded[place])
+            found = open_[_largest(values[open_], k)]
+            indices[rows.start + place, : len(found)] = found
+            similarities[rows.start + place, : len(found)] = values[found] / STEPS
+    return indices, similarities
+
+
+def _largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Return the places of the k largest values, the largest first, equal ones in their order."""
+    keys = -values
+    if k >= len(keys):
+        return np.argsort(keys, kind="stable")
+    # All that tie with the last one to be returned stay in, so that their order decides.
+    inside = np.flatnonzero(keys <= np.partition(keys, k - 1)[k - 1])
+    return inside[np.argsort(keys[inside], kind="stable")[:k]]
+
+
+def ranked_table(
+    asked: Retrieval, queries: pl.DataFrame, gallery: pl.DataFrame, arm: str, seed: int, k: int = BEST
+) -> pl.DataFrame:
+    """Return RANKED of one run, queries in their order, ranks from 1.
+
+    queries, gallery: `image` and `identity` of the rows of the retrieval's two sides.
+    """
+    indices, similarities = best_candidates(asked, k)
+    row, rank = np.nonzero(indices >= 0)
+    values = similarities[row, rank]
+    query, found = queries[row], gallery[indices[row, rank]]
+    return pl.DataFrame(
+        {
+            "arm": pl.repeat(arm, len(row), eager=True, dtype=pl.String),
+            "seed": pl.repeat(seed, len(row), eager=True, dtype=pl.Int64),
+            "query": query["image"],
+            "query_identity": query["identity"],
+            "rank": rank + 1,
+            "image": found["image"],
+            "identity": found["identity"],
+            "similarity": pl.Series(np.where(np.isfinite(values), values, np.nan)).fill_nan(None),
+            "right": (query["identity"] == found["identity"]).fill_null(False),
+        },
+        schema=RANKED.columns,
+    )

@@ -1,0 +1,366 @@
+"""Evaluated runs: test metrics, values per query, training history and efficiency of the runs of arms."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.ranking import similarity_of
+from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
+from reidflow.spec.canonical import canonical
+from reidflow.spec.components import needing
+from reidflow.store.runs import RunStore
+from reidflow.store.tables import Contract
+
+METRICS = Contract(
+    "metrics of runs",
+    {
+        "arm": pl.String,
+        "run": pl.String,
+        "seed": pl.Int64,
+        **dict.fromkeys(
+            ("id_map", "id_map_unfiltered", "id_map_untrained", "chance", "map", "top1", "top5", "top10"), pl.Float64
+        ),
+        "val_id_map": pl.Float64,
+        **dict.fromkeys(("map_at_r", "nmi", "intra", "inter"), pl.Float64),
+        **dict.fromkeys(("queries", "skipped", "identities"), pl.Int64),
+        "diverged": pl.Boolean,
+        **dict.fromkeys(("epochs", "best_epoch", "steps", "train_images", "parameters"), pl.Int64),
+        **dict.fromkeys(("trainable_parameters", "loss_parameters", "flops", "train_flops"), pl.Int64),
+        **dict.fromkeys(("loss_first", "loss_last", "gradient_norm_max"), pl.Float64),
+        "versions": pl.String,
+    },
+    nullable=frozenset({"val_id_map", "parameters", "flops", "loss_first", "loss_last", "gradient_norm_max"}),
+)
+PER_QUERY = Contract(
+    "queries of runs",
+    {
+        "arm": pl.String,
+        "seed": pl.Int64,
+        "image": pl.String,
+        "identity": pl.String,
+        "group": pl.String,
+        "flank": pl.String,
+        "ap": pl.Float64,
+        "ap_unfiltered": pl.Float64,
+        "first_hit": pl.Int64,
+    },
+    nullable=frozenset({"flank", "ap", "ap_unfiltered", "first_hit"}),
+)
+HISTORY = Contract(
+    "history of runs",
+    {
+        "arm": pl.String,
+        "seed": pl.Int64,
+        "epoch": pl.Int64,
+        "loss": pl.Float64,
+        "val_id_map": pl.Float64,
+        "learning_rate": pl.Float64,
+        "gradient_norm": pl.Float64,
+        "gradient_norm_max": pl.Float64,
+        "steps": pl.Int64,
+        **dict.fromkeys(("active", "hardness"), pl.Float64),
+        "size": pl.Int64,
+        **dict.fromkeys(("curvature", "clipped"), pl.Float64),
+    },
+    nullable=frozenset(
+        {
+            "loss",
+            "val_id_map",
+            "gradient_norm",
+            "gradient_norm_max",
+            "active",
+            "hardness",
+            "size",
+            "curvature",
+            "clipped",
+        }
+    ),
+)
+EFFICIENCY = Contract(
+    "efficiency of runs",
+    {
+        "arm": pl.String,
+        "seed": pl.Int64,
+        "seconds_train": pl.Float64,
+        "images_per_second": pl.Float64,
+        "peak_memory_mb": pl.Float64,
+        "device": pl.String,
+    },
+    nullable=frozenset({"images_per_second"}),
+)
+
+
+MIRRORED = Contract(
+    "embeddings of mirror images", {"run": pl.String, "image": pl.String, "vector": pl.List(pl.Float32)}
+)
+
+
+class TrainedRun(NamedTuple):
+    """A finished run of an arm: its key, its folder in the run store, and what is done with its embeddings.
+
+    members: key -> folder of the runs of an ensemble, itself included; `combine` and `inference` as in the run spec.
+    """
+
+    arm: str
+    seed: int
+    key: str
+    folder: Path
+    members: tuple[tuple[str, Path], ...] = ()
+    combine: str = ""
+    inference: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, arm: str, told: dict[str, Any], store: RunStore) -> "TrainedRun":
+        """Return the run that `training.execute.execute` told of."""
+        spec, folders = told["spec"], tuple((key, store.folder(key)) for key in told["members"])
+        combine = spec["ensemble"]["combine"] if spec["ensemble"] else ""
+        members = folders if combine else ()
+        return cls(arm, told["seed"], told["key"], folders[0][1], members, combine, tuple(spec["inference"]))
+
+    @property
+    def runs(self) -> tuple[tuple[str, Path], ...]:
+        """Key and folder of every run behind the arm."""
+        return self.members or ((self.key, self.folder),)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the run is ranked by its own embeddings as they are."""
+        return not (self.members or self.inference)
+
+    @property
+    def scored_as(self) -> tuple[str, ...]:
+        """What decides the scores: arms that share it are scored once."""
+        return self.key, *(key for key, _ in self.members), self.combine, canonical(self.inference)
+
+
+def evaluate_runs(
+    runs: list[TrainedRun],
+    split: pl.DataFrame,
+    manifest: pl.DataFrame,
+    gallery: str,
+    mirrored: pl.DataFrame | None = None,
+) -> dict[str, pl.DataFrame]:
+    """Return the tables `metrics`, `per_query`, `history` and `efficiency` of runs, in their order.
+
+    split: the split table; gallery: `role` (candidates are the test images) or `all` (every labelled image). mirrored:
+    MIRRORED of the runs whose inference looks at mirror images. What several arms share is scored once. Raises
+    ReidflowError where a run's embeddings do not cover the test images.
+    """
+    layouts = {role: Layout(split, manifest, gallery, role) for role in ("test", "val")}
+    scored = {run.scored_as: _scored(layouts, run, mirrored) for run in {run.scored_as: run for run in runs}.values()}
+    parts: dict[str, list[pl.DataFrame]] = {"metrics": [], "per_query": [], "history": [], "efficiency": []}
+    for run in runs:
+        for name, table in scored[run.scored_as].items():
+            who = {"arm": pl.lit(run.arm, pl.String), "seed": pl.lit(run.seed, pl.Int64)}
+            parts[name].append(table.with_columns(**who))
+    return {name: pl.concat(tables).select(list(CONTRACTS[name].columns)) for name, tables in parts.items()}
+
+
+CONTRACTS = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY}
+
+
+def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
+    """Return the tables of one run, without its arm and seed."""
+    told, layout = _provenance(run.folder), layouts["test"]
+    similarity = similarity_of(told["geometry"]["name"])
+    history = pl.read_parquet(run.folder / "history.parquet")
+    values, per_query = layout.score(arm_retrieval(layout, run, mirrored))
+    untrained = layout.id_map(run.folder, "initial", similarity)
+    metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(told, history)}
+    if not run.plain:
+        metrics["val_id_map"] = _validated(layouts["val"], run, mirrored)
+    if run.members:
+        metrics |= _summed([_training(_provenance(folder), history) for _, folder in run.members], SUMMED)
+    efficiency = [_efficiency(folder) for _, folder in run.members] or [_efficiency(run.folder)]
+    return {
+        "metrics": _row(metrics, METRICS),
+        "per_query": per_query,
+        "history": history,
+        "efficiency": _row({**efficiency[0], **_summed(efficiency, ("seconds_train",))}, EFFICIENCY),
+    }
+
+
+SUMMED = ("steps", "parameters", "trainable_parameters", "loss_parameters", "flops", "train_flops")
+
+
+def _summed(members: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the runs of an ensemble cost together; None where one of them does not know."""
+    values = {name: [member[name] for member in members] for name in names}
+    return {name: None if None in found else sum(found) for name, found in values.items()}
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "provenance.json").read_text())
+
+
+def _validated(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> float | None:
+    """Return the validation score of what is ranked; None without validation images that have a positive."""
+    if not len(layout.query):
+        return None
+    score = layout.score(arm_retrieval(layout, run, mirrored))[0]["id_map"]
+    return None if np.isnan(score) else score
+
+
+def arm_retrieval(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None) -> Retrieval:
+    """Return the queries and the gallery of a run's arm: of its ensemble's runs together, after its inference.
+
+    mirrored: MIRRORED of the runs, where the inference looks at mirror images.
+    """
+    return combined_retrieval(run, *member_retrievals(layout, run, mirrored))
+
+
+def member_retrievals(
+    layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None
+) -> tuple[list[Retrieval], list[Retrieval]]:
+    """Return what each run behind an arm embeds, and, where its inference asks for it, the same seen in a mirror."""
+    own = [_retrieval(layout, layout.vectors(folder, "final"), folder) for _, folder in run.runs]
+    if mirrored is None or not needing("inference", run.inference, "flipped"):
+        return own, []
+    other = [(mirrored.filter(pl.col("run") == key), folder) for key, folder in run.runs]
+    return own, [_retrieval(layout, layout.spread(table, folder), folder) for table, folder in other]
+
+
+def combined_retrieval(run: TrainedRun, own: list[Retrieval], seen: list[Retrieval]) -> Retrieval:
+    """Return what an arm ranks, from what its runs embed (`member_retrievals`): joined, then after its inference."""
+    flipped = combine_members(seen, run.combine) if seen else None
+    return infer(combine_members(own, run.combine), list(run.inference), flipped)
+
+
+def _retrieval(layout: Layout, vectors: np.ndarray, folder: Path) -> Retrieval:
+    similarity = similarity_of(_provenance(folder)["geometry"]["name"])
+    return Retrieval(vectors[layout.query], vectors[layout.gallery], **layout.places(), similarity=similarity)
+
+
+def _row(values: dict[str, Any], contract: Contract) -> pl.DataFrame:
+    named = {name: kind for name, kind in contract.columns.items() if name in values}
+    return pl.DataFrame([{name: values[name] for name in named}], schema=named)
+
+
+def _training(told: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
+    losses = history.filter(pl.col("loss").is_not_null())["loss"]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(told["versions"].items()))
+    return {
+        "val_id_map": _validation(told["best_epoch"], history),
+        "diverged": told["diverged"],
+        "epochs": told["epochs"],
+        "best_epoch": told["best_epoch"],
+        "steps": told["steps"],
+        "train_images": told["train_images"],
+        "parameters": told["parameters"],
+        "trainable_parameters": told["trainable_parameters"],
+        "loss_parameters": told["loss_parameters"],
+        "flops": told["flops"],
+        "train_flops": told["train_flops"],
+        "loss_first": losses[0] if len(losses) else None,
+        "loss_last": losses[-1] if len(losses) else None,
+        "gradient_norm_max": history["gradient_norm_max"].max(),
+        "versions": f"{versions}, device {told['device']}",
+    }
+
+
+def _validation(kept: int, history: pl.DataFrame) -> float | None:
+    """Return the validation score of the weights that the run kept; None without validation."""
+    scores = history.filter(pl.col("epoch") == kept)["val_id_map"]
+    return scores[0] if len(scores) else None
+
+
+def _efficiency(folder: Path) -> dict[str, Any]:
+    told = json.loads((folder / "efficiency.json").read_text())
+    return {
+        "seconds_train": told["seconds"],
+        "images_per_second": told["images_per_second"],
+        "peak_memory_mb": told["peak_memory_mb"],
+        "device": told["device"],
+    }
+
+
+class JobResults(NamedTuple):
+    """What an experiment's jobs say: the runs in the order of its arms, their plain specs, and arm -> why it has none."""
+
+    runs: list[TrainedRun]
+    specs: list[dict[str, Any]]
+    unavailable: dict[str, str]
+
+
+def read_jobs(job_files: list[str], order: list[str], store: RunStore) -> JobResults:
+    """Return what an experiment's jobs say; `order`: its arms."""
+    contents = [json.loads(Path(file).read_text()) for file in job_files]
+    told = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
+    runs = [TrainedRun.of(run["arm"], run, store) for run in told]
+    missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
+    return JobResults(runs, [run["spec"] for run in told], missing)
+
+
+SPLIT_RUNS = Contract(
+    "metrics of runs on other splits", {"split_seed": pl.Int64, **METRICS.columns}, nullable=METRICS.nullable
+)
+ALSO_ON = Contract(
+    "metrics of runs on further splits", {"label": pl.String, **METRICS.columns}, nullable=METRICS.nullable
+)
+ALSO_ON_QUERIES = Contract(
+    "queries of runs on further splits", {"label": pl.String, **PER_QUERY.columns}, nullable=PER_QUERY.nullable
+)
+
+
+def evaluate_split_runs(
+    split_seed: int, runs: list[TrainedRun], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str
+) -> pl.DataFrame:
+    """Return SPLIT_RUNS of the runs of one split, in their order; arguments as of `evaluate_runs`."""
+    found = evaluate_runs(runs, split, manifest, gallery)["metrics"]
+    return found.select(pl.lit(split_seed, pl.Int64).alias("split_seed"), *METRICS.columns)
+
+
+def evaluate_further_split(
+    label: str, runs: list[TrainedRun], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return ALSO_ON and ALSO_ON_QUERIES of the runs of one further split, in their order.
+
+    label: what the experiment calls the split; the other arguments as of `evaluate_runs`.
+    """
+    found = evaluate_runs(runs, split, manifest, gallery)
+    named = pl.lit(label, pl.String).alias("label")
+    return (
+        found["metrics"].select(named, *METRICS.columns),
+        found["per_query"].select(named, *PER_QUERY.columns),
+    )
+
+
+_SCORES = ("top1", "top5", "top10", "id_map")
+VALIDATED = Contract(
+    "validation of runs",
+    {"arm": pl.String, "seed": pl.Int64, "queries": pl.Int64, **dict.fromkeys(_SCORES, pl.Float64)},
+    nullable=frozenset(_SCORES),
+)
+
+
+def validate_runs(
+    runs: Iterable[TrainedRun],
+    split: pl.DataFrame,
+    manifest: pl.DataFrame,
+    gallery: str,
+    mirrored: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return VALIDATED, a row a run in their order; without any validation image that asks, no rows.
+
+    split, manifest, gallery, mirrored: as in `evaluate_runs`. The embeddings are those of the weights that the run kept.
+    """
+    layout = Layout(split, manifest, gallery, role="val")
+    if not len(layout.query):
+        return VALIDATED.empty()
+    found: dict[tuple, dict[str, float | int | None]] = {}
+    for run in (runs := list(runs)):
+        if run.scored_as not in found:
+            found[run.scored_as] = _scores(layout, run, mirrored)
+    rows = [{"arm": run.arm, "seed": run.seed, **found[run.scored_as]} for run in runs]
+    return pl.DataFrame(rows, schema=VALIDATED.columns)
+
+
+def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, float | int | None]:
+    values, _ = layout.score(arm_retrieval(layout, run, mirrored))
+    told = {name: None if np.isnan(values[name]) else values[name] for name in _SCORES}
+    return {"queries": values["queries"], **told}

@@ -1,0 +1,138 @@
+"""The best arm of several experiments: chosen on validation alone; test scores are not looked at."""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from reidflow.evaluation.runs import JobResults
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.winners import CANDIDATES
+from reidflow.store.runs import RunStore
+
+
+class CandidateExperiment(NamedTuple):
+    """An experiment whose arms compete: METRICS of its runs, and arm -> its plain spec, in the order of its file."""
+
+    metrics: pl.DataFrame
+    specs: Mapping[str, dict[str, Any]]
+
+
+def specs_of(jobs: JobResults) -> dict[str, dict[str, Any]]:
+    """Return arm -> the plain spec of one of its runs, for every arm that was trained; they differ in the seed alone."""
+    return {made.arm: spec for made, spec in zip(jobs.runs, jobs.specs, strict=True)}
+
+
+def rank(candidates: Mapping[str, CandidateExperiment]) -> list[dict[str, Any]]:
+    """Return every arm of the candidates, the best first: by the mean validation mAP over its seeds.
+
+    A diverged run counts as 0, as does one without a finite score. Ties go to the arm that stands first. Each entry:
+    experiment, arm, configuration (digest of the spec without its seed), val_id_map, seeds, values (by seed), diverged
+    (number of runs). Raises ReidflowError where no run has a validation score.
+    """
+    if all(found.metrics["val_id_map"].is_null().all() for found in candidates.values()):
+        raise ReidflowError(
+            f"none of the experiments {', '.join(candidates)} has a validation mAP to choose the best arm by. Give the "
+            "split a share for 'val', and the experiments arms."
+        )
+    found = [
+        _entry(experiment, arm, spec, candidate.metrics.filter(pl.col("arm") == arm).sort("seed"))
+        for experiment, candidate in candidates.items()
+        for arm, spec in candidate.specs.items()
+    ]
+    return sorted(found, key=lambda entry: -entry["val_id_map"])
+
+
+def _entry(experiment: str, arm: str, spec: dict[str, Any], runs: pl.DataFrame) -> dict[str, Any]:
+    if runs.is_empty():
+        raise ReidflowError(f"experiment '{experiment}': no evaluated runs of the arm '{arm}'. Run it again.")
+    values = [_value(*run) for run in runs.select("val_id_map", "diverged").iter_rows()]
+    return {
+        "experiment": experiment,
+        "arm": arm,
+        "configuration": short({**spec, "seed": 0}),
+        "val_id_map": float(statistics.mean(values)),
+        "seeds": runs["seed"].to_list(),
+        "values": values,
+        "diverged": int(runs["diverged"].sum()),
+    }
+
+
+def _value(score: float | None, diverged: bool) -> float:
+    return 0.0 if diverged or score is None or not math.isfinite(score) else score
+
+
+def choose_best(candidates: Mapping[str, CandidateExperiment]) -> dict[str, Any]:
+    """Return the winner under `CANDIDATES` (experiment, arm, spec with the seed 0, val_id_map, seeds), and the ranking."""
+    ranking = rank(candidates)
+    first = ranking[0]
+    spec = {**candidates[first["experiment"]].specs[first["arm"]], "seed": 0}
+    told = {key: first[key] for key in ("experiment", "arm", "val_id_map", "seeds")}
+    return {CANDIDATES: {**told, "spec": spec}, "ranking": ranking}
+
+
+BEST = 2
+
+
+def best_parts(metrics: pl.DataFrame, arms: Mapping[str, str], count: int = BEST) -> list[str]:
+    """Return the parts whose own arms have the highest mean validation mAP, best first.
+
+    metrics: a row per run: arm, val_id_map. arms: part -> the arm that has this part alone. A run without a score, or
+    whose score is not finite, counts as 0; ties go to the part that stands first.
+    """
+    means = {part: _mean(metrics.filter(pl.col("arm") == arm)["val_id_map"].to_list()) for part, arm in arms.items()}
+    return sorted(arms, key=lambda part: -means[part])[:count]
+
+
+def _mean(scores: list[float | None]) -> float:
+    known = [score if score is not None and math.isfinite(score) else 0.0 for score in scores]
+    return statistics.fmean(known) if known else 0.0
+
+
+def choose_tuned(
+    grid: dict[str, list], arms: dict[str, list[list]], job_files: list[str], results: Path
+) -> dict[str, dict[str, Any]]:
+    """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
+
+    grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
+    jobs wrote. Arms without a run (their weights could not be had) are left out. A diverged run counts as 0. Ties go to
+    the point that stands first in the grid. `on_edge` tells for each setting whether the chosen value is the first or
+    last of a grid of several, of which not all give the same.
+    """
+    store = RunStore(results / ".store")
+    seen: dict[str, dict[int, float]] = {}
+    for file in job_files:
+        for run in json.loads(Path(file).read_text())["runs"]:
+            spec = {**run["spec"], "seed": 0}
+            seen.setdefault(canonical(spec), {})[run["seed"]] = _validation(store.folder(run["key"]))
+    tried = {arm: points for arm, points in arms.items() if canonical(points[0][1]) in seen}
+    return {arm: _choice(grid, points, seen) for arm, points in tried.items()}
+
+
+def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int, float]]) -> dict[str, Any]:
+    rows = []
+    for values, spec in points:
+        seeds = seen[canonical(spec)]
+        mean = math.fsum(seeds.values()) / len(seeds)
+        rows.append({"values": values, "val_id_map": mean, "seeds": {str(s): seeds[s] for s in sorted(seeds)}})
+    best = max(rows, key=lambda row: row["val_id_map"])
+    matters = len({row["val_id_map"] for row in rows}) > 1
+    on_edge = {
+        path: matters and len(values) > 1 and best["values"][path] in (values[0], values[-1])
+        for path, values in grid.items()
+    }
+    return {"values": best["values"], "points": rows, "on_edge": on_edge}
+
+
+def _validation(folder: Path) -> float:
+    """Return the validation mAP of the checkpoint that a run kept."""
+    provenance = json.loads((folder / "provenance.json").read_text())
+    if provenance["diverged"]:
+        return 0.0
+    history = pl.read_parquet(folder / "history.parquet")
+    return float(history.filter(pl.col("epoch") == provenance["best_epoch"])["val_id_map"][0])

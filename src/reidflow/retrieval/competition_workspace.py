@@ -1,0 +1,312 @@
+"""Time that may run out: what is left of it, and which networks fit into it."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+
+from reidflow.features.bank import BATCH, Augment, build_bank, remaining
+from reidflow.models.backbones._hub import MissingWeightsError
+from reidflow.models.determinism import deterministic
+from reidflow.models.images import to_pixels
+from reidflow.models.network import Network, build_features, count_flops
+from reidflow.spec import code
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.plan import bank_code
+from reidflow.spec.run import ORIGINAL, RunSpec
+from reidflow.store import activity
+from reidflow.store.runs import RunStore, run_key
+from reidflow.training.augment import make_augment
+from reidflow.training.data import RunData
+from reidflow.training.embedding import embed_stored
+from reidflow.training.execute import LOOP, note
+
+Clock = Callable[[], float]
+
+RESERVE = 0.1
+"""Share of the budget that no network is planned into: for training projections, ranking and writing."""
+
+
+class OutOfTimeError(Exception):
+    """The time planned for a step is used up; what the step finished by then is kept."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """`seconds` from the moment `started` (seconds since the epoch, as `clock` gives them)."""
+
+    seconds: float
+    started: float
+    clock: Clock = time.time
+
+    def spent(self) -> float:
+        """Return the seconds since the start."""
+        return self.clock() - self.started
+
+    def left(self) -> float:
+        """Return the seconds until the deadline; negative behind it."""
+        return self.seconds - self.spent()
+
+    def usable(self) -> float:
+        """Return the seconds until the reserve begins; negative behind that."""
+        return self.left() - RESERVE * self.seconds
+
+
+class Cost(NamedTuple):
+    """Seconds that a network is predicted to need for the training images, and for queries and gallery."""
+
+    training: float
+    asked: float
+
+
+def affordable(costs: Sequence[Cost | None], seconds: float) -> list[int]:
+    """Return the positions of the networks that fit into `seconds`, in order of their cost.
+
+    All that fit embed the training images; only one of them, maybe the slowest, embeds queries and gallery too. The
+    cheapest are taken first, so that as many as possible can be compared. None: of a network that cannot be had, or was
+    not measured.
+    """
+    known = [(cost.training + cost.asked, place) for place, cost in enumerate(costs) if cost is not None]
+    taken: list[int] = []
+    training = asked = 0.0
+    for _, place in sorted(known):
+        more, most = training + costs[place].training, max(asked, costs[place].asked)
+        if more + most > seconds:
+            continue
+        training, asked = more, most
+        taken.append(place)
+    return taken
+
+
+PASSES = 2
+"""Timed batches, after one that is not timed."""
+
+HOPELESS = 5.0
+"""An image alone takes at most so many times as long as one in a batch."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of `Plan.backbones`, by the name that people read, with what is known of it.
+
+    left_out: why it does not take part, or None. flops: of one image. seconds: of one forward pass of an image, where
+    it was measured.
+    """
+
+    name: str
+    network: dict[str, Any]
+    left_out: str | None = None
+    flops: int | None = None
+    seconds: float | None = None
+
+    def without(self, reason: str) -> "Candidate":
+        """Return the same network, left out for a reason."""
+        return replace(self, left_out=reason)
+
+
+def named(networks: Sequence[dict[str, Any]]) -> list[Candidate]:
+    """Return the candidates in the order given, each network once, with names that differ."""
+    once = list({canonical(network): network for network in networks}.values())
+    names = [f"{_known_as(network['backbone'])} at {network['size']}" for network in once]
+    told = [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
+    return [Candidate(name, network) for name, network in zip(told, once, strict=True)]
+
+
+def look(candidates: Sequence[Candidate], budget: Budget) -> list[Candidate]:
+    """Return the candidates with their operations, or with the reason why their weights cannot be had.
+
+    Once time is up, one that can be had is enough.
+    """
+    found: list[Candidate] = []
+    for candidate in candidates:
+        had = any(other.left_out is None for other in found)
+        if had and budget.usable() <= 0:
+            found.append(candidate.without("no time was left to look at it"))
+            continue
+        try:
+            flops = count_flops(build(candidate), candidate.network["size"])
+        except MissingWeightsError as error:
+            found.append(candidate.without(str(error)))
+        else:
+            found.append(replace(candidate, flops=flops))
+    return found
+
+
+def build(candidate: Candidate) -> Network:
+    """Return the frozen network from pixels to pooled features. Raises MissingWeightsError."""
+    network = candidate.network
+    return build_features(network["backbone"], network["size"], network["pooling"], seed=0)
+
+
+def seconds_per_image(
+    network: Network,
+    settings: dict[str, Any],
+    images: np.ndarray,
+    device: str,
+    clock: Clock,
+    augment: Augment | None = None,
+    limit: float = float("inf"),
+) -> float:
+    """Return the measured seconds from a stored image to its features, in the feature bank's batches.
+
+    settings: the network as a candidate tells of it. images: (N, S0, S0, 3) uint8, of which the first are used.
+    augment: what makes augmented views, where there are any; then the time of one such view. limit: seconds that are
+    too many; a network that is sure to exceed them is not measured any further than it takes to know that.
+    """
+    network = network.to(device=device, memory_format=torch.channels_last)
+    kind = torch.device(device).type
+    some = images[np.resize(np.arange(len(images)), BATCH[kind])]
+
+    def seconds(count: int) -> float:
+        started = clock()
+        pixels = to_pixels(torch.from_numpy(some[:count]).to(device), settings["size"])
+        if augment:
+            pixels = augment(pixels, [str(place) for place in range(count)], 1)
+        with torch.autocast(kind, torch.bfloat16, enabled=settings["precision"] == "bf16"):
+            network(pixels.contiguous(memory_format=torch.channels_last)).float().cpu()
+        return (clock() - started) / count
+
+    with deterministic(settings["threads"], device), torch.inference_mode():
+        seconds(1)
+        alone = seconds(1) / HOPELESS
+        if alone > limit:
+            return alone
+        seconds(len(some))
+        return sum(seconds(len(some)) for _ in range(PASSES)) / PASSES
+
+
+def _known_as(backbone: dict[str, Any]) -> str:
+    return str(backbone.get("model") or backbone.get("family") or backbone["name"])
+
+
+SEED = 0
+"""Of the backbones' initialisation and of augmented views; that of the pipeline's own feature banks."""
+
+
+class Rows:
+    """Rows of a memory-mapped array in another order, read when asked for."""
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (len(rows), *array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, places: list[int]) -> np.ndarray:
+        return self.array[self.rows[places]]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Row i of `manifest` describes row i of `images` (N, S, S, 3) uint8; `results` keeps features and runs.
+
+    protocol: the run that decides head, loss, optimizer and augmented views; its network is one candidate of several.
+    """
+
+    manifest: pl.DataFrame
+    images: np.ndarray
+    protocol: RunSpec
+    results: Path
+    device: str
+    budget: Budget
+
+    @property
+    def cache(self) -> Path:
+        """Where features are kept by the digest of their image."""
+        return self.results / ".store" / "features"
+
+    def spec(self, candidate: Candidate) -> RunSpec:
+        """Return the run that trains the protocol's head on a candidate's features, for a fixed number of epochs."""
+        plain = self.protocol.plain()
+        network = {key: candidate.network[key] for key in ("backbone", "size", "pooling")}
+        model = {**plain["model"], **network, "trainable": {"name": "head"}}
+        changes = {"background": ORIGINAL, "dedup": None, "curation": None, "resizing": None, "patience": None}
+        changes |= {"checkpoint": "last", "inference": [], "ensemble": None, "train_sides": "both"}
+        if not self.protocol.views:
+            changes["augmentation"] = []
+        return RunSpec.model_validate({**plain, **changes, "model": model})
+
+    def bank(self, candidate: Candidate, *, plain: bool) -> dict[str, Any]:
+        """Return what decides a candidate's features: of the plain images alone, or with the protocol's views."""
+        spec = self.spec(candidate)
+        bank = spec.bank() or {}
+        return {key: value for key, value in {**bank, **(PLAIN if plain else {})}.items() if key != "background"}
+
+    def augment(self, bank: dict[str, Any]) -> Augment | None:
+        """Return what makes the augmented views of a bank, where it has any."""
+        return make_augment(bank["augmentation"], bank["size"], seed=SEED) if bank["views"] else None
+
+    def remaining(self, network: Network, bank: dict[str, Any], rows: np.ndarray) -> int:
+        """Return how many of the images are still to be embedded."""
+        given = {"code": code.run_digest(*bank_code(bank)), "seed": SEED, "device": self.device}
+        return remaining(network, self._digests(rows), bank, self.cache, **given)
+
+    def features(
+        self, bank: dict[str, Any], rows: np.ndarray, progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        """Return the features (len(rows), 1 + views, D) float32 of images; what is known of them is not computed again."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.cache.parent, prefix=".tmp-features-") as folder:
+            out = Path(folder) / "features.npy", Path(folder) / "features.json"
+            build_bank(
+                Rows(self.images, rows),
+                None,
+                self._digests(rows),
+                bank,
+                out,
+                self.cache,
+                augment=self.augment(bank),
+                code=code.run_digest(*bank_code(bank)),
+                seed=SEED,
+                device=self.device,
+                progress=progress,
+            )
+            return np.load(out[0])
+
+    def trained(self, candidate: Candidate, features: np.ndarray, rows: np.ndarray) -> Path:
+        """Return the folder of the run that trains a head on these images, made unless the store has it.
+
+        features: (len(rows), 1 + views, D).
+        """
+        spec, manifest = self.spec(candidate), self.manifest[rows.tolist()]
+        identities = manifest["identity"].to_list()
+        seen = [hashlib.sha256(np.ascontiguousarray(features).data).hexdigest(), identities]
+        key = run_key(spec.apart_from_data(), code.run_digest(LOOP, *spec.component_modules()), short(seen, 64))
+        data = RunData(
+            images=manifest["image"].to_list(),
+            identities=identities,
+            groups=manifest["group"].to_list(),
+            roles=["train"] * len(rows),
+            features=features,
+            gallery="all",
+        )
+
+        def make(work: Path, out: Path) -> None:
+            from reidflow.training.loop import train
+
+            activity.run(work, arm="faces submission", spec=spec.plain())
+            train(spec, data, work, out, self.device, key=key)
+
+        folder, restored = RunStore(self.results / ".store").get_or_make(key, make)
+        note(self.results, "restored" if restored else "trained", key, spec)
+        return folder
+
+    def project(self, candidate: Candidate, folder: Path, features: np.ndarray) -> np.ndarray:
+        """Return the embeddings (N, dim) of features (N, 1 + views, D) by a trained head."""
+        rows = np.arange(len(features))
+        spec = self.spec(candidate)
+        return embed_stored(folder, spec, rows, features=features, pixels=None, device=self.device)
+
+    def _digests(self, rows: np.ndarray) -> list[str]:
+        return self.manifest["pixels"].gather(rows).to_list()
+
+
+PLAIN = {"augmentation": [], "views": 0}

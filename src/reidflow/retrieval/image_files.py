@@ -1,0 +1,114 @@
+"""Image files that are searched or ask: listed, identified by their bytes, decoded and framed as ingest does it."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reidflow.ingest import rawdigest
+from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.framing import Frame, cut, scale_for
+from reidflow.ingest.sources._sniff import counts_as_image
+from reidflow.spec import components
+from reidflow.spec.errors import ReidflowError
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a photograph becomes a square: `frame` is a resolved component, `size` the side of the stored square."""
+
+    frame: dict[str, Any]
+    size: int
+    max_pixels: int
+
+    def box(self) -> Frame:
+        """Return the function that chooses the square."""
+        module = components.load("frame", self.frame["name"])
+        return partial(module.box, **{key: value for key, value in self.frame.items() if key != "name"})
+
+
+class LeftOut(NamedTuple):
+    """An image that cannot be used: its key, one of `ingest.listing.REASONS`, and what was found."""
+
+    key: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The images under `root`: key (the path relative to it, sorted) -> SHA-256 of the file's bytes."""
+
+    root: Path
+    digests: dict[str, str]
+
+
+def find_images(place: Path, cache: Path | None = None) -> ImageFiles:
+    """Return the images in a folder, at any depth, or the one that a file is.
+
+    cache: where sizes and times of the files are remembered with their digests, so that bytes are hashed once.
+    Raises ReidflowError where there is none.
+    """
+    try:
+        if place.is_file():
+            return ImageFiles(place.parent, {place.name: hashlib.sha256(place.read_bytes()).hexdigest()})
+    except OSError as error:
+        raise ReidflowError(f"{place}: cannot be read ({error.strerror}). Correct the path.") from error
+    if not place.is_dir():
+        raise ReidflowError(f"{place}: no such file or folder (looked from {Path.cwd()}). Correct the path.")
+    files = rawdigest.snapshot(place, cache or place / ".none", save=cache is not None).files
+    found = {key: files[key] for key in sorted(files) if counts_as_image(place / key)}
+    if not found:
+        raise ReidflowError(f"{place}: no image is in this folder. Name the folder that holds them, at any depth.")
+    return ImageFiles(place, found)
+
+
+def squares(
+    images: ImageFiles, keys: list[str], framing: Framing, block: int, workers: int
+) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
+    """Yield, for each `block` of keys: the usable ones, their squares (n, S, S, 3) uint8, and those left out.
+
+    The next block is decoded while the caller works on one. workers: threads; they change no output.
+    """
+    box = framing.box()
+    with ThreadPoolExecutor(workers) as pool:
+        parts = [keys[start : start + block] for start in range(0, len(keys), block)]
+        develop = partial(_square, images, framing, box)
+        waiting = pool.map(develop, parts[0]) if parts else iter(())
+        for number, part in enumerate(parts):
+            made = list(waiting)
+            if number + 1 < len(parts):
+                waiting = pool.map(develop, parts[number + 1])
+            usable = [(key, one) for key, one in zip(part, made, strict=True) if isinstance(one, np.ndarray)]
+            pixels = np.stack([one for _, one in usable]) if usable else np.empty((0, framing.size, framing.size, 3))
+            yield [key for key, _ in usable], pixels.astype(np.uint8, copy=False), _left_out(part, made)
+
+
+def _left_out(keys: Iterable[str], made: list[np.ndarray | UnusableError]) -> list[LeftOut]:
+    bad = [(key, one) for key, one in zip(keys, made, strict=True) if isinstance(one, UnusableError)]
+    return [LeftOut(key, one.reason, one.detail) for key, one in bad]
+
+
+def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.ndarray | UnusableError:
+    """Return the square of an image, (S, S, 3) uint8, or why there is none."""
+
+    def wanted(width: int, height: int, bounds: tuple[int, int, int, int] | None) -> float:
+        return scale_for(box(width, height, bounds), framing.size)
+
+    try:
+        data = (images.root / key).read_bytes()
+        if images.digests[key] not in (hashlib.sha256(data).hexdigest(), rawdigest.UNREADABLE):
+            raise ReidflowError(
+                f"{images.root / key}: changed while it was read. Let the copying finish; run it again."
+            )
+        photo = decode(data, None, max_pixels=framing.max_pixels, wanted=wanted)
+    except UnusableError as unusable:
+        return unusable
+    except OSError as error:
+        return UnusableError("missing" if isinstance(error, FileNotFoundError) else "unreadable", f"{error.strerror}")
+    return cut(photo, box(photo.width, photo.height, photo.bounds), framing.size)[0]

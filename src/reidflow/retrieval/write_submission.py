@@ -1,0 +1,290 @@
+"""The finished runs behind a submission, and what they make of queries and a gallery."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from reidflow.dedup.neighbours import unit
+from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.ranking import similarity_of
+from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
+from reidflow.evaluation.runs import TrainedRun, read_jobs
+from reidflow.ingest.rawdata import DRAWN, cache_file
+from reidflow.ingest.rawdigest import places, snapshot
+from reidflow.retrieval.embedder import code_of, joint_identity, run_identity
+from reidflow.retrieval.submission_files import (
+    answers_json,
+    as_similarities,
+    best_keys,
+    pair_scores,
+    place_pairs,
+    read_pairs,
+    submission_csv,
+    without_images,
+)
+from reidflow.spec.components import needing
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import slug_of
+from reidflow.spec.plan import bank_id, tested_bank
+from reidflow.spec.run import RunSpec
+from reidflow.store.runs import RunStore
+from reidflow.training.embedding import embed_stored
+from reidflow.training.execute import mirror_images
+
+
+@dataclass(frozen=True)
+class QueryRows:
+    """Which rows of the manifest ask, and which they are ranked among; the rest as in `Retrieval`."""
+
+    queries: np.ndarray
+    gallery: np.ndarray
+    query_index: np.ndarray
+    query_group: np.ndarray | None = None
+    gallery_group: np.ndarray | None = None
+
+
+class ChosenRun(NamedTuple):
+    """A run behind a submission: its experiment, what it made, and the spec of its arm with its seed."""
+
+    experiment: str
+    made: TrainedRun
+    spec: RunSpec
+
+    @property
+    def name(self) -> str:
+        """The run as people name it: by its folder in the results."""
+        return f"{self.experiment}/{slug_of(self.made.arm)}/seed-{self.made.seed}"
+
+
+def chosen_runs(told: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
+    """Return the runs behind a submission.
+
+    told: of each arm its `experiment`, `arm`, `seeds`, and `runs`, the files that tell what was trained.
+    Raises ReidflowError for an arm that has none, since its network cannot be had.
+    """
+    found = []
+    for part in told:
+        jobs = read_jobs(part["runs"], part["arms"], store)
+        if part["arm"] in jobs.unavailable:
+            reason = jobs.unavailable[part["arm"]]
+            raise ReidflowError(
+                f"submission: {part['experiment']}/{part['arm']} has no runs. {reason} Choose another arm."
+            )
+        made = {
+            run.seed: (run, spec) for run, spec in zip(jobs.runs, jobs.specs, strict=True) if run.arm == part["arm"]
+        }
+        for seed in part["seeds"]:
+            run, spec = made[seed]
+            found.append(ChosenRun(part["experiment"], run, RunSpec.model_validate(spec)))
+    return found
+
+
+class Embedded:
+    """Embeddings of rows of the manifest by the runs behind a submission, from what the pipeline stored of the images."""
+
+    def __init__(self, results: Path, device: str) -> None:
+        self.results, self.device = results, device
+
+    def rows(self, folder: Path, spec: RunSpec, rows: np.ndarray) -> np.ndarray:
+        """Return the embeddings (len(rows), dim) of the images as they are."""
+        features = pixels = None
+        if spec.frozen:
+            path = self.results / "features" / bank_id(tested_bank(spec)) / "features.npy"
+            features = np.load(path, mmap_mode="r")
+        else:
+            pixels = np.load(self.results / "data" / "images.npy", mmap_mode="r")
+        return embed_stored(folder, spec, rows, features=features, pixels=pixels, device=self.device)
+
+    def mirrored(self, folder: Path, spec: RunSpec, rows: np.ndarray) -> np.ndarray:
+        """Return the embeddings of the mirror images."""
+        return mirror_images(folder, spec, rows, self.results, self.device)
+
+
+def rank_query_images(
+    runs: list[ChosenRun], question: QueryRows, embedded: Embedded, combine: str, inference: list[dict[str, Any]]
+) -> tuple[Retrieval, bool]:
+    """Return the queries and the gallery as the runs together rank them, and whether they do so by cosines.
+
+    Each run is ranked as its arm is: with its ensemble and its inference. Then `concatenate` joins embeddings and does
+    the further `inference` on them; `average` does it run by run, and takes the mean of the similarities.
+    """
+    if combine == "average" and len(runs) > 1:
+        parts = [_own(run, question, embedded, inference) for run in runs]
+        return combine_members(parts, combine), all(_by_cosine(part) for part in parts)
+    steps = inference if len(runs) == 1 else []
+    asked = combine_members([_own(run, question, embedded, steps) for run in runs], combine)
+    if len(runs) > 1:
+        flipped = None
+        if needing("inference", inference, "flipped"):
+            flipped = combine_members([_seen(run, question, embedded.mirrored) for run in runs], combine)
+        asked = infer(asked, inference, flipped)
+    return asked, _by_cosine(asked) or _averaged_cosines(runs, asked)
+
+
+def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -> np.ndarray:
+    """Return the unit vectors (len(rows), D) float32 by which an index compares images: the runs' side by side.
+
+    Raises ReidflowError for a run that is not compared by angles.
+    """
+    parts = []
+    for run in runs:
+        for (_, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
+            if similarity_of(spec.model.geometry["name"]) is not None:
+                raise ReidflowError(
+                    f"{run.name}: its embeddings lie in the geometry '{spec.model.geometry['name']}', and an index "
+                    "compares angles. Choose runs with the geometry hypersphere for the submission."
+                )
+            parts.append(unit(embedded.rows(folder, spec, rows)))
+    return parts[0] if len(parts) == 1 else unit(np.concatenate(parts, axis=1))
+
+
+def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -> QueryRows:
+    """Return the question that a data set asks by itself.
+
+    With two sides: the images that are not of the side `gallery` and that no run was trained or chosen on (unlabelled,
+    else those of the role test), among all of the side `gallery` (the unlabelled ones where there are any). Without:
+    the test images, ranked as in the tables.
+
+    splits: those on which the runs were trained. Raises ReidflowError where no image asks.
+    """
+    sides = manifest["side"].fill_null("").to_numpy()
+    if not (sides == "gallery").any():
+        return _tested(manifest, splits[0], gallery)
+    unlabelled = manifest["identity"].is_null().to_numpy()
+    tests = [set(split.filter(pl.col("role") == "test")["image"]) for split in splits]
+    tested = np.array([all(image in test for test in tests) for image in manifest["image"]])
+    asking_, ranked = sides != "gallery", sides == "gallery"
+    queries = _first(np.flatnonzero(asking_ & unlabelled), np.flatnonzero(asking_ & tested))
+    if not len(queries):
+        raise ReidflowError(
+            "submission: no image asks. Give the data set unlabelled queries, or the split test images."
+        )
+    found = _first(np.flatnonzero(ranked & unlabelled), np.flatnonzero(ranked))
+    return QueryRows(queries, found, np.full(len(queries), -1, np.int64))
+
+
+def _first(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return rows if len(rows) else others
+
+
+def _tested(manifest: pl.DataFrame, split: pl.DataFrame, gallery: str) -> QueryRows:
+    layout = Layout(split, manifest, gallery)
+    row_of = {image: row for row, image in enumerate(manifest["image"])}
+    rows = np.array([row_of[image] for image in split["image"]], np.int64)
+    return QueryRows(rows[layout.query], rows[layout.gallery], **layout.places())
+
+
+def _own(run: ChosenRun, question: QueryRows, embedded: Embedded, inference: list[dict[str, Any]]) -> Retrieval:
+    """Return what one run ranks by: as its arm does, and after further inference."""
+    steps = [*run.spec.inference, *inference]
+    flipped = _seen(run, question, embedded.mirrored) if needing("inference", steps, "flipped") else None
+    return infer(_seen(run, question, embedded.rows), steps, flipped)
+
+
+def _seen(run: ChosenRun, question: QueryRows, embed: Any) -> Retrieval:
+    """Return queries and gallery as the members of a run's arm embed them, together."""
+    members = []
+    rows = np.unique(np.concatenate([question.queries, question.gallery]))
+    own = {name: getattr(question, name) for name in ("query_index", "query_group", "gallery_group")}
+    for (_, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
+        vectors = embed(folder, spec, rows)
+        queries, gallery = (vectors[np.searchsorted(rows, side)] for side in (question.queries, question.gallery))
+        similarity = similarity_of(spec.model.geometry["name"])
+        members.append(Retrieval(queries, gallery, similarity=similarity, **own))
+    return combine_members(members, run.made.combine)
+
+
+def _by_cosine(asked: Retrieval) -> bool:
+    return asked.similarity is None and asked.matrix is None
+
+
+def _averaged_cosines(runs: list[ChosenRun], asked: Retrieval) -> bool:
+    """Return whether the similarities are means of cosines, by an ensemble and nothing else."""
+    specs = [spec for run in runs for spec in run.spec.runs()]
+    angles = all(similarity_of(spec.model.geometry["name"]) is None for spec in specs)
+    return angles and len(runs) == 1 and runs[0].made.combine == "average"
+
+
+def pairs_csv(
+    table: Path,
+    manifest: pl.DataFrame,
+    quarantine: pl.DataFrame,
+    runs: list[ChosenRun],
+    embedded: Embedded,
+    combine: str,
+    inference: list[dict[str, Any]],
+) -> str:
+    """Return the submission for the pairs in `table`, a line for each, in its order; says what has no image.
+
+    The distinct images that ask, and those that are asked about, are queries and gallery of one retrieval, so that
+    inference applies. Raises ReidflowError.
+    """
+    pairs = read_pairs(table)
+    placed = place_pairs(pairs, manifest, quarantine)
+    for line in without_images(pairs, placed):
+        print(line)
+    if not (len(placed.query_rows) and len(placed.gallery_rows)):
+        raise ReidflowError(f"{table}: none of its images can be used; results/data/quarantine.parquet says why.")
+    question = QueryRows(placed.query_rows, placed.gallery_rows, placed.query_index)
+    asked, cosine = rank_query_images(runs, question, embedded, combine, inference)
+    values = pair_scores(asked, placed.query, placed.gallery)
+    print(f"{len(values)} pairs of {len(placed.query_rows)} queries and {len(placed.gallery_rows)} gallery images")
+    return submission_csv(pairs.row_ids, as_similarities(values, cosine))
+
+
+def best_json(asked: Retrieval, question: QueryRows, manifest: pl.DataFrame, k: int) -> str:
+    """Return the submission of the k best gallery images for each query, by their paths in the data set."""
+    names = manifest["image"].to_list()
+    queries, gallery = ([names[row] for row in rows] for rows in (question.queries, question.gallery))
+    print(f"{len(queries)} queries, {len(gallery)} gallery images, {min(k, len(gallery))} answers to each")
+    return answers_json(best_keys(asked, queries, gallery, k))
+
+
+def gallery_files(
+    manifest: pl.DataFrame, question: QueryRows, runs: list[ChosenRun], embedded: Embedded
+) -> tuple[list[str], list[str], np.ndarray]:
+    """Return keys (sorted), digests and unit vectors of the gallery of a question."""
+    facts = manifest[question.gallery.tolist()].select("image", "sha256", row=pl.Series(question.gallery)).sort("image")
+    vectors = joint_vectors(runs, facts["row"].to_numpy(writable=True), embedded)
+    return facts["image"].to_list(), facts["sha256"].to_list(), vectors
+
+
+def gallery_facts(runs: list[ChosenRun], images: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return what gallery.json says of vectors from the pipeline: as of those of image files by the same runs.
+
+    images: the content of images.json. root: the folder of the data set.
+    """
+    single = [(folder, spec) for r in runs for (_, folder), spec in zip(r.made.runs, r.spec.runs(), strict=True)]
+    return {
+        "run": joint_identity([run_identity(folder, spec) for folder, spec in single]),
+        "frame": images["frame"],
+        "size": images["size"],
+        "code": code_of([spec for _, spec in single], images["frame"]),
+        "name": ", ".join(run.name for run in runs),
+        "images": str(root.absolute()),
+    }
+
+
+def gallery_question(
+    pairs: str | None, manifest: pl.DataFrame, quarantine: pl.DataFrame, splits: list[pl.DataFrame], gallery: str
+) -> QueryRows:
+    """Return the question whose gallery is indexed: that of the pairs, else the data set's own."""
+    if pairs is None:
+        return sides_of(manifest, splits, gallery)
+    placed = place_pairs(read_pairs(Path(pairs)), manifest, quarantine)
+    return QueryRows(placed.query_rows, placed.gallery_rows, placed.query_index)
+
+
+def data_root(source: dict[str, Any], results: Path) -> Path:
+    """Return the folder of the data set."""
+    return results / "data" / "demo" if source["name"] == DRAWN else places(source)[0]
+
+
+def require_planned(source: dict[str, Any], results: Path, raw: str) -> None:
+    """Raise ReidflowError unless the raw data, of which test.csv is a part, are those that were planned with."""
+    root, extra = places(source)
+    if snapshot(root, cache_file(results), extra, save=False).digest != raw:
+        raise ReidflowError(f"{root}: the data changed after planning; nothing was written. Run the command again.")
