@@ -134,6 +134,7 @@ def placeholder(words: str, heading: Heading) -> Figure:
     words = fit(words, BODY, 9, lines=4)
     height = _block(words, 9) + 0.15
     figure, _ = new_figure(heading, height, rows=0)
+    figure.set_layout_engine("none")
     _write(figure, words, 0.1 + height - 0.05, top=False, size=9, color=MUTED)
     return figure
 
