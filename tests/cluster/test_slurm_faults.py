@@ -136,7 +136,7 @@ def killed(tiny, tmp_path_factory):
         pid = first.script(orphan)
         kill(pid, signal.SIGSTOP)
         kill(first.main.pid)
-        first.main.wait()
+        first.main.wait(timeout=600)
         with project.started(EDITED) as second:
             second.job(f"{IMAGES}_1")
             kill(pid, signal.SIGCONT)

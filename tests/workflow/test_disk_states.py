@@ -20,7 +20,7 @@ def mounting(tmp_path_factory):
     for flags in (["-m"], ["-Urm"]):
         enter = ["unshare", *flags, "bash", "-euc"]
         try:
-            subprocess.run([*enter, f"mount -t tmpfs tmpfs {place}"], check=True, capture_output=True)
+            subprocess.run([*enter, f"mount -t tmpfs tmpfs {place}"], check=True, capture_output=True, timeout=600)
         except (OSError, subprocess.CalledProcessError):
             continue
         return lambda project, script: subprocess.run(
@@ -30,6 +30,7 @@ def mounting(tmp_path_factory):
             capture_output=True,
             text=True,
             check=False,
+            timeout=600,
         )
     pytest.skip("nothing can be mounted here: it needs root, or user namespaces (unshare -Urm)")
 

@@ -138,6 +138,7 @@ def test_another_branch_and_back(project):
             cwd=project.folder,
             check=True,
             capture_output=True,
+            timeout=600,
         )
 
     (project.folder / ".gitignore").write_text("results*\n.snakemake\n__pycache__\n.cache\n")
@@ -261,7 +262,7 @@ def test_lost_records_stop_the_run_and_the_remedy_works(tiny, project):
     stopped = project.run()
     assert stopped.status == 1 and "Snakemake's records of them (.snakemake/) are gone" in stopped.text
     remedy = next(line for line in stopped.text.splitlines() if "rm -r" in line)
-    subprocess.run(["bash", "-c", remedy[remedy.index("rm -r") :]], cwd=project.folder, check=True)
+    subprocess.run(["bash", "-c", remedy[remedy.index("rm -r") :]], cwd=project.folder, check=True, timeout=600)
     outcome = project.run()
     assert done(outcome)[:2] == (0, BOTH) and project.tables() == tiny.tables()
     nothing(project)

@@ -42,7 +42,7 @@ def run(command, folder):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH", "MAKE"))}
     # The environment is there already, with the code of another folder: make is told not to make it anew.
     kept |= {"SETUP": "", "PYTHONPATH": str(folder / "src")}
-    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, env=kept)
+    return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, env=kept, timeout=600)
 
 
 COMMANDS = [line for _, text in blocks("sh") for line in text.strip().splitlines()]

@@ -170,7 +170,7 @@ def test_a_search_whose_workers_are_killed_ends_with_the_same_trials_and_repeats
                 os.kill(workers[0], signal.SIGKILL)
                 killed += 1
         time.sleep(0.05)
-    main.wait()
+    main.wait(timeout=600)
     outcome = project.run("--", TRIALS)
     assert killed and outcome.status == 0, outcome.text
     assert trials(project).equals(wanted)

@@ -36,7 +36,7 @@ def test_workers_end_when_the_process_that_draws_is_killed(tmp_path):
     workers = [pid for pid in children(main.pid) if drawing(pid)]
     assert len(workers) == 2
     main.kill()
-    main.wait()
+    main.wait(timeout=600)
     for _ in range(1200):
         if not any(drawing(pid) for pid in workers):
             return

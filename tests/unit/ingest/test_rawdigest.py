@@ -70,7 +70,7 @@ def test_the_digest_follows_names_and_bytes_and_nothing_else(data, cache):
 
 def test_a_copy_of_the_data_has_the_same_digest(data, cache, tmp_path):
     copy = tmp_path / "elsewhere"
-    subprocess.run(["cp", "-r", data, copy], check=True)
+    subprocess.run(["cp", "-r", data, copy], check=True, timeout=600)
     assert digest(copy, tmp_path / "other.json") == digest(data, cache)
 
 
@@ -213,5 +213,7 @@ def test_a_path_that_does_not_exist_is_named():
 
 def test_it_imports_nothing_heavy():
     code = "import sys, reidflow.ingest.rawdigest; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
+    ).stdout.split()
     assert not {"numpy", "polars", "PIL", "torch", "skimage", "pydantic"} & set(loaded)

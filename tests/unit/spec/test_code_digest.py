@@ -128,7 +128,7 @@ def test_a_module_imported_by_a_name_computed_at_run_time_is_found_out(root, lat
         assert [path.rsplit("/", 1)[1] for path in code.unseen(*roots)] == ["seeds.py"], code.unseen(*roots)
     """
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environment, timeout=600)
 
 
 def test_a_component_of_an_installed_package_may_import_what_it_likes(tmp_path):
@@ -141,7 +141,7 @@ def test_a_component_of_an_installed_package_may_import_what_it_likes(tmp_path):
         "import lab.loss; from reidflow.spec import code; assert code.unseen('reidflow.spec.code', 'lab.loss') == []"
     )
     environment = {**os.environ, "PYTHONPATH": f"{package.parent}:{os.environ.get('PYTHONPATH', '')}"}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=600)
 
 
 def test_component_folders_have_empty_init_files():

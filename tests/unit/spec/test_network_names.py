@@ -58,4 +58,4 @@ def test_reading_the_names_imports_neither_library():
         "assert unknown_network({'name': 'timm', 'model': 'x'}) and unknown_network({'name': 'open_clip', 'model': 'x'})\n"
         "assert not {'torch', 'timm', 'open_clip'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

@@ -307,7 +307,7 @@ def test_planning_imports_neither_torch_nor_other_heavy_libraries():
         "heavy = {'torch', 'timm', 'open_clip', 'skimage', 'kornia', 'scipy', 'polars', 'numpy', 'PIL'} & set(sys.modules); "
         "sys.exit(str(heavy)) if heavy else None"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=600)
 
 
 def test_the_cache_of_augmented_features_depends_on_the_code_that_augments():

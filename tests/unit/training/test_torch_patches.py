@@ -47,6 +47,7 @@ def loaded(script: str, *arguments: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=600,
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
