@@ -61,7 +61,7 @@ docs-figures: $(SETUP)  ## put figures and the table of the README from results/
 	$(BIN)/python docs/update.py
 
 generated: $(SETUP)  ## write the generated files: config schema and defaults, conda environments
-	$(BIN)/python -m reidflow.spec.generate
+	$(BIN)/python -m reidflow.commands.generate
 
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reidflow.spec import code, generate, plan, yaml
+from reidflow.commands import generate
+from reidflow.spec import code, plan, yaml
 from reidflow.spec.components import KINDS, names, parameters, resolve
 from reidflow.spec.description import rebuild
 from reidflow.spec.errors import ReidflowError

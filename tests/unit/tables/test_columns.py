@@ -4,7 +4,7 @@ import polars as pl
 import pyarrow.parquet
 import pytest
 
-from reidflow.spec import generate
+from reidflow.commands import generate
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import Column, Contract, Span, read_about, read_table, write_table
 from reidflow.tables.columns import COLUMNS, METRICS, column, columns, documented

@@ -1,6 +1,6 @@
 """Generated files: schemas, defaults and documentation of the config, the conda environment, tables of columns in docs.
 
-`python -m reidflow.spec.generate` writes them; a test shows the difference when one has drifted.
+`python -m reidflow.commands.generate` writes them; a test shows the difference when one has drifted.
 """
 
 import json
