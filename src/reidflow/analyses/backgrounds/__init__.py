@@ -7,19 +7,19 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "Backgrounds"
-CAPTION = "How far the arms rely on the background: tested on backgrounds that they were not trained with, with the query alone altered, and on the background or the animal alone; and the same images under every intervention."
+CAPTION = "How far the arms rely on the background: tested on backgrounds that they were not trained on, with altered queries alone, and on the background or the animal alone; and the same images under every intervention."
 INPUTS = ("tested_on", "results", "manifest", "masks", "versions")
 TABLES = ("tested_on", "reliance")
 FIGURES = {
-    "tested_on": "Trained on one background, tested on another",
-    "query_only": "Backgrounds: the query alone altered",
+    "tested_on": "Backgrounds: trained on (rows), tested on (columns)",
+    "query_only": "Backgrounds: altered queries, unchanged gallery",
     "reliance": "Backgrounds: reliance on them",
 }
 SHEETS = {"interventions": "Backgrounds: the interventions, image by image"}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether the experiment has probes of the background."""
     return bool(experiment.file.probes)
 
 

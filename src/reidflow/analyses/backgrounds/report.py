@@ -1,12 +1,13 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on an experiment on backgrounds."""
 
 from pathlib import Path
 
 import numpy as np
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.backgrounds import figures, sheet
-from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, report
+from reidflow.analyses.backgrounds import figures, sheets
+from reidflow.analyses.backgrounds.findings import sections
+from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, background_tables
 from reidflow.evaluation.image_versions import TESTED_ON
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.tables.arms import by_arm
@@ -18,17 +19,15 @@ SHOWN = 12
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    tested = by_arm(inputs.table("tested_on", TESTED_ON))
-    probes = inputs.experiment.file.probes.model_dump()
-    matrix, reliance, sections = report(inputs.experiment, tested, inputs.table("results", RESULTS), probes=probes)
-    heading = inputs.heading
+    probes, heading = inputs.experiment.file.probes.model_dump(), inputs.heading
+    matrix, reliance = background_tables(inputs.experiment, by_arm(inputs.table("tested_on", TESTED_ON)), probes)
     return Report(
         tables={"tested_on": (matrix, TESTED_MATRIX), "reliance": (reliance, RELIANCE)},
-        sections=sections,
+        sections=sections(matrix, reliance, inputs.table("results", RESULTS), probes),
         figures={
-            "tested_on": lambda out: figures.draw_tested_on(matrix, heading, out),
-            "query_only": lambda out: figures.draw_query_only(matrix, heading, out),
-            "reliance": lambda out: figures.draw_reliance(reliance, heading, out),
+            "tested_on": figures.tested_on(matrix, heading),
+            "query_only": figures.query_only(matrix, heading),
+            "reliance": figures.reliance(reliance, heading),
         },
         sheets={"interventions": lambda out: _draw_sheet(inputs, out)},
     )
@@ -37,10 +36,8 @@ def run(inputs: Inputs) -> Report:
 def _draw_sheet(inputs: Inputs, out: Path) -> None:
     """Draw some images in all versions that the experiment tests on."""
     manifest = inputs.table("manifest", MANIFEST)
-    rows = sheet.choose(manifest, np.load(inputs.files["masks"], mmap_mode="r"), SHOWN)
-    labels = inputs.experiment.file.tested_on
-    versions = {
-        label: np.load(path, mmap_mode="r") for label, path in zip(labels, inputs.files["versions"], strict=True)
-    }
+    rows = sheets.typical_and_hard(manifest, np.load(inputs.files["masks"], mmap_mode="r"), SHOWN)
+    files = zip(inputs.experiment.file.tested_on, inputs.files["versions"], strict=True)
+    versions = {label: np.load(path, mmap_mode="r") for label, path in files}
     captions = [f"{manifest['identity'][row]}\n{manifest['image'][row]}" for row in rows]
-    sheet.draw(versions, rows, captions, inputs.heading, out)
+    sheets.interventions_sheet(versions, rows, captions, inputs.heading, out)

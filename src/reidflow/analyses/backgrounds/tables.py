@@ -1,81 +1,90 @@
-"""What the tests on other versions of the images say: the matrix of trained-on and tested-on, and reliance."""
+"""Tables of tests on other versions of the images: trained-on x tested-on, and reliance on the background."""
 
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from reidflow.analyses.backgrounds.findings import sections
 from reidflow.evaluation.image_versions import BOTH, original_label, resized_labels
 from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance, together
 from reidflow.evaluation.statistics import Comparison, compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.arms import mean
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
-from reidflow.tables.sections import Section
 
 ROLES = ("background", "control", "foreground", "silhouette")
 ORIGINAL, REFERENCE, UNDEFINED = "original", "reference", "undefined"
 LOWER, HIGHER = "lower", "higher"
-_DIFFERENCE = dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm"), pl.Float64)
+
+
+def _known(*names: str) -> list[Column]:
+    return [column(name).but(nullable=False) for name in names]
+
+
+_C, _F = partial(Column, nullable=True), pl.Float64
+_DIFFERENCE = columns("delta", "delta_low", "delta_high", "interval", "p_holm")
+_RATIO = ("reliance", "low", "high")
 TESTED_MATRIX = Contract(
     "arms tested on other versions",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "tested_on": pl.String,
-        "mode": pl.String,
-        "own": pl.Boolean,  # the arm was trained on this version
-        "seeds": pl.Int64,
-        "id_map": pl.Float64,
-        "id_map_std": pl.Float64,
-        "id_map_by_seed": pl.List(pl.Float64),
-        "chance": pl.Float64,
-        **_DIFFERENCE,  # to the same arm, tested on the original images
-        "verdict": pl.String,
-    },
-    nullable=frozenset({"id_map_std", *_DIFFERENCE}),
-)
-_SCORES = ("background", "control", "foreground", "silhouette", "chance")
-_RATIO = ("reliance", "low", "high")
-# Of the baseline's row: all other arms together, their mean reliance minus the baseline's, one comparison by itself.
-_TOGETHER = {
-    **dict.fromkeys(("together_delta", "together_low", "together_high", "together_p"), pl.Float64),
-    "together_verdict": pl.String,
-}
-_CHECKS = {
-    # Control minus chance: above it, the probe shows more than background.
-    **dict.fromkeys(("control_low", "control_high", "control_p_holm"), pl.Float64),
-    "control_verdict": pl.String,
-    # Foreground minus the baseline's foreground: what an intervention costs.
-    **dict.fromkeys(("foreground_delta", "foreground_low", "foreground_high", "foreground_p_holm"), pl.Float64),
-    "foreground_verdict": pl.String,
-}
+    [
+        *columns("experiment", "arm"),
+        Column("tested_on", pl.String, "tested on", "text", "Version of the images that the arm is tested on."),
+        Column("mode", pl.String, "mode", "text", "both: queries and gallery in that version; query: the queries alone."),
+        Column("own", pl.Boolean, "own version", "yes_no", "Whether the arm was trained on this version."),
+        *columns("seeds"),
+        *_known("id_map"),
+        *columns("id_map_std"),
+        *_known("id_map_by_seed", "chance"),
+        column("delta").but(meaning="Balanced mAP minus that of the same arm on the original images, paired by identity and seed."),
+        *_DIFFERENCE[1:],
+        column("verdict").but(meaning="reference: the original images; better, worse: significantly different from them."),
+    ],
+)  # fmt: skip
 RELIANCE = Contract(
     "reliance on the background",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        **dict.fromkeys(_SCORES, pl.Float64),
-        **dict.fromkeys(_RATIO, pl.Float64),
-        **_DIFFERENCE,  # to the baseline's reliance
-        "verdict": pl.String,
-        "defined": pl.Boolean,
-        "note": pl.String,
-        # Lowers reliance at no detectable loss of foreground, and cannot be told from the arm that lowers it most.
-        "recommended": pl.Boolean,
-        **_CHECKS,
-        **_TOGETHER,
-    },
-    nullable=frozenset({*_RATIO, *_DIFFERENCE, *_CHECKS, *_TOGETHER}),
-)
+    [
+        *columns("experiment", "arm", "baseline"),
+        Column("background", _F, "background only", "number", "Balanced mAP where only the background is visible."),
+        Column("control", _F, "control", "number", "Balanced mAP with the same holes in unrelated backgrounds; should be chance."),
+        Column("foreground", _F, "foreground only", "number", "Balanced mAP where only the animal is visible."),
+        Column("silhouette", _F, "silhouette only", "number", "Balanced mAP where only the outline of the animal is visible."),
+        *_known("chance"),
+        _C("reliance", _F, "reliance", "number", "(background only - chance) / (foreground only - chance), chance by identity."),
+        _C("low", _F, "lower end", "number", "Lower end of the interval of the reliance."),
+        _C("high", _F, "upper end", "number", "Upper end of the interval of the reliance."),
+        Span("range", ("low", "high"), "its interval", "range", "95 % interval of the reliance, of each arm by itself."),
+        column("delta").but(meaning="Reliance of the arm minus the baseline's, paired by identity and seed."),
+        *_DIFFERENCE[1:],
+        column("verdict").but(meaning="lower, higher: reliance significantly different from the baseline's."),
+        Column("defined", pl.Boolean, "defined", "yes_no", "Whether the foreground is above chance, so that there is a ratio."),
+        *columns("note"),
+        Column("recommended", pl.Boolean, "recommended", "yes_no",
+               "Lower reliance without a significant loss of foreground mAP, and not significantly higher than the lowest."),
+        _C("control_low", _F, "lower end", "signed", "Lower end of the interval of control minus chance."),
+        _C("control_high", _F, "upper end", "signed", "Upper end of the interval of control minus chance."),
+        _C("control_p_holm", _F, "p (Holm)", "probability", "p value of control minus chance, corrected over the arms."),
+        _C("control_verdict", pl.String, "control against chance", "verdict",
+           "better: the control is above chance, so that the probe shows more than the background."),
+        _C("foreground_delta", _F, "foreground difference", "signed", "Foreground-only mAP minus the baseline's."),
+        _C("foreground_low", _F, "lower end", "signed", "Lower end of the interval of the foreground difference."),
+        _C("foreground_high", _F, "upper end", "signed", "Upper end of the interval of the foreground difference."),
+        _C("foreground_p_holm", _F, "p (Holm)", "probability", "p value of the foreground difference, corrected over the arms."),
+        _C("foreground_verdict", pl.String, "foreground against the baseline", "verdict", "Verdict on the foreground difference."),
+        _C("together_delta", _F, "all arms, difference", "signed", "Mean reliance of all other arms minus the baseline's."),
+        _C("together_low", _F, "lower end", "signed", "Lower end of the interval of that difference."),
+        _C("together_high", _F, "upper end", "signed", "Upper end of the interval of that difference."),
+        _C("together_p", _F, "p", "probability", "p value of that difference, one comparison by itself."),
+        _C("together_verdict", pl.String, "all arms, verdict", "verdict", "Verdict on that difference."),
+    ],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,27 +97,21 @@ class Tested:
 
     @property
     def seeds(self) -> int:
-        """How many seeds there are."""
+        """Number of seeds."""
         return next(iter(self.scores.values())).shape[1]
 
     def role(self, role: str, probes: Mapping[str, str]) -> np.ndarray:
-        """Return the scores (I, S) on the version that plays a role."""
+        """Return the scores (I, S) on the version of a role."""
         return self.scores[probes[role], BOTH]
 
 
-def report(
-    experiment: Experiment,
-    tested: Mapping[str, pl.DataFrame],
-    results: pl.DataFrame,
-    *,
-    probes: Mapping[str, str],
-    level: float = LEVEL,
-) -> tuple[pl.DataFrame, pl.DataFrame, list[Section]]:
-    """Return the TESTED_MATRIX and the RELIANCE table of an experiment, and what they add to its findings.
+def background_tables(
+    experiment: Experiment, tested: Mapping[str, pl.DataFrame], probes: Mapping[str, str], level: float = LEVEL
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the TESTED_MATRIX and the RELIANCE table of an experiment.
 
-    tested: arm -> its TESTED_ON table. results: the experiment's RESULTS. probes: role -> label of the version that
-    plays it: `background` (the animal is taken out), `control` (the same holes in unrelated backgrounds), `foreground`
-    (the animal alone), `silhouette`.
+    tested: arm -> its TESTED_ON table. probes: role -> label of its version: `background` (the animal is cut out),
+    `control` (the same holes in unrelated backgrounds), `foreground` (the animal alone), `silhouette`.
     Raises ReidflowError where a version or a seed is missing.
     """
     versions = {label: version.model_dump() for label, version in experiment.file.tested_on.items()}
@@ -116,9 +119,7 @@ def report(
     same = ~pl.col("tested_on").is_in(resized_labels(versions))
     arms = {name: _read(name, frame.filter(same), experiment) for name, frame in tested.items()}
     _check(arms, probes, experiment)
-    matrix = _matrix(experiment, arms, probes[ORIGINAL], level)
-    table = _reliance(experiment, arms, probes, level)
-    return matrix, table, sections(matrix, table, results, probes, level)
+    return _matrix(experiment, arms, probes[ORIGINAL], level), _reliance(experiment, arms, probes, level)
 
 
 def _read(arm: str, frame: pl.DataFrame, experiment: Experiment) -> Tested:
@@ -237,7 +238,11 @@ def _reliance(
                 ),
             }
         )
-    free = {row["arm"]: paired[row["arm"]] for row in rows if row["verdict"] == LOWER and not _costs(row)}
+    free = {
+        row["arm"]: paired[row["arm"]]
+        for row in rows
+        if row["verdict"] == LOWER and row.get("foreground_verdict") != "worse"
+    }
     chosen = _lowest(free, level)
     return _frame([{**row, "recommended": row["arm"] in chosen} for row in rows], RELIANCE)
 
@@ -250,17 +255,13 @@ def _together(arms: Mapping[str, Reliance], baseline: Reliance, level: float) ->
     )
     if found is None:
         return {}
-    told = _lower_or_higher(found)
-    columns = {"delta": found.delta, "low": found.low, "high": found.high, "p": found.p, "verdict": told["verdict"]}
-    return {f"together_{column}": value for column, value in columns.items()}
-
-
-def _costs(row: Mapping[str, Any]) -> bool:
-    return row.get("foreground_verdict") == "worse"
+    verdict = _lower_or_higher(found)["verdict"]
+    values = {"delta": found.delta, "low": found.low, "high": found.high, "p": found.p, "verdict": verdict}
+    return {f"together_{name}": value for name, value in values.items()}
 
 
 def _lowest(arms: Mapping[str, Reliance], level: float) -> set[str]:
-    """Return the arm with the lowest reliance and those that cannot be told from it."""
+    """Return the arm with the lowest reliance and those not significantly different from it."""
     if not arms:
         return set()
     first = min(arms, key=lambda name: arms[name].value)
@@ -275,7 +276,7 @@ def _ratio(arm: Tested, probes: Mapping[str, str], level: float, seeds: int | No
 
 
 def _delta(found: Comparison | None) -> dict[str, Any]:
-    """Return what is known of a difference besides its mean; nothing where there is no spread to judge by."""
+    """Return the columns of a difference besides its mean; none for a single seed or identity."""
     if found is None:
         return {}
     return {"delta_low": found.low, "delta_high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
@@ -298,11 +299,9 @@ def _ends(found: Comparison | None, prefix: str) -> dict[str, Any]:
     """Return the interval, corrected p value and verdict of a comparison as columns; none where there was none."""
     if found is None:
         return {}
-    columns = {"low": found.low, "high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
-    return {f"{prefix}{column}": value for column, value in columns.items()}
+    values = {"low": found.low, "high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
 def _frame(rows: list[dict[str, Any]], contract: Contract) -> pl.DataFrame:
-    return pl.DataFrame(
-        [{column: row.get(column) for column in contract.columns} for row in rows], schema=contract.columns
-    )
+    return pl.DataFrame([{name: row.get(name) for name in contract.columns} for row in rows], schema=contract.columns)

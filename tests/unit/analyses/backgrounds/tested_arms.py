@@ -16,7 +16,7 @@ TESTED = {
     "tested_on": {label: {"background": label} for label in VERSIONS},
     "probes": PROBES,
 }
-"""The keys of the experiment's file that speak of the tests."""
+"""The keys of the experiment's file that declare the tests."""
 IDENTITIES = [f"cat {n:02d}" for n in range(20)]
 CHANCE = 0.1
 
@@ -31,7 +31,7 @@ def a_test(
 ) -> pl.DataFrame:
     """Return a TESTED_ON table: version -> mean AP, plus what an identity gains anywhere and a noise of the arm's own.
 
-    query: version -> mean AP with the query alone in it (0.02 above the other where it is not told).
+    query: version -> mean AP with the query alone in it (0.02 above the other unless given).
     """
     generator = np.random.default_rng(number)
     chance = CHANCE + np.linspace(-0.02, 0.02, len(IDENTITIES))
@@ -41,8 +41,8 @@ def a_test(
         if label != "original":
             modes.append(("query", (query or {}).get(label, base + 0.02)))
         for mode, value in modes:
-            for place, seed in enumerate(seeds):
-                own = noise * generator.standard_normal(len(IDENTITIES)) + 0.002 * (place - 1)
+            for position, seed in enumerate(seeds):
+                own = noise * generator.standard_normal(len(IDENTITIES)) + 0.002 * (position - 1)
                 shape = np.linspace(-0.1, 0.1, len(IDENTITIES)) * (value - CHANCE)
                 for i, identity in enumerate(IDENTITIES):
                     ap = float(value + shape[i] + own[i] + chance[i] - CHANCE)
