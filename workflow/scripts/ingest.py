@@ -1,14 +1,14 @@
-"""Decode every photograph once, into squares and a manifest."""
+"""Decode every image once, into squares and a manifest."""
 
 from reidflow.ingest.build import Outputs, Raw, ingest
-from reidflow.ingest.rawdata import DRAWN, cache_file
+from reidflow.ingest.rawdata import DEMO, cache_file
 from reidflow.spec.components import call
 from reidflow.store.job import Job, run
 
 
 def main(job: Job) -> None:
     dataset, source = job.given["dataset"], job.given["dataset"]["source"]
-    if source["name"] == DRAWN:
+    if source["name"] == DEMO:
         source = {**source, "path": str(job.results / "data" / "demo")}
     ingest(
         call("source", source),
@@ -19,7 +19,7 @@ def main(job: Job) -> None:
         max_pixels=dataset["max_pixels"],
         workers=job.compute["workers"],
         raw=Raw(job.given["raw"], cache_file(job.results)) if job.given["raw"] else None,
-        progress=lambda done, total: print(f"{done} of {total} photographs"),
+        progress=lambda done, total: print(f"{done} of {total} images"),
     )
 
 

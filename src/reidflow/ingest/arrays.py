@@ -1,4 +1,4 @@
-"""Pixel arrays on disk, written row by row in any order, holes closed at the end; memory does not depend on them."""
+"""Pixel arrays on disk, written row by row in any order, without holding them in memory."""
 
 import io
 import os
@@ -15,9 +15,9 @@ _BLOCK = 16 * 2**20
 
 
 class RowFile:
-    """A .npy file of uint8 (rows, *shape) in the making, under the name `path`.part until `finish`.
+    """An unfinished .npy file of uint8 (rows, *shape), named `path`.part until `finish`.
 
-    The name of the unfinished file is fixed, so that one left by a killed process is overwritten, not left lying about.
+    The name of the unfinished file is fixed, so that one left by a killed process is overwritten.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
@@ -28,7 +28,7 @@ class RowFile:
         self.file = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
 
     def finish(self, rows: list[int]) -> None:
-        """Keep the given rows (ascending), in this order, write the header and give the file its name."""
+        """Keep the given rows (ascending), in this order, write the header and rename the file to `path`."""
         self._close_holes(rows)
         os.ftruncate(self.file, _HEADER + len(rows) * self.bytes)
         os.pwrite(self.file, _header((len(rows), *self.shape)), 0)
@@ -51,7 +51,7 @@ class RowFile:
             view, offset = view[done:], offset + done
 
     def _close_holes(self, rows: list[int]) -> None:
-        """Move rows towards the front, run by run; a row never moves onto one that is still to be moved."""
+        """Move rows towards the front, run by run; a row never overwrites one that is still to be moved."""
         for first, last, target in _runs(rows):
             start, end = first * self.bytes, last * self.bytes
             shift = (first - target) * self.bytes
@@ -66,7 +66,7 @@ def need_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise ReidflowError(
-            f"{folder}: the pixels need {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free. Make room, use a smaller "
+            f"{folder}: the pixels need {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free. Free space, use a smaller "
             "image size, or put the results on another disk."
         )
 

@@ -1,4 +1,4 @@
-"""Ingest: every photograph of a listing decoded once, in parallel, into pixel arrays, a manifest and a quarantine."""
+"""Ingest: decode every image of a listing once, in parallel, into pixel arrays, a manifest and a quarantine."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ import polars as pl
 
 from reidflow.ingest import rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
-from reidflow.ingest.develop import Developed, Settings, develop
+from reidflow.ingest.decode import Photo, UnusableError, decode
+from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Row, fault
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.spec import components
@@ -29,7 +30,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where ingest writes. `rejected` receives the quarantine table when too much is bad, and is removed otherwise."""
+    """The files that ingest writes. `rejected` receives the quarantine table when too much is bad, else it is removed."""
 
     manifest: Path
     quarantine: Path
@@ -47,6 +48,31 @@ class Raw:
     cache: Path
 
 
+@dataclass(frozen=True)
+class Target:
+    """How images are read, framed and stored. `frame` is a component of `frames/`, `images` and `masks` receive the rows."""
+
+    root: Path
+    frame: Frame
+    size: int
+    max_pixels: int
+    images: RowFile
+    masks: RowFile
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The result of a row of the listing: its row of the manifest and the mask's digest, or why it is unusable.
+
+    `read` holds the SHA-256 of each file that was read, by its path in the dataset.
+    """
+
+    read: dict[str, str]
+    facts: dict[str, object] | None
+    mask_digest: str
+    unusable: UnusableError | None
+
+
 def ingest(
     listing: Listing,
     out: Outputs,
@@ -59,10 +85,10 @@ def ingest(
     raw: Raw | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the photographs of `listing`, framed to squares of side `size`, sorted by image id.
+    """Write the images of `listing`, framed to squares of side `size`, sorted by image id.
 
-    frame: resolved spec of a component of `frames/`. workers: threads (the decoders let go of Python's lock); they
-    change no output. progress(done, all) is called now and then. `raw`: verify that what is read is what was planned.
+    frame: resolved spec of a component of `frames/`. workers: threads (the decoders release Python's lock); they
+    change no output. progress(done, all) is called from time to time. `raw`: check that the data are those planned.
     Raises ReidflowError if the data changed meanwhile, if more than `max_bad_share` of the rows is bad, or none is
     usable.
     """
@@ -73,8 +99,8 @@ def ingest(
     try:
         module = components.load("frame", frame["name"])
         parameters = {key: value for key, value in frame.items() if key != "name"}
-        settings = Settings(listing.root, partial(module.box, **parameters), size, max_pixels, images, masks)
-        results = _develop_all(listing.rows, settings, workers, progress)
+        target = Target(listing.root, partial(module.box, **parameters), size, max_pixels, images, masks)
+        results = _ingest_all(listing.rows, target, workers, progress)
         if raw and planned:
             _verify_read(results, planned)
             _verify(listing, raw)
@@ -89,17 +115,17 @@ def ingest(
     _write_tables([results[i] for i in usable], faults, listing, out, {"size": size, "frame": frame})
 
 
-def _develop_all(
-    rows: list[Row], settings: Settings, workers: int, progress: Callable[[int, int], None] | None
-) -> list[Developed]:
-    def chunk(start: int) -> list[Developed]:
-        return [develop(rows[i], i, settings) for i in range(start, min(start + _CHUNK, len(rows)))]
+def _ingest_all(
+    rows: list[Row], target: Target, workers: int, progress: Callable[[int, int], None] | None
+) -> list[Ingested]:
+    def chunk(start: int) -> list[Ingested]:
+        return [_ingest_row(rows[i], i, target) for i in range(start, min(start + _CHUNK, len(rows)))]
 
-    results: list[Developed] = []
+    results: list[Ingested] = []
     pool = ThreadPoolExecutor(workers)
     try:
-        for developed in pool.map(chunk, range(0, len(rows), _CHUNK)):
-            results += developed
+        for part in pool.map(chunk, range(0, len(rows), _CHUNK)):
+            results += part
             if progress:
                 progress(len(results), len(rows))
     finally:
@@ -116,7 +142,7 @@ def _verify(listing: Listing, raw: Raw) -> rawdigest.Snapshot:
     return now
 
 
-def _verify_read(results: list[Developed], planned: rawdigest.Snapshot) -> None:
+def _verify_read(results: list[Ingested], planned: rawdigest.Snapshot) -> None:
     for result in results:
         for name, sha in result.read.items():
             if planned.files.get(name) != sha:
@@ -125,12 +151,12 @@ def _verify_read(results: list[Developed], planned: rawdigest.Snapshot) -> None:
 
 def _changed(what: str) -> ReidflowError:
     return ReidflowError(
-        f"{what}: the data changed during the run, so results would not belong to what was planned. Let the copying or "
+        f"{what}: the data changed during the run, so results would not match the plan. Let the copying or "
         "editing finish, then run the same command again."
     )
 
 
-def _faults(rows: list[Row], results: list[Developed]) -> list[Fault]:
+def _faults(rows: list[Row], results: list[Ingested]) -> list[Fault]:
     bad = ((row, result.unusable) for row, result in zip(rows, results, strict=True) if result.unusable)
     return [fault(row, unusable.reason, unusable.detail) for row, unusable in bad]
 
@@ -146,15 +172,13 @@ def _accept(listing: Listing, faults: list[Fault], max_bad_share: float, out: Ou
     reasons = "\n".join(f"  {counts[r]} x {r}: {REASONS.get(r, r)}" for r in sorted(counts))
     first = "\n".join(f"  {f.image} ({f.reason}: {f.detail})" for f in faults[:_SHOWN])
     if total == len(faults):
-        count = f"{total} of {total} photographs cannot be used, so none is left"
-        remedy = "Look at 'path' and the other keys of dataset.source first, then correct the files or labels."
+        count = f"{total} of {total} images cannot be used, so none is left"
+        remedy = "Check 'path' and the other keys of dataset.source first, then correct the files or labels."
     else:
-        count = (
-            f"{len(faults)} of {total} photographs cannot be used, more than max_bad_share = {max_bad_share:g} allows"
-        )
+        count = f"{len(faults)} of {total} images cannot be used, more than max_bad_share = {max_bad_share:g} allows"
         remedy = "Correct the files or labels; or, if the rest is enough, raise dataset.max_bad_share."
     raise ReidflowError(
-        f"{listing.root}: {count}.\n{reasons}\nFor example:\n{first}\nAll of them are in {out.rejected}. {remedy}"
+        f"{listing.root}: {count}.\n{reasons}\nFor example:\n{first}\nAll are listed in {out.rejected}. {remedy}"
     )
 
 
@@ -164,9 +188,9 @@ def _quarantine(faults: list[Fault]) -> pl.DataFrame:
 
 
 def _write_tables(
-    results: list[Developed], faults: list[Fault], listing: Listing, out: Outputs, settings: dict[str, Any]
+    results: list[Ingested], faults: list[Fault], listing: Listing, out: Outputs, framing: dict[str, Any]
 ) -> None:
-    """Write manifest and quarantine, and last the small file that says that all of it is there."""
+    """Write manifest and quarantine, and last the summary, which marks the output as complete."""
     write_table(pl.DataFrame([r.facts for r in results], schema=MANIFEST.columns), out.manifest, MANIFEST)
     write_table(_quarantine(faults), out.quarantine, QUARANTINE)
     total = hashlib.sha256()
@@ -176,7 +200,7 @@ def _write_tables(
     reasons = Counter(f.reason for f in faults)
     summary = {
         "count": len(results),
-        **settings,
+        **framing,
         "digest": total.hexdigest(),
         "masks": {source: masks[source] for source in ("alpha", "sidecar", "none")},
         "background_present": sum(bool(result.facts["background_present"]) for result in results),
@@ -184,3 +208,57 @@ def _write_tables(
         "ignored": listing.ignored,
     }
     write_text(out.digest, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+
+
+def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
+    """Read, decode and frame the image of `row`, and write it as row `index` of the arrays."""
+    read: dict[str, str] = {}
+    try:
+        data = _read(target.root, row.path, read)
+        sidecar = _read(target.root, row.mask, read) if row.mask else None
+        photo = decode(data, sidecar, max_pixels=target.max_pixels, wanted=lambda w, h, b: _scale(target, w, h, b))
+    except UnusableError as unusable:
+        return Ingested(read, None, "", unusable)
+    box = target.frame(photo.width, photo.height, photo.bounds)
+    pixels, mask = cut(photo, box, target.size)
+    pixels, mask = pixels.tobytes(), mask.tobytes()
+    target.images.write(pixels, index)
+    target.masks.write(mask, index)
+    facts = _facts(photo, row, sha256=read[row.path], pixels=hashlib.sha256(pixels).hexdigest())
+    return Ingested(read, facts, hashlib.sha256(mask).hexdigest(), None)
+
+
+def _scale(target: Target, width: int, height: int, bounds: tuple[int, int, int, int] | None) -> float:
+    return scale_for(target.frame(width, height, bounds), target.size)
+
+
+def _read(root: Path, relative: str, read: dict[str, str]) -> bytes:
+    try:
+        data = (root / relative).read_bytes()
+    except FileNotFoundError as error:
+        raise UnusableError("missing", f"'{relative}' does not exist") from error
+    except OSError as error:
+        raise UnusableError("unreadable", f"'{relative}': {error.strerror}") from error
+    read[relative] = hashlib.sha256(data).hexdigest()
+    return data
+
+
+def _facts(photo: Photo, row: Row, *, sha256: str, pixels: str) -> dict[str, object]:
+    """Return the row of the manifest."""
+    return {
+        "image": row.image,
+        "path": row.path,
+        "sha256": sha256,
+        "pixels": pixels,
+        "identity": row.identity,
+        "group": row.group,
+        "flank": row.flank,
+        "time": row.time or photo.time,
+        "side": row.side,
+        "width": photo.width,
+        "height": photo.height,
+        "format": photo.format,
+        "mask": photo.source,
+        "foreground": photo.foreground,
+        "background_present": photo.background_present,
+    }

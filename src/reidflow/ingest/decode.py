@@ -1,4 +1,4 @@
-"""From the bytes of a file to 8-bit RGB, upright, with its mask; every way to fail has a reason."""
+"""Decoding: the bytes of a file to upright 8-bit RGB with its mask; every failure has a reason."""
 
 import io
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Wanted = Callable[[int, int, Bounds | None], float]
 
 
 class UnusableError(Exception):
-    """A photograph that cannot be used; `reason` is a key of `listing.REASONS`."""
+    """An image that cannot be used; `reason` is a key of `listing.REASONS`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -33,12 +33,12 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photograph, upright.
+    """A decoded image, upright.
 
     `colours` is RGB and may be smaller than `width` x `height` (a JPEG is decoded no larger than needed); colours under
     a transparent alpha are kept. `mask` (L, 0 or 255, of full size) is None where there is none; `bounds` are its left,
-    top, right, bottom. `source` says where it came from (alpha, sidecar, none), `foreground` which share it covers,
-    `background_present` whether colours vary where it is fully off (without a mask: True).
+    top, right, bottom. `source` is its origin (alpha, sidecar, none), `foreground` the share that it covers,
+    `background_present` whether colours vary where it is 0 (without a mask: True).
     """
 
     colours: Image.Image
@@ -54,7 +54,7 @@ class Photo:
 
 
 def decode(data: bytes, sidecar: bytes | None, *, max_pixels: int, wanted: Wanted | None = None) -> Photo:
-    """Decode a photograph and its mask (`sidecar`: the bytes of a mask file, or None).
+    """Decode an image and its mask (`sidecar`: the bytes of a mask file, or None).
 
     wanted(width, height, bounds) returns the scale, relative to the full size, below which a JPEG is not to be decoded.
     Raises UnusableError.
@@ -106,7 +106,7 @@ def _reasons():
         yield
     except (UnusableError, MemoryError):
         raise
-    # Decoders let almost any exception escape on hostile bytes; each one concerns this file alone.
+    # Decoders raise almost any exception on hostile bytes; each concerns this file alone.
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         cut = isinstance(error, EOFError) or any(sign in text.lower() for sign in _CUT_SHORT)
@@ -133,7 +133,9 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
             raise UnusableError("unreadable", "a HEIC file: convert it to JPEG or PNG") from error
         begun = (
-            "the header is cut short, damaged, or says 0 pixels" if is_image(data[:32]) else "no image begins like that"
+            "the header is truncated, damaged, or declares 0 pixels"
+            if is_image(data[:32])
+            else "no image format begins like that"
         )
         raise UnusableError("unreadable", f"{begun}: {data[:16]!r}") from error
     if opened.width * opened.height > max_pixels:
@@ -170,7 +172,7 @@ def _exif(opened: Image.Image) -> Image.Exif:
 
 
 def _taken(opened: Image.Image) -> str | None:
-    """Return when the photograph was taken, ISO 8601, if EXIF tells."""
+    """Return when the image was taken, ISO 8601, or None without EXIF."""
     try:
         text = str(_exif(opened).get_ifd(_EXIF_FOLDER).get(_TAKEN, "")).strip().rstrip("\0")
         return datetime.strptime(text, "%Y:%m:%d %H:%M:%S").isoformat()
@@ -185,7 +187,7 @@ def _sidecar(data: bytes, size: tuple[int, int], max_pixels: int) -> Image.Image
             image = _open(data, max_pixels)
             _load(image, data)
             if image.size != size:
-                raise UnusableError("mask_size", f"{image.size} pixels, but the photograph has {size} (upright)")
+                raise UnusableError("mask_size", f"{image.size} pixels, but the image has {size} (upright)")
             values = _alpha(image) or Image.fromarray(np.asarray(_colours(image)).max(axis=2))
             return binary(values)
     except UnusableError as error:
@@ -193,7 +195,7 @@ def _sidecar(data: bytes, size: tuple[int, int], max_pixels: int) -> Image.Image
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:
-    """Return the alpha channel (L), or None where there is none or it is constant and hence tells nothing.
+    """Return the alpha channel (L), or None where there is none or it is constant and hence no mask.
 
     Raises UnusableError if it is 0 everywhere.
     """
@@ -221,7 +223,7 @@ def _colours(image: Image.Image) -> Image.Image:
     if image.mode in ("La", "RGBa"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode == "P":
-        # By way of RGBA, else Pillow warns about every palette with transparent entries.
+        # Via RGBA, else Pillow warns about every palette with transparent entries.
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     return image.convert("RGB")
 
@@ -229,15 +231,15 @@ def _colours(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Return a grey image of more than 8 bits as L.
 
-    16 bits lose the lower 8, as Pillow does it for 16-bit colour. Whole numbers of 32 bits and floats have no agreed
-    white: they are stretched from their least to their largest value.
+    16 bits lose the lower 8, as Pillow does for 16-bit colour. Whole numbers of 32 bits and floats have no standard
+    white: they are stretched from their minimum to their maximum.
     """
     values = np.asarray(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
     strange = values.size - np.isfinite(values).sum()
     if strange:
-        raise UnusableError("unreadable", f"{strange} of {values.size} pixels are no numbers (NaN or infinite)")
+        raise UnusableError("unreadable", f"{strange} of {values.size} pixels are not finite (NaN or infinite)")
     values = values.astype(np.float64)
     lowest, highest = values.min(), values.max()
     scaled = (values - lowest) * (255 / (highest - lowest)) if highest > lowest else np.zeros_like(values)

@@ -1,4 +1,4 @@
-"""Cutting the square out of a photograph, as its frame says, and resizing it."""
+"""Framing: cut the square that a frame describes out of an image and resize it; find its padding again."""
 
 from collections.abc import Callable
 
@@ -9,25 +9,25 @@ from reidflow.ingest.decode import Bounds, Photo
 from reidflow.spec.errors import ReidflowError
 
 GREY = (124, 116, 104)
-"""Fills what lies outside the photograph: the mean colour of ImageNet."""
+"""Fills what lies outside the image: the mean colour of ImageNet."""
 
 _GAP = 2.0
-"""A photograph is first shrunk, cheaply, to no less than this times the wanted size, then resized well."""
+"""An image is first shrunk, cheaply, to no less than this times the wanted size, then resized well."""
 
 Box = tuple[float, float, float, float]
 Frame = Callable[[int, int, Bounds | None], Box]
 
 
 def scale_for(box: Box, size: int) -> float:
-    """Return the scale to which a photograph may be shrunk before `box` is resized to a side of `size`; at most 1."""
+    """Return the scale to which an image may be shrunk before `box` is resized to a side of `size`; at most 1."""
     left, top, right, bottom = box
     return min(1.0, max(_GAP * size / (right - left), _GAP * size / (bottom - top)))
 
 
 def cut(photo: Photo, box: Box, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels, uint8 (size, size, 3), and mask, uint8 (size, size) of 0 and 255, of `box` of the photograph.
+    """Return pixels, uint8 (size, size, 3), and mask, uint8 (size, size) of 0 and 255, of `box` of the image.
 
-    Outside the photograph the pixels are GREY and the mask is 0; without a mask it is 255 everywhere.
+    Outside the image the pixels are GREY and the mask is 0; without a mask it is 255 everywhere.
     Raises ReidflowError if the box lies wholly outside.
     """
     source, target = _visible(box, photo.width, photo.height, size)
@@ -49,7 +49,7 @@ def cut(photo: Photo, box: Box, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _shrunk_mask(mask: Image.Image, shape: tuple[int, int], box: Box) -> np.ndarray:
     """Return `box` of the mask at the size `shape`: 255 where half of what a pixel covers is animal, else 0.
 
-    An animal that fills no such pixel, being small, keeps the one that it fills most.
+    An animal too small to fill one keeps the pixel that it fills most.
     """
     soft = np.asarray(mask.resize(shape, Image.Resampling.BILINEAR, box=box))
     if soft.max() >= 128:
@@ -59,12 +59,12 @@ def _shrunk_mask(mask: Image.Image, shape: tuple[int, int], box: Box) -> np.ndar
 
 
 def _visible(box: Box, width: int, height: int, size: int) -> tuple[Box, tuple[int, int, int, int]]:
-    """Return the part of `box` inside the photograph, and where in the square it goes."""
+    """Return the part of `box` inside the image, and where in the square it goes."""
     left, top, right, bottom = box
     across = _axis(left, right, width, size)
     down = _axis(top, bottom, height, size)
     if across is None or down is None:
-        raise ReidflowError(f"the frame chose {box}, which shows nothing of a photograph of {width} x {height} pixels.")
+        raise ReidflowError(f"the frame chose {box}, which shows nothing of an image of {width} x {height} pixels.")
     (x0, x1, u0, u1), (y0, y1, v0, v1) = across, down
     return (x0, y0, x1, y1), (u0, v0, u1, v1)
 

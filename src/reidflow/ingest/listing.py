@@ -1,4 +1,4 @@
-"""What a source lists: the photographs of a dataset with their labels, and the rows that cannot be used."""
+"""The listing of a dataset by its source: images with their labels, and the rows that cannot be used."""
 
 import os
 import posixpath
@@ -13,24 +13,24 @@ from reidflow.ingest.rawdigest import Tree
 from reidflow.spec.errors import Problems
 
 REASONS = {
-    "missing": "the file is not there",
+    "missing": "the file does not exist",
     "duplicate_id": "another row names the same file",
     "no_identity": "the row has no label",
     "zero_size": "the file is empty",
-    "unreadable": "the content is no image that can be read",
+    "unreadable": "the content is not a readable image",
     "truncated": "the file ends too early",
     "too_large": "more pixels than max_pixels allows",
-    "empty_mask": "the mask shows no animal at all",
-    "mask_size": "the mask's size is not the photograph's",
+    "empty_mask": "the mask is empty",
+    "mask_size": "the mask's size is not the image's",
 }
 OUTSIDE = "outside"
-_INSIDE = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all photographs."
+_INSIDE = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Row:
-    """One photograph as its source names it.
+    """One image as its source names it.
 
     `path` and `mask` are relative to the dataset. `identity` None: unlabelled on purpose; blank: the label is missing.
     `time` is ISO 8601, `side` is query or gallery; `row` counts the rows of the source's table from 1, header excluded,
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Fault:
-    """One photograph that cannot be used; `reason` is a key of REASONS."""
+    """One image that cannot be used; `reason` is a key of REASONS."""
 
     image: str
     path: str
@@ -69,7 +69,7 @@ class Fault:
 class Listing:
     """A dataset as listed by its source, before any image is opened.
 
-    `ignored` counts the files that are neither photographs nor masks nor tables, by suffix; `tables` holds the SHA-256
+    `ignored` counts the files that are neither images nor masks nor tables, by suffix; `tables` holds the SHA-256
     of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`.
     """
 
@@ -84,11 +84,11 @@ class Listing:
 def settle(
     tree: Tree, candidates: Iterable[Row], tables: dict[str, str] | None = None, extra: list[Path] | None = None
 ) -> Listing:
-    """Check the rows of a source against the files that are there and return them sorted by image id.
+    """Check the rows of a source against the existing files and return them sorted by image id.
 
     Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
-    values become null. Raises ReidflowError that lists every path that leads outside the dataset, and every `time` and
-    `side` that cannot be understood.
+    values become null. Raises ReidflowError that lists every path outside the dataset and every invalid `time` and
+    `side`.
     """
     tables, extra = tables or {}, extra or []
     files = _Files(tree)
@@ -126,7 +126,7 @@ def settle(
 
 
 def fault(row: Row, reason: str, detail: str) -> Fault:
-    """Return the quarantine entry of `row`; a name that is not UTF-8 is shown with escapes."""
+    """Return the quarantine entry of `row`; a name that is not UTF-8 is escaped."""
     shown = row.path.encode("utf-8", "backslashreplace").decode()
     return Fault(shown, shown, row.row, row.identity or None, reason, detail)
 
@@ -145,7 +145,7 @@ def count_suffixes(names: Iterable[str]) -> dict[str, int]:
 
 
 class _Files:
-    """Finds the file that a table means: exactly, else without stray blanks, backslashes and other Unicode forms."""
+    """Looks up the file that a table names: exactly, else without stray blanks, backslashes and other Unicode forms."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -172,9 +172,9 @@ class _Files:
         if relative in self.tree.odd:
             return "unreadable", f"'{relative}' is {self.tree.odd[relative]}, not a file"
         if any(part.startswith(".") for part in relative.split("/")):
-            return "missing", "hidden files are no part of a dataset"
+            return "missing", "hidden files are not part of a dataset"
         if (self.tree.root / relative).is_dir():
-            return "missing", f"'{relative}' is a folder, not a photograph"
+            return "missing", f"'{relative}' is a folder, not an image"
         return "missing", f"no file '{relative}' in {self.tree.root}"
 
     def _relative(self, written: str) -> str | None:
@@ -187,7 +187,7 @@ class _Files:
 
     def _usable(self, relative: str) -> tuple[str, str, str]:
         if self.tree.files[relative] is None:
-            return relative, "missing", "the link leads to nothing, or in a circle"
+            return relative, "missing", "the link is broken or circular"
         try:
             relative.encode()
         except UnicodeEncodeError:
@@ -241,7 +241,7 @@ def _raise_first(problems: Problems, root: Path) -> None:
 
 
 def _unique(rows: list[Row]) -> tuple[list[Row], list[Fault]]:
-    """Keep one row per image; rows that give one image two labels are all refused, since neither can be believed."""
+    """Keep one row per image; rows that give one image different labels are all rejected."""
     by_image: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_image[row.image].append(row)

@@ -1,40 +1,40 @@
-"""Which raw data a config means, while planning: the main process reads the digest, job processes are told."""
+"""The raw data of a config, while planning: the main process computes their digest, jobs read it."""
 
 from pathlib import Path
 from typing import Any
 
-from reidflow.ingest.rawdigest import places, snapshot
+from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 from reidflow.store.invocation import is_dry_run
 
-DRAWN = "demo"
+DEMO = "demo"
 
 
 def cache_file(results: Path) -> Path:
-    """Return the file that remembers sizes, times and digests of the raw files."""
+    """Return the cache of sizes, times and digests of the raw files."""
     return results / ".cache" / "raw.json"
 
 
 def identify(config: Config, *, refresh: bool) -> str:
-    """Return the digest of the raw data. The demo has none: it is drawn by a job, from settings that the job knows.
+    """Return the digest of the raw data. The demo has none: a job renders it from its parameters.
 
-    refresh: look at the files, as only the main process does; else take what it found.
-    Raises ReidflowError when the data set is not there.
+    refresh: scan the files, as only the main process does; else read what it recorded.
+    Raises ReidflowError when the data set does not exist.
     """
     source: dict[str, Any] = config.dataset.source
-    if source["name"] == DRAWN:
+    if source["name"] == DEMO:
         return ""
     known = Path(config.results) / "data" / "raw.digest"
     if not refresh:
         if not known.is_file():
-            raise ReidflowError(f"{known}: not there. Start the pipeline itself, not one of its jobs.")
+            raise ReidflowError(f"{known}: missing. Start the pipeline, not one of its jobs.")
         return known.read_text()
-    root, extra = places(source)
+    root, extra = dataset_paths(source)
     digest = snapshot(root, cache_file(Path(config.results)), extra).digest
-    # Jobs read it, and a command that only looks starts none: those of another run may be at work.
+    # Jobs read it; a command that only plans must not change it under those of another run.
     if not is_dry_run() and (not known.is_file() or known.read_text() != digest):
         write_text(known, digest)
     return digest

@@ -1,6 +1,6 @@
 """Identity of the raw data: a digest of names and bytes, kept current through a cache of file stats.
 
-It runs while the workflow is planned, hence nothing but the standard library.
+It runs while the workflow is planned, hence imports only the standard library.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Tree:
     """The files of a dataset.
 
     `files`: path relative to the root (posix) -> (size, mtime_ns, ctime_ns, inode), or None for a link to nothing.
-    `litter`: names that are no part of a dataset (hidden files, thumbnails caches, pipes); they count in no digest.
+    `litter`: names that are not part of a dataset (hidden files, thumbnail caches, pipes), in no digest.
     `odd`: those of them that are neither files nor folders -> what they are (a pipe, a socket, a device).
     """
 
@@ -49,11 +49,11 @@ class Snapshot:
     files: dict[str, str]
 
 
-def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
+def dataset_paths(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     """Return the folder whose files are the dataset of a source, and the files outside it that also belong to it.
 
     `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset. Of scikit-learn's
-    data (`lfw`) it is the folder of the people, so that its other data sets are none of it.
+    data (`lfw`) it is the folder of the people, without its other data sets.
     Raises ReidflowError for a path that does not exist, or is a file where a folder is needed.
     """
     name = source.get("name", "")
@@ -63,24 +63,24 @@ def places(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     if path.is_dir():
         return path, []
     if name in _FOLDERS or not path.is_file():
-        raise ReidflowError(f"data source '{name}': '{path}' is no folder. Give the data set's folder as 'path'.")
+        raise ReidflowError(f"data source '{name}': '{path}' is not a folder. Set 'path' to the data set's folder.")
     root = _existing(name, "images", source["images"]) if source.get("images") else path.parent
     if not root.is_dir():
-        raise ReidflowError(f"data source '{name}': '{root}' is no folder. Give the photographs' folder as 'images'.")
+        raise ReidflowError(f"data source '{name}': '{root}' is not a folder. Set 'images' to the images' folder.")
     inside = path.resolve().is_relative_to(root.resolve())
     return root, [] if inside else [path]
 
 
 def _existing(name: str, key: str, given: str, needed: bool = True) -> Path:
-    """Return the place that a key of a source names. Raises ReidflowError where nothing can be there, or is."""
+    """Return the path that a key of a source names. Raises ReidflowError where it is invalid or missing."""
     try:
         path = Path(given).expanduser()
         there = bool(given) and path.exists()
-    # A home that nobody has, a name too long for the disk, a folder that may not be entered.
+    # An unknown home, a name too long, a folder without permission.
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ReidflowError(
-            f"data source '{name}': '{key}' cannot be looked at ({reason}): {_short(given)}. Correct '{key}'."
+            f"data source '{name}': '{key}' cannot be accessed ({reason}): {_short(given)}. Correct '{key}'."
         ) from error
     if needed and not there:
         raise ReidflowError(
@@ -101,7 +101,7 @@ def _lfw(home: Path) -> Path:
         return people
     call = f"fetch_lfw_people(data_home={str(home)!r}, min_faces_per_person=20, color=True, resize=None)"
     raise ReidflowError(
-        f"data source 'lfw': there is no folder '{people}', and nothing is downloaded unasked. Run once, with a network:\n"
+        f"data source 'lfw': there is no folder '{people}', and reidflow downloads nothing by itself. Run once, with a network:\n"
         f'  python -c "from sklearn.datasets import fetch_lfw_people; {call}"\n'
         "or correct 'path', which is the data_home of scikit-learn."
     )
@@ -147,10 +147,10 @@ def snapshot(root: Path, cache: Path, extra: Sequence[Path] = (), *, save: bool 
     """
     now = time.time_ns()
     tree = walk(root)
-    places_of = {relative: root / relative for relative in tree.files}
+    path_of = {relative: root / relative for relative in tree.files}
     stats = dict(tree.files)
     for path in extra:
-        places_of[f"/{path.name}"], stats[f"/{path.name}"] = path, _key(path.stat())
+        path_of[f"/{path.name}"], stats[f"/{path.name}"] = path, _key(path.stat())
     old = _load(cache)
     new: dict[str, list] = {}
     todo: list[str] = []
@@ -160,14 +160,14 @@ def snapshot(root: Path, cache: Path, extra: Sequence[Path] = (), *, save: bool 
             new[name] = entry
         else:
             todo.append(name)
-    for name, digest, after in _hash_all(todo, places_of, stats):
+    for name, digest, after in _hash_all(todo, path_of, stats):
         found = stats[name]
-        # As in git: what changed within the clock's grain of being read may change again without a trace.
+        # As in git: a change within the clock's resolution of the read may leave no trace.
         trusted = found is not None and after == found and found[2] <= now - _RACY_NS and digest != UNREADABLE
         new[name] = [*(found or (0, 0, 0, 0)), digest] if trusted else [-1, 0, 0, 0, digest]
     new = {name: new[name] for name in sorted(new)}
     if save and new != old:
-        # It only saves time: a folder that may not be written may still be looked at.
+        # The cache only saves time: a read-only folder is still usable.
         with suppress(OSError):
             write_text(cache, json.dumps({"version": 1, "files": new}, separators=(",", ":")))
     files = {name: entry[4] for name, entry in new.items()}
@@ -195,12 +195,12 @@ def _entries(folder: str) -> list[os.DirEntry]:
 
 
 def _target(entry: os.DirEntry, relative: str, top: str, chain: tuple[str, ...]) -> str:
-    """Return where the link `entry` leads, or raise ReidflowError if that is no place inside the dataset."""
+    """Return where the link `entry` leads, or raise ReidflowError if that is outside the dataset."""
     real = os.path.realpath(entry.path)
     if real != top and not real.startswith(top + "/"):
         raise ReidflowError(
-            f"{entry.path}: the link '{relative}' leads outside the dataset, to {real}. What lies there is not "
-            "watched for changes: copy the files into the dataset, give their own folder as 'path', or remove the link."
+            f"{entry.path}: the link '{relative}' leads outside the dataset, to {real}. Changes there "
+            "would go unnoticed: copy the files into the dataset, set 'path' to their folder, or remove the link."
         )
     if real in chain:
         raise ReidflowError(f"{entry.path}: the link '{relative}' leads to a folder that contains it. Remove it.")

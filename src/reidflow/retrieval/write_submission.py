@@ -12,8 +12,8 @@ from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
 from reidflow.evaluation.runs import TrainedRun, read_jobs
-from reidflow.ingest.rawdata import DRAWN, cache_file
-from reidflow.ingest.rawdigest import places, snapshot
+from reidflow.ingest.rawdata import DEMO, cache_file
+from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.retrieval.embedder import code_of, joint_identity, run_identity
 from reidflow.retrieval.submission_files import (
     answers_json,
@@ -280,11 +280,11 @@ def gallery_question(
 
 def data_root(source: dict[str, Any], results: Path) -> Path:
     """Return the folder of the data set."""
-    return results / "data" / "demo" if source["name"] == DRAWN else places(source)[0]
+    return results / "data" / "demo" if source["name"] == DEMO else dataset_paths(source)[0]
 
 
 def require_planned(source: dict[str, Any], results: Path, raw: str) -> None:
     """Raise ReidflowError unless the raw data, of which test.csv is a part, are those that were planned with."""
-    root, extra = places(source)
+    root, extra = dataset_paths(source)
     if snapshot(root, cache_file(results), extra, save=False).digest != raw:
         raise ReidflowError(f"{root}: the data changed after planning; nothing was written. Run the command again.")

@@ -12,7 +12,7 @@ from bad_files import picture, saved
 
 from reidflow.ingest.build import Outputs, Raw, ingest
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
-from reidflow.ingest.rawdigest import places, snapshot
+from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table
@@ -26,7 +26,7 @@ class Case:
     """A bad input. `lay` puts it into an empty folder and returns the config's `dataset.source`.
 
     `said`: parts of what the user is told, in which {data} stands for the folder: of the error where it stops, and where
-    it is a matter of single photographs, of their lines in the quarantine (`image: reason: detail`), one part for each.
+    it is a matter of single images, of their lines in the quarantine (`image: reason: detail`), one part for each.
     """
 
     what: str
@@ -50,7 +50,7 @@ def write(path: Path, content: bytes | str = GOOD) -> Path:
 
 
 def good_folder(data: Path) -> dict[str, Any]:
-    """Lay down four good photographs of two animals."""
+    """Lay down four good images of two animals."""
     for name in ("leo/1.png", "leo/2.png", "mia/1.png", "mia/2.png"):
         write(data / name)
     return {"name": "folder", "path": str(data)}
@@ -58,7 +58,7 @@ def good_folder(data: Path) -> dict[str, Any]:
 
 def read(data: Path, out: Path, source: dict[str, Any], **changes) -> Read:
     """Plan with a data set and read it, as the pipeline does before anything else. Raises ReidflowError."""
-    root, extra = places(source)
+    root, extra = dataset_paths(source)
     planned = Raw(snapshot(root, out / "raw.json", extra).digest, out / "raw.json")
     paths = Outputs(*(out / name for name in NAMES))
     settings = {"max_bad_share": 0.9, "max_pixels": 10**6, "workers": 2, "frame": {"name": "squash"}, "size": 8}
@@ -79,7 +79,7 @@ def check_stops(case: Case, data: Path, out: Path, **changes) -> None:
 
 
 def check_quarantined(case: Case, data: Path, out: Path) -> None:
-    """Check that exactly the promised photographs are left out, each with its reason, and that others are kept."""
+    """Check that exactly the promised images are left out, each with its reason, and that others are kept."""
     data.mkdir(exist_ok=True)
     found = read(data, out, case.lay(data))
     assert len(found.quarantined) == len(case.said), found.quarantined

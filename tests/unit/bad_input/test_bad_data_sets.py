@@ -47,45 +47,41 @@ def sides(**keys: Any):
 
 TRAIN = "filename,ground_truth\n"
 STOPS = [
+    Case("an empty folder", files(), ("{data}: no image is in this folder. It should hold a folder per identity.",)),
+    Case("a folder of texts", files("leo/notes.txt", content="no image"), ("{data}: no image is in this folder.",)),
     Case(
-        "an empty folder", files(), ("{data}: no photograph is in this folder. It should hold a folder per identity.",)
-    ),
-    Case(
-        "a folder of texts", files("leo/notes.txt", content="no image"), ("{data}: no photograph is in this folder.",)
-    ),
-    Case(
-        "photographs in no identity's folder",
+        "images in no identity's folder",
         files("1.png", "2.png"),
         (
-            "{data}: 2 of 2 photographs cannot be used, so none is left.",
+            "{data}: 2 of 2 images cannot be used, so none is left.",
             "2 x no_identity: the row has no label",
             "'path'",
         ),
     ),
     Case(
-        "nothing but broken photographs",
+        "nothing but broken images",
         files("leo/1.png", "mia/1.png", content=b"no image"),
         (
-            "2 of 2 photographs cannot be used, so none is left.",
+            "2 of 2 images cannot be used, so none is left.",
             "2 x unreadable",
-            "leo/1.png (unreadable: no image begins",
+            "leo/1.png (unreadable: no image format begins",
         ),
     ),
     Case(
-        "more broken photographs than max_bad_share",
+        "more broken images than max_bad_share",
         mostly_bad,
         (
-            "{data}: 3 of 7 photographs cannot be used, more than max_bad_share = 0.4 allows.",
-            "2 x unreadable: the content is no image that can be read",
+            "{data}: 3 of 7 images cannot be used, more than max_bad_share = 0.4 allows.",
+            "2 x unreadable: the content is not a readable image",
             "1 x zero_size: the file is empty",
-            "leo/7.png (unreadable: no image begins like that: b'no image')",
+            "leo/7.png (unreadable: no image format begins like that: b'no image')",
             "rejected.parquet. Correct the files or labels; or, if the rest is enough, raise dataset.max_bad_share.",
         ),
     ),
     Case(
         "no folder of the queries",
         sides(query="asked"),
-        ("{data}: 'query' names the folder 'asked', but no file is there. Correct 'query', a folder of the dataset.",),
+        ("{data}: 'query' names the folder 'asked', which holds no file. Correct 'query', a folder of the dataset.",),
     ),
     Case(
         "no folder of the gallery",
@@ -93,14 +89,14 @@ STOPS = [
         ("'gallery' names the folder 'gallery'",),
     ),
     Case(
-        "a gallery without photographs",
+        "a gallery without images",
         lambda data: {
             **files("gallery/x.txt", content="no image")(data),
             **files("query/1.png", source="query_gallery")(data),
         },
-        ("{data}: the folder of 'gallery' holds no photograph. Correct 'gallery'.",),
+        ("{data}: the folder of 'gallery' holds no image. Correct 'gallery'.",),
     ),
-    Case("one folder for both sides", sides(gallery="query"), ("which share files. Name folders of which none holds",)),
+    Case("one folder for both sides", sides(gallery="query"), ("which share files. Name separate folders.",)),
     Case(
         "the competition's layout without train.csv",
         jaguar(None, "train/1.png"),
@@ -120,15 +116,18 @@ STOPS = [
         "a train.csv whose files were not unpacked",
         jaguar(TRAIN + "1.png,Leo\n2.png,Mia\n"),
         (
-            "2 of 2 photographs cannot be used, so none is left.",
-            "2 x missing: the file is not there",
+            "2 of 2 images cannot be used, so none is left.",
+            "2 x missing: the file does not exist",
             "no file 'train/1.png'",
         ),
     ),
     Case(
         "LFW that nobody fetched",
         files("1.png", source="lfw"),
-        ("there is no folder '{data}/lfw_home/lfw_funneled', and nothing is downloaded unasked.", "fetch_lfw_people"),
+        (
+            "there is no folder '{data}/lfw_home/lfw_funneled', and reidflow downloads nothing by itself.",
+            "fetch_lfw_people",
+        ),
     ),
 ]
 

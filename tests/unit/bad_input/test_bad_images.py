@@ -1,4 +1,4 @@
-"""A photograph that cannot be used is left out with its reason; one that is merely unusual is read as it is meant."""
+"""An image that cannot be used is left out with its reason; one that is merely unusual is read as it is meant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ from PIL import Image
 NOTHING = np.zeros((30, 40))
 
 
-def photograph(what: str, name: str, content: bytes, said: str) -> Case:
-    """Return the case of a bad file among good photographs."""
+def unusable(what: str, name: str, content: bytes, said: str) -> Case:
+    """Return the case of a bad file among good images."""
 
     def lay(data):
         write(data / name, content)
@@ -44,7 +44,7 @@ def photograph(what: str, name: str, content: bytes, said: str) -> Case:
 
 
 def masked(what: str, mask: bytes, said: str) -> Case:
-    """Return the case of a good photograph with a bad mask."""
+    """Return the case of a good image with a bad mask."""
 
     def lay(data):
         write(data / "masks" / "leo" / "1.png", mask)
@@ -54,50 +54,51 @@ def masked(what: str, mask: bytes, said: str) -> Case:
 
 
 CASES = [
-    photograph("a JPEG cut in half", "leo/9.jpg", half(saved(noise(), "JPEG")), "truncated: "),
-    photograph("a PNG cut in half", "leo/9.png", half(saved(noise())), "truncated: "),
-    photograph("a WebP cut in half", "leo/9.webp", half(saved(noise(), "WEBP")), "unreadable: "),
-    photograph("a PNG cut within its header", "leo/9.png", saved(picture())[:20], "truncated: "),
-    photograph("a PNG with a flipped byte", "leo/9.png", damaged_png(), "unreadable: SyntaxError: broken PNG"),
-    photograph("a file of no bytes", "leo/9.jpg", b"", "zero_size: the file has no bytes"),
-    photograph(
-        "a text called .jpg", "leo/9.jpg", b"see you at the river", "unreadable: no image begins like that: b'see"
+    unusable("a JPEG cut in half", "leo/9.jpg", half(saved(noise(), "JPEG")), "truncated: "),
+    unusable("a PNG cut in half", "leo/9.png", half(saved(noise())), "truncated: "),
+    unusable("a WebP cut in half", "leo/9.webp", half(saved(noise(), "WEBP")), "unreadable: "),
+    unusable("a PNG cut within its header", "leo/9.png", saved(picture())[:20], "truncated: "),
+    unusable("a PNG with a flipped byte", "leo/9.png", damaged_png(), "unreadable: SyntaxError: broken PNG"),
+    unusable("a file of no bytes", "leo/9.jpg", b"", "zero_size: the file has no bytes"),
+    unusable(
+        "a text called .jpg",
+        "leo/9.jpg",
+        b"see you at the river",
+        "unreadable: no image format begins like that: b'see",
     ),
-    photograph("an error page called .png", "leo/9.png", b"<!doctype html><p>404", "unreadable: no image begins like"),
-    photograph(
+    unusable(
+        "an error page called .png", "leo/9.png", b"<!doctype html><p>404", "unreadable: no image format begins like"
+    ),
+    unusable(
         "an iPhone's HEIC", "leo/9.heic", b"\0\0\0\x18ftypheic" + bytes(40), "unreadable: a HEIC file: convert it"
     ),
-    photograph(
-        "a PNG that says 0 pixels", "leo/9.png", png(0, 5, b""), "unreadable: the header is cut short, damaged, or"
+    unusable(
+        "a PNG that says 0 pixels", "leo/9.png", png(0, 5, b""), "unreadable: the header is truncated, damaged, or"
     ),
-    photograph(
-        "a JPEG that says 0 pixels", "leo/9.jpg", jpeg_of_no_pixels(), "unreadable: the header is cut short, damaged"
+    unusable(
+        "a JPEG that says 0 pixels", "leo/9.jpg", jpeg_of_no_pixels(), "unreadable: the header is truncated, damaged"
     ),
-    photograph(
+    unusable(
         "a PNG of 900 million pixels in 100 bytes",
         "leo/9.png",
         png(30000, 30000, b""),
         "too_large: 30000 x 30000 pixels are over max_pixels (1000000)",
     ),
-    photograph(
+    unusable(
         "a GIF whose frame is larger than it says",
         "leo/9.gif",
         gif_larger_than_it_says(),
         "too_large: 5000 x 5000 pixels are over max_pixels (1000000)",
     ),
-    photograph("a TIFF of one tile of 2^48 pixels", "leo/9.tif", tiff_of_huge_tiles(), "unreadable: "),
-    photograph("a TIFF with NaN", "leo/9.tif", floats(np.nan, 3), "unreadable: 3 of 1200 pixels are no numbers"),
-    photograph(
-        "a TIFF of nothing but NaN", "leo/9.tif", floats(np.nan, 1200), "unreadable: 1200 of 1200 pixels are no"
-    ),
-    photograph("a TIFF with infinity", "leo/9.tif", floats(np.inf, 1), "unreadable: 1 of 1200 pixels are no numbers"),
-    photograph("a camera's raw file", "leo/9.tif", camera_raw(), "unreadable: a camera's raw file"),
-    photograph("alpha 0 everywhere", "leo/9.png", saved(with_alpha(NOTHING)), "empty_mask: alpha is 0 everywhere"),
-    photograph("a photograph in no animal's folder", "9.png", saved(picture()), "no_identity: the label is blank"),
-    masked(
-        "a mask of another size", saved(box_mask(20, 15)), "mask_size: its mask: (20, 15) pixels, but the photograph"
-    ),
-    masked("a mask that is no image", b"no mask", "unreadable: its mask: no image begins like that: b'no mask'"),
+    unusable("a TIFF of one tile of 2^48 pixels", "leo/9.tif", tiff_of_huge_tiles(), "unreadable: "),
+    unusable("a TIFF with NaN", "leo/9.tif", floats(np.nan, 3), "unreadable: 3 of 1200 pixels are not finite"),
+    unusable("a TIFF of nothing but NaN", "leo/9.tif", floats(np.nan, 1200), "unreadable: 1200 of 1200 pixels are no"),
+    unusable("a TIFF with infinity", "leo/9.tif", floats(np.inf, 1), "unreadable: 1 of 1200 pixels are not finite"),
+    unusable("a camera's raw file", "leo/9.tif", camera_raw(), "unreadable: a camera's raw file"),
+    unusable("alpha 0 everywhere", "leo/9.png", saved(with_alpha(NOTHING)), "empty_mask: alpha is 0 everywhere"),
+    unusable("an image in no animal's folder", "9.png", saved(picture()), "no_identity: the label is blank"),
+    masked("a mask of another size", saved(box_mask(20, 15)), "mask_size: its mask: (20, 15) pixels, but the image"),
+    masked("a mask that is no image", b"no mask", "unreadable: its mask: no image format begins like that: b'no mask'"),
     masked("a mask of no bytes", b"", "zero_size: its mask: the file has no bytes"),
     masked("a mask cut in half", half(saved(noise())), "truncated: its mask: "),
     masked("a mask that is black everywhere", saved(NOTHING.astype(np.uint8)), "empty_mask: its mask: the mask is 0"),

@@ -85,8 +85,8 @@ def locked_table(data):
     return source
 
 
-REMEDY = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all photographs."
-NOT_WATCHED = "is not watched for changes: copy the files into the dataset"
+REMEDY = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
+NOT_WATCHED = "Changes there would go unnoticed: copy the files into the dataset"
 
 STOPS = [
     Case("a table with .. in a path", names("../outside.png,Leo,"), ("t.csv, row 3", "'../outside.png' leads", REMEDY)),
@@ -147,17 +147,17 @@ STOPS = [
         ),
     ),
     Case("no path at all", at(path=""), ("there is no file or folder '' (looked from ", "Correct 'path'")),
-    Case(
-        "a photograph instead of a folder", at(path="{data}/leo/1.png"), ("'{data}/leo/1.png' is no folder. Give the",)
-    ),
+    Case("a photograph instead of a folder", at(path="{data}/leo/1.png"), ("'{data}/leo/1.png' is not a folder. Set",)),
     Case(
         "a path below a file", at(path="{data}/leo/1.png/more"), ("there is no file or folder '{data}/leo/1.png/more'",)
     ),
-    Case("a pipe instead of a folder", a_pipe_as_data_set, ("'{data}/pipe' is no folder. Give the data set's folder",)),
-    Case("the home of nobody", at(path="~no-such-user/data"), ("'path' cannot be looked at", "~no-such-user/data")),
     Case(
-        "a path too long for any disk", at(path="x" * 5000), ("'path' cannot be looked at (File name too long): xxx",)
+        "a pipe instead of a folder",
+        a_pipe_as_data_set,
+        ("'{data}/pipe' is not a folder. Set 'path' to the data set's folder",),
     ),
+    Case("the home of nobody", at(path="~no-such-user/data"), ("'path' cannot be accessed", "~no-such-user/data")),
+    Case("a path too long for any disk", at(path="x" * 5000), ("'path' cannot be accessed (File name too long): xxx",)),
     Case("a path with a zero in it", at(path="a\0b"), ("there is no file or folder", "Correct 'path'")),
     Case(
         "a folder instead of a table",
@@ -172,16 +172,16 @@ STOPS = [
     Case(
         "a file as the folder of the photographs",
         beside_a_table("{data}/leo/1.png"),
-        ("'{data}/leo/1.png' is no folder. Give the photographs' folder as 'images'.",),
+        ("'{data}/leo/1.png' is not a folder. Set 'images' to the images' folder.",),
     ),
     Case(
         "the identities' folder outside",
         at(images="../others"),
         (
-            "{data}: 'images' names the folder '../others', but no file is there. Correct 'images', a folder of the dataset",
+            "{data}: 'images' names the folder '../others', which holds no file. Correct 'images', a folder of the dataset",
         ),
     ),
-    Case("the masks' folder outside", at(masks="/etc"), ("'masks' names the folder '/etc', but no file is there",)),
+    Case("the masks' folder outside", at(masks="/etc"), ("'masks' names the folder '/etc', which holds no file",)),
     Case("a folder that may not be read", locked_folder, ("{data}/leo: this folder of the dataset cannot be read",)),
     Case("a table that may not be read", locked_table, ("t.csv: this table cannot be read (Permission denied)",)),
 ]
@@ -230,13 +230,13 @@ def locked_photograph(data):
     return source
 
 
-NOWHERE = "missing: the link leads to nothing, or in a circle"
+NOWHERE = "missing: the link is broken or circular"
 LEFT_OUT = [
     Case("a photograph that may not be read", locked_photograph, ("leo/2.png: unreadable: 'leo/2.png': Permission",)),
     Case("a pipe in a table", a_pipe, ("9.jpg: unreadable: '9.jpg' is a pipe, not a file",)),
     Case("a pipe in a folder", a_pipe_in_a_folder, ("leo/9.jpg: unreadable: 'leo/9.jpg' is a pipe, not a file",)),
     Case("a socket in a folder", a_socket, ("leo/9.jpg: unreadable: 'leo/9.jpg' is a socket, not a file",)),
-    Case("a folder called x.jpg", a_folder_called_jpg, ("x.jpg: missing: 'x.jpg' is a folder, not a photograph",)),
+    Case("a folder called x.jpg", a_folder_called_jpg, ("x.jpg: missing: 'x.jpg' is a folder, not an image",)),
     Case("a link to nothing", linking("leo/9.png", "nothing"), (f"leo/9.png: {NOWHERE}",)),
     Case("links in a circle", a_circle, (f"leo/8.png: {NOWHERE}", f"leo/9.png: {NOWHERE}")),
     Case(
@@ -245,7 +245,7 @@ LEFT_OUT = [
     Case(
         "a row of a file that is not there", names("leo/7.png,Leo,"), ("leo/7.png: missing: no file 'leo/7.png' in ",)
     ),
-    Case("a row of a hidden file", names(".git/1.png,Leo,"), (".git/1.png: missing: hidden files are no part of a",)),
+    Case("a row of a hidden file", names(".git/1.png,Leo,"), (".git/1.png: missing: hidden files are not part of a",)),
     Case(
         "a row of a mask that is not there", names("leo/2.png,Leo,m.png"), ("leo/2.png: missing: its mask: no file 'm",)
     ),

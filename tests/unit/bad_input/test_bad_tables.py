@@ -12,7 +12,7 @@ PHOTOGRAPHS = {"path": ["leo/1.png", "leo/2.png", "mia/1.png"], "identity": ["Le
 
 
 def table(content: str | bytes, name: str = "t.csv", **keys: Any):
-    """Return a layer of good photographs with a table of the given content."""
+    """Return a layer of good images with a table of the given content."""
 
     def lay(data: Path) -> dict[str, Any]:
         good_folder(data)
@@ -49,7 +49,7 @@ STOPS = [
     Case(
         "a header and no rows",
         table("path,identity\n"),
-        ("t.csv: the table has no rows. It needs one per photograph.",),
+        ("t.csv: the table has no rows. It needs one per image.",),
     ),
     Case(
         "a missing column",
@@ -108,7 +108,7 @@ STOPS = [
     ),
     Case("a compressed table", table(b"\x1f\x8b\x08\0"), ("t.csv: this is compressed with gzip.",)),
     Case(
-        "a photograph",
+        "an image",
         lambda data: {**good_folder(data), "name": "table", "path": str(data / "leo" / "1.png")},
         ("not UTF-8",),
     ),
@@ -150,7 +150,7 @@ STOPS = [
     Case(
         "metadata that contradict themselves",
         jaguar("filename,seen\n1.png,s1\n1.png,s2\n"),
-        ("meta.csv, row 2: '1.png' is described twice, differently. Remove one.",),
+        ("meta.csv, row 2: '1.png' has two different rows. Remove one.",),
     ),
     Case(
         "metadata without their column",
@@ -162,7 +162,7 @@ STOPS = [
 DIFFER = "duplicate_id: the labels differ: 'Leo' in row 2, 'Mia' in row 3"
 LEFT_OUT = [
     Case(
-        "one photograph with two identities: neither is believed",
+        "one image with two identities: neither is believed",
         rows("leo/2.png,Leo", "leo/2.png,Mia", "mia/1.png,Mia"),
         (f"leo/2.png: {DIFFER}", f"leo/2.png: {DIFFER}"),
     ),

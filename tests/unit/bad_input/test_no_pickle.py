@@ -238,7 +238,7 @@ def test_a_pickle_called_jpg_is_left_out_and_runs_nothing(tmp_path, target):
     source = good_folder(tmp_path / "data")
     write(tmp_path / "data" / "leo" / "9.jpg", pickled(target))
     [line] = read(tmp_path / "data", tmp_path / "out", source).quarantined
-    assert line.startswith("leo/9.jpg: unreadable: no image begins like that: b'\\x80")
+    assert line.startswith("leo/9.jpg: unreadable: no image format begins like that: b'\\x80")
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

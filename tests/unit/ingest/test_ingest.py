@@ -8,7 +8,7 @@ import pytest
 from made_images import encoded, picture, rgba
 from PIL import Image
 
-from reidflow.ingest import build, develop, rawdigest
+from reidflow.ingest import build, rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.build import Outputs, Raw, ingest
 from reidflow.ingest.listing import REASONS
@@ -33,7 +33,7 @@ def run(listing, out: Path, **changes) -> Outputs:
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """Forty photographs of four animals; the third of each is broken."""
+    """Forty images of four animals; the third of each is broken."""
     root = tmp_path / "data"
     for identity in range(4):
         (root / f"animal-{identity}").mkdir(parents=True)
@@ -157,7 +157,7 @@ def test_data_that_changed_since_planning_are_refused(data, tmp_path, planned):
 def test_data_that_change_while_they_are_read_are_refused(data, tmp_path, planned, monkeypatch, event):
     listing = folder.open_source(path=str(data))
     victim, before = data / "animal-3" / "9.png", (data / "animal-3" / "9.png").read_bytes()
-    original, seen = develop.decode, []
+    original, seen = build.decode, []
 
     def meddle(content, *rest, **options):
         seen.append(content)
@@ -171,7 +171,7 @@ def test_data_that_change_while_they_are_read_are_refused(data, tmp_path, planne
             victim.unlink()
         return original(content, *rest, **options)
 
-    monkeypatch.setattr(develop, "decode", meddle)
+    monkeypatch.setattr(build, "decode", meddle)
     with pytest.raises(ReidflowError, match="changed during the run"):
         run(listing, tmp_path / "out", raw=planned, max_bad_share=0.1, workers=1)
     assert len(seen) == 40
@@ -195,8 +195,8 @@ def test_the_cache_of_the_planner_is_left_alone(data, tmp_path, planned):
 
 
 def test_each_file_is_decoded_once(data, tmp_path, monkeypatch):
-    original, count = develop.decode, []
-    monkeypatch.setattr(develop, "decode", lambda *a, **k: (count.append(1), original(*a, **k))[1])
+    original, count = build.decode, []
+    monkeypatch.setattr(build, "decode", lambda *a, **k: (count.append(1), original(*a, **k))[1])
     run(folder.open_source(path=str(data)), tmp_path / "out", max_bad_share=0.1)
     assert len(count) == 40
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reidflow.ingest import rawdigest
-from reidflow.ingest.rawdigest import UNREADABLE, digest, places, snapshot, walk
+from reidflow.ingest.rawdigest import UNREADABLE, dataset_paths, digest, snapshot, walk
 from reidflow.spec.errors import ReidflowError
 
 OLD = time.time_ns() - 10**12
@@ -197,18 +197,18 @@ def test_file_names_that_are_not_utf8_are_told_apart(data, cache):
 def test_a_table_outside_the_dataset_counts_too(data, cache, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("path,identity\n")
-    root, extra = places({"name": "table", "path": str(table), "images": str(data)})
+    root, extra = dataset_paths({"name": "table", "path": str(table), "images": str(data)})
     assert (root, extra) == (data, [table])
     first = digest(root, cache, extra)
     table.write_text("path,identity\na,b\n")
     assert digest(root, cache, extra) != first
-    assert places({"path": str(data)}) == (data, [])
-    assert places({"path": str(data / "a" / "1.png"), "images": None}) == (data / "a", [])
+    assert dataset_paths({"path": str(data)}) == (data, [])
+    assert dataset_paths({"path": str(data / "a" / "1.png"), "images": None}) == (data / "a", [])
 
 
 def test_a_path_that_does_not_exist_is_named():
     with pytest.raises(ReidflowError, match="'/no/such/place'"):
-        places({"name": "folder", "path": "/no/such/place"})
+        dataset_paths({"name": "folder", "path": "/no/such/place"})
 
 
 def test_it_imports_nothing_heavy():

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import fetch_lfw_people
 
 from reidflow.ingest.frames import centre
-from reidflow.ingest.rawdigest import places, snapshot
+from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.ingest.sources import lfw, query_gallery, table
 from reidflow.spec.errors import ReidflowError
 
@@ -60,7 +60,7 @@ def test_folders_of_a_labelled_query_and_gallery_are_identities(searched):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"query": "asked"}, "'query' names the folder 'asked', but no file is there"),
+        ({"query": "asked"}, "'query' names the folder 'asked', which holds no file"),
         (
             {"query": "gallery"},
             "'query' names the folder 'gallery' and 'gallery' the folder 'gallery', which share files",
@@ -77,7 +77,7 @@ def test_folders_that_are_empty_or_hold_one_another_are_named(searched, given, t
 
 def test_a_folder_without_photographs_is_an_error(searched):
     write(searched / "texts" / "a.txt", "none")
-    with pytest.raises(ReidflowError, match="the folder of 'query' holds no photograph"):
+    with pytest.raises(ReidflowError, match="the folder of 'query' holds no image"):
         query_gallery.open_source(path=str(searched), query="texts")
 
 
@@ -96,7 +96,7 @@ def test_a_table_may_have_sides_and_unlabelled_photographs_together(searched):
 
 @pytest.fixture
 def faces(tmp_path):
-    """Return scikit-learn's folder with three people, of whom one has too few photographs."""
+    """Return scikit-learn's folder with three people, of whom one has too few images."""
     home = tmp_path / "sklearn"
     for person, count in {"Ada_Lovelace": 3, "Bo": 2, "Carl_Q_Public": 4}.items():
         for k in range(count):
@@ -123,7 +123,7 @@ def test_lfw_lists_the_people_that_scikit_learn_lists_and_centre_cuts_as_it_does
 
 
 def test_of_scikit_learns_data_only_the_people_are_the_data_set(faces):
-    root, extra = places({"name": "lfw", "path": str(faces)})
+    root, extra = dataset_paths({"name": "lfw", "path": str(faces)})
     names = snapshot(root, faces.parent / "cache.json").files
     assert not extra and set(names) == {row.path for row in lfw.open_source(path=str(faces), faces=1).rows}
 
@@ -136,13 +136,13 @@ def test_faces_that_are_not_there_are_an_error_with_the_command_that_fetches_the
 
 
 def test_more_faces_than_anybody_has_are_too_many(faces):
-    with pytest.raises(ReidflowError, match=r"nobody has 9 photographs; the most of one person is 4"):
+    with pytest.raises(ReidflowError, match=r"nobody has 9 images; the most of one person is 4"):
         lfw.open_source(path=str(faces), faces=9)
 
 
 @pytest.mark.parametrize("given", [{"wide": 0.0}, {"wide": 0.6, "across": 0.2}, {"high": 1.2}, {"down": 0.9}])
 def test_a_part_outside_the_photograph_is_refused(given):
-    with pytest.raises(ReidflowError, match="is no part of a photograph"):
+    with pytest.raises(ReidflowError, match="does not lie within the image"):
         centre.box(100, 80, None, **given)
 
 

@@ -104,7 +104,7 @@ def test_a_file_name_that_is_not_utf8_is_quarantined(tmp_path):
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(ReidflowError, match="no photograph"):
+    with pytest.raises(ReidflowError, match="no image"):
         folder.open_source(path=str(tmp_path))
 
 
@@ -274,9 +274,9 @@ def test_the_jaguar_layout_needs_its_tables_and_columns(tmp_path):
         jaguar.open_source(path=str(tmp_path))
     write(tmp_path / "train.csv", "filename,ground_truth\na.png,Ti\n")
     assert len(jaguar.open_source(path=str(tmp_path)).rows) == 1
-    with pytest.raises(ReidflowError, match="'metadata' names no table"):
+    with pytest.raises(ReidflowError, match="Set 'metadata' to its path"):
         jaguar.open_source(path=str(tmp_path), group="sighting")
-    with pytest.raises(ReidflowError, match=r"'meta\.csv', but it is not there"):
+    with pytest.raises(ReidflowError, match=r"'meta\.csv', which does not exist"):
         jaguar.open_source(path=str(tmp_path), metadata="meta.csv")
     write(tmp_path / "meta.csv", "filename,sighting\na.png,1\na.png,2\n")
     with pytest.raises(ReidflowError, match=r"row 2: 'a\.png' is described twice"):
@@ -287,7 +287,7 @@ def test_the_demo_source_takes_the_settings_of_the_generator():
     known = {name: default for name, (_, _, default) in parameters("source", "demo").items()}
     assert known.pop("path") == ""
     assert known == {field.name: field.default for field in dataclasses.fields(DemoSettings)}
-    with pytest.raises(ReidflowError, match="not been drawn"):
+    with pytest.raises(ReidflowError, match="does not exist yet"):
         demo.open_source(**{k: v for k, v in resolve("source", "demo").items() if k != "name"})
 
 

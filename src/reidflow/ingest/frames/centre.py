@@ -1,4 +1,4 @@
-"""A part of the photograph around its centre, or another point of it, stretched to a square."""
+"""A part of the image around its centre, or another point of it, stretched to a square."""
 
 from reidflow.spec.errors import ReidflowError
 
@@ -23,8 +23,8 @@ def box(
     part = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
     if min(wide, high) <= 0 or min(part) < -1e-9 or max(part) > 1 + 1e-9:
         raise ReidflowError(
-            f"frame 'centre': wide {wide}, high {high}, across {across}, down {down} is no part of a photograph. All are "
-            "shares of it; across and down are the middle of the part."
+            f"frame 'centre': wide {wide}, high {high}, across {across}, down {down} does not lie within the image. All are "
+            "shares of it; across and down are the centre of the part."
         )
     left, top, right, bottom = part
     return left * width, top * height, right * width, bottom * height

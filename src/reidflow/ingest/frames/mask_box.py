@@ -6,11 +6,11 @@ Box = tuple[float, float, float, float]
 
 
 def box(width: int, height: int, bounds: tuple[int, int, int, int] | None, *, margin: float = 0.1) -> Box:
-    """Return left, top, right, bottom, in pixels of the photograph, of a square around the mask.
+    """Return left, top, right, bottom, in pixels of the image, of a square around the mask.
 
-    `bounds`: the mask's left, top, right, bottom; None (no mask): the whole photograph, as `pad` does it. `margin` is
-    added on each side, as a share of the longer side of `bounds`. The square is moved into the photograph where it
-    fits, since real pixels are better than grey ones.
+    `bounds`: the mask's left, top, right, bottom; None (no mask): the whole image, as `pad` does it. `margin` is
+    added on each side, as a share of the longer side of `bounds`. The square is moved into the image where it
+    fits, to avoid padding.
     """
     if bounds is None:
         return pad.box(width, height, bounds)
@@ -22,6 +22,6 @@ def box(width: int, height: int, bounds: tuple[int, int, int, int] | None, *, ma
 
 
 def _along(centre: float, side: float, length: int) -> float:
-    """Return the start of the square along one axis: as near to centred as keeps it inside, or the photograph whole."""
+    """Return the start of the square along one axis: as close to centred as keeps it inside, or covering the whole image."""
     lowest, highest = sorted((0.0, length - side))
     return min(max(centre - side / 2, lowest), highest)

@@ -1,12 +1,12 @@
-"""The whole photograph in the middle of a square; nothing is cut off, nothing distorted."""
+"""The whole image in the middle of a square; nothing is cut off, nothing distorted."""
 
 Box = tuple[float, float, float, float]
 
 
 def box(width: int, height: int, bounds: tuple[int, int, int, int] | None) -> Box:
-    """Return left, top, right, bottom, in pixels of the photograph, of what becomes the square.
+    """Return left, top, right, bottom, in pixels of the image, of what becomes the square.
 
-    What lies outside the photograph is filled with grey. `bounds` (of the mask) are not used.
+    What lies outside the image is filled with grey. `bounds` (of the mask) are not used.
     """
     side = max(width, height)
     left, top = (width - side) / 2, (height - side) / 2

@@ -1,4 +1,4 @@
-"""Folders of a dataset: what lies in them, and whose pictures they are."""
+"""The files in a dataset's folders, and the identities that folders name."""
 
 from pathlib import PurePosixPath
 
@@ -8,7 +8,7 @@ from reidflow.spec.errors import ReidflowError
 
 
 def named(tree: Tree) -> list[str]:
-    """Return the files of a dataset, and what is called like an image without being a file, so that this is told."""
+    """Return the files of a dataset, and non-files named like images, which end in quarantine."""
     return [*tree.files, *(name for name in tree.odd if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)]
 
 
@@ -20,7 +20,7 @@ def below(tree: Tree, folder: str, key: str) -> dict[str, str]:
     inside = {name.removeprefix(prefix): name for name in named(tree) if name.startswith(prefix)}
     if not inside:
         raise ReidflowError(
-            f"{tree.root}: '{key}' names the folder '{folder}', but no file is there. Correct '{key}', "
+            f"{tree.root}: '{key}' names the folder '{folder}', which holds no file. Correct '{key}', "
             "a folder of the dataset."
         )
     return inside

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reidflow.ingest.listing import Listing, Row, settle
-from reidflow.ingest.rawdigest import Tree, places, walk
+from reidflow.ingest.rawdigest import Tree, dataset_paths, walk
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._folders import named
 from reidflow.ingest.sources._sniff import counts_as_image
@@ -18,7 +18,7 @@ def list_layout(name: str, path: str, metadata: str | None, columns: dict[str, s
     columns: field of a row (group, flank, time) -> column of the `metadata` table, or None.
     Raises ReidflowError for a missing table or column.
     """
-    root, _ = places({"name": name, "path": path})
+    root, _ = dataset_paths({"name": name, "path": path})
     tree = walk(root)
     if "train.csv" not in tree.files:
         raise ReidflowError(
@@ -27,15 +27,15 @@ def list_layout(name: str, path: str, metadata: str | None, columns: dict[str, s
         )
     if metadata is None and any(columns.values()):
         column = next(c for c in columns.values() if c)
-        raise ReidflowError(f"source '{name}': the column '{column}' is asked for, but 'metadata' names no table.")
+        raise ReidflowError(f"source '{name}': the column '{column}' needs a table. Set 'metadata' to its path.")
     tables = {"train.csv": _table.read(root / "train.csv")}
     facts = _facts(tree, metadata, columns, tables) if metadata is not None else {}
     train = tables["train.csv"]
     if not len(train):
-        raise ReidflowError(f"{train.path}: the table has no rows. It needs one per photograph.")
-    folder, told = _folder(tree, "train"), {"table": str(train.path)}
+        raise ReidflowError(f"{train.path}: the table has no rows. It needs one per image.")
+    folder, origin = _folder(tree, "train"), {"table": str(train.path)}
     rows = [
-        Row(_inside(folder, file), label or "", row=number, **facts.get((file or "").strip(), {}), **told)
+        Row(_inside(folder, file), label or "", row=number, **facts.get((file or "").strip(), {}), **origin)
         for number, (file, label) in enumerate(
             zip(train.column("filename"), train.column("ground_truth"), strict=True), 1
         )
@@ -88,17 +88,17 @@ def _test_rows(tree: Tree, tables: dict[str, _table.Table]) -> list[Row]:
 def _facts(
     tree: Tree, metadata: str, columns: dict[str, str | None], tables: dict[str, _table.Table]
 ) -> dict[str, dict[str, str | None]]:
-    """Return file name -> what the metadata say about it."""
+    """Return file name -> its fields in the metadata."""
     inside = Path(metadata).as_posix()
     if inside not in tree.files:
-        raise ReidflowError(f"{tree.root}: 'metadata' names '{metadata}', but it is not there. It is relative to it.")
+        raise ReidflowError(
+            f"{tree.root}: 'metadata' names '{metadata}', which does not exist. The name is relative to the dataset."
+        )
     table = tables[inside] = _table.read(tree.root / inside)
     fields = {field: table.column(column) for field, column in columns.items() if column is not None}
     facts: dict[str, dict[str, str | None]] = {}
     for number, file in enumerate(table.column("filename")):
         fact = {field: values[number] for field, values in fields.items()}
         if facts.setdefault((file or "").strip(), fact) != fact:
-            raise ReidflowError(
-                f"{table.path}, row {number + 1}: '{file}' is described twice, differently. Remove one."
-            )
+            raise ReidflowError(f"{table.path}, row {number + 1}: '{file}' has two different rows. Remove one.")
     return facts

@@ -1,4 +1,4 @@
-"""Telling photographs from other files by their first bytes."""
+"""Recognising images by their first bytes."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def is_image(head: bytes) -> bool:
 
 
 def counts_as_image(path: Path) -> bool:
-    """Return whether a file is to be listed as a photograph: its content or its suffix says that it is one.
+    """Return whether to list a file as an image: its content or its suffix is that of an image.
 
     A file with the suffix of an image and other content is listed too, so that it ends in quarantine, with a reason.
     """

@@ -16,7 +16,7 @@ _FOREIGN = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "compressed with gzip",
     b"ARROW1": "an Arrow (Feather) file",
-    b"\x80": "a Python pickle, which is never read, since reading one runs what it says",
+    b"\x80": "a Python pickle, which is never read, since reading one executes code",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
@@ -26,7 +26,7 @@ _FOREIGN = {
 class Table:
     """A table as text: column name -> one value per row, None where it is null.
 
-    `sha256` is that of the file; `odd` holds the columns that are no text, with their types.
+    `sha256` is that of the file; `odd` holds the columns that are not text, with their types.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Table:
         return len(next(iter(self.columns.values()), []))
 
     def column(self, name: str) -> list[str | None]:
-        """Return a column, or raise ReidflowError that lists the columns that are there."""
+        """Return a column, or raise ReidflowError that lists the existing columns."""
         if name in self.odd:
             raise ReidflowError(
                 f"{self.path}: the column '{name}' is not text ({self.odd[name]}). Name another column, or write it as text."
@@ -112,7 +112,7 @@ def _lines(text: str, separator: str, path: Path) -> list[list[str]]:
 
 
 def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict[str, str]]:
-    """Return the columns as text, and the types of those that are none."""
+    """Return the columns as text, and the types of those that are not."""
     # Imported here: listing a folder or a CSV needs no data frames.
     import polars as pl
 
@@ -125,7 +125,7 @@ def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict
     for series in frame.iter_columns():
         if series.dtype.is_float():
             series = series.fill_nan(None)
-            # A column of whole numbers becomes one of floats as soon as pandas meets a null in it.
+            # pandas turns a column of integers with a null into floats.
             if (series.drop_nulls() % 1 == 0).all():
                 series = series.cast(pl.Int64)
         try:

@@ -1,4 +1,4 @@
-"""The data set that the project draws itself; a rule draws it into a folder before it is listed here."""
+"""The demo data set, which a rule renders into a folder before it is listed here."""
 
 from reidflow.ingest.listing import Listing
 from reidflow.ingest.sources._layout import list_layout
@@ -20,12 +20,12 @@ def open_source(
     renders: int = 0,
     seed: int = 0,
 ) -> Listing:
-    """List the drawn data set in the folder `path`, which the pipeline fills in.
+    """List the demo in the folder `path`, which the pipeline sets.
 
-    The other parameters are those of `reidflow.ingest.demo.settings.DemoSettings`, which describes them; they have
-    decided what was drawn. Groups are the sightings, as far as a data set can know them. Renders, where there are any,
-    are the side `gallery`.
+    The other parameters are those of `reidflow.ingest.demo.settings.DemoSettings`, which describes them and from
+    which the folder was rendered. Groups are the sightings, as far as a data set can know them. Renders, if any, are
+    the side `gallery`.
     """
     if not path:
-        raise ReidflowError("source 'demo': it has not been drawn yet. Run the pipeline, which draws it first.")
+        raise ReidflowError("source 'demo': it does not exist yet. Run the pipeline, which renders it first.")
     return list_layout("demo", path, "meta.csv", {"group": "sighting", "flank": "flank", "time": "time"})

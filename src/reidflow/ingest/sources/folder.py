@@ -3,32 +3,30 @@
 from pathlib import PurePosixPath
 
 from reidflow.ingest.listing import Listing, Row, settle
-from reidflow.ingest.rawdigest import places, walk
+from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources._folders import below, identity_of
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec.errors import ReidflowError
 
 
 def open_source(*, path: str, images: str = ".", masks: str | None = None, groups: bool = False) -> Listing:
-    """List the photographs under `path`/`images`/<identity>/, at any depth.
+    """List the images under `path`/`images`/<identity>/, at any depth.
 
     images: the folder that holds the identities' folders, relative to `path`.
-    masks: a folder, relative to `path`, with a mask for each photograph, under the same relative name or the same
+    masks: a folder, relative to `path`, with a mask for each image, under the same relative name or the same
     name with another suffix. Photographs without one are used as they are.
     groups: whether the folders within an identity's folder are its groups (sightings, bursts).
-    A photograph that lies in no identity's folder has no label and ends in quarantine.
+    An image that lies in no identity's folder has no label and ends in quarantine.
     Raises ReidflowError if there is none at all.
     """
-    root, _ = places({"name": "folder", "path": path})
+    root, _ = dataset_paths({"name": "folder", "path": path})
     tree = walk(root)
-    photographs = below(tree, images, "images")
+    files = below(tree, images, "images")
     sidecars = below(tree, masks, "masks") if masks is not None else {}
     taken = set(sidecars.values())
-    found = {
-        name: file for name, file in photographs.items() if file not in taken and counts_as_image(tree.root / file)
-    }
+    found = {name: file for name, file in files.items() if file not in taken and counts_as_image(tree.root / file)}
     if not found:
-        raise ReidflowError(f"{root}: no photograph is in this folder. It should hold a folder per identity.")
+        raise ReidflowError(f"{root}: no image is in this folder. It should hold a folder per identity.")
     by_stem = {_stem(name): file for name, file in sorted(sidecars.items(), reverse=True)}
     rows = [
         Row(file, identity_of(name), mask=sidecars.get(name) or by_stem.get(_stem(name)), group=_group(name, groups))

@@ -1,10 +1,10 @@
-"""A table (CSV or Parquet) with a row per photograph."""
+"""A table (CSV or Parquet) with a row per image."""
 
 import os
 from pathlib import Path
 
 from reidflow.ingest.listing import Listing, Row, settle
-from reidflow.ingest.rawdigest import places, walk
+from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources import _table
 from reidflow.spec.errors import ReidflowError
 
@@ -22,15 +22,15 @@ def open_source(
     side: str | None = None,
     unlabelled: str | None = None,
 ) -> Listing:
-    """List the photographs that the table at `path` names.
+    """List the images that the table at `path` names.
 
     images: the folder to which the file names are relative and which is the dataset; without it, the table's own.
-    image, identity, mask, group, flank, time, side: the columns; those without a name here are not used. mask holds
+    image, identity, mask, group, flank, time, side: the columns; columns not named here are not used. mask holds
     file names, time ISO 8601, side `query` or `gallery`.
-    unlabelled: the value of `identity` that marks a photograph as unlabelled on purpose, e.g. "unknown".
+    unlabelled: the value of `identity` that marks an image as unlabelled on purpose, e.g. "unknown".
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
-    root, extra = places({"name": "table", "path": path, "images": images})
+    root, extra = dataset_paths({"name": "table", "path": path, "images": images})
     if not Path(path).expanduser().is_file():
         raise ReidflowError(f"{path}: a folder, but the source 'table' needs a CSV or Parquet file. Correct 'path'.")
     table = _table.read(Path(path).expanduser())
@@ -41,7 +41,7 @@ def open_source(
         for number, (file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
     ]
     if not rows:
-        raise ReidflowError(f"{table.path}: the table has no rows. It needs one per photograph.")
+        raise ReidflowError(f"{table.path}: the table has no rows. It needs one per image.")
     name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
     return settle(walk(root), rows, {name: table.sha256}, extra)
 
