@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from reidflow.store import published
 from reidflow.store.runs import RunStore
 
 
@@ -71,7 +72,8 @@ def test_two_processes_make_one_run_once(tmp_path):
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from reidflow.store.runs import RunStore
+        from reidflow.store import published
+from reidflow.store.runs import RunStore
         def make(work, out):
             with open({str(tmp_path / "made")!r}, "a") as file:
                 file.write("x")
@@ -82,3 +84,18 @@ def test_two_processes_make_one_run_once(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [p.wait(timeout=120) for p in both] == [0, 0]
     assert (tmp_path / "made").read_text() == "x"
+
+
+def test_trained_and_restored_runs_are_noted_as_used_with_the_time_of_their_use(tmp_path, monkeypatch):
+    store = RunStore(tmp_path)
+
+    def used(key, make):
+        monkeypatch.setattr(published, "_USED", {})
+        store.get_or_make(key, make)
+        return published._USED
+
+    assert used("ab12", make("one")) == {published.RUNS: {"ab12"}}
+    os.utime(store.folder("ab12"), (0, 0))
+    assert used("ab12", make("two")) == {published.RUNS: {"ab12"}}
+    assert store.folder("ab12").stat().st_mtime > 0
+    assert used("ef56", lambda work, out: make("shorter")(work, out) or "cd34") == {published.RUNS: {"cd34"}}
