@@ -50,7 +50,7 @@ lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-interpretations: $(SETUP)  ## tell whether each interpretation fits the table it speaks of
+interpretations: $(SETUP)  ## check each interpretation against its table
 	$(BIN)/reidflow $(addprefix --configfile ,$(CONFIG)) interpretations
 
 lock:  ## resolve the dependencies anew, pinned and hashed (needs uv)

@@ -1,4 +1,4 @@
-"""The command `reidflow`: what is done beside the workflow."""
+"""The command `reidflow`: planning, watching, cleaning up, retrieval and interpretations, beside the workflow."""
 
 import argparse
 import sys
@@ -15,12 +15,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--configfile",
         action="append",
-        help="the config whose results are meant (config/config.yaml); again for each that lies over it",
+        help="config file (config/config.yaml); repeat it for files that override earlier ones",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {
-        "interpretations": "tell whether each experiment's interpretation fits its table; fails if one does not",
-        "stamp": "note in an experiment's file the table that its interpretation was written for",
+        "interpretations": "check that each experiment's interpretation fits its table; fails if one does not",
+        "stamp": "record in an experiment's file the table that its interpretation was written for",
     }
     for name, text in helps.items():
         commands.add_parser(name, help=text).add_argument("experiments", nargs="*", help="default: all of the config")
@@ -42,20 +42,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_plan(commands: argparse._SubParsersAction) -> None:
-    told = commands.add_parser("plan", help="tell which jobs would run and why, and how long they would take")
-    told.add_argument("experiments", nargs="*", help="default: all of the config")
-    told.add_argument("--configfile", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    told.add_argument("--cores", help="number of CPU cores, or all (default: the profile's)")
-    told.add_argument("--profile", help="Snakemake profile, such as profiles/slurm (default: profiles/default)")
-    told.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single keys of the config")
-    told.add_argument("--json", action="store_true", help="print the plan as JSON")
-    told.add_argument("-v", "--verbose", action="store_true", help="list every job")
+    planned = commands.add_parser("plan", help="list the jobs that would run, why, and about how long they would take")
+    planned.add_argument("experiments", nargs="*", help="default: all of the config")
+    planned.add_argument("--configfile", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    planned.add_argument("--cores", help="number of CPU cores, or all (default: the profile's)")
+    planned.add_argument("--profile", help="Snakemake profile, such as profiles/slurm (default: profiles/default)")
+    planned.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single keys of the config")
+    planned.add_argument("--json", action="store_true", help="print the plan as JSON")
+    planned.add_argument("-v", "--verbose", action="store_true", help="list every job")
 
 
 def _add_watch(commands: argparse._SubParsersAction) -> None:
-    shown = commands.add_parser("watch", help="show what is trained right now, here or on a cluster")
+    shown = commands.add_parser("watch", help="show what is being trained, here or on a cluster")
     shown.add_argument("--once", action="store_true", help="print the state once, as plain text")
-    shown.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (2)")
+    shown.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two updates (2)")
 
 
 def _add_gc(commands: argparse._SubParsersAction) -> None:
@@ -98,14 +98,14 @@ def _named(made: plan.Plan, names: list[str]) -> list[str]:
 
 
 def _interpretations(made: plan.Plan, given: argparse.Namespace) -> int:
-    # No command imports what another one needs: a start of the command line is felt.
-    from reidflow.commands.readings import tell_interpretations
+    # No command imports what only another one needs, so that each starts quickly.
+    from reidflow.commands.interpretations import check_interpretations
 
-    return tell_interpretations(made, _named(made, given.experiments))
+    return check_interpretations(made, _named(made, given.experiments))
 
 
 def _stamp(made: plan.Plan, given: argparse.Namespace) -> int:
-    from reidflow.commands.readings import stamp_tables
+    from reidflow.commands.interpretations import stamp_tables
 
     return stamp_tables(made, _named(made, given.experiments))
 

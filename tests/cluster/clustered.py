@@ -1,4 +1,4 @@
-"""Projects whose workflow is handed to the one-node SLURM, and what SLURM did with it."""
+"""Projects whose workflow runs on the one-node SLURM, and what SLURM did with their jobs."""
 
 import importlib.util
 import os
@@ -41,7 +41,7 @@ class Clustered(projects.Project):
         return {**kept, **ours, "OMP_NUM_THREADS": "1"}
 
     def edited(self, folder: Path, compute: str = "") -> "Clustered":
-        """Return a copy in which the runs of one experiment have to be trained anew, as quickly as may be."""
+        """Return a copy in which the runs of one experiment must be trained again, as quickly as possible."""
         project = Clustered(self.copy(folder).folder, self.node)
         project.edit(
             "config/experiments/tiny_backbones.yaml", "baseline: frozen", "baseline: frozen\nprotocol: {epochs: 5}"
@@ -50,12 +50,12 @@ class Clustered(projects.Project):
         return project
 
     def run_here(self) -> "projects.Outcome":
-        """Make what the faults disturb without SLURM."""
+        """Build what the faults disturb, without SLURM."""
         return self.run("--", EDITED)
 
     @contextmanager
     def started(self, *targets: str):
-        """Start the workflow with the cluster's profile; whatever is left of it in the end is ended."""
+        """Start the workflow with the cluster's profile; end what is left of it afterwards."""
         options = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
         command = [sys.executable, "-m", "snakemake", *options, "--configfile", self.config, "--", *targets]
         log = self.folder / f"main-{time.time_ns()}.log"
@@ -74,7 +74,7 @@ class Clustered(projects.Project):
 
 @dataclass
 class Run:
-    """A started main process, and the jobs that it handed to SLURM."""
+    """A started main process, and the jobs that it submitted to SLURM."""
 
     project: Clustered
     main: subprocess.Popen
@@ -90,18 +90,18 @@ class Run:
         return self.main.returncode
 
     def finish(self) -> None:
-        self.main.wait(LONGEST)
+        self.main.wait(timeout=LONGEST)
 
     def jobs(self, what: str = "") -> list[dict[str, str]]:
-        """Return SLURM's jobs whose rules begin with `what`, in the order in which they were handed in."""
+        """Return SLURM's jobs whose rules begin with `what`, in order of submission."""
         name = re.search(r"SLURM run ID: (\S+)", self.log.read_text())
         if not name:
             return []
-        told = {"id": "JobID", "state": "State", "rule": "comment", "cards": "tres-per-job", "memory": "MinMemory"}
-        told["limit"] = "TimeLimit"
-        asked = ",".join(f"{field}:|" for field in told.values())
-        lines = self.project.node.call("squeue", "-h", "--states=all", f"--name={name[1]}", "-O", asked).splitlines()
-        rows = [dict(zip(told, line.split("|"), strict=False)) for line in lines]
+        fields = {"id": "JobID", "state": "State", "rule": "comment", "gpus": "tres-per-job", "memory": "MinMemory"}
+        fields["limit"] = "TimeLimit"
+        columns = ",".join(f"{field}:|" for field in fields.values())
+        lines = self.project.node.call("squeue", "-h", "--states=all", f"--name={name[1]}", "-O", columns).splitlines()
+        rows = [dict(zip(fields, line.split("|"), strict=False)) for line in lines]
         return sorted((row for row in rows if row["rule"].startswith(what)), key=lambda row: int(row["id"]))
 
     def wait(self, what: str, ready: Callable[[], object]) -> object:
@@ -120,7 +120,7 @@ class Run:
 
     def job(self, what: str) -> dict[str, str]:
         """Return the first job of a rule, once SLURM has it."""
-        return self.wait(f"{what} is handed in", lambda: (self.jobs(what) or [None])[0])
+        return self.wait(f"{what} is submitted", lambda: (self.jobs(what) or [None])[0])
 
 
 def script_of(folder: Path, job: str) -> int | None:
@@ -138,8 +138,8 @@ def script_of(folder: Path, job: str) -> int | None:
 
 def variable(pid: int, name: str) -> str | None:
     """Return a variable of a process's environment."""
-    told = dict(line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line)
-    return told.get(name)
+    variables = dict(line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line)
+    return variables.get(name)
 
 
 def kill(pid: int, how: int = signal.SIGKILL) -> None:

@@ -1,4 +1,4 @@
-"""A SLURM of one node with two pretend cards, brought up once, and the tiny config run through it."""
+"""A SLURM of one node with two mock GPUs, started once, and the tiny config run through it."""
 
 import shutil
 import tempfile
@@ -26,7 +26,7 @@ def node():
 
 @pytest.fixture(scope="session")
 def tiny(node, tmp_path_factory) -> Clustered:
-    """The tiny config run through SLURM; each run on images is a job of its own, so that three jobs want two cards."""
+    """The tiny config run through SLURM; each run on images is a job of its own, so that three jobs request two GPUs."""
     project = Clustered(checkout(tmp_path_factory.mktemp("cluster") / "tiny"), node)
     config = project.folder / project.config
     config.write_text(config.read_text() + "compute: {runs_per_job: 1, workers: 1}\n")

@@ -1,10 +1,10 @@
-"""A real SLURM on this machine alone: one node, pretend graphics cards, no systemd, no cgroups, a folder of its own.
+"""A real SLURM on this machine alone: one node, mock GPUs, no systemd, no cgroups, a folder of its own.
 
-    python tests/cluster/one_node.py up FOLDER [cards=2] [cpus=8] [memory_mb=64000]      then:  . FOLDER/env.sh
+    python tests/cluster/one_node.py up FOLDER [gpus=2] [cpus=8] [memory_mb=64000]      then:  . FOLDER/env.sh
     python tests/cluster/one_node.py down FOLDER
     python tests/cluster/one_node.py start|stop FOLDER munged|mariadbd|slurmdbd|slurmctld|slurmd
 
-Made of Debian's packages; runs as root or as any user, whose jobs alone it then runs.
+It uses Debian's packages and runs as root, or as any user for that user's jobs only.
 """
 
 import getpass
@@ -32,11 +32,11 @@ def missing() -> list[str]:
 
 
 def remedy() -> str:
-    """Return what to do where they are missing."""
+    """Return how to install what is missing."""
     return (
         f"SLURM is not installed here ({', '.join(missing())} missing). On Debian or Ubuntu:\n"
         f"    apt-get install --no-install-recommends {' '.join(PACKAGES)}\n"
-        "None of their services has to run: the tests start daemons of their own."
+        "None of their services needs to run: the tests start their own daemons."
     )
 
 
@@ -52,15 +52,15 @@ def free_ports(count: int) -> list[int]:
 
 
 class OneNode:
-    """The daemons of one SLURM in `folder`, which is kept short: Unix sockets lie in it."""
+    """The daemons of one SLURM in `folder`, whose path must be short, for Unix sockets."""
 
-    def __init__(self, folder: Path, cards: int = 2, cpus: int = 8, memory_mb: int = 64000) -> None:
+    def __init__(self, folder: Path, gpus: int = 2, cpus: int = 8, memory_mb: int = 64000) -> None:
         self.folder = folder.resolve()
         if len(str(self.folder)) > 80:
             raise ValueError(f"{self.folder}: too long a path for Unix sockets; choose one of at most 80 characters")
         self.host = socket.gethostname().split(".")[0]
         self.user = getpass.getuser()
-        self.told = {"cards": cards, "cpus": cpus, "memory_mb": memory_mb}
+        self.hardware = {"gpus": gpus, "cpus": cpus, "memory_mb": memory_mb}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -77,7 +77,7 @@ class OneNode:
         return done.stdout
 
     def up(self) -> None:
-        """Write the configuration and start every daemon; what runs already is left alone."""
+        """Write the configuration and start every daemon; those that run already are left alone."""
         self._configure()
         for name in DAEMONS:
             self.start(name)
@@ -159,7 +159,7 @@ class OneNode:
                 f"--datadir={folder}/db",
                 f"--socket={folder}/db.sock",
                 "--bind-address=127.0.0.1",
-                f"--port={self.told['ports'][3]}",
+                f"--port={self.hardware['ports'][3]}",
                 f"--pid-file={folder}/run/mariadbd.own",
                 "--innodb-buffer-pool-size=64M",
                 "--innodb-log-file-size=16M",
@@ -168,14 +168,14 @@ class OneNode:
         return [shutil.which(name, path=SEARCHED), *options.get(name, ["-D"])]
 
     def _answers(self, name: str) -> Callable[[], object]:
-        asked = {
+        probes = {
             "munged": ["munge", "-S", f"{self.folder}/munge.sock", "-n"],
             "mariadbd": ["mariadb", "--no-defaults", f"--socket={self.folder}/db.sock", "-u", "root", "-e", "select 1"],
             "slurmdbd": ["sacctmgr", "-n", "show", "cluster"],
             "slurmctld": ["sinfo", "-h"],
             "slurmd": ["sinfo", "-h"],
         }
-        return lambda: self.call(*asked[name])
+        return lambda: self.call(*probes[name])
 
     def _node_up(self) -> None:
         state = self.call("sinfo", "-h", "-N", "-o", "%T")
@@ -212,16 +212,16 @@ class OneNode:
         return (self.folder / "etc/password").read_text()
 
     def _configure(self) -> None:
-        known = self.folder / "etc/told.json"
+        known = self.folder / "etc/hardware.json"
         if known.exists():
-            self.told = json.loads(known.read_text())
+            self.hardware = json.loads(known.read_text())
             return
-        for name in ("etc", "run", "log", "bin", "cards", "state", "spool"):
+        for name in ("etc", "run", "log", "bin", "gpus", "state", "spool"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
-        self.told["ports"] = free_ports(4)
-        for number in range(self.told["cards"]):
-            (self.folder / f"cards/card{number}").symlink_to("/dev/null")
+        self.hardware["ports"] = free_ports(4)
+        for number in range(self.hardware["gpus"]):
+            (self.folder / f"gpus/gpu{number}").symlink_to("/dev/null")
         keys = {"munge.key": secrets.token_bytes(128), "password": secrets.token_hex(16).encode()}
         texts = {
             "slurm.conf": slurm_conf(self),
@@ -238,7 +238,7 @@ class OneNode:
             (self.folder / "bin" / name).write_text(text)
             (self.folder / "bin" / name).chmod(0o755)
         (self.folder / "env.sh").write_text(ENVIRONMENT.format(folder=self.folder))
-        known.write_text(json.dumps(self.told))
+        known.write_text(json.dumps(self.hardware))
 
 
 def main() -> None:
@@ -248,11 +248,11 @@ def main() -> None:
     if missing():
         sys.exit(remedy())
     action, folder, further = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
-    told = {name: int(value) for name, value in (word.split("=") for word in further)} if action == "up" else {}
+    hardware = {name: int(value) for name, value in (word.split("=") for word in further)} if action == "up" else {}
     folder.mkdir(parents=True, exist_ok=True)
-    node = OneNode(folder, **told)
-    if (node.folder / "etc/told.json").exists():
-        node.told = json.loads((node.folder / "etc/told.json").read_text())
+    node = OneNode(folder, **hardware)
+    if (node.folder / "etc/hardware.json").exists():
+        node.hardware = json.loads((node.folder / "etc/hardware.json").read_text())
     if action in ("up", "down"):
         getattr(node, action)()
     for name in further if action in ("start", "stop") else ():

@@ -1,4 +1,4 @@
-"""The configuration files of the one-node SLURM, and why they say what they say."""
+"""The configuration files of the one-node SLURM, with the reasons for their values."""
 
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client", "slurmdbd", "mariadb-server")
 COMMANDS = (
@@ -12,9 +12,9 @@ case :$PATH: in *:'{folder}/bin':*) ;; *) export PATH='{folder}/bin':$PATH:/usr/
 
 
 def slurm_conf(node) -> str:
-    """Return slurm.conf: no cgroups, CPUs and memory as claimed, scheduling at once."""
-    folder, told = node.folder, node.told
-    control, daemon, database, _ = told["ports"]
+    """Return slurm.conf: no cgroups, CPUs and memory as configured, scheduling at once."""
+    folder, hardware = node.folder, node.hardware
+    control, daemon, database, _ = hardware["ports"]
     return f"""\
 ClusterName=onenode
 SlurmctldHost={node.host}(127.0.0.1)
@@ -34,17 +34,17 @@ SwitchType=switch/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 GresTypes=gpu
-# Believe the CPUs and the memory below, also where they are more than there is.
+# Accept the CPUs and the memory below, even where the machine has less.
 SlurmdParameters=config_overrides
-# Without bf_min_age_reserve a job that waits for a card keeps every later job of the only node waiting.
+# Without bf_min_age_reserve a job that waits for a GPU blocks every later job of the only node.
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2,bf_min_age_reserve=86400
 # Long enough for the tests to look at all jobs afterwards.
 MinJobAge=3600
 KillWait=5
-# `ulimit -v` of a job in percent of the memory it asked for: asking for more memory gives more.
+# `ulimit -v` of a job in percent of the memory it requested.
 VSizeFactor=400
-# Which job had which card, and when.
+# They record which job had which GPU, and when.
 Prolog={folder}/bin/began
 Epilog={folder}/bin/ended
 SlurmdTimeout=30
@@ -64,23 +64,23 @@ AccountingStoragePort={database}
 # Clients of slurmdbd look for munge here, and not at AuthInfo.
 AccountingStoragePass={folder}/munge.sock
 AccountingStorageTRES=gres/gpu
-NodeName={node.host} NodeAddr=127.0.0.1 CPUs={told["cpus"]} RealMemory={told["memory_mb"]} Gres=gpu:pretend:{told["cards"]}
+NodeName={node.host} NodeAddr=127.0.0.1 CPUs={hardware["cpus"]} RealMemory={hardware["memory_mb"]} Gres=gpu:mock:{hardware["gpus"]}
 PartitionName=main Nodes={node.host} Default=YES MaxTime=INFINITE DefaultTime=60 State=UP
 """
 
 
 def gres_conf(node) -> str:
-    """Return gres.conf: slurmd wants a character device per card; its number is what CUDA_VISIBLE_DEVICES says."""
-    cards = [
-        f"NodeName={node.host} Name=gpu Type=pretend File={node.folder}/cards/card{number}\n"
-        for number in range(node.told["cards"])
+    """Return gres.conf: slurmd requires a character device per GPU; its number becomes CUDA_VISIBLE_DEVICES."""
+    gpus = [
+        f"NodeName={node.host} Name=gpu Type=mock File={node.folder}/gpus/gpu{number}\n"
+        for number in range(node.hardware["gpus"])
     ]
-    return "AutoDetect=off\n" + "".join(cards)
+    return "AutoDetect=off\n" + "".join(gpus)
 
 
 def slurmdbd_conf(node, password: str) -> str:
     """Return slurmdbd.conf."""
-    folder, ports = node.folder, node.told["ports"]
+    folder, ports = node.folder, node.hardware["ports"]
     return f"""\
 DbdHost=localhost
 DbdAddr=127.0.0.1
@@ -100,15 +100,15 @@ PidFile={folder}/run/slurmdbd.own
 
 
 def recorder(node, event: str) -> str:
-    """Return a script that slurmd runs before or after a job: it writes down the job, its cards and the time."""
+    """Return a script that slurmd runs before or after a job: it records the job, its GPUs and the time."""
     return f"""\
 #!/bin/sh
-echo "{event} $SLURM_JOB_ID ${{SLURM_JOB_GPUS:--}} $(date +%s.%N)" >> '{node.folder}/cards.log'
+echo "{event} $SLURM_JOB_ID ${{SLURM_JOB_GPUS:--}} $(date +%s.%N)" >> '{node.folder}/gpus.log'
 """
 
 
 def srun_wrapper(node, srun: str) -> str:
-    """Return a script that stands before srun: the executor plugin takes SLURM_CONF out of a job step's environment."""
+    """Return a script in front of srun: the executor plugin takes SLURM_CONF out of a job step's environment."""
     return f"""\
 #!/bin/sh
 SLURM_CONF=${{SLURM_CONF:-'{node.folder}/etc/slurm.conf'}}

@@ -1,4 +1,4 @@
-"""The tiny config goes through SLURM in few jobs, and graphics cards are given out as they are needed."""
+"""The tiny config goes through SLURM in few jobs, and GPUs are assigned as they are requested."""
 
 import itertools
 
@@ -6,11 +6,11 @@ from clustered import Clustered, checkout
 
 
 def spans(node) -> dict[str, dict]:
-    """Return job -> its cards and the time from which and until which it had them, as slurmd recorded them."""
+    """Return job -> its GPUs and when it got and released them, as slurmd recorded."""
     found = {}
-    for line in (node.folder / "cards.log").read_text().splitlines():
-        event, job, cards, moment = line.split()
-        found.setdefault(job, {"cards": cards})[event] = float(moment)
+    for line in (node.folder / "gpus.log").read_text().splitlines():
+        event, job, gpus, moment = line.split()
+        found.setdefault(job, {"gpus": gpus})[event] = float(moment)
     return found
 
 
@@ -18,7 +18,7 @@ def overlapping(having: list[dict]) -> list[tuple[dict, dict]]:
     return [
         (one, other)
         for one, other in itertools.combinations(having, 2)
-        if one["cards"] == other["cards"] and one["began"] < other["ended"] and other["began"] < one["ended"]
+        if one["gpus"] == other["gpus"] and one["began"] < other["ended"] and other["began"] < one["ended"]
     ]
 
 
@@ -29,40 +29,40 @@ def test_all_tables_come_out_and_each_run_was_trained_once(tiny):
     assert (tiny.results / "pages/tiny_losses.html").is_file()
 
 
-def test_small_jobs_are_handed_in_together(tiny):
+def test_small_jobs_are_submitted_together(tiny):
     jobs = tiny.first.jobs()
     assert 8 <= len(jobs) <= 11, jobs
     assert all(job["state"] == "COMPLETED" for job in jobs), jobs
 
 
-def test_jobs_on_images_ask_for_a_card_and_head_runs_for_none(tiny):
-    asked = {job["rule"]: job["cards"] for job in tiny.first.jobs()}
-    with_card = {rule for rule, cards in asked.items() if "gpu" in cards}
-    assert with_card == {
+def test_jobs_on_images_request_a_gpu_and_head_runs_none(tiny):
+    requested = {job["rule"]: job["gpus"] for job in tiny.first.jobs()}
+    with_gpu = {rule for rule, gpus in requested.items() if "gpu" in gpus}
+    assert with_gpu == {
         "rule_features_features",
         "rule_backbones_installed",
         "rule_train_wildcards_tiny_backbones_1",
         "rule_train_wildcards_tiny_backbones_2",
-    }, asked
+    }, requested
 
 
-def test_cards_are_never_given_to_two_jobs_at_once(tiny, node):
+def test_no_gpu_is_assigned_to_two_jobs_at_once(tiny, node):
     recorded = spans(node)
-    having = [recorded[job["id"]] for job in tiny.first.jobs() if recorded[job["id"]]["cards"] != "-"]
-    assert len(having) == 4 and {job["cards"] for job in having} == {"0", "1"}
+    having = [recorded[job["id"]] for job in tiny.first.jobs() if recorded[job["id"]]["gpus"] != "-"]
+    assert len(having) == 4 and {job["gpus"] for job in having} == {"0", "1"}
     assert not overlapping(having)
-    shared = [{**job, "cards": "0"} for job in having]
-    assert overlapping(shared), "no two jobs wanted cards at the same time: the test shows nothing"
+    shared = [{**job, "gpus": "0"} for job in having]
+    assert overlapping(shared), "no two jobs had GPUs at the same time: the test shows nothing"
 
 
-def test_memory_and_time_are_asked_for_rule_by_rule(tiny):
-    asked = {job["rule"]: (job["memory"], job["limit"]) for job in tiny.first.jobs()}
-    assert asked["rule_train_wildcards_tiny_backbones_1"] == ("6000M", "1:00:00")
-    assert asked["rule_heads-tiny_backbones_train"] == ("1500M", "1:00:00")
-    assert asked["rule_leaderboard"] == ("2000M", "15:00")
+def test_memory_and_time_are_requested_by_rule(tiny):
+    requested = {job["rule"]: (job["memory"], job["limit"]) for job in tiny.first.jobs()}
+    assert requested["rule_train_wildcards_tiny_backbones_1"] == ("6000M", "1:00:00")
+    assert requested["rule_heads-tiny_backbones_train"] == ("1500M", "1:00:00")
+    assert requested["rule_leaderboard"] == ("2000M", "15:00")
 
 
-def test_a_second_command_hands_nothing_in(tiny: Clustered):
+def test_a_second_command_submits_nothing(tiny: Clustered):
     with tiny.started() as run:
         run.finish()
     assert run.status == 0 and "Nothing to be done" in run.text and not run.jobs(), run.text
@@ -77,7 +77,7 @@ class Forgetful(Clustered):
         return {**mine, "PATH": f"{self.folder}/bin:{mine['PATH']}"}
 
 
-def test_a_slurm_that_forgets_finished_jobs_too_soon_is_handed_nothing(node, tmp_path):
+def test_a_slurm_that_forgets_finished_jobs_too_soon_gets_no_jobs(node, tmp_path):
     project = Forgetful(checkout(tmp_path / "project"), node)
     scontrol = project.folder / "bin" / "scontrol"
     scontrol.parent.mkdir()

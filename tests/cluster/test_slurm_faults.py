@@ -13,7 +13,7 @@ from clustered import EDITED, HEAD, IMAGES, Clustered, Run, kill, script_of, tra
 
 @dataclass
 class Disturbed:
-    """A run of the workflow that faults hit: what it made, its jobs, and what was seen on the way."""
+    """A run of the workflow that faults hit: what it made, its jobs, and observations on the way."""
 
     project: Clustered
     run: Run
@@ -53,9 +53,9 @@ def jobs_and_daemons(tiny, tmp_path_factory):
         lasting = run.job(f"{IMAGES}_2")
         pid = run.script(lasting)
         kill(pid, signal.SIGSTOP)
-        disturbed.seen["card"] = variable(pid, "CUDA_VISIBLE_DEVICES")
+        disturbed.seen["GPU"] = variable(pid, "CUDA_VISIBLE_DEVICES")
         head = run.script(run.job(HEAD))
-        disturbed.seen["no card"] = variable(head, "CUDA_VISIBLE_DEVICES")
+        disturbed.seen["no GPU"] = variable(head, "CUDA_VISIBLE_DEVICES")
         kill(head)
         cancelled = run.job(f"{IMAGES}_1")
         run.script(cancelled)
@@ -74,12 +74,12 @@ def jobs_and_daemons(tiny, tmp_path_factory):
         yield finished(disturbed)
 
 
-def test_a_killed_process_is_tried_again(jobs_and_daemons, undisturbed):
+def test_a_killed_process_is_retried(jobs_and_daemons, undisturbed):
     assert jobs_and_daemons.states(HEAD) == ["FAILED", "COMPLETED"]
     assert_as_if_nothing_happened(jobs_and_daemons, undisturbed)
 
 
-def test_a_cancelled_job_is_tried_again(jobs_and_daemons, undisturbed):
+def test_a_cancelled_job_is_retried(jobs_and_daemons, undisturbed):
     assert jobs_and_daemons.states(f"{IMAGES}_1") == ["CANCELLED", "COMPLETED"]
     assert_as_if_nothing_happened(jobs_and_daemons, undisturbed)
 
@@ -97,9 +97,9 @@ def test_a_drained_node_that_is_resumed_takes_the_waiting_jobs(jobs_and_daemons,
     assert_as_if_nothing_happened(jobs_and_daemons, undisturbed)
 
 
-def test_a_job_sees_the_card_it_was_given_and_a_head_run_sees_none(jobs_and_daemons):
-    assert jobs_and_daemons.seen["card"] in ("0", "1")
-    assert jobs_and_daemons.seen["no card"] == ""
+def test_a_job_sees_the_gpu_it_was_given_and_a_head_run_sees_none(jobs_and_daemons):
+    assert jobs_and_daemons.seen["GPU"] in ("0", "1")
+    assert jobs_and_daemons.seen["no GPU"] == ""
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +111,14 @@ def limits(tiny, tmp_path_factory):
         yield finished(Disturbed(project, run))
 
 
-def test_a_job_over_its_time_limit_is_tried_again_with_more_time(limits, undisturbed):
+def test_a_job_over_its_time_limit_is_retried_with_more_time(limits, undisturbed):
     attempts = limits.attempts(f"{IMAGES}_1")
     assert limits.states(f"{IMAGES}_1")[0] == "TIMEOUT" and limits.states(f"{IMAGES}_1")[-1] == "COMPLETED"
     assert [job["limit"] for job in attempts[:2]] == ["1:00", "2:00"]
     assert_as_if_nothing_happened(limits, undisturbed)
 
 
-def test_a_job_out_of_memory_is_tried_again_with_more_memory(limits, undisturbed):
+def test_a_job_out_of_memory_is_retried_with_more_memory(limits, undisturbed):
     attempts = limits.attempts(HEAD)
     assert limits.states(HEAD)[0] == "FAILED" and limits.states(HEAD)[-1] == "COMPLETED"
     assert [job["memory"] for job in attempts[:2]] == ["800M", "1600M"]
@@ -136,7 +136,7 @@ def killed(tiny, tmp_path_factory):
         pid = first.script(orphan)
         kill(pid, signal.SIGSTOP)
         kill(first.main.pid)
-        first.main.wait(timeout=600)
+        first.main.wait(timeout=60)
         with project.started(EDITED) as second:
             second.job(f"{IMAGES}_1")
             kill(pid, signal.SIGCONT)
@@ -145,7 +145,7 @@ def killed(tiny, tmp_path_factory):
             yield disturbed
 
 
-def test_a_killed_main_process_goes_on_where_it_stopped_though_its_jobs_still_run(killed, undisturbed):
+def test_a_killed_main_process_continues_where_it_stopped_though_its_jobs_still_run(killed, undisturbed):
     assert killed.seen["orphan"]["state"] == "FAILED", "it published over a newer run"
     assert killed.states(f"{IMAGES}_1") == ["COMPLETED"]
     assert_as_if_nothing_happened(killed, undisturbed)

@@ -1,7 +1,7 @@
-"""Kills a running workflow at random moments and looks at what is left.
+"""Kill a running workflow at random moments and check what is left.
 
 Used by tests, by `make test-kills` (the tiny config with a search, 50 kills) and by `make test-kills-demo` (one whole
-run of a config, a kill every minute). Whatever is killed, the tables come out as in an undisturbed run.
+run of a config, a kill every minute). Whatever is killed, the tables are those of an undisturbed run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from reidflow.spec import yaml
 
 SEARCH = "kills_search"
 EVERYTHING = "everything at once"
-# What a command line holds -> who that is; the first that fits.
+# Part of a command line -> kind of process; the first that matches.
 KINDS = {
     "bash -c": "shell",
     "/bin/sh -c": "shell",
@@ -34,8 +34,8 @@ KINDS = {
     ".snakemake/scripts": "job",
     "--mode": "Snakemake of a job",
 }
-PATIENCE = 20  # seconds that are waited for a process of the kind that is to be killed
-LONGEST_WAIT = 1800  # seconds in which a run of which something was killed must have ended
+PATIENCE = 20  # seconds to wait for a process of the kind to be killed
+LONGEST_WAIT = 1800  # seconds in which a disturbed run must have ended
 
 
 def processes(folder: Path, among: str = "") -> list[int]:
@@ -60,7 +60,7 @@ def command_lines(folder: Path) -> dict[int, str]:
 
 
 def kinds(folder: Path, main: int) -> dict[str, list[int]]:
-    """Return who works in `folder`: kind of process -> those of it."""
+    """Return the processes at work in `folder`: kind -> process numbers."""
     found: dict[str, list[int]] = {"main process": [main]}
     for pid, line in sorted(command_lines(folder).items()):
         kind = next((kind for mark, kind in KINDS.items() if mark in line), None)
@@ -71,47 +71,47 @@ def kinds(folder: Path, main: int) -> dict[str, list[int]]:
 
 def start(project: Project, log: Path | None = None) -> subprocess.Popen:
     """Start the workflow and return its main process."""
-    with (log or Path(os.devnull)).open("ab") as said:
+    with (log or Path(os.devnull)).open("ab") as stream:
         return subprocess.Popen(
-            project.command(), cwd=project.folder, env=project.environment, stdout=said, stderr=subprocess.STDOUT
+            project.command(), cwd=project.folder, env=project.environment, stdout=stream, stderr=subprocess.STDOUT
         )
 
 
 def victims(folder: Path, main: subprocess.Popen, moment: random.Random) -> tuple[str, list[int]]:
-    """Return a kind of process and one of it, after some patience until there is one; else any kind that is there."""
+    """Return a random kind of process and one of that kind, waiting for one to appear; else one of any kind."""
     wanted = moment.choice(sorted({"main process", EVERYTHING, *KINDS.values()}))
     deadline = time.monotonic() + PATIENCE
-    there = kinds(folder, main.pid)
-    while wanted not in (*there, EVERYTHING) and main.poll() is None and time.monotonic() < deadline:
+    running = kinds(folder, main.pid)
+    while wanted not in (*running, EVERYTHING) and main.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-        there = kinds(folder, main.pid)
+        running = kinds(folder, main.pid)
     if wanted == EVERYTHING:
-        return wanted, [pid for group in there.values() for pid in group]
-    whom = wanted if wanted in there else moment.choice(list(there))
-    return whom, [moment.choice(there[whom])]
+        return wanted, [pid for group in running.values() for pid in group]
+    kind = wanted if wanted in running else moment.choice(list(running))
+    return kind, [moment.choice(running[kind])]
 
 
 def kill_some(
     project: Project, moment: random.Random, wait: Callable[[], float], most: int, log: Path | None = None
 ) -> Counter:
-    """Run the workflow and kill one of its processes (or all) every `wait()` seconds until it ends; return who was.
+    """Run the workflow and kill one of its processes (or all) every `wait()` seconds until it ends; return the kills by kind.
 
-    At most `most` kills, none where it ended before.
+    At most `most` kills.
     Raises AssertionError when it failed though nothing was killed, when it hangs after a kill, and when a process
-    outlives the main process by a minute: one that is only starting up, on a busy machine, takes that long to look.
+    outlives the main process by a minute: on a busy machine, one that is just starting takes that long to notice.
     """
     main, killed = start(project, log), Counter()
     while killed.total() < most:
         with suppress(subprocess.TimeoutExpired):
             main.wait(wait())
             break
-        whom, chosen = victims(project.folder, main, moment)
+        kind, chosen = victims(project.folder, main, moment)
         if main.poll() is not None:
             break
         for pid in chosen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        killed[whom] += 1
+        killed[kind] += 1
         if main.pid in chosen:
             break
     assert main.wait(LONGEST_WAIT) == 0 or killed, f"the workflow failed, though nothing was killed: {log}"
@@ -123,7 +123,7 @@ def kill_some(
 
 
 def finish(project: Project) -> None:
-    """Let the workflow finish; raise AssertionError where a kill has left anything amiss but its tables."""
+    """Let the workflow finish; raise AssertionError where a kill has left damage other than in the tables."""
     outcome = project.run()
     assert outcome.status == 0, outcome.text
     keys = [line["key"] for line in project.log() if line["action"] == "trained"]
@@ -132,14 +132,14 @@ def finish(project: Project) -> None:
     assert not left, f"half files left: {left}"
     work = list((project.results / ".store" / "work").glob("*"))
     assert not work, f"unfinished runs left: {work}"
-    looked = project.run("-n")
-    assert looked.status == 0 and not looked.jobs, looked.text
-    # Of a file without a record Snakemake would not notice that it is out of date.
-    assert "provenance/metadata" not in looked.text and "corrupted" not in looked.text, looked.text
+    dry = project.run("-n")
+    assert dry.status == 0 and not dry.jobs, dry.text
+    # Snakemake would not notice that a file without a record is outdated.
+    assert "provenance/metadata" not in dry.text and "corrupted" not in dry.text, dry.text
 
 
 def disturb(project: Project, moment: random.Random, kills: int, longest: float) -> Counter:
-    """Kill the workflow up to `kills` times, then let it finish; return how often who was killed."""
+    """Kill the workflow up to `kills` times, then let it finish; return the kills by kind."""
     done: Counter = Counter()
     while done.total() < kills:
         killed = kill_some(project, moment, lambda: moment.uniform(0.5, longest), kills - done.total())
@@ -162,14 +162,14 @@ def searching(folder: Path) -> Project:
 
 
 def say(kills: Counter, wanted: int | None = None) -> None:
-    """Print how often who was killed so far."""
+    """Print the kills by kind so far."""
     count = f"{kills.total()} of {wanted}" if wanted else f"{kills.total()}"
-    told = ", ".join(f"{kind} {times}" for kind, times in sorted(kills.items()))
-    print(f"{time.strftime('%H:%M:%S')} {count} kills ({told})", flush=True)
+    text = ", ".join(f"{kind} {times}" for kind, times in sorted(kills.items()))
+    print(f"{time.strftime('%H:%M:%S')} {count} kills ({text})", flush=True)
 
 
 def undisturbed(folder: Path, make: Callable[[Path], Project], results: Path | None) -> tuple[dict[str, bytes], float]:
-    """Return the tables of a run that nobody disturbs, and its seconds; those in a folder of results where given."""
+    """Return the tables of an undisturbed run, and its seconds; those of `results` where given."""
     if results:
         return Project(results.parent, results=results.name).tables(), 0.0
     project, begun = make(folder / "undisturbed"), time.monotonic()
@@ -181,14 +181,14 @@ def undisturbed(folder: Path, make: Callable[[Path], Project], results: Path | N
 
 
 def compare(project: Project, wanted: dict[str, bytes]) -> None:
-    """Raise AssertionError naming the tables of `project` that are not as wanted."""
+    """Raise AssertionError naming the tables of `project` that differ from those wanted."""
     found = project.tables()
     differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     assert wanted and not differing, f"{project.folder}: tables unlike those of an undisturbed run: {differing}"
 
 
 def at_random(folder: Path, given: argparse.Namespace) -> None:
-    """Kill the tiny config with a search so many times in all, a few times in one folder each, and compare its tables."""
+    """Kill the tiny config with a search `given.kills` times, a few times in each folder, and compare its tables."""
     moment, kills = random.Random(given.seed), Counter()
     wanted, length = undisturbed(folder, searching, given.reference)
     while kills.total() < given.kills:
@@ -214,7 +214,7 @@ def at_intervals(folder: Path, given: argparse.Namespace) -> None:
     while killed := kill_some(project, moment, lambda seconds=wait: seconds, sys.maxsize, folder / "log"):
         kills += killed
         say(kills)
-        # A job that takes longer than the interval would begin for ever.
+        # A job that takes longer than the interval would be repeated forever.
         done = sum(1 for pattern in (".store/runs/*/*", ".ledger/*") for _ in project.results.glob(pattern))
         wait, known = (given.every if done > known else wait * 1.5), done
     finish(project)
@@ -223,14 +223,14 @@ def at_intervals(folder: Path, given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Do what the command line asks for; whatever is amiss is an AssertionError, and the folder stays to be looked at."""
+    """Run the command line; any damage is an AssertionError, and the folder is left for inspection."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kills", nargs="?", type=int, default=50, help="kills of the tiny config with a search (50)")
     parser.add_argument("--each", type=int, default=10, help="kills in one folder (10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and victims (0)")
     parser.add_argument("--longest", type=float, help="seconds before a kill, at most (a third of a run)")
     parser.add_argument(
-        "--every", type=float, metavar="SECONDS", help="kill one whole run of a config so often instead"
+        "--every", type=float, metavar="SECONDS", help="instead kill one whole run of a config at this interval"
     )
     parser.add_argument("--configfile", default="config/config.yaml", help="that config (config/config.yaml)")
     parser.add_argument("--reference", type=Path, help="results folder of an undisturbed run (made if not given)")

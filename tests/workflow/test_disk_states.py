@@ -1,4 +1,4 @@
-"""A full disk and a read-only one: each is told in a sentence, and nothing that was finished is lost or repeated.
+"""A full and a read-only disk: each is reported in a sentence, and nothing that was finished is lost or repeated.
 
 The disks are mounted in a namespace of their own, which needs root or a kernel that lets users have one.
 """
@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import pytest
+from conftest import LONGEST
 
 SWEEP = "results-tiny/experiments/tiny_losses/sweep/runs-0.json"
 # Room to begin and for most runs of the job, but not for all (of 200 kB each).
@@ -15,13 +16,13 @@ ROOM_KB = 1100
 
 @pytest.fixture(scope="module")
 def mounting(tmp_path_factory):
-    """Return a function that runs a script of the shell where it may mount; skip where nobody lets us."""
+    """Return a function that runs a script of the shell where it may mount; skip where that is not permitted."""
     place, cache = tmp_path_factory.mktemp("mount"), tmp_path_factory.mktemp("cache")
     for flags in (["-m"], ["-Urm"]):
         enter = ["unshare", *flags, "bash", "-euc"]
         try:
-            subprocess.run([*enter, f"mount -t tmpfs tmpfs {place}"], check=True, capture_output=True, timeout=600)
-        except (OSError, subprocess.CalledProcessError):
+            subprocess.run([*enter, f"mount -t tmpfs tmpfs {place}"], check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.SubprocessError):
             continue
         return lambda project, script: subprocess.run(
             [*enter, script, "bash", *project.command()],
@@ -30,12 +31,12 @@ def mounting(tmp_path_factory):
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=LONGEST,
         )
     pytest.skip("nothing can be mounted here: it needs root, or user namespaces (unshare -Urm)")
 
 
-def test_on_a_full_disk_a_run_ends_with_a_sentence_and_goes_on_when_there_is_room(tiny, tmp_path, mounting):
+def test_on_a_full_disk_a_run_ends_with_a_sentence_and_continues_when_there_is_room(tiny, tmp_path, mounting):
     project = tiny.copy(tmp_path / "project")
     whole = (project.folder / SWEEP).read_bytes()
     (project.folder / SWEEP).unlink()
@@ -56,7 +57,7 @@ def test_on_a_full_disk_a_run_ends_with_a_sentence_and_goes_on_when_there_is_roo
     )
     first, second = ((project.folder / name).read_text() for name in ("first.txt", "second.txt"))
     assert done.returncode == 0, first + second + done.stderr
-    assert "Traceback" not in first and "does not fit on its disk" in first and "Make room there" in first, first
+    assert "Traceback" not in first and "do not fit on its disk" in first and "Make room there" in first, first
     project.results = project.folder / "kept"
     trained = [line["key"] for line in project.log()[before:] if line["action"] == "trained"]
     assert before < int((project.folder / "first.runs").read_text()) < before + len(trained)
@@ -66,7 +67,7 @@ def test_on_a_full_disk_a_run_ends_with_a_sentence_and_goes_on_when_there_is_roo
 
 
 @pytest.mark.parametrize("folder", ["results-tiny", "."])
-def test_a_folder_that_is_read_only_is_told_before_anything_runs(tiny, mounting, folder):
+def test_a_read_only_folder_is_reported_before_anything_runs(tiny, mounting, folder):
     done = mounting(
         tiny,
         f"""

@@ -3,14 +3,15 @@
 import json
 import random
 import subprocess
+import threading
 import time
 
-from conftest import Project, checkout
+from conftest import LONGEST, Project, checkout
 from kills import disturb
 
 
 def started(project):
-    """Start the workflow and return its process once the first sweep runs."""
+    """Start the workflow and return its main process once the first sweep runs."""
     main = subprocess.Popen(
         project.command(),
         cwd=project.folder,
@@ -19,10 +20,14 @@ def started(project):
         stderr=subprocess.STDOUT,
         text=True,
     )
+    overdue = threading.Timer(LONGEST, main.kill)
+    overdue.start()
     for line in main.stdout:
         if "rule sweep" in line:
+            overdue.cancel()
             return main
-    raise AssertionError("the workflow ended before its first sweep")
+    overdue.cancel()
+    raise AssertionError("the workflow ended before its first sweep, or hung")
 
 
 def test_kills_at_random_moments_change_no_byte_of_a_table(tiny, tmp_path):
@@ -36,7 +41,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(tiny, tmp_
     project.edit("config/experiments/tiny_losses.yaml", "{name: arcface}", "{name: arcface, margin: 0.2}")
     first = started(project)
     second = project.run()
-    text = first.communicate(timeout=600)[0]
+    text = first.communicate(timeout=LONGEST)[0]
     assert second.status == 1 and "another run of the pipeline is active here" in second.text
     assert first.returncode == 0, text
 
@@ -47,7 +52,7 @@ def test_an_orphan_of_an_older_run_does_not_publish(tiny, tmp_path):
     project.edit("config/experiments/tiny_losses.yaml", "{name: arcface}", "{name: arcface, margin: 0.2}")
     main = started(project)
     (project.results / ".generation").write_text("a newer run")
-    text = main.communicate(timeout=600)[0]
+    text = main.communicate(timeout=LONGEST)[0]
     assert main.returncode != 0 and "a newer run of the pipeline owns" in text
     outcome = project.run()
     assert outcome.status == 0, outcome.text
@@ -63,7 +68,7 @@ def test_code_that_changes_after_planning_is_not_run(tiny, tmp_path):
     main = started(project)
     with loss.open("a") as file:
         file.write("\nEDITED = 2\n")
-    text = main.communicate(timeout=600)[0]
+    text = main.communicate(timeout=LONGEST)[0]
     assert main.returncode != 0 and "the code changed after planning" in text
     outcome = project.run()
     assert outcome.status == 0 and len(outcome.trained) == 4, outcome.text
@@ -96,10 +101,10 @@ def killed_in_training(project, known=()):
         return progress(project, known)
     finally:
         main.kill()
-        main.wait(timeout=600)
+        main.wait(timeout=60)
 
 
-def test_a_killed_training_goes_on_and_an_edited_one_starts_at_the_first_epoch(tiny, tmp_path):
+def test_a_killed_training_resumes_and_an_edited_one_starts_at_the_first_epoch(tiny, tmp_path):
     project = tiny.copy(tmp_path / "project")
     project.edit(
         "config/experiments/tiny_backbones.yaml", "baseline: frozen", "baseline: frozen\nprotocol: {epochs: 24}"

@@ -26,6 +26,7 @@ from reidflow.store.activity import ABOUT, JOBS
 from reidflow.store.locks import hold, is_held, try_lock
 
 TRASH = "trash"
+RECORDS = (digests.CODE, digests.IMAGES, digests.EXPERIMENTS)
 SHELF, KEY = "[0-9a-f]{2}", "[0-9a-f]{32}"
 NAMES = {
     published.RUNS: "run",
@@ -146,7 +147,7 @@ def _stored(results: Path, keys: dict[str, set[str]]) -> Iterator[tuple[Item, bo
     for kind in (published.STUDIES, published.FEATURES):
         for folder in _folders(store / kind):
             yield Item(NAMES[kind], "", (folder,)), folder.name in keys.get(kind, ())
-    for kind in (digests.CODE, digests.IMAGES, digests.EXPERIMENTS):
+    for kind in RECORDS:
         for file in sorted((store / kind).glob("[!.]*")):
             yield Item(NAMES[kind], "", (file,)), file.name in keys.get(kind, ())
 
@@ -239,9 +240,9 @@ def _list(results: Path, hours: float) -> Found:
     for invocation in _invocations(results):
         age = duration(now - invocation.started)
         print(f"  {', '.join(invocation.configfiles)}, {age} ago; to disregard it, delete {invocation.file}")
-    for item in found.items:
+    for item in _merged(found.items):
         occupied = extent(item.paths)
-        row = f"{item.kind:<20}{size(occupied.size):>8}{duration(now - occupied.used):>12}  {item.description}"
+        row = f"{item.kind:<24}{size(occupied.size):>8}{duration(now - occupied.used):>12}  {item.description}"
         print(f"{row.rstrip()}  [{item.paths[0].relative_to(results)}]")
     # Together, since weights have one name in the store and another in a readable folder.
     total = extent(path for item in found.items for path in item.paths).size
@@ -252,6 +253,16 @@ def _list(results: Path, hours: float) -> Found:
             " or since an invocation that has not finished" if any(_unfinished(results, _invocations(results))) else ""
         )
         print(f"Kept because used in the last {hours:g} hours{unfinished}: {_counted(found.recent)}.")
+    return found
+
+
+def _merged(items: list[Item]) -> list[Item]:
+    """Return the items with the records of digests, which are many and small, as one of each kind."""
+    kinds = [NAMES[kind] for kind in RECORDS]
+    found = [item for item in items if item.kind not in kinds]
+    for kind in kinds:
+        paths = tuple(path for item in items if item.kind == kind for path in item.paths)
+        found += [Item(kind, f"{len(paths)} of them", paths)] if paths else []
     return found
 
 

@@ -124,6 +124,15 @@ def test_while_an_invocation_has_unfinished_jobs_all_that_was_used_since_is_kept
     assert unused() == [f".store/runs/bb/{B}"]
 
 
+def test_a_job_that_has_to_run_again_is_unfinished_until_it_publishes():
+    stored(C, ago=DAY / 8)
+    output = "results/experiments/losses/runs/runs-0.json"
+    age(DAY, published.entry_file(RESULTS, published.entry_name([output])))
+    assert unused() == [f".store/runs/bb/{B}"], "it may have trained the other run"
+    publish([output], runs=[A])
+    assert unused() == [f".store/runs/bb/{B}", f".store/runs/cc/{C}"]
+
+
 def test_an_unfinished_run_is_unused_once_no_invocation_is_unfinished():
     activity.run(STORE / "work" / C, experiment="losses", arm="sharp")
     age(DAY, *(STORE / "work" / C).iterdir(), STORE / "work" / C)
@@ -170,7 +179,7 @@ def test_a_link_in_the_store_is_not_followed(here):
     (here / "elsewhere").mkdir()
     (STORE / "features").mkdir()
     (STORE / "features" / C).symlink_to(here / "elsewhere")
-    assert unused() == [f".store/runs/bb/{B}"]
+    assert unused(hours=0) == [f".store/runs/bb/{B}"]
 
 
 def test_listing_touches_nothing_and_removing_takes_what_was_listed(capsys):
@@ -181,6 +190,17 @@ def test_listing_touches_nothing_and_removing_takes_what_was_listed(capsys):
     assert collect("--remove") == 0
     assert not (STORE / "runs" / "bb" / B).exists() and (STORE / "runs" / "aa" / A).exists()
     assert not (STORE / "trash").exists()
+
+
+def test_records_of_digests_are_listed_together(capsys):
+    for number in range(3):
+        path = STORE / "code" / f"{number}.json.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        age(DAY, path)
+    assert collect() == 0
+    rows = [row for row in capsys.readouterr().out.splitlines() if row.startswith("file list")]
+    assert len(rows) == 1 and "3 of them" in rows[0]
 
 
 def test_without_a_run_on_record_nothing_is_unused():

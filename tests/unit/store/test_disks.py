@@ -81,6 +81,7 @@ def test_a_line_is_appended_wholly_or_not_at_all(tmp_path):
     with path.open("ab") as file:
         file.write(b"torn by a ki")
     append_line(path, "second")
+    assert path.read_text() == "first\nsecond\n"
     with files_up_to(path.stat().st_size + 10), pytest.raises(OSError, match=r"log\.jsonl"):
         append_line(path, "x" * 100)
     assert path.read_text() == "first\nsecond\n"

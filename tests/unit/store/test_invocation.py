@@ -121,6 +121,17 @@ def test_each_invocation_becomes_the_owner_and_fences_off_the_former_one(started
         invocation.require_current(RESULTS)
 
 
+def test_what_killed_processes_left_is_removed_at_the_beginning(started):
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    left = RESULTS / f".tmp-{child}@{os.uname().nodename}-table.parquet"
+    left.touch()
+    os.close(invocation.begin(RESULTS))
+    assert not left.exists()
+
+
 def test_a_second_invocation_is_refused_but_a_dry_run_is_not(started):
     held = hold(RESULTS / invocation.LOCK)
     with pytest.raises(ReidflowError, match="another run of the pipeline is active here"):

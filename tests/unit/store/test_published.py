@@ -41,3 +41,17 @@ def test_a_file_that_another_job_wrote_again_is_not_damaged(tmp_path, monkeypatc
     one.write_text("by hand")
     both.write_text("by hand")
     assert set(published.damaged(results)) == {one, both}
+
+
+def test_a_file_that_was_found_unchanged_is_not_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = Path("results")
+    write_text(results / "table.md", "numbers")
+    published.record(results, [results / "table.md"])
+    assert published.damaged(results) == []
+
+    def read(path):
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr(published, "_checksum", read)
+    assert published.damaged(results) == []

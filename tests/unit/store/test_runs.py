@@ -1,5 +1,6 @@
 """Finished runs are stored once, complete and checked; a failed one keeps its work."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -72,8 +73,7 @@ def test_two_processes_make_one_run_once(tmp_path):
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from reidflow.store import published
-from reidflow.store.runs import RunStore
+        from reidflow.store.runs import RunStore
         def make(work, out):
             with open({str(tmp_path / "made")!r}, "a") as file:
                 file.write("x")

@@ -1,4 +1,4 @@
-"""`reidflow interpretations` and `reidflow stamp`: what people wrote about a table, held against the table."""
+"""`reidflow interpretations` and `reidflow stamp`: check what was written about a table against the table."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from reidflow.tables.interpretation import reading
 from reidflow.tables.stamp import stamp
 
 
-def tell_interpretations(made: Plan, experiments: list[str]) -> int:
+def check_interpretations(made: Plan, experiments: list[str]) -> int:
     """Print whether each experiment's interpretation fits its table; return 1 if one does not, else 0."""
     wrong = 0
     for name in experiments:
@@ -21,10 +21,10 @@ def tell_interpretations(made: Plan, experiments: list[str]) -> int:
 
 
 def stamp_tables(made: Plan, experiments: list[str]) -> int:
-    """Note in each experiment's file the table that its interpretation was written for; return 0."""
+    """Record in each experiment's file the table that its interpretation was written for; return 0."""
     for name in experiments:
         changed = stamp(made.experiments[name].path, made.config.title, _table(made, name))
-        print(f"{made.experiments[name].path}: {'stamped' if changed else 'as it was'}")
+        print(f"{made.experiments[name].path}: {'stamped' if changed else 'unchanged'}")
     return 0
 
 
