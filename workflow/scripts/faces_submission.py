@@ -24,13 +24,13 @@ def main(job: Job) -> None:
     protocol = RunSpec.model_validate(given["protocol"])
     budget = Budget(60 * given["minutes"], job.compute.get("started", time.time()))
     device = resolve_device(job.compute["device"])
-    setting = Workspace(manifest, images, protocol, job.results, device, budget)
-    course = compete(setting, given["networks"], given["k"])
-    told = report(course, setting)
-    write_text(job.out.submission, answers_json(submission(course, manifest, given["folders"])))
-    write_text(job.out.report, json.dumps(told, indent=1) + "\n")
-    write_text(job.out.efficiency, json.dumps(efficiency(course, setting), indent=1) + "\n")
-    write_text(job.out.text, markdown(told, given["title"]))
+    workspace = Workspace(manifest, images, protocol, job.results, device, budget)
+    state = compete(workspace, given["networks"], given["k"])
+    facts = report(state, workspace)
+    write_text(job.out.submission, answers_json(submission(state, manifest, given["folders"])))
+    write_text(job.out.report, json.dumps(facts, indent=1) + "\n")
+    write_text(job.out.efficiency, json.dumps(efficiency(state, workspace), indent=1) + "\n")
+    write_text(job.out.text, markdown(facts, given["title"]))
 
 
 if __name__ == "__main__":

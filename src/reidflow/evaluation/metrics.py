@@ -233,6 +233,9 @@ def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, norm
         seed: any integer.
         normalise: False for geometries other than the sphere.
     """
+    # scikit-learn takes a second to import, and whatever only reads definitions from here does without.
+    from sklearn.metrics import normalized_mutual_info_score
+
     vectors = unit(vectors) if normalise else np.asarray(vectors, dtype=np.float64)
     if not np.isfinite(vectors).all():
         return float("nan")
@@ -242,22 +245,4 @@ def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, norm
         warnings.simplefilter("ignore", UserWarning)  # a cluster that lost its last member
         found = [kmeans2(vectors, count, ROUNDS, minit="++", rng=random) for _ in range(RESTARTS)]
     spread = [((vectors - centres[labels]) ** 2).sum() for centres, labels in found]
-    return normalised_mutual_information(identity, found[int(np.argmin(spread))][1])
-
-
-def normalised_mutual_information(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the mutual information of two labellings (N,) over the mean of their entropies; 1 if both are constant."""
-    joint = np.histogram2d(_codes(one), _codes(other), bins=(len(np.unique(one)), len(np.unique(other))))[0] / len(one)
-    rows, columns = joint.sum(axis=1), joint.sum(axis=0)
-    entropies = _entropy(rows) + _entropy(columns)
-    shared = entropies - _entropy(joint.ravel())
-    return float(np.clip(2 * shared / entropies, 0, 1)) if entropies > 0 else 1.0
-
-
-def _codes(labels: np.ndarray) -> np.ndarray:
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _entropy(shares: np.ndarray) -> float:
-    kept = shares[shares > 0]
-    return float(-(kept * np.log(kept)).sum())
+    return float(normalized_mutual_info_score(identity, found[int(np.argmin(spread))][1]))

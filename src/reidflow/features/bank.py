@@ -81,24 +81,6 @@ def build_bank(
     return facts
 
 
-def remaining(
-    network: Network,
-    digests: Sequence[str],
-    bank: dict[str, Any],
-    cache: Path,
-    *,
-    code: str = "",
-    seed: int = 0,
-    device: str = "cpu",
-) -> int:
-    """Return how many images `build_bank` would embed, without masks: those that `cache` does not hold yet.
-
-    network: what `build_features` makes of the bank.
-    """
-    place = Path(cache) / _key(network, bank, code, seed, torch.device(device).type)
-    return len(_missing(list(digests), set(stored(place))))
-
-
 def without_network(reason: str, required: bool, features: Path, digest: Path) -> None:
     """Write the files of a bank whose network cannot be had: no rows, and the reason.
 

@@ -1,7 +1,7 @@
 """From candidate networks and a time budget to the ranked gallery of every query."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,7 @@ import numpy as np
 
 from reidflow.evaluation.ranking import integer_codes, similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, infer
-from reidflow.retrieval.competition_workspace import (
-    Candidate,
-    Cost,
-    OutOfTimeError,
-    Workspace,
-    affordable,
-    build,
-    look,
-    named,
-    seconds_per_image,
-)
+from reidflow.retrieval.competition_workspace import Candidate, OutOfTimeError, Workspace, named, with_flops
 from reidflow.retrieval.held_out import (
     CompetitionRows,
     HeldOut,
@@ -35,200 +25,170 @@ from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 
 FEATURES, PROJECTION = "features", "projection"
-NO_TIME = "does not fit into the time budget"
-CUT_SHORT = "time ran out while its training images were embedded"
+NO_TIME = "the time budget was used up before it was evaluated"
+CUT_SHORT = "the time budget was used up while its training images were embedded"
 
 
 @dataclass
 class Competition:
-    """What happened: candidates in the order of the config, what was found out about them, what was skipped.
+    """State of a competition: candidates in the order of the config, their results, what was skipped.
 
-    judged: (candidate's place, kind of embedding) -> held-out retrieval. skipped: sentences, free of measured times.
-    seconds: step -> seconds. costs: of each candidate that was measured. inference: what was done before the ranking.
+    results: (candidate's position, kind of embedding) -> held-out retrieval. skipped: sentences, free of measured times.
+    seconds: step -> seconds. inference: names of the inference steps before the ranking. ranked: (Q, k) gallery rows.
     """
 
     candidates: list[Candidate]
-    entries: CompetitionRows
+    rows: CompetitionRows
     held: HeldOut | None
-    judged: dict[tuple[int, str], HeldOutResult] = field(default_factory=dict)
+    results: dict[tuple[int, str], HeldOutResult] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    costs: dict[int, Cost] = field(default_factory=dict)
     choice: tuple[int, str] = (0, FEATURES)
     inference: list[str] = field(default_factory=list)
     ranked: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
 
-def compete(setting: Workspace, networks: Sequence[dict[str, Any]], k: int) -> Competition:
-    """Return the course of a competition; `ranked` (Q, k) holds rows of the gallery, best first, for each query.
+def compete(workspace: Workspace, networks: Sequence[dict[str, Any]], k: int) -> Competition:
+    """Return the finished competition; `ranked` (Q, k) holds rows of the gallery, best first, for each query.
 
-    networks: candidates as `Plan.backbones` tells of them, the protocol's first. Those that fit into the time are judged
-    by retrieval on held-out identities, as frozen features and behind a head trained on the other identities; the best
-    embeds queries and gallery. Whatever time is left, there is a ranking in the end.
-    Raises ReidflowError where there is nothing to rank, or none of the networks can be had.
+    networks: candidates as `Plan.backbones` describes them, the protocol's first. They are evaluated, the one with the
+    fewest operations first, by retrieval on held-out identities: as frozen features and behind a head trained on the
+    other identities. The best embeds queries and gallery. No work starts once the time budget is used up, yet there is
+    always a ranking. Raises ReidflowError where there is nothing to rank, or no network is available.
     """
-    manifest, who = setting.manifest, competition_rows(setting.manifest)
-    training = manifest[who.training.tolist()]
+    manifest, rows = workspace.manifest, competition_rows(workspace.manifest)
+    training = manifest[rows.training.tolist()]
     identities, sides, groups = (training[name].to_list() for name in ("identity", "side", "group"))
-    held = hold_out(identities, sides, setting.protocol.seed, groups)
-    course = Competition(named(networks), who, held)
-    _timed(course, setting, "looking at networks", lambda: _survey(course, setting))
-    _timed(course, setting, "judging networks", lambda: _judge(course, setting))
-    _choose(course)
-    _timed(course, setting, "ranking the gallery", lambda: _rank(course, setting, k))
-    return course
+    held = hold_out(identities, sides, workspace.protocol.seed, groups)
+    state = Competition(named(networks), rows, held)
+    _timed(state, workspace, "building networks", lambda: _build(state, workspace))
+    _timed(state, workspace, "evaluating networks", lambda: _evaluate(state, workspace))
+    _choose(state)
+    _timed(state, workspace, "ranking the gallery", lambda: _rank(state, workspace, k))
+    return state
 
 
-def _timed(course: Competition, setting: Workspace, step: str, action: Callable[[], None]) -> None:
-    started = setting.budget.clock()
+def _timed(state: Competition, workspace: Workspace, step: str, action: Callable[[], None]) -> None:
+    started = workspace.budget.clock()
     action()
-    course.seconds[step] = setting.budget.clock() - started
-    print(f"{step}: {course.seconds[step]:.1f} s; {setting.budget.left():.0f} s left")
+    state.seconds[step] = workspace.budget.clock() - started
+    print(f"{step}: {state.seconds[step]:.1f} s; {workspace.budget.left():.0f} s left")
 
 
-def _survey(course: Competition, setting: Workspace) -> None:
-    """Find out which networks can be had, and what each would cost; leave out those that do not fit."""
-    course.candidates = look(course.candidates, setting.budget)
-    had = [place for place, candidate in enumerate(course.candidates) if not candidate.left_out]
-    if not had:
-        reasons = "\n".join(f"  {candidate.name}: {candidate.left_out}" for candidate in course.candidates)
-        raise ReidflowError(f"none of the networks can be had:\n{reasons}")
-    if course.held is None:
-        course.skipped.append(
-            "Too few training identities to judge by (four are needed, seen at two moments): no network was judged."
+def _build(state: Competition, workspace: Workspace) -> None:
+    """Find out which networks are available, and count their operations."""
+    state.candidates = with_flops(state.candidates, workspace.budget)
+    if all(candidate.left_out for candidate in state.candidates):
+        reasons = "\n".join(f"  {candidate.name}: {candidate.left_out}" for candidate in state.candidates)
+        raise ReidflowError(f"none of the networks is available:\n{reasons}")
+    if state.held is None:
+        state.skipped.append(
+            "Too few training identities to evaluate networks on (four are needed, each in two groups): none was evaluated."
         )
-    for place in sorted(had, key=lambda place: (course.candidates[place].flops, place)):
-        if setting.budget.usable() > 0:
-            _measure(course, setting, place)
-    costs = [course.costs.get(place) for place in range(len(course.candidates))]
-    fitting = affordable(costs, setting.budget.usable())
-    for place in set(had) - set(fitting):
-        course.candidates[place] = course.candidates[place].without(NO_TIME)
 
 
-def _measure(course: Competition, setting: Workspace, place: int) -> None:
-    """Put down the seconds that a candidate needs for the images that are still to be embedded."""
-    candidate, who = course.candidates[place], course.entries
-    network, seen = build(candidate), setting.bank(candidate, plain=False)
-    training = setting.remaining(network, seen, who.training) if course.held else 0
-    asked = setting.remaining(network, setting.bank(candidate, plain=True), np.concatenate([who.queries, who.gallery]))
-    seconds = 0.0
-    if training or asked:
-        limit = setting.budget.usable() / (training * (1 + seen["views"]) + asked)
-        given = {"augment": setting.augment(seen), "limit": limit}
-        clock, device = setting.budget.clock, setting.device
-        seconds = seconds_per_image(network, candidate.network, setting.images, device, clock, **given)
-        course.candidates[place] = replace(candidate, seconds=seconds)
-    course.costs[place] = Cost(training * (1 + seen["views"]) * seconds, asked * seconds)
-
-
-def _judge(course: Competition, setting: Workspace) -> None:
-    """Judge the networks that fit, cheapest first, on identities that nothing was trained on."""
-    if course.held is None:
+def _evaluate(state: Competition, workspace: Workspace) -> None:
+    """Evaluate the available networks, fewest operations first, on identities that nothing was trained on."""
+    if state.held is None:
         return
-    fitting = [place for place, candidate in enumerate(course.candidates) if not candidate.left_out]
-    asked = 0.0
-    for place in sorted(fitting, key=lambda place: (sum(course.costs[place]), place)):
-        candidate, cost = course.candidates[place], course.costs[place]
-        asked = max(asked, cost.asked)
-        if cost.training + asked > setting.budget.usable():
-            course.candidates[place] = candidate.without(NO_TIME)
+    budget = workspace.budget
+    available = [position for position, candidate in enumerate(state.candidates) if not candidate.left_out]
+    for position in sorted(available, key=lambda position: (state.candidates[position].flops, position)):
+        candidate = state.candidates[position]
+        if budget.usable() <= 0:
+            state.candidates[position] = candidate.without(NO_TIME)
             continue
         try:
-            features = _training_features(course, setting, candidate, asked)
+            features = _training_features(state, workspace, candidate)
         except OutOfTimeError:
-            course.candidates[place] = candidate.without(CUT_SHORT)
+            state.candidates[position] = candidate.without(CUT_SHORT)
             continue
-        course.judged[place, FEATURES] = _judged(course, setting, features[:, 0], None)
-        if setting.budget.usable() <= asked:
-            course.skipped.append(f"A projection of {candidate.name} was not tried: no time was left.")
+        state.results[position, FEATURES] = _result(state, workspace, features[:, 0], None)
+        if budget.usable() <= 0:
+            state.skipped.append(f"A projection of {candidate.name} was not trained: the time budget was used up.")
             continue
-        course.judged[place, PROJECTION] = _projected(course, setting, candidate, features)
+        state.results[position, PROJECTION] = _projection_result(state, workspace, candidate, features)
 
 
-def _training_features(course: Competition, setting: Workspace, candidate: Candidate, asked: float) -> np.ndarray:
-    """Return the features of the training images.
-
-    Raises OutOfTimeError when it shows that `asked` seconds for queries and gallery will not be left.
-    """
-    budget = setting.budget
-    started = budget.clock()
+def _training_features(state: Competition, workspace: Workspace, candidate: Candidate) -> np.ndarray:
+    """Return the features of the training images. Raises OutOfTimeError when the budget is used up before the last."""
 
     def watch(done: int, total: int) -> None:
-        rest = (budget.clock() - started) / done * (total - done)
-        if rest and rest + asked > budget.usable():
+        if done < total and workspace.budget.usable() <= 0:
             raise OutOfTimeError
 
-    return setting.features(setting.bank(candidate, plain=False), course.entries.training, watch)
+    return workspace.features(workspace.bank(candidate, plain=False), state.rows.training, watch)
 
 
-def _projected(course: Competition, setting: Workspace, candidate: Candidate, features: np.ndarray) -> HeldOutResult:
+def _projection_result(
+    state: Competition, workspace: Workspace, candidate: Candidate, features: np.ndarray
+) -> HeldOutResult:
     """Return what a head retrieves that was trained on the identities which are not held out."""
-    rows, held = course.entries.training, course.held
-    folder = setting.trained(candidate, features[held.training], rows[held.training])
-    vectors = setting.project(candidate, folder, features)
-    return _judged(course, setting, vectors, setting.protocol.model.geometry["name"])
+    rows, held = state.rows.training, state.held
+    folder = workspace.trained(candidate, features[held.training], rows[held.training])
+    vectors = workspace.project(candidate, folder, features)
+    return _result(state, workspace, vectors, workspace.protocol.model.geometry["name"])
 
 
-def _judged(course: Competition, setting: Workspace, vectors: np.ndarray, geometry: str | None) -> HeldOutResult:
-    training, held = setting.manifest[course.entries.training.tolist()], course.held
+def _result(state: Competition, workspace: Workspace, vectors: np.ndarray, geometry: str | None) -> HeldOutResult:
+    training, held = workspace.manifest[state.rows.training.tolist()], state.held
     (identity,) = integer_codes(training["identity"])
     similarity = similarity_of(geometry) if geometry else None
     group = group_codes(training["group"].to_list())
     return evaluate_held_out(vectors[held.queries], vectors[held.gallery], identity, group, held, similarity)
 
 
-def _choose(course: Competition) -> None:
-    """Choose the embedding that found most; without one that was judged, a network that is sure to be had."""
-    places = list(course.judged)
-    if places:
-        flops = [course.candidates[place].flops for place, _ in places]
-        course.choice = places[best(list(course.judged.values()), flops)]
+def _choose(state: Competition) -> None:
+    """Choose the embedding with the highest score; where none was evaluated, a network that is known to be available."""
+    keys = list(state.results)
+    if keys:
+        flops = [state.candidates[position].flops for position, _ in keys]
+        state.choice = keys[best(list(state.results.values()), flops)]
         return
-    had = [place for place, candidate in enumerate(course.candidates) if candidate.flops is not None]
-    fitting = [place for place in had if not course.candidates[place].left_out]
-    if fitting:
-        course.choice = fitting[0], FEATURES
+    available = [position for position, candidate in enumerate(state.candidates) if candidate.flops is not None]
+    in_time = [position for position in available if not state.candidates[position].left_out]
+    if in_time:
+        state.choice = in_time[0], FEATURES
     else:
-        course.choice = min(had, key=lambda place: (course.candidates[place].flops, place)), FEATURES
-        name = course.candidates[course.choice[0]].name
-        course.skipped.append(
-            f"No network was judged, for lack of time: the one with the fewest operations, {name}, stands in."
+        state.choice = min(available, key=lambda position: (state.candidates[position].flops, position)), FEATURES
+        name = state.candidates[state.choice[0]].name
+        state.skipped.append(
+            f"No network was evaluated, for lack of time: the one with the fewest operations, {name}, stands in."
         )
 
 
-def _rank(course: Competition, setting: Workspace, k: int) -> None:
+def _rank(state: Competition, workspace: Workspace, k: int) -> None:
     """Embed queries and gallery with the chosen network, and rank."""
-    (place, kind), who = course.choice, course.entries
-    candidate, folder = course.candidates[place], None
-    rows, plain = np.concatenate([who.queries, who.gallery]), setting.bank(candidate, plain=True)
-    features = setting.features(plain, rows)
-    if kind == PROJECTION and setting.budget.left() <= 0:
-        course.skipped.append("The projection was not trained on all identities, for lack of time: features stand in.")
-        course.choice = place, FEATURES
+    (position, kind), rows = state.choice, state.rows
+    candidate, folder = state.candidates[position], None
+    searched, plain = np.concatenate([rows.queries, rows.gallery]), workspace.bank(candidate, plain=True)
+    features = workspace.features(plain, searched)
+    if kind == PROJECTION and workspace.budget.left() <= 0:
+        state.skipped.append("The projection was not trained on all identities, for lack of time: features stand in.")
+        state.choice = position, FEATURES
     elif kind == PROJECTION:
-        training = setting.features(setting.bank(candidate, plain=False), who.training)
-        folder = setting.trained(candidate, training, who.training)
-    asked = _asked(setting, candidate, folder, features, len(who.queries))
-    steps = setting.protocol.inference
-    if steps and setting.budget.left() <= 0:
-        course.skipped.append("The protocol's inference was left out, for lack of time.")
+        training = workspace.features(workspace.bank(candidate, plain=False), rows.training)
+        folder = workspace.trained(candidate, training, rows.training)
+    retrieval = _retrieval(workspace, candidate, folder, features, len(rows.queries))
+    steps = workspace.protocol.inference
+    if steps and workspace.budget.left() <= 0:
+        state.skipped.append("The protocol's inference was left out, for lack of time.")
     elif steps:
         flipped = None
         if needing("inference", steps, "flipped"):
-            mirrored = setting.features({**plain, "mirrored": True}, rows)
-            flipped = _asked(setting, candidate, folder, mirrored, len(who.queries))
-        asked = infer(asked, steps, flipped)
-        course.inference = [step["name"] for step in steps]
-    course.ranked = top_k(asked, k)
+            mirrored = workspace.features({**plain, "mirrored": True}, searched)
+            flipped = _retrieval(workspace, candidate, folder, mirrored, len(rows.queries))
+        retrieval = infer(retrieval, steps, flipped)
+        state.inference = [step["name"] for step in steps]
+    state.ranked = top_k(retrieval, k)
 
 
-def _asked(
-    setting: Workspace, candidate: Candidate, folder: Path | None, features: np.ndarray, queries: int
+def _retrieval(
+    workspace: Workspace, candidate: Candidate, folder: Path | None, features: np.ndarray, queries: int
 ) -> Retrieval:
-    """Return the first rows as queries and the others as their gallery; folder: of the head that is laid over them."""
+    """Return the first rows as queries and the others as their gallery; folder: of the head that projects them."""
     if folder is None:
         return Retrieval(features[:queries, 0], features[queries:, 0])
-    vectors = setting.project(candidate, folder, features)
-    similarity = similarity_of(setting.protocol.model.geometry["name"])
+    vectors = workspace.project(candidate, folder, features)
+    similarity = similarity_of(workspace.protocol.model.geometry["name"])
     return Retrieval(vectors[:queries], vectors[queries:], similarity=similarity)

@@ -1,4 +1,4 @@
-"""Time that may run out: what is left of it, and which networks fit into it."""
+"""What a competition works with: time budget, candidate networks, images, feature cache and the training of heads."""
 
 import hashlib
 import time
@@ -6,17 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 
-from reidflow.features.bank import BATCH, Augment, build_bank, remaining
+from reidflow.features.bank import Augment, build_bank
 from reidflow.models.backbones._hub import MissingWeightsError
-from reidflow.models.determinism import deterministic
-from reidflow.models.images import to_pixels
-from reidflow.models.network import Network, build_features, count_flops
+from reidflow.models.network import build_features, count_flops
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.plan import bank_code
@@ -30,12 +27,12 @@ from reidflow.training.execute import LOOP, note
 
 Clock = Callable[[], float]
 
-RESERVE = 0.1
-"""Share of the budget that no network is planned into: for training projections, ranking and writing."""
+RESERVE = 0.25
+"""Share of the budget in which no network is evaluated: for the final training, queries, gallery and ranking."""
 
 
 class OutOfTimeError(Exception):
-    """The time planned for a step is used up; what the step finished by then is kept."""
+    """The time budget is used up; what the step finished by then is kept."""
 
 
 @dataclass(frozen=True)
@@ -51,60 +48,25 @@ class Budget:
         return self.clock() - self.started
 
     def left(self) -> float:
-        """Return the seconds until the deadline; negative behind it."""
+        """Return the seconds until the deadline; negative after it."""
         return self.seconds - self.spent()
 
     def usable(self) -> float:
-        """Return the seconds until the reserve begins; negative behind that."""
+        """Return the seconds until the reserve begins; negative after that."""
         return self.left() - RESERVE * self.seconds
-
-
-class Cost(NamedTuple):
-    """Seconds that a network is predicted to need for the training images, and for queries and gallery."""
-
-    training: float
-    asked: float
-
-
-def affordable(costs: Sequence[Cost | None], seconds: float) -> list[int]:
-    """Return the positions of the networks that fit into `seconds`, in order of their cost.
-
-    All that fit embed the training images; only one of them, maybe the slowest, embeds queries and gallery too. The
-    cheapest are taken first, so that as many as possible can be compared. None: of a network that cannot be had, or was
-    not measured.
-    """
-    known = [(cost.training + cost.asked, place) for place, cost in enumerate(costs) if cost is not None]
-    taken: list[int] = []
-    training = asked = 0.0
-    for _, place in sorted(known):
-        more, most = training + costs[place].training, max(asked, costs[place].asked)
-        if more + most > seconds:
-            continue
-        training, asked = more, most
-        taken.append(place)
-    return taken
-
-
-PASSES = 2
-"""Timed batches, after one that is not timed."""
-
-HOPELESS = 5.0
-"""An image alone takes at most so many times as long as one in a batch."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network of `Plan.backbones`, by the name that people read, with what is known of it.
+    """A network of `Plan.backbones` with its display name.
 
-    left_out: why it does not take part, or None. flops: of one image. seconds: of one forward pass of an image, where
-    it was measured.
+    left_out: why it does not take part, or None. flops: of one image, None where it was not built.
     """
 
     name: str
     network: dict[str, Any]
     left_out: str | None = None
     flops: int | None = None
-    seconds: float | None = None
 
     def without(self, reason: str) -> "Candidate":
         """Return the same network, left out for a reason."""
@@ -112,77 +74,34 @@ class Candidate:
 
 
 def named(networks: Sequence[dict[str, Any]]) -> list[Candidate]:
-    """Return the candidates in the order given, each network once, with names that differ."""
-    once = list({canonical(network): network for network in networks}.values())
-    names = [f"{_known_as(network['backbone'])} at {network['size']}" for network in once]
-    told = [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
-    return [Candidate(name, network) for name, network in zip(told, once, strict=True)]
+    """Return the candidates in the order given, each network once, with distinct names."""
+    distinct = list({canonical(network): network for network in networks}.values())
+    names = [f"{_backbone_name(network['backbone'])} at {network['size']}" for network in distinct]
+    unique = [name if names.count(name) == 1 else f"{name} ({row + 1})" for row, name in enumerate(names)]
+    return [Candidate(name, network) for name, network in zip(unique, distinct, strict=True)]
 
 
-def look(candidates: Sequence[Candidate], budget: Budget) -> list[Candidate]:
-    """Return the candidates with their operations, or with the reason why their weights cannot be had.
+def with_flops(candidates: Sequence[Candidate], budget: Budget) -> list[Candidate]:
+    """Return the candidates with their operations, or with the reason why their weights are unavailable.
 
-    Once time is up, one that can be had is enough.
+    Once the budget is used up, one available network is enough.
     """
     found: list[Candidate] = []
     for candidate in candidates:
-        had = any(other.left_out is None for other in found)
-        if had and budget.usable() <= 0:
-            found.append(candidate.without("no time was left to look at it"))
+        if budget.usable() <= 0 and any(other.left_out is None for other in found):
+            found.append(candidate.without("the time budget was used up before it was built"))
             continue
+        network = candidate.network
         try:
-            flops = count_flops(build(candidate), candidate.network["size"])
+            built = build_features(network["backbone"], network["size"], network["pooling"], seed=0)
         except MissingWeightsError as error:
             found.append(candidate.without(str(error)))
         else:
-            found.append(replace(candidate, flops=flops))
+            found.append(replace(candidate, flops=count_flops(built, network["size"])))
     return found
 
 
-def build(candidate: Candidate) -> Network:
-    """Return the frozen network from pixels to pooled features. Raises MissingWeightsError."""
-    network = candidate.network
-    return build_features(network["backbone"], network["size"], network["pooling"], seed=0)
-
-
-def seconds_per_image(
-    network: Network,
-    settings: dict[str, Any],
-    images: np.ndarray,
-    device: str,
-    clock: Clock,
-    augment: Augment | None = None,
-    limit: float = float("inf"),
-) -> float:
-    """Return the measured seconds from a stored image to its features, in the feature bank's batches.
-
-    settings: the network as a candidate tells of it. images: (N, S0, S0, 3) uint8, of which the first are used.
-    augment: what makes augmented views, where there are any; then the time of one such view. limit: seconds that are
-    too many; a network that is sure to exceed them is not measured any further than it takes to know that.
-    """
-    network = network.to(device=device, memory_format=torch.channels_last)
-    kind = torch.device(device).type
-    some = images[np.resize(np.arange(len(images)), BATCH[kind])]
-
-    def seconds(count: int) -> float:
-        started = clock()
-        pixels = to_pixels(torch.from_numpy(some[:count]).to(device), settings["size"])
-        if augment:
-            pixels = augment(pixels, [str(place) for place in range(count)], 1)
-        with torch.autocast(kind, torch.bfloat16, enabled=settings["precision"] == "bf16"):
-            network(pixels.contiguous(memory_format=torch.channels_last)).float().cpu()
-        return (clock() - started) / count
-
-    with deterministic(settings["threads"], device), torch.inference_mode():
-        seconds(1)
-        alone = seconds(1) / HOPELESS
-        if alone > limit:
-            return alone
-        seconds(len(some))
-        return sum(seconds(len(some)) for _ in range(PASSES)) / PASSES
-
-
-def _known_as(backbone: dict[str, Any]) -> str:
+def _backbone_name(backbone: dict[str, Any]) -> str:
     return str(backbone.get("model") or backbone.get("family") or backbone["name"])
 
 
@@ -243,11 +162,6 @@ class Workspace:
     def augment(self, bank: dict[str, Any]) -> Augment | None:
         """Return what makes the augmented views of a bank, where it has any."""
         return make_augment(bank["augmentation"], bank["size"], seed=SEED) if bank["views"] else None
-
-    def remaining(self, network: Network, bank: dict[str, Any], rows: np.ndarray) -> int:
-        """Return how many of the images are still to be embedded."""
-        given = {"code": code.run_digest(*bank_code(bank)), "seed": SEED, "device": self.device}
-        return remaining(network, self._digests(rows), bank, self.cache, **given)
 
     def features(
         self, bank: dict[str, Any], rows: np.ndarray, progress: Callable[[int, int], None] | None = None

@@ -28,25 +28,23 @@ from reidflow.models.backbones._backbone import Backbone
 from reidflow.models.backbones._hub import MissingWeightsError
 
 CLOCK = [0.0]
-SEEN = [0]
 
 
 class Timed(Backbone):
-    def __init__(self, seconds, slower_after):
+    def __init__(self, seconds):
         super().__init__(nn.Conv2d(3, 8, 8, stride=8, bias=False), [0.5] * 3, [0.5] * 3, "timed")
-        self.dim, self.seconds, self.slower_after = 8, seconds, slower_after
+        self.dim, self.seconds = 8, seconds
 
     def forward(self, images):
-        SEEN[0] += len(images)
-        CLOCK[0] += self.seconds * len(images) * (100 if SEEN[0] > self.slower_after else 1)
+        CLOCK[0] += self.seconds * len(images)
         return self.net(images)
 
 
-def build(size, *, seconds: float = 0.0, slower_after: int = 1000000, missing: bool = False, called: str = ""):
-    """A network that sees colours; an image takes `seconds` of a clock, a hundred times as long after some images."""
+def build(size, *, seconds: float = 0.0, missing: bool = False, called: str = ""):
+    """A network that sees colours; an image takes `seconds` of a clock."""
     if missing:
         raise MissingWeightsError("its weights are nowhere")
-    return Timed(seconds, slower_after)
+    return Timed(seconds)
 '''
 
 
@@ -152,36 +150,36 @@ def test_fewer_images_in_the_gallery_than_asked_for_are_all_ranked(tmp_path, pla
     assert course.ranked.shape == (4, 12) and report(course, given)["k"] == 12
 
 
-def test_a_network_that_does_not_fit_is_left_out_and_named(tmp_path, planted):
+def test_no_network_is_started_once_the_budget_is_used_up_and_each_left_out_is_named(tmp_path, planted):
     given = setting(tmp_path, planted, seconds=1000)
-    # The slow one would take 5,600 s for 56 images.
-    course = compete(given, [network(seconds=100.0, called="slow"), network(seconds=1.0, called="quick")], 5)
-    slow, quick = course.candidates
-    assert slow.left_out == NO_TIME and quick.left_out is None
-    assert {place for place, _ in course.judged} == {1} and course.choice[0] == 1
-    assert f"- {slow.name}: {NO_TIME}" in markdown(report(course, given), "faces")
+    # A tenth of the training images takes the slow one longer than the budget.
+    networks = [network(seconds=1.0, called="quick"), network(seconds=100.0, called="slow"), network(called="late")]
+    course = compete(given, networks, 5)
+    assert [candidate.left_out for candidate in course.candidates] == [None, None, NO_TIME]
+    assert set(course.results) == {(0, FEATURES), (0, PROJECTION), (1, FEATURES)}
+    assert "A projection of" in course.skipped[0] and course.ranked.shape == (4, 5)
+    assert f"- {course.candidates[2].name}: {NO_TIME}" in markdown(report(course, given), "faces")
 
 
 def test_with_time_enough_both_networks_are_judged(tmp_path, planted):
     given = setting(tmp_path, planted, seconds=1e6)
     course = compete(given, [network(seconds=100.0, called="slow"), network(seconds=1.0, called="quick")], 5)
-    assert set(course.judged) == {(place, kind) for place in (0, 1) for kind in (FEATURES, PROJECTION)}
+    assert set(course.results) == {(place, kind) for place in (0, 1) for kind in (FEATURES, PROJECTION)}
 
 
-def test_a_network_that_turns_out_too_slow_is_given_up(tmp_path, planted, monkeypatch):
+def test_a_network_that_uses_up_the_budget_is_given_up_and_the_others_rank(tmp_path, planted, monkeypatch):
     monkeypatch.setattr(bank_module, "SHARD", 16)
     given = setting(tmp_path, planted, seconds=2400)
-    course = compete(given, [network(), network(seconds=1.0, slower_after=120)], 5)
+    course = compete(given, [network(), network(seconds=200.0)], 5)
     assert [candidate.left_out for candidate in course.candidates] == [None, CUT_SHORT]
     assert course.choice[0] == 0 and course.ranked.shape == (4, 5)
 
 
-def test_a_network_that_no_longer_fits_after_a_slow_one_is_left_out(tmp_path, planted):
-    given = setting(tmp_path, planted, seconds=6000)
-    networks = [network(seconds=1.0, slower_after=105), network(seconds=20.0)]
-    course = compete(given, networks, 5)
-    assert [candidate.left_out for candidate in course.candidates] == [None, NO_TIME]
-    assert list(course.judged) == [(0, FEATURES)] and "was not tried" in course.skipped[0]
+def test_a_part_of_the_budget_is_kept_for_the_ranking(tmp_path, planted):
+    given = setting(tmp_path, planted, seconds=1000)
+    assert given.budget.left() == 1000 and given.budget.usable() == 750
+    planted.CLOCK[0] += 800
+    assert not compete(given, [network(called="one"), network(called="two")], 5).results
 
 
 def test_a_network_named_twice_takes_part_once(tmp_path, planted):
@@ -196,8 +194,8 @@ def test_a_spent_budget_still_gives_a_submission(tmp_path, planted, late):
     course = compete(given, [network(called="one"), network(called="two")], 5)
     summary, answers = told(course, given)
     assert len(answers) == 4 and all(len(found) == 5 for found in answers.values())
-    assert not course.judged and "stands in" in summary["skipped"][-1]
-    assert "not judged" in markdown(summary, "faces")
+    assert not course.results and "stands in" in summary["skipped"][-1]
+    assert "not evaluated" in markdown(summary, "faces")
 
 
 def test_networks_without_weights_are_named(tmp_path, planted):
@@ -230,7 +228,7 @@ def test_a_winning_projection_is_trained_on_all_identities_and_ranks(tmp_path, p
     given = setting(tmp_path, planted)
     course = compete(given, [network()], 5)
     assert course.choice == (0, PROJECTION)
-    candidate, who = course.candidates[0], course.entries
+    candidate, who = course.candidates[0], course.rows
     features = given.features(given.bank(candidate, plain=False), who.training)
     log = tmp_path / "results" / ".store" / "log.jsonl"
     trained = log.read_text().count('"trained"')
