@@ -100,15 +100,3 @@ def board(count: int) -> pl.DataFrame:
     return ranked.with_columns(
         pl.lit("A").alias("group"), pl.lit("within group A").alias("comparable"), pl.lit("demo").alias("data_set")
     )
-
-
-def rates(count: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The learning rates of every arm, the last one's by seed, and where the weights were kept."""
-    rows = []
-    for i, name in enumerate(names(count)):
-        for seed in (0, 1) if i == count - 1 else (None,):
-            rows += [(name, seed, n, n / 5, 0.1 * (1 - n / 20) * (i + 1), bool(i % 2)) for n in range(20)]
-    kinds = {"arm": pl.String, "seed": pl.Int64, "step": pl.Int64, "epoch": pl.Float64, "rate": pl.Float64}
-    table = pl.DataFrame(rows, schema=kinds | {"exact": pl.Boolean}, orient="row")
-    kept = [(name, 0, 2.0, 0.05) for name in names(count)]
-    return table, pl.DataFrame(kept, schema=["arm", "seed", "epoch", "rate"], orient="row")

@@ -1,4 +1,4 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on the schedules of an experiment."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,15 @@ import polars as pl
 
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.schedules import figures
-from reidflow.analyses.schedules.tables import RATES, chosen_specs, kept_rates, rates_table, recorded, section
+from reidflow.analyses.schedules.findings import sections
+from reidflow.analyses.schedules.tables import RATES, chosen_specs, kept_rates, rates_table, recorded
 from reidflow.tables.arms import HISTORY, METRICS, by_arm
 from reidflow.training.learning_rates import replay
 
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    experiment, heading = inputs.experiment, inputs.heading
+    experiment = inputs.experiment
     choices = json.loads(Path(inputs.files["chosen"]).read_text()) if experiment.tuned else {}
     specs, curves = chosen_specs(experiment, choices), {}
     for arm, histories in by_arm(inputs.table("history", HISTORY)).items():
@@ -27,6 +28,6 @@ def run(inputs: Inputs) -> Report:
     kept = kept_rates(table, inputs.table("metrics", METRICS))
     return Report(
         tables={"rates": (table, RATES)},
-        sections=[section(table, kept)],
-        figures={"rates": lambda out: figures.draw(table, kept, experiment.file.baseline, heading, out)},
+        sections=sections(table, kept),
+        figures={"rates": figures.rates(table, kept, experiment.file.baseline, inputs.heading)},
     )

@@ -1,4 +1,4 @@
-"""The learning-rate curve of each arm: what was run, step by step."""
+"""Learning-rate curves of the arms, step by step."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,28 +6,37 @@ import polars as pl
 
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
-from reidflow.store.tables import Contract
-from reidflow.tables.layout import Block, magnitude, share
-from reidflow.tables.sections import Section
-from reidflow.tables.text import NOTHING, listed, markdown
+from reidflow.store.tables import Column, Contract
+from reidflow.tables.columns import column, columns
 
 RATES = Contract(
     "rates",
-    {
-        "arm": pl.String,
-        "seed": pl.Int64,  # null: the same for every seed
-        "step": pl.Int64,  # from 0
-        "epoch": pl.Float64,  # epochs that have passed before this step
-        "rate": pl.Float64,
-        "exact": pl.Boolean,  # false: one rate an epoch, that of its first step
-    },
-    nullable=frozenset({"seed"}),
+    [
+        *columns("arm"),
+        column("seed").but(meaning="Training seed; empty: the same for every seed.", nullable=True),
+        Column("step", pl.Int64, "step", "count", "Optimizer step, from 0."),
+        Column("epoch", pl.Float64, "epoch", "number2", "Epochs before this step."),
+        Column("rate", pl.Float64, "learning rate", "magnitude", "Learning rate of the step."),
+        Column("exact", pl.Boolean, "exact", "yes_no", "no: the rate of the first step of the epoch."),
+    ],
 )
-FIGURE = "rates"
+_OF_PEAK = "as a share of the highest rate."
+SUMMARY = Contract(
+    "learning rates of an arm",
+    [
+        *columns("arm"),
+        Column("peak", pl.Float64, "highest rate", "magnitude", "Highest learning rate of the arm."),
+        Column("mean", pl.Float64, "mean", "share", f"Mean learning rate over all steps, {_OF_PEAK}", nullable=True),
+        Column("last", pl.Float64, "last", "share", f"Learning rate of the last step, {_OF_PEAK}", nullable=True),
+        Column("kept", pl.Float64, "at the kept weights", "share",
+               f"Learning rate before the epoch whose weights were kept, mean over seeds, {_OF_PEAK}", nullable=True),
+    ],
+)  # fmt: skip
+KEPT = {"arm": pl.String, "seed": pl.Int64, "epoch": pl.Float64, "rate": pl.Float64}
 
 
 def chosen_specs(experiment: Experiment, choices: Mapping[str, dict]) -> dict[str, RunSpec]:
-    """Return arm -> the spec of its reported runs, `choices` being arm -> {values, ...} where settings are tuned."""
+    """Return arm -> the spec of its reported runs. choices: arm -> {values, ...} of tuned hyperparameters."""
     found = {}
     for name, arm in experiment.arms.items():
         wanted = choices[name]["values"] if name in choices else arm.points[0][0]
@@ -36,7 +45,7 @@ def chosen_specs(experiment: Experiment, choices: Mapping[str, dict]) -> dict[st
 
 
 def recorded(history: pl.DataFrame) -> list[float]:
-    """Return the rate of every step of a run as far as its history tells: that of the epoch's first step."""
+    """Return the rate of every step of a run as its history records it: that of the epoch's first step."""
     rates: list[float] = []
     for steps, rate in history.filter(pl.col("epoch") > 0).sort("epoch").select("steps", "learning_rate").iter_rows():
         rates += [rate] * (steps - len(rates))
@@ -56,9 +65,9 @@ def rates_table(curves: Mapping[tuple[str, int], tuple[Sequence[float], int, boo
 
 
 def kept_rates(rates: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
-    """Return (arm, seed, epoch, rate) of the step before which each run had the weights that it kept.
+    """Return KEPT: the epoch of the weights that each run kept, and the rate of the last step before.
 
-    metrics: (arm, seed, best_epoch, ...); a run that kept its untrained weights stands at the first step.
+    metrics: (arm, seed, best_epoch, ...); for a run that kept its untrained weights, the rate of the first step.
     """
     rows = []
     for arm, seed, epoch in metrics.select("arm", "seed", "best_epoch").iter_rows():
@@ -66,32 +75,15 @@ def kept_rates(rates: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
         before = own.filter(pl.col("epoch") < epoch) if epoch else own.head(1)
         if before.height:
             rows.append((arm, seed, float(epoch or 0), before["rate"][-1]))
-    kinds = {"arm": pl.String, "seed": pl.Int64, "epoch": pl.Float64, "rate": pl.Float64}
-    return pl.DataFrame(rows, schema=kinds, orient="row")
+    return pl.DataFrame(rows, schema=KEPT, orient="row")
 
 
-def section(rates: pl.DataFrame, kept: pl.DataFrame) -> Section:
-    """Return what the curves say: peak, mean and last rate of each arm, and the rate at which its weights were kept."""
-    rows, low = [], []
-    for arm in rates["arm"].unique(maintain_order=True):
-        own, at = rates.filter(pl.col("arm") == arm), kept.filter(pl.col("arm") == arm)["rate"]
-        peak = own["rate"].max()
+def summary_table(rates: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Return SUMMARY: highest, mean and last rate of each arm, and the rate at which its weights were kept."""
+    rows = []
+    for (arm,), own in rates.group_by(["arm"], maintain_order=True):
+        peak, at = own["rate"].max(), kept.filter(pl.col("arm") == arm)["rate"]
         last = own.filter(pl.col("step") == pl.col("step").max().over("seed"))["rate"].mean()
-        ends = [own["rate"].mean(), last, at.mean() if len(at) else None]
-        rows.append([arm, magnitude(peak), *(NOTHING if v is None or not peak else share(v / peak) for v in ends)])
-        low.append((arm, ends[2] / peak if peak and ends[2] is not None else None))
-    told = [f"{markdown(arm)} {share(value)}" for arm, value in low if value is not None]
-    statements = [
-        "Every curve is the arm's own schedule, run again with the chosen rate and checked against the recorded one."
-    ]
-    if not rates["exact"].all():
-        names = listed([markdown(a) for a in rates.filter(~pl.col("exact"))["arm"].unique(maintain_order=True)])
-        statements = [
-            f"The curves are the arms' own schedules, run again; those of {names} show the rate of each epoch's start."
-        ]
-    if told:
-        statements.append(
-            f"The weights that were kept were reached at these shares of the highest rate: {listed(told)}."
-        )
-    headings = ["arm", "highest rate", "mean, of the highest", "last, of the highest", "where the weights were kept"]
-    return Section("Schedules", statements, [Block("", headings, rows)], {FIGURE: "Learning rate of each arm"})
+        shares = [v / peak if peak and v is not None else None for v in (own["rate"].mean(), last, at.mean())]
+        rows.append((arm, peak, *shares))
+    return pl.DataFrame(rows, schema=SUMMARY.columns, orient="row")
