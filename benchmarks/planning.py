@@ -1,12 +1,12 @@
-"""Planning beside a bare Snakefile with as many jobs: `snakemake -n` and `reidflow plan`, before and after a run.
+"""Planning compared with a bare Snakefile of as many jobs: `snakemake -n` and `reidflow plan`, before and after a run.
 
     python benchmarks/planning.py [--case single] [--case grouped] [--case demo] [--rounds 3]
 
 Cases: `single`: 1,000 runs, half of them on images, each in a job of its own; `grouped`: the same runs in as many jobs
-as by default; `demo`: the demo's config. The bare Snakefile has the same graph of jobs: as many rules, each job with as many inputs and outputs
-and the same jobs before it, a script, a log, resources and a param, all known without asking anybody.
-The results "after a run" are empty files, marked as made by these jobs; the ledger of published files knows them.
-Both sides are measured in turn, in a process of their own each. CPU time is what the ratios are of.
+as by default; `demo`: the demo's config. The bare Snakefile has the same graph of jobs: as many rules, each job with as
+many inputs and outputs and the same jobs before it, a script, a log, resources and a param, all constants. The results
+"after a run" are empty files, marked as made by these jobs and recorded in the ledger of published files. Both sides are
+measured in turn, each in a process of its own. Ratios are of CPU time.
 """
 
 import argparse
@@ -41,7 +41,7 @@ CASES = {
     "grouped": {},
     "demo": None,
 }
-# What `--touch` does, without its pause of 0.1 s a job, and for the project, which refuses the flag.
+# `--touch` without its pause of 0.1 s per job, and without the flag, which the project refuses.
 MARK = (
     "import sys; from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 0; "
     "from snakemake.cli import main; main([*sys.argv[1:], '--touch'])"
@@ -59,12 +59,12 @@ class Job(NamedTuple):
 
 
 class Side(NamedTuple):
-    """A command, and where it is given."""
+    """A command, and the folder in which it is run."""
 
     folder: Path
     command: list[str]
 
-    def looking(self) -> "Side":
+    def dry_run(self) -> "Side":
         """Return its dry run."""
         return Side(self.folder, [*self.command, "-n"])
 
@@ -86,26 +86,26 @@ def compare(case: str, folder: Path, rounds: int) -> None:
     configfile = write_config(case, project)
     ours = Side(project, [sys.executable, "-m", "snakemake", "--configfile", configfile])
     plan = Side(project, [sys.executable, "-c", REIDFLOW, "--configfile", configfile, "plan"])
-    jobs = jobs_of(timed(ours.looking())[2])
+    jobs = jobs_of(timed(ours.dry_run())[2])
     bare = Side(
         bare_project(folder / "bare", jobs),
         [sys.executable, "-m", "snakemake", "--cores", "2", "--scheduler", "greedy"],
     )
-    sides = {"bare": bare.looking(), "dry run": ours.looking(), "reidflow plan": plan}
+    sides = {"bare": bare.dry_run(), "dry run": ours.dry_run(), "reidflow plan": plan}
     for state in ("before a run", "after a run"):
         if state == "after a run":
-            pretend(ours, jobs, Path("results"))
-            pretend(bare, jobs_of(timed(bare.looking())[2]))
-            if any("Nothing to be done" not in timed(side.looking())[2] for side in (ours, bare)):
-                sys.exit("The pretended run does not count as one: what is measured after it says nothing.")
+            simulate_run(ours, jobs, Path("results"))
+            simulate_run(bare, jobs_of(timed(bare.dry_run())[2]))
+            if any("Nothing to be done" not in timed(side.dry_run())[2] for side in (ours, bare)):
+                sys.exit("The simulated run is not recognised as one: measurements after it are meaningless.")
         taken = {name: [] for name in sides}
         for _ in range(rounds):
             for name, side in sides.items():
                 taken[name].append(timed(side)[:2])
-        tell(f"{case}, {len(jobs)} jobs, {state}", taken)
+        report(f"{case}, {len(jobs)} jobs, {state}", taken)
 
 
-def tell(what: str, taken: dict[str, list[tuple[float, float]]]) -> None:
+def report(what: str, taken: dict[str, list[tuple[float, float]]]) -> None:
     """Print the medians of one state. taken: side -> (CPU, wall) seconds of each round."""
     middle = {side: [statistics.median(column) for column in zip(*found, strict=True)] for side, found in taken.items()}
     for side, (cpu, wall) in middle.items():
@@ -141,7 +141,7 @@ def paths(block: str, what: str) -> list[str]:
 
 
 def bare_project(folder: Path, jobs: list[Job]) -> Path:
-    """Write a Snakefile with the same graph of jobs, whose rules do nothing and know their inputs by heart."""
+    """Write a Snakefile with the same graph of jobs, whose rules do nothing and have constant inputs."""
     folder.mkdir()
     (folder / "script.py").write_text("")
     rules: dict[str, list[Job]] = {}
@@ -172,8 +172,8 @@ def bare_project(folder: Path, jobs: list[Job]) -> Path:
     return folder
 
 
-def pretend(side: Side, jobs: list[Job], results: Path | None = None) -> None:
-    """Write empty files as if a side's jobs had made them. results: where the ledger of published files lies."""
+def simulate_run(side: Side, jobs: list[Job], results: Path | None = None) -> None:
+    """Write empty files as if a side's jobs had made them. results: the folder of the ledger of published files."""
     for job in jobs:
         for path in job.output:
             (side.folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -186,14 +186,14 @@ def pretend(side: Side, jobs: list[Job], results: Path | None = None) -> None:
 
 
 def timed(side: Side) -> tuple[float, float, str]:
-    """Run a command; return its CPU and wall seconds and what it said. Stop when it fails."""
-    with tempfile.TemporaryFile("w+") as said:
+    """Run a command; return its CPU and wall seconds and its output. Exit when it fails."""
+    with tempfile.TemporaryFile("w+") as output:
         start = time.monotonic()
-        process = subprocess.Popen(side.command, cwd=side.folder, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(side.command, cwd=side.folder, stdout=output, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.monotonic() - start
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     if status:
         sys.exit(text)
     return used.ru_utime + used.ru_stime, wall, text

@@ -230,16 +230,16 @@ def test_a_deleted_result_is_made_again_without_training(project):
 
 
 @pytest.mark.parametrize("name", [f"experiments/{LOSSES}/metrics.parquet", "data/split.parquet"])
-def test_a_truncated_result_is_noticed_and_made_again(tiny, project, name):
+def test_a_truncated_result_is_detected_and_rebuilt(tiny, project, name):
     path = project.results / name
     path.write_bytes(path.read_bytes()[:100])
     dry = project.run("-n")
-    assert "a real run will make it again" in dry.text and path.stat().st_size == 100
+    assert "a real run rebuilds it" in dry.text and path.stat().st_size == 100
     jobs, told = project.planned()
     outcome = project.run()
     assert jobs == outcome.executed and told["runs"]["train"] == 0
     assert outcome.status == 0 and not outcome.trained
-    assert f"{name}: changed or cut short" in outcome.text
+    assert f"{name}: changed or truncated" in outcome.text
     assert path.read_bytes() == (tiny.results / name).read_bytes() and project.tables() == tiny.tables()
     nothing(project)
 

@@ -1,5 +1,6 @@
 """Estimates, runs and texts of a plan, on hand-made jobs and a store whose content is known."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -153,6 +154,16 @@ def test_reported_runs_are_undecided_while_the_choice_is_made_again(lookup, made
     swept = {f"arcface {rate} 100" for rate in (0.001, 0.01)}
     found = lookup("train", {"arcface 0.01 0", *swept}, rebuilt=[path])
     assert list(found.stored) == ["arcface 0.01 0"]
+
+
+def test_an_arm_that_wins_a_search_is_undecided_until_the_search_has_ended(lookup, made, monkeypatch):
+    experiment = made.experiments[LOSSES]
+    winner = dataclasses.replace(experiment.arms["arcface"], winner_of="tpe")
+    changed = dataclasses.replace(experiment, arms={**experiment.arms, "arcface": winner})
+    monkeypatch.setitem(made.experiments, LOSSES, changed)
+    choose(made, 1)
+    found = lookup("train", set())
+    assert found.why == [CHOICE] and len(found.undecided) == len(winner.seeds)
 
 
 def test_jobs_that_train_nothing_have_no_runs(lookup):
