@@ -279,7 +279,7 @@ def test_the_jaguar_layout_needs_its_tables_and_columns(tmp_path):
     with pytest.raises(ReidflowError, match=r"'meta\.csv', which does not exist"):
         jaguar.open_source(path=str(tmp_path), metadata="meta.csv")
     write(tmp_path / "meta.csv", "filename,sighting\na.png,1\na.png,2\n")
-    with pytest.raises(ReidflowError, match=r"row 2: 'a\.png' is described twice"):
+    with pytest.raises(ReidflowError, match=r"row 2: 'a\.png' has two different rows"):
         jaguar.open_source(path=str(tmp_path), metadata="meta.csv", group="sighting")
 
 
