@@ -123,7 +123,7 @@ def _ingest(data: Path, arguments: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=data.parent) as name:
         out = Path(name)
         cache = data.parent / f"{data.name}.json"
-        digest = rawdigest.digest(data, cache)
+        digest = rawdigest.snapshot(data, cache).digest
         names = ("manifest.parquet", "quarantine.parquet", "images.npy", "masks.npy", "images.json", "rejected.parquet")
         start, before = time.perf_counter(), time.process_time()
         ingest(

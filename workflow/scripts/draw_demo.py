@@ -1,4 +1,4 @@
-"""Draw the demo's animals, with everything planted in a table."""
+"""Render the demo's images, and the table of everything planted in them."""
 
 import shutil
 

@@ -174,11 +174,6 @@ def snapshot(root: Path, cache: Path, extra: Sequence[Path] = (), *, save: bool 
     return Snapshot(_combine(files), files)
 
 
-def digest(root: Path, cache: Path, extra: Sequence[Path] = ()) -> str:
-    """Return the digest (64 hexadecimal digits) of the names and bytes of the dataset under `root`; see `snapshot`."""
-    return snapshot(root, cache, extra).digest
-
-
 def _combine(files: dict[str, str]) -> str:
     total = hashlib.sha256()
     for name, sha in files.items():

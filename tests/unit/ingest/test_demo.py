@@ -15,8 +15,7 @@ from PIL import Image
 
 from reidflow.ingest.demo.body import FORELEG, GROUND, HINDLEG, REST, TORSO, Camera, Pose, joints, surface
 from reidflow.ingest.demo.coat import coat
-from reidflow.ingest.demo.copies import altered, encoded
-from reidflow.ingest.demo.draw import TRUTH, draw
+from reidflow.ingest.demo.draw import TRUTH, altered, draw, encoded
 from reidflow.ingest.demo.noise import generator
 from reidflow.ingest.demo.plan import ALTERATIONS, DEFECTS, counts, habitat_of, photographs
 from reidflow.ingest.demo.scene import photograph
@@ -262,7 +261,7 @@ def test_the_coat_moves_with_the_limbs() -> None:
 def test_bones_keep_their_length_and_paws_stay_on_the_ground() -> None:
     random = generator(0, "poses")
     for _ in range(50):
-        pose = Pose.drawn(random)
+        pose = Pose.sample(random)
         for far in (False, True):
             placed = joints(pose, far)
             for start, end, _, _ in (*FORELEG[:1], *HINDLEG[:1], *FORELEG[2:], *HINDLEG[2:]):

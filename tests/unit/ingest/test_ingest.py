@@ -142,7 +142,7 @@ def test_bad_rows_of_the_table_count_and_keep_their_row_number(tmp_path):
 @pytest.fixture
 def planned(data, tmp_path) -> Raw:
     cache = tmp_path / "cache.json"
-    return Raw(rawdigest.digest(data, cache), cache)
+    return Raw(rawdigest.snapshot(data, cache).digest, cache)
 
 
 def test_data_that_changed_since_planning_are_refused(data, tmp_path, planned):
@@ -183,7 +183,7 @@ def test_a_table_that_changed_after_it_was_read_is_refused(data, tmp_path):
     write("path,identity\nanimal-0/1.png,b\n")
     listing = table.open_source(path=str(data / "t.csv"))
     write("path,identity\nanimal-0/1.png,c\n")
-    raw = Raw(rawdigest.digest(data, tmp_path / "c.json"), tmp_path / "c.json")
+    raw = Raw(rawdigest.snapshot(data, tmp_path / "c.json").digest, tmp_path / "c.json")
     with pytest.raises(ReidflowError, match=r"t\.csv: the data changed"):
         run(listing, tmp_path / "out", raw=raw)
 

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from reidflow.ingest import rawdigest
-from reidflow.ingest.rawdigest import UNREADABLE, dataset_paths, digest, snapshot, walk
+from reidflow.ingest.rawdigest import UNREADABLE, dataset_paths, snapshot, walk
 from reidflow.spec.errors import ReidflowError
 
 OLD = time.time_ns() - 10**12
+
+
+def digest(*args):
+    return snapshot(*args).digest
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Moves the clock that the digest looks at, so that young files become old ones without waiting."""
+    """Moves the clock that the digest reads, so that young files become old ones without waiting."""
     offset = [0]
     real = time.time_ns
     monkeypatch.setattr(rawdigest.time, "time_ns", lambda: real() + offset[0])

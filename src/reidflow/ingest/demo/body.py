@@ -81,7 +81,7 @@ Joints = dict[str, complex]
 
 @dataclass(frozen=True)
 class Pose:
-    """How the animal holds itself: phase of its walk (0..1), angles in radians, lengths in body units."""
+    """A pose: phase of the walk (0..1), angles in radians, lengths in body units."""
 
     phase: float = 0.0
     stride: float = 0.0
@@ -93,7 +93,7 @@ class Pose:
     curl: float = 0.0
 
     @staticmethod
-    def drawn(random: np.random.Generator) -> "Pose":
+    def sample(random: np.random.Generator) -> "Pose":
         """Return a random pose."""
         return Pose(
             phase=random.uniform(),
@@ -121,7 +121,7 @@ class Pose:
 
 
 def joints(pose: Pose, far: bool = False) -> Joints:
-    """Return the place of every joint in `pose`; `far` asks for the legs of the far side, half a step ahead."""
+    """Return the position of every joint in `pose`; with `far`, the legs of the far side, half a step ahead."""
     placed = dict(REST)
     for name in ("rump", "hip", "loin", "chest", "neck", "shoulder", "thigh"):
         x = REST[name].real
@@ -207,7 +207,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Surface:
-    """What a camera sees of some bones: alpha (height, width) 0..1, height over the body plane, point at rest."""
+    """Some bones as seen by a camera: alpha (height, width) 0..1, height over the body plane, point at rest."""
 
     alpha: np.ndarray
     height: np.ndarray

@@ -1,4 +1,4 @@
-"""Coats: rosettes of their own for each animal and each flank, painted on the body at rest."""
+"""Coats: individual rosettes for each animal and flank, painted on the body at rest."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ DARK = np.array([0.09, 0.065, 0.05], np.float32)
 
 @dataclass(frozen=True)
 class Style:
-    """What the two flanks of an animal have in common: form of the rosettes (body units or shares) and colour."""
+    """The style that both flanks of an animal share: form of the rosettes (body units or shares) and colour."""
 
     spacing: float
     rim: float
@@ -31,8 +31,8 @@ class Style:
     paleness: float
 
     @staticmethod
-    def drawn(random: np.random.Generator, variety: float) -> "Style":
-        """Return a random style; `variety` scales how far it lies from the common one."""
+    def sample(random: np.random.Generator, variety: float) -> "Style":
+        """Return a random style; `variety` scales its distance from the mean style."""
 
         def around(middle: float, spread: float) -> float:
             return middle + variety * spread * random.uniform(-1, 1)
@@ -70,7 +70,7 @@ class Coat:
 @lru_cache(maxsize=4)
 def coat(seed: int, identity: int, flank: str, variety: float, scale: float) -> Coat:
     """Return the coat on one flank of an animal."""
-    style = Style.drawn(generator(seed, "style", identity), variety)
+    style = Style.sample(generator(seed, "style", identity), variety)
     random = generator(seed, "coat", identity, flank)
     columns, rows = round((RIGHT - LEFT) * scale), round((TOP - BOTTOM) * scale)
     x = LEFT + (np.arange(columns, dtype=np.float32)[None, :] + 0.5) / scale

@@ -1,4 +1,4 @@
-"""Draws the demo: a folder in the layout of the jaguar competition, with everything that was planted in a table."""
+"""Render the demo: a folder in the layout of the jaguar competition, and a table of everything planted in it."""
 
 import csv
 import io
@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from PIL import Image
 
-from reidflow.ingest.demo.copies import FILED_AGAIN, altered, encoded
 from reidflow.ingest.demo.noise import generator
 from reidflow.ingest.demo.plan import Photograph, counts, habitat_of, photographs
-from reidflow.ingest.demo.scene import photograph
+from reidflow.ingest.demo.scene import photograph, resized
 from reidflow.ingest.demo.settings import DemoSettings
 from reidflow.ingest.demo.studio import render, renders
 from reidflow.spec.errors import ReidflowError
@@ -39,40 +40,41 @@ TRUTH = Contract(
     },
     nullable=frozenset({"occluder", "duplicate_of", "alteration", "defect"}),
 )
+FILED_AGAIN = ("same_bytes", "recompressed", "same_pixels")
 CHUNK = 16
 
 
 def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
-    """Draw the data set of `settings` into `folder`, which is whole afterwards or untouched.
+    """Render the data set of `settings` into `folder`, which is complete afterwards or untouched.
 
     Writes `train.csv` (filename, ground_truth), `train/train/*.png` (RGBA; the colours under alpha 0 are the habitat),
     `meta.csv` (filename, sighting, flank, time: what a data set may know about itself) and `truth.parquet` (all that
     was planted; `image` is the path relative to `folder`). The bits depend on `settings` alone, not on `workers`.
     Copies with the same bytes, the same pixels or another compression are filed under a sighting of their own in
-    `meta.csv`, as if handed in twice, so that only a look at the pixels keeps them together; `burst` in the truth
-    knows better. With renders, `gallery/*.png` and `gallery.csv` (filename, ground_truth) hold each animal in a second
-    style; the other files and the truth are the same with and without them. Raises ReidflowError if `folder` holds something that is no demo.
+    `meta.csv`, as if submitted twice, so that only their pixels reveal them; `burst` in the truth is that of the
+    original. With renders, `gallery/*.png` and `gallery.csv` (filename, ground_truth) hold each animal in a second
+    style; the other files and the truth are the same with and without them. Raises ReidflowError if `folder` holds other files.
     """
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():
-        raise ReidflowError(f"{folder}: holds files that are not the demo's. Name an empty or a new folder.")
+        raise ReidflowError(f"{folder}: holds files that are not the demo's. Choose an empty or a new folder.")
     drawing, former = (folder.with_name(f".{folder.name}.{what}") for what in ("drawing", "former"))
     for leftover in (drawing, former):
         shutil.rmtree(leftover, ignore_errors=True)
     (drawing / "train" / "train").mkdir(parents=True)
     rows = []
     tasks = ((drawing, settings, chunk) for chunk in _chunks(settings))
-    for drawn in map_in_order(_draw_chunk, tasks, workers):
-        rows.extend(drawn)
+    for part in map_in_order(_draw_chunk, tasks, workers):
+        rows.extend(part)
     _write_tables(drawing, rows)
     if settings.renders:
         (drawing / "gallery").mkdir()
         tasks = ((drawing, settings, identity) for identity in range(settings.identities))
-        listed = [row for drawn in map_in_order(_draw_renders, tasks, workers) for row in drawn]
+        listed = [row for part in map_in_order(_draw_renders, tasks, workers) for row in part]
         write_text(drawing / "gallery.csv", _csv(("filename", "ground_truth"), listed))
-    # After a power cut the folder must not stand there with files that never reached the disk.
+    # After a power cut the folder must not be there without its files.
     os.sync()
-    # Moved before it is removed: a kill while removing would leave a folder that no longer looks like a demo.
+    # Moved before it is removed: a kill during removal would leave a folder that is not recognised as a demo.
     if folder.is_dir():
         folder.replace(former)
     drawing.replace(folder)
@@ -165,3 +167,40 @@ def _csv(header: tuple[str, ...], rows: list[tuple]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
+
+
+def encoded(pixels: np.ndarray, level: int = 1) -> bytes:
+    """Return RGBA `pixels` (height, width, 4) uint8 as the bytes of a PNG file; a higher `level` is smaller."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=level)
+    return buffer.getvalue()
+
+
+def altered(pixels: np.ndarray, original: bytes, alteration: str, random: np.random.Generator) -> bytes:
+    """Return the PNG bytes of a copy of `pixels`, whose own file holds the bytes `original`."""
+    height, width = pixels.shape[:2]
+    match alteration:
+        case "same_bytes":
+            return original
+        case "same_pixels":
+            return encoded(pixels, 6)
+        case "recompressed":
+            return encoded(_recompressed(pixels, int(random.integers(45, 80))))
+        case "resized":
+            share = random.uniform(0.6, 0.85)
+            return encoded(resized(pixels, round(width * share), round(height * share)))
+        case "cropped":
+            top, bottom = (round(height * random.uniform(0.02, 0.07)) for _ in range(2))
+            left, right = (round(width * random.uniform(0.02, 0.07)) for _ in range(2))
+            return encoded(pixels[top : height - bottom, left : width - right].copy())
+        case "brightness":
+            gain = random.choice((random.uniform(0.72, 0.88), random.uniform(1.12, 1.3)))
+            bright = np.clip(pixels[..., :3] * gain + 0.5, 0, 255).astype(np.uint8)
+            return encoded(np.dstack([bright, pixels[..., 3]]))
+    raise ValueError(f"unknown alteration '{alteration}'")
+
+
+def _recompressed(pixels: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., :3].copy()).save(buffer, "JPEG", quality=quality)
+    return np.dstack([np.asarray(Image.open(buffer)), pixels[..., 3]])

@@ -1,4 +1,4 @@
-"""Seeded noise that the drawings are made of."""
+"""Seeded noise, steps and blends of which the demo's images are made."""
 
 import numpy as np
 from PIL import Image

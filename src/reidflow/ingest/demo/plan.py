@@ -1,4 +1,4 @@
-"""What is planted: which animal is photographed when, where, from which side, with which defect and which copies.
+"""The plan of the demo: when, where and from which side each animal is photographed, with which defects and copies.
 
 The plan of one animal depends on the settings and its number alone, so plans are made animal by animal.
 """
@@ -43,7 +43,7 @@ class Photograph:
 
     @property
     def time(self) -> datetime:
-        """The moment at which it was taken: frames of a burst are two seconds apart."""
+        """The time of capture: frames of a burst are two seconds apart."""
         return self.burst.time + timedelta(seconds=2 * self.frame)
 
 
@@ -53,7 +53,7 @@ def habitat_of(site: int) -> str:
 
 
 def spread(total: int, weights: np.ndarray) -> np.ndarray:
-    """Return whole numbers that sum to `total` and are as near to proportional to `weights` as can be."""
+    """Return whole numbers that sum to `total` and are as close to proportional to `weights` as possible."""
     exact = total * weights / weights.sum()
     whole = np.floor(exact).astype(int)
     rest = np.argsort(whole - exact, kind="stable")[: total - whole.sum()]
@@ -84,7 +84,7 @@ def photographs(
 ) -> list[Photograph]:
     """Return the photographs of an animal in the order of capture.
 
-    first: number of its first file. earlier: copies of the animals before it, so that alterations take turns.
+    first: number of its first file. earlier: copies of the animals before it, so that alterations alternate.
     """
     random = generator(settings.seed, "plan", identity)
     originals = files - copies

@@ -1,7 +1,7 @@
-"""Photographs: an animal in a pose, before a habitat, under a light, through a camera with its faults.
+"""Photographs: an animal in a pose, in a habitat, under a light, seen by an imperfect camera.
 
-Outline, pose, light and what stands before the animal are drawn independently of the identity: within the mask the
-coat alone tells who it is; outside it, the site does as often as the settings' `shortcut` says.
+Outline, pose, light and occluders are independent of the identity: within the mask only the coat identifies the animal;
+outside it, the site does, as often as the parameter `shortcut` says.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def photograph(settings: DemoSettings, plan: Photograph) -> np.ndarray:
     place = site(settings.seed, burst.site, habitat_of(burst.site), settings.size)
     picture = _backdrop(random, place, camera.width, camera.height)
     light = _light(random, burst.light)
-    pose = Pose.drawn(random)
+    pose = Pose.sample(random)
     cover, cover_alpha = _occluder(random, burst.occluder, place, camera.width, camera.height)
     for frame in range(plan.frame):
         pose = pose.later(generator(settings.seed, "pose", plan.identity, burst.number, frame))
@@ -136,7 +136,7 @@ def _shade(height: np.ndarray, light: Light) -> np.ndarray:
 def _occluder(
     random: np.random.Generator, kind: str | None, place: Site, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what stands before the animal: colours (height, width, 3) and alpha (height, width)."""
+    """Return what occludes the animal: colours (height, width, 3) and alpha (height, width)."""
     if kind is None:
         return np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     cover = Image.new("RGB", (width, height), ink(BARK if kind == "trunk" else place.plants, 0.7))
@@ -172,7 +172,7 @@ def _occluder(
 def _exposed(
     chance: np.random.Generator, picture: np.ndarray, alpha: np.ndarray, light: Light, night: bool, defect: str | None
 ) -> np.ndarray:
-    """Return what the sensor makes of the light: (height, width, 4) uint8, smaller if the resolution is low."""
+    """Return the sensor's image: (height, width, 4) uint8, smaller if the resolution is low."""
     picture = picture * light.tint
     if night:
         picture = np.repeat((picture * GREY).sum(axis=-1, keepdims=True) * 1.1, 3, axis=-1)

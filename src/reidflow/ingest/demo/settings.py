@@ -1,4 +1,4 @@
-"""What a user may set about the demo."""
+"""The parameters of the demo."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,11 @@ from reidflow.spec.errors import Problems
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Size, difficulty and seed of a drawn data set.
+    """Size, difficulty and seed of the demo data set.
 
     `images` is the number of files, duplicates included. `shortcut` is the share of an animal's sightings that take
-    place at its home site; the others take place at a site drawn from all sites, so that at 0 the background says
-    nothing about the identity. `variety` spreads the style of the coats (size, thickness, tint of the rosettes), which
-    both flanks of an animal share; at 0 individuals differ in the layout of their rosettes alone. `renders` is the number
+    place at its home site; the others at a random site, so that at 0 the background says nothing about the identity. `variety` spreads the style of the coats (size, thickness, tint of the rosettes), which
+    both flanks of an animal share; at 0 individuals differ only in the layout of their rosettes. `renders` is the number
     of images of each animal in a second style, beside the photographs and not counted in `images`.
     """
 
@@ -33,7 +32,7 @@ class DemoSettings:
         if self.identities < 2:
             problems.add("identities", f"{self.identities} is too few.", "Set 2 or more.")
         if self.images < self.identities:
-            problems.add("images", f"{self.images} is less than one an identity.", f"Set {self.identities} or more.")
+            problems.add("images", f"{self.images} is less than one per identity.", f"Set {self.identities} or more.")
         if not 64 <= self.size <= 2048:
             problems.add("size", f"{self.size} pixels is out of range.", "Set 64 to 2048 (the longest side).")
         if self.renders < 0:
@@ -42,7 +41,7 @@ class DemoSettings:
             problems.add("variety", f"{self.variety} is negative.", "Set 0 or more.")
         for name in ("shortcut", "occluded", "night", "defects"):
             if not 0 <= getattr(self, name) <= 1:
-                problems.add(name, f"{getattr(self, name)} is no share.", "Set 0 to 1.")
+                problems.add(name, f"{getattr(self, name)} is not a share.", "Set 0 to 1.")
         if not 0 <= self.duplicates <= 0.5:
             problems.add("duplicates", f"{self.duplicates} is out of range.", "Set 0 to 0.5.")
         problems.raise_if_any("settings of the demo")

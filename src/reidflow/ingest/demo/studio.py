@@ -1,7 +1,7 @@
-"""Renders: the same animals in a second style, as a model in a studio rather than as a photograph.
+"""Renders: the same animals in a second style, as models in a studio.
 
-A render shows the rosettes of an animal's own coat and nothing else of it: the colours are the same for all animals, the
-light stands still, a contour is drawn, there is no habitat, no noise and no defect.
+A render shows only the rosettes of an animal's coat: the colours are the same for all animals, the light is fixed, a
+contour is drawn, and there is no habitat, noise or defect.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ KEY, BANDS = (-0.55, -0.75, 0.62), (0.60, 0.80, 1.0, 1.10)
 
 @dataclass(frozen=True)
 class Render:
-    """One file of the gallery: the how manieth of an animal, from which side."""
+    """One file of the gallery; `number` counts those of the animal."""
 
     image: int
     identity: int
@@ -40,7 +40,7 @@ class Render:
 
 
 def renders(settings: DemoSettings, identity: int) -> list[Render]:
-    """Return the renders of an animal, its flanks by turns; which comes first is drawn."""
+    """Return the renders of an animal, its flanks in alternation, the first of them at random."""
     first = int(generator(settings.seed, "renders", identity).integers(2))
     start = identity * settings.renders
     return [
@@ -51,7 +51,7 @@ def renders(settings: DemoSettings, identity: int) -> list[Render]:
 def render(settings: DemoSettings, plan: Render) -> np.ndarray:
     """Return the render (side, side, 4) uint8: colours and, as alpha, the animal."""
     random = generator(settings.seed, "render", plan.identity, plan.number)
-    camera, pose = _camera(random, settings, plan.flank), Pose.drawn(random)
+    camera, pose = _camera(random, settings, plan.flank), Pose.sample(random)
     fur = coat(settings.seed, plan.identity, plan.flank, settings.variety, settings.size / 2)
     picture, alpha = _stage(random, camera), np.zeros((camera.height, camera.width), np.float32)
     plane = camera.plane()
@@ -102,7 +102,7 @@ def _stage(random: np.random.Generator, camera: Camera) -> np.ndarray:
 
 
 def _toon(height: np.ndarray) -> np.ndarray:
-    """Return the light on a surface of `height` pixels: a few flat bands, as in a drawn film."""
+    """Return the light on a surface of `height` pixels: a few flat bands, as in a cartoon."""
     down, right = np.gradient(height)
     x, y, z = KEY
     facing = (z - x * right - y * down) / np.sqrt(1 + right**2 + down**2) / np.linalg.norm(KEY)
