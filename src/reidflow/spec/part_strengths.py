@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems
 from reidflow.spec.expansion import ADD, roles
+from reidflow.spec.memo import cached_by_identity
 from reidflow.spec.merge import put
 from reidflow.spec.run import RunSpec
 
@@ -36,6 +37,7 @@ class Candidate(NamedTuple):
         return f"{self.arm}, {tried.label}"
 
 
+@cached_by_identity
 def candidates(experiment: "Experiment") -> list[Candidate]:
     """Return the parts of an experiment that may be tried at other strengths, in the order of its arms."""
     file, found = experiment.file, []

@@ -35,7 +35,7 @@ class Plan:
     where: str
     descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    @cache  # noqa: B019 (a process has one plan)
+    @cache
     def sweep(self, experiment: str) -> list[list[tuple[str, RunSpec]]]:
         """Return the jobs that try an experiment's tuned settings: (arm, run) of every point with every sweep seed."""
         seeds = self.experiments[experiment].sweep_seeds
@@ -44,7 +44,7 @@ class Plan:
         tried = [(arm, spec.runs()[0].with_seed(seed)) for arm in arms for _, spec in arm.points for seed in seeds]
         return [[(arm.name, spec) for arm, spec in job] for job in self._jobs(tried)]
 
-    @cache  # noqa: B019 (a process has one plan)
+    @cache
     def training(self, experiment: str) -> list[list[tuple[str, int]]]:
         """Return the jobs that train an experiment's reported runs: (arm, seed) of each; the arm's setting is chosen."""
         arms = self.experiments[experiment].arms.values()
@@ -60,6 +60,7 @@ class Plan:
             jobs += [alike[start : start + size] for start in range(0, len(alike), size)]
         return jobs
 
+    @cache
     def banks(self) -> dict[str, dict[str, Any]]:
         """Return the feature banks that the experiments need: id -> what decides the features."""
         found = [bank for experiment in self.experiments.values() for bank in _banks(experiment)]
@@ -68,6 +69,7 @@ class Plan:
         found += [mirrored_bank(spec) for spec in mirroring_specs(self.config, self.experiments) if spec.frozen]
         return {bank_id(bank): bank for bank in found}
 
+    @cache
     def splits(self) -> dict[str, dict[str, Any]]:
         """Return the splits beside the config's own that the experiments need: id -> what decides each."""
         found = []
@@ -90,11 +92,13 @@ class Plan:
         """What decides the config's own split."""
         return division(self.config)
 
+    @cache
     def backbones(self) -> dict[str, dict[str, Any]]:
         """Return the networks that the experiments' arms stand on: id -> backbone, size, pooling, and how it computes."""
         networks = [network_of(frozen_bank(spec)) for spec in self._specs()]
         return {backbone_id(network): network for network in networks}
 
+    @cache
     def required_banks(self) -> list[str]:
         """Return the feature banks without which nothing can be compared: of baselines, and of the choice of images."""
         baselines = [experiment.baseline for experiment in self.experiments.values()]
@@ -102,10 +106,12 @@ class Plan:
         banks = [bank for spec in specs for bank in (trained_bank(spec), tested_bank(spec))]
         return sorted({bank_id(bank) for bank in [*banks, *([self.embedding()] if self.subsets() else [])]})
 
+    @cache
     def embedding(self) -> dict[str, Any]:
         """Return the feature bank that deduplication and curation look at: the protocol's backbone, frozen."""
         return frozen_bank(self.config.protocol)
 
+    @cache
     def backgrounds(self) -> dict[str, dict[str, Any]]:
         """Return the interventions on the background that the experiments need: id -> resolved component."""
         found = [spec.background for spec in self._specs()]
@@ -113,10 +119,12 @@ class Plan:
             found += [version.background for version in experiment.file.tested_on.values()]
         return {background_id(background): background for background in found if background != ORIGINAL}
 
+    @cache
     def subsets(self) -> dict[str, RunSpec]:
         """Return the choices of training images that the experiments need: id -> a run spec that makes it."""
         return {subset_id(spec): spec for spec in self._specs() if subset_id(spec)}
 
+    @cache
     def families(self) -> dict[str, list[str]]:
         """Return the choices of training images by their methods: those of one family differ in parameters alone."""
         found: dict[str, list[str]] = {}
@@ -136,6 +144,7 @@ class Plan:
                     found.setdefault(subset, set()).update(seeds)
         return {subset: sorted(seeds) for subset, seeds in found.items()}
 
+    @cache
     def duplicates(self) -> dict[str, tuple[dict[str, Any], float]]:
         """Return the deduplication methods in use: id -> resolved component, and how far apart to look for pairs.
 
@@ -149,7 +158,7 @@ class Plan:
                 found[name] = (method, loosest)
         return found
 
-    @cache  # noqa: B019 (a process has one plan)
+    @cache
     def experiment_params(self, experiment: str, *texts: str) -> dict[str, str]:
         """Return what names an experiment in the param of a job: its name, and the digest of its description.
 
@@ -160,6 +169,7 @@ class Plan:
         self.descriptions[digest] = description
         return {"name": experiment, "digest": digest}
 
+    @cache
     def store_size(self) -> int:
         """Return the side of the stored images: the largest that any arm trains on or is tested on, pixels."""
         sides = [side for experiment in self.experiments.values() for side in _sides(experiment)]
@@ -168,6 +178,7 @@ class Plan:
         networks = candidate_networks(self.config.protocol, [], changes) if changes else []
         return max([*sides, *(network.model.size for network in networks)])
 
+    @cache
     def _specs(self) -> list[RunSpec]:
         arms = [arm for experiment in self.experiments.values() for arm in experiment.arms.values()]
         return [spec for arm in arms for spec in arm.specs]
