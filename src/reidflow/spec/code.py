@@ -220,7 +220,11 @@ def _files(module: str) -> list[tuple[str, Path, bool]]:
 @lru_cache(None)
 def _file(module: str) -> tuple[str, Path, bool] | None:
     path = find_module(module)
-    return (module, path.resolve(), path.name == "__init__.py") if path else None
+    if path is None:
+        return None
+    # The source folder is resolved already; resolving hundreds of paths below it takes a while.
+    known = str(path).startswith(f"{SOURCE_ROOT}/")
+    return module, path if known else path.resolve(), path.name == "__init__.py"
 
 
 @lru_cache(None)

@@ -16,14 +16,15 @@ from reidflow.spec.experiment import Arm, Experiment, read_all
 from reidflow.spec.memo import cached_by_identity
 from reidflow.spec.network_names import unknown_network
 from reidflow.spec.part_strengths import strength_specs
-from reidflow.spec.run import ORIGINAL, RunSpec, Trainable
+from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.submission import candidate_networks, check_submission, mirroring_specs
 from reidflow.spec.winners import CANDIDATES, candidate_experiments
 
 BEYOND = 1.5
 
 
-@dataclass(frozen=True, eq=False)
+# Snakemake takes the `repr` of functions that rules are given, and that of methods holds all of the plan.
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """A config with its checked experiments. What it returns is not to be changed: some of it is computed once.
 
@@ -238,14 +239,8 @@ def frozen_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int 
 
     size: of the images that it sees, where that is not `model.size`; it is built for that one all the same.
     """
-    bank = {**_untrained_bank(spec), "background": background}
+    bank = {**spec.untrained_bank(), "background": background}
     return bank if size in (None, spec.model.size) else {**bank, "seen": size}
-
-
-@cached_by_identity
-def _untrained_bank(spec: RunSpec) -> dict[str, Any]:
-    frozen = spec.model.model_copy(update={"trainable": Trainable(name="none")})
-    return spec.model_copy(update={"model": frozen, "augmentation": [], "views": 0}).bank() or {}
 
 
 @cached_by_identity
@@ -281,9 +276,11 @@ def method_id(method: dict[str, Any]) -> str:
 @cached_by_identity
 def subset_id(spec: RunSpec) -> str:
     """Return the folder name of a run's choice of training images; empty where it takes all of them."""
+    if not (spec.dedup or spec.curation):
+        return ""
     parts = {key: part for key, part in spec.plain().items() if key in ("dedup", "curation") and part}
     names = [part["method"]["name"] for part in parts.values()]
-    return "-".join([*names, short(parts)]) if parts else ""
+    return "-".join([*names, short(parts)])
 
 
 def _banks(experiment: Experiment) -> list[dict[str, Any]]:

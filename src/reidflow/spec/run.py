@@ -350,15 +350,18 @@ class RunSpec(Strict):
         """
         if not self.frozen:
             return None
-        plain = self.plain()
-        model = plain["model"]
+        views = {"augmentation": self.augmentation if self.views else [], "views": self.views}
+        return {**self.untrained_bank(), "background": background or ORIGINAL, **views}
+
+    def untrained_bank(self) -> dict[str, Any]:
+        """Return what decides the features of the plain images by the backbone as it is before any training."""
         return {
-            "background": background or ORIGINAL,
-            "backbone": model["backbone"],
-            "size": model["size"],
-            "pooling": model["pooling"],
-            "augmentation": plain["augmentation"] if self.views else [],
-            "views": self.views,
+            "background": ORIGINAL,
+            "backbone": self.model.backbone,
+            "size": self.model.size,
+            "pooling": self.model.pooling,
+            "augmentation": [],
+            "views": 0,
             "precision": self.precision,
             "threads": self.threads,
         }

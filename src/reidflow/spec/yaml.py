@@ -1,6 +1,7 @@
 """YAML 1.2 by ruamel.yaml: a repeated key is an error, `1e-4` is a number, `no`, `off`, dates and 010 are strings."""
 
 import re
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,10 @@ _Constructor.add_constructor("tag:yaml.org,2002:map", _Constructor.construct_con
 _Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_config_int)
 
 
-def _yaml(typ: str, pure: bool = False) -> YAML:
-    found = YAML(typ=typ, pure=pure)
-    found.Resolver = _Resolver
-    if typ == "safe":
-        found.Constructor = _Constructor
+@cache
+def _yaml(pure: bool = False) -> YAML:
+    found = YAML(typ="safe", pure=pure)
+    found.Resolver, found.Constructor = _Resolver, _Constructor
     return found
 
 
@@ -108,14 +108,14 @@ def loads(text: str) -> Any:
     """Return the value of a YAML text. Raises ReidflowError with line and remedy."""
     try:
         _check_size(text)
-        return _yaml("safe").load(text)
+        return _yaml().load(text)
     except YAMLError as error:
         raise ReidflowError(_message(error, text)) from error
 
 
 def dumps(data: Any) -> str:
     """Return `data` as YAML, keys in the order given."""
-    writer = _yaml("safe", pure=True)
+    writer = _yaml(pure=True)
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False
     writer.width = 120
@@ -126,7 +126,8 @@ def dumps(data: Any) -> str:
 
 def round_trip(text: str) -> tuple[YAML, Any]:
     """Return an editor of a YAML text, and its content with comments, quotes and order: edit it and `dump` it."""
-    editor = _yaml("rt")
+    editor = YAML()
+    editor.Resolver = _Resolver
     editor.preserve_quotes = True
     editor.width = 2**16
     editor.brace_single_entry_mapping_in_flow_sequence = True
@@ -136,7 +137,7 @@ def round_trip(text: str) -> tuple[YAML, Any]:
 def _check_size(text: str) -> None:
     """Raise ReidflowError where a text nests too deeply, or where its aliases would make too many values."""
     made, copies, open_nodes, sizes = 0, 0, [], {}
-    for event in _yaml("safe").parse(text):
+    for event in _yaml().parse(text):
         if isinstance(event, AliasEvent):
             if any(event.anchor == anchor for anchor, _ in open_nodes):
                 raise ReidflowError(

@@ -1,6 +1,9 @@
 """The start of a Snakemake process: the checked plan, the guards of the main process, and the wiring of the rules."""
 
 import atexit
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -127,6 +130,17 @@ class Session:
         return lock
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from walking what a process holds to its end: Snakemake's modules, and the plan."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def start(workflow: Any) -> Session:
     """Return the session of a Snakemake process. workflow: Snakemake's object of that name. Raises ReidflowError."""
     main = workflow.is_main_process
@@ -134,7 +148,7 @@ def start(workflow: Any) -> Session:
     digests.load_parsed_code()
     if main:
         atexit.register(digests.save_parsed_code)
-    with disk.explained():
+    with disk.explained(), _uncollected():
         plan = plans.make(workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config)
         results, damaged = Path(plan.config.results), []
         if main:
