@@ -53,7 +53,7 @@ class Project:
         return {**kept, "XDG_CACHE_HOME": str(self.folder / ".cache"), "HF_HUB_OFFLINE": "1"}
 
     def run(self, *arguments: str) -> Outcome:
-        """Run Snakemake (all tables unless told otherwise) and return what it did."""
+        """Run Snakemake (by default all tables) and return what it did."""
         before = len(self.log())
         done = subprocess.run(
             self.command(*arguments),
@@ -68,7 +68,7 @@ class Project:
         return Outcome(done.returncode, text, executed(text), by["trained"], by["restored"])
 
     def plan(self, *arguments: str) -> str:
-        """Return what `reidflow plan` says."""
+        """Return the output of `reidflow plan`."""
         command = [sys.executable, "-m", "reidflow.cli", "--configfile", self.config, "plan", *arguments]
         environment = {**self.environment, "PYTHONPATH": str(self.folder / "src")}
         done = subprocess.run(
@@ -78,7 +78,7 @@ class Project:
         return done.stdout
 
     def planned(self) -> tuple[list[tuple[str, str]], dict]:
-        """Return the jobs that `reidflow plan` foresees, named as in an `Outcome`, and all that it says, as JSON data."""
+        """Return the jobs that `reidflow plan` foresees, named as in an `Outcome`, and the whole plan as JSON data."""
         found = json.loads(self.plan("--json"))
         named = [
             (job["rule"], [value for key, value in job["wildcards"].items() if key in ("experiment", "arm", "bank")])

@@ -19,7 +19,7 @@ from reidflow.store.runs import RunStore
 if TYPE_CHECKING:
     from reidflow.commands.sources import CachedSource, Digests
 
-DATA, CHOICE, SEARCH = "when their data are there", "when the settings are chosen", "by the searches"
+DATA, CHOICE, SEARCH = "when their data are there", "when the tuned values are chosen", "by the searches"
 
 Options = list[list[RunSpec]]
 """What one arm and seed may turn out to train: alternatives, each a run or the members of an ensemble; []: any."""

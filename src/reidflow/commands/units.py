@@ -1,4 +1,4 @@
-"""Times and sizes as people say them."""
+"""Times and sizes as people write them."""
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 

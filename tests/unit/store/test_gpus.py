@@ -15,7 +15,7 @@ from reidflow.store.gpus import FOLDER, allowed_gpus, gpu_names, lease, lock_fol
 
 
 class Holder:
-    """A process that leases one of the GPUs 0 and 1 and keeps it until it is told to go."""
+    """A process that leases one of the GPUs 0 and 1 and keeps it until it is killed."""
 
     def __init__(self, folder):
         program = textwrap.dedent(f"""
