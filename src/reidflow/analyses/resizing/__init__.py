@@ -7,18 +7,18 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "Resizing"
-CAPTION = "Image sizes: the size in each epoch, the score at other sizes of queries and gallery, and the score by what the training cost in operations."
+CAPTION = "Image sizes: the size in each epoch, mAP at other sizes of queries and gallery, and mAP by training FLOPs."
 INPUTS = ("metrics", "history", "tested_on", "results")
 TABLES = ("resizing", "sizes")
 FIGURES = {
     "stages": "Resizing: size of the images in each epoch",
     "sizes": "Resizing: mAP at each tested size",
-    "training_flops": "Resizing: mAP by operations of the training",
+    "training_flops": "Resizing: mAP by training FLOPs",
 }
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether arms are trained or tested at several sizes."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
     return any(spec.resizing for spec in specs) or any(v.resized for v in experiment.file.tested_on.values())
 

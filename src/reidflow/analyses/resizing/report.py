@@ -1,4 +1,4 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on an experiment on image sizes."""
 
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.resizing import figures, tables
@@ -19,8 +19,8 @@ def run(inputs: Inputs) -> Report:
         tables={"resizing": (training, tables.RESIZING), "sizes": (sizes, tables.SIZES)},
         sections=sections(training, sizes),
         figures={
-            "stages": lambda out: figures.draw_stages(training, heading, out),
-            "sizes": lambda out: figures.draw_sizes(sizes, heading, out),
-            "training_flops": lambda out: figures.draw_training_flops(training, heading, out),
+            "stages": figures.stages(training, heading),
+            "sizes": figures.sizes(sizes, heading),
+            "training_flops": figures.training_flops(training, heading),
         },
     )

@@ -1,4 +1,4 @@
-"""The tables of an experiment on the size of images: what each arm's training cost, and its mAP at several sizes."""
+"""Tables of an experiment on image sizes: the training cost of each arm, and its mAP at several sizes."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -11,49 +11,45 @@ from reidflow.evaluation.image_versions import BOTH
 from reidflow.evaluation.statistics import Comparison, compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import mean
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 
-_RESULT = dict.fromkeys(
-    ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64
-)
+_RESULT = columns(
+    "id_map", "id_map_std", "delta", "delta_low", "delta_high", "interval", "p_holm", "smallest_detectable", "verdict",
+)  # fmt: skip
 RESIZING = Contract(
     "training of arms at several sizes",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "matched": pl.String,  # what it shares with a run at one size: epochs or flops; null without stages
-        "sizes": pl.List(pl.Int64),  # of the images in each epoch, pixels; of several lengths over seeds the longest
-        "epochs": pl.Float64,  # mean over seeds
-        "train_flops": pl.Float64,  # mean over seeds
-        "share": pl.Float64,  # train_flops over the baseline's
-        **_RESULT,  # of the experiment's results: tested at full size
-        "verdict": pl.String,
-    },
-    nullable=frozenset({"matched", "share", *_RESULT, "verdict"}),
-)
-_DIFFERENCE = dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64)
+    [
+        *columns("experiment", "arm", "baseline"),
+        Column("matched", pl.String, "matched by", "text",
+               "What is equal to training at one size: epochs or flops; empty without stages.", nullable=True),
+        Column("sizes", pl.List(pl.Int64), "sizes", "setting", "Side of the images in each epoch of the longest run.", "px"),
+        Column("epochs", pl.Float64, "epochs", "count", "Epochs of training; mean over seeds."),
+        column("train_flops").but(nullable=False),
+        Column("share", pl.Float64, "of the baseline's", "share", "Training FLOPs over those of the baseline.", nullable=True),
+        *_RESULT[:-1],
+        column("verdict").but(nullable=True),
+    ],
+)  # fmt: skip
 SIZES = Contract(
     "arms tested at several sizes",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "tested_on": pl.String,
-        "scale": pl.Float64,  # of model.size
-        "size": pl.Int64,  # of queries and gallery, pixels
-        "seeds": pl.Int64,
-        **dict.fromkeys(("id_map", "id_map_std", "chance"), pl.Float64),
-        "id_map_by_seed": pl.List(pl.Float64),
-        **_DIFFERENCE,  # to the baseline at this size, corrected over the arms
-        "verdict": pl.String,
-        "from_full": pl.Float64,  # to the same arm at full size
-    },
-    nullable=frozenset({"id_map_std", *_DIFFERENCE}),
-)
+    [
+        *columns("experiment", "arm", "baseline"),
+        Column("tested_on", pl.String, "tested on", "text", "Version of the images that the arm is tested on."),
+        Column("scale", pl.Float64, "scale", "magnitude", "Side of the tested images over the side of the model's input."),
+        Column("size", pl.Int64, "size", "count", "Side of queries and gallery.", "px"),
+        *columns("seeds"),
+        column("id_map").but(nullable=False),
+        *columns("id_map_std"),
+        column("chance").but(nullable=False),
+        column("id_map_by_seed").but(nullable=False),
+        *columns("delta", "delta_low", "delta_high", "interval", "p_holm", "smallest_detectable", "verdict"),
+        Column("from_full", pl.Float64, "from full size", "signed", "Balanced mAP minus that of the same arm at full size."),
+    ],
+)  # fmt: skip
 
 
 def training_table(
@@ -63,7 +59,7 @@ def training_table(
 
     metrics, history: of the experiment's runs. results: its RESULTS.
     """
-    told = {row["arm"]: row for row in results.to_dicts()}
+    known = {row["arm"]: row for row in results.to_dicts()}
     cost = dict(metrics.group_by("arm").agg(pl.col("train_flops").mean()).iter_rows())
     full = cost.get(experiment.file.baseline)
     rows = []
@@ -81,7 +77,7 @@ def training_table(
                 "epochs": metrics.filter(pl.col("arm") == name)["epochs"].mean(),
                 "train_flops": cost[name],
                 "share": cost[name] / full if full else None,
-                **{column: told.get(name, {}).get(column) for column in (*_RESULT, "verdict")},
+                **{key: known.get(name, {}).get(key) for each in _RESULT for key in each.fields},
             }
         )
     return pl.DataFrame(rows, schema=RESIZING.columns)
@@ -128,8 +124,8 @@ def sizes_table(experiment: Experiment, tested: pl.DataFrame | None, level: floa
                 "verdict": BASELINE if baseline else INCONCLUSIVE,
                 "from_full": mean((cube.scores[label] - cube.scores[full]).ravel().tolist()),
             }
-            rows.append(row | _told(found[label].get(name)))
-    return pl.DataFrame([{column: row.get(column) for column in SIZES.columns} for row in rows], schema=SIZES.columns)
+            rows.append(row | _difference(found[label].get(name)))
+    return pl.DataFrame([{key: row.get(key) for key in SIZES.columns} for row in rows], schema=SIZES.columns)
 
 
 class _Cube:
@@ -161,7 +157,7 @@ def _tested_arms(experiment: Experiment, tested: pl.DataFrame) -> Iterator[str]:
 
 
 def _judged(cubes: Mapping[str, _Cube], baseline: str, label: str, level: float) -> dict[str, Comparison | float]:
-    """Return arm -> its comparison with the baseline at a size; the mean difference where nothing can be judged."""
+    """Return arm -> its comparison with the baseline at a size; the mean difference where there are too few seeds or identities."""
     base, differences = cubes[baseline], {}
     for name, cube in cubes.items():
         if name == baseline:
@@ -175,7 +171,7 @@ def _judged(cubes: Mapping[str, _Cube], baseline: str, label: str, level: float)
     return known | compare(enough, level)
 
 
-def _told(found: Comparison | float | None) -> dict[str, Any]:
+def _difference(found: Comparison | float | None) -> dict[str, Any]:
     if not isinstance(found, Comparison):
         return {} if found is None else {"delta": found}
     return {
