@@ -1,4 +1,4 @@
-"""Find all pairs of labelled images that a method deems duplicates, up to the loosest threshold in use."""
+"""Find all pairs of labelled images that a method considers duplicates, up to the loosest threshold in use."""
 
 import numpy as np
 

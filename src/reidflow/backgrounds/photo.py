@@ -60,7 +60,7 @@ class Photo:
 
 
 def donor_pools(manifest: pl.DataFrame, split: pl.DataFrame) -> list[str | None]:
-    """Return the donor pool of each image: its role, null without one; a gallery side, with backgrounds of its own, apart."""
+    """Return the donor pool of each image: its role, null without one; a gallery side has pools of its own."""
     role = dict(split.select("image", "role").iter_rows())
     rows = [(role.get(image), side) for image, side in manifest.select("image", "side").iter_rows()]
     return [f"{own}, gallery side" if own and side == "gallery" else own for own, side in rows]

@@ -36,9 +36,10 @@ def write_variant(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Write the images under `intervention`, a resolved component of `interventions/`, to `out`, uint8 (N, S, S, 3).
 
-    Returns the table `ingest.manifest.PIXELS`, and a summary: count, size, digest of all rows with their names, `without_mask`, the
-    number of images left unchanged because they have no mask (policy "keep"; "error" refuses them), and `blank`, the
-    number of images of one colour throughout (where a tight frame leaves no background around the animal's box).
+    Returns the table `ingest.manifest.PIXELS`, and a summary: count, size, digest of all rows with their names,
+    `without_mask`, the number of images left unchanged because they have no mask (policy "keep"; "error" refuses them),
+    and `blank`, the number of images of one colour throughout (where a tight frame leaves no background around the
+    animal's box).
     images: uint8 (N, S, S, 3), masks: uint8 (N, S, S), best memory-mapped, row i being row i of the manifest.
     workers: threads; they change only the time. pools: a name per row, or null for any: donors are
     of the same pool, so that with roles as pools no background of a test image is trained on.

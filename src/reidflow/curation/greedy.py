@@ -1,12 +1,12 @@
 """Facility location and k-centre: the images that stand for all others, chosen greedily and exactly.
 
-Own code: scikit-learn and FAISS have neither. Ties and sums are exact, so no number depends on a block size, a number of
-threads or a linear algebra library.
+Own code: scikit-learn and FAISS have neither. Ties and sums are exact, so no number depends on a block size, a number
+of threads or a linear algebra library.
 
 The objective of facility location is the mean over all images of the similarity, max(0, cosine), to the nearest chosen
-one. It is monotone and submodular, so the greedy choice reaches at least 1 - 1/e of the best (Nemhauser, Wolsey & Fisher
-1978); gains only shrink, so one computed earlier is a bound (lazy greedy, Minoux 1978). Similarities are whole steps of
-2^-23, hence every gain and every tie is exact; ties go to the first image.
+one. It is monotone and submodular, so the greedy choice reaches at least 1 - 1/e of the best (Nemhauser, Wolsey &
+Fisher 1978); gains only shrink, so one computed earlier is a bound (lazy greedy, Minoux 1978). Similarities are whole
+steps of 2^-23, hence every gain and every tie is exact; ties go to the first image.
 """
 
 import heapq
@@ -145,7 +145,7 @@ def _served(similarities: np.ndarray) -> np.ndarray:
 def _lazy(
     gains: np.ndarray, gain: Callable[[int], int], take: Callable[[int], None], count: int, cap: Cap | None
 ) -> np.ndarray:
-    """Return the greedy order; `gains`: (R,) of the empty set; gain(row) computes the present one, take(row) chooses it."""
+    """Return the greedy order; `gains`: (R,) of the empty set; gain(row) computes it afresh, take(row) chooses it."""
     heap = [(-int(g), row) for row, g in enumerate(gains)]
     heapq.heapify(heap)
     left = None if cap is None else np.full(int(cap.identity.max(initial=0)) + 1, cap.limit)
@@ -213,7 +213,8 @@ def k_center(features: np.ndarray, count: int) -> np.ndarray:
     similar to its nearest chosen one. Ties go to the first image. The greatest distance is at most twice
     the best possible (Gonzalez 1985; for active learning: Sener & Savarese 2018).
 
-    Exact. A similarity to only some of the chosen images is a lower bound, so only the least similar are looked at again.
+    Exact. A similarity to only some of the chosen images is a lower bound, so only the least similar are looked at
+    again.
     """
     vectors = exact(features)
     chosen = np.empty(min(count, len(vectors)), np.int64)

@@ -54,8 +54,8 @@ def choose(
 
     scores: holds a row of `scores.SCORES` for each image, in any order, perhaps more. features: (R, D), of any length,
     aligned with `images`. method: a resolved component of curation/methods/. seed: the training seed, for a
-    random method; others ignore it. Raises ReidflowError if an image has no scores, a seed is missing, the method does not
-    return what it should, or fewer than two identities stay.
+    random method; others ignore it. Raises ReidflowError if an image has no scores, a seed is missing, the method does
+    not return what it should, or fewer than two identities stay.
     """
     name, random_choice = method["name"], is_random(method)
     if random_choice and seed is None:

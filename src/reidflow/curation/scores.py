@@ -181,9 +181,10 @@ def neighbourhood(features: np.ndarray, identity: np.ndarray, group: np.ndarray)
 
     uniqueness: 1 - cosine to the nearest image of the same identity; NaN for the only one.
     representativeness: mean over the other images of max(0, cosine), what facility location gains from this one alone.
-    label_doubt: the probability that images of the identity, placed at random, come as near as the nearest one: 1 - (1 - q)^m, with m images of the identity outside the own group and q the share of other identities' images
-    that are nearer (those tied count half). 0: the nearest neighbour agrees; 1/2: the neighbours agree no more than by
-    chance. NaN where the identity has no image outside the group.
+    label_doubt: the probability that images of the identity, placed at random, come as near as the nearest one: 1 - (1
+    - q)^m, with m images of the identity outside the own group and q the share of other identities' images that are
+    nearer (those tied count half). 0: the nearest neighbour agrees; 1/2: the neighbours agree no more than by chance.
+    NaN where the identity has no image outside the group.
 
     features: (R, D) of the training images. identity, group: (R,) integer codes; images of one group show the same
     moment, so they are no evidence for each other's labels. Time grows with R^2, memory with R.

@@ -1,4 +1,4 @@
-"""What each threshold finds: against known copies, and in groups of training images."""
+"""Detection of known copies at each threshold, and the effect of each threshold on the training images."""
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,7 @@ def detection(pairs: pl.DataFrame, truth: pl.DataFrame, thresholds: list[float],
     """Return precision, recall and F1 of the pairs at each threshold against known copies.
 
     pairs: DUPLICATES table; truth: image, duplicate_of (null: an original); images: the labelled images in scope. True
-    pairs are all pairs of `images` that go back to one original, also where that original is out of scope. The columns
+    pairs are all pairs of `images` that derive from one original, even one out of scope. The columns
     `group_*` count the pairs that groups (connected components of the pairs found) imply. Null where undefined.
     """
     copies = _copies(truth, images)
@@ -54,7 +54,7 @@ def detection(pairs: pl.DataFrame, truth: pl.DataFrame, thresholds: list[float],
 
 
 def threshold_table(pairs: pl.DataFrame, training: pl.DataFrame, thresholds: list[float], scope: Scope) -> pl.DataFrame:
-    """Return what each threshold does to the training images: pairs, groups, images dropped.
+    """Return the effect of each threshold on the training images: pairs, groups, images dropped.
 
     pairs: DUPLICATES table; training: image, identity. `cross_identity_pairs` are those within the threshold, joined or
     not; `pairs` those that join in this scope; a group has at least two images, of which all but one are dropped.

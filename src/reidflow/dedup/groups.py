@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from reidflow.dedup.hashes import close_pairs
 from reidflow.store.tables import Contract
 
-LARGE = 0.2  # a group that holds more than this share of an identity's images deserves a look
+LARGE = 0.2  # a group that holds more than this share of an identity's images is reported
 LOOSEST = 8  # pairs up to this distance are kept for the audit, whatever the threshold
 
 GROUPS = Contract("groups", {"image": pl.String, "identity": pl.String, "group": pl.String, "block": pl.String})
@@ -22,7 +22,7 @@ PAIRS = Contract(
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups per image, the close pairs behind them, and what deserves a look."""
+    """Groups per image, the close pairs behind them, and warnings of large groups."""
 
     groups: pl.DataFrame
     pairs: pl.DataFrame
@@ -33,8 +33,8 @@ def group_images(manifest: pl.DataFrame, hashes: np.ndarray, distance: int | Non
     """Join each identity's own groups with its near-duplicates.
 
     manifest: labelled rows (image, identity, group); hashes: (N, 8) uint8 of the same rows; distance: largest
-    Hamming distance of a near-duplicate, or None for none. `group` stays within an identity; `block` also joins groups of
-    different identities that hold suspected duplicates of each other, so that no split separates them.
+    Hamming distance of a near-duplicate, or None for none. `group` stays within an identity; `block` also joins groups
+    of different identities that hold suspected duplicates of each other, so that no split separates them.
     """
     images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)
     found = close_pairs(hashes, max(LOOSEST, distance or 0))
@@ -62,7 +62,7 @@ def group_images(manifest: pl.DataFrame, hashes: np.ndarray, distance: int | Non
         },
         schema=PAIRS.columns,
     )
-    return Grouping(groups, pairs, _large_groups(groups))
+    return Grouping(groups, pairs, _large_group_warnings(groups))
 
 
 def _own_pairs(manifest: pl.DataFrame) -> np.ndarray:
@@ -84,7 +84,7 @@ def components(count: int, pairs: np.ndarray) -> np.ndarray:
     return smallest[labels]
 
 
-def _large_groups(groups: pl.DataFrame) -> list[str]:
+def _large_group_warnings(groups: pl.DataFrame) -> list[str]:
     per_identity = dict(groups.group_by("identity").len().iter_rows())
     large = []
     for (identity, group), rows in groups.group_by(["identity", "group"], maintain_order=True):

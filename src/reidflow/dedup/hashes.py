@@ -25,7 +25,8 @@ QUERIES = 4096  # hashes compared with all others at once
 def image_hashes(images: np.ndarray, rows: np.ndarray, name: str, bits: int = 64, workers: int = 1) -> np.ndarray:
     """Return the hashes of the given rows of an image store, (R, bits / 8) uint8, the first bit being the highest.
 
-    images: (N, H, W, 3) uint8, maybe memory-mapped; rows: (R,) int; name: ahash, dhash, phash or whash; bits: 64 or 256.
+    images: (N, H, W, 3) uint8, maybe memory-mapped; rows: (R,) int; name: ahash, dhash, phash or whash; bits: 64 or
+    256.
     workers: processes; they change only the time.
     Library: imagehash.average_hash, dhash, phash, whash with their default parameters.
     """

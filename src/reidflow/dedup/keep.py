@@ -1,4 +1,4 @@
-"""From pairs to groups of duplicates, and from each group the one image that stays."""
+"""Groups of duplicates, and the one image of each that stays."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -66,8 +66,8 @@ def keep(
 
     training: image, identity, in order of the manifest; pairs: DUPLICATES table of all labelled images; sharpness: (T,)
     of the training images, for the rule "sharpest". One image of each group stays: the sharpest; the most central (most
-    neighbours within `threshold`, then the smallest mean distance to them); the first. Ties: the first. A drop that
-    rests on an image of another identity is named a suspected label error.
+    neighbours within `threshold`, then the smallest mean distance to them); the first. Ties: the first. A drop
+    due to an image of another identity is reported as a suspected label error.
     """
     linked = links(training, pairs, threshold, scope)
     groups = linked.groups

@@ -1,8 +1,8 @@
 """Exact nearest neighbours and near pairs by cosine, in blocks, the same whatever the block and the threads.
 
 FAISS and BLAS compute in float32, where the last bits of a sum depend on the block and the number of threads. So they
-only propose: every proposal within their error of the limit is computed again, pair by pair, in float64, and rounded
-to steps of 2^-21, so that copies are exactly 0 apart. Equal similarities rank by row.
+only propose: every proposal within their error of the limit is recomputed, pair by pair, in float64, and rounded to
+steps of 2^-21, so that copies are exactly 0 apart. Equal similarities rank by row.
 """
 
 import faiss
@@ -10,9 +10,9 @@ import numpy as np
 
 STEP = 2.0**-21  # four times the most that rounding unit vectors to float32 changes a cosine
 SLACK = 1e-5  # more than the error of an inner product of float32 unit vectors
-SPARE = 6  # neighbours asked for beyond those wanted, so that a tie at the end is seen
+SPARE = 6  # neighbours searched beyond those returned, so that a tie at the end is detected
 TILE = 2048
-CHUNK = 2**22  # numbers at a time when similarities are computed again
+CHUNK = 2**22  # numbers at a time when similarities are recomputed
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -35,15 +35,15 @@ def nearest(vectors: np.ndarray, count: int, block: int = 4096) -> tuple[np.ndar
     count = min(count, len(vectors) - 1)
     if count < 1:
         return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0))
-    asked = min(count + 1 + SPARE, len(vectors))
+    searched = min(count + 1 + SPARE, len(vectors))
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     rows, cosines = np.empty((len(vectors), count), np.int64), np.empty((len(vectors), count))
     for start in range(0, len(vectors), block):
         queries = np.arange(start, min(start + block, len(vectors)))
-        proposed, found = index.search(vectors[queries], asked)
+        proposed, found = index.search(vectors[queries], searched)
         rows[queries], cosines[queries] = _best(vectors, queries, found, count)
-        if asked < len(vectors):
+        if searched < len(vectors):
             unsure = queries[cosines[queries, -1] - SLACK <= proposed[:, -1]]
             for query in unsure:
                 near = np.flatnonzero(vectors @ vectors[query] >= cosines[query, -1] - SLACK)
@@ -64,7 +64,7 @@ def _best(
 def cosine(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the cosines of pairs of rows of unit `vectors`, (P,) float64 in steps of 2^-21.
 
-    Each is one sum in float64, whatever pairs stand beside it.
+    Each is one sum in float64, whatever the other pairs.
     """
     values = np.empty(len(first))
     size = max(1, CHUNK // vectors.shape[1])

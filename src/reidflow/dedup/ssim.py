@@ -25,7 +25,7 @@ TASK = 256  # pairs that a thread takes at once
 LEVELS = ((32, 8, 0.5), (64, 5, 0.8))  # side in pixels, Gauss-Newton steps, and the least correlation
 LARGEST_SCALE = 1.5  # beyond it no overlap is searched for
 CONVERGED = 1e-4  # a step that moves no corner by more than this share of the side ends a level
-LEAST_SHARED = 0.5  # share of the smaller photograph that both images must show
+LEAST_SHARED = 0.5  # share of the smaller image that both images must show
 
 
 def pair_ssim(
@@ -49,13 +49,13 @@ def pair_ssim(
 def aligned_ssim(
     images: np.ndarray, rows: np.ndarray, pairs: np.ndarray, side: int = SIDE, workers: int = 1
 ) -> np.ndarray:
-    """Return the mean SSIM of pairs of photographs, in place or aligned: the greater, (P,) float64.
+    """Return the mean SSIM of pairs of images, in place or aligned: the greater, (P,) float64.
 
-    A frame scales and centres a photograph by its size or by its animal's outline, so a crop of the photograph lies
+    A frame scales and centres a image by its size or by its animal's outline, so a crop of the image lies
     elsewhere in its frame. Compared in place the two differ much; aligned, hardly.
 
     images: image store (N, S, S, 3) uint8; rows: (R,) int; pairs: (P, 2) int into `rows`. Grey images at `side` pixels;
-    only what both photographs show counts, not the frame's padding; nothing shared is 0. SSIM as
+    only what both images show counts, not the frame's padding; nothing shared is 0. SSIM as
     in `pair_ssim`, in steps of 2^-20: copies are 1. workers: threads; they change only the time.
     """
 
@@ -63,7 +63,7 @@ def aligned_ssim(
     def framed(index: int) -> Framed:
         image = images[rows[index]]
         levels = [grey(image, width).astype(np.float32) for width, *_ in LEVELS]
-        return Framed(levels, grey(image, side).astype(np.float32), _photograph_box(image))
+        return Framed(levels, grey(image, side).astype(np.float32), _content_box(image))
 
     return _over_pairs(lambda i, j: _best_similarity(framed(i), framed(j)), pairs, workers)
 
@@ -83,12 +83,12 @@ def _ssim(first: np.ndarray, second: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Framed:
-    """A grey photograph in its frame.
+    """A grey image in its frame, with or without padding.
 
     Attributes:
         levels: at the sides of LEVELS, (S, S) float32.
         image: at the side of the comparison.
-        box: left, top, right, bottom of the photograph, -0.5 to 0.5 of the frame.
+        box: left, top, right, bottom of the image, -0.5 to 0.5 of the frame.
     """
 
     levels: list[np.ndarray]
@@ -105,8 +105,8 @@ class Alignment:
     down: float = 0.0
 
 
-def _photograph_box(image: np.ndarray) -> np.ndarray:
-    """Return left, top, right and bottom of the photograph within its padding, -0.5 to 0.5 of the frame."""
+def _content_box(image: np.ndarray) -> np.ndarray:
+    """Return left, top, right and bottom of the image within its padding, -0.5 to 0.5 of the frame."""
     shown = inside(image)
     down, across = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
     edges = np.array([across[0], down[0], across[-1] + 1, down[-1] + 1])
@@ -141,7 +141,7 @@ def align(first: list[np.ndarray], second: list[np.ndarray], boxes: tuple[np.nda
     """Return the alignment under which the second image is most like the first, brightness and contrast aside.
 
     first, second: the grey images at each side of LEVELS, (S, S) float32; boxes: (4,) left, top, right, bottom of
-    either photograph within its frame, -0.5 to 0.5. Gauss-Newton on squared differences, from coarse to fine (Lucas and
+    either image within its frame, -0.5 to 0.5. Gauss-Newton on squared differences, from coarse to fine (Lucas and
     Kanade 1981), starting from no shift; images that correlate less than LEVELS demand are not aligned.
     """
     found = Alignment()
@@ -168,7 +168,7 @@ def warped(image: np.ndarray, alignment: Alignment) -> np.ndarray:
 
 
 def _shared(side: int, alignment: Alignment, boxes: tuple[np.ndarray, np.ndarray], margin: int) -> tuple[slice, slice]:
-    """Return the rows and columns of the first image, of `side` pixels, that show both photographs, less a margin."""
+    """Return the rows and columns of the first image, of `side` pixels, that show both images, less a margin."""
     other = (boxes[1] - np.array([alignment.across, alignment.down] * 2)) / alignment.scale
     start, end = np.maximum(boxes[0][:2], other[:2]), np.minimum(boxes[0][2:], other[2:])
     low = np.maximum(np.ceil((start + 0.5) * side).astype(int) + margin, 0)

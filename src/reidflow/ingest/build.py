@@ -30,7 +30,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files that ingest writes. `rejected` receives the quarantine table when too much is bad, else it is removed."""
+    """The files that ingest writes; `rejected` holds the quarantine table only when too much is bad."""
 
     manifest: Path
     quarantine: Path
@@ -50,7 +50,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Target:
-    """How images are read, framed and stored. `frame` is a component of `frames/`, `images` and `masks` receive the rows."""
+    """How images are read, framed and stored; `frame` is a component of `frames/`."""
 
     root: Path
     frame: Frame

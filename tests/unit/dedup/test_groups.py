@@ -29,3 +29,11 @@ def test_a_suspected_duplicate_across_identities_ties_blocks_but_not_groups():
     assert grouping.groups["group"].n_unique() == 3
     assert grouping.groups["block"].to_list() == ["0.png", "0.png", "2.png"]
     assert ("0.png", "1.png", 1, False, True) in grouping.pairs.rows()
+
+
+def test_pairs_beyond_those_of_the_audit_join_where_the_distance_allows():
+    hashes = np.array([0, 2**12 - 1], np.uint64).view(np.uint8).reshape(-1, 8)
+    table = manifest(["a", "a"], [None, None])
+    assert group_images(table, hashes, 12).groups["group"].to_list() == ["0.png", "0.png"]
+    assert group_images(table, hashes, 11).groups["group"].to_list() == ["0.png", "1.png"]
+    assert group_images(table, hashes, 12).pairs["distance"].to_list() == [12]

@@ -42,7 +42,7 @@ def test_groups_are_named_by_their_first_image_and_loners_have_none():
     assert kept.filter("kept")["reason"].null_count() == kept["kept"].sum()
 
 
-def test_a_drop_for_the_sake_of_another_identity_says_so_and_others_do_not():
+def test_only_a_drop_due_to_another_identity_is_a_suspected_label_error():
     assert dropped(keep(TRAINING, PAIRS, 2, "identity", "first")) == {
         "b": "duplicate of a, distance 1",
         "c": "duplicate of a",

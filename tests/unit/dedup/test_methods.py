@@ -16,7 +16,7 @@ LOOSEST = {"ahash": 12, "dhash": 12, "phash": 12, "whash": 12, "ssim": 0.6, "has
 
 @pytest.fixture(scope="module")
 def images():
-    """Thirty pictures in six families, three exact copies behind them; the last copy is of another identity."""
+    """Thirty images in six families, then three exact copies; the last copy is of another identity."""
     random = np.random.default_rng(5)
     family = gaussian_filter(random.uniform(0, 255, (6, 64, 64, 3)), (0, 4, 4, 0)) * 8
     noise = gaussian_filter(random.uniform(0, 255, (30, 64, 64, 3)), (0, 3, 3, 0)) * 3
@@ -86,7 +86,7 @@ def test_embedding_distances_are_cosine_distances(images):
     assert np.allclose(table["distance"], [apart[pair] for pair in expected], atol=1e-6)
 
 
-def test_mutual_neighbours_stand_among_each_others_nearest(images):
+def test_mutual_neighbours_are_among_each_others_nearest(images):
     unit = images.features.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     similar = np.round(unit @ unit.T, 6)
@@ -125,3 +125,9 @@ def test_a_hybrid_confirms_the_candidates_of_its_hash(images):
     plain = found(images, {"name": "ssim", "neighbours": 32, "side": 64}, 0.5)
     hybrid = found(images, {"name": "hash_ssim", "candidates": 10, "side": 64, "align": False}, 0.5)
     assert {row for row in plain.rows() if row[:2] in near} == set(hybrid.rows())
+
+
+def test_a_component_too_large_to_cluster_is_an_error_that_says_what_to_do(images, monkeypatch):
+    monkeypatch.setattr("reidflow.dedup.methods.cluster.LARGEST", 4)
+    with pytest.raises(ReidflowError, match=r"more than 4\. Lower the largest threshold"):
+        found(images, "cluster", 0.5)

@@ -4,8 +4,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
+from reidflow.dedup import ssim
 from reidflow.dedup.images import grey
-from reidflow.dedup.ssim import LEVELS, align, aligned_ssim, pair_ssim
+from reidflow.dedup.ssim import LEVELS, Alignment, align, aligned_ssim, pair_ssim
 from reidflow.ingest.framing import GREY
 
 WHOLE = np.array([-0.5, -0.5, 0.5, 0.5])
@@ -49,7 +50,7 @@ def scene():
     return np.clip(layers, 0, 255).astype(np.uint8)
 
 
-def test_a_crop_aligns_with_its_photograph_and_a_moved_subject_does_not(scene):
+def test_a_crop_aligns_with_its_image_and_a_moved_subject_does_not(scene):
     moved = scene.copy()
     moved[70:130, 60:200] = np.roll(scene, 17, axis=1)[70:130, 60:200]
     stack = np.stack([framed(part) for part in (scene, scene[12:190, 14:255], moved, scene[:, ::-1])])
@@ -72,7 +73,21 @@ def test_the_alignment_finds_scale_and_shift_whatever_brightness_and_contrast(sc
     assert (found.scale, found.across, found.down) == pytest.approx((120 / 108, 2 / 108, 1.5 / 108), abs=2e-3)
 
 
-def test_photographs_that_hardly_overlap_are_not_similar():
+def test_images_that_hardly_overlap_are_not_similar():
     stack = np.full((2, 64, 64, 3), GREY, np.uint8)
     stack[0, :, :20], stack[1, :, 44:] = 30, 30
     assert aligned_ssim(stack, np.arange(2), np.array([(0, 1)])).tolist() == [0.0]
+
+
+def test_images_that_hardly_correlate_are_not_aligned(scene):
+    one, other = ([grey(part, side).astype(np.float32) for side, *_ in LEVELS] for part in (scene, scene[:, ::-1]))
+    assert align(one, other, (WHOLE, WHOLE)) == Alignment()
+    assert align(one, one, (WHOLE, WHOLE)) != align(one, [np.roll(level, 1, 1) for level in one], (WHOLE, WHOLE))
+
+
+def test_a_poor_alignment_never_lowers_the_similarity_in_place(scene, monkeypatch):
+    darker = (scene * 0.8).astype(np.uint8)
+    stack, pairs = np.stack([framed(scene), framed(darker)]), np.array([(0, 1)])
+    aligned = aligned_ssim(stack, np.arange(2), pairs)
+    monkeypatch.setattr(ssim, "align", lambda *_: Alignment(1.05, 0.1, 0.1))
+    assert aligned_ssim(stack, np.arange(2), pairs) == pytest.approx(aligned, abs=1e-3)

@@ -12,7 +12,7 @@ from reidflow.backgrounds.photo import Photo
 _STEP = 4
 """Smooth maps are computed on a grid of every so many pixels."""
 _FINEST, _SCALES, _FADING = 0.01, 6, 6.0
-"""Interpolation into the hole: Gaussians from this share of the side, each twice as wide, and by how much less it counts."""
+"""Interpolation into the hole: Gaussians from this share of the side, each twice as wide, and its factor of weight."""
 _COARSE = 2
 """Contrast is interpolated without the finest scales: beside an edge (horizon, trunk) it is that of both its sides."""
 _LIVELIEST = 1.25

@@ -7,7 +7,7 @@ _LEAST = 1e-30
 
 
 def gaussian(at: np.ndarray, side: int, sigma: float) -> np.ndarray:
-    """Return weights (len(at), side) of the pixels 0..side-1 for averages around the positions `at`; sigma in pixels."""
+    """Return weights (len(at), side) of the pixels 0..side-1 for averages around `at`; sigma in pixels."""
     distance = at[:, None] - np.arange(side)
     weights = np.exp(-0.5 * (distance / sigma) ** 2)
     return np.where(weights > _LEAST, weights, 0.0)

@@ -10,8 +10,8 @@ RANDOM = True
 def select(pool: Pool, count: int) -> np.ndarray:
     """Return `count` rows (count,) int64, ascending.
 
-    Places in the sample go to identities in proportion to their images, by largest remainder (Hamilton); each has at least one where
-    `count` allows it. Ties of the remainder, and the images within an identity, are random.
+    Places in the sample go to identities in proportion to their images, by largest remainder (Hamilton); each has at
+    least one where `count` allows it. Ties of the remainder, and the images within an identity, are random.
     """
     codes = pool.codes()
     allocation = _allocation(np.bincount(codes), count, pool.random)

@@ -12,7 +12,7 @@ def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tup
     """Return all pairs (P, 2) int64 of rows, i < j, at most `loosest` apart, and their distances.
 
     The distance is the number of bits, out of `bits`, in which the hashes differ.
-    Indifferent to colour and contrast, not to crops.
+    Robust to colour and contrast, not to crops.
     Library: imagehash.average_hash.
     """
     return hash_pairs(images, "ahash", bits, loosest)

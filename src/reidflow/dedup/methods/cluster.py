@@ -44,8 +44,8 @@ def pairs(
 def _clustered(vectors: np.ndarray, members: np.ndarray, linkage: str) -> tuple[np.ndarray, np.ndarray]:
     if len(members) > LARGEST:
         raise ReidflowError(
-            f"the method 'cluster' would cluster {len(members)} images at once, more than {LARGEST}. "
-            "Lower the largest threshold, so that fewer images hang together."
+            f"the method 'cluster' would cluster {len(members)} connected images at once, more than "
+            f"{LARGEST}. Lower the largest threshold, so that fewer images are connected."
         )
     first, second = np.triu_indices(len(members), 1)
     pair = np.stack([members[first], members[second]], axis=1)

@@ -11,7 +11,7 @@ from reidflow.dedup.images import Images
 def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tuple[np.ndarray, np.ndarray]:
     """Return all pairs (P, 2) int64 of rows, i < j, at most `loosest` apart, and their distances.
 
-    The distance is the number of bits, out of `bits`, in which the hashes differ. Indifferent to brightness.
+    The distance is the number of bits, out of `bits`, in which the hashes differ. Robust to brightness.
     Library: imagehash.dhash.
     """
     return hash_pairs(images, "dhash", bits, loosest)

@@ -1,4 +1,4 @@
-"""Mutual nearest neighbours: images that stand among each other's nearest by their embedding."""
+"""Mutual nearest neighbours: images that are among each other's nearest by their embedding."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from reidflow.dedup.neighbours import nearest, pair_distances
 def pairs(images: Images, loosest: float, *, neighbours: int = 5) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs (P, 2) int64 of rows, i < j, that are mutual neighbours, and 1 - cosine (at most `loosest`).
 
-    Two images are mutual neighbours if each is among the other's `neighbours` nearest. So an image of a dense region
+    Two images are mutual neighbours if each is among the other's `neighbours` nearest. So an image in a dense region
     has few duplicates, where a plain threshold finds many. Library: FAISS.
     """
     found, _ = nearest(images.vectors, neighbours)

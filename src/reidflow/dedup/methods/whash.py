@@ -12,7 +12,7 @@ def pairs(images: Images, loosest: float, *, bits: Literal[64, 256] = 64) -> tup
     """Return all pairs (P, 2) int64 of rows, i < j, at most `loosest` apart, and their distances.
 
     The distance is the number of bits, out of `bits`, in which the hashes differ.
-    Indifferent to brightness and contrast.
+    Robust to brightness and contrast.
     Library: imagehash.whash.
     """
     return hash_pairs(images, "whash", bits, loosest)

@@ -53,7 +53,8 @@ def draw(folder: Path, settings: DemoSettings, workers: int = 1) -> None:
     Copies with the same bytes, the same pixels or another compression are filed under a sighting of their own in
     `meta.csv`, as if submitted twice, so that only their pixels reveal them; `burst` in the truth is that of the
     original. With renders, `gallery/*.png` and `gallery.csv` (filename, ground_truth) hold each animal in a second
-    style; the other files and the truth are the same with and without them. Raises ReidflowError if `folder` holds other files.
+    style; the other files and the truth are the same with and without them. Raises ReidflowError if `folder` holds
+    other files.
     """
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():

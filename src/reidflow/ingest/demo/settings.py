@@ -10,9 +10,10 @@ class DemoSettings:
     """Size, difficulty and seed of the demo data set.
 
     `images` is the number of files, duplicates included. `shortcut` is the share of an animal's sightings that take
-    place at its home site; the others at a random site, so that at 0 the background says nothing about the identity. `variety` spreads the style of the coats (size, thickness, tint of the rosettes), which
-    both flanks of an animal share; at 0 individuals differ only in the layout of their rosettes. `renders` is the number
-    of images of each animal in a second style, beside the photographs and not counted in `images`.
+    place at its home site; the others at a random site, so that at 0 the background says nothing about the identity.
+    `variety` spreads the style of the coats (size, thickness, tint of the rosettes), which both flanks of an animal
+    share; at 0 individuals differ only in the layout of their rosettes. `renders` is the number of images of each
+    animal in a second style, beside the photographs and not counted in `images`.
     """
 
     identities: int = 24

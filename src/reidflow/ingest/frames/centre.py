@@ -17,8 +17,9 @@ def box(
 ) -> Box:
     """Return left, top, right, bottom, in pixels, of the part that is kept. `bounds` (of the mask) are not used.
 
-    wide, high: the shares of the width and of the height that are kept; across, down: where the middle of the part lies,
-    from left to right and from top to bottom, as shares too. Raises ReidflowError for a part that is not wholly inside.
+    wide, high: the shares of the width and of the height that are kept; across, down: where the middle of the part
+    lies, from left to right and from top to bottom, as shares too. Raises ReidflowError for a part that is not wholly
+    inside.
     """
     part = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
     if min(wide, high) <= 0 or min(part) < -1e-9 or max(part) > 1 + 1e-9:

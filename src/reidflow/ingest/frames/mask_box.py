@@ -22,6 +22,6 @@ def box(width: int, height: int, bounds: tuple[int, int, int, int] | None, *, ma
 
 
 def _along(centre: float, side: float, length: int) -> float:
-    """Return the start of the square along one axis: as close to centred as keeps it inside, or covering the whole image."""
+    """Return the start of the square along one axis: as close to centred as keeps it inside, or around the image."""
     lowest, highest = sorted((0.0, length - side))
     return min(max(centre - side / 2, lowest), highest)
