@@ -2,10 +2,12 @@
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet
 import pytest
 from conftest import runs_of
 
 from reidflow.evaluation.statistics import compare
+from reidflow.store.tables import read_about
 
 
 @pytest.mark.parametrize("experiment", ["tiny_losses", "tiny_backbones"])
@@ -21,6 +23,15 @@ def test_each_row_is_of_its_own_arm(tiny, experiment):
         if experiment == "tiny_losses":
             assert {spec["loss"]["name"] for spec in specs} == {row["arm"]}
             assert {s["optimizer"]["learning_rate"] for s in specs} == {row["chosen_optimizer.learning_rate"]}
+
+
+def test_published_tables_carry_their_columns_and_digests(tiny):
+    for name in ("tiny_losses.parquet", "tiny_losses.efficiency.parquet", "tiny_losses.identities.parquet"):
+        about = read_about(tiny.results / "tables" / name)
+        assert {"contract", "version", "code", "data", "split", "versions"} <= about.keys()
+        schema = pyarrow.parquet.read_schema(tiny.results / "tables" / name)
+        assert all(field.metadata[b"meaning"] for field in schema if not field.name.startswith(("chosen_", "on_edge_")))
+    assert len(read_about(tiny.results / "experiments" / "tiny_losses" / "metrics.parquet")["code"]) == 16
 
 
 def test_deltas_and_verdicts_follow_from_the_queries(tiny):

@@ -120,6 +120,11 @@ def test_a_page_answers_first_and_shows_each_figure_once_where_it_is_first_refer
     assert captions == ["Arms, and their differences from the baseline", EVIL, EVIL]
 
 
+def test_the_caption_closes_the_page(page: str) -> None:
+    caption = page[page.index("<h2>How to read these numbers") : page.index("<details>")]
+    assert Elements(caption).text.split("\n")[2].strip() == EVIL * 2
+
+
 def test_headings_carry_the_meaning_of_their_columns(page: str) -> None:
     titles = [a.get("title") for tag, a in Elements(page).found if tag == "button"]
     assert titles[:3] == [COLUMNS["arm"].meaning, f"Meaning {EVIL}.", COLUMNS["verdict"].meaning]

@@ -37,8 +37,20 @@ FRAME = pl.DataFrame(
 )
 
 
+FITTING = {
+    pl.String: {"text", "verdict"},
+    pl.Boolean: {"yes_no"},
+    pl.Int64: {"count", "text"},
+    pl.Float64: FORMATS.keys() - {"text", "verdict", "yes_no", "setting"},
+    pl.List: {"numbers", "grid"},
+}
+
+
 def test_every_shared_column_can_be_printed_and_is_described():
     for found in COLUMNS.values():
+        if isinstance(found, Column):
+            kind = pl.List if isinstance(found.dtype, pl.List) else found.dtype
+            assert found.format in FITTING[kind], found.name
         assert found.format in FORMATS and found.heading
         assert found.meaning.endswith(".") and "  " not in found.meaning
         assert set(found.fields) <= COLUMNS.keys()

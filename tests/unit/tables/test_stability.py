@@ -149,6 +149,15 @@ def test_the_settings_list_what_differs_with_defaults_and_without_what_is_tuned(
     assert "`optimizer.learning_rate` from [0.1, 0.2]" in parameters_section(experiment).statements[0]
 
 
+def test_a_tuned_part_of_a_varied_group_is_left_out():
+    experiment = an_experiment(["a", "b"], varies=["model.head"], tuned={"model.head.dim": [64, 128]})
+    heads = {"a": {"dim": 64, "depth": 1}, "b": {"dim": 128, "depth": 2}}
+    with_settings(experiment, {name: {"model": {"head": head}} for name, head in heads.items()})
+    block = parameters_block(experiment)
+    assert block.headings == ["arm", "model.head.depth"]
+    assert block.rows == [["a", "1"], ["b", "2"]]
+
+
 def test_a_part_that_an_arm_lacks_is_a_dash():
     experiment = an_experiment(["a", "b"], varies=["dedup"])
     with_settings(experiment, {"a": {"dedup": None}, "b": {"dedup": {"method": {"name": "phash"}, "threshold": 4.0}}})
