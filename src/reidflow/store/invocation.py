@@ -148,7 +148,9 @@ def begin(results: Path) -> int:
 def record(results: Path, configfiles: Sequence[str | Path], workflow: Any) -> None:
     """Record which jobs Snakemake's `workflow` consists of, for `reidflow gc`."""
     settings, dag = workflow.dag_settings, workflow.dag
-    target = " ".join(sorted({*settings.targets, *settings.until, *settings.omit_from})) or published.ALL
+    limits = [f"--until {rule}" for rule in settings.until] + [f"--omit-from {rule}" for rule in settings.omit_from]
+    parts = [*settings.targets, *limits, *(["--batch"] if settings.batch else [])]
+    target = " ".join(sorted(parts)) or published.ALL
     jobs = [(map(str, job.output), dag.needrun(job)) for job in dag.jobs if job.output]
     files = [os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else str(file) for file in configfiles]
     with disk.explained(results):

@@ -115,11 +115,11 @@ def record_invocation(
 ) -> None:
     """Record the jobs of an invocation that is about to start. jobs: outputs of each, and whether it has to run.
 
-    A complete invocation (target ALL) supersedes those of single files; other targets are kept beside each other.
+    A complete invocation (target ALL) supersedes those of parts of it and of single files; those of other rules stay.
     """
     path = _invocations(results) / f"{Path(configfiles[0]).stem}-{short(configfiles)}.json"
     former = _load(path).get("jobs", {})
-    kept = {name: own for name, own in former.items() if not (target == ALL and "/" in name)}
+    kept = {name: own for name, own in former.items() if target != ALL or not _is_partial(name)}
     named = [(entry_name(outputs), pending) for outputs, pending in jobs]
     content = {
         "configfiles": configfiles,
@@ -127,6 +127,11 @@ def record_invocation(
         "pending": sorted(name for name, pending in named if pending),
     }
     write_text(path, json.dumps(content))
+
+
+def _is_partial(target: str) -> bool:
+    """Return whether a target is part of ALL: ALL itself, single files, or an option that limits the jobs."""
+    return ALL in target or "/" in target or "--" in target
 
 
 def invocations(results: Path) -> list[Invocation]:

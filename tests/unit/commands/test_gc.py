@@ -96,9 +96,10 @@ def test_what_any_config_uses_is_kept_until_its_file_is_gone():
     assert unused() == [f".store/runs/bb/{B}", "experiments/others"]
 
 
-def test_a_run_of_single_files_adds_to_the_complete_one_and_the_next_complete_one_supersedes_it():
+@pytest.mark.parametrize("target", ["results/tables/former.parquet", "--until train"])
+def test_a_partial_run_adds_to_the_complete_one_and_the_next_complete_one_supersedes_it(target):
     output = ["results/tables/former.parquet"]
-    invoke([output], target=output[0])
+    invoke([output], target=target)
     publish(output, runs=[B])
     assert unused() == []
     invoke([["results/experiments/losses/runs/runs-0.json"]])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -187,3 +188,19 @@ def test_touch_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["snakemake", "--touch"])
     with pytest.raises(ReidflowError, match="--touch is refused"):
         invocation.prepare_main(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("targets", "until", "expected"),
+    [((), (), published.ALL), (("b", "a"), (), "a b"), ((), ("train",), "--until train")],
+)
+def test_the_jobs_of_an_invocation_are_on_record_under_its_target(tmp_path, monkeypatch, targets, until, expected):
+    monkeypatch.chdir(tmp_path)
+    jobs = [SimpleNamespace(output=["results/a", "results/b"]), SimpleNamespace(output=[])]
+    settings = SimpleNamespace(targets=set(targets), until=set(until), omit_from=set(), batch=None)
+    workflow = SimpleNamespace(dag_settings=settings, dag=SimpleNamespace(jobs=jobs, needrun=lambda job: True))
+    invocation.record(RESULTS, [tmp_path / "config" / "config.yaml", "/elsewhere.yaml"], workflow)
+    (found,) = published.invocations(RESULTS)
+    assert found.configfiles == ["config/config.yaml", "/elsewhere.yaml"], "a moved project finds its config again"
+    name = published.entry_name(["results/b", "results/a"])
+    assert (found.jobs, found.pending) == ({expected: [name]}, [name])
