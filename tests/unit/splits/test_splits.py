@@ -131,3 +131,56 @@ def test_impossible_shares_are_refused(shares):
     manifest, groups = data_set({f"id{k}": 6 for k in range(4)})
     with pytest.raises(ReidflowError, match="must sum to 1"):
         roles("closed_set", manifest, groups, train=shares[0], val=shares[1], test=shares[2])
+
+
+LEAKS = ("groups", "joined_pairs", "bytes", "pixels")
+
+
+def leaking(kind):
+    """Return split, manifest and pairs of a closed set in which one image of test leaks from training in one way alone."""
+    manifest, groups = data_set({f"id{k}": 6 for k in range(6)})
+    split, pairs = roles("closed_set", manifest, groups), NO_PAIRS
+    one, other = (split.filter((pl.col("identity") == "id0") & (pl.col("role") == r)).row(0) for r in ("train", "test"))
+    if kind == "groups":
+        split = split.with_columns(group=pl.when(pl.col("image") == other[0]).then(pl.lit(one[2])).otherwise("group"))
+    if kind == "joined_pairs":
+        pairs = pl.DataFrame([(one[0], other[0], 3, True, True)], schema=NO_PAIRS.schema, orient="row")
+    column = {"bytes": "sha256", "pixels": "pixels"}.get(kind)
+    if column:
+        manifest = manifest.with_columns(pl.col("image").replace({other[0]: one[0]}).alias(column))
+    return split, manifest, pairs
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_each_kind_of_leak_is_counted_alone_and_makes_the_split_leak(kind):
+    found = audit(*leaking(kind), "role")
+    assert {key: found[f"straddling_{key}"] for key in LEAKS} == {key: int(key == kind) for key in LEAKS}
+    assert found["leaks"]
+
+
+def test_pairs_that_are_not_joined_or_of_two_identities_are_counted_apart_and_are_no_leak():
+    manifest, groups = data_set({f"id{k}": 6 for k in range(6)})
+    split = roles("closed_set", manifest, groups)
+    first = {(row["identity"], row["role"]): row["image"] for row in split.reverse().to_dicts()}
+    rows = [
+        (first["id0", "train"], first["id0", "test"], 1, True, False),
+        (first["id0", "train"], first["id1", "test"], 1, False, True),
+        (first["id0", "train"], first["id1", "train"], 1, False, True),
+        (first["id0", "train"], first["id2", "test"], 1, False, False),
+    ]
+    found = audit(split, manifest, pl.DataFrame(rows, schema=NO_PAIRS.schema, orient="row"), "role")
+    assert (found["cross_identity_pairs"], found["cross_identity_straddling"]) == (2, 1)
+    assert found["straddling_by_distance"] == {"0": 0, "2": 1, "4": 1, "8": 1}
+    assert found["straddling_joined_pairs"] == 0 and not found["leaks"]
+
+
+def test_the_audit_counts_images_identities_and_groups_of_each_role():
+    manifest, groups = data_set({f"id{k}": 6 for k in range(6)})
+    split = roles("closed_set", manifest, groups)
+    for role, counted in audit(split, manifest, NO_PAIRS, "role")["roles"].items():
+        own = split.filter(pl.col("role") == role)
+        assert counted == {
+            "images": own.height,
+            "identities": len(set(own["identity"])),
+            "groups": len(set(zip(own["identity"], own["group"], strict=True))),
+        }
