@@ -79,7 +79,9 @@ def _add_index(commands: argparse._SubParsersAction) -> None:
     index.add_argument(
         "--index", default="flat", help="flat (exact), hnsw, ivf_pq, or with parameters: '{name: hnsw, ef_search: 128}'"
     )
-    index.add_argument("--anew", action="store_true", help="embed all images again, whatever made the gallery before")
+    index.add_argument(
+        "--rebuild", action="store_true", help="embed all images again, whatever made the gallery before"
+    )
 
 
 def _add_retrieve(commands: argparse._SubParsersAction) -> None:
@@ -123,13 +125,13 @@ def _index(made: plan.Plan, given: argparse.Namespace) -> int:
     # The other commands need neither torch nor faiss, which take seconds to import.
     from reidflow.retrieval.commands import index_images
 
-    index_images(made.config, given.run, given.images, given.out, index, given.anew)
+    index_images(made.config, given.run, given.images, given.out, index, given.rebuild)
     return 0
 
 
 def _retrieve(made: plan.Plan, given: argparse.Namespace) -> int:
     if given.k < 1:
-        raise ReidflowError(f"-k {given.k}: at least one answer must be asked for.")
+        raise ReidflowError(f"-k {given.k}: must be at least 1.")
     from reidflow.retrieval.commands import retrieve
 
     retrieve(made.config, given.gallery, given.queries, given.k, given.out)

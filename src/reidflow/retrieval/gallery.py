@@ -166,11 +166,11 @@ def open_gallery(folder: Path) -> Gallery:
         keys, index = read_table(place / TABLE, KEYS), read_index(place / INDEX)
         vectors = np.load(place / VECTORS, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise ReidflowError(f"{folder}: a damaged gallery ({error}). Make it again with --anew.") from error
+        raise ReidflowError(f"{folder}: a damaged gallery ({error}). Make it again with --rebuild.") from error
     if not len(keys) == len(vectors) == index.ntotal == told["count"]:
         raise ReidflowError(
             f"{folder}: its files do not fit together ({len(keys)} keys, {len(vectors)} vectors, {index.ntotal} in the "
-            "index). Make it again with --anew."
+            "index). Make it again with --rebuild."
         )
     return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, told)
 
@@ -183,7 +183,7 @@ def check_maker(told: dict[str, Any], maker: ImageEmbedder, folder: Path) -> Non
     if differing:
         raise ReidflowError(
             f"{folder}: made with {' and '.join(differing)} (it says {told.get('name')}, asked for is {maker.run}), and "
-            "such vectors cannot be compared. Choose another folder with --out, or make this one anew with --anew."
+            "such vectors cannot be compared. Choose another folder with --out, or rebuild this one with --rebuild."
         )
 
 

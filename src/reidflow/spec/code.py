@@ -34,7 +34,7 @@ ORCHESTRATION = (
 
 MOST_RECALLED = 5000  # files, edits of a file counting as files
 
-# What is read off a file, by the SHA-256 of its content: parsing takes longest, and each job looks at its code again.
+# What was parsed, by the SHA-256 of the file: parsing takes longest, and each job computes the digest of its code.
 _parsed: dict[str, tuple[str, frozenset[Imported]]] = {}
 _recalled: dict[str, tuple[str, list[Imported]]] = {}
 _opened: set[Path] = set()
@@ -43,11 +43,11 @@ _opened: set[Path] = set()
 def recall(path: Path) -> None:
     """Take what another process has read off files and noted in `path`, where this one would read the same."""
     try:
-        told = json.loads(path.read_text())
+        saved = json.loads(path.read_text())
     except (OSError, ValueError):
         return
-    if told["reader"] == _reader():
-        _recalled.update(told["files"])
+    if saved["reader"] == _reader():
+        _recalled.update(saved["files"])
 
 
 def news() -> str | None:
@@ -60,7 +60,7 @@ def news() -> str | None:
 
 
 def _reader() -> str:
-    """Return what decides how a file is read: Python's grammar and the module that looks at the tree."""
+    """Return what decides how a file is read: Python's grammar and the module that reads the tree."""
     return f"{sys.version} {hashlib.sha256(Path(syntax.__file__).read_bytes()).hexdigest()}"
 
 
@@ -202,7 +202,7 @@ def _own(module: str) -> list[tuple[str, Path, bool]]:
         return _files(module)
     if top in sys.stdlib_module_names:
         return []
-    # A folder without `__init__.py` is a package as well: there the module's own file tells whose it is.
+    # A folder without `__init__.py` is a package as well: there the module's own file decides.
     found = find_module(top) or find_module(module)
     if found is None or "site-packages" in found.parts or "dist-packages" in found.parts:
         return []

@@ -1,6 +1,6 @@
 """Components (losses, samplers, ...) looked up by name; parameters read from the syntax tree, nothing is imported.
 
-A component is one module with a function of the kind's verb. What the pipeline hands it (an optimizer gets the
+A component is one module with a function of the kind's verb. What it takes from the pipeline (an optimizer: the
 parameters to optimize) comes first, positionally; the parameters that a config may set are keyword-only and typed,
 each with a default unless the user must choose it.
 """
@@ -92,7 +92,7 @@ def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:
 
     Raises ReidflowError for an unknown name, an unknown, missing or badly typed parameter.
     """
-    # Arms repeat most components; `repr` tells 1 from 1.0 and from True, which a parameter may not take alike.
+    # Arms repeat most components; `repr` distinguishes 1, 1.0 and True, which are equal but not of the same type.
     key = kind, repr(spec)
     if key not in _resolved:
         _resolved[key] = _resolve(kind, {"name": spec} if isinstance(spec, str) else dict(spec))
@@ -134,12 +134,12 @@ def parameters(kind: str, name: str) -> dict[str, tuple[str, bool, Any]]:
 
 
 def context(kind: str, name: str) -> list[str]:
-    """Return the names of what the pipeline hands a component, in order: it may ask for more than others of its kind."""
+    """Return the names of the inputs that a component takes from the pipeline, in order: some take more than others."""
     return _context(str(_path(kind, name)), KINDS[kind][1])
 
 
 def needing(kind: str, specs: Iterable[dict[str, Any]], wanted: str) -> list[str]:
-    """Return the names of those among resolved components that ask to be handed `wanted`, in their order."""
+    """Return the names of the resolved components that take the input `wanted`, in order."""
     return [spec["name"] for spec in specs if wanted in context(kind, spec["name"])]
 
 
@@ -169,7 +169,7 @@ def _path(kind: str, name: str) -> Path:
 def find_module(module: str) -> Path | None:
     """Locate a module's file by walking the Python path by hand: importlib would import the parents."""
     tail = module.replace(".", os.sep)
-    # Texts, as thousands of places are looked at; and a name too long for a path is no file, not an error.
+    # Strings, as thousands of paths are tried; a name too long for a path is no file, not an error.
     for root in [str(SOURCE_ROOT), *(p or os.curdir for p in sys.path)]:
         for candidate in (f"{root}/{tail}.py", f"{root}/{tail}/__init__.py"):
             if os.path.isfile(candidate):  # noqa: PTH113

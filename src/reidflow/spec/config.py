@@ -230,7 +230,7 @@ def check_results(config: Config, where: str, problems: Problems) -> None:
 
 
 def _data_folder(config: Config) -> Path | None:
-    """Return the folder of the data set; None where its source has none, or where it cannot be looked at."""
+    """Return the folder of the dataset; None where its source has none, or where it is unreadable."""
     source = config.dataset.source
     given = source.get("path")
     if not given or source["name"] == "demo":

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a config, told as a person needs it: the key, what is wrong, what would be right."""
+"""Validation errors of pydantic as messages: the key, what is wrong, what would be right."""
 
 import difflib
 from collections.abc import Collection
@@ -34,21 +34,21 @@ def add_errors(
     seen = set()
     for detail in error.errors(include_url=False):
         mistake = detail["loc"], detail["msg"]
-        # Of a number that may be whole or not, pydantic tells both attempts.
+        # For a field of int | float, pydantic reports both attempts.
         place = detail["loc"][:-1] if detail["loc"][-1:] in (("int",), ("float",)) else detail["loc"]
         doubled = place != detail["loc"] and place in seen
         seen.add(place)
         if not doubled and mistake not in known and (only is None or mistake in only):
             key = ".".join(str(part) for part in place if part != "[key]")
-            problems.add(f"{where}, key '{key}'" if key else where, *_told(detail, model))
+            problems.add(f"{where}, key '{key}'" if key else where, *_message(detail, model))
 
 
 def first_message(error: ValidationError, model: type[BaseModel]) -> str:
     """Return what is wrong with the first mistake, and the remedy."""
-    return " ".join(filter(None, _told(error.errors(include_url=False)[0], model)))
+    return " ".join(filter(None, _message(error.errors(include_url=False)[0], model)))
 
 
-def _told(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
+def _message(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
     """Return what is wrong, and the remedy."""
     place, kind = detail["loc"], detail["type"]
     if kind == "extra_forbidden":
@@ -81,7 +81,7 @@ def _shown(value: Any) -> str:
 
 
 def keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that a model knows at a place below it; none where anything may stand there."""
+    """Return the keys that a model knows at a path below it; none where anything is allowed."""
     kinds: list[Any] = [model]
     for part in place:
         inner = [below for kind in kinds for below in _inside(kind, part)]

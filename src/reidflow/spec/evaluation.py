@@ -24,12 +24,12 @@ class Evaluation(Strict):
 
 def evaluated(config: Config, changes: Evaluation) -> Config:
     """Return the config with another split. Raises ReidflowError where there is no such split."""
-    told = changes.model_dump(exclude={"split"}, exclude_none=True)
+    update = changes.model_dump(exclude={"split"}, exclude_none=True)
     if changes.split:
-        told["split"] = resolve("split", merge({"split": config.split}, {"split": changes.split})["split"])
-        if wrong := wrong_shares(told["split"]):
+        update["split"] = resolve("split", merge({"split": config.split}, {"split": changes.split})["split"])
+        if wrong := wrong_shares(update["split"]):
             raise ReidflowError(f"{wrong}. Correct them.")
-    return config.model_copy(update=told)
+    return config.model_copy(update=update)
 
 
 def division(config: Config) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def division(config: Config) -> dict[str, Any]:
 
 
 def reseeded(division: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Return what decides the same split drawn with another seed."""
+    """Return what decides the same split with another seed."""
     return {**division, "split": {**division["split"], "seed": seed}}
 
 

@@ -26,7 +26,7 @@ def expand(
 
     Those made from `parts` are replaced by what spec/expansion.py says of them.
 
-    `each` maps dotted paths of the run spec to lists of plain values, the first path slowest. Where `{key}` stands in
+    `each` maps dotted paths of the run spec to lists of plain values, the first path slowest. Where `{key}` occurs in
     the arm's name, `why` or `against`, the value of the path that ends in `key` is written. Mistakes are noted.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -123,13 +123,13 @@ def arms_of_parts(
     if mistake:
         problems.add(place, *mistake)
         return []
-    values = {part: told["value"] for part, told in parts[path].items()}
+    values = {part: written["value"] for part, written in parts[path].items()}
     if kind == EVERY:
         return [(name, put_new(rest, path, list(values.values())))]
     made = []
-    for part, told in parts[path].items():
+    for part, written in parts[path].items():
         chosen = [value for other, value in values.items() if (other == part) == (kind == ADD)]
-        settings = {key: _with_part(key, value, part, told["why"]) for key, value in rest.items()}
+        settings = {key: _with_part(key, value, part, written["why"]) for key, value in rest.items()}
         made.append((name.format(part=part), put_new(settings, path, chosen)))
     return made
 

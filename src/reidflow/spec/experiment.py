@@ -32,7 +32,7 @@ class Arm:
     """One arm: `points` are the settings it chooses from (one, when nothing is tuned), as run specs with seed 0.
 
     `against` names the arm that is its control, where it has one beside the baseline. `winner_of` names the outcome that
-    decides the settings of an arm, with `over` laid over them: its point is then where the search starts, and `may_be`
+    decides the settings of an arm, changed by `over`: its point is then where the search starts, and `may_be`
     are runs that read and execute whatever it may.
     """
 
@@ -180,7 +180,7 @@ def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problem
 
 
 def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problems: Problems) -> None:
-    """Note what arms ask for that is made on the config's own split alone. further: whether they run on several."""
+    """Report what arms need that is made on the config's own split alone. further: whether they run on several."""
     for arm in arms.values():
         place, specs = f"{where}, arm '{arm.name}'", [spec for _, point in arm.points for spec in point.runs()]
         for key in ("dedup", "curation", "background"):
@@ -227,13 +227,13 @@ def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems:
             )
     check_names(file.tested_on, where, problems, "key 'tested_on'")
     check_names(file.also_on, where, problems, "key 'also_on'")
-    told = _check_protocol(protocol, name, file, written, config, where, problems)
+    reported = _check_protocol(protocol, name, file, written, config, where, problems)
     check_factor(file, config, where, problems)
     check_versions(file.tested_on, file.probes, where, problems)
     arms: dict[str, Arm] = {}
     for label, content in written.items():
         start = merge(protocol, _settings(written.get(file.baseline, {}))) if WINNER_OF in content else protocol
-        arm = _arm(label, dict(content), file, config, start, told, where, problems)
+        arm = _arm(label, dict(content), file, config, start, reported, where, problems)
         if arm is not None:
             arms[label] = arm
             _check_control(arm, list(written), where, problems)
@@ -290,7 +290,7 @@ def _arm(
     file: ExperimentFile,
     config: Config,
     protocol: dict[str, Any],
-    told: set[ErrorKey],
+    reported: set[ErrorKey],
     where: str,
     problems: Problems,
 ) -> Arm | None:
@@ -325,7 +325,7 @@ def _arm(
         problems.add(
             place, "a seed is also one of sweep_seeds.", "A setting must not be reported on a seed that chose it."
         )
-    points = _points({**merge(protocol, content), "seed": 0}, file.tuned, told, place, problems)
+    points = _points({**merge(protocol, content), "seed": 0}, file.tuned, reported, place, problems)
     if len(problems.found) > before or not points:
         return None
     over = content if winner_of is not None else {}
@@ -333,11 +333,11 @@ def _arm(
 
 
 def _points(
-    plain: dict[str, Any], tuned: dict[str, list[Any]], told: set[ErrorKey], place: str, problems: Problems
+    plain: dict[str, Any], tuned: dict[str, list[Any]], reported: set[ErrorKey], place: str, problems: Problems
 ) -> list[tuple[dict[str, Any], RunSpec]]:
     """Return the arm's spec at every point of the grid, the first axis slowest; none after noting a mistake.
 
-    told: mistakes that are noted already.
+    reported: mistakes that are noted already.
     """
     if points_of(tuned) > LARGEST_GRID:
         return []
@@ -358,7 +358,7 @@ def _points(
             "Correct the path in 'tuned', or give the arm such a setting.",
         )
     except ValidationError as error:
-        add_errors(error, RunSpec, place, problems, known=told)
+        add_errors(error, RunSpec, place, problems, known=reported)
     return []
 
 

@@ -11,7 +11,7 @@ def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
     """Return what is wrong with inference steps in a geometry and what to do about it; None if nothing is.
 
     steps: resolved components of the kind `inference`, in order. Their modules say what they need: FLAT, that embeddings
-    can be averaged; LAST, that nothing but a ranking comes after; and `flipped` among what they are handed, that
+    can be averaged; LAST, that nothing but a ranking comes after; and the input `flipped`, that
     nothing comes before.
     """
     for place, name in enumerate(step["name"] for step in steps):
@@ -23,7 +23,7 @@ def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
         if declared("inference", name, "LAST") and place < len(steps) - 1:
             return f"inference '{name}' leaves similarities in place of embeddings: put it last"
         if place and "flipped" in context("inference", name):
-            return f"inference '{name}' looks at the images themselves: put it first"
+            return f"inference '{name}' uses the images themselves: put it first"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Networks of inverted residual blocks as timm's block strings, checked and told in words; nothing here imports torch."""
+"""Networks of inverted residual blocks as timm's block strings, checked and described; nothing here imports torch."""
 
 from collections.abc import Sequence
 from math import prod
@@ -21,7 +21,7 @@ def block_strings(
 ) -> list[list[str]]:
     """Return the stages in timm's notation, e.g. [["ir_r2_k3_s2_e4_c24_se0.25"], ...].
 
-    Entry i of each sequence is of stage i, as `models.backbones.mbconv` tells. A stage without expansion (1) has
+    Entry i of each sequence is of stage i, as in `models.backbones.mbconv`. A stage without expansion (1) has
     depthwise separable blocks, `ds`, as in the first stage of MobileNetV2 and EfficientNet; every other one inverted
     residual blocks, `ir`. A stage without blocks is none.
     """
@@ -48,9 +48,9 @@ def wrong_blocks(backbone: dict[str, Any], size: int | None = None) -> str | Non
     """
     lengths = {name: len(backbone[name]) for name in STAGES}
     if len(set(lengths.values())) != 1 or not lengths["widths"]:
-        told = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        found = ", ".join(f"{name} {count}" for name, count in lengths.items())
         return (
-            f"backbone 'mbconv' needs an entry for every stage in every list, and has {told}. Make them equally long."
+            f"backbone 'mbconv' needs an entry for every stage in every list, and has {found}. Make them equally long."
         )
     for name, entries in {**{name: backbone[name] for name in STAGES}, "stem": [backbone["stem"]]}.items():
         fits, rule = _RULES[name]
@@ -99,7 +99,7 @@ def describe_head(model: dict[str, Any]) -> str:
 
 
 def describe_pooling(pooling: dict[str, Any]) -> str:
-    """Return a resolved pooling in words, e.g. "gem p=3"."""
+    """Return the name of a resolved pooling with its parameters, e.g. "gem p=3"."""
     more = [f"p={pooling['p']:g}"] if "p" in pooling else []
     return " ".join([pooling["name"], *more, *(["learned"] if pooling.get("learned") else [])])
 

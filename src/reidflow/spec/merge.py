@@ -1,11 +1,11 @@
-"""How an experiment's settings lie over the protocol."""
+"""Merging settings into a protocol, and comparing settings."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with `over` laid on top, key by key, at every depth.
+    """Return `base` updated with `over`, key by key, at every depth.
 
     A component written with its `name` (or as a bare name) replaces the whole component below it, parameters
     included; written without, it changes the parameters that it gives. Lists are replaced.

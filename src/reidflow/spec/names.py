@@ -22,7 +22,7 @@ def slug_of(name: str) -> str:
 
 
 def look(name: str) -> str:
-    """Return how a name looks: two that look alike cannot be told apart in a table."""
+    """Return how a name looks: two that look alike are indistinguishable in a table."""
     shown = (c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) != "Cf")
     return " ".join("".join(shown).split())
 

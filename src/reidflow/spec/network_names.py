@@ -1,4 +1,4 @@
-"""Networks that cannot be, told while planning: names are read from timm's and open_clip's files, neither is imported."""
+"""Unknown networks are found while planning: names are read from timm's and open_clip's files, neither is imported."""
 
 import difflib
 import re

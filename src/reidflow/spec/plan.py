@@ -76,8 +76,8 @@ class Plan:
         found = []
         for experiment in self.experiments.values():
             candidates = experiment.file.candidates
-            drawn = [reseeded(self.division, seed) for seed in (candidates.split_seeds if candidates else [])]
-            found += [experiment.division, *experiment.also_on.values(), *drawn]
+            other_seeds = [reseeded(self.division, seed) for seed in (candidates.split_seeds if candidates else [])]
+            found += [experiment.division, *experiment.also_on.values(), *other_seeds]
         return {split_id(other): other for other in found if other != self.division}
 
     def split_folder(self, division: dict[str, Any]) -> str:
@@ -95,7 +95,7 @@ class Plan:
 
     @cache
     def backbones(self) -> dict[str, dict[str, Any]]:
-        """Return the networks that the experiments' arms stand on: id -> backbone, size, pooling, and how it computes."""
+        """Return the networks behind the experiments' arms: id -> backbone, size, pooling, and how it computes."""
         networks = [network_of(frozen_bank(spec)) for spec in self._specs()]
         return {backbone_id(network): network for network in networks}
 
@@ -136,7 +136,7 @@ class Plan:
 
     @cached_property
     def subset_seeds(self) -> dict[str, list[int]]:
-        """The seeds of all runs that train on a choice of images, by its id: a random one is drawn for each."""
+        """The seeds of all runs that train on a choice of images, by its id: a random one differs for each."""
         found: dict[str, set[int]] = {}
         for experiment in self.experiments.values():
             for arm in experiment.arms.values():
@@ -220,7 +220,7 @@ def bank_id(bank: dict[str, Any]) -> str:
 
 
 def network_of(bank: dict[str, Any]) -> dict[str, Any]:
-    """Return what `Plan.backbones` tells of the backbone of a feature bank."""
+    """Return the network of a feature bank, as in `Plan.backbones`."""
     return {key: bank[key] for key in ("backbone", "size", "pooling", "precision", "threads")}
 
 
@@ -264,7 +264,7 @@ def tested_bank(spec: RunSpec, background: dict[str, Any] = ORIGINAL, size: int 
 
 
 def background_id(background: dict[str, Any]) -> str:
-    """Return the folder name of the photographs with an intervention on their background."""
+    """Return the folder name of the images with an intervention on their background."""
     return f"{background['name']}-{short(background)}"
 
 
@@ -294,7 +294,7 @@ def _banks(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def mirroring(experiment: Experiment) -> list[Arm]:
-    """Return the arms whose inference looks at mirror images."""
+    """Return the arms whose inference uses mirrored images."""
     arms = experiment.arms.values()
     return [arm for arm in arms if any(needing("inference", spec.inference, "flipped") for _, spec in arm.points)]
 
@@ -360,5 +360,5 @@ def _check_networks(experiments: dict[str, Experiment], problems: Problems) -> N
 
 def bank_code(bank: dict[str, Any]) -> list[str]:
     """Return the roots of the code that decides the numbers of a feature bank: its cache is kept under their digest."""
-    drawn = ["reidflow.training.augment"] if bank["views"] else []
-    return ["reidflow.features.bank", *drawn, *bank_modules(bank)]
+    augmenting = ["reidflow.training.augment"] if bank["views"] else []
+    return ["reidflow.features.bank", *augmenting, *bank_modules(bank)]

@@ -129,7 +129,7 @@ class Axis:
     """One axis of a space.
 
     kind: `choice` between `labels`, `int` or `float` between `low` and `high`. settings: what each label sets, as
-    changes to be laid over a run spec (named choices) or as the value at the path `name`.
+    changes to a run spec (named choices) or as the value at the path `name`.
     """
 
     name: str
@@ -317,7 +317,7 @@ def studies_of(experiment: str, search: Search, base: RunSpec, sweep_seeds: Iter
 
 
 def with_settings(spec: RunSpec, settings: dict[str, Any]) -> RunSpec:
-    """Return a run with further settings laid over it. Raises ValidationError where no run can be so."""
+    """Return a run with further settings changed. Raises ValidationError where no run can be so."""
     return RunSpec.model_validate(merge(spec.plain(), settings)) if settings else spec
 
 

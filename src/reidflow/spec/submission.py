@@ -71,7 +71,7 @@ def chosen_arms(config: "Config", experiments: dict[str, "Experiment"]) -> list[
 
 
 def mirrors(submission: Submission) -> bool:
-    """Return whether the submission looks at mirror images, beyond what an arm does by itself."""
+    """Return whether the submission itself uses mirrored images, whatever its arms do."""
     return bool(needing("inference", submission.inference, "flipped"))
 
 
@@ -122,7 +122,7 @@ def _check_chosen(chosen: Chosen, experiments: dict[str, Any], place: str, probl
 
 
 def _check_together(arms: list["Arm"], runs: int, submission: Submission, problems: Problems) -> None:
-    """Note what keeps the runs from being ranked together as asked."""
+    """Report what keeps the runs from being combined as configured."""
     joined = runs > 1 and submission.combine == "concatenate"
     for arm in arms:
         for spec in {spec.model.geometry["name"]: spec for _, spec in arm.points}.values():
@@ -156,7 +156,7 @@ NETWORK_KEYS = ("backbone", "size", "pooling")
 def candidate_networks(protocol: RunSpec, arms: Iterable[RunSpec], changes: list[dict[str, Any]]) -> list[RunSpec]:
     """Return the protocol's run with each network that takes part, frozen as it is, each network once.
 
-    changes: the config's `submission.candidates`, each laid over the protocol's model. Without any: the protocol's
+    changes: the config's `submission.candidates`, as changes to the protocol's model. Without any: the protocol's
     network and those of `arms` with another backbone, whose weights see normalised images.
     Raises ReidflowError for a change that makes no network.
     """

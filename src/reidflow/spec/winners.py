@@ -51,7 +51,7 @@ def studies(name: str, file: "ExperimentFile", base: RunSpec, config: "Config", 
         if study.combinations > MOST_COMBINATIONS:
             problems.add(
                 f"{where}, key 'search.space'",
-                f"it asks for {study.combinations} sets of features or images.",
+                f"it needs {study.combinations} sets of features or images.",
                 f"At most {MOST_COMBINATIONS} are allowed: give the axes that decide them fewer values.",
             )
             return {}
@@ -104,8 +104,8 @@ def _check_value(axis: Axis, value: Any, base: RunSpec, place: str, problems: Pr
     except KeyError:
         problems.add(place, "the baseline has no such setting.", "Correct the path, or name settings: {choices: ...}.")
     except ValidationError as error:
-        told = first_message(error, RunSpec)
-        problems.add(place, f"at {value}: {told}", "Each value must fit the baseline's other settings.")
+        message = first_message(error, RunSpec)
+        problems.add(place, f"at {value}: {message}", "Each value must fit the baseline's other settings.")
 
 
 def _check_studies(search: Search, axes: tuple[Axis, ...], where: str, problems: Problems) -> None:
@@ -159,18 +159,18 @@ def possible_specs(arm: "Arm", found: dict[str, Study]) -> tuple[RunSpec, ...]:
 def winner_spec(found: dict[str, Any], winner_of: str, over: dict[str, Any]) -> RunSpec:
     """Return the run, with the seed 0, of an arm that is a winner.
 
-    found: the content of the file of what searches or rankings found. over: settings laid over it.
+    found: the content of the file of winners. over: further changes.
     """
     return with_settings(RunSpec.model_validate(found[winner_of]["spec"]), over)
 
 
 def candidate_experiments(experiment: "Experiment", others: dict[str, "Experiment"]) -> list[str]:
     """Return the names of the experiments whose arms an experiment ranks, in the config's order."""
-    asked = experiment.file.candidates
-    if asked is None:
+    declared = experiment.file.candidates
+    if declared is None:
         return []
     ranked = [name for name, other in others.items() if _comparable(other, experiment)]
-    return [name for name in ranked if not asked.experiments or name in asked.experiments]
+    return [name for name in ranked if not declared.experiments or name in declared.experiments]
 
 
 def _comparable(other: "Experiment", experiment: "Experiment") -> bool:
@@ -183,11 +183,11 @@ def check_candidates(
     experiment: "Experiment", others: dict[str, "Experiment"], config: "Config", problems: Problems
 ) -> None:
     """Note what is wrong with the experiments that an experiment ranks, and with its seeds."""
-    asked = experiment.file.candidates
-    if asked is None:
+    declared = experiment.file.candidates
+    if declared is None:
         return
     where, found = f"{experiment.path}, key '{CANDIDATES}'", candidate_experiments(experiment, others)
-    for name in asked.experiments:
+    for name in declared.experiments:
         if name not in found:
             problems.add(
                 where, f"'{name}' is no experiment that can be ranked.", f"Known: {', '.join(found) or 'none'}."
@@ -211,7 +211,7 @@ def check_candidates(
                 f"{shared} chose the winner in '{name}'.",
                 "Give this experiment seeds of its own.",
             )
-    if config.split.get("seed") in asked.split_seeds or len(set(asked.split_seeds)) < len(asked.split_seeds):
+    if config.split.get("seed") in declared.split_seeds or len(set(declared.split_seeds)) < len(declared.split_seeds):
         problems.add(f"{where}, 'split_seeds'", "a split stands there twice, or is the main one.", "Give other seeds.")
-    if asked.split_seeds and "seed" not in config.split:
+    if declared.split_seeds and "seed" not in config.split:
         problems.add(f"{where}, 'split_seeds'", f"the split '{config.split['name']}' has no seed.", "Remove them.")

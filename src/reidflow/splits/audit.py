@@ -13,7 +13,7 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
     """Return counts per role, everything that straddles two roles, and the identities that cannot be scored.
 
     `leaks` is True when a group, a joined near-duplicate or an exact duplicate stands in two roles. Images that are left
-    aside do not leak. `sides`, where there are any: how many images ask, are ranked and are left aside.
+    aside do not leak. `sides`, where there are any: the numbers of queries, of gallery images and of images left aside.
     """
     counted, sides = _roles(split), _sides(split, gallery)
     split = split.filter(pl.col("role") != ASIDE)

@@ -7,12 +7,12 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
 
 TRAIN, VAL, TEST = "train", "val", "test"
-ASIDE = "aside"  # of a second domain, neither trained on nor ranked
+ASIDE = "aside"  # of a second domain, neither trained on nor in the gallery
 ENOUGH = 0.5  # at least this share of the identities must be scored
 
 
 def shuffled(items: list, seed: int, *names: str | int) -> list:
-    """Return `items` in an order drawn from a seed of its own."""
+    """Return `items` in a random order with a seed of its own."""
     order = np.random.Generator(np.random.PCG64(seed_for(seed, *names))).permutation(len(items))
     return [items[i] for i in order]
 

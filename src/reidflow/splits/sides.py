@@ -81,33 +81,33 @@ def _portions(total: int, shares: dict[str, float]) -> dict[str, int]:
 
 
 def with_queries(split: pl.DataFrame, share: float, gallery: str, seed: int) -> pl.DataFrame:
-    """Return the split with sides in val and in test: `share` of the images ask, the others are ranked.
+    """Return the split with sides in val and in test: a `share` of the images are queries, the others the gallery.
 
-    Stratified by identity and drawn with `seed`. A query keeps a positive in another group: of an identity, only as
-    many images ask as allow that, but one at least where any can. The queries of a role are floor(share * its images)
+    Stratified by identity, random with `seed`. A query keeps a positive in another group: of an identity, only as
+    many images are queries as allow that, but at least one where possible. The queries of a role are floor(share * its images)
     in number, or one an identity where that is more. Raises ReidflowError for a share out of range.
     """
     if not 0 < share < 1:
         raise ReidflowError(f"queries: {share} is no share of the images. Write a number between 0 and 1, such as 0.2.")
     chosen: set[str] = set()
     for role in (VAL, TEST):
-        chosen |= _drawn(split.filter(pl.col("role") != ASIDE), role, share, gallery, seed)
+        chosen |= _chosen_queries(split.filter(pl.col("role") != ASIDE), role, share, gallery, seed)
     scored = pl.col("role").is_in([VAL, TEST])
     side = pl.when(scored & pl.col("image").is_in(list(chosen))).then(pl.lit(QUERY))
     return split.with_columns(side=side.when(scored).then(pl.lit(GALLERY)).otherwise("side"))
 
 
-def _drawn(split: pl.DataFrame, role: str, share: float, gallery: str, seed: int) -> set[str]:
-    """Return the images of a role that ask."""
-    asked = split.filter(pl.col("role") == role)
+def _chosen_queries(split: pl.DataFrame, role: str, share: float, gallery: str, seed: int) -> set[str]:
+    """Return the images of a role that are queries."""
+    own = split.filter(pl.col("role") == role)
     able: dict[str, list[str]] = {}
-    for (identity,), rows in asked.group_by(["identity"], maintain_order=True):
+    for (identity,), rows in own.group_by(["identity"], maintain_order=True):
         ranked = split.filter(pl.col("identity") == identity) if gallery == "all" else rows
         order = shuffled(sorted(rows["image"]), seed, "queries", role, identity)
-        able[identity] = _askable(order, dict(ranked.select("image", "group").iter_rows()))
-    sizes = dict(asked.group_by("identity").len().iter_rows())
+        able[identity] = _possible_queries(order, dict(ranked.select("image", "group").iter_rows()))
+    sizes = dict(own.group_by("identity").len().iter_rows())
     taken = {identity: min(1, len(images)) for identity, images in able.items()}
-    wanted = min(int(share * asked.height + 1e-9), sum(map(len, able.values())))
+    wanted = min(int(share * own.height + 1e-9), sum(map(len, able.values())))
     unmet = [(taken[i] - share * sizes[i], i) for i in able if taken[i] < len(able[i])]
     heapq.heapify(unmet)
     for _ in range(wanted - sum(taken.values())):
@@ -118,26 +118,26 @@ def _drawn(split: pl.DataFrame, role: str, share: float, gallery: str, seed: int
     return {image for identity, images in able.items() for image in images[: taken[identity]]}
 
 
-def _askable(order: list[str], group_of: dict[str, str]) -> list[str]:
-    """Return images of an identity, in `order`, that can ask one after another while every one keeps a positive.
+def _possible_queries(order: list[str], group_of: dict[str, str]) -> list[str]:
+    """Return images of an identity, in `order`, that can become queries one after another while each keeps a positive.
 
-    group_of: the group of every image of the identity that may be ranked. The first n of the result can ask together.
+    group_of: the group of every image of the identity that may be in the gallery. The first n of the result can be queries together.
     """
     left: dict[str, int] = defaultdict(int)
     for group in group_of.values():
         left[group] += 1
-    asking: list[str] = []
+    queries: list[str] = []
     groups: set[str] = set()
     for image in order:
         own = group_of[image]
         left[own] -= 1
         total = sum(left.values())
         if all(total > left[group] for group in groups | {own}):
-            asking.append(image)
+            queries.append(image)
             groups.add(own)
         else:
             left[own] += 1
-    return asking
+    return queries
 
 
 def unanswered(split: pl.DataFrame, role: str, gallery: str) -> tuple[int, int]:

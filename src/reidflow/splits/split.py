@@ -29,9 +29,9 @@ def split_images(
     """Return the split table of the labelled images, in the order of the manifest.
 
     method: a resolved split component; images of the side `gallery`, where there are any, never change what it gives the
-    photographs. sides: `across` has photographs ask and ranks the gallery side, whose roles are chosen apart; `within`
-    leaves it aside. queries: the share of val and of test that asks, the rest of them being ranked; None or 0: each of
-    them is ranked among the others. Raises ReidflowError when a role that is asked for stays empty, or when the sides do
+    photographs. sides: `across` has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
+    `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
+    0: each is a query against the others. Raises ReidflowError when a role with a share stays empty, or when the sides do
     not fit the data.
     """
     labelled = manifest.filter(pl.col("identity").is_not_null()).select("image", "identity", "side")
@@ -39,7 +39,7 @@ def split_images(
     two = images.filter(~of_photographs()).height > 0
     if queries and two and sides == "across":
         raise ReidflowError(
-            "queries: the data set has a side 'gallery' already, in which photographs look for their identity. Leave "
+            "queries: the data set has a side 'gallery' already, which photographs are matched against. Leave "
             "'queries' out, or write sides: within."
         )
     photographs = apart(images) if two else images
@@ -51,8 +51,8 @@ def split_images(
         given |= _of_second(images, given, method, sides)
     split = images.with_columns(role=pl.Series([given[image] for image in images["image"]], dtype=pl.String))
     if two:
-        asking = pl.lit("query" if sides == "across" else None, pl.String)
-        split = split.with_columns(side=pl.when(of_photographs()).then(asking).otherwise("side"))
+        query = pl.lit("query" if sides == "across" else None, pl.String)
+        split = split.with_columns(side=pl.when(of_photographs()).then(query).otherwise("side"))
         _check_answers(split, gallery, sides)
     if queries:
         split = with_queries(split, queries, gallery, method.get("seed", 0))
@@ -68,9 +68,9 @@ def _of_second(images: pl.DataFrame, roles: dict[str, str], method: dict, sides:
 
 def _check_identities(identities: list[str]) -> None:
     if len(identities) < 2:
-        whose = f"all labelled photographs show '{identities[0]}'" if identities else "no usable photograph has a label"
+        whose = f"all labelled images show '{identities[0]}'" if identities else "no usable image has a label"
         raise ReidflowError(
-            f"the data set has fewer than two identities: {whose}, so there is nothing to tell apart. Give each individual "
+            f"the data set has fewer than two identities: {whose}, so there is nothing to distinguish. Give each individual "
             "a folder or a label of its own; data/quarantine.parquet in the results lists what was left out."
         )
 
@@ -87,11 +87,11 @@ def _check_roles(roles: list[str], photographs: pl.DataFrame, method: dict) -> N
 def _check_answers(split: pl.DataFrame, gallery: str, sides: str) -> None:
     """Raise ReidflowError where no photograph of val, or of test, finds its identity on the other side."""
     for role in (VAL, TEST) if sides == "across" else ():
-        asked, without = unanswered(split, role, gallery)
-        if asked and asked == without:
+        total, without = unanswered(split, role, gallery)
+        if total and total == without:
             raise ReidflowError(
-                f"sides: across: none of the {asked} photographs of the role '{role}' has an image of its identity on the "
-                "side 'gallery'. Use sides: within, which ranks photographs among photographs, or add images to that side."
+                f"sides: across: none of the {total} photographs of the role '{role}' has an image of its identity on the "
+                "side 'gallery'. Use sides: within, which matches photographs against photographs, or add images to that side."
             )
 
 

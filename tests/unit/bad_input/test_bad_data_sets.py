@@ -174,14 +174,12 @@ SPLITS = {
     "nobody has a label": (
         groups_of(),
         {"name": "closed_set"},
-        ("fewer than two identities: no usable photograph has a",),
+        ("fewer than two identities: no usable image has a",),
     ),
     "everybody is Leo": (
         groups_of(Leo=8),
         {"name": "closed_set"},
-        (
-            "fewer than two identities: all labelled photographs show 'Leo', so there is nothing to tell apart. Give each",
-        ),
+        ("fewer than two identities: all labelled images show 'Leo', so there is nothing to distinguish. Give each",),
     ),
     "everybody is Leo, in an open set": (
         groups_of(Leo=8),

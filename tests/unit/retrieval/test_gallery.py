@@ -109,7 +109,7 @@ def test_vectors_made_otherwise_are_never_mixed(tmp_path, images, changes):
     update(images, tmp_path / "g", maker(Fake()), FLAT)
     old = files_of(tmp_path / "g")
     other = Fake(changes.pop("name", "a run"))
-    with pytest.raises(ReidflowError, match="--anew"):
+    with pytest.raises(ReidflowError, match="--rebuild"):
         update(images, tmp_path / "g", maker(other, **changes), FLAT)
     assert files_of(tmp_path / "g") == old and other.seen == 0
     if "size" not in changes:

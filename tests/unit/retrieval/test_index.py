@@ -128,7 +128,7 @@ def test_what_cannot_be_trained_or_read_says_so(tmp_path):
     with pytest.raises(ReidflowError, match="divisor"):
         made("ivf_pq", vectors(), m=5)
     (tmp_path / "index").write_bytes(b"no index")
-    with pytest.raises(ReidflowError, match="--anew"):
+    with pytest.raises(ReidflowError, match="--rebuild"):
         read_index(Path(tmp_path / "index"))
 
 
