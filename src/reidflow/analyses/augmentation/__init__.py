@@ -1,4 +1,4 @@
-"""What each augmentation buys alone and among all others, and how strong the best ones should be."""
+"""The gain of each augmentation alone and among all others, and the strength of the best ones."""
 
 from typing import TYPE_CHECKING
 
@@ -10,23 +10,22 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "Augmentation"
-CAPTION = "What each augmentation gives alone and among all others, the score by the strength of the best ones, and training images as the network sees them."
+CAPTION = "The gain of each augmentation alone and among all others, mAP by the strength of the best ones, and training images as the network sees them."
 INPUTS = ("metrics", "results", "picked", "strengths", "manifest", "split", "images", "masks")
 TABLES = ("parts", "strengths")
-FIGURES = {"parts": "Augmentation: each part alone and among all", "strengths": "Augmentation: mAP by strength"}
+FIGURES = {"parts": "Augmentation: gain of each part alone and among all", "strengths": "Augmentation: mAP by strength"}
 SHEETS = {"augmented": "Augmentation: images as the network sees them"}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
-    # An analysis of one component says nothing where others change with it.
+    """Return whether the arms differ in their augmentation alone."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
     varied = set(experiment.file.varies) <= {"augmentation", "views"}
     return varied and len({canonical(spec.augmentation) for spec in specs}) > 1
 
 
 def modules(experiment: "Experiment") -> list[str]:
-    """Return the modules of the components that `run` executes."""
+    """Return the modules of the augmentations, which `run` executes."""
     specs = [spec for arm in experiment.arms.values() for spec in arm.specs]
     return modules_of(*(("augmentation", step) for spec in specs for step in spec.augmentation))
 

@@ -1,114 +1,69 @@
-"""What an experiment on augmentation found, in computed sentences."""
+"""Findings of an experiment on augmentation."""
+
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.augmentation.tables import WITHOUT
-from reidflow.tables.layout import Block, yes
-from reidflow.tables.sections import Section
-from reidflow.tables.text import interval, listed, markdown, number, signed
+from reidflow.analyses.augmentation import FIGURES, SHEETS
+from reidflow.analyses.augmentation.tables import PARTS, SIDES, STRENGTHS, WITHOUT
+from reidflow.tables.layout import block
+from reidflow.tables.sections import Section, render, sections_of
 
-SHEET, PARTS, STRENGTHS = "augmented", "parts", "strengths"
-SIDES = {"add": "alone, against nothing", "leave": "in all, against all but it"}
-_VERBS = {"better": "helps", "worse": "harms"}
+Row = dict[str, Any]
 
 
 def sections(parts: pl.DataFrame, strengths: pl.DataFrame) -> list[Section]:
-    """Return the sections of the findings, from the tables PARTS and STRENGTHS of `tables.augmentation`."""
+    """Return the sections of the findings, from the tables PARTS and STRENGTHS."""
     rows = parts.to_dicts()
-    return [
-        Section(
-            "What each augmentation buys",
-            [*_verdicts(rows, "add"), *_verdicts(rows, "leave"), *_both(rows)],
-            [_block(rows)],
-            {PARTS: "Each augmentation alone and among all", SHEET: "Training images as the network sees them"},
-        ),
-        Section(
-            "How strong",
-            [line for (part,), own in strengths.group_by(["part"], maintain_order=True) for line in _curve(part, own)],
-            [_strength_block(strengths)],
-            {STRENGTHS: "mAP by strength of the two best augmentations"},
-        ),
-    ]
+    curves = {part: of.to_dicts() for (part,), of in strengths.group_by(["part"], maintain_order=True)}
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        sides={side: by_verdict(rows, side) for side in SIDES},
+        opposite=[row["part"] for row in rows if {row["add_verdict"], row["leave_verdict"]} == {"better", "worse"}],
+        best={part: found for part, of in curves.items() if (found := best_strength(of)) is not None},
+    )
+    shown = ["part", *(f"{side}_{name}" for side in SIDES for name in ("delta", "interval", "verdict"))]
+    return sections_of(
+        text,
+        tables={
+            "Gain of each augmentation": [block("Each augmentation alone and among all", parts, shown, PARTS)],
+            "Strength": [
+                block("Strengths", strengths, ["part", "label", "val_id_map", "id_map", "declared"], STRENGTHS)
+            ],
+        },
+        figures={
+            "Gain of each augmentation": {"parts": FIGURES["parts"], **SHEETS},
+            "Strength": {"strengths": FIGURES["strengths"]},
+        },
+    )
 
 
-def _name(row: dict, side: str) -> str:
-    low, high = row[f"{side}_low"], row[f"{side}_high"]
-    return f"**{markdown(row['part'])}** {signed(row[f'{side}_delta'])} {interval(low, high)}"
+def by_verdict(rows: list[Row], side: str) -> dict[str, Any]:
+    """Return the parts with a comparison on a side: `better` and `worse`, the largest difference first, and `level`.
+
+    detectable: the largest of the smallest detectable differences of `level`.
+    """
+    names = ("part", "delta", "low", "high", "smallest_detectable", "verdict")
+    own = [{name: row[name if name == "part" else f"{side}_{name}"] for name in names} for row in rows]
+    own = sorted((row for row in own if row["delta"] is not None), key=lambda row: -abs(row["delta"]))
+    found = {verdict: [row for row in own if row["verdict"] == verdict] for verdict in ("better", "worse")}
+    level = [row for row in own if row["verdict"] not in ("better", "worse")]
+    known = [row["smallest_detectable"] for row in level if row["smallest_detectable"] is not None]
+    return {**found, "level": level, "detectable": max(known, default=None)}
 
 
-def _verdicts(rows: list[dict], side: str) -> list[str]:
-    known = [row for row in rows if row[f"{side}_delta"] is not None]
-    words = {"add": "Alone, against no augmentation", "leave": "Among all, against all but it"}[side]
-    lines = []
-    for verdict, verb in _VERBS.items():
-        own = [row for row in known if row[f"{side}_verdict"] == verdict]
-        if own:
-            ranked = sorted(own, key=lambda row: -abs(row[f"{side}_delta"]))
-            lines.append(f"{words}, {verb}: {listed([_name(row, side) for row in ranked])}.")
-    rest = [row for row in known if row[f"{side}_verdict"] not in _VERBS]
-    if rest:
-        detectable = [row[f"{side}_smallest_detectable"] for row in rest]
-        detectable = [value for value in detectable if value is not None]
-        within = f" (a difference of {number(max(detectable))} would most likely have been found)" if detectable else ""
-        lines.append(f"{words}, no difference is shown for {listed([markdown(row['part']) for row in rest])}{within}.")
-    return lines
+def best_strength(rows: list[Row]) -> Row | None:
+    """Return the strength of a part with the highest validation mAP; None where none has one.
 
-
-def _both(rows: list[dict]) -> list[str]:
-    """Return where adding and leaving out point in different directions, as far as the means go."""
-    apart = [row for row in rows if {row["add_verdict"], row["leave_verdict"]} == {"better", "worse"}]
-    if apart:
-        return [f"Alone and among all point in opposite directions: {listed([markdown(r['part']) for r in apart])}."]
-    return []
-
-
-def _curve(part: str, own: pl.DataFrame) -> list[str]:
-    rows = [row for row in own.to_dicts() if row["val_id_map"] is not None]
-    tried = [row for row in rows if row["label"] != WITHOUT]
+    without, declared: test mAP without the part and at its arm's strength (None where unknown, or where that is the best);
+    at_end: whether the best strength is the least or the greatest tried.
+    """
+    known = [row for row in rows if row["val_id_map"] is not None]
+    tried = [row for row in known if row["label"] != WITHOUT]
     if not tried:
-        return []
+        return None
     best = max(tried, key=lambda row: row["val_id_map"])
-    none = next((row for row in rows if row["label"] == WITHOUT), None)
-    declared = next((row for row in tried if row["declared"]), None)
-    lines = [
-        f"**{markdown(part)}** is best on validation at {markdown(best['label'])} ({number(best['val_id_map'])}; on test "
-        f"{number(best['id_map'])}"
-        + (f", without it {number(none['id_map'])}" if none else "")
-        + (
-            f", at the arm's {markdown(declared['label'])} {number(declared['id_map'])}"
-            if declared and declared is not best
-            else ""
-        )
-        + ")"
-        + (": the end of the range that was tried." if best is tried[0] or best is tried[-1] else ".")
-    ]
-    return lines
-
-
-def _block(rows: list[dict]) -> Block:
-    headings = ["augmentation"]
-    headings += [f"{heading}{words}" for words in SIDES.values() for heading in ("delta ", "interval ", "verdict ")]
-    cells = [
-        [
-            row["part"],
-            *(
-                cell
-                for side in SIDES
-                for cell in (
-                    signed(row[f"{side}_delta"]),
-                    interval(row[f"{side}_low"], row[f"{side}_high"]),
-                    row[f"{side}_verdict"] or "–",
-                )
-            ),
-        ]
-        for row in rows
-    ]
-    return Block("Each augmentation alone and among all", headings, cells)
-
-
-def _strength_block(strengths: pl.DataFrame) -> Block:
-    cells = [
-        [row["part"], row["label"], number(row["val_id_map"]), number(row["id_map"]), yes(row["declared"])]
-        for row in strengths.to_dicts()
-    ]
-    return Block("Strengths", ["augmentation", "strength", "val id_map", "test id_map", "that of its arm"], cells)
+    without = next((row["id_map"] for row in known if row["label"] == WITHOUT), None)
+    declared = next((row for row in tried if row["declared"] and row is not best), None)
+    return {**best, "without": without, "declared": declared, "at_end": best is tried[0] or best is tried[-1]}

@@ -1,4 +1,4 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on an experiment on augmentation."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.augmentation import figures, sheet, tables
+from reidflow.analyses.augmentation import figures, sheets, tables
 from reidflow.analyses.augmentation.findings import sections
 from reidflow.evaluation.runs import METRICS
 from reidflow.ingest.manifest import MANIFEST
@@ -29,8 +29,8 @@ def run(inputs: Inputs) -> Report:
         tables={"parts": (parts, tables.PARTS), "strengths": (strengths, tables.STRENGTHS)},
         sections=sections(parts, strengths),
         figures={
-            "parts": lambda out: figures.draw_parts(parts, heading, out),
-            "strengths": lambda out: figures.draw_strengths(strengths, heading, out),
+            "parts": figures.part_effects(parts, heading),
+            "strengths": figures.strength_curves(strengths, heading),
         },
         sheets={"augmented": lambda out: _draw_sheet(inputs, out)},
     )
@@ -47,4 +47,4 @@ def _draw_sheet(inputs: Inputs, out: Path) -> None:
         name: augmented(spec.augmentation, spec.model.size, pixels, masks, keys, shown=SHOWN, versions=VERSIONS)
         for name, spec in specs.items()
     }
-    sheet.draw(samples, {name: spec.augmentation for name, spec in specs.items()}, inputs.heading, out)
+    sheets.augmented_sheet(samples, {name: spec.augmentation for name, spec in specs.items()}, inputs.heading, out)

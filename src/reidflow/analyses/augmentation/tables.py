@@ -1,7 +1,8 @@
-"""The tables of an experiment on augmentation: what each part adds alone and to all others, and at which strength."""
+"""Tables of an experiment on augmentation: the gain of each part alone and among all others, and by strength."""
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -9,33 +10,61 @@ import polars as pl
 from reidflow.spec.expansion import ADD, EVERY, LEAVE, roles
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.part_strengths import candidates
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract, Span
+from reidflow.tables.columns import column, columns
 
-_DELTA = ("delta", "low", "high", "smallest_detectable")
-_SIDE = {**dict.fromkeys(("id_map", *_DELTA), pl.Float64), "verdict": pl.String}
+_SIDE = ("arm", "id_map", "delta", "low", "high", "smallest_detectable", "verdict")
+SIDES = {"add": "alone minus no augmentation", "leave": "all minus all but it"}
+"""add: the part alone minus nothing. leave: all parts minus all but this one, so that a gain is positive in both."""
+
+
+def _side(side: str, words: str) -> list[Column | Span]:
+    number = partial(Column, dtype=pl.Float64, nullable=True)
+    return [
+        Column(f"{side}_arm", pl.String, f"arm ({side})", "text", f"Arm that is compared: {words}.", nullable=True),
+        number(f"{side}_id_map", heading="balanced mAP", format="number", meaning="Balanced mAP of that arm on test."),
+        number(
+            f"{side}_delta", heading=words, format="signed", meaning=f"Difference of balanced mAP on test, {words}."
+        ),
+        number(
+            f"{side}_low", heading="lower end", format="signed", meaning="Lower end of the interval of the difference."
+        ),
+        number(
+            f"{side}_high", heading="upper end", format="signed", meaning="Upper end of the interval of the difference."
+        ),
+        number(
+            f"{side}_smallest_detectable",
+            heading="smallest detectable",
+            format="number",
+            meaning="Difference that this comparison would find with 80 % power.",
+        ),
+        Column(f"{side}_verdict", pl.String, "verdict", "verdict", "Verdict on the difference.", nullable=True),
+        Span(
+            f"{side}_interval", (f"{side}_low", f"{side}_high"), "interval", "interval", "Interval of the difference."
+        ),
+    ]
+
+
 PARTS = Contract(
     "parts of an experiment",
-    {
-        "path": pl.String,
-        "part": pl.String,
-        "why": pl.String,
-        **{f"{side}_{name}": kind for side in ("add", "leave") for name, kind in {"arm": pl.String, **_SIDE}.items()},
-    },
-    nullable=frozenset(f"{side}_{name}" for side in ("add", "leave") for name in ("arm", *_SIDE)),
+    [
+        Column("path", pl.String, "key", "text", "Key of the run spec that the part belongs to."),
+        Column("part", pl.String, "part", "text", "Name of the part."),
+        Column("why", pl.String, "why", "text", "Invariance that the part is meant to give."),
+        *(each for side, words in SIDES.items() for each in _side(side, words)),
+    ],
 )
-"""add: the part alone minus nothing. leave: all parts minus all but this one, so that both speak for the part."""
 STRENGTHS = Contract(
     "strengths of parts",
-    {
-        "part": pl.String,
-        "place": pl.Int64,  # 0: without the part, then the strengths in their order
-        "label": pl.String,
-        "declared": pl.Boolean,  # the strength of the part's arm
-        **dict.fromkeys(("id_map", "val_id_map"), pl.Float64),
-        "id_map_by_seed": pl.List(pl.Float64),
-        "val_id_map_by_seed": pl.List(pl.Float64),
-    },
-    nullable=frozenset({"id_map", "val_id_map"}),
+    [
+        Column("part", pl.String, "part", "text", "Name of the part."),
+        Column("position", pl.Int64, "position", "count", "0: without the part; then the strengths in their order."),
+        Column("label", pl.String, "strength", "text", "Parameters that set the strength."),
+        Column("declared", pl.Boolean, "of its arm", "yes_no", "Whether the part's arm has this strength."),
+        *columns("id_map", "val_id_map"),
+        column("id_map_by_seed").but(nullable=False),
+        column("val_id_map_by_seed").but(nullable=False),
+    ],
 )
 WITHOUT = "without"
 
@@ -61,11 +90,11 @@ def _added(row: dict[str, Any] | None) -> dict[str, Any]:
     if row is None:
         return {}
     names = {"low": "delta_low", "high": "delta_high"}
-    return {name: row[names.get(name, name)] for name in ("arm", *_SIDE)}
+    return {name: row[names.get(name, name)] for name in _SIDE}
 
 
 def _left_out(row: dict[str, Any] | None, everything: str | None) -> dict[str, Any]:
-    """Return what leaving the part out shows, turned round: all parts minus all but this one."""
+    """Return the comparison of all parts with all but this one, the opposite of that of the arm."""
     if row is None:
         return {}
     found: dict[str, Any] = {"arm": row["arm"], "id_map": row["id_map"]}
@@ -96,11 +125,12 @@ def strengths_table(
     made = []
     for part in picked:
         made.append(
-            {"part": part, "place": 0, "label": WITHOUT, "declared": False} | _scores(metrics, experiment.file.baseline)
+            {"part": part, "position": 0, "label": WITHOUT, "declared": False}
+            | _scores(metrics, experiment.file.baseline)
         )
-        for place, one in enumerate(known[part].tried, start=1):
-            told = {"part": part, "place": place, "label": one.label, "declared": one.declared}
-            made.append(told | _scores(tried, known[part].arm_of(one)))
+        for position, one in enumerate(known[part].tried, start=1):
+            row = {"part": part, "position": position, "label": one.label, "declared": one.declared}
+            made.append(row | _scores(tried, known[part].arm_of(one)))
     return pl.DataFrame(made, schema=STRENGTHS.columns)
 
 

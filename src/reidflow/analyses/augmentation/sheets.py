@@ -1,4 +1,4 @@
-"""Training images as the network sees them in each arm, side by side."""
+"""Contact sheet of an experiment on augmentation: training images as the network sees them in each arm."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from reidflow.spec.components import parameters
 from reidflow.tables.text import setting
 
 
-def draw(
+def augmented_sheet(
     samples: Mapping[str, np.ndarray],
     augmentations: Mapping[str, list[dict]],
     heading: Heading,
@@ -27,17 +27,17 @@ def draw(
     rows = []
     for arm, images in samples.items():
         tiles = [Tile(each, "", BLUE if i == 0 else None) for versions in images for i, each in enumerate(versions)]
-        rows.append(Row(tiles, [arm, _told(augmentations[arm])]))
+        rows.append(Row(tiles, [arm, _description(augmentations[arm])]))
     write_sheet(rows, out, heading, tile, [(BLUE, "the image itself; beside it as the first epochs show it")])
 
 
-def _told(components: list[dict]) -> str:
-    """Return what stands below an arm's name: of one component how likely it is, and where it departs from the usual."""
+def _description(components: list[dict]) -> str:
+    """Return the words below an arm's name: of one component its probability and the parameters that are not the default."""
     if not components:
         return "no augmentation"
     if len(components) > 1:
         return f"{len(components)} augmentations"
     (component,) = components
-    usual = {name: default for name, (_, _, default) in parameters("augmentation", component["name"]).items()}
-    shown = {key: value for key, value in component.items() if key in ("name", "p") or value != usual[key]}
+    defaults = {name: default for name, (_, _, default) in parameters("augmentation", component["name"]).items()}
+    shown = {key: value for key, value in component.items() if key in ("name", "p") or value != defaults[key]}
     return setting(shown)

@@ -1,17 +1,17 @@
-"""What an experiment on augmentation reports: planted differences come back with their sign, strengths in their order."""
+"""Tables, findings and contact sheet of a report on augmentation: planted differences come back with their sign."""
 
 import copy
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
 import pytest
+from drawn import texts
+from PIL import Image
 
-from reidflow.analyses.augmentation import figures as figures
-from reidflow.analyses.augmentation import sheet as augmentation_sheet
-from reidflow.analyses.augmentation import tables as tables
-from reidflow.analyses.augmentation.findings import sections
+from reidflow.analyses.augmentation import figures, tables
+from reidflow.analyses.augmentation.findings import best_strength, sections
+from reidflow.analyses.augmentation.sheets import augmented_sheet
 from reidflow.evaluation.selection import best_parts
 from reidflow.figures.style import Heading
 from reidflow.spec.config import Config
@@ -141,57 +141,61 @@ def test_a_curve_starts_without_the_part_and_rises_in_strength():
     assert found["id_map_by_seed"][1].to_list() == [0.3, 0.4]
 
 
-def test_statements_name_what_helps_harms_and_cannot_be_told():
+def test_statements_follow_the_tables():
     first, second = sections(tables.parts_table(experiment(), results()), strengths())
-    text = "\n".join(first.statements)
-    assert "Alone, against no augmentation, helps: **rotation** +0.080 [+0.050, +0.120]." in text
-    assert "Alone, against no augmentation, harms: **flip** -0.100" in text
-    assert "Among all, against all but it, harms: **flip** -0.050 [-0.080, -0.040]." in text
-    assert "no difference is shown for blur and rotation (a difference of 0.050" in text
-    assert (
-        "**rotation** is best on validation at degrees = 5 (0.650; on test 0.350, without it 0.300)"
-        in second.statements[0]
-    )
-    assert "end of the range" in second.statements[0]
-    assert first.tables[0].rows[0][0] == "flip" and first.tables[0].rows[0][1] == "-0.100"
+    assert first.statements == [
+        "Alone, against no augmentation, significantly better: **rotation** +0.080 [+0.050, +0.120].",
+        "Alone, against no augmentation, significantly worse: **flip** -0.100 [-0.130, -0.060].",
+        "Alone, against no augmentation, not significantly different: **blur**; a difference of 0.060 would be detected with "
+        "80 % power in each.",
+        "Among all, against all but it, significantly worse: **flip** -0.050 [-0.080, -0.040].",
+        "Among all, against all but it, not significantly different: **rotation** and **blur**; a difference of 0.050 would be "
+        "detected with 80 % power in each.",
+    ]
+    assert second.statements[:2] == [
+        "**rotation** has the highest validation mAP at degrees = 5: 0.650; on test 0.350, without it 0.300. It is the end of the "
+        "range that was tried.",
+        "**flip** has the highest validation mAP at p = 0.5: 0.500; on test 0.200, without it 0.300. It is the end of the range "
+        "that was tried.",
+    ]
+    (block,) = first.tables
+    assert block.headings[1] == "alone minus no augmentation"
+    assert block.rows[0] == ["flip", "-0.100", "[-0.130, -0.060]", "worse", "-0.050", "[-0.080, -0.040]", "worse"]
 
 
-def words(path):
-    return ["".join(e.itertext()) for e in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+def test_opposite_effects_are_named():
+    table = tables.parts_table(experiment(), results()).with_columns(leave_verdict=pl.lit("better"))
+    assert "The effect alone and among all is of opposite sign: **flip**." in sections(table, strengths())[0].statements
 
 
-def test_figures_show_every_part_and_every_strength_with_the_same_bytes(tmp_path: Path):
-    parts = tables.parts_table(experiment(), results())
-    for copied in ("a", "b"):
-        figures.draw_parts(parts, HEADING, {"svg": tmp_path / f"parts_{copied}.svg"})
-        figures.draw_strengths(strengths(), HEADING, {"svg": tmp_path / f"curve_{copied}.svg"})
-    assert {"flip", "blur", "rotation"} <= set(words(tmp_path / "parts_a.svg"))
-    assert {"flip", "rotation", "degrees = 30", "p = 0.25", "without"} <= set(words(tmp_path / "curve_a.svg"))
-    assert "blur" not in words(tmp_path / "curve_a.svg")
-    for name in ("parts", "curve"):
-        assert (tmp_path / f"{name}_a.svg").read_bytes() == (tmp_path / f"{name}_b.svg").read_bytes()
+def test_the_best_strength_is_that_of_validation_and_its_arms_strength_stands_beside_it():
+    rows = strengths().filter(pl.col("part") == "flip").to_dicts()
+    rows.insert(2, {**rows[2], "label": "p = 0.3", "declared": False, "val_id_map": 0.9})
+    best = best_strength(rows)
+    assert (best["label"], best["declared"]["label"], best["at_end"]) == ("p = 0.3", "p = 0.5", False)
+    assert best_strength(rows[:1]) is None
 
 
-def test_an_experiment_without_parts_has_a_report_that_says_so(tmp_path: Path):
+def test_an_experiment_without_parts_has_a_report_that_says_so():
     plain = {"none": {"why": "x", "augmentation": []}, "flip": {"why": "x", "augmentation": ["flip"]}}
     made = experiment(arms=plain, parts={})
     parts, curve = tables.parts_table(made, results()), tables.strengths_table(made, [], MAIN, TRIED.clear())
     assert parts.is_empty() and curve.is_empty()
     assert all(not section.statements for section in sections(parts, curve))
-    figures.draw_parts(parts, HEADING, {"svg": tmp_path / "parts.svg"})
-    figures.draw_strengths(curve, HEADING, {"svg": tmp_path / "curve.svg"})
-    assert any(word.startswith("No augmentation") for word in words(tmp_path / "curve.svg"))
+    for figure, words in (
+        (figures.part_effects(parts, HEADING), "No augmentation of this experiment was compared."),
+        (figures.strength_curves(curve, HEADING), "No augmentation of this experiment was tried at other strengths."),
+    ):
+        assert words in [text for text, _ in texts(figure)]
 
 
 def test_the_sheet_has_a_row_per_arm(tmp_path: Path):
-    from PIL import Image
-
     generator = np.random.default_rng(0)
     samples = {arm: generator.integers(0, 256, (2, 3, 24, 24, 3)).astype(np.uint8) for arm in ("a", "b", "c")}
-    told = {"a": [], "b": [{"name": "flip", "p": 0.5}], "c": [{"name": "flip"}, {"name": "blur"}]}
+    components = {"a": [], "b": [{"name": "flip", "p": 0.5}], "c": [{"name": "flip"}, {"name": "blur"}]}
     sizes = []
     for count in (2, 3):
         shown = {arm: samples[arm] for arm in list(samples)[:count]}
-        augmentation_sheet.draw(shown, told, HEADING, tmp_path / f"{count}.png")
+        augmented_sheet(shown, components, HEADING, tmp_path / f"{count}.png")
         sizes.append(Image.open(tmp_path / f"{count}.png").size)
     assert sizes[0][0] == sizes[1][0] and sizes[1][1] > sizes[0][1] + 60
