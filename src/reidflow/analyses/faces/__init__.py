@@ -1,4 +1,4 @@
-"""The score of a competition on faces: configurations, architectures, single settings, and automatic choices."""
+"""A face competition: score of configurations and architectures, effect of single settings, automatic choices."""
 
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,14 @@ TABLES = ("configurations", "configurations.efficiency", "architectures", "ablat
 FIGURES = {
     "score_by_rate": "Score by learning rate",
     "score_by_epochs": "Score by epochs",
-    "score_ablation": "Score: what one setting is worth",
+    "score_ablation": "Effect of single settings on the score",
     "score_per_minute": "Score per minute",
     "score_by_time": "Score by time",
 }
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment has a competition score."""
     return bool(experiment.file.score)
 
 

@@ -1,21 +1,25 @@
-"""What an arm of a competition's program is, read from its spec: network, side, and the settings of its training."""
+"""The arms of a face competition's program: network, side and training parameters read from their specs, and the score."""
 
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
+
+from scipy.special import stdtrit
 
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
+from reidflow.tables.arms import mean
 
 DESCRIBED, TRAINED = "as described", "trained projection"
 SIDES = (DESCRIBED, TRAINED)
-"""As described: the frozen network's features before any head are ranked; trained projection: what a trained head makes of
-them."""
+"""As described: the features of the frozen network, before any head, are ranked; trained projection: those of a trained head."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Settings of an arm that the program varies; None where its components have no such setting."""
+    """Parameters of an arm that the program varies; None where its components have no such parameter."""
 
     architecture: str
     learning_rate: float | None
@@ -25,23 +29,23 @@ class Configuration:
     augmented: bool
 
     def differing(self, other: "Configuration") -> list[str]:
-        """Return the settings in which two configurations differ, in the order of the fields."""
+        """Return the parameters in which two configurations differ, in the order of the fields."""
         return [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
 
     @property
     def network(self) -> tuple[str, bool]:
-        """What decides the features of a network whose backbone is frozen."""
+        """What determines the features of a frozen backbone."""
         return self.architecture, self.normalised
 
 
 FACTORS = tuple(f.name for f in fields(Configuration))
-TRAINING = ("learning_rate", "epochs", "batch", "augmented")
-"""Settings of the training, which features that nothing was trained for cannot depend on."""
+KEYS = ("top1", "top5", "top10")
+"""Shares of the queries with a hit among the first k candidates; each includes the one before."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A configuration on one side, and the arm whose runs it is; `arm` is None where the experiment has none."""
+    """A configuration on one side, and the arm with its runs; `arm` is None where the experiment has none."""
 
     side: str
     name: str
@@ -71,8 +75,8 @@ def side_of(spec: RunSpec) -> str:
 def entries(experiment: Experiment) -> list[Entry]:
     """Return the configurations of an experiment on both sides, each side in the order of its file.
 
-    Every arm that trains is a configuration. As described it is the arm that trains nothing on the same network, whatever
-    its settings of the training. An arm that trains nothing on a network of its own is a configuration too.
+    Every arm that trains is a configuration. As described, its runs are those of the arm that trains nothing on the same
+    network, whatever its training parameters. An arm that trains nothing on a network of its own is a configuration too.
     """
     arms = {name: (side_of(arm.spec), configuration_of(arm.spec)) for name, arm in experiment.arms.items()}
     trained = {name: own for name, (side, own) in arms.items() if side == TRAINED}
@@ -88,12 +92,12 @@ def entries(experiment: Experiment) -> list[Entry]:
 
 
 def _untrained(arms: Mapping[str, tuple[str, Configuration]], names: list[str]) -> dict[str, Configuration]:
-    """Return the configurations of some arms without settings of a training that they do not have."""
+    """Return the configurations of arms that train nothing, without training parameters."""
     return {name: replace(arms[name][1], learning_rate=None, epochs=None, batch=None) for name in names}
 
 
 def baseline_of(found: list[Entry], baseline: str) -> Configuration | None:
-    """Return the configuration of the arm that the others are compared with, among the entries."""
+    """Return the configuration of the baseline, None where no entry has its runs."""
     own = [entry for entry in found if entry.arm == baseline]
     own.sort(key=lambda entry: entry.side != TRAINED)
     return own[0].configuration if own else None
@@ -114,11 +118,56 @@ def controlled_arms(experiment: Experiment) -> set[str]:
 
 
 def _architecture(backbone: Mapping[str, Any]) -> str:
-    told = backbone.get("model") or backbone.get("family")
-    return str(told) if told else backbone["name"]
+    return str(backbone.get("model") or backbone.get("family") or backbone["name"])
 
 
 def _batch(sampler: Mapping[str, Any]) -> int | None:
     if "batch" in sampler:
         return sampler["batch"]
     return sampler["identities"] * sampler["images"] if {"identities", "images"} <= set(sampler) else None
+
+
+class Spread(NamedTuple):
+    """Mean over seeds; std, low and high (95 % interval of the mean) are None for one seed."""
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+
+
+def score(weights: Mapping[str, float], values: Mapping[str, Any]) -> float:
+    """Return the score of top-k accuracies. weights: k -> weight, some of KEYS."""
+    return sum(weight * values[key] for key, weight in weights.items())
+
+
+def score_error(weights: Mapping[str, float], values: Mapping[str, Any], queries: int) -> float | None:
+    """Return the standard error of a score over samples of as many queries.
+
+    A query contributes the weights of all k that its first hit is within; the accuracies are nested, so they give the
+    number of queries with each contribution, hence the variance. None without queries.
+    """
+    shares = [values[key] for key in KEYS]
+    if not queries or any(share is None or math.isnan(share) for share in shares):
+        return None
+    worth = [sum(weights.get(key, 0.0) for key in KEYS[place:]) for place in range(len(KEYS))]
+    added = [share - before for share, before in zip(shares, [0.0, *shares], strict=False)]
+    square = sum(share * value**2 for share, value in zip(added, worth, strict=True))
+    return math.sqrt(max(square - score(weights, values) ** 2, 0.0) / queries)
+
+
+def share_error(share: float | None, queries: int | None) -> float | None:
+    """Return the binomial standard error of a share of queries."""
+    if share is None or not queries or math.isnan(share):
+        return None
+    return math.sqrt(share * (1 - share) / queries)
+
+
+def spread(values: list[float], level: float = 0.05) -> Spread:
+    """Return the mean of the values of several seeds with the t interval of the mean."""
+    centre = mean(values)
+    if len(values) < 2:
+        return Spread(centre, None, None, None)
+    std = statistics.stdev(values)
+    half = float(stdtrit(len(values) - 1, 1 - level / 2)) * std / math.sqrt(len(values))
+    return Spread(centre, std, centre - half, centre + half)

@@ -1,41 +1,42 @@
-"""Which architecture an automatic choice picks, by validation accuracy and by retrieval on held-out identities."""
+"""Automatic choice of the architecture: by validation accuracy, and by retrieval on held-out identities."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import polars as pl
 
-from reidflow.store.tables import Contract
+from reidflow.analyses.faces.tables import SIDE
+from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import known, mean
+from reidflow.tables.columns import column, columns
 
 VALIDATION, HELD_OUT = "validation accuracy", "retrieval on held-out identities"
 RULES = (VALIDATION, HELD_OUT)
 """Top-10 accuracy on the split's validation images; mAP on validation images of identities that were not trained on."""
 LABEL = "held_out"
-"""The split of `also_on` whose validation images are of identities that nothing was trained on."""
+"""The split of `also_on` whose validation images show identities that are not trained on."""
 CHOICES = Contract(
     "automatic choices of an architecture, ties by a latency measured on this machine",
-    {
-        "side": pl.String,
-        "rule": pl.String,
-        "seed": pl.Int64,  # null: by the mean over seeds
-        "architecture": pl.String,
-        "arm": pl.String,
-        "value": pl.Float64,  # by which the rule chooses
-        "tied": pl.Boolean,  # with the highest value, and not alone
-        "latency_ms": pl.Float64,  # of one image
-        "picked": pl.Boolean,  # of several with the highest value the one with the smallest latency
-        "score": pl.Float64,  # of the arm on test, with this seed or on the mean
-    },
-    nullable=frozenset({"seed", "latency_ms", "score"}),
-)
+    [
+        SIDE,
+        Column("rule", pl.String, "rule", "text", "What the choice is made by; both on validation images."),
+        column("seed").but(meaning="Training seed; none: the mean over seeds.", nullable=True),
+        Column("architecture", pl.String, "architecture", "text", "Backbone."),
+        *columns("arm"),
+        Column("value", pl.Float64, "value", "number", "Top-10 accuracy, or mAP on held-out identities."),
+        Column("tied", pl.Boolean, "tied", "yes_no", "Whether it has the highest value with others."),
+        column("latency_ms"),
+        Column("picked", pl.Boolean, "chosen", "yes_no", "Whether it is chosen: highest value, of several the lowest latency."),
+        column("score").but(meaning="Score on test, of the seed or the mean over seeds."),
+    ],
+)  # fmt: skip
 EQUAL = 1e-12
-"""Values that differ by less are equal: only sums lie between."""
+"""Values that differ by less are equal: rounding of sums."""
 ALL_SEEDS = None
 
 
 class Values(NamedTuple):
-    """What the rules choose by: arm -> seed -> value; and the milliseconds that an arm's network takes for one image."""
+    """Values of the rules, arm -> seed -> value, and arm -> latency of one image in ms."""
 
     validation: Mapping[str, Mapping[int, float]]
     held_out: Mapping[str, Mapping[int, float]]
@@ -54,8 +55,8 @@ def values_of(
 def choices_table(architectures: pl.DataFrame, metrics: pl.DataFrame, values: Values) -> pl.DataFrame:
     """Return CHOICES: by side, rule, seed (the mean over seeds first) and architecture.
 
-    architectures: the ARCHITECTURES that may be chosen; those without runs cannot be. A rule that chooses among fewer
-    than two, or by seeds that the others lack, has no row.
+    architectures: ARCHITECTURES; those without runs are no candidates. A rule with fewer than two candidates, or without
+    a seed that all of them share, has no row.
     """
     seeds = {arm: own["seed"].to_list() for (arm,), own in metrics.partition_by("arm", as_dict=True).items()}
     rows = []
@@ -69,21 +70,17 @@ def choices_table(architectures: pl.DataFrame, metrics: pl.DataFrame, values: Va
 
 
 def picks(choices: pl.DataFrame, side: str, rule: str) -> dict[int | None, dict]:
-    """Return seed (None: the mean over seeds) -> the row of the architecture that a rule picks."""
+    """Return seed (None: the mean over seeds) -> the row of the architecture that a rule chooses."""
     own = choices.filter((pl.col("side") == side) & (pl.col("rule") == rule) & pl.col("picked"))
     return {row["seed"]: row for row in own.to_dicts()}
 
 
-def level(choices: pl.DataFrame, side: str, rule: str) -> dict[int | None, list[dict]]:
-    """Return seed (None: the mean over seeds) -> the rows with the highest value, of which a latency would pick one."""
+def highest(choices: pl.DataFrame, side: str, rule: str) -> dict[int | None, list[dict]]:
+    """Return seed (None: the mean over seeds) -> the rows with the highest value; latency decides between several."""
     found: dict[int | None, list[dict]] = {}
     for row in choices.filter((pl.col("side") == side) & (pl.col("rule") == rule)).to_dicts():
         found.setdefault(row["seed"], []).append(row)
-    return {seed: [row for row in rows if row["tied"]] or _picked(rows) for seed, rows in found.items()}
-
-
-def _picked(rows: list[dict]) -> list[dict]:
-    return [row for row in rows if row["picked"]]
+    return {seed: [row for row in rows if row["tied"] or row["picked"]] for seed, rows in found.items()}
 
 
 def _choice(
@@ -121,7 +118,7 @@ def _of_seed(row: dict, seeds: list[int], seed: int) -> float | None:
 
 
 def _shared_seeds(found: list[Mapping[int, float]]) -> Iterable[int | None]:
-    """Return the mean and the seeds of which every candidate has a value."""
+    """Return ALL_SEEDS and the seeds for which every candidate has a value."""
     shared = [seed for seed in found[0] if all(seed in other for other in found)]
     return [ALL_SEEDS, *shared] if shared else []
 

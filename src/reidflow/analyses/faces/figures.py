@@ -1,244 +1,175 @@
-"""Figures of a competition's program: score by learning rate and epochs, what a setting is worth, score and time."""
+"""Figures of a face competition's program: score by learning rate, epochs and time, and the effect of single settings."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from reidflow.analyses.faces.arms import DESCRIBED, TRAINED
-from reidflow.analyses.faces.collected import Faces
-from reidflow.analyses.faces.effects import WORDS
-from reidflow.analyses.faces.findings import ABLATION_PLOT, BY_TIME, EPOCHS, PER_MINUTE, RATES
-from reidflow.figures.panels import place
-from reidflow.figures.style import (
-    BLUE,
-    GREEN,
-    INK,
-    MARGIN,
-    MUTED,
-    ORANGE,
-    PURPLE,
-    SEED,
-    SKY,
-    VERMILLION,
-    WIDTH,
-    Heading,
-    Out,
-    legend_height,
-    need,
-    placeholder,
-    sheet,
-)
-from reidflow.figures.text import fit, number, text_width
+from reidflow.analyses.faces.arms import DESCRIBED, SIDES, TRAINED
+from reidflow.analyses.faces.tables import FACTOR_NAMES, changed
+from reidflow.figures import parts
+from reidflow.figures.parts import Estimate, drawing
+from reidflow.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, SEED, SKY, VERMILLION, Heading, need
+from reidflow.figures.text import number, signed
 
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-THEIRS = "their numbers"
-SCORE = "score, test"
-ROW, NAMES = 0.3, 2.4
+LOOKS = {TRAINED: (BLUE, "o"), DESCRIBED: (MUTED, "s")}
+PUBLISHED, SCORE = "published", "score, test"
+HOLLOW = {"s": 30, "color": "white", "linewidth": 1.2, "zorder": 4}
 NOTE = (
     "Points: mean over seeds with the 95 % interval of the mean; small points: seeds. Hollow: published figures, of other data. "
-    "As described, nothing is trained, so that no setting of the training changes the score."
+    "As described, nothing is trained, so that no training parameter changes the score."
 )
-Marks = list[tuple[Line2D, str]]
+ABLATION_NOTE = (
+    "Score minus the baseline's, paired by seed: mean with its 95 % interval over seeds; small points: seeds. Hollow: the same "
+    "difference of published figures. As described, batch size and augmentation have no effect."
+)
+MINUTE_NOTE = (
+    "Further to the right is better; the axis is logarithmic. Time of training and embedding, measured on this machine; "
+    "hollow: published figures, of another machine."
+)
+TIME_NOTE = (
+    "Higher is better, and so is further to the left; the axis of seconds is logarithmic. Time of training and embedding, "
+    "measured on this machine; hollow: published figures, of another machine. Bars: 95 % interval of the mean over seeds."
+)
 
 
-def draw_all(faces: Faces, heading: Heading) -> dict[str, Callable[[Out], None]]:
-    """Return name of a figure -> what draws it into files."""
-    return {
-        RATES: lambda out: draw_rates(faces.configurations, heading, out),
-        EPOCHS: lambda out: draw_epochs(faces.configurations, heading, out),
-        ABLATION_PLOT: lambda out: draw_ablation(faces.ablation, heading, out),
-        PER_MINUTE: lambda out: draw_per_minute(faces.efficiency, heading, out),
-        BY_TIME: lambda out: draw_times(faces.configurations, faces.efficiency, heading, out),
-    }
-
-
-def draw_rates(configurations: pl.DataFrame, heading: Heading, out: Out) -> None:
-    """Draw the score over the learning rate, a panel an architecture; other settings are the baseline's.
-
-    configurations: CONFIGURATIONS of `tables.faces`.
-    """
+@drawing
+def score_by_rate(configurations: pl.DataFrame, heading: Heading) -> Figure:
+    """Draw the score by learning rate, a panel per architecture; other settings are the baseline's. table: CONFIGURATIONS."""
     need(configurations, ["side", "architecture", "learning_rate", "score"], "score_by_rate")
     rows = _like_baseline(configurations, {"architecture", "learning_rate", "epochs"})
     trained = [row for row in rows if row["side"] == TRAINED and row["learning_rate"]]
-    names = list(dict.fromkeys(row["architecture"] for row in trained))
     if not any(number(row["score"]) is not None for row in trained):
-        placeholder("No arm with a trained projection has a score.", heading, out)
-        return
+        return parts.placeholder("No arm with a trained projection has a score.", heading)
     epochs = sorted({row["epochs"] for row in trained if _several(trained, row["epochs"])})
     epochs = epochs or sorted({row["epochs"] for row in trained})
     colours = _coloured(epochs)
-    marks = [(_line(colours[e], "o"), f"{TRAINED}, {e} epochs") for e in epochs]
-    marks += _marks_of(rows, [DESCRIBED, THEIRS])
-    drawn = [row for row in rows if row["side"] == DESCRIBED or row["epochs"] in epochs]
-    low, high = _limits(drawn)
-    above, height = legend_height([words for _, words in marks]), 2.1
-    panels, end = place(names, height, above)
-    with sheet(heading, end + 0.1, out, NOTE) as page:
-        page.legend(*map(list, zip(*marks, strict=True)))
-        for name, panel in zip(names, panels, strict=True):
-            panel.head(page)
-            axes = page.axes(panel.left, panel.top, panel.width, height)
-            axes.set_ylim(low, high)
-            own = [row for row in drawn if row["architecture"] == name]
-            _frozen_line(axes, own)
-            for place_, e in enumerate(epochs):
-                shift = 1.06 ** (place_ - (len(epochs) - 1) / 2)
-                _course(
-                    axes,
-                    [r for r in own if r["epochs"] == e and r["side"] == TRAINED],
-                    "learning_rate",
-                    colours[e],
-                    shift,
-                )
-            _rates(axes, sorted({row["learning_rate"] for row in trained}))
-            axes.set_xlabel("learning rate", labelpad=1, size=8)
-            if panel.first:
-                axes.set_ylabel(SCORE, labelpad=2)
+    names = list(dict.fromkeys(row["architecture"] for row in trained))
+    figure, panels = parts.small_multiples(heading, names, 2.1, NOTE, xlabel="learning rate", sharey=True)
+    for i, (name, (axes,)) in enumerate(panels.items()):
+        own = [row for row in rows if row["architecture"] == name]
+        _frozen(axes, own)
+        for k, count in enumerate(epochs):
+            shift = 1.06 ** (k - (len(epochs) - 1) / 2)
+            points = [row for row in own if row["side"] == TRAINED and row["epochs"] == count]
+            _course(axes, f"{count} epochs", points, "learning_rate", colours[count], shift)
+        _log_axis(axes, sorted({row["learning_rate"] for row in trained}))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        if i % parts.columns_for(len(names)) == 0:
+            axes.set_ylabel(SCORE, labelpad=2)
+    handles = {f"{TRAINED}, {n} epochs": parts.stroke(colours[n], marker="o", markersize=5.5) for n in epochs}
+    parts.legend(figure, handles | _handles_of(rows))
+    return figure
 
 
-def draw_epochs(configurations: pl.DataFrame, heading: Heading, out: Out) -> None:
-    """Draw the score of the baseline's architecture over the epochs that it was trained."""
+@drawing
+def score_by_epochs(configurations: pl.DataFrame, heading: Heading) -> Figure:
+    """Draw the score of the baseline's architecture by the epochs of its training. configurations: CONFIGURATIONS."""
     need(configurations, ["side", "baseline", "epochs", "score"], "score_by_epochs")
     rows = _like_baseline(configurations, {"epochs"})
-    trained = sorted((row for row in rows if row["side"] == TRAINED and row["epochs"]), key=lambda row: row["epochs"])
+    trained = [row for row in rows if row["side"] == TRAINED and row["epochs"]]
     if not any(number(row["score"]) is not None for row in trained):
-        placeholder("No arm with a trained projection and the baseline's settings has a score.", heading, out)
-        return
-    marks = [(_line(BLUE, "o"), f"{TRAINED}, {trained[0]['architecture']}"), *_marks_of(rows, [DESCRIBED, THEIRS])]
-    above, height = legend_height([words for _, words in marks]) + 0.05, 2.9
-    with sheet(heading, above + height + 0.45, out, NOTE) as page:
-        page.legend(*map(list, zip(*marks, strict=True)))
-        axes = page.axes(MARGIN + 0.55, above, WIDTH - 2 * MARGIN - 0.6, height)
-        axes.set_ylim(*_limits(rows))
-        _frozen_line(axes, rows)
-        _course(axes, trained, "epochs", BLUE)
-        axes.xaxis.set_major_locator(FixedLocator([row["epochs"] for row in trained]))
-        axes.set_xlim(trained[0]["epochs"] - 0.4, trained[-1]["epochs"] + 0.4)
-        axes.set_xlabel("epochs", labelpad=2)
-        axes.set_ylabel(SCORE, labelpad=3)
+        return parts.placeholder("No arm with a trained projection and the baseline's settings has a score.", heading)
+    figure, grid = parts.new_figure(heading, 3.2, NOTE, 1, 1)
+    axes, name = grid[0, 0], trained[0]["architecture"]
+    _frozen(axes, rows)
+    _course(axes, name, trained, "epochs", BLUE)
+    tried = sorted({row["epochs"] for row in trained})
+    axes.xaxis.set_major_locator(FixedLocator(tried))
+    axes.set_xlim(tried[0] - 0.4, tried[-1] + 0.4)
+    axes.set_xlabel("epochs", labelpad=2)
+    axes.set_ylabel(SCORE, labelpad=3)
+    handles = {f"{TRAINED}, {name}": parts.stroke(BLUE, marker="o", markersize=5.5)}
+    parts.legend(figure, handles | _handles_of(rows))
+    return figure
 
 
-def draw_ablation(ablation: pl.DataFrame, heading: Heading, out: Out) -> None:
-    """Draw what batch size, normalisation and augmentation are worth in score against the baseline.
-
-    ablation: ABLATION of `tables.faces_effects`.
-    """
-    wanted = pl.col("factor").is_in(["batch", "normalised", "augmented"])
-    rows = ablation.filter(wanted).to_dicts()
+@drawing
+def score_ablation(ablation: pl.DataFrame, heading: Heading) -> Figure:
+    """Draw the effect of batch size, normalisation and augmentation on the score. ablation: ABLATION."""
+    rows = ablation.filter(pl.col("factor").is_in(["batch", "normalised", "augmented"])).to_dicts()
+    rows = [row for row in rows if any(number(row[n]) is not None for n in ("difference", "published_difference"))]
+    if not rows:
+        words = "No arm differs from the baseline in batch size, normalisation or augmentation alone."
+        return parts.placeholder(words, heading)
     names = list(dict.fromkeys((row["factor"], row["value"]) for row in rows))
-    values = [v for row in rows for v in _differences(row)]
-    if not values:
-        placeholder(
-            "No arm differs from the baseline in batch size, normalisation or augmentation alone.", heading, out
-        )
-        return
-    labels = {key: fit(_label(*key), NAMES, 8.5) for key in names}
-    left = MARGIN + max(text_width(words, 8.5) for words in labels.values()) + 0.12
-    marks = [(_line(BLUE, "o", ""), TRAINED), (_line(MUTED, "s", ""), DESCRIBED), (_hollow(), THEIRS)]
-    marks = [
-        mark for mark in marks if mark[1] != THEIRS or any(row["published_difference"] is not None for row in rows)
-    ]
-    above = legend_height([words for _, words in marks]) + 0.05
-    room = 0.08 * max(max(values) - min(values), 1.0)
-    note = (
-        "Against the baseline's score, paired by seed: mean with its 95 % interval over seeds; small points: seeds. Hollow: the "
-        "same difference of published figures. As described, batch size and augmentation leave every bit as it is."
-    )
-    height = 2 * ROW * len(names)
-    with sheet(heading, above + height + 0.45, out, note) as page:
-        page.legend(*map(list, zip(*marks, strict=True)))
-        axes = page.axes(left, above, WIDTH - left - MARGIN, height)
-        axes.set(xlim=(min([*values, 0.0]) - room, max([*values, 0.0]) + room), ylim=(len(names), 0), yticks=[])
-        axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-        axes.set_xlabel("difference in score, test", labelpad=2)
-        for y, key in enumerate(names):
-            page.text(left - 0.1, above + (y + 0.5) * 2 * ROW, labels[key], size=8.5, ha="right", va="center_baseline")
-            for row in rows:
-                if (row["factor"], row["value"]) == key:
-                    _difference(axes, row, y)
+    rows.sort(key=lambda row: (names.index((row["factor"], row["value"])), row["side"] != TRAINED))
+    estimates = [_difference(row) for row in rows]
+    figure, grid = parts.new_figure(heading, parts.forest_height(estimates) + parts.AXIS, ABLATION_NOTE, 1, 1)
+    axes = grid[0, 0]
+    for y, row in enumerate(rows):
+        if row["side"] == TRAINED and number(row["published_difference"]) is not None:
+            published = [row["published_difference"]]
+            parts.points(axes, estimates[y].key, published, [y - 0.25], part=PUBLISHED, edgecolor=INK, **HOLLOW)
+    parts.forest(axes, estimates, point="difference", xlabel="difference in score, test", missing="")
+    parts.legend(figure, _sides(rows, "published_difference"))
+    return figure
 
 
-def draw_per_minute(efficiency: pl.DataFrame, heading: Heading, out: Out) -> None:
-    """Draw the points of score per minute of each architecture with the baseline's settings.
-
-    efficiency: CONFIGURATIONS_EFFICIENCY of `tables.faces`.
-    """
+@drawing
+def score_per_minute(efficiency: pl.DataFrame, heading: Heading) -> Figure:
+    """Draw the score per minute of each architecture with the baseline's settings. efficiency: CONFIGURATIONS_EFFICIENCY."""
     rows = [row for row in efficiency.filter("controlled").to_dicts() if number(row["score_per_minute"])]
     if not rows:
-        placeholder("No architecture has both a score and measured seconds.", heading, out)
-        return
-    order = sorted({row["architecture"] for row in rows}, key=lambda name: -_highest(rows, name))
-    labels = {name: fit(name, NAMES, 8.5) for name in order}
-    left = MARGIN + max(text_width(words, 8.5) for words in labels.values()) + 0.12
-    theirs = any(number(row["published_score_per_minute"]) for row in rows)
-    marks = [
-        (_line(BLUE, "o", ""), TRAINED),
-        (_line(MUTED, "s", ""), DESCRIBED),
-        *([(_hollow(), THEIRS)] if theirs else []),
-    ]
-    above, height = legend_height([words for _, words in marks]) + 0.05, 1.6 * ROW * len(order)
-    note = (
-        "Further to the right is better; the axis is logarithmic. Seconds of training and of embedding, measured on this machine; "
-        "hollow: published figures, of another machine."
-    )
-    with sheet(heading, above + height + 0.45, out, note) as page:
-        page.legend(*map(list, zip(*marks, strict=True)))
-        axes = page.axes(left, above, WIDTH - left - MARGIN, height)
-        axes.set(ylim=(len(order), 0), yticks=[], xscale="log")
-        axes.set_xlabel("points of score per minute", labelpad=2)
-        for y, name in enumerate(order):
-            page.text(
-                left - 0.1, above + (y + 0.5) * 1.6 * ROW, labels[name], size=8.5, ha="right", va="center_baseline"
-            )
-            for row in rows:
-                if row["architecture"] == name:
-                    _rate(axes, row, y + 0.5)
-        _plain_logs(axes)
+        return parts.placeholder("No architecture has both a score and measured seconds.", heading)
+    highest: dict[str, float] = {}
+    for row in rows:
+        highest[row["architecture"]] = max(row["score_per_minute"], highest.get(row["architecture"], 0.0))
+    rows.sort(key=lambda row: (-highest[row["architecture"]], row["architecture"], row["side"] != TRAINED))
+    estimates = [_rate(row) for row in rows]
+    figure, grid = parts.new_figure(heading, parts.forest_height(estimates) + parts.AXIS, MINUTE_NOTE, 1, 1)
+    axes = grid[0, 0]
+    axes.set_xscale("log")
+    for y, row in enumerate(rows):
+        if row["side"] == TRAINED and number(row["published_score_per_minute"]):
+            published = [row["published_score_per_minute"]]
+            parts.points(axes, estimates[y].key, published, [y - 0.25], part=PUBLISHED, edgecolor=INK, **HOLLOW)
+    parts.forest(axes, estimates, point="score", xlabel="score per minute", reference=None)
+    _log_axis(axes)
+    parts.legend(figure, _sides(rows, "published_score_per_minute"))
+    return figure
 
 
-def draw_times(configurations: pl.DataFrame, efficiency: pl.DataFrame, heading: Heading, out: Out) -> None:
-    """Draw the score of every configuration over the seconds that it took, a colour an architecture."""
+@drawing
+def score_by_time(configurations: pl.DataFrame, efficiency: pl.DataFrame, heading: Heading) -> Figure:
+    """Draw the score of every arm by the seconds of its training and embedding, a colour per architecture."""
     timed = {(row["side"], row["configuration"]): row["seconds"] for row in efficiency.to_dicts()}
     rows = [{**row, "seconds": timed.get((row["side"], row["configuration"]))} for row in configurations.to_dicts()]
     ours = [row for row in rows if number(row["score"]) is not None and number(row["seconds"])]
     if not ours:
-        placeholder("No configuration has both a score and measured seconds.", heading, out)
-        return
-    shown = {(row["side"], row["arm"]): row for row in reversed(ours)}
-    theirs = {
+        return parts.placeholder("No configuration has both a score and measured seconds.", heading)
+    published = {
         row["configuration"]: row for row in rows if number(row["published_score"]) and number(row["published_seconds"])
     }
-    colours = _coloured(list(dict.fromkeys(row["architecture"] for row in [*ours, *theirs.values()])))
-    marks = [(_line(colour, "D", ""), name) for name, colour in colours.items()]
-    marks += [
-        (_line(MUTED, "o", ""), TRAINED),
-        (_line(MUTED, "s", ""), DESCRIBED),
-        *([(_hollow(), THEIRS)] if theirs else []),
-    ]
-    above, height = legend_height([words for _, words in marks]) + 0.05, 3.4
-    note = (
-        "Higher is better, and so is further to the left; the axis of seconds is logarithmic. Seconds of training and of embedding, "
-        "measured on this machine; hollow: published figures, of another machine. Bars: 95 % interval of the mean over seeds."
-    )
-    with sheet(heading, above + height + 0.45, out, note) as page:
-        page.legend(*map(list, zip(*marks, strict=True)))
-        axes = page.axes(MARGIN + 0.55, above, WIDTH - 2 * MARGIN - 0.6, height)
-        axes.set_xscale("log")
-        for row in reversed(shown.values()):
-            marker = "o" if row["side"] == TRAINED else "s"
-            _bar(axes, row["seconds"], row, colours[row["architecture"]])
-            axes.scatter(
-                [row["seconds"]], [row["score"]], s=26, marker=marker, color=colours[row["architecture"]], zorder=3
+    colours = _coloured(dict.fromkeys(row["architecture"] for row in [*ours, *published.values()]))
+    figure, grid = parts.new_figure(heading, 3.7, TIME_NOTE, 1, 1)
+    axes = grid[0, 0]
+    axes.set_xscale("log")
+    for (side, arm), row in {(row["side"], row["arm"]): row for row in ours}.items():
+        colour, key = colours[row["architecture"]], f"{arm}, {side}"
+        if number(row["score_low"]) is not None:
+            lines = axes.vlines(
+                row["seconds"], row["score_low"], row["score_high"], color=colour, linewidth=1.1, alpha=0.8
             )
-        for row in theirs.values():
-            _point(axes, row["published_seconds"], row["published_score"], colours[row["architecture"]])
-        axes.set_xlabel("seconds", labelpad=2)
-        axes.set_ylabel(SCORE, labelpad=3)
-        axes.yaxis.set_major_locator(MaxNLocator(7))
-        _plain_logs(axes)
+            parts.mark(lines, "interval", key)
+        parts.points(axes, key, [row["seconds"]], [row["score"]], s=26, marker=LOOKS[side][1], color=colour)
+    for name, row in published.items():
+        look = {"edgecolor": colours[row["architecture"]], **HOLLOW}
+        parts.points(axes, name, [row["published_seconds"]], [row["published_score"]], part=PUBLISHED, **look)
+    axes.set_xlabel("seconds", labelpad=2)
+    axes.set_ylabel(SCORE, labelpad=3)
+    axes.yaxis.set_major_locator(MaxNLocator(7))
+    _log_axis(axes)
+    handles = {name: parts.dot(colour, "D", 5.5) for name, colour in colours.items()}
+    handles |= {
+        side: parts.dot(MUTED, LOOKS[side][1], 5.5) for side in SIDES if any(row["side"] == side for row in ours)
+    }
+    parts.legend(figure, handles | ({PUBLISHED: _hollow()} if published else {}))
+    return figure
 
 
 def _like_baseline(configurations: pl.DataFrame, free: set[str]) -> list[dict]:
@@ -246,7 +177,7 @@ def _like_baseline(configurations: pl.DataFrame, free: set[str]) -> list[dict]:
     base = configurations.filter("baseline").to_dicts()
     if not base:
         return []
-    fixed = [name for name in WORDS if name not in free]
+    fixed = [name for name in FACTOR_NAMES if name not in free]
     return configurations.filter(*(pl.col(name).eq_missing(base[0][name]) for name in fixed)).to_dicts()
 
 
@@ -255,125 +186,92 @@ def _several(rows: Sequence[dict], epochs: int) -> bool:
 
 
 def _coloured(keys: Iterable) -> dict:
-    return {key: COLOURS[place % len(COLOURS)] for place, key in enumerate(keys)}
+    return {key: COLOURS[i % len(COLOURS)] for i, key in enumerate(keys)}
 
 
-def _marks_of(rows: Sequence[dict], kinds: Sequence[str]) -> Marks:
-    """Return the marks of what is drawn beside the trained projection."""
-    found = []
-    if DESCRIBED in kinds and any(row["side"] == DESCRIBED and number(row["score"]) is not None for row in rows):
-        found.append((Line2D([], [], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2))), DESCRIBED))
-    if THEIRS in kinds and any(number(row["published_score"]) is not None for row in rows):
-        found.append((_hollow(), THEIRS))
+def _hollow() -> Artist:
+    return parts.dot(INK, size=5.5, markerfacecolor="white")
+
+
+def _handles_of(rows: Sequence[dict]) -> dict[str, Artist]:
+    """Return the legend of the frozen features and the published figures, where there are any."""
+    found: dict[str, Artist] = {}
+    if any(row["side"] == DESCRIBED and number(row["score"]) is not None for row in rows):
+        found[DESCRIBED] = parts.stroke(MUTED, 1.2, linestyle=parts.DASHED)
+    if any(number(row["published_score"]) is not None for row in rows):
+        found[PUBLISHED] = _hollow()
     return found
 
 
-def _line(colour: str, marker: str, style: str = "-") -> Line2D:
-    return Line2D([], [], color=colour, marker=marker, linestyle=style, markersize=5.5, linewidth=1.4)
+def _sides(rows: Sequence[dict], published: str) -> dict[str, Artist]:
+    found = {side: parts.dot(*LOOKS[side], 5.5) for side in LOOKS if any(row["side"] == side for row in rows)}
+    shown = any(row["side"] == TRAINED and number(row[published]) is not None for row in rows)
+    return found | ({PUBLISHED: _hollow()} if shown else {})
 
 
-def _hollow() -> Line2D:
-    return Line2D([], [], marker="o", linestyle="none", markerfacecolor="none", markeredgecolor=INK, markersize=5.5)
-
-
-def _point(axes: Axes, x: float, y: float, colour: str) -> None:
-    axes.scatter([x], [y], s=30, facecolor="white", edgecolor=colour, linewidth=1.2, zorder=4)
-
-
-def _limits(rows: Sequence[dict]) -> tuple[float, float]:
-    names = ("score", "score_low", "score_high", "published_score")
-    values = [number(row[name]) for row in rows for name in names]
-    values += [number(value) for row in rows for value in row["score_by_seed"] or []]
-    known = [value for value in values if value is not None]
-    room = max(0.06 * (max(known) - min(known)), 2.0)
-    return min(known) - room, max(known) + room
-
-
-def _frozen_line(axes: Axes, rows: Sequence[dict]) -> None:
-    """Draw the score of the frozen network as a line: it is the same whatever is trained."""
+def _frozen(axes: Axes, rows: Sequence[dict]) -> None:
+    """Draw the score of the frozen features as a line: nothing in the training changes it."""
     known = [row["score"] for row in rows if row["side"] == DESCRIBED and number(row["score"]) is not None]
     if known:
-        axes.axhline(known[0], color=MUTED, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1)
+        parts.reference(axes, DESCRIBED, y=known[0], color=MUTED, linewidth=1.2)
 
 
-def _course(axes: Axes, rows: Sequence[dict], column: str, colour: str, shift: float = 1.0) -> None:
-    """Draw scores over a setting, and the published ones at the same settings."""
+def _course(axes: Axes, key: str, rows: Sequence[dict], column: str, colour: str, shift: float = 1.0) -> None:
+    """Draw scores over a setting as line:<key> with interval:<key> and seeds:<key>, and published:<key> beside them."""
     rows = sorted(rows, key=lambda row: row[column])
     ours = [row for row in rows if number(row["score"]) is not None]
-    axes.plot([r[column] * shift for r in ours], [r["score"] for r in ours], color=colour, linewidth=1.4, zorder=2)
-    for row in ours:
-        x = row[column] * shift
-        seeds = row["score_by_seed"]
-        axes.scatter([x] * len(seeds), seeds, s=7, color=SEED, linewidth=0, zorder=2)
-        _bar(axes, x, row, colour)
-        axes.scatter([x], [row["score"]], s=26, color=colour, zorder=3)
+    if ours:
+        x = [row[column] * shift for row in ours]
+        parts.curve(
+            axes, key, x, [row["score"] for row in ours], colour=colour, marker="o", markersize=5, linewidth=1.4
+        )
+        seeds = [(at, value) for at, row in zip(x, ours, strict=True) for value in row["score_by_seed"]]
+        parts.points(axes, key, *zip(*seeds, strict=True), part="seeds", s=7, color=SEED, zorder=2)
+        ends = [(at, row["score_low"], row["score_high"]) for at, row in zip(x, ours, strict=True)]
+        ends = [each for each in ends if number(each[1]) is not None]
+        if ends:
+            bars = axes.vlines(*zip(*ends, strict=True), color=colour, linewidth=1.1, alpha=0.8, zorder=2)
+            parts.mark(bars, "interval", key)
     theirs = [row for row in rows if number(row["published_score"]) is not None]
-    axes.plot(
-        [r[column] * shift for r in theirs],
-        [r["published_score"] for r in theirs],
-        color=colour,
-        linewidth=0.7,
-        alpha=0.6,
-        zorder=1,
+    if theirs:
+        x, y = [row[column] * shift for row in theirs], [row["published_score"] for row in theirs]
+        axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.6, zorder=1)
+        parts.points(axes, key, x, y, part=PUBLISHED, edgecolor=colour, **HOLLOW)
+
+
+def _difference(row: dict) -> Estimate:
+    colour, marker = LOOKS[row["side"]]
+    name = changed(row)
+    value = number(row["difference"])
+    return Estimate(
+        f"{name}, {row['side']}",
+        value,
+        row["difference_low"],
+        row["difference_high"],
+        seeds=row["difference_by_seed"] or (),
+        text="" if value is None else signed(value, 1),
+        label=name,
+        detail=row["side"],
+        colour=colour,
+        marker=marker,
     )
-    for row in theirs:
-        _point(axes, row[column] * shift, row["published_score"], colour)
 
 
-def _bar(axes: Axes, x: float, row: dict, colour: str) -> None:
-    if number(row["score_low"]) is not None:
-        axes.plot([x, x], [row["score_low"], row["score_high"]], color=colour, linewidth=1.1, alpha=0.8, zorder=2)
+def _rate(row: dict) -> Estimate:
+    colour, marker = LOOKS[row["side"]]
+    value, key = row["score_per_minute"], f"{row['architecture']}, {row['side']}"
+    look = {"label": row["architecture"], "detail": row["side"], "colour": colour, "marker": marker}
+    return Estimate(key, value, text=f"{value:,.0f}", **look)
 
 
-def _rates(axes: Axes, values: Sequence[float]) -> None:
+def _log_axis(axes: Axes, ticks: Sequence[float] = ()) -> None:
+    """Label a logarithmic x axis in plain numbers: ticks, or 1, 2 and 5 of each power where there are few powers."""
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 2, max(values) * 2)
-    axes.xaxis.set_major_locator(FixedLocator(values))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-
-
-def _label(factor: str, value: str) -> str:
-    return value if factor in ("normalised", "augmented") else f"{WORDS[factor]} {value}"
-
-
-def _differences(row: dict) -> list[float]:
-    names = ("difference", "difference_low", "difference_high", "published_difference")
-    values = [*(row[name] for name in names), *(row["difference_by_seed"] or [])]
-    return [value for value in values if number(value) is not None]
-
-
-def _difference(axes: Axes, row: dict, y: int) -> None:
-    height = y + (0.35 if row["side"] == TRAINED else 0.65)
-    colour, marker = (BLUE, "o") if row["side"] == TRAINED else (MUTED, "s")
-    if number(row["difference"]) is not None:
-        seeds = row["difference_by_seed"] or []
-        axes.scatter(seeds, [height] * len(seeds), s=7, color=SEED, linewidth=0, zorder=2)
-        if number(row["difference_low"]) is not None:
-            ends = [row["difference_low"], row["difference_high"]]
-            axes.plot(ends, [height, height], color=colour, linewidth=1.3, zorder=2)
-        axes.scatter([row["difference"]], [height], s=28, marker=marker, color=colour, zorder=3)
-    if row["side"] == TRAINED and number(row["published_difference"]) is not None:
-        _point(axes, row["published_difference"], y + 0.5, INK)
-
-
-def _highest(rows: Sequence[dict], architecture: str) -> float:
-    return max(row["score_per_minute"] for row in rows if row["architecture"] == architecture)
-
-
-def _rate(axes: Axes, row: dict, y: float) -> None:
-    colour, marker, shift = (BLUE, "o", -0.15) if row["side"] == TRAINED else (MUTED, "s", 0.15)
-    axes.scatter([row["score_per_minute"]], [y + shift], s=32, marker=marker, color=colour, zorder=3)
-    if row["side"] == TRAINED and number(row["published_score_per_minute"]):
-        _point(axes, row["published_score_per_minute"], y, INK)
-
-
-def _plain_logs(axes: Axes) -> None:
-    """Label a logarithmic axis in plain numbers, 1, 2 and 5 of each power where there are few powers."""
+    if ticks:
+        axes.set_xlim(min(ticks) / 2, max(ticks) * 2)
     low, high = axes.get_xlim()
     steps = (1, 2, 5) if high / low < 300 else (1,)
-    ticks = [step * 10.0**power for power in range(-3, 9) for step in steps]
+    ticks = ticks or [step * 10.0**power for power in range(-3, 9) for step in steps]
     axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,247 +1,188 @@
-"""What a competition's program found, in computed sentences."""
+"""The findings on a face competition's program: scores and their noise, single settings, architectures, choices."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.faces.arms import DESCRIBED, SIDES, TRAINED
-from reidflow.analyses.faces.blocks import (
-    ablation_block,
-    agreement_block,
-    architectures_block,
-    choices_block,
-    clusters_block,
-    configurations_block,
-    interval_of,
-    points,
-    ranked,
-    speed_block,
-    ten_block,
-    times,
-    whole,
-    within,
+from reidflow.analyses.faces import FIGURES
+from reidflow.analyses.faces.arms import DESCRIBED, KEYS, SIDES, TRAINED, score_error, share_error
+from reidflow.analyses.faces.choices import CHOICES, RULES, highest, picks
+from reidflow.analyses.faces.tables import (
+    ABLATION,
+    ARCHITECTURES,
+    CONFIGURATIONS,
+    CONFIGURATIONS_EFFICIENCY,
+    FACTOR_NAMES,
+    SIDE,
+    Faces,
+    changed,
+    value_text,
 )
-from reidflow.analyses.faces.choices import HELD_OUT, RULES, level
-from reidflow.analyses.faces.collected import Faces
-from reidflow.analyses.faces.effects import WORDS, setting_text
-from reidflow.analyses.faces.published import published_section
 from reidflow.spec.experiment_file import ExperimentFile
-from reidflow.tables.layout import magnitude, share
-from reidflow.tables.sections import Section
-from reidflow.tables.text import interval, listed, markdown, number, signed
+from reidflow.store.tables import Column
+from reidflow.tables.columns import column
+from reidflow.tables.layout import Block, block
+from reidflow.tables.sections import Section, render, sections_of
 
-RATES, EPOCHS, ABLATION_PLOT = "score_by_rate", "score_by_epochs", "score_ablation"
-PER_MINUTE, BY_TIME = "score_per_minute", "score_by_time"
-FIGURES = (RATES, EPOCHS, ABLATION_PLOT, PER_MINUTE, BY_TIME)
-ARMS = "arms"
+SCORES, SETTINGS, ARCHITECTURE = "Configurations by score", "Effect of single settings", "Architectures and time"
+CHOICE, CLUSTERS, PUBLISHED = "Automatic choice of the architecture", "Clusters", "Published figures"
 NOISE = 2.0
-"""Scores within so many standard errors of the highest are not told from it."""
-SEVERAL = 8
-"""More arms than these are counted, not named."""
-_KEYS = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
+"""Standard errors below the highest score within which a score may be as high."""
+TEN = 10
+_SETTINGS = ("architecture", "learning_rate", "epochs", "batch", "normalised", "augmented")
+_SCORE = (*KEYS, "map", "id_map", "score", "score_std", "score_interval")
+_PUBLISHED = tuple(f"published_{key}" for key in (*KEYS, "map", "score"))
+_COUNT = Column("configurations", pl.Int64, "configurations", "count", "Configurations with these runs.")
+_WITHIN = Column(
+    "within", pl.Float64, "within / between", "number", "Distance within identities over that between them."
+)
+_SEEDS = Column("picking", pl.String, "seeds that choose it", "text", "Number of seeds with which the rule chooses it.")
 
 
-def sections(file: ExperimentFile, faces: Faces, results: pl.DataFrame, links: Sequence[str] = ()) -> list[Section]:
+def sections(file: ExperimentFile, faces: Faces, flops: Mapping[str, int], links: Sequence[str] = ()) -> list[Section]:
     """Return the sections of the findings.
 
-    file: of the experiment. results: its RESULTS. links: names of figures of other analyses that belong to it.
+    file: of the experiment. flops: arm -> operations of one image. links: figures of other analyses that belong to it.
     """
     sides = [side for side in SIDES if side in set(faces.configurations["side"])]
-    found = [
-        Section(
-            "Configurations by score",
-            [*_weights(file), *_best(faces.configurations, sides, results), *_noise(faces.configurations, sides)],
-            [
-                *(ten_block(faces.configurations, side) for side in sides if ranked(faces.configurations, side)),
-                *(configurations_block(faces.configurations, side) for side in sides),
-            ],
-            {RATES: "Score by learning rate"},
-            [ARMS, *links],
-        ),
-        Section(
-            "What the settings of the training are worth",
-            [*_cannot(faces.configurations, faces.ablation), *_settings(faces.ablation), *_course(faces)],
-            [ablation_block(faces.ablation, side) for side in sides if side in set(faces.ablation["side"])],
-            {ABLATION_PLOT: "What one setting is worth", EPOCHS: "Score by epochs"},
-            [RATES],
-        ),
-        Section(
-            "Architectures and time",
-            [*_architectures(faces.architectures, sides), *_time(faces, results)],
-            [
-                *(architectures_block(faces.architectures, side) for side in sides if _any(faces.architectures, side)),
-                *([speed_block(faces.efficiency)] if faces.efficiency["controlled"].any() else []),
-            ],
-            {PER_MINUTE: "Score per minute", BY_TIME: "Score by time"},
-        ),
-    ]
-    if not faces.choices.is_empty():
-        found.append(
-            Section(
-                "Automatic choice of the architecture",
-                _choices(faces.choices),
-                [block for block in (choices_block(faces.choices), agreement_block(faces.choices)) if block.rows],
-                links=[RATES],
-            )
-        )
-    found.append(
-        Section(
-            "Clusters", _clusters(faces.configurations, sides), [clusters_block(faces.configurations)], links=[RATES]
-        )
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        weights=dict(file.score or {}),
+        leaders=[leader(faces.configurations, side) for side in sides],
+        missing=missing(faces.configurations),
+        frozen=frozen(faces.configurations, faces.ablation),
+        effects=effects(faces.ablation),
+        epochs=epochs(faces.configurations),
+        rates=rates(faces.configurations),
+        architectures={side: _by_score(faces.architectures, side) for side in sides},
+        operations=operations(faces.architectures, flops),
+        choices=[
+            chosen(faces.choices, side, rule) for side in sides for rule in RULES if picks(faces.choices, side, rule)
+        ],
+        agreements=[found for side in sides if (found := agreement(faces.choices, side))],
+        rules=faces.choices["rule"].n_unique(),
+        clusters=[found for side in sides if (found := clusters(faces.configurations, side))],
+        published=published(file, faces.configurations),
+        number_of=len,
     )
-    return found + published_section(file, faces.configurations, [RATES, EPOCHS, ABLATION_PLOT])
+    tables = {
+        SCORES: [_ten(faces.configurations, side) for side in sides if ranked(faces.configurations, side)],
+        SETTINGS: [_ablation(faces.ablation)] if len(faces.ablation) else [],
+        ARCHITECTURE: _architectures(faces),
+        CHOICE: _choices(faces.choices) if len(faces.choices) else [],
+        CLUSTERS: [_clusters(faces.configurations, sides)],
+    }
+    tables[SCORES].append(_all(faces.configurations))
+    figures = {
+        SCORES: ["score_by_rate"],
+        SETTINGS: ["score_ablation", "score_by_epochs"],
+        ARCHITECTURE: ["score_per_minute", "score_by_time"],
+    }
+    linked = {
+        SCORES: ["arms", *links],
+        SETTINGS: ["score_by_rate"],
+        CHOICE: ["score_by_rate"],
+        CLUSTERS: ["score_by_rate"],
+    }
+    linked[PUBLISHED] = ["score_by_rate", "score_by_epochs", "score_ablation"]
+    return sections_of(
+        text, tables, {title: {name: FIGURES[name] for name in names} for title, names in figures.items()}, linked
+    )
 
 
-def _any(table: pl.DataFrame, side: str) -> bool:
-    return side in set(table["side"])
+def ranked(configurations: pl.DataFrame, side: str) -> list[dict[str, Any]]:
+    """Return the arms of a side from the highest score down, each with its number of `configurations`."""
+    own = configurations.filter((pl.col("side") == side) & pl.col("score").is_not_null())
+    rows: dict[str, dict[str, Any]] = {}
+    for row in own.to_dicts():
+        rows.setdefault(row["arm"], {**row, "configurations": 0})["configurations"] += 1
+    return sorted(rows.values(), key=lambda row: row["rank"])
 
 
-def _bold(name: str) -> str:
-    return f"**{markdown(name)}**"
+def leader(configurations: pl.DataFrame, side: str) -> dict[str, Any]:
+    """Return the arm with the highest score of a side (`best`), and how many of its `arms` are `near` that score.
+
+    Near: within NOISE standard errors of one score, from the number of queries.
+    """
+    rows = ranked(configurations, side)
+    best = rows[0] if rows else None
+    known = [row for row in rows if row["score_error"] is not None]
+    near = sum(best["score"] - row["score"] <= NOISE * best["score_error"] for row in known) if known else 0
+    return {"side": side, "best": best, "near": near, "arms": len(known)}
 
 
-def _weights(file: ExperimentFile) -> list[str]:
-    told = [f"{file.score[key]:g} {words}" for key, words in _KEYS.items() if key in (file.score or {})]
-    return [f"Score = {' + '.join(told)}, so at most {sum((file.score or {}).values()):g}."]
+def missing(configurations: pl.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """Return reason -> (configuration, side) of those without a score."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    rows = configurations.filter(pl.col("score").is_null()).select("note", "configuration", "side")
+    for note, name, side in rows.iter_rows():
+        found.setdefault(note, []).append((name, side))
+    return found
 
 
-def _spread(row: Mapping) -> str:
-    """Return a mean score with its noise over seeds."""
-    if row["score_std"] is None:
-        return f"{points(row['score'])} with one seed"
-    if row["side"] == DESCRIBED and not row["score_std"]:
-        return f"{points(row['score'])}, which no seed changes"
-    span = interval_of(row["score_low"], row["score_high"])
-    return f"{points(row['score'], row['score_std'])} over {row['seeds']} seeds, 95 % interval of the mean {span}"
+def frozen(configurations: pl.DataFrame, ablation: pl.DataFrame) -> dict[str, Any] | None:
+    """Return how many `configurations` as described are how many `networks`.
 
-
-def _best(configurations: pl.DataFrame, sides: list[str], results: pl.DataFrame) -> list[str]:
-    lines = []
-    for side in sides:
-        rows = ranked(configurations, side)
-        if not rows:
-            lines.append(f"{side.capitalize()}, no configuration has a score.")
-            continue
-        lines.append(
-            f"{side.capitalize()}, the highest mean score is that of {_bold(rows[0]['arm'])}: {_spread(rows[0])}."
-        )
-    missing = configurations.filter(pl.col("score").is_null())
-    for (note,), own in missing.partition_by("note", as_dict=True, maintain_order=True).items():
-        names = listed([f"{_bold(name)} ({side})" for name, side in own.select("configuration", "side").iter_rows()])
-        lines.append(f"Without a score: {names}: {markdown(note)}.")
-    ties = results.filter("ties_with_best")["arm"].to_list()
-    if len(ties) > SEVERAL:
-        scored = results["id_map"].count()
-        lines.append(f"By mAP, paired and corrected, {len(ties)} of {scored} arms cannot be told from the best one.")
-    elif len(ties) > 1:
-        names = listed([_bold(name) for name in ties])
-        lines.append(f"By mAP, paired by identity and seed and corrected, {names} cannot be told from the best arm.")
-    elif ties:
-        lines.append(f"By mAP, {_bold(ties[0])} is the best: every other arm is worse, paired and corrected.")
-    return lines
-
-
-def _noise(configurations: pl.DataFrame, sides: list[str]) -> list[str]:
-    """Say how much of the differences in score the number of queries explains."""
-    lines = []
-    for side in sides:
-        rows = [row for row in ranked(configurations, side) if row["score_error"] is not None]
-        if not rows:
-            continue
-        best = rows[0]
-        near = sum(best["score"] - row["score"] <= NOISE * best["score_error"] for row in rows)
-        lines.append(
-            f"{side.capitalize()}, the {best['queries']} queries alone give one run of {_bold(best['arm'])} a standard error "
-            f"of {number(best['top1_error'])} in top-1 and of {points(best['score_error'])} in score: {near} of {len(rows)} "
-            f"{'arms lie' if len(rows) > 1 else 'arm lies'} within {NOISE:g} of it below the highest score."
-        )
-    return lines
-
-
-def _cannot(configurations: pl.DataFrame, ablation: pl.DataFrame) -> list[str]:
-    """Say that nothing of a training can change features for which nothing was trained."""
+    published: the largest difference of published scores between settings that have no effect there; None without one.
+    """
     own = configurations.filter((pl.col("side") == DESCRIBED) & pl.col("arm").is_not_null())
     if own.is_empty():
-        return []
-    arms = own["arm"].n_unique()
-    words = (
-        f"As described, learning rate, epochs, batch size and augmentation cannot change anything: the backbone is frozen, its "
-        f"batch statistics too, and the features before the head are ranked. Its {len(own)} configurations are {arms} "
-        f"network{'' if arms == 1 else 's'}."
-    )
-    same = ablation.filter((pl.col("side") == DESCRIBED) & pl.col("same_runs"))
-    stated = [abs(value) for value in same["published_difference"].drop_nulls()]
-    if stated:
-        words += f" Their numbers differ by up to {number(max(stated), 1)} points where these settings alone differ."
-    return [words]
+        return None
+    same = ablation.filter((pl.col("side") == DESCRIBED) & pl.col("same_runs"))["published_difference"].drop_nulls()
+    return {"configurations": len(own), "networks": own["arm"].n_unique(), "published": same.abs().max()}
 
 
-def _settings(ablation: pl.DataFrame) -> list[str]:
-    """Say for each setting and side what its arms are worth against the baseline."""
-    lines = []
+def effects(ablation: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a row per side: its arms that differ from the baseline in one setting, by verdict; architectures apart.
+
+    verdicts: better and worse -> rows. other: without such a verdict. Each row has `changed`: `batch size 8`.
+    """
+    tested = ablation.filter(pl.col("difference").is_not_null() & ~pl.col("same_runs").fill_null(False))
+    found = []
     for side in SIDES:
-        for factor, words in WORDS.items():
-            wanted = (pl.col("side") == side) & (pl.col("factor") == factor) & pl.col("difference").is_not_null()
-            rows = ablation.filter(wanted, ~pl.col("same_runs").fill_null(False)).to_dicts()
-            if not rows or factor == "architecture":
-                continue
-            told = [f"{_bold(row['configuration'])} {_worth(row)}" for row in rows]
-            lines.append(f"{words.capitalize()}, {side}: {listed(told)}. {_mattered(rows)}")
-    return lines
+        rows = [
+            row | {"changed": changed(row)}
+            for row in tested.filter((pl.col("side") == side) & (pl.col("factor") != "architecture")).to_dicts()
+        ]
+        if rows:
+            shown = {v: [row for row in rows if row["verdict"] == v] for v in ("better", "worse")}
+            found.append({"side": side, "verdicts": shown, "other": [r for r in rows if r["verdict"] not in shown]})
+    return found
 
 
-def _worth(row: Mapping) -> str:
-    span, noisy = interval(row["difference_low"], row["difference_high"], 1), len(set(row["difference_by_seed"])) > 1
-    score = f"{signed(row['difference'], 1)} points" + (f" {span} over seeds" if noisy else "")
-    if row["verdict"] is None:
-        return f"({score})"
-    return f"({score}; mAP {signed(row['delta'])} {interval(row['delta_low'], row['delta_high'])}, {row['verdict']})"
+def epochs(configurations: pl.DataFrame) -> dict[str, Any] | None:
+    """Return the rows with the highest score (`best`) and most epochs (`last`) with the baseline's other settings."""
+    rows = along(configurations, TRAINED, "epochs")
+    if len(rows) < 2:
+        return None
+    tried = [str(row["epochs"]) for row in rows]
+    return {"best": max(rows, key=lambda row: row["score"]), "last": rows[-1], "tried": tried}
 
 
-def _mattered(rows: Sequence[Mapping]) -> str:
-    judged = [row for row in rows if row["verdict"] is not None]
-    if not judged:
-        return "Whether it mattered was not tested."
-    found = [row["value"] for row in judged if row["verdict"] in ("better", "worse")]
-    if not found:
-        return "By mAP it cannot be shown to have mattered."
-    return f"By mAP it mattered: {listed([markdown(value) for value in found])} can be told from the baseline."
-
-
-def _course(faces: Faces) -> list[str]:
-    """Say where the score is highest over epochs, and what the worst learning rate costs each architecture."""
-    own = faces.configurations.filter((pl.col("side") == TRAINED) & pl.col("score").is_not_null())
-    base = own.filter("baseline").to_dicts()
-    if not base:
-        return []
-    lines, alone = [], along(faces.configurations, TRAINED, "epochs")
-    if len(alone) > 1:
-        best, last = max(alone, key=lambda row: row["score"]), alone[-1]
-        lines.append(
-            f"{_bold(base[0]['architecture'])} scores highest after {best['epochs']} of the {listed([str(r['epochs']) for r in alone])} "
-            f"epochs tried ({points(best['score'], best['score_std'])})"
-            + (
-                "."
-                if best is last
-                else f", {points(best['score'] - last['score'])} points above {last['epochs']} epochs."
-            )
-        )
-    for architecture in own["architecture"].unique(maintain_order=True):
-        rows = along(faces.configurations, TRAINED, "learning_rate", architecture)
+def rates(configurations: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a row per architecture: its `best` and `worst` learning rate, their scores, and the share lost (`lost`)."""
+    own = configurations.filter((pl.col("side") == TRAINED) & pl.col("score").is_not_null())
+    found = []
+    for name in own["architecture"].unique(maintain_order=True):
+        rows = along(configurations, TRAINED, "learning_rate", name)
         if len(rows) > 1:
             best, worst = (pick(rows, key=lambda row: row["score"]) for pick in (max, min))
             lost = (best["score"] - worst["score"]) / best["score"] if best["score"] else 0.0
-            lines.append(
-                f"{_bold(architecture)}, trained with each learning rate: highest with "
-                f"{setting_text('learning_rate', best['learning_rate'])} ({points(best['score'])}), lowest with "
-                f"{setting_text('learning_rate', worst['learning_rate'])} ({points(worst['score'])}, {share(lost)} less)."
-            )
-    return lines
+            named = {
+                key: value_text("learning_rate", row["learning_rate"])
+                for key, row in (("best", best), ("worst", worst))
+            }
+            found.append({"architecture": name, **named, "score": best["score"], "lost": lost})
+    return found
 
 
-def along(configurations: pl.DataFrame, side: str, factor: str, architecture: str | None = None) -> list[dict]:
-    """Return the rows with a score that share all but one setting with the baseline, by that setting, lowest first.
+def along(
+    configurations: pl.DataFrame, side: str, factor: str, architecture: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the scored rows that share all settings but one with the baseline, by that one, lowest first.
 
     architecture: another one than the baseline's.
     """
@@ -249,100 +190,41 @@ def along(configurations: pl.DataFrame, side: str, factor: str, architecture: st
     base = own.filter("baseline").to_dicts()
     if not base:
         return []
-    fixed = {"architecture": architecture or base[0]["architecture"]}
-    fixed |= {name: base[0][name] for name in WORDS if name not in ("architecture", factor)}
+    fixed = {name: base[0][name] for name in FACTOR_NAMES if name != factor}
+    fixed["architecture"] = architecture or base[0]["architecture"]
     same = [pl.col(name).eq_missing(value) for name, value in fixed.items()]
     rows = own.filter(pl.col("score").is_not_null() & pl.col(factor).is_not_null(), *same)
     return rows.sort(factor).to_dicts()
 
 
-def _architectures(architectures: pl.DataFrame, sides: list[str]) -> list[str]:
-    lines = []
-    for side in sides:
-        own = architectures.filter((pl.col("side") == side) & pl.col("score").is_not_null()).to_dicts()
-        rows = sorted(own, key=lambda row: -row["score"])
-        if len(rows) > 1:
-            told = [
-                f"{_bold(row['architecture'])} {points(row['score'])} ({share(row['relative_score'])})" for row in rows
-            ]
-            lines.append(f"{side.capitalize()}, with the settings of the baseline, by score: {listed(told)}.")
-    return lines
+def operations(architectures: pl.DataFrame, flops: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the trained architectures by their FLOPs of one image, with the factor (`times`) over the fewest."""
+    own = architectures.filter(pl.col("side") == TRAINED).select("architecture", "arm").iter_rows()
+    known = {name: flops[arm] for name, arm in own if flops.get(arm)}
+    least = min(known.values(), default=1)
+    rows = [{"architecture": name, "flops": value, "times": value / least} for name, value in known.items()]
+    return sorted(rows, key=lambda row: row["flops"])
 
 
-def _time(faces: Faces, results: pl.DataFrame) -> list[str]:
-    """Say what the architectures cost in operations; what was measured on one machine stands in the tables alone."""
-    lines = [
-        "Seconds, points per minute, relative speed and images per second are measured on one machine: they stand in the last "
-        "table of this section, not here. A frozen backbone embeds every image once for all epochs, so that further epochs "
-        "cost next to nothing."
-    ]
-    flops = dict(results.select("arm", "flops").iter_rows())
-    trained = faces.architectures.filter(pl.col("side") == TRAINED).select("architecture", "arm").iter_rows()
-    known = {name: flops[arm] for name, arm in trained if flops.get(arm)}
-    if len(known) > 1:
-        least = min(known.values())
-        told = [
-            f"{_bold(name)} {times(value / least)}" for name, value in sorted(known.items(), key=lambda pair: pair[1])
-        ]
-        lines.append(
-            f"Operations of one image, on any machine, against the fewest ({magnitude(least)} FLOPs): {listed(told)}."
-        )
-    theirs = faces.efficiency.filter("controlled", pl.col("published_score_per_minute").is_not_null())
-    each = {row["configuration"]: row for row in theirs.sort("published_score_per_minute", descending=True).to_dicts()}
-    if each:
-        told = [f"{_bold(row['architecture'])} {whole(row['published_score_per_minute'])}" for row in each.values()]
-        lines.append(f"Their numbers, points per minute with the settings of the baseline: {listed(told)}.")
-    return lines
+def chosen(choices: pl.DataFrame, side: str, rule: str) -> dict[str, Any]:
+    """Return the rows with a rule's highest value on the mean over seeds (`best`), and whether one has the highest score."""
+    best = highest(choices, side, rule)[None]
+    scored = choices.filter((pl.col("side") == side) & pl.col("seed").is_null())["score"].drop_nulls()
+    top = scored.max()
+    return {"side": side, "rule": rule, "best": best, "top": top, "reached": any(row["score"] == top for row in best)}
 
 
-def _choices(choices: pl.DataFrame) -> list[str]:
-    lines = []
-    for side in choices["side"].unique(maintain_order=True):
-        chosen = {rule: found for rule in RULES if (found := level(choices, side, rule))}
-        scored = choices.filter((pl.col("side") == side) & pl.col("seed").is_null() & pl.col("score").is_not_null())
-        highest = max(scored["score"], default=None)
-        lines += [_picked(side, rule, found, highest) for rule, found in chosen.items()]
-        if len(chosen) == len(RULES):
-            lines.append(_agreement(side, *chosen.values()))
-    if HELD_OUT not in set(choices["rule"]):
-        lines.append("The experiment is not trained on a split with held-out identities, so one rule alone chooses.")
-    return lines
+def agreement(choices: pl.DataFrame, side: str) -> dict[str, Any] | None:
+    """Return whether the two rules agree on the mean over seeds (`mean`), and with how many `seeds` each.
 
-
-def _picked(side: str, rule: str, found: Mapping[int | None, list[dict]], highest: float | None) -> str:
-    """Say what a rule picks; which of several equal ones the measured latency picks stands in the table."""
-    on_mean = found[None]
-    value = f"on the mean over seeds ({number(on_mean[0]['value'])})"
-    what = f"picks {_tie(on_mean)} {value}" if len(on_mean) == 1 else f"finds {_tie(on_mean)} {value}"
-    scores = listed([points(row["score"]) for row in on_mean if row["score"] is not None])
-    best = (
-        ", the highest of all"
-        if any(row["score"] == highest for row in on_mean)
-        else f"; the highest is {points(highest)}"
-    )
-    test = f": {scores} on test{best}" if scores else ""
-    counts = Counter(_tie(rows) for seed, rows in found.items() if seed is not None)
-    each = listed([f"{own} with {times_}" for own, times_ in counts.items()])
-    ties = " A latency decides between equals, in the table." if any(len(rows) > 1 for rows in found.values()) else ""
-    return f"{side.capitalize()}, {rule} {what}{test}. Of {sum(counts.values())} seeds: {each}.{ties}"
-
-
-def _tie(rows: list[dict]) -> str:
-    names = listed([_bold(row["architecture"]) for row in rows])
-    return names if len(rows) == 1 else f"a tie of {names}"
-
-
-def _agreement(side: str, first: Mapping[int | None, list[dict]], second: Mapping[int | None, list[dict]]) -> str:
-    """Say whether two rules agree; where one of them leaves several level, whether the other's choice is among them."""
-    told = {seed: _agree(first[seed], second[seed]) for seed in first if seed in second}
-    seeds = Counter(words for seed, words in told.items() if seed is not None)
-    each = listed([f"{words} with {count_}" for words, count_ in seeds.items()])
-    tied = (
-        " They tie where one choice leaves several level and the other picks one of these."
-        if "tie" in told.values()
-        else ""
-    )
-    return f"{side.capitalize()}, the two choices {told[None]} on the mean over seeds; of {sum(seeds.values())} seeds they {each}.{tied}"
+    They tie where latency would decide: a rule has several highest values, and the rules share one of them.
+    """
+    first, second = (highest(choices, side, rule) for rule in RULES)
+    found = {seed: _agree(first[seed], second[seed]) for seed in first if seed in second}
+    if None not in found:
+        return None
+    mean = found.pop(None)
+    return {"side": side, "mean": mean, "seeds": dict(Counter(found.values()))}
 
 
 def _agree(first: list[dict], second: list[dict]) -> str:
@@ -352,20 +234,103 @@ def _agree(first: list[dict], second: list[dict]) -> str:
     return "agree" if ours == theirs and len(ours) == 1 else "tie"
 
 
-def _clusters(configurations: pl.DataFrame, sides: list[str]) -> list[str]:
-    lines = []
-    for side in sides:
-        rows = [row for row in ranked(configurations, side) if row["nmi"] is not None]
-        if not rows:
-            continue
-        best = max(rows, key=lambda row: row["nmi"])
-        words = f"{side.capitalize()}, the clusters of {_bold(best['arm'])} agree best with the identities (NMI {number(best['nmi'])})"
-        near = [row for row in rows if within(row) is not None]
-        if near:
-            tight = min(near, key=within)
-            words += (
-                f"; those of {_bold(tight['arm'])} are tightest: images of one identity lie {number(within(tight), 2)} times as far "
-                "apart as those of two"
-            )
-        lines.append(f"{words}.")
-    return lines
+def clusters(configurations: pl.DataFrame, side: str) -> dict[str, Any] | None:
+    """Return the arm with the highest NMI (`best`) and the one with the tightest identities (`tight`, may be None)."""
+    rows = [row | {"within": within(row)} for row in ranked(configurations, side) if row["nmi"] is not None]
+    if not rows:
+        return None
+    known = [row for row in rows if row["within"] is not None]
+    tight = min(known, key=lambda row: row["within"], default=None)
+    return {"side": side, "best": max(rows, key=lambda row: row["nmi"]), "tight": tight}
+
+
+def within(row: Mapping[str, Any]) -> float | None:
+    """Return the distance within identities over that between them: smaller is tighter."""
+    return None if row["intra"] is None or not row["inter"] else row["intra"] / row["inter"]
+
+
+def published(file: ExperimentFile, configurations: pl.DataFrame) -> dict[str, Any] | None:
+    """Return what the published figures are worth: the note, their noise, and their difference from ours.
+
+    noise: queries, and the standard errors of top-1 and score of the first arm with all accuracies; scores, span: of all
+    published scores. gaps: by side, ours minus theirs, lowest and highest. unknown: arms that no configuration has.
+    """
+    given = file.published
+    if given is None:
+        return None
+    known = set(configurations["configuration"])
+    found = {
+        "note": given.note.strip(),
+        "noise": None,
+        "gaps": [],
+        "unknown": [n for n in given.arms if n not in known],
+    }
+    rows = [(name, own) for name, own in given.arms.items() if all(key in own for key in KEYS)]
+    if given.queries and rows:
+        name, own = rows[0]
+        scores = [each["score"] for each in given.arms.values() if "score" in each]
+        error = score_error(dict(file.score or {}), own, given.queries)
+        found["noise"] = {"arm": name, "queries": given.queries, "top1": own["top1"], "error": error}
+        found["noise"] |= {"top1_error": share_error(own["top1"], given.queries), "scores": len(scores)}
+        found["noise"]["span"] = max(scores) - min(scores) if len(scores) > 1 else None
+    for side in SIDES:
+        gaps = configurations.filter(pl.col("side") == side).select(gap=pl.col("score") - pl.col("published_score"))
+        values = gaps["gap"].drop_nulls()
+        if len(values):
+            found["gaps"].append({"side": side, "low": values.min(), "high": values.max(), "count": len(values)})
+    return found
+
+
+def _by_score(architectures: pl.DataFrame, side: str) -> list[dict[str, Any]]:
+    own = architectures.filter((pl.col("side") == side) & pl.col("score").is_not_null())
+    return own.sort("score", descending=True, maintain_order=True).to_dicts()
+
+
+def _ten(configurations: pl.DataFrame, side: str) -> Block:
+    rows = ranked(configurations, side)[:TEN]
+    settings = ["architecture", "normalised", _COUNT] if side == DESCRIBED else _SETTINGS
+    theirs = [] if side == DESCRIBED else ["published_score"]
+    return block(f"Highest scores, {side}", rows, ["arm", "rank", *settings, *_SCORE, *theirs], CONFIGURATIONS)
+
+
+def _all(configurations: pl.DataFrame) -> Block:
+    errors = ("top1_error", "score_error")
+    names = ["configuration", "side", *_SETTINGS, "arm", "rank", *_SCORE, *errors, *_PUBLISHED, "note"]
+    return block("All configurations", configurations, names, CONFIGURATIONS)
+
+
+def _ablation(ablation: pl.DataFrame) -> Block:
+    named = ablation.with_columns(factor=pl.col("factor").replace_strict(FACTOR_NAMES))
+    names = ["configuration", "side", "factor", "value", "same_runs", "difference", "difference_interval"]
+    names += ["delta", "interval", "p_holm", "verdict", "published_difference"]
+    shown = [ABLATION.shown[name] if name in ABLATION.shown else column(name) for name in names]
+    shown[7:9] = [each.but(heading=f"mAP {each.heading}") for each in shown[7:9]]
+    return block("Difference from the baseline in one setting", named, shown)
+
+
+def _architectures(faces: Faces) -> list[Block]:
+    names = ["architecture", "side", "arm", *_SCORE, "relative_score", *_PUBLISHED, "published_relative_score"]
+    found = []
+    if len(faces.architectures):
+        found.append(block("With the baseline's settings", faces.architectures, names, ARCHITECTURES))
+    cost = ["architecture", "side", "seconds_train", "embedded", "images_per_second", "latency_ms", "seconds_embedding"]
+    cost += ["seconds", "score_per_minute", "relative_speed", "published_score_per_minute", "published_relative_speed"]
+    timed = faces.efficiency.filter("controlled")
+    if len(timed):
+        found.append(block("Time, measured on this machine", timed, cost, CONFIGURATIONS_EFFICIENCY))
+    return found
+
+
+def _choices(choices: pl.DataFrame) -> list[Block]:
+    rows = []
+    for row in choices.filter(pl.col("seed").is_null()).to_dicts():
+        same = [pl.col(name) == row[name] for name in ("side", "rule", "arm")]
+        seeds = choices.filter(pl.col("seed").is_not_null(), *same)["picked"]
+        rows.append(row | {"picking": f"{seeds.sum()} of {len(seeds)}"})
+    names = ["architecture", "side", "rule", "value", "tied", "latency_ms", "picked", _SEEDS, "score"]
+    return [block("On the mean over seeds, ties by the latency of this machine", rows, names, CHOICES)]
+
+
+def _clusters(configurations: pl.DataFrame, sides: Sequence[str]) -> Block:
+    rows = [row | {"within": within(row)} for side in sides for row in ranked(configurations, side)]
+    return block("Clusters and distances", rows, ["arm", SIDE, "nmi", "intra", "inter", _WITHIN], CONFIGURATIONS)

@@ -1,10 +1,10 @@
-"""A competition's program with planted scores: 24 configurations with a trained projection, four frozen networks."""
+"""A face competition's program with planted scores: 24 configurations that train a projection, four frozen networks."""
 
 from types import SimpleNamespace
 
 import polars as pl
 
-from reidflow.analyses.faces.collected import Found, all_tables
+from reidflow.analyses.faces.report import Sources, all_tables
 from reidflow.evaluation.runs import METRICS, VALIDATED
 from reidflow.spec.experiment_file import Published
 from reidflow.spec.run import RunSpec
@@ -66,18 +66,18 @@ def specs() -> dict[str, RunSpec]:
 
 
 def an_experiment(arms: dict[str, RunSpec] | None = None, baseline: str = BASELINE, published: bool = True):
-    told = Published(note=NOTE, queries=181, arms=THEIRS) if published else None
+    given = Published(note=NOTE, queries=181, arms=THEIRS) if published else None
     arms = specs() if arms is None else arms
     return SimpleNamespace(
         name="faces",
         path="faces.yaml",
         arms={name: SimpleNamespace(spec=spec, seeds=SEEDS) for name, spec in arms.items()},
-        file=SimpleNamespace(baseline=baseline, score=WEIGHTS, published=told, question="Which?"),
+        file=SimpleNamespace(baseline=baseline, score=WEIGHTS, published=given, question="Which?"),
     )
 
 
 def top1(name: str, seed: int) -> float:
-    """Planted: lower rates, two epochs and the larger network are better; frozen arms do not know their seed."""
+    """Planted: lower rates, two epochs and the larger network are better; frozen arms have the same score with every seed."""
     if "frozen" in name:
         return {"lite0_frozen": 0.40, "lite1_frozen": 0.36, "lite2_frozen": 0.38}.get(name, 0.30)
     value = 0.5 + 0.02 * int(name[4])
@@ -143,7 +143,7 @@ def efficiency(names: list[str], speeds: bool = True) -> pl.DataFrame:
 
 
 def validated(names: list[str]) -> pl.DataFrame:
-    """The trained ones all find everything; of the frozen ones, lite1 is best."""
+    """Return VALIDATED: all trained arms reach 1; of the frozen ones lite1 is best."""
     rows = []
     for name in names:
         for seed in SEEDS:
@@ -153,7 +153,7 @@ def validated(names: list[str]) -> pl.DataFrame:
 
 
 def also_on(names: list[str]) -> pl.DataFrame:
-    """On held-out identities lite2 is best when trained, but lite0 with seed 2; lite1 when frozen."""
+    """Return ALSO_ON: on held-out identities lite2 is best when trained, but lite0 with seed 2; lite1 when frozen."""
     rows = []
     for name in names:
         for seed in SEEDS:
@@ -172,7 +172,7 @@ def faces(experiment=None, *, missing: dict[str, str] | None = None, speeds: boo
     experiment = experiment or an_experiment()
     names = list(experiment.arms)
     run = [name for name in names if name not in (missing or {})]
-    told = results(names, missing, experiment.file.baseline)
+    compared = results(names, missing, experiment.file.baseline)
     other = also_on(run) if held_out else None
-    found = Found(metrics(run), told, efficiency(run, speeds), validated(run), other)
-    return experiment, all_tables(experiment, found, ROLES), told
+    found = Sources(metrics(run), compared, efficiency(run, speeds), validated(run), other)
+    return experiment, all_tables(experiment, found, ROLES), compared
