@@ -21,6 +21,8 @@ def unknown_network(backbone: dict[str, Any]) -> str | None:
     """
     if backbone["name"] == "mbconv":
         return wrong_blocks(backbone)
+    if backbone.get("vision") is not None:
+        return None  # a custom tower of open_clip, whose `model` is a display name
     model = backbone.get("model", "")
     address = model.split(":")[0] if backbone["name"] in LIBRARIES and ":" in model else ""
     if address not in ("", *HUBS):

@@ -23,7 +23,7 @@ from reidflow.training.epochs import MatchedEpochs, ResizingStages
 from reidflow.training.losses._counting import take_terms
 from reidflow.training.mixing import Mixed
 from reidflow.training.progress import Progress
-from reidflow.training.torch_patches import skip_compiler_import, unwrapped_step
+from reidflow.training.torch_patches import patch_optimizers, unwrapped_step
 from reidflow.training.validation import Validation
 
 Watch = Callable[[int, float | None], bool]
@@ -49,7 +49,7 @@ class Fitting:
         self.stages = ResizingStages(spec, self._flops)
         self.both = nn.ModuleDict({"model": module, "loss": self.loss})
         self.parameters = [p for p in self.both.parameters() if p.requires_grad]
-        skip_compiler_import()
+        patch_optimizers()
         self.optimizer = components.call("optimizer", spec.optimizer, self._groups())
         self.step = unwrapped_step(self.optimizer)
         self.schedule = components.call(

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -87,6 +88,38 @@ def test_what_the_architecture_refuses_is_named():
         small("vit", 60)
     with pytest.raises(ReidflowError, match=r"'vgg11' cannot be built for images of 64 pixels with.*drop_path_rate"):
         call("backbone", resolve("backbone", {"name": "timm", "model": "vgg11", "drop_path": 0.1}), 64)
+
+
+CUSTOM = {
+    "name": "open_clip",
+    "model": "ViT-tiny",
+    "weights": "none",
+    "vision": {"patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
+}
+
+
+def test_a_custom_image_tower_of_open_clip_is_built_without_a_download():
+    with seeded(0, "backbone"):
+        backbone = call("backbone", resolve("backbone", CUSTOM), 32).eval()
+    tokens = backbone(torch.zeros(2, 3, 32, 32))
+    assert tokens.shape == (2, 1 + 4 * 4, 64) and backbone.class_token and backbone.dim == 64
+    assert len(backbone.blocks()) == 2 and backbone.name == "ViT-tiny"
+    from open_clip.transformer import VisionTransformer
+
+    assert isinstance(backbone.net, VisionTransformer)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": "hub"}, "no weights exist for the custom tower 'ViT-tiny'. Set weights: none."),
+        ({"vision": {"depth": 2}}, "cannot be built from vision: {'depth': 2}"),
+        ({"vision": {**CUSTOM["vision"], "width": 65}}, "cannot be built from vision"),
+    ],
+)
+def test_a_custom_image_tower_that_cannot_be_built_is_an_error(changes, message):
+    with pytest.raises(ReidflowError, match=re.escape(message)):
+        call("backbone", resolve("backbone", {**CUSTOM, **changes}), 32)
 
 
 HUB = """

@@ -34,6 +34,7 @@ def test_an_unknown_name_is_told_with_its_neighbours(backbone, expected):
         {"name": "timm", "model": "tv_resnext50_32x4d"},
         {"name": "timm", "model": "hf-hub:BVRA/MegaDescriptor-L-384"},
         {"name": "open_clip", "model": "ViT-B-32"},
+        {"name": "open_clip", "model": "mine", "vision": {"layers": 2}},
         {"name": "small", "family": "vit"},
         {"name": "mine.networks.tiny", "model": "whatever"},
     ],

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from training_cases import small_data, small_spec, stored_bytes
 
@@ -41,6 +43,18 @@ def test_the_whole_network_learns_from_images(tmp_path):
     assert told["parameters"] == told["trainable_parameters"] > 10_000
     assert told["flops"] > 1_000_000
     assert "timm" in told["versions"]
+
+
+ARMS = Path(__file__).parents[3] / "config" / "experiments" / "tiny_open_clip.yaml"
+
+
+def test_the_arm_with_an_image_tower_of_open_clip_trains(tmp_path):
+    arm = yaml.safe_load(ARMS.read_text())["arms"]["clip_scratch"]
+    out = run(tmp_path, image_spec(model={**arm["model"], "head": {"dim": 8}}))
+    told = json.loads((out / "provenance.json").read_text())
+    assert told["parameters"] == told["trainable_parameters"] > 50_000 and not told["diverged"]
+    weights = load_file(out / "model.safetensors")
+    assert any(name.startswith("model.backbone.net.transformer.resblocks.1") for name in weights)
 
 
 def test_frozen_blocks_stay_as_they_were_and_the_last_one_moves(tmp_path):

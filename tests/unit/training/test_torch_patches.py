@@ -1,14 +1,18 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import pytest
 import torch
 from training_cases import small_data, small_spec
 
 from reidflow.models.determinism import seeded
+from reidflow.models.geometries._geoopt import ball, hyperboloid
 from reidflow.training.fitting import Fitting
 from reidflow.training.loop import train
+from reidflow.training.torch_patches import unwrapped_step
 
 SCRIPT = """
 import json, sys, tempfile
@@ -72,6 +76,48 @@ def test_a_hyperbolic_run_imports_geoopt_and_nothing_else_of_weight():
     modules = loaded(SCRIPT, json.dumps(HYPERBOLIC))
     assert "geoopt" in modules
     assert not {"timm", "torchvision", "kornia", "torch._dynamo", "torch._inductor", "sklearn"} & modules
+
+
+COMPILER = """
+import sys, torch
+from reidflow.training.torch_patches import patch_optimizers, unwrapped_step
+if sys.argv[1] == "patched":
+    patch_optimizers()
+optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+optimizer.param_groups[0]["params"][0].grad = torch.ones(1)
+unwrapped_step(optimizer)()
+optimizer.load_state_dict(optimizer.state_dict())
+optimizer.zero_grad()
+print("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("mode", "imported"), [("patched", "False"), ("plain", "True")])
+def test_the_patch_of_optimizers_is_still_needed_and_still_works_with_this_torch(mode, imported):
+    """A canary: fails with the first version of torch whose optimizers are written otherwise."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILER, mode], capture_output=True, text=True, check=True, timeout=600
+    )
+    assert done.stdout.strip() == imported
+
+
+def test_a_scheduler_after_an_unwrapped_step_does_not_warn():
+    """A canary for the attribute that torch's schedulers read."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    step = unwrapped_step(optimizer)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+def test_geoopts_functions_are_not_compiled_by_this_torch():
+    """A canary for torch's private switch of TorchScript."""
+    assert not isinstance(ball.artanh, torch.jit.ScriptFunction)
+    assert not isinstance(hyperboloid.arcosh, torch.jit.ScriptFunction)
+    assert torch.jit._state._enabled.enabled
 
 
 def test_ranking_in_any_geometry_imports_no_torch():

@@ -1,5 +1,7 @@
 """Image towers of open_clip brought to the interface of a backbone."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -61,6 +63,24 @@ def create(model: str, pretrained: str | None, size: int) -> nn.Module:
         raise ReidflowError(f"open_clip's '{model}' has no weights '{pretrained}'. Choose one of: {', '.join(tags)}.")
     whole = open_clip.create_model(model, pretrained=pretrained, force_image_size=size, pretrained_text=False)
     return whole.visual
+
+
+def create_custom(name: str, vision: dict[str, Any], size: int) -> nn.Module:
+    """Return an image tower of open_clip with random weights. vision: its `vision_cfg`, without `image_size`.
+
+    Raises ReidflowError for a key or a value that open_clip refuses.
+    """
+    from open_clip import CLIP
+
+    # A CLIP model has a text tower too: the smallest there is.
+    text = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
+    try:
+        return CLIP(embed_dim=1, vision_cfg={**vision, "image_size": size}, text_cfg=text).visual
+    except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError) as error:
+        raise ReidflowError(
+            f"backbone 'open_clip': the custom tower '{name}' cannot be built from vision: {vision} ({error}). "
+            "open_clip.CLIPVisionCfg lists the keys."
+        ) from error
 
 
 def wrap(tower: nn.Module, size: int, *, trained: bool, name: str) -> Backbone:
