@@ -40,11 +40,6 @@ def reading(interpretations: list[Interpretation], dataset: str, results: pl.Dat
     return Reading("stale" if reasons else "fits", reasons, own[0].text.strip())
 
 
-def state(interpretations: list[Interpretation], dataset: str, results: pl.DataFrame) -> State:
-    """Return the state alone."""
-    return reading(interpretations, dataset, results).state
-
-
 def _changes(before: dict[str, str], results: pl.DataFrame) -> list[str]:
     """Return a sentence for everything that changed since the interpretation was written."""
     if not before:

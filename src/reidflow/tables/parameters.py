@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Arm, Experiment
 from reidflow.spec.winners import winner_spec
-from reidflow.tables.layout import Block
+from reidflow.store.tables import Column
+from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section
-from reidflow.tables.text import NOTHING, listed, setting
+from reidflow.tables.text import listed, setting
 
 TITLE = "Parameters"
 
@@ -35,10 +38,11 @@ def parameters_block(experiment: Experiment) -> Block:
     parts = [part for path in experiment.file.varies for part in parts if f"{part}.".startswith(f"{path}.")]
     differing = [part for part in parts if len({canonical(found.get(part)) for found in values.values()}) > 1]
     rows = [
-        [name, *(_shown(found[part]) if part in found else NOTHING for part in differing)]
+        {"arm": name, **{part: _shown(found[part]) if part in found else None for part in differing}}
         for name, found in values.items()
     ]
-    return Block("", ["arm", *differing], rows)
+    columns = [Column(part, pl.String, part, "text", f"`{part}` of the arm, defaults filled in.") for part in differing]
+    return block("", rows, ["arm", *columns])
 
 
 def _values(arm: Arm, experiment: Experiment) -> dict[str, Any]:

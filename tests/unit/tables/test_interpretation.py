@@ -7,7 +7,7 @@ from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment_file import Interpretation
 from reidflow.spec.yaml import load
-from reidflow.tables.interpretation import reading, stamped, state
+from reidflow.tables.interpretation import reading, stamped
 from reidflow.tables.stamp import stamp
 
 ROOT = Path(__file__).parents[3]
@@ -29,12 +29,12 @@ def written_for(results):
 
 def test_an_interpretation_fits_its_own_table():
     assert stamped(RESULTS) == {"base": "0.500 baseline", "arm": "0.512 better", "dino": "none unavailable"}
-    assert state(written_for(RESULTS), "demo", RESULTS) == "fits"
+    assert reading(written_for(RESULTS), "demo", RESULTS).state == "fits"
 
 
 def test_another_machine_may_move_a_number_a_little():
     moved = RESULTS.with_columns(pl.col("id_map") + 0.019)
-    assert state(written_for(RESULTS), "demo", moved) == "fits"
+    assert reading(written_for(RESULTS), "demo", moved).state == "fits"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_makes_it_stale_is_named(changed, reason):
 
 
 def test_an_interpretation_of_other_data_is_not_shown_as_ones_own():
-    assert state([], "demo", RESULTS) == "missing"
+    assert reading([], "demo", RESULTS).state == "missing"
     found = reading(written_for(RESULTS), "nyala", RESULTS)
     assert (found.state, found.text) == ("of another data set", "")
 
