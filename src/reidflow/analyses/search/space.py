@@ -31,7 +31,7 @@ def values_text(axis: Axis) -> str:
 
 def _place(axis: Axis, plain: dict[str, Any]) -> str:
     """Return the baseline's value on an axis, as a label where it has one."""
-    own = [label for label in axis.labels if RunSpec.model_validate(axis.lay(plain, label)).plain() == plain]
+    own = [label for label in axis.labels if RunSpec.model_validate(axis.apply(plain, label)).plain() == plain]
     if own or axis.named:
         return own[0] if own else NOTHING
     value: Any = plain
