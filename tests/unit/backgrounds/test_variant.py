@@ -1,9 +1,11 @@
 import hashlib
 
 import numpy as np
+import polars as pl
 import pytest
 from planted_animals import EACH, animals, drawn, row_of
 
+from reidflow.backgrounds.photo import donor_pools
 from reidflow.backgrounds.variant import write_variant
 from reidflow.ingest.manifest import PIXELS
 from reidflow.spec.components import names, resolve
@@ -167,3 +169,9 @@ def test_a_users_own_intervention_is_held_to_the_shape(planted, tmp_path, monkey
         drawn(planted, "my_backgrounds.halved", tmp_path)
     whole = drawn(planted, {"name": "my_backgrounds.halved", "by": 1}, tmp_path)
     assert np.array_equal(whole, planted.images)
+
+
+def test_donors_come_from_the_same_role_and_the_same_side():
+    manifest = pl.DataFrame({"image": list("abcd"), "side": ["query", "gallery", None, "gallery"]})
+    split = pl.DataFrame({"image": list("abc"), "role": ["test", "test", "train"]})
+    assert donor_pools(manifest, split) == ["test", "test, gallery side", "train", None]

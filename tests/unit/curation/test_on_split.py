@@ -100,3 +100,8 @@ def test_a_random_choice_is_made_for_each_seed_and_runs_on_all_images_choose_not
     assert choice["seed"].unique().sort().to_list() == [200, 201]
     assert dropped(choice, 200) != dropped(choice, 201)
     assert select_on_split([spec()], split({0}), data) == {}
+
+
+def test_two_runs_with_one_seed_share_one_choice(data):
+    (choice,) = select_on_split([spec(200, **RANDOM), spec(200, **RANDOM)], split(set(range(COUNT))), data).values()
+    assert choice["image"].n_unique() == choice.height

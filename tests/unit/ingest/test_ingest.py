@@ -285,3 +285,13 @@ def test_real_animals_are_ingested(tmp_path):
         side = 1.2 * max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
         assert (masks[i] > 0).mean() == pytest.approx(alpha.sum() / side**2, rel=0.15)
         assert manifest["foreground"][i] == pytest.approx(alpha.mean())
+
+
+def test_rows_reach_the_disk_before_the_file_gets_its_name(tmp_path, monkeypatch):
+    path, seen = tmp_path / "rows.npy", []
+    monkeypatch.setattr("reidflow.ingest.arrays.sync", lambda part: seen.append((part.exists(), path.exists())))
+    file = RowFile(path, (2,))
+    file.write(b"\1\2", 0)
+    file.finish([0])
+    file.discard()
+    assert seen == [(True, False)] and np.load(path).tolist() == [[1, 2]]
