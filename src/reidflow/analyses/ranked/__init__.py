@@ -1,4 +1,4 @@
-"""Queries with their ten best candidates, and the worst query of each identity."""
+"""Queries with their best candidates, and the worst query of each identity."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "Ranked queries"
-CAPTION = "Queries with their ten best candidates, right and wrong ones marked."
+CAPTION = "Queries with their ten best candidates, positives and negatives marked."
 INPUTS = ("runs", "split", "manifest", "mirrored", "per_query", "results", "images")
 TABLES = ("ranked", "worst")
 SHEETS = {"ranked": "Queries with their ten best candidates", "worst": "The worst query of each identity"}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment has inference, an ensemble, further splits or a competition score."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
     return bool(experiment.also_on or experiment.file.score) or any(spec.inference or spec.ensemble for spec in specs)
 

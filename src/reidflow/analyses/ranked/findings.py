@@ -1,18 +1,19 @@
-"""What the queries of an experiment find, in computed sentences."""
+"""The findings on single queries: first candidates, confusions, the hardest identities."""
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.ranked.tables import scored_queries
-from reidflow.tables.layout import Block
-from reidflow.tables.sections import Section
-from reidflow.tables.text import listed, markdown, number
+from reidflow.analyses.ranked import SHEETS
+from reidflow.analyses.ranked.tables import WORST, scored_queries
+from reidflow.tables.layout import block
+from reidflow.tables.sections import Section, render, sections_of
 
-RANKED, WORST = "ranked", "worst"
-FIGURES = (RANKED, WORST)
-HARDEST, PAIRS = 3, 3
-"""Identities, and confusions, that are named."""
+FIRST, HARDEST = "First candidates", "The hardest identities"
+NAMED = 3
+"""Confusions and identities that are named."""
 
 
 def sections(ranked: pl.DataFrame, per_query: pl.DataFrame, worst: pl.DataFrame) -> list[Section]:
@@ -20,107 +21,51 @@ def sections(ranked: pl.DataFrame, per_query: pl.DataFrame, worst: pl.DataFrame)
     runs = list(ranked.select("arm", "seed").unique(maintain_order=True).iter_rows())
     if not runs:
         return []
-    firsts = {run: _firsts(ranked, per_query, *run) for run in runs}
-    arm, seed = runs[-1]
-    own = worst.filter((pl.col("arm") == arm) & (pl.col("seed") == seed))
-    return [
-        Section(
-            "What queries find",
-            [*(_shares(run, *firsts[run], ranked) for run in runs), *_confusions(arm, firsts[runs[-1]][0])],
-            [],
-            {RANKED: "Queries with their ten best candidates"},
-        ),
-        Section(
-            "The hardest identities",
-            _hardest(arm, seed, own),
-            [_worst_block(own)],
-            {WORST: "The worst query of each identity with its ten best candidates"},
-        ),
-    ]
-
-
-def _firsts(ranked: pl.DataFrame, per_query: pl.DataFrame, arm: str, seed: int) -> tuple[pl.DataFrame, int]:
-    """Return the candidates that stand first for the queries of a run that can be scored, and how many queries are."""
-    queries = scored_queries(per_query, arm, seed)
-    own = ranked.filter((pl.col("arm") == arm) & (pl.col("seed") == seed) & (pl.col("rank") == 1))
-    return own.filter(pl.col("query").is_in(queries["image"].implode())), len(queries)
-
-
-def _shares(run: tuple[str, int], firsts: pl.DataFrame, queries: int, ranked: pl.DataFrame) -> str:
-    arm, seed = run
-    right = int(firsts["right"].sum())
-    shown = ranked.filter((pl.col("arm") == arm) & (pl.col("seed") == seed))
-    depth = int(shown["rank"].max() or 0)
-    among = shown.filter(pl.col("right") & pl.col("query").is_in(firsts["query"].implode()))
-    within = among["query"].n_unique()
-    return (
-        f"With **{markdown(arm)}** (seed {seed}) {right} of {_queries(queries)} ({_share(right, queries)}) "
-        f"{'has' if right == 1 else 'have'} the right identity first, {within} ({_share(within, queries)}) among the "
-        f"{depth} best."
+    own = worst.filter((pl.col("arm") == runs[-1][0]) & (pl.col("seed") == runs[-1][1]))
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        runs=[hits(ranked, per_query, *run) for run in runs],
+        confused=confusions(first_candidates(ranked, per_query, *runs[-1])),
+        worst=own.to_dicts(),
+        wrong=own.filter(pl.col("first_identity").ne_missing(pl.col("identity"))).height,
+        named=NAMED,
     )
+    shown = [
+        block("Worst query of each identity", own, [name for name in WORST.shown if name not in ("arm", "seed")], WORST)
+    ]
+    figures = {FIRST: {"ranked": SHEETS["ranked"]}, HARDEST: {"worst": SHEETS["worst"]}}
+    return sections_of(text, {HARDEST: shown}, figures)
 
 
-def _confusions(arm: str, firsts: pl.DataFrame) -> list[str]:
-    """Say which identity stands first for which, and which one draws most queries of others."""
+def first_candidates(ranked: pl.DataFrame, per_query: pl.DataFrame, arm: str, seed: int) -> pl.DataFrame:
+    """Return the rows of RANKED with rank 1 of a run's queries that have a positive."""
+    queries = scored_queries(per_query, arm, seed)["image"]
+    own = (pl.col("arm") == arm) & (pl.col("seed") == seed) & (pl.col("rank") == 1)
+    return ranked.filter(own & pl.col("query").is_in(queries.implode()))
+
+
+def hits(ranked: pl.DataFrame, per_query: pl.DataFrame, arm: str, seed: int) -> dict[str, Any]:
+    """Return how many `queries` of a run have a positive `first`, and `among` the `depth` best candidates."""
+    firsts = first_candidates(ranked, per_query, arm, seed)
+    shown = ranked.filter((pl.col("arm") == arm) & (pl.col("seed") == seed))
+    among = shown.filter(pl.col("right") & pl.col("query").is_in(firsts["query"].implode()))["query"].n_unique()
+    found = {"arm": arm, "seed": seed, "queries": scored_queries(per_query, arm, seed).height}
+    return found | {"first": int(firsts["right"].sum()), "among": among, "depth": int(shown["rank"].max() or 0)}
+
+
+def confusions(firsts: pl.DataFrame) -> dict[str, Any]:
+    """Return which identities are confused most often: `pairs`, and the identity that most others are taken for (`hub`).
+
+    pairs: identity, taken_for, count, of (queries of the identity). hub: identity, count, others; None where it is taken
+    for by one other identity alone. wrong: number of wrong first candidates.
+    """
     wrong = list(firsts.filter(~pl.col("right")).select("query_identity", "identity").iter_rows())
-    if not wrong:
-        return [f"With **{markdown(arm)}** no query has another identity first."]
-    asked = Counter(firsts["query_identity"])
-    pairs = sorted(Counter(wrong).items(), key=lambda found: (-found[1], found[0]))[:PAIRS]
-    told = [
-        f"{markdown(other)} for {markdown(own)} ({times} of its {_queries(asked[own])})"
-        for (own, other), times in pairs
+    queries, taken = Counter(firsts["query_identity"]), Counter(other for _, other in wrong)
+    ordered = sorted(Counter(wrong).items(), key=lambda found: (-found[1], found[0]))[:NAMED]
+    pairs = [
+        {"identity": own, "taken_for": other, "count": count, "of": queries[own]} for (own, other), count in ordered
     ]
-    drawn = Counter(other for _, other in wrong)
-    most = min(drawn, key=lambda name: (-drawn[name], name))
-    victims = len({own for own, other in wrong if other == most})
-    lines = [f"Most often, with **{markdown(arm)}**, another identity stands first like this: {listed(told)}."]
-    if victims > 1:
-        lines.append(
-            f"The identity that most often stands first in the wrong place is {markdown(most)}: for "
-            f"{_queries(drawn[most])} of {victims} other identities, out of {len(wrong)} wrong first places."
-        )
-    return lines
-
-
-def _hardest(arm: str, seed: int, worst: pl.DataFrame) -> list[str]:
-    rows = worst.to_dicts()
-    if not rows:
-        return ["No query can be scored."]
-    told = [
-        f"{markdown(row['identity'])} (mean AP {number(row['identity_ap'], 2)} over {_queries(row['queries'])})"
-        for row in rows[:HARDEST]
-    ]
-    never = sum(row["first_identity"] != row["identity"] for row in rows)
-    if len(rows) == 1:
-        return [f"With **{markdown(arm)}** (seed {seed}) the only identity is {told[0]}."]
-    return [
-        f"With **{markdown(arm)}** (seed {seed}) the hardest of {len(rows)} identities are {listed(told)}; one run, so "
-        "nothing is concluded from their order.",
-        f"The worst query of {never} of {len(rows)} identities has another identity first.",
-    ]
-
-
-def _worst_block(worst: pl.DataFrame) -> Block:
-    headings = ["identity", "queries", "mean AP", "worst query", "its AP", "first true match", "stands first"]
-    rows = [
-        [
-            row["identity"],
-            str(row["queries"]),
-            number(row["identity_ap"]),
-            row["query"],
-            number(row["ap"]),
-            number(row["first_hit"]),
-            row["first_identity"] or "–",
-        ]
-        for row in worst.to_dicts()
-    ]
-    return Block("Worst query of each identity", headings, rows)
-
-
-def _queries(count: int) -> str:
-    return f"{count} {'query' if count == 1 else 'queries'}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else "–"
+    most = min(taken, key=lambda name: (-taken[name], name), default=None)
+    others = len({own for own, other in wrong if other == most})
+    hub = {"identity": most, "count": taken[most], "others": others} if others > 1 else None
+    return {"wrong": len(wrong), "pairs": pairs, "hub": hub}

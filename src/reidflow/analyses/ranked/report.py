@@ -18,12 +18,12 @@ def run(inputs: Inputs) -> Report:
     ranked = tables.ranked_runs(inputs.layout(), shown, inputs.mirrored())
     worst = tables.worst_table(per_query, ranked)
     images = np.load(inputs.files["images"], mmap_mode="r")
-    pictures = sheets.Pictures.of(images, inputs.table("manifest", MANIFEST))
+    shown_images = sheets.ImageRows.of(images, inputs.table("manifest", MANIFEST))
     return Report(
         tables={"ranked": (ranked, RANKED), "worst": (worst, tables.WORST)},
         sections=sections(ranked, per_query, worst),
         sheets={
-            "ranked": lambda out: sheets.ranked_sheet(pictures, ranked, per_query, heading, out),
-            "worst": lambda out: sheets.worst_sheet(pictures, ranked, worst, heading, out),
+            "ranked": lambda out: sheets.ranked_sheet(shown_images, ranked, per_query, heading, out),
+            "worst": lambda out: sheets.worst_sheet(shown_images, ranked, worst, heading, out),
         },
     )

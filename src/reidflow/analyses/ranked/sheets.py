@@ -1,4 +1,4 @@
-"""Queries with their ten best candidates as pictures, right and wrong marked."""
+"""Contact sheets of queries with their best candidates, positives and negatives marked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ import polars as pl
 from reidflow.analyses.ranked.tables import examples, scored_queries
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import GREEN, INK, VERMILLION, Heading
-from reidflow.tables.text import number
+from reidflow.tables.text import number, plural
 
 RIGHT, WRONG = "✓", "✗"
-LEGEND = [(INK, "query"), (GREEN, f"{RIGHT} the query's identity"), (VERMILLION, f"{WRONG} another one")]
+LEGEND = [(INK, "query"), (GREEN, f"{RIGHT} positive"), (VERMILLION, f"{WRONG} negative")]
 SHOWN = 20
 """Identities on the sheet of worst queries, at most."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The images of the data set, (N, H, W, 3) uint8, and the row of each by its name."""
+class ImageRows:
+    """The images of the data set, (N, H, W, 3) uint8, and the row of each by its id."""
 
     images: np.ndarray
     row_of: Mapping[str, int]
 
     @classmethod
-    def of(cls, images: np.ndarray, manifest: pl.DataFrame) -> "Pictures":
-        """Return the pictures of a data set; row i of the images is row i of its manifest."""
+    def of(cls, images: np.ndarray, manifest: pl.DataFrame) -> "ImageRows":
+        """Return the images of a data set; row i of the images is row i of its manifest."""
         return cls(images, {image: row for row, image in enumerate(manifest["image"])})
 
     def tile(self, image: str, caption: str, colour: str, mark: str = "") -> Tile:
-        """Return an image of the data set as a tile."""
+        """Return an image as a tile."""
         return Tile(self.images[self.row_of[image]], caption, colour, mark)
 
 
 def ranked_sheet(
-    pictures: Pictures,
+    images: ImageRows,
     ranked: pl.DataFrame,
     per_query: pl.DataFrame,
     heading: Heading,
@@ -44,27 +44,26 @@ def ranked_sheet(
     *,
     tile: int = 104,
 ) -> None:
-    """Write a few queries with their ten best: a row for each arm of RANKED, one below the other.
+    """Write a few queries with their best candidates: a row per arm of RANKED, one below the other.
 
-    They are the best query, the worst and those between at even distances, by the average precision in the last of these
-    arms. per_query: PER_QUERY of the experiment.
+    The queries are quantiles of the average precision in the last of these arms. per_query: PER_QUERY of the experiment.
     """
     runs = list(ranked.select("arm", "seed").unique(maintain_order=True).iter_rows())
     rows = []
     if runs:
         known = {run: {row["image"]: row for row in scored_queries(per_query, *run).to_dicts()} for run in runs}
-        for words, query in examples(scored_queries(per_query, *runs[-1])):
+        for quantile, query in examples(scored_queries(per_query, *runs[-1])):
             for arm, seed in runs:
                 found = known[arm, seed].get(query["image"])
                 if found is not None:
                     own = _of(ranked, arm, seed, query["image"])
-                    rows.append(Row(_tiles(pictures, query, own), [f"{words} query", arm, _told(found)]))
+                    rows.append(Row(_tiles(images, query, own), [f"{quantile} query", arm, _caption(found)]))
     last = f"best to worst query of {runs[-1][0]}, seed {runs[-1][1]}" if runs else "no query can be scored"
     write_sheet(rows, out, Heading(heading.title, _joined(heading.subtitle, last)), tile, LEGEND)
 
 
 def worst_sheet(
-    pictures: Pictures,
+    images: ImageRows,
     ranked: pl.DataFrame,
     worst: pl.DataFrame,
     heading: Heading,
@@ -73,21 +72,21 @@ def worst_sheet(
     most: int = SHOWN,
     tile: int = 104,
 ) -> None:
-    """Write the worst query of each identity with its ten best, the hardest identity first.
+    """Write the worst query of each identity with its best candidates, the hardest identity first.
 
-    worst: WORST; its last arm is shown. Of more than `most` identities the hardest are.
+    worst: WORST, of which the last arm is shown. most: number of identities that are shown.
     """
     arms = worst["arm"].unique(maintain_order=True).to_list()
     own = worst.filter(pl.col("arm") == arms[-1]).to_dicts() if arms else []
     rows = []
     for row in own[:most]:
         tiles = _tiles(
-            pictures,
+            images,
             {"image": row["query"], "identity": row["identity"]},
             _of(ranked, row["arm"], row["seed"], row["query"]),
         )
-        mean = f"{row['queries']} {'query' if row['queries'] == 1 else 'queries'}, mean AP {row['identity_ap']:.2f}"
-        rows.append(Row(tiles, [row["identity"], mean, _told(row)]))
+        mean = f"{plural(row['queries'], 'query', 'queries')}, mean AP {row['identity_ap']:.2f}"
+        rows.append(Row(tiles, [row["identity"], mean, _caption(row)]))
     count = f"the {most} hardest of {len(own)} identities" if len(own) > most else f"all {len(own)} identities"
     words = f"worst query of {count} ({own[0]['arm']}, seed {own[0]['seed']})" if own else "no query can be scored"
     write_sheet(rows, out, Heading(heading.title, _joined(heading.subtitle, words)), tile, LEGEND)
@@ -97,16 +96,16 @@ def _of(ranked: pl.DataFrame, arm: str, seed: int, query: str) -> pl.DataFrame:
     return ranked.filter((pl.col("arm") == arm) & (pl.col("seed") == seed) & (pl.col("query") == query)).sort("rank")
 
 
-def _tiles(pictures: Pictures, query: dict, found: pl.DataFrame) -> list[Tile]:
-    """Return the query, then its candidates in their order."""
-    tiles = [pictures.tile(query["image"], query["identity"], INK)]
+def _tiles(images: ImageRows, query: dict, found: pl.DataFrame) -> list[Tile]:
+    """Return the query, then its candidates in the order of their rank."""
+    tiles = [images.tile(query["image"], query["identity"], INK)]
     for row in found.to_dicts():
         colour, mark = (GREEN, RIGHT) if row["right"] else (VERMILLION, WRONG)
-        tiles.append(pictures.tile(row["image"], f"{row['identity']} {number(row['similarity'], 2)}", colour, mark))
+        tiles.append(images.tile(row["image"], f"{row['identity']} {number(row['similarity'], 2)}", colour, mark))
     return tiles
 
 
-def _told(query: dict) -> str:
+def _caption(query: dict) -> str:
     rank = "" if query["first_hit"] is None else f", first match at {query['first_hit']}"
     return f"AP {query['ap']:.2f}{rank}"
 

@@ -1,4 +1,4 @@
-"""What the queries of an experiment find, image by image: the best candidates, and the worst query of each identity."""
+"""The best candidates of each query, and the worst query of each identity."""
 
 from collections.abc import Sequence
 
@@ -7,27 +7,25 @@ import polars as pl
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.retrieval_queries import RANKED, ranked_table
 from reidflow.evaluation.runs import TrainedRun, arm_retrieval
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import mean
+from reidflow.tables.columns import column, columns
 
 WORST = Contract(
     "worst query of each identity",
-    {
-        "arm": pl.String,
-        "seed": pl.Int64,
-        "identity": pl.String,
-        "queries": pl.Int64,  # that can be scored
-        "identity_ap": pl.Float64,  # mean over them
-        "query": pl.String,  # the one with the lowest average precision
-        "ap": pl.Float64,
-        "first_hit": pl.Int64,  # rank of its first true match
-        "first_image": pl.String,  # what stands first instead, or is that match
-        "first_identity": pl.String,
-    },
-    nullable=frozenset({"first_hit", "first_image", "first_identity"}),
+    [
+        *columns("arm", "seed", "identity"),
+        column("queries").but(nullable=False),
+        Column("identity_ap", pl.Float64, "mean AP", "number", "Mean average precision of the identity's queries."),
+        column("query").but(heading="worst query", meaning="Query of the identity with the lowest average precision."),
+        column("ap").but(heading="its AP", nullable=False),
+        column("first_hit"),
+        Column("first_image", pl.String, "first candidate", "text", "Image that ranks first.", nullable=True),
+        Column("first_identity", pl.String, "its identity", "text", "Identity of that image.", nullable=True),
+    ],
 )
-PLACES = {"best": 0.0, "upper quartile": 0.25, "median": 0.5, "lower quartile": 0.75, "worst": 1.0}
-"""The queries that are shown: their place among all, from the highest average precision to the lowest."""
+QUANTILES = {"best": 0.0, "upper quartile": 0.25, "median": 0.5, "lower quartile": 0.75, "worst": 1.0}
+"""Queries on the sheet: their quantile from the highest average precision to the lowest."""
 
 
 def shown_runs(runs: Sequence[TrainedRun], results: pl.DataFrame) -> list[TrainedRun]:
@@ -45,9 +43,9 @@ def shown_runs(runs: Sequence[TrainedRun], results: pl.DataFrame) -> list[Traine
 
 
 def ranked_runs(layout: Layout, runs: Sequence[TrainedRun], mirrored: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Return RANKED of runs, in their order: what the queries find after the arm's inference.
+    """Return RANKED of runs, in their order: the best candidates after the arm's inference.
 
-    mirrored: MIRRORED of the experiment, where an arm's inference looks at mirror images.
+    mirrored: MIRRORED of the experiment, where an arm's inference uses mirrored images.
     """
     queries, gallery = (layout.table[rows].select("image", "identity") for rows in (layout.query, layout.gallery))
     found = [ranked_table(arm_retrieval(layout, run, mirrored), queries, gallery, run.arm, run.seed) for run in runs]
@@ -57,7 +55,7 @@ def ranked_runs(layout: Layout, runs: Sequence[TrainedRun], mirrored: pl.DataFra
 def scored_queries(per_query: pl.DataFrame, arm: str, seed: int) -> pl.DataFrame:
     """Return the queries of a run that have a positive: image, identity, ap, first_hit; the highest ap first.
 
-    Equals stand in the order of their names.
+    Equals are in the order of their names.
     """
     own = (pl.col("arm") == arm) & (pl.col("seed") == seed) & pl.col("ap").is_finite()
     rounded = pl.col("ap").round(12)
@@ -80,18 +78,18 @@ def worst_table(per_query: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
             worst = queries.filter(pl.col("ap").round(12) == lowest).row(0, named=True)
             image, other = first.get((arm, seed, worst["image"]), (None, None))
             average = mean(queries["ap"])
-            told = [worst["image"], worst["ap"], worst["first_hit"], image, other]
-            own.append([arm, seed, identity, len(queries), average, *told])
+            found = [worst["image"], worst["ap"], worst["first_hit"], image, other]
+            own.append([arm, seed, identity, len(queries), average, *found])
         rows += sorted(own, key=lambda row: (round(row[4], 12), row[2]))
     return pl.DataFrame(rows, schema=WORST.columns, orient="row")
 
 
 def examples(queries: pl.DataFrame) -> list[tuple[str, dict]]:
-    """Return (place in words, query) of a few of `scored_queries`: one of each place, none twice."""
+    """Return (name of the quantile, query) of a few of `scored_queries`: one per quantile, none twice."""
     rows, shown, found = queries.to_dicts(), set(), []
-    for words, share in PLACES.items():
-        place = round(share * (len(rows) - 1)) if rows else 0
-        if rows and place not in shown:
-            shown.add(place)
-            found.append((words, rows[place]))
+    for name, share in QUANTILES.items():
+        row = round(share * (len(rows) - 1)) if rows else 0
+        if rows and row not in shown:
+            shown.add(row)
+            found.append((name, rows[row]))
     return found

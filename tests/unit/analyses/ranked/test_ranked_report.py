@@ -1,4 +1,4 @@
-"""Sheets of queries with their best candidates: planted rankings, and where the pictures and marks stand."""
+"""Queries with their best candidates: tables and statements of planted rankings, rows and marks of the sheets."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from reidflow.analyses.ranked import sheets as ranked
-from reidflow.analyses.ranked.findings import sections
-from reidflow.analyses.ranked.tables import PLACES, WORST, examples, scored_queries, shown_runs, worst_table
+from reidflow.analyses.ranked.findings import confusions, first_candidates, sections
+from reidflow.analyses.ranked.tables import QUANTILES, WORST, examples, scored_queries, shown_runs, worst_table
 from reidflow.evaluation.retrieval_queries import RANKED
 from reidflow.evaluation.runs import TrainedRun
 from reidflow.figures import contact
@@ -37,14 +37,14 @@ def rankings(arms: tuple[str, ...] = ("base", "new")) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=RANKED.columns, orient="row")
 
 
-def pictures() -> ranked.Pictures:
+def pictures() -> ranked.ImageRows:
     names = [*QUERIES, "q5", "a1", "b1", "b2", "c1"]
     shades = np.linspace(10, 200, len(names)).astype(np.uint8)
     images = np.broadcast_to(shades[:, None, None, None], (len(names), 32, 32, 3))
-    return ranked.Pictures.of(images, pl.DataFrame({"image": names}))
+    return ranked.ImageRows.of(images, pl.DataFrame({"image": names}))
 
 
-def test_the_worst_query_of_each_identity_is_told_the_hardest_identity_first():
+def test_worst_queries_start_with_the_hardest_identity():
     found = worst_table(per_query(), rankings())
     WORST.check(found, "here")
     assert found["arm"].to_list() == ["base", "base", "new", "new"]
@@ -66,7 +66,7 @@ def test_examples_run_from_the_best_query_to_the_worst_and_none_comes_twice():
     assert examples(queries[:0]) == []
     many = pl.DataFrame({"image": [f"{n:03d}" for n in range(101)], "ap": np.linspace(1, 0, 101)})
     assert [row["image"] for _, row in examples(many)] == ["000", "025", "050", "075", "100"]
-    assert len(examples(many)) == len(PLACES)
+    assert len(examples(many)) == len(QUANTILES)
 
 
 def test_the_baseline_and_the_best_arm_are_shown_with_their_first_seed():
@@ -85,27 +85,42 @@ def ranked_made(arm: str, seed: int) -> TrainedRun:
     return TrainedRun(arm, seed, f"{arm}-{seed}", Path("nowhere"))
 
 
-def test_sentences_count_right_first_places_and_name_the_confusions():
+def test_statements_count_hits_and_name_the_confusions():
     found = sections(rankings(), per_query(), worst_table(per_query(), rankings()))
-    first, second = (" ".join(section.statements) for section in found)
-    # q1 alone has the right identity first; q3 and q4 among the two best; q5 has no positive and does not count.
-    assert "With **new** (seed 3) 1 of 4 queries (25%) has the right identity first, 3 (75%) among the 2 best." in first
-    assert "cy for bob\\_\\* (2 of its 2 queries) and bob\\_\\* for ann (1 of its 2 queries)" in first
-    assert "draws" not in first and "stands first in the wrong place" not in first
-    assert "the hardest of 2 identities are bob\\_\\* (mean AP 0.50 over 2 queries) and ann" in second
-    assert "The worst query of 2 of 2 identities has another identity first." in second
-    assert found[1].tables[0].rows[1] == ["ann", "2", "0.625", "q2", "0.250", "4", "bob_*"]
+    first, hardest = (section.statements for section in found)
+    # q1 alone has a positive first; q3 and q4 among the two best; q5 has no positive and does not count.
+    hits = "(seed 3): the first candidate is a positive for 1 of 4 queries (25%), one of the 2 best for 3 (75%)."
+    assert first == [
+        f"**base** {hits}",
+        f"**new** {hits}",
+        "Most frequent confusions of **new**: **bob\\_\\*** taken for **cy** (2 of its 2 queries), **ann** taken for "
+        "**bob\\_\\*** (1 of its 2 queries).",
+    ]
+    assert hardest == [
+        "Hardest for **new** (seed 3), of 2 identities: **bob\\_\\*** (mean AP 0.50 over 2 queries), **ann** (mean AP 0.62 "
+        "over 2 queries). A single run: their order is not tested.",
+        "The worst query of 2 of 2 identities has a wrong first candidate.",
+    ]
+    assert found[1].tables[0].rows[1] == ["ann", "2", "0.625", "q2", "0.250", "4", "b1", "bob_*"]
 
 
-def test_an_identity_that_draws_queries_of_several_others_is_named():
-    who = {"q2": "ann", "q3": "bob_*", "q4": "bob_*"}
-    drawn = rankings(("new",)).with_columns(
-        identity=pl.when(pl.col("query").is_in(list(who)) & (pl.col("rank") == 1))
+def test_an_identity_that_several_others_are_taken_for_is_named():
+    misleading = rankings(("new",)).with_columns(
+        identity=pl.when(pl.col("query").is_in(["q2", "q3", "q4"]) & (pl.col("rank") == 1))
         .then(pl.lit("cy"))
         .otherwise("identity")
     )
-    text = " ".join(sections(drawn, per_query(), worst_table(per_query(), drawn))[0].statements)
-    assert "most often stands first in the wrong place is cy: for 3 queries of 2 other identities, out of 3" in text
+    found = confusions(first_candidates(misleading, per_query(), "new", 3))
+    assert found["hub"] == {"identity": "cy", "count": 3, "others": 2} and found["wrong"] == 3
+    text = " ".join(sections(misleading, per_query(), worst_table(per_query(), misleading))[0].statements)
+    assert "Most wrong first candidates show **cy**: 3 of 3, for queries of 2 other identities." in text
+
+
+def test_a_run_without_a_wrong_first_candidate_says_so():
+    perfect = rankings(("new",)).with_columns(identity="query_identity", right=pl.lit(True))
+    first, hardest = sections(perfect, per_query(), worst_table(per_query(), perfect))
+    assert "**new** has no wrong first candidate." in first.statements
+    assert "The worst query of 0 of 2 identities has a wrong first candidate." in hardest.statements
 
 
 def test_without_a_score_there_is_nothing_to_say_and_the_sheets_say_so(tmp_path: Path):
@@ -123,7 +138,7 @@ def drawn_rows(monkeypatch: pytest.MonkeyPatch, draw) -> list[contact.Row]:
     return seen[0]
 
 
-def test_a_row_is_the_query_and_its_best_with_frames_and_marks(monkeypatch: pytest.MonkeyPatch):
+def test_a_row_is_the_query_and_its_best_candidates_with_borders_and_marks(monkeypatch: pytest.MonkeyPatch):
     shown = pictures()
     rows, _ = drawn_rows(
         monkeypatch, lambda: ranked.ranked_sheet(shown, rankings(), per_query(), HEADING, Path("unused.png"))
@@ -156,7 +171,7 @@ def test_the_sheet_of_worst_queries_says_of_how_many_identities_it_shows_the_har
         assert rows[0].words[1:] == ["2 queries, mean AP 0.50", "AP 0.50, first match at 2"]
 
 
-def test_right_and_wrong_can_be_told_without_colours(tmp_path: Path):
+def test_positives_and_negatives_are_marked_without_colours(tmp_path: Path):
     image = np.full((32, 32, 3), 128, np.uint8)
     for name, mark in (("right", ranked.RIGHT), ("wrong", ranked.WRONG), ("none", "")):
         rows = [contact.Row([contact.Tile(image, "", INK, mark)])]
