@@ -182,7 +182,7 @@ def read(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> di
 
 
 def parse(data: dict[str, Any], where: str, problems: Problems) -> Config | None:
-    """Return the config in `data`, or None after noting every mistake in `problems`."""
+    """Return the config in `data`, or None after adding every error to `problems`."""
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -191,7 +191,7 @@ def parse(data: dict[str, Any], where: str, problems: Problems) -> Config | None
 
 
 def require(data: dict[str, Any], where: str) -> Config:
-    """Return the config in `data`. Raises ReidflowError that lists every mistake."""
+    """Return the config in `data`. Raises ReidflowError that lists every error."""
     problems = Problems()
     config = parse(data, where, problems)
     problems.raise_if_any(where)
@@ -204,7 +204,7 @@ PROJECT_FOLDERS = {"benchmarks", "config", "docs", "envs", "profiles", "rules", 
 
 
 def check_results(config: Config, where: str, problems: Problems) -> None:
-    """Note where the results folder holds the images, lies among them, or is one of the project's own folders."""
+    """Report where the results folder holds the images, lies among them, or is one of the project's own folders."""
     place = f"{where}, key 'results'"
     results = Path(config.results)
     if results.parts[0] in PROJECT_FOLDERS:

@@ -14,7 +14,7 @@ ErrorKey = tuple[tuple[int | str, ...], str]
 
 
 def error_keys(error: ValidationError) -> set[ErrorKey]:
-    """Return (place, message) of every mistake."""
+    """Return (place, message) of every error."""
     return {(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False)}
 
 
@@ -27,24 +27,24 @@ def add_errors(
     only: Collection[ErrorKey] | None = None,
     known: Collection[ErrorKey] = (),
 ) -> None:
-    """Note each mistake with file, key and remedy.
+    """Add each error with file, key and remedy.
 
     model: what the content was taken for. only: note those alone; known: those are noted elsewhere.
     """
     seen = set()
     for detail in error.errors(include_url=False):
-        mistake = detail["loc"], detail["msg"]
+        key_of_error = detail["loc"], detail["msg"]
         # For a field of int | float, pydantic reports both attempts.
         place = detail["loc"][:-1] if detail["loc"][-1:] in (("int",), ("float",)) else detail["loc"]
         doubled = place != detail["loc"] and place in seen
         seen.add(place)
-        if not doubled and mistake not in known and (only is None or mistake in only):
+        if not doubled and key_of_error not in known and (only is None or key_of_error in only):
             key = ".".join(str(part) for part in place if part != "[key]")
             problems.add(f"{where}, key '{key}'" if key else where, *_message(detail, model))
 
 
 def first_message(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return what is wrong with the first mistake, and the remedy."""
+    """Return what is wrong with the first error, and the remedy."""
     return " ".join(filter(None, _message(error.errors(include_url=False)[0], model)))
 
 
@@ -85,7 +85,7 @@ def keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     kinds: list[Any] = [model]
     for part in place:
         inner = [below for kind in kinds for below in _inside(kind, part)]
-        # A tag that pydantic puts into the place of a mistake is no key, but says which of several models is meant.
+        # A tag that pydantic puts into the place of an error is no key, but says which of several models is meant.
         tagged = [kind for kind in _branches(kinds) if getattr(kind, "__name__", "").lower() == part]
         kinds = inner or tagged or kinds
     models = [kind for kind in _branches(kinds) if isinstance(kind, type) and issubclass(kind, BaseModel)]

@@ -2,23 +2,23 @@
 
 
 class ReidflowError(Exception):
-    """A mistake in the input, the config or the state of the results. Its text is meant to be read by the user."""
+    """An error in the input, the config or the state of the results, with a message for the user."""
 
 
 class Problems:
-    """Collects the mistakes of one input so that all of them are reported at once."""
+    """Collects the errors of one input so that all of them are reported at once."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     def add(self, where: str, what: str, remedy: str) -> None:
-        """Note one mistake: where it stands (file and key, or row), what is wrong, what to do about it."""
+        """Add one error: where it is (file and key, or row), what is wrong, what to do about it."""
         self.found.append(f"{_visible(where, '')}: {_visible(f'{what} {remedy}')}".rstrip())
 
     def raise_if_any(self, title: str) -> None:
-        """Raise one ReidflowError that lists every mistake, each a paragraph of its own; nothing if there is none."""
+        """Raise one ReidflowError that lists every error, each a paragraph of its own; nothing if there is none."""
         if self.found:
-            count = f"{len(self.found)} mistake" + ("s" if len(self.found) > 1 else "")
+            count = f"{len(self.found)} error" + ("s" if len(self.found) > 1 else "")
             raise ReidflowError(f"{title}: {count}\n\n" + "\n\n".join(self.found))
 
 

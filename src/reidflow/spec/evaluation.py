@@ -84,7 +84,7 @@ class Probes(Strict):
 
 
 def check_versions(tested_on: dict[str, Version], probes: Probes | None, where: str, problems: Problems) -> None:
-    """Note what is wrong with the versions that runs are tested on, and with the probes among them."""
+    """Report what is wrong with the versions that runs are tested on, and with the probes among them."""
     altered = [label for label, version in tested_on.items() if version.background != ORIGINAL]
     if bool(altered) != bool(probes):
         problems.add(

@@ -98,7 +98,7 @@ def made_from(content: dict[str, Any]) -> str | None:
 
 
 def roles(arms: dict[str, dict[str, Any]], parts: dict[str, dict[str, Any]]) -> dict[str, Role]:
-    """Return the role of each arm that the arms of an experiment's file, which hold no mistake, make from its parts."""
+    """Return the role of each arm that the arms of an experiment's file, which hold no error, make from its parts."""
     found = {}
     for name, content in arms.items():
         kind = made_from(content)
@@ -112,16 +112,16 @@ def roles(arms: dict[str, dict[str, Any]], parts: dict[str, dict[str, Any]]) -> 
 def arms_of_parts(
     name: str, content: dict[str, Any], parts: dict[str, dict[str, Any]], where: str, problems: Problems
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the arms (name, settings) that an arm of the file makes from its parts; mistakes are noted.
+    """Return the arms (name, settings) that an arm of the file makes from its parts; errors are added to `problems`.
 
     parts: path -> part -> {value, why}.
     """
     kind = made_from(content)
     place, path = f"{where}, arm '{name}', key '{kind}'", content[kind]
     rest = {key: value for key, value in content.items() if key != kind}
-    mistake = _wrong_parts(name, kind, path, rest, parts)
-    if mistake:
-        problems.add(place, *mistake)
+    wrong = _wrong_parts(name, kind, path, rest, parts)
+    if wrong:
+        problems.add(place, *wrong)
         return []
     values = {part: written["value"] for part, written in parts[path].items()}
     if kind == EVERY:

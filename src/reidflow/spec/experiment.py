@@ -93,7 +93,7 @@ def locate(name: str) -> Path:
 
 
 def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[str, Experiment]:
-    """Return the experiments of a config by name, noting every mistake of every file in `problems`."""
+    """Return the experiments of a config by name, adding every error of every file to `problems`."""
     found: dict[str, Experiment] = {}
     seen: list[str] = []
     for entry in config.experiments:
@@ -122,7 +122,7 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
 
 
 def build(name: str, path: str, content: dict[str, Any], config: Config, problems: Problems) -> Experiment | None:
-    """Return the experiment in `content`, or None after noting every mistake in `problems`."""
+    """Return the experiment in `content`, or None after adding every error to `problems`."""
     if isinstance(content.get("search"), dict):
         content = {**content, "search": merge(content["search"], config.searches.get(name, {}))}
     try:
@@ -148,7 +148,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
 
 
 def _own_config(file: ExperimentFile, config: Config, where: str, problems: Problems) -> Config:
-    """Return the config with the experiment's own split; mistakes are noted."""
+    """Return the config with the experiment's own split; errors are added to `problems`."""
     try:
         own = evaluated(config, file.evaluation)
     except ReidflowError as error:
@@ -199,7 +199,7 @@ def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problem
 def _check_checkpoints(
     arms: dict[str, Arm], divisions: list[dict[str, Any]], main: dict[str, Any], where: str, problems: Problems
 ) -> None:
-    """Note where checkpoints are chosen on the validation images of a split of this experiment that has none."""
+    """Report where checkpoints are chosen on the validation images of a split of this experiment that has none."""
     without = [split for split in divisions if split["split"].get("val") == 0 and split != main]
     best = [arm.name for arm in arms.values() if any(spec.checkpoint == "best" for _, spec in arm.points)]
     if without and best:
@@ -252,7 +252,7 @@ def _check_protocol(
     where: str,
     problems: Problems,
 ) -> set[ErrorKey]:
-    """Return the mistakes of the protocol that no arm mends, noted once rather than for every arm."""
+    """Return the errors of the protocol that no arm corrects, reported once rather than for every arm."""
     try:
         RunSpec.model_validate({**protocol, "seed": 0})
         return set()
@@ -335,9 +335,9 @@ def _arm(
 def _points(
     plain: dict[str, Any], tuned: dict[str, list[Any]], reported: set[ErrorKey], place: str, problems: Problems
 ) -> list[tuple[dict[str, Any], RunSpec]]:
-    """Return the arm's spec at every point of the grid, the first axis slowest; none after noting a mistake.
+    """Return the arm's spec at every point of the grid, the first axis slowest; none after an error.
 
-    reported: mistakes that are noted already.
+    reported: errors that are reported already.
     """
     if points_of(tuned) > LARGEST_GRID:
         return []

@@ -108,7 +108,7 @@ def points_of(tuned: dict[str, list[Any]]) -> int:
 
 
 def check_factor(file: ExperimentFile, config: Config, where: str, problems: Problems) -> None:
-    """Note what is wrong with `varies` and `tuned`."""
+    """Report what is wrong with `varies` and `tuned`."""
     spec = config.protocol.plain()
     for path in file.varies:
         if path != SEED and not _exists(spec, path):

@@ -28,7 +28,7 @@ def look(name: str) -> str:
 
 
 def check_names(names: Iterable[str], where: str, problems: Problems, kind: str = "arm") -> None:
-    """Note the names of arms (or another kind) that no table could show, or that look like another's."""
+    """Report the names of arms (or another kind) that no table could show, or that look like another's."""
     seen: dict[str, str] = {}
     for name in names:
         place, shown = f"{where}, {kind} {name[:80]!r}", look(name)
@@ -45,7 +45,7 @@ def check_names(names: Iterable[str], where: str, problems: Problems, kind: str 
 
 
 def check_experiment(name: str, taken: Iterable[str], place: str, problems: Problems) -> bool:
-    """Return whether an experiment may have a name, after noting why not: its files and folders are called so."""
+    """Return whether an experiment may have a name, after reporting why not: its files and folders are called so."""
     before, taken = len(problems.found), list(taken)
     twin = next((other for other in taken if other.lower() == name.lower()), None)
     if twin is not None:

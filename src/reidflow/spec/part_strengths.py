@@ -64,7 +64,7 @@ def label(strength: dict) -> str:
 
 
 def check_strengths(file: "ExperimentFile", base: RunSpec, where: str, problems: Problems) -> None:
-    """Note the strengths that no run can have. base: the run of the baseline."""
+    """Report the strengths that no run can have. base: the run of the baseline."""
     if file.tuned and any(part.strengths for parts in file.parts.values() for part in parts.values()):
         problems.add(
             f"{where}, key 'tuned'",

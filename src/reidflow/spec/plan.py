@@ -314,7 +314,7 @@ def bank_modules(bank: dict[str, Any]) -> list[str]:
 
 
 def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root: Path = Path()) -> Plan:
-    """Read config files and experiments. Raises ReidflowError that lists every mistake of all of them at once."""
+    """Read config files and experiments. Raises ReidflowError that lists every error of all of them at once."""
     where = ", ".join(str(p) for p in paths)
     problems = Problems()
     config = configs.parse(configs.read(paths, overrides), where, problems)

@@ -83,7 +83,7 @@ def mirroring_specs(config: "Config", experiments: dict[str, "Experiment"]) -> l
 
 
 def check_submission(config: "Config", experiments: dict[str, "Experiment"], problems: Problems) -> None:
-    """Note what is wrong with the section `submission`: arms that are not there, and what cannot be combined."""
+    """Report what is wrong with the section `submission`: arms that are not there, and what cannot be combined."""
     before = len(problems.found)
     try:
         candidate_networks(config.protocol, [], config.submission.candidates)

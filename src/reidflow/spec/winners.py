@@ -31,7 +31,7 @@ class Candidates(Strict):
 
 
 def studies(name: str, file: "ExperimentFile", base: RunSpec, config: "Config", where: str, problems: Problems) -> dict:
-    """Return the studies of an experiment by name, after noting what is wrong with its search. base: of its baseline."""
+    """Return the studies of an experiment by name, after reporting what is wrong with its search. base: of its baseline."""
     if file.search is None:
         return {}
     before = len(problems.found)
@@ -127,7 +127,7 @@ def _check_studies(search: Search, axes: tuple[Axis, ...], where: str, problems:
 def check_winners(
     file: "ExperimentFile", arms: dict[str, "Arm"], config: "Config", where: str, problems: Problems
 ) -> None:
-    """Note the arms whose `winner_of` names nothing, the outcomes that no arm uses, and seeds that chose an outcome."""
+    """Report the arms whose `winner_of` names nothing, the outcomes that no arm uses, and seeds that chose an outcome."""
     known = [*(file.search.studies if file.search else ()), *([CANDIDATES] if file.candidates else ())]
     for arm in arms.values():
         place = f"{where}, arm '{arm.name}', key '{WINNER_OF}'"
@@ -182,7 +182,7 @@ def _comparable(other: "Experiment", experiment: "Experiment") -> bool:
 def check_candidates(
     experiment: "Experiment", others: dict[str, "Experiment"], config: "Config", problems: Problems
 ) -> None:
-    """Note what is wrong with the experiments that an experiment ranks, and with its seeds."""
+    """Report what is wrong with the experiments that an experiment ranks, and with its seeds."""
     declared = experiment.file.candidates
     if declared is None:
         return

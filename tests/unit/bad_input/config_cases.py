@@ -108,7 +108,7 @@ class Planning:
         text = self.said()
         for part in case.said:
             assert part in text
-        assert f"{case.mistakes} mistake{'s' if case.mistakes > 1 else ''}\n" in text
+        assert f"{case.mistakes} error{'s' if case.mistakes > 1 else ''}\n" in text
         assert "Traceback" not in text and "pydantic" not in text
 
 

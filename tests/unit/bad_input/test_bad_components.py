@@ -127,7 +127,7 @@ def lab(planning: Planning, monkeypatch) -> Planning:
 
 
 @of_cases(CASES)
-def test_a_component_that_cannot_be_is_told_while_planning(lab: Planning, case):
+def test_a_component_that_cannot_be_is_reported_while_planning(lab: Planning, case):
     lab.check("config.yaml", case)
     assert "lab" not in sys.modules
 

@@ -265,7 +265,7 @@ CASES = [*KEYS, *VALUES, *SEEDS, *SPLITS, *RESULTS, *EXPERIMENTS, *SUBMISSIONS]
 
 
 @of_cases(CASES)
-def test_a_mistake_in_a_config_is_told_while_planning(planning: Planning, case):
+def test_a_mistake_in_a_config_is_reported_while_planning(planning: Planning, case):
     (planning.folder / "photographs").mkdir()
     planning.check("config.yaml", case)
 
@@ -274,12 +274,12 @@ def test_the_config_without_a_mistake_is_planned(planning: Planning):
     assert list(planning.make().experiments) == ["losses"]
 
 
-def test_all_mistakes_of_config_and_experiment_are_told_at_once(planning: Planning):
+def test_all_mistakes_of_config_and_experiment_are_reported_at_once(planning: Planning):
     planning.change("config.yaml", "results: src\nexperiments: [losses, nothing]\nprotocols: {loses: {}}\n")
     planning.change("config/experiments/losses.yaml", "varies: [los]\nbaseline: z\n")
     text = planning.said()
     for part in (
-        "5 mistakes",
+        "5 errors",
         "'src' is a folder",
         "nothing.yaml",
         "protocols.loses",

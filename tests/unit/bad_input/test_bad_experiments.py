@@ -260,13 +260,13 @@ CASES = [*WORDS, *ARMS, *FACTOR, *EACH, *SEARCHES, *SPLITS]
 
 
 @of_cases(CASES)
-def test_a_mistake_in_an_experiment_is_told_while_planning(planning: Planning, case):
+def test_a_mistake_in_an_experiment_is_reported_while_planning(planning: Planning, case):
     planning.check("config/experiments/losses.yaml", case)
 
 
 def test_an_empty_experiment_misses_every_key_at_once(planning: Planning):
     planning.write("config/experiments/losses.yaml", "")
     text = planning.said()
-    assert "6 mistakes" in text
+    assert "6 errors" in text
     for key in ("question", "motivation", "hypothesis", "varies", "baseline", "arms"):
         assert f"config/experiments/losses.yaml, key '{key}': this key is missing." in text

@@ -108,7 +108,7 @@ STOPS = [
     Case(
         "several paths that lead outside, told at once",
         names("../a.png,Leo,", "../b.png,Leo,"),
-        ("2 mistakes", "row 3: '../a.png'", "row 4: '../b.png'"),
+        ("2 errors", "row 3: '../a.png'", "row 4: '../b.png'"),
     ),
     Case("a train.csv with ..", jaguar("../../1.png"), ("train.csv, row 2: 'train/../../1.png' leads outside", REMEDY)),
     Case("a train.csv with an absolute path", jaguar("/etc/passwd"), ("row 2: '/etc/passwd' leads outside", REMEDY)),

@@ -127,7 +127,7 @@ STOPS = [
         "times that cannot be read, told at once",
         rows("leo/2.png,Leo,31/05/2026", "mia/1.png,Mia,1717156800", header="path,identity,seen", time="seen"),
         (
-            "2 mistakes",
+            "2 errors",
             "t.csv, row 2: the time '31/05/2026' is not ISO 8601. Write e.g. 2026-05-31 or 2026-05-31T12:00:00.",
             "t.csv, row 3: the time '1717156800' is not",
         ),

@@ -41,7 +41,7 @@ TEXTS = {
         "",
         "config.yaml, key 'dataset': this key is missing. Add it; config/README.md describes every key.",
     ),
-    "comments alone": ("# nothing\n", "key 'protocol': this key is missing.", "4 mistakes"),
+    "comments alone": ("# nothing\n", "key 'protocol': this key is missing.", "4 errors"),
     "Latin-1": ("title: Jägerin\n".encode("latin-1"), "config.yaml: not UTF-8 text", "Save it as UTF-8."),
     "UTF-16": ("title: tiny\n".encode("utf-16"), "config.yaml: not UTF-8 text", "Save it as UTF-8."),
     "a photograph": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "config.yaml: not UTF-8 text"),

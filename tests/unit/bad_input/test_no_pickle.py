@@ -86,7 +86,7 @@ def test_the_search_for_such_code_lets_safe_code_pass(tmp_path):
     assert forbidden.in_rules(write(tmp_path / "x.smk", "rule a:\n    params: x=pickle.load(f)\n")) == ["2: pickle"]
 
 
-def test_the_loader_of_configs_and_the_libraries_of_networks_are_safe_unless_told_otherwise():
+def test_the_loader_of_configs_and_the_libraries_of_networks_are_safe_by_default():
     assert issubclass(_Constructor, SafeConstructor)
     # Read, not imported, which takes seconds.
     for package, file, function in (

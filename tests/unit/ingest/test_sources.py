@@ -237,7 +237,7 @@ def test_a_damaged_table_is_named_with_the_place(tabled, content, told):
 
 def test_all_times_and_sides_that_make_no_sense_are_reported_at_once(tabled):
     write(tabled / "t.csv", "path,identity,t,s\nx/1.png,a,31/05/2026,query\nx/2.png,a,,both\n")
-    with pytest.raises(ReidflowError, match=r"(?s)2 mistakes.*row 1.*31/05/2026.*row 2.*both"):
+    with pytest.raises(ReidflowError, match=r"(?s)2 errors.*row 1.*31/05/2026.*row 2.*both"):
         table.open_source(path=str(tabled / "t.csv"), time="t", side="s")
 
 

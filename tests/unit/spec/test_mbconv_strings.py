@@ -21,7 +21,7 @@ def test_stages_are_written_in_timms_notation():
     ) == [["ds_r1_k3_s1_e1_c16"], ["ir_r2_k5_s2_e4_c24_se0.25"]]
 
 
-def test_an_architecture_is_told_in_a_line():
+def test_an_architecture_is_described_in_a_line():
     told = describe_blocks(mbconv(squeeze=[0, 0, 0.5]))
     assert told == "stem 16 ds_r1_k3_s1_e1_c16 ir_r2_k3_s2_e4_c24 ir_r2_k3_s2_e4_c48_se0.5 features 192"
     assert not describe_blocks(mbconv(features=0)).endswith("features 0")
@@ -36,7 +36,7 @@ def test_an_architecture_is_told_in_a_line():
         ("max", {"depth": 3, "activation": "gelu"}, "max, 128"),
     ],
 )  # fmt: skip
-def test_a_head_is_told_in_a_line(pooling, head, expected):
+def test_a_head_is_described_in_a_line(pooling, head, expected):
     backbone = {"name": "small", "family": "vit"}
     model = Model(backbone=backbone, pooling=pooling, head=head, trainable={"name": "all"})
     assert describe_head(model.model_dump(mode="json")) == expected
@@ -92,6 +92,6 @@ def test_a_plan_names_the_arm_whose_blocks_cannot_be(tmp_path):
         plan.make(["config/config.yaml"], {"experiments": ["wrong"]}, tmp_path)
 
 
-def test_architectures_are_told_without_torch():
+def test_architectures_are_described_without_torch():
     code = "import sys, reidflow.spec.mbconv; assert not {'torch', 'timm'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

@@ -23,7 +23,7 @@ def test_the_names_read_from_files_are_those_that_the_libraries_know():
         ({"name": "open_clip", "model": "ViT-B32"}, "open_clip has no model 'ViT-B32'. Did you mean ViT-B-32 or"),
     ],
 )
-def test_an_unknown_name_is_told_with_its_neighbours(backbone, expected):
+def test_an_unknown_name_is_reported_with_its_neighbours(backbone, expected):
     assert unknown_network(backbone).startswith(expected)
 
 

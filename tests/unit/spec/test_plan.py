@@ -133,7 +133,7 @@ def test_all_mistakes_of_a_config_are_reported_at_once(project):
     text = str(error.value)
     for mistake in ("'why' is missing", "there is no loss 'no_loss'", "there is no arm 'z'", "no setting 'los'"):
         assert mistake in text
-    assert f"{text.count(chr(10) * 2)} mistakes" in text
+    assert f"{text.count(chr(10) * 2)} errors" in text
 
 
 def test_seeds_may_be_the_factor(project):
@@ -178,13 +178,13 @@ def test_a_job_rebuilds_the_experiment_with_everything_in_the_order_of_its_file(
     assert [point for point, _ in rebuilt.arms["b"].points] == [point for point, _ in planned.arms["b"].points]
 
 
-def test_an_arm_that_takes_the_photographs_as_they_are_needs_no_variants(project):
+def test_an_arm_that_takes_unchanged_images_needs_no_variants(project):
     made = project({}, {"arms/b": {"why": "x", "loss": {"name": "triplet"}}})
     assert not made.backgrounds() and not made.subsets() and not made.duplicates()
     assert len(made.banks()) == 1
 
 
-def test_variants_are_found_wherever_they_are_asked_for(project):
+def test_variants_are_found_wherever_they_are_needed(project):
     made = project(
         {},
         {

@@ -112,7 +112,7 @@ def test_the_components_of_every_value_are_in_the_code_that_a_study_is_planned_w
     assert {"reidflow.training.samplers.pk", "reidflow.training.samplers.shuffled"} <= modules
 
 
-def test_a_study_told_to_a_job_is_the_same_study_with_its_axes_in_order(project):
+def test_a_study_that_a_job_loads_is_the_same_study_with_its_axes_in_order(project):
     planned = project()
     for study in planned.experiments["search"].studies.values():
         assert Study.of(json.loads(canonical(study.plain()))) == study

@@ -23,13 +23,13 @@ def refused(**submission):
     return str(error.value)
 
 
-def test_by_default_all_seeds_of_the_first_experiments_baseline_are_handed_in():
+def test_by_default_all_seeds_of_the_first_experiments_baseline_are_submitted():
     found = made()
     first = next(iter(found.experiments.values()))
     assert chosen_arms(found.config, found.experiments) == [(first.name, first.file.baseline, [0, 1])]
 
 
-def test_arms_come_in_the_order_of_the_config_with_the_seeds_asked_for():
+def test_arms_come_in_the_order_of_the_config_with_the_given_seeds():
     found = made(runs=[chosen("triplet", seeds=[1]), chosen()])
     expected = [("tiny_losses", "triplet", [1]), ("tiny_losses", "arcface", [0, 1])]
     assert chosen_arms(found.config, found.experiments) == expected
@@ -44,11 +44,11 @@ def test_what_is_not_there_is_named_with_what_is():
     assert "submission.runs.0.seeds" in told and "the seed 7" in told and "0, 1" in told
 
 
-def test_all_mistakes_are_told_at_once():
-    assert "2 mistakes" in refused(runs=[chosen("arc"), chosen(seeds=[9])])
+def test_all_mistakes_are_reported_at_once():
+    assert "2 errors" in refused(runs=[chosen("arc"), chosen(seeds=[9])])
 
 
-def test_a_run_is_handed_in_once():
+def test_a_run_is_submitted_once():
     assert "tiny_losses/arcface/1 stands twice" in refused(runs=[chosen(), chosen(seeds=[1])])
 
 

@@ -80,7 +80,7 @@ def test_renders_never_change_the_roles_of_photographs(name, seed, sides):
     assert photographs_of(both).select("image", "role").equals(alone.select("image", "role"))
 
 
-def test_across_photographs_ask_and_renders_alone_are_ranked():
+def test_across_photographs_are_queries_and_renders_alone_the_gallery():
     data = data_set(ANIMALS, RENDERS)
     split = split_of(data)
     layout = Layout(split, data[0], "role")
@@ -197,6 +197,6 @@ def test_an_audit_counts_queries_ranked_and_aside():
     assert "sides" not in audit(split_of(data), data[0], NO_PAIRS, "role")
 
 
-def test_a_gallery_side_that_shows_nobody_who_is_asked_for_is_an_error():
+def test_a_gallery_side_that_shows_nobody_of_the_queries_is_an_error():
     with pytest.raises(ReidflowError, match=r"none of the .* photographs of the role 'val'.*sides: within"):
         split_of(data_set(ANIMALS, {"stranger": 4}))
