@@ -1,4 +1,4 @@
-"""Speed of ingest beside a bare loop that decodes and resizes the same photographs; peak memory for two sizes.
+"""Speed of ingest beside a bare loop that decodes and resizes the same images; peak memory for two sizes.
 
 Run: python benchmarks/ingest.py [--images 2000] [--workers 2] [--pairs 3]
 
@@ -36,10 +36,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         data, few = Path(name) / "all", Path(name) / "few"
-        _photographs(data, arguments.images)
-        _photographs(few, arguments.images // 4)
+        _write_images(data, arguments.images)
+        _write_images(few, arguments.images // 4)
         files = sorted(data.rglob("*.jpg"))
-        print(f"{len(files)} JPEG photographs of {WIDTH} x {HEIGHT} to {arguments.size} x {arguments.size}, ", end="")
+        print(f"{len(files)} JPEG images of {WIDTH} x {HEIGHT} to {arguments.size} x {arguments.size}, ", end="")
         print(f"{arguments.workers} workers; seconds")
         ratios: dict[str, list[float]] = {}
         for _ in range(arguments.pairs):
@@ -52,7 +52,7 @@ def main() -> None:
         for name, values in ratios.items():
             print(f"speed of ingest / bare loop ({name}): {statistics.median(values):.2f} (median of {len(values)})")
         small, large = _child(few, arguments)["peak_mb"], mine["peak_mb"]
-        print(f"peak memory, MB: {small:.0f} for {len(files) // 4}, {large:.0f} for {len(files)} photographs")
+        print(f"peak memory, MB: {small:.0f} for {len(files) // 4}, {large:.0f} for {len(files)} images")
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _photographs(folder: Path, count: int) -> None:
+def _write_images(folder: Path, count: int) -> None:
     """Write `count` files with different bytes: a few drawings, each followed by a number that no decoder reads."""
     drawings = []
     for i in range(DISTINCT):

@@ -134,7 +134,7 @@ def test_lab_becomes_the_same_colour():
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_photographs_are_turned_upright(kind, orientation):
+def test_images_are_turned_upright(kind, orientation):
     stored = np.ascontiguousarray(TURNS[orientation](picture()))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -144,7 +144,7 @@ def test_photographs_are_turned_upright(kind, orientation):
     assert np.abs(np.asarray(photo.colours).astype(int) - picture()).mean() < 3
 
 
-def test_a_photograph_decoded_small_is_turned_upright_too():
+def test_an_image_decoded_small_is_turned_upright_too():
     upright = picture(400, 300)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -221,7 +221,7 @@ def test_the_time_of_capture_is_read():
     assert decode(encoded(picture(), "JPEG", exif=exif), None, max_pixels=LIMIT).time is None
 
 
-def test_damaged_exif_data_do_not_cost_the_photograph():
+def test_damaged_exif_data_do_not_cost_the_image():
     data = encoded(picture(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\xff")
     assert error(data, picture()) < 5
 
@@ -269,7 +269,7 @@ def test_the_limit_is_that_of_the_setting_alone():
     assert reason(header_alone, limit=179_999_999) == "too_large"
 
 
-def test_the_thumbnail_of_a_raw_file_is_not_taken_for_the_photograph():
+def test_the_thumbnail_of_a_raw_file_is_not_taken_for_the_image():
     tags = ImageFileDirectory_v2()
     tags[254] = 1
     assert reason(encoded(picture(), "TIFF", tiffinfo=tags)) == "unreadable"

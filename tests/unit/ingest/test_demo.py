@@ -64,13 +64,13 @@ def test_the_bits_depend_neither_on_the_call_nor_on_the_workers(demo: Path, tmp_
     assert digests(tmp_path / "again") == digests(demo)
 
 
-def test_a_photograph_does_not_depend_on_what_was_drawn_before_it() -> None:
+def test_a_photograph_does_not_depend_on_those_before_it() -> None:
     plans = [plan for animal in all_photographs(SMALL) for plan in animal]
     backwards = [photograph(SMALL, plan) for plan in reversed(plans[::6])][::-1]
     assert all(np.array_equal(a, photograph(SMALL, plan)) for a, plan in zip(backwards, plans[::6], strict=True))
 
 
-def test_another_seed_draws_other_animals_and_places() -> None:
+def test_another_seed_gives_other_animals_and_sites() -> None:
     plan = all_photographs(replace(SMALL, defects=0.0))[0][0]
     first, other = (photograph(replace(SMALL, seed=seed), plan) for seed in (3, 4))
     assert first.shape != other.shape or np.abs(first.astype(int) - other).mean() > 10
@@ -89,7 +89,7 @@ def test_the_layout_is_the_competitions(demo: Path, truth: pl.DataFrame) -> None
     assert [r["time"] for r in meta] == truth["time"].to_list()
 
 
-def test_files_of_an_animal_stand_together_in_the_order_of_capture(truth: pl.DataFrame) -> None:
+def test_files_of_an_animal_are_consecutive_in_the_order_of_capture(truth: pl.DataFrame) -> None:
     identities = truth["identity"].to_list()
     changes = sum(a != b for a, b in pairwise(identities))
     assert changes == SMALL.identities - 1
@@ -118,7 +118,7 @@ def test_the_longest_side_is_the_setting_unless_resolution_was_lost(demo: Path, 
     assert len(ratios) > 5
 
 
-def test_copies_are_what_the_truth_calls_them(demo: Path, truth: pl.DataFrame) -> None:
+def test_copies_have_the_alterations_of_the_truth(demo: Path, truth: pl.DataFrame) -> None:
     copies = truth.filter(pl.col("duplicate_of").is_not_null())
     assert set(copies["alteration"]) == set(ALTERATIONS)
     for row in copies.iter_rows(named=True):
@@ -203,6 +203,19 @@ def test_the_shortcut_is_the_share_of_sightings_at_home(shortcut: float, low: fl
     assert low <= at_home <= high
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_occluders_nights_and_defects_have_the_shares_of_the_settings(share: float) -> None:
+    settings = DemoSettings(identities=24, images=3000, occluded=share, night=share, defects=share)
+    plans = [plan for animal in all_photographs(settings) for plan in animal]
+    bursts = {(plan.identity, plan.burst.number): plan.burst for plan in plans}.values()
+    found = (
+        np.mean([burst.occluder is not None for burst in bursts]),
+        np.mean([burst.light == "night" for burst in bursts]),
+        np.mean([plan.defect is not None for plan in plans]),
+    )
+    assert np.abs(np.subtract(found, share)).max() <= (0.05 if 0 < share < 1 else 0)
+
+
 def test_a_habitat_is_home_to_several_animals() -> None:
     homes = [habitat_of(identity) for identity in range(24)]
     assert len(set(homes)) >= 4
@@ -269,14 +282,14 @@ def test_bones_keep_their_length_and_paws_stay_on_the_ground() -> None:
             assert min(placed[n].imag for n in ("fingers", "toes", "palm", "sole")) > GROUND - 0.05
 
 
-def test_a_camera_finds_the_pixel_of_each_point_again() -> None:
+def test_a_camera_inverts_its_projection() -> None:
     camera = Camera(120, 90, 40.0, 0.1 - 0.2j, -1, roll=0.05, yaw=0.3, pitch=0.1)
     found = camera.pixel(camera.plane().astype(complex))
     assert np.allclose(found.real, np.arange(120)[None, :] + 0.5, atol=1e-3)
     assert np.allclose(found.imag, np.arange(90)[:, None] + 0.5, atol=1e-3)
 
 
-def test_each_defect_does_to_the_photograph_what_its_name_says() -> None:
+def test_each_defect_alters_the_photograph_as_named() -> None:
     settings = replace(SMALL, size=192, occluded=0.0, night=0.0)
     plan = next(p for animal in all_photographs(settings) for p in animal if p.burst.light == "day")
     sound = photograph(settings, replace(plan, defect=None))
@@ -302,7 +315,7 @@ def test_times_agree_with_the_light(truth: pl.DataFrame) -> None:
         assert row["light"] == expected
 
 
-def test_drawing_again_replaces_a_demo_and_spares_anything_else(tmp_path: Path) -> None:
+def test_rendering_again_replaces_a_demo_and_refuses_other_folders(tmp_path: Path) -> None:
     tiny = DemoSettings(identities=2, images=4, size=64)
     draw(tmp_path / "demo", tiny)
     (tmp_path / "demo" / "train" / "train" / "train_0099.png").write_bytes(b"left over")

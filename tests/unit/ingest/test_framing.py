@@ -17,7 +17,7 @@ def near(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
     return float(np.abs(a.astype(int) - b.astype(int)).mean()) < tolerance
 
 
-def test_pad_puts_the_whole_photograph_in_the_middle_of_grey():
+def test_pad_puts_the_whole_image_in_the_middle_of_grey():
     pixels, mask = cut(photo(picture(64, 32)), pad.box(64, 32, None), 32)
     assert (pixels[:8] == GREY).all() and (pixels[24:] == GREY).all()
     truth = np.asarray(Image.fromarray(picture(64, 32)).resize((32, 16), Image.Resampling.BOX))
@@ -25,7 +25,7 @@ def test_pad_puts_the_whole_photograph_in_the_middle_of_grey():
     assert (mask == 255).all()
 
 
-def test_squash_fills_the_square_with_the_whole_photograph():
+def test_squash_fills_the_square_with_the_whole_image():
     pixels, _ = cut(photo(picture(64, 32)), squash.box(64, 32, None), 32)
     assert near(pixels, np.asarray(Image.fromarray(picture(64, 32)).resize((32, 32), Image.Resampling.BOX)), 3)
 
@@ -54,11 +54,11 @@ def test_mask_box_is_centred_on_the_mask_where_there_is_room():
     assert mask_box.box(200, 200, (90, 80, 110, 120), margin=0.25) == (70, 70, 130, 130)
 
 
-def test_mask_box_without_a_mask_shows_the_whole_photograph():
+def test_mask_box_without_a_mask_shows_the_whole_image():
     assert mask_box.box(100, 60, None, margin=0.3) == pad.box(100, 60, None)
 
 
-def test_outside_the_photograph_is_grey_and_no_animal():
+def test_outside_the_image_is_grey_and_no_animal():
     array = rgba(width=40, height=20)
     array[..., 3] = 255
     array[0, 0, 3] = 0
@@ -97,7 +97,7 @@ def test_fine_patterns_are_averaged_not_sampled():
     assert np.abs(pixels.astype(int) - 127.5).max() < 3
 
 
-def test_small_photographs_are_enlarged():
+def test_small_images_are_enlarged():
     pixels, _ = cut(photo(picture(8, 8)), squash.box(8, 8, None), 64)
     assert near(pixels[4::8, 4::8], picture(8, 8), 12)
 
@@ -111,7 +111,7 @@ def test_a_jpeg_decoded_small_looks_like_one_decoded_whole():
     assert near(cut(whole, box, 128)[0], cut(small, box, 128)[0], 1.0)
 
 
-def test_a_photograph_is_never_shrunk_below_twice_the_square():
+def test_an_image_is_never_shrunk_below_twice_the_square():
     assert scale_for((0, 0, 1000, 500), 100) == pytest.approx(0.4)
     assert scale_for((0, 0, 500, 1000), 100) == pytest.approx(0.4)
     assert scale_for((0, 0, 100, 100), 100) == 1.0

@@ -44,7 +44,7 @@ def data(tmp_path) -> Path:
     return root
 
 
-def test_every_row_of_the_arrays_is_the_photograph_of_its_row_of_the_manifest(data, tmp_path):
+def test_every_row_of_the_arrays_is_the_image_of_its_row_of_the_manifest(data, tmp_path):
     out = run(folder.open_source(path=str(data)), tmp_path / "out", max_bad_share=0.1, size=40)
     manifest = read_table(out.manifest, MANIFEST)
     pixels, masks = np.load(out.images, mmap_mode="r"), np.load(out.masks, mmap_mode="r")
@@ -61,7 +61,7 @@ def test_every_row_of_the_arrays_is_the_photograph_of_its_row_of_the_manifest(da
     assert summary["quarantined"] == {"truncated": 4}
 
 
-def test_broken_photographs_are_quarantined_with_their_reason(data, tmp_path):
+def test_broken_images_are_quarantined_with_their_reason(data, tmp_path):
     out = run(folder.open_source(path=str(data)), tmp_path / "out", max_bad_share=0.1)
     quarantine = read_table(out.quarantine, QUARANTINE)
     assert quarantine["image"].to_list() == [f"animal-{i}/2.png" for i in range(4)]
@@ -120,7 +120,7 @@ def test_exactly_the_allowed_share_of_bad_rows_passes(data, tmp_path):
         run(folder.open_source(path=str(data)), tmp_path / "out", max_bad_share=3 / 40)
 
 
-def test_no_usable_photograph_is_an_error_whatever_share_is_allowed(tmp_path):
+def test_no_usable_image_is_an_error_whatever_share_is_allowed(tmp_path):
     (tmp_path / "data" / "leo").mkdir(parents=True)
     (tmp_path / "data" / "leo" / "1.png").write_bytes(b"x")
     with pytest.raises(ReidflowError, match="1 of 1"):

@@ -75,13 +75,13 @@ def test_folders_that_are_empty_or_hold_one_another_are_named(searched, given, t
     assert told in str(caught.value)
 
 
-def test_a_folder_without_photographs_is_an_error(searched):
+def test_a_folder_without_images_is_an_error(searched):
     write(searched / "texts" / "a.txt", "none")
     with pytest.raises(ReidflowError, match="the folder of 'query' holds no image"):
         query_gallery.open_source(path=str(searched), query="texts")
 
 
-def test_a_table_may_have_sides_and_unlabelled_photographs_together(searched):
+def test_a_table_may_have_sides_and_unlabelled_images_together(searched):
     lines = ["path,identity,s", "train/Leo/1.png,Leo,", "query/1.png,?,query", "gallery/1.png,?,Gallery"]
     write(searched / "t.csv", "\n".join([*lines, "gallery/Mia/1.png,Mia,gallery", "query/Leo/1.png,,query"]) + "\n")
     listing = table.open_source(path=str(searched / "t.csv"), side="s", unlabelled="?")
@@ -141,7 +141,7 @@ def test_more_faces_than_anybody_has_are_too_many(faces):
 
 
 @pytest.mark.parametrize("given", [{"wide": 0.0}, {"wide": 0.6, "across": 0.2}, {"high": 1.2}, {"down": 0.9}])
-def test_a_part_outside_the_photograph_is_refused(given):
+def test_a_part_outside_the_image_is_refused(given):
     with pytest.raises(ReidflowError, match="does not lie within the image"):
         centre.box(100, 80, None, **given)
 

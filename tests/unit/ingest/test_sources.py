@@ -53,7 +53,7 @@ def test_a_file_named_like_an_image_is_listed_whatever_it_holds(tmp_path):
     assert labels(folder.open_source(path=str(tmp_path))) == {"leo/1.JPG": "leo"}
 
 
-def test_a_photograph_in_no_identity_folder_has_no_label(tmp_path):
+def test_an_image_in_no_identity_folder_has_no_label(tmp_path):
     write(tmp_path / "leo" / "1.png")
     write(tmp_path / "stray.png")
     assert reasons(folder.open_source(path=str(tmp_path))) == {"stray.png": "no_identity"}
@@ -199,7 +199,7 @@ def test_a_named_mask_must_be_there(tabled):
     assert "its mask" in listing.faults[0].detail
 
 
-def test_photographs_unlabelled_on_purpose_are_kept(tabled):
+def test_images_unlabelled_on_purpose_are_kept(tabled):
     write(tabled / "t.csv", "path,identity\nx/1.png,unknown\nx/2.png,\n")
     listing = table.open_source(path=str(tabled / "t.csv"), unlabelled="unknown")
     assert (labels(listing), reasons(listing)) == ({"x/1.png": None}, {"x/2.png": "no_identity"})
@@ -207,7 +207,7 @@ def test_photographs_unlabelled_on_purpose_are_kept(tabled):
     assert labels(listing) == {"x/1.png": "unknown", "x/2.png": None}
 
 
-def test_a_table_may_lie_outside_the_folder_of_the_photographs(tabled):
+def test_a_table_may_lie_outside_the_folder_of_the_images(tabled):
     write(tabled.parent / "labels" / "t.csv", "path,identity\nx/1.png,a\n")
     listing = table.open_source(path=str(tabled.parent / "labels" / "t.csv"), images=str(tabled))
     assert labels(listing) == {"x/1.png": "a"}
