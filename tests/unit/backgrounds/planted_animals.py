@@ -1,4 +1,4 @@
-"""Photographs in which every pixel says what it is: coats are red without blue, backgrounds blue with little red.
+"""Images in which every pixel names its origin: coats are red without blue, backgrounds blue with little red.
 
 The green of a background tells the identity and the image, its red stays under 60; the coat's red is 230. Masks are
 discs with a ragged edge, one pixel too small all around, so that coat shows outside them as well.
@@ -103,7 +103,7 @@ def _manifest(count: int) -> pl.DataFrame:
     )
 
 
-def drawn(
+def variant(
     planted: Planted,
     intervention: str | dict,
     folder: Path,

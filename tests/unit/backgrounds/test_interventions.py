@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from planted_animals import SIDE, animals, drawn, row_of, surroundings
+from planted_animals import SIDE, animals, row_of, surroundings, variant
 from scipy.ndimage import binary_dilation
 
 from reidflow.backgrounds.interventions import blur, silhouette
@@ -26,7 +26,7 @@ def photo(planted, row):
 
 @pytest.mark.parametrize("name", BEFORE_ANOTHER)
 def test_the_animal_and_the_padding_keep_their_pixels(planted, name, tmp_path):
-    result = drawn(planted, name, tmp_path)
+    result = variant(planted, name, tmp_path)
     kept = planted.animal | ~planted.inside
     assert (~planted.inside).any() and planted.animal.any(axis=(1, 2)).all()
     assert np.array_equal(result[kept], planted.images[kept])
@@ -36,13 +36,13 @@ def test_the_animal_and_the_padding_keep_their_pixels(planted, name, tmp_path):
 @pytest.mark.parametrize("name", [name for name in BEFORE_ANOTHER if name not in ("original", "noise")])
 def test_no_coat_is_left_outside_the_mask(planted, name, tmp_path):
     assert (planted.images[planted.behind][:, 0] > RED).any()
-    assert (drawn(planted, name, tmp_path)[planted.behind][:, 0] <= RED + 5).all()
+    assert (variant(planted, name, tmp_path)[planted.behind][:, 0] <= RED + 5).all()
 
 
 def test_one_colour_fills_all_that_is_behind_the_animal(planted, tmp_path):
-    assert (drawn(planted, "gray", tmp_path)[~planted.animal] == GREY).all()
-    assert (drawn(planted, "black", tmp_path)[planted.behind] == 0).all()
-    assert (drawn(planted, {"name": "gray", "colour": "#0a141E"}, tmp_path)[planted.behind] == (10, 20, 30)).all()
+    assert (variant(planted, "gray", tmp_path)[~planted.animal] == GREY).all()
+    assert (variant(planted, "black", tmp_path)[planted.behind] == 0).all()
+    assert (variant(planted, {"name": "gray", "colour": "#0a141E"}, tmp_path)[planted.behind] == (10, 20, 30)).all()
 
 
 def test_holes_and_narrow_gaps_of_a_poor_mask_give_no_coat_to_the_background(tmp_path):
@@ -53,14 +53,14 @@ def test_holes_and_narrow_gaps_of_a_poor_mask_give_no_coat_to_the_background(tmp
     middle[20:22], middle[:, 17:20], middle[30] = False, False, False
     poor.masks[:, middle] = 0
     for name in ("blur", "random"):
-        result = drawn(poor, name, tmp_path)
+        result = variant(poor, name, tmp_path)
         assert (result[poor.behind][:, 0] <= 60).all()
         assert (poor.behind & coat).sum(axis=(1, 2)).min() > 80
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
 def test_blur_is_the_normalised_average_of_the_surroundings(planted, sigma, tmp_path):
-    result = drawn(planted, {"name": "blur", "sigma": sigma}, tmp_path)
+    result = variant(planted, {"name": "blur", "sigma": sigma}, tmp_path)
     for row in (0, 5):
         known = surroundings(planted.animal[row], planted.inside[row])
         ys, xs = np.nonzero(known)
@@ -74,7 +74,7 @@ def test_blur_leaves_an_even_background_even_up_to_mask_and_padding(planted, tmp
     even = animals()
     known = [surroundings(*parts) for parts in zip(even.animal, even.inside, strict=True)]
     even.images[np.stack(known)] = (20, 90, 170)
-    assert (drawn(even, "blur", tmp_path)[even.behind] == (20, 90, 170)).all()
+    assert (variant(even, "blur", tmp_path)[even.behind] == (20, 90, 170)).all()
 
 
 def test_blur_of_almost_no_background_is_still_a_colour(planted):
@@ -88,13 +88,13 @@ def test_blur_of_almost_no_background_is_still_a_colour(planted):
 
 
 def test_noise_covers_the_whole_range_evenly(planted, tmp_path):
-    values = drawn(planted, "noise", tmp_path)[planted.behind]
+    values = variant(planted, "noise", tmp_path)[planted.behind]
     counts = np.bincount(values.ravel(), minlength=256)
     assert counts.min() > 0 and 0.9 < np.percentile(counts, 95) / counts.mean() < 1.2
 
 
 def test_a_random_background_is_that_of_another_identity(planted, tmp_path):
-    result = drawn(planted, "random", tmp_path)
+    result = variant(planted, "random", tmp_path)
     donors = [row_of(result[row], planted.behind[row]) for row in range(len(result))]
     identity = planted.manifest["identity"].to_list()
     assert all(identity[donor] != identity[row] for row, donor in enumerate(donors))
@@ -137,7 +137,7 @@ def box_of(mask, dilation):
 
 @pytest.mark.parametrize("dilation", [0.1, 0.5])
 def test_background_only_takes_the_box_away_and_nothing_else(planted, dilation, tmp_path):
-    result = drawn(planted, {"name": "background_only", "dilation": dilation}, tmp_path)
+    result = variant(planted, {"name": "background_only", "dilation": dilation}, tmp_path)
     for row, mask in enumerate(planted.animal):
         box = box_of(mask, dilation)
         assert (result[row][box] == GREY).all()
@@ -146,8 +146,8 @@ def test_background_only_takes_the_box_away_and_nothing_else(planted, dilation, 
 
 
 def test_the_control_has_the_same_box_and_padding_and_no_other_pixel_of_the_photograph(planted, tmp_path):
-    probe = drawn(planted, "background_only", tmp_path)
-    control = drawn(planted, "unrelated_background", tmp_path)
+    probe = variant(planted, "background_only", tmp_path)
+    control = variant(planted, "unrelated_background", tmp_path)
     identity = planted.manifest["identity"].to_list()
     for row, mask in enumerate(planted.animal):
         shown = planted.inside[row] & ~box_of(mask, 0.1)
@@ -185,4 +185,4 @@ def test_padding_is_whole_grey_rows_and_columns_at_the_border(planted):
 )
 def test_an_invalid_parameter_is_named(planted, wrong, message, tmp_path):
     with pytest.raises(ReidflowError, match=message):
-        drawn(planted, wrong, tmp_path)
+        variant(planted, wrong, tmp_path)

@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import polars as pl
 import pytest
-from planted_animals import EACH, animals, drawn, row_of
+from planted_animals import EACH, animals, row_of, variant
 
 from reidflow.backgrounds.photo import donor_pools
 from reidflow.backgrounds.variant import write_variant
@@ -18,34 +18,34 @@ def planted():
 
 
 def donors(planted, folder, **more):
-    result = drawn(planted, "random", folder, **more)
+    result = variant(planted, "random", folder, **more)
     return [row_of(result[row], planted.behind[row]) for row in range(len(result))]
 
 
 @pytest.mark.parametrize("name", names("background"))
 def test_the_number_of_workers_changes_nothing(planted, name, tmp_path):
     many = planted.rows([*range(12), *range(12)]).with_columns(image=[f"{row:02d}.png" for row in range(24)])
-    one, three = (drawn(many, name, tmp_path / str(workers), workers) for workers in (1, 3))
+    one, three = (variant(many, name, tmp_path / str(workers), workers) for workers in (1, 3))
     assert np.array_equal(one, three)
     assert (tmp_path / "1/images.npy").read_bytes() == (tmp_path / "3/images.npy").read_bytes()
 
 
 def test_other_images_do_not_touch_the_noise_of_an_image(planted, tmp_path):
     chosen = [9, 2, 5]
-    everything = drawn(planted, "noise", tmp_path)
-    assert np.array_equal(drawn(planted.rows(chosen), "noise", tmp_path), everything[chosen])
+    everything = variant(planted, "noise", tmp_path)
+    assert np.array_equal(variant(planted.rows(chosen), "noise", tmp_path), everything[chosen])
     assert len(np.unique(everything[:, 0, 0], axis=0)) > 1
 
 
 @pytest.mark.parametrize("name", ["noise", "random", "unrelated_background"])
 def test_the_seed_decides_what_is_random(planted, name, tmp_path):
-    first, again, other = (drawn(planted, {"name": name, "seed": seed}, tmp_path) for seed in (1, 1, 2))
+    first, again, other = (variant(planted, {"name": name, "seed": seed}, tmp_path) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 def test_the_order_of_the_images_does_not_decide_the_donors(planted, tmp_path):
     order = list(range(12))[::-1]
-    assert np.array_equal(drawn(planted.rows(order), "random", tmp_path), drawn(planted, "random", tmp_path)[order])
+    assert np.array_equal(variant(planted.rows(order), "random", tmp_path), variant(planted, "random", tmp_path)[order])
 
 
 def test_a_donor_of_another_group_is_preferred(planted, tmp_path):
@@ -59,12 +59,12 @@ def test_a_donor_of_another_group_is_preferred(planted, tmp_path):
 def test_a_donor_is_of_the_images_own_pool(planted, tmp_path):
     pools = ["test" if row % 2 else "train" for row in range(12)]
     for seed in range(3):
-        found = drawn(planted, {"name": "random", "seed": seed}, tmp_path, pools=pools)
+        found = variant(planted, {"name": "random", "seed": seed}, tmp_path, pools=pools)
         assert all(row_of(found[row], planted.behind[row]) % 2 == row % 2 for row in range(12))
     mixed = donors(planted, tmp_path, pools=[None] * 12)
     assert any(donor % 2 != row % 2 for row, donor in enumerate(mixed))
     with pytest.raises(ReidflowError, match="among the images of 'val'"):
-        drawn(planted, "random", tmp_path, pools=["val"] * 3 + ["train"] * 9)
+        variant(planted, "random", tmp_path, pools=["val"] * 3 + ["train"] * 9)
 
 
 def test_an_unlabelled_photograph_gives_its_background_to_unlabelled_ones_alone(planted, tmp_path):
@@ -72,7 +72,7 @@ def test_an_unlabelled_photograph_gives_its_background_to_unlabelled_ones_alone(
     partly = planted.with_columns(identity=identity, group=[None] * 12)
     taken = [donors(partly, tmp_path)]
     for seed in range(1, 4):
-        found = drawn(partly, {"name": "random", "seed": seed}, tmp_path)
+        found = variant(partly, {"name": "random", "seed": seed}, tmp_path)
         taken.append([row_of(found[row], partly.behind[row]) for row in range(12)])
     assert all(donor >= 3 for found in taken for donor in found[3:])
     assert all(donor != row for found in taken for row, donor in enumerate(found[:3]))
@@ -82,11 +82,11 @@ def test_an_unlabelled_photograph_gives_its_background_to_unlabelled_ones_alone(
 def test_an_animal_that_fills_its_frame_is_no_donor(planted, tmp_path):
     full = animals()
     full.masks[3:11] = 255
-    result = drawn(full, "random", tmp_path)
+    result = variant(full, "random", tmp_path)
     assert [row_of(result[row], full.behind[row]) for row in range(3)] == [11] * 3
     full.masks[11] = 255
     with pytest.raises(ReidflowError, match="does not fill the frame"):
-        drawn(full, "random", tmp_path)
+        variant(full, "random", tmp_path)
     assert list(tmp_path.glob("*.part")) == []
 
 
@@ -116,7 +116,7 @@ def test_images_without_a_mask_are_refused_or_kept_and_counted(planted, tmp_path
     mask = ["none" if row in (1, 4) else "alpha" for row in range(12)]
     partly = planted.with_columns(mask=mask)
     with pytest.raises(ReidflowError, match=r"2 of 12 images have no mask \(01.png, 04.png\).*without_mask: keep"):
-        drawn(partly, "gray", tmp_path)
+        variant(partly, "gray", tmp_path)
     table, summary = write_variant(
         partly.manifest,
         partly.images,
@@ -131,7 +131,7 @@ def test_images_without_a_mask_are_refused_or_kept_and_counted(planted, tmp_path
     assert np.array_equal(result[[1, 4]], partly.images[[1, 4]])
     assert not (result[[0, 2]] == partly.images[[0, 2]]).all(axis=(1, 2, 3)).any()
     for seed in range(4):
-        result = drawn(partly, {"name": "random", "seed": seed}, tmp_path, without_mask="keep")
+        result = variant(partly, {"name": "random", "seed": seed}, tmp_path, without_mask="keep")
         changed = [row for row in range(12) if row not in (1, 4)]
         assert not {1, 4} & {row_of(result[row], partly.behind[row]) for row in changed}
 
@@ -140,7 +140,7 @@ def test_a_data_set_without_any_mask_is_refused_whatever_the_policy(planted, tmp
     bare = planted.with_columns(mask=["none"] * 12)
     for policy in ("error", "keep"):
         with pytest.raises(ReidflowError, match="12 of 12 images have no mask") as caught:
-            drawn(bare, "gray", tmp_path, without_mask=policy)
+            variant(bare, "gray", tmp_path, without_mask=policy)
         assert "keep to leave" not in str(caught.value)
 
 
@@ -148,16 +148,16 @@ def test_a_data_set_without_any_mask_is_refused_whatever_the_policy(planted, tmp
 def test_a_background_removed_from_the_files_stops_every_intervention(planted, name, tmp_path):
     removed = planted.with_columns(background_present=[row > 6 for row in range(12)])
     with pytest.raises(ReidflowError, match="background was removed from 7 of 12"):
-        drawn(removed, name, tmp_path)
-    drawn(planted.with_columns(background_present=[row > 5 for row in range(12)]), name, tmp_path)
+        variant(removed, name, tmp_path)
+    variant(planted.with_columns(background_present=[row > 5 for row in range(12)]), name, tmp_path)
 
 
 def test_one_identity_alone_has_no_donor(planted, tmp_path):
     alone = planted.rows([0, 1, 2])
     for name in ("random", "unrelated_background"):
         with pytest.raises(ReidflowError, match=r"00.png: no image can give it.*another identity"):
-            drawn(alone, name, tmp_path)
-    drawn(alone, "blur", tmp_path)
+            variant(alone, name, tmp_path)
+    variant(alone, "blur", tmp_path)
 
 
 def test_a_users_own_intervention_is_held_to_the_shape(planted, tmp_path, monkeypatch):
@@ -166,8 +166,8 @@ def test_a_users_own_intervention_is_held_to_the_shape(planted, tmp_path, monkey
     (tmp_path / "my_backgrounds" / "halved.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ReidflowError, match=r"my_backgrounds.halved' returned uint8 \(24, 24, 3\) for 00.png"):
-        drawn(planted, "my_backgrounds.halved", tmp_path)
-    whole = drawn(planted, {"name": "my_backgrounds.halved", "by": 1}, tmp_path)
+        variant(planted, "my_backgrounds.halved", tmp_path)
+    whole = variant(planted, {"name": "my_backgrounds.halved", "by": 1}, tmp_path)
     assert np.array_equal(whole, planted.images)
 
 

@@ -20,7 +20,7 @@ SMALL = {"identities": 3, "images": 12, "size": 64, "seed": 5}
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def rendered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("renders")
     draw(folder / "without", DemoSettings(**SMALL))
     draw(folder / "with", DemoSettings(**SMALL, renders=4))
@@ -32,23 +32,23 @@ def digests(folder):
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-def test_renders_change_no_file_of_the_photographs(drawn):
-    without, both = digests(drawn / "without"), digests(drawn / "with")
+def test_renders_change_no_file_of_the_photographs(rendered):
+    without, both = digests(rendered / "without"), digests(rendered / "with")
     assert {name: both[name] for name in without} == without
     added = sorted(set(both) - set(without))
     assert added == ["gallery.csv", *(f"gallery/gallery_{k:04d}.png" for k in range(1, 13))]
     assert len({both[name] for name in added}) == 13
 
 
-def test_renders_are_listed_as_the_gallery_side_of_their_animals(drawn):
-    listing = open_source(path=str(drawn / "with"))
-    listed = csv.DictReader(io.StringIO((drawn / "with" / "gallery.csv").read_text()))
+def test_renders_are_listed_as_the_gallery_side_of_their_animals(rendered):
+    listing = open_source(path=str(rendered / "with"))
+    listed = csv.DictReader(io.StringIO((rendered / "with" / "gallery.csv").read_text()))
     labels = {f"gallery/{row['filename']}": row["ground_truth"] for row in listed}
     found = {row.image: row.identity for row in listing.rows if row.side == "gallery"}
     assert found == labels and Counter(labels.values()) == {"J01": 4, "J02": 4, "J03": 4}
     assert not listing.faults
     photographs = [row for row in listing.rows if row.side is None]
-    assert photographs == open_source(path=str(drawn / "without")).rows
+    assert photographs == open_source(path=str(rendered / "without")).rows
 
 
 def test_both_flanks_are_rendered_by_turns_and_every_pose_is_another():
@@ -64,8 +64,8 @@ def test_both_flanks_are_rendered_by_turns_and_every_pose_is_another():
     }
 
 
-def test_a_render_is_an_animal_in_other_colours_before_an_even_ground(drawn):
-    for path in sorted((drawn / "with" / "gallery").iterdir()):
+def test_a_render_is_an_animal_in_other_colours_before_an_even_ground(rendered):
+    for path in sorted((rendered / "with" / "gallery").iterdir()):
         pixels = np.asarray(Image.open(path)).astype(float) / 255
         assert pixels.shape[2] == 4 and 0.08 < (pixels[..., 3] > 0.5).mean() < 0.5
         animal, ground = pixels[pixels[..., 3] == 1], pixels[pixels[..., 3] == 0]
