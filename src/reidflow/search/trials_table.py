@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from reidflow.search.trial import COMPLETE
 from reidflow.spec.search import Axis, Study
 from reidflow.store.runs import RunStore
 from reidflow.store.tables import Contract
@@ -32,6 +33,8 @@ COLUMNS = {
     "winner": pl.Boolean,
 }
 NULLABLE = frozenset({"value", "best_epoch", "flops", "parameters", "finalist_value"})
+TEN = 10
+"""Trials that count among the best of an experiment."""
 TYPES = {"choice": pl.String, "int": pl.Int64, "float": pl.Float64}
 TRIALS_EFFICIENCY = Contract(
     "efficiency of trials",
@@ -60,6 +63,16 @@ def trials_table(records: Mapping[str, dict[str, Any]], studies: Iterable[Study]
     schema = TRIALS(axes).columns
     rows = [row for study in studies for row in _rows(study.name, records[study.name], axes)]
     return pl.DataFrame(rows, schema=schema)
+
+
+def ten_best(studies: Iterable[Study], trials: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the ten best complete trials (rows of TRIALS) of the studies that search the most axes, each run once."""
+    studies = list(studies)
+    widest = max(len(study.axes) for study in studies)
+    names = [study.name for study in studies if len(study.axes) == widest]
+    own = trials.filter(pl.col("study").is_in(names) & (pl.col("state") == COMPLETE))
+    own = own.unique("run", keep="first", maintain_order=True)
+    return own.sort("value", descending=True, nulls_last=True, maintain_order=True).head(TEN).to_dicts()
 
 
 def trials_efficiency(records: Mapping[str, dict[str, Any]], store: RunStore) -> pl.DataFrame:

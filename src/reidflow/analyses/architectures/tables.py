@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from reidflow.analyses.search.tables import ten_best
-from reidflow.search.trials_table import axes_of_studies
+from reidflow.search.trials_table import axes_of_studies, ten_best
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.mbconv import describe_blocks, describe_head
 from reidflow.tables.layout import Block, count, magnitude
@@ -36,7 +35,7 @@ def best_networks(experiment: Experiment, trials: pl.DataFrame) -> list[Network]
     """Return the networks of the ten best trials, the best first. trials: TRIALS of the experiment."""
     names = [axis.name for axis in axes_of_studies(experiment.studies.values())]
     found = []
-    for row in ten_best(experiment, trials):
+    for row in ten_best(experiment.studies.values(), trials):
         settings = {name: row[name] for name in names if row[name] is not None}
         spec = experiment.studies[row["study"]].spec(settings, row["seed"]).plain()
         label = f"{row['study']} {row['trial']}"

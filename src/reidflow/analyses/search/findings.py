@@ -18,8 +18,8 @@ from reidflow.analyses.search.blocks import (
 from reidflow.analyses.search.effects import FANOVA, FEWEST, LEVEL, PED_ANOVA, PRUNED, pool_name, pool_of
 from reidflow.analyses.search.found import Found
 from reidflow.analyses.search.space import searched, space_block
-from reidflow.analyses.search.tables import TEN, ten_best, value_text
-from reidflow.search.trials_table import axes_of_studies
+from reidflow.analyses.search.tables import value_text
+from reidflow.search.trials_table import TEN, axes_of_studies, ten_best
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis
 from reidflow.tables.comparisons import UNAVAILABLE
@@ -67,7 +67,7 @@ def sections(experiment: Experiment, found: Found) -> list[Section]:
             [*_patterns(experiment, found.effects), *_shared(experiment, found.trials)],
             [
                 *([effects_block(found.effects)] if found.effects.height else []),
-                ten_block(ten_best(experiment, found.trials), axes),
+                ten_block(ten_best(experiment.studies.values(), found.trials), axes),
             ],
             {EFFECTS: "Marginal effect of each choice", SLICES: "Validation mAP along each axis"},
         ),
@@ -286,7 +286,7 @@ def _size(row: dict) -> str:
 
 
 def _shared(experiment: Experiment, trials: pl.DataFrame) -> list[str]:
-    ten = ten_best(experiment, trials)
+    ten = ten_best(experiment.studies.values(), trials)
     if len(ten) < TEN:
         return []
     told = [words for axis in axes_of_studies(experiment.studies.values()) for words in [_common(axis, ten)] if words]

@@ -14,7 +14,6 @@ from reidflow.tables.text import setting
 
 SPACE_FILLING = ("random", "quasi_random")
 """Algorithms whose trials do not depend on earlier results: only these show what an axis does over the whole space."""
-TEN = 10
 _RESULT = dict.fromkeys(
     ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64
 )
@@ -105,15 +104,6 @@ def best_so_far(trials: pl.DataFrame, efficiency: pl.DataFrame) -> pl.DataFrame:
             told = {"best": highest, "trials": number, "steps": step, "train_flops": flop, "seconds": second}
             rows.append({key: row[key] for key in ("study", "trial", "state", "value")} | told)
     return pl.DataFrame(rows, schema={**PROGRESS.columns, "seconds": pl.Float64})
-
-
-def ten_best(experiment: Experiment, trials: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return the ten best complete trials (rows of TRIALS) of the studies that search the most axes, each run once."""
-    widest = max(len(study.axes) for study in experiment.studies.values())
-    names = [name for name, study in experiment.studies.items() if len(study.axes) == widest]
-    own = trials.filter(pl.col("study").is_in(names) & (pl.col("state") == COMPLETE))
-    own = own.unique("run", keep="first", maintain_order=True)
-    return own.sort("value", descending=True, nulls_last=True, maintain_order=True).head(TEN).to_dicts()
 
 
 def _better(best: float | None, value: float | None) -> float | None:
