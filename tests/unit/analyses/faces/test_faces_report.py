@@ -35,7 +35,7 @@ from reidflow.analyses.faces.arms import (
 from reidflow.analyses.faces.choices import HELD_OUT, VALIDATION, Values, choices_table, picks
 from reidflow.analyses.faces.findings import along, effects, leader, operations, published, ranked, rates, sections
 from reidflow.analyses.faces.report import CONTRACTS
-from reidflow.analyses.faces.tables import configurations_table, efficiency_table, embedded_images
+from reidflow.analyses.faces.tables import ablation_table, configurations_table, efficiency_table, embedded_images
 from reidflow.figures.style import Heading
 from reidflow.store.tables import write_table
 from reidflow.tables.sections import Section
@@ -211,6 +211,12 @@ def test_as_described_only_the_normalisation_can_matter(planted):
     assert "learning rate, epochs, batch size and augmentation have no effect" in lines
     assert "24 configurations are 4 networks" in lines
     assert f"differ by up to {438.7 - 402.8:.1f} points between such settings" in lines
+
+
+def test_as_described_only_a_comparison_with_the_frozen_baseline_counts(planted):
+    _, tables, compared = planted
+    other = compared.with_columns(against=pl.col("against").replace("lite0_frozen", "lite1_frozen"))
+    assert ablation_table(tables.configurations, other).filter(side=DESCRIBED)["verdict"].is_null().all()
 
 
 def test_each_rule_picks_the_planted_architecture(planted):

@@ -197,6 +197,33 @@ def test_the_interval_of_the_share_has_its_nominal_coverage():
     assert 0.91 <= covered / count <= 0.995
 
 
+def test_one_seed_has_a_score_and_no_interval():
+    first = pl.col("seed") == SEEDS[0]
+    metrics, queries = (table.filter(first) for table in also())
+    own = tuple(table.filter(first) for table in runs(OWN))
+    ours = conditions(experiment(), CONFIG, own, (metrics, queries), sided=True)
+    lost = lost_table(experiment(), ours)
+    assert lost["above"].is_null().all() and lost["kept"].is_null().all()
+    assert set(lost["note"]) == {"only one seed or one identity: the uncertainty of the scores is unknown"}
+    gap = gap_table(experiment(), ours, results())
+    closed = gap.filter((pl.col("condition") == "closed") & (pl.col("arm") == "nothing"))
+    assert (closed["verdict"][0], closed["delta_low"][0]) == ("inconclusive", None) and closed["delta"][0] is not None
+    assert "is undefined: only one seed" in " ".join(sections(gap, lost, {})[0].statements)
+
+
+def test_an_arm_with_a_run_that_cannot_be_ranked_has_no_mean():
+    metrics, queries = also()
+    broken = (pl.col("arm") == "nothing") & (pl.col("seed") == 1) & (pl.col("label") == "closed")
+    metrics = metrics.with_columns(
+        id_map=pl.when(broken).then(float("nan")).otherwise("id_map"),
+        queries=pl.when(broken).then(0).otherwise("queries"),
+    )
+    gap = gap_table(experiment(), conditions(experiment(), CONFIG, runs(OWN), (metrics, queries), True), results())
+    (row,) = gap.filter((pl.col("condition") == "closed") & (pl.col("arm") == "nothing")).to_dicts()
+    assert (row["id_map"], row["id_map_std"], row["id_map_by_seed"][1]) == (None, None, None)
+    assert (row["seeds"], row["queries"]) == (4, 14)
+
+
 def test_a_score_that_is_not_above_chance_has_no_share(found):
     metrics, queries = also()
     closed = pl.col("label") == "closed"

@@ -5,7 +5,7 @@ import planted_inference as planted
 import polars as pl
 import pytest
 
-from reidflow.analyses.inference.findings import METHODS, QUERIES, sections
+from reidflow.analyses.inference.findings import METHODS, QUERIES, cheapest, sections
 from reidflow.analyses.inference.tables import INFERENCE, describe, described, inference_table, preferred
 from reidflow.evaluation.statistics import compare
 from reidflow.tables.identities import rarity
@@ -60,9 +60,10 @@ def test_a_method_whose_file_does_not_say_counts_as_transductive(tmp_path, monke
 
 
 def test_queries_that_get_better_and_worse_are_counted_by_hand():
-    # Before: 0.5 everywhere. Seed 0: up, rounding, down; seed 1: up, and a query that the arm does not score.
+    # Before: 0.5 everywhere. Seed 0: up, rounding, down; seed 1: up, unscored by the arm, rounding.
     before = [(seed, f"{who}{n}", who, 0.5) for seed in (0, 1) for n, who in enumerate(("rare", "rare", "common"))]
     after = [(0, "rare0", 0.6), (0, "rare1", 0.5 + 1e-12), (0, "common2", 0.4), (1, "rare0", 0.9), (1, "rare1", None)]
+    after.append((1, "common2", 0.5 - 1e-12))
     rows = [("none", seed, image, who, ap) for seed, image, who, ap in before]
     rows += [("flip", seed, image, image[:-1], ap) for seed, image, ap in after]
     per_query = pl.DataFrame(rows, schema=["arm", "seed", "image", "identity", "ap"], orient="row")
@@ -75,7 +76,7 @@ def test_queries_that_get_better_and_worse_are_counted_by_hand():
     )
     names = ("compared", "better", "worse", "few", "compared_few", "better_few", "worse_few")
     # The median of 2 and 8 images is 5: the rare identity has few.
-    assert found.filter(pl.col("arm") == "flip").select(names).row(0) == (4, 2, 1, 5, 3, 2, 0)
+    assert found.filter(pl.col("arm") == "flip").select(names).row(0) == (5, 2, 1, 5, 3, 2, 0)
 
 
 def test_identities_with_few_images_are_judged_by_themselves(rows: dict):
@@ -159,6 +160,17 @@ def test_statements_name_better_worse_and_tied_arms_with_the_numbers_of_the_tabl
     assert "Of these, prefer **none**: one forward pass per image" in level
     quiet = table.with_columns(verdict=pl.lit("inconclusive"))
     assert text(quiet, METHODS).startswith("No method is better than the baseline.")
+
+
+def test_the_cheapest_of_the_best_needs_one_pass_and_no_other_query():
+    def row(arm: str, kind: str, passes: int, transductive: bool = False) -> dict:
+        needs = {"kind": kind, "forward_passes": passes, "transductive": transductive}
+        return {"arm": arm, "ties_with_best": arm != "worst", **needs}
+
+    rows = [row("flip", "single", 2), row("reciprocal", "single", 1, True), row("expansion", "single", 1)]
+    assert [each["arm"] for each in cheapest([*rows, row("worst", "plain", 1)])] == ["expansion"]
+    assert [each["arm"] for each in cheapest([*rows, row("none", "plain", 1)])] == ["none"]
+    assert cheapest(rows[2:]) == []
 
 
 def test_transductive_arms_are_marked_wherever_they_are_named(table: pl.DataFrame):
