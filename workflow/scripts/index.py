@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.models.device import resolve_device
-from reidflow.retrieval.gallery import INDEX, TABLE, TOLD, VECTORS, write_gallery
+from reidflow.retrieval.gallery import FACTS, INDEX, TABLE, VECTORS, write_gallery
 from reidflow.retrieval.write_submission import (
     Embedded,
     chosen_runs,
@@ -37,7 +37,7 @@ def main(job: Job) -> None:
     print(
         f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")
     )
-    for name, target in zip((INDEX, TABLE, VECTORS, TOLD), job.out.paths().values(), strict=True):
+    for name, target in zip((INDEX, TABLE, VECTORS, FACTS), job.out.paths().values(), strict=True):
         (folder / name).replace(target)
     folder.rmdir()
 

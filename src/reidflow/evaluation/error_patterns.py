@@ -57,7 +57,7 @@ def distances(query: np.ndarray, gallery: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def error_patterns(
-    asked: Retrieval,
+    retrieval: Retrieval,
     query_identity: np.ndarray,
     gallery_identity: np.ndarray,
     query_looks: np.ndarray,
@@ -72,9 +72,9 @@ def error_patterns(
     Candidates that tie, in either role, count with their mean. A query counts if a wrong candidate ranks strictly before
     every true match, and it has one. Looks: as `looks` returns them. Memory does not grow with Q x G.
     """
-    masks = asked.masks(query_identity, gallery_identity)
+    masks = retrieval.masks(query_identity, gallery_identity)
     parts = []
-    for rows, steps in ranked_blocks(asked, block):
+    for rows, steps in ranked_blocks(retrieval, block):
         same, excluded = masks.positive(rows), masks.excluded(rows)
         candidate = np.ones_like(same) if excluded is None else ~excluded
         true, wrong = same & candidate, ~same & candidate

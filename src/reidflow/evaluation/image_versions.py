@@ -69,7 +69,7 @@ def evaluate_versions(
     Args:
         vectors: label of the version -> (n, D) embeddings of the rows `layout.evaluated`, in their order.
         original: the label of the unchanged images.
-        layout: which images ask, and which they are ranked among; the same for every version.
+        layout: queries and gallery; the same for every version.
         arm: of the run.
         seed: of the run.
         similarity: of the run's geometry.

@@ -14,7 +14,7 @@ from reidflow.splits.roles import ASIDE
 
 
 class Layout:
-    """Which images of a role ask, and which images they are ranked among."""
+    """The query images of a role, and the gallery that they are ranked in: rows of the split."""
 
     def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
         flanks = manifest.select("image", "flank")
@@ -30,7 +30,7 @@ class Layout:
 
     @property
     def evaluated(self) -> np.ndarray:
-        """Rows of the split that ask or are ranked, sorted."""
+        """Rows of the split that are queries or in the gallery, sorted."""
         return np.union1d(self.query, self.gallery)
 
     def rules(self) -> dict[str, np.ndarray]:
@@ -47,9 +47,9 @@ class Layout:
         """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
         return {name: codes for name, codes in self.rules().items() if not name.endswith("identity")}
 
-    def score(self, asked: Retrieval) -> tuple[dict[str, float | int], pl.DataFrame]:
+    def score(self, retrieval: Retrieval) -> tuple[dict[str, float | int], pl.DataFrame]:
         """Return the metrics of a retrieval of this layout, and its table per query."""
-        values, per_query = evaluate_retrieval(asked, self.identity[self.query], self.identity[self.gallery])
+        values, per_query = evaluate_retrieval(retrieval, self.identity[self.query], self.identity[self.gallery])
         described = self.table[self.query].select("image", "identity", "group", "flank")
         return values, pl.concat([described, per_query], how="horizontal")
 

@@ -47,12 +47,12 @@ def evaluate(
     Table: `ap`, `ap_unfiltered` (null without a positive), `first_hit` (rank of the first positive; where it is tied,
     its rank behind the tied negatives).
     """
-    asked = Retrieval(query_vectors, gallery_vectors, query_index, query_group, gallery_group, similarity)
-    return evaluate_retrieval(asked, query_identity, gallery_identity, seed=seed, block=block)
+    retrieval = Retrieval(query_vectors, gallery_vectors, query_index, query_group, gallery_group, similarity)
+    return evaluate_retrieval(retrieval, query_identity, gallery_identity, seed=seed, block=block)
 
 
 def evaluate_retrieval(
-    asked: Retrieval,
+    retrieval: Retrieval,
     query_identity: np.ndarray,
     gallery_identity: np.ndarray,
     *,
@@ -63,26 +63,28 @@ def evaluate_retrieval(
 
     Where it has a matrix, that decides the ranking; `nmi`, `intra` and `inter` come from the vectors all the same.
     """
-    masks = asked.masks(query_identity, gallery_identity)
-    parts = [_block(steps, masks, rows, apart) for rows, steps, apart in _ranked_and_apart(asked, block)]
+    masks = retrieval.masks(query_identity, gallery_identity)
+    parts = [_block(steps, masks, rows, apart) for rows, steps, apart in _ranked_and_apart(retrieval, block)]
     if not parts:
         raise ValueError("there is no query to evaluate")
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    metrics = _metrics(columns, np.asarray(query_identity), 1.0 if asked.similarity is None else 0.0)
-    vectors, identity = _to_cluster(asked.queries, asked.gallery, query_identity, gallery_identity, asked.query_index)
-    if asked.similarity is not None:
-        vectors = _tangent(vectors, asked.similarity)
-    metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=asked.similarity is None)
+    metrics = _metrics(columns, np.asarray(query_identity), 1.0 if retrieval.similarity is None else 0.0)
+    vectors, identity = _to_cluster(
+        retrieval.queries, retrieval.gallery, query_identity, gallery_identity, retrieval.query_index
+    )
+    if retrieval.similarity is not None:
+        vectors = _tangent(vectors, retrieval.similarity)
+    metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=retrieval.similarity is None)
     return metrics, _per_query(columns)
 
 
-def _ranked_and_apart(asked: Retrieval, block: int | None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+def _ranked_and_apart(retrieval: Retrieval, block: int | None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Yield blocks of queries with what they are ranked by and with the similarities of their vectors."""
-    if asked.matrix is None:
-        yield from ((rows, steps, steps) for rows, steps in ranked_blocks(asked, block))
+    if retrieval.matrix is None:
+        yield from ((rows, steps, steps) for rows, steps in ranked_blocks(retrieval, block))
         return
-    vectors = ranked_blocks(replace(asked, matrix=None), block)
-    for (rows, steps), (_, apart) in zip(ranked_blocks(asked, block), vectors, strict=True):
+    vectors = ranked_blocks(replace(retrieval, matrix=None), block)
+    for (rows, steps), (_, apart) in zip(ranked_blocks(retrieval, block), vectors, strict=True):
         yield rows, steps, apart
 
 

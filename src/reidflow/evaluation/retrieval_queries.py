@@ -44,15 +44,15 @@ class Retrieval:
         return Masks(query_identity, gallery_identity, self.query_index, self.query_group, self.gallery_group)
 
 
-def infer(asked: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval | None = None) -> Retrieval:
-    """Return `asked` after inference components, in their order.
+def infer(retrieval: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval | None = None) -> Retrieval:
+    """Return `retrieval` after inference components, in their order.
 
     steps: resolved components of the kind `inference`. flipped: the same images seen in a mirror, for the component that
-    asks for them. Raises ReidflowError where a step cannot be done.
+    needs them. Raises ReidflowError where a step cannot be done.
     """
     for place, step in enumerate(steps):
         if "flipped" not in components.context("inference", step["name"]):
-            asked = components.call("inference", step, asked)
+            retrieval = components.call("inference", step, retrieval)
             continue
         if place > 0:
             raise ReidflowError(f"inference: '{step['name']}' looks at the images themselves. Put it first.")
@@ -60,29 +60,29 @@ def infer(asked: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval | No
             raise ReidflowError(
                 f"inference: '{step['name']}' needs embeddings of the mirrored images. Leave it out here."
             )
-        asked = components.call("inference", step, asked, flipped)
-    return asked
+        retrieval = components.call("inference", step, retrieval, flipped)
+    return retrieval
 
 
-def scores(asked: Retrieval, rows: slice) -> np.ndarray:
+def scores(retrieval: Retrieval, rows: slice) -> np.ndarray:
     """Return the (q, G) float64 similarities of a block of queries, rounded as the metric ranks them.
 
-    Minus infinity where they are not numbers. Images that are no candidates have theirs too.
+    Minus infinity where they are not numbers. Non-candidates have theirs too.
     """
-    queries = asked.queries[rows] if asked.matrix is None else asked.matrix[rows]
-    blocks = [steps for _, steps in _blocks(asked, queries, max(1, len(queries)))]
-    return blocks[0] / STEPS if blocks else np.empty((0, len(asked.gallery)))
+    queries = retrieval.queries[rows] if retrieval.matrix is None else retrieval.matrix[rows]
+    blocks = [steps for _, steps in _blocks(retrieval, queries, max(1, len(queries)))]
+    return blocks[0] / STEPS if blocks else np.empty((0, len(retrieval.gallery)))
 
 
-def ranked_blocks(asked: Retrieval, block: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+def ranked_blocks(retrieval: Retrieval, block: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows, steps): blocks of queries with what they are ranked by, as `ranking.similarity_blocks`."""
-    return _blocks(asked, asked.queries if asked.matrix is None else asked.matrix, block)
+    return _blocks(retrieval, retrieval.queries if retrieval.matrix is None else retrieval.matrix, block)
 
 
-def _blocks(asked: Retrieval, queries: np.ndarray, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
-    if asked.matrix is None:
-        return similarity_blocks(queries, asked.gallery, asked.similarity, block)
-    return similarity_blocks(queries, asked.gallery, _as_they_are, block)
+def _blocks(retrieval: Retrieval, queries: np.ndarray, block: int | None) -> Iterator[tuple[slice, np.ndarray]]:
+    if retrieval.matrix is None:
+        return similarity_blocks(queries, retrieval.gallery, retrieval.similarity, block)
+    return similarity_blocks(queries, retrieval.gallery, _as_they_are, block)
 
 
 def _as_they_are(matrix: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -132,7 +132,7 @@ RANKED = Contract(
 )
 
 
-def best_candidates(asked: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
+def best_candidates(retrieval: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, similarities), both (Q, k): the k best candidates of each query, the best first.
 
     The query itself and its own group are no candidates. Similarities are those that the metric ranks by, rounded to
@@ -140,10 +140,10 @@ def best_candidates(asked: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
     fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last, with
     minus infinity. Memory does not grow with Q x G.
     """
-    indices = np.full((len(asked.queries), k), -1)
-    similarities = np.full((len(asked.queries), k), np.nan)
-    masks = asked.masks()
-    for rows, steps in ranked_blocks(asked):
+    indices = np.full((len(retrieval.queries), k), -1)
+    similarities = np.full((len(retrieval.queries), k), np.nan)
+    masks = retrieval.masks()
+    for rows, steps in ranked_blocks(retrieval):
         excluded = masks.excluded(rows)
         for place, values in enumerate(steps):
             open_ = np.arange(len(values)) if excluded is None else np.flatnonzero(~excluded[place])
@@ -164,13 +164,13 @@ def _largest(values: np.ndarray, k: int) -> np.ndarray:
 
 
 def ranked_table(
-    asked: Retrieval, queries: pl.DataFrame, gallery: pl.DataFrame, arm: str, seed: int, k: int = BEST
+    retrieval: Retrieval, queries: pl.DataFrame, gallery: pl.DataFrame, arm: str, seed: int, k: int = BEST
 ) -> pl.DataFrame:
     """Return RANKED of one run, queries in their order, ranks from 1.
 
     queries, gallery: `image` and `identity` of the rows of the retrieval's two sides.
     """
-    indices, similarities = best_candidates(asked, k)
+    indices, similarities = best_candidates(retrieval, k)
     row, rank = np.nonzero(indices >= 0)
     values = similarities[row, rank]
     query, found = queries[row], gallery[indices[row, rank]]

@@ -115,12 +115,12 @@ class TrainedRun(NamedTuple):
     inference: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, arm: str, told: dict[str, Any], store: RunStore) -> "TrainedRun":
-        """Return the run that `training.execute.execute` told of."""
-        spec, folders = told["spec"], tuple((key, store.folder(key)) for key in told["members"])
+    def of(cls, arm: str, facts: dict[str, Any], store: RunStore) -> "TrainedRun":
+        """Return the run described by `training.execute.execute`."""
+        spec, folders = facts["spec"], tuple((key, store.folder(key)) for key in facts["members"])
         combine = spec["ensemble"]["combine"] if spec["ensemble"] else ""
         members = folders if combine else ()
-        return cls(arm, told["seed"], told["key"], folders[0][1], members, combine, tuple(spec["inference"]))
+        return cls(arm, facts["seed"], facts["key"], folders[0][1], members, combine, tuple(spec["inference"]))
 
     @property
     def runs(self) -> tuple[tuple[str, Path], ...]:
@@ -148,7 +148,7 @@ def evaluate_runs(
     """Return the tables `metrics`, `per_query`, `history` and `efficiency` of runs, in their order.
 
     split: the split table; gallery: `role` (candidates are the test images) or `all` (every labelled image). mirrored:
-    MIRRORED of the runs whose inference looks at mirror images. What several arms share is scored once. Raises
+    MIRRORED of the runs whose inference uses mirrored images. What several arms share is scored once. Raises
     ReidflowError where a run's embeddings do not cover the test images.
     """
     layouts = {role: Layout(split, manifest, gallery, role) for role in ("test", "val")}
@@ -166,12 +166,12 @@ CONTRACTS = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "ef
 
 def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
     """Return the tables of one run, without its arm and seed."""
-    told, layout = _provenance(run.folder), layouts["test"]
-    similarity = similarity_of(told["geometry"]["name"])
+    facts, layout = _provenance(run.folder), layouts["test"]
+    similarity = similarity_of(facts["geometry"]["name"])
     history = pl.read_parquet(run.folder / "history.parquet")
     values, per_query = layout.score(arm_retrieval(layout, run, mirrored))
     untrained = layout.id_map(run.folder, "initial", similarity)
-    metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(told, history)}
+    metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(facts, history)}
     if not run.plain:
         metrics["val_id_map"] = _validated(layouts["val"], run, mirrored)
     if run.members:
@@ -209,7 +209,7 @@ def _validated(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -
 def arm_retrieval(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None) -> Retrieval:
     """Return the queries and the gallery of a run's arm: of its ensemble's runs together, after its inference.
 
-    mirrored: MIRRORED of the runs, where the inference looks at mirror images.
+    mirrored: MIRRORED of the runs, where the inference uses mirrored images.
     """
     return combined_retrieval(run, *member_retrievals(layout, run, mirrored))
 
@@ -217,7 +217,7 @@ def arm_retrieval(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None
 def member_retrievals(
     layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None
 ) -> tuple[list[Retrieval], list[Retrieval]]:
-    """Return what each run behind an arm embeds, and, where its inference asks for it, the same seen in a mirror."""
+    """Return the retrieval of each run behind an arm, and, where its inference needs them, those of the mirrored images."""
     own = [_retrieval(layout, layout.vectors(folder, "final"), folder) for _, folder in run.runs]
     if mirrored is None or not needing("inference", run.inference, "flipped"):
         return own, []
@@ -226,7 +226,7 @@ def member_retrievals(
 
 
 def combined_retrieval(run: TrainedRun, own: list[Retrieval], seen: list[Retrieval]) -> Retrieval:
-    """Return what an arm ranks, from what its runs embed (`member_retrievals`): joined, then after its inference."""
+    """Return what an arm ranks: the retrievals of its runs (`member_retrievals`) combined, then after its inference."""
     flipped = combine_members(seen, run.combine) if seen else None
     return infer(combine_members(own, run.combine), list(run.inference), flipped)
 
@@ -241,25 +241,25 @@ def _row(values: dict[str, Any], contract: Contract) -> pl.DataFrame:
     return pl.DataFrame([{name: values[name] for name in named}], schema=named)
 
 
-def _training(told: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
+def _training(facts: dict[str, Any], history: pl.DataFrame) -> dict[str, Any]:
     losses = history.filter(pl.col("loss").is_not_null())["loss"]
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(told["versions"].items()))
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(facts["versions"].items()))
     return {
-        "val_id_map": _validation(told["best_epoch"], history),
-        "diverged": told["diverged"],
-        "epochs": told["epochs"],
-        "best_epoch": told["best_epoch"],
-        "steps": told["steps"],
-        "train_images": told["train_images"],
-        "parameters": told["parameters"],
-        "trainable_parameters": told["trainable_parameters"],
-        "loss_parameters": told["loss_parameters"],
-        "flops": told["flops"],
-        "train_flops": told["train_flops"],
+        "val_id_map": _validation(facts["best_epoch"], history),
+        "diverged": facts["diverged"],
+        "epochs": facts["epochs"],
+        "best_epoch": facts["best_epoch"],
+        "steps": facts["steps"],
+        "train_images": facts["train_images"],
+        "parameters": facts["parameters"],
+        "trainable_parameters": facts["trainable_parameters"],
+        "loss_parameters": facts["loss_parameters"],
+        "flops": facts["flops"],
+        "train_flops": facts["train_flops"],
         "loss_first": losses[0] if len(losses) else None,
         "loss_last": losses[-1] if len(losses) else None,
         "gradient_norm_max": history["gradient_norm_max"].max(),
-        "versions": f"{versions}, device {told['device']}",
+        "versions": f"{versions}, device {facts['device']}",
     }
 
 
@@ -270,12 +270,12 @@ def _validation(kept: int, history: pl.DataFrame) -> float | None:
 
 
 def _efficiency(folder: Path) -> dict[str, Any]:
-    told = json.loads((folder / "efficiency.json").read_text())
+    facts = json.loads((folder / "efficiency.json").read_text())
     return {
-        "seconds_train": told["seconds"],
-        "images_per_second": told["images_per_second"],
-        "peak_memory_mb": told["peak_memory_mb"],
-        "device": told["device"],
+        "seconds_train": facts["seconds"],
+        "images_per_second": facts["images_per_second"],
+        "peak_memory_mb": facts["peak_memory_mb"],
+        "device": facts["device"],
     }
 
 
@@ -290,10 +290,10 @@ class JobResults(NamedTuple):
 def read_jobs(job_files: list[str], order: list[str], store: RunStore) -> JobResults:
     """Return what an experiment's jobs say; `order`: its arms."""
     contents = [json.loads(Path(file).read_text()) for file in job_files]
-    told = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
-    runs = [TrainedRun.of(run["arm"], run, store) for run in told]
+    facts = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
+    runs = [TrainedRun.of(run["arm"], run, store) for run in facts]
     missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
-    return JobResults(runs, [run["spec"] for run in told], missing)
+    return JobResults(runs, [run["spec"] for run in facts], missing)
 
 
 SPLIT_RUNS = Contract(
@@ -345,7 +345,7 @@ def validate_runs(
     gallery: str,
     mirrored: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return VALIDATED, a row a run in their order; without any validation image that asks, no rows.
+    """Return VALIDATED, a row a run in their order; without validation queries, no rows.
 
     split, manifest, gallery, mirrored: as in `evaluate_runs`. The embeddings are those of the weights that the run kept.
     """
@@ -362,5 +362,5 @@ def validate_runs(
 
 def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, float | int | None]:
     values, _ = layout.score(arm_retrieval(layout, run, mirrored))
-    told = {name: None if np.isnan(values[name]) else values[name] for name in _SCORES}
-    return {"queries": values["queries"], **told}
+    facts = {name: None if np.isnan(values[name]) else values[name] for name in _SCORES}
+    return {"queries": values["queries"], **facts}

@@ -72,8 +72,8 @@ def choose_best(candidates: Mapping[str, CandidateExperiment]) -> dict[str, Any]
     ranking = rank(candidates)
     first = ranking[0]
     spec = {**candidates[first["experiment"]].specs[first["arm"]], "seed": 0}
-    told = {key: first[key] for key in ("experiment", "arm", "val_id_map", "seeds")}
-    return {CANDIDATES: {**told, "spec": spec}, "ranking": ranking}
+    facts = {key: first[key] for key in ("experiment", "arm", "val_id_map", "seeds")}
+    return {CANDIDATES: {**facts, "spec": spec}, "ranking": ranking}
 
 
 BEST = 2
@@ -100,8 +100,8 @@ def choose_tuned(
     """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
-    jobs wrote. Arms without a run (their weights could not be had) are left out. A diverged run counts as 0. Ties go to
-    the point that stands first in the grid. `on_edge` tells for each setting whether the chosen value is the first or
+    jobs wrote. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
+    the point that stands first in the grid. `on_edge`: for each setting, whether the chosen value is the first or
     last of a grid of several, of which not all give the same.
     """
     store = RunStore(results / ".store")

@@ -73,7 +73,7 @@ def compare(
 
 
 def ties_with_best(scores: Mapping[str, np.ndarray], level: float = 0.05) -> list[str]:
-    """Return the arms that cannot be told from the best one, the best included, in the order given.
+    """Return the arms that are not significantly different from the best one, the best included, in the order given.
 
     The best has the highest mean over identities and seeds; every other arm is compared with it, paired, corrected over
     the arms. Only identities and seeds scored in every arm count.

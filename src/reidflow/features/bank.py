@@ -49,7 +49,7 @@ def build_bank(
     Rows are kept in `cache` under everything that decides their bits, so that only images not seen before are
     embedded, and an interrupted bank goes on from its last shard. Every forward pass has the same number of rows
     (the last one is filled up), because a row's bits depend on that number; they do not depend on the other rows.
-    Raises ReidflowError for views without an augmentation, images smaller than asked, weights that cannot be had.
+    Raises ReidflowError for views without an augmentation, images smaller than asked, unavailable weights.
     """
     if bank["views"] and augment is None:
         raise ReidflowError(f"the feature bank is to hold {bank['views']} augmented views, but has no augmentation.")
@@ -82,7 +82,7 @@ def build_bank(
 
 
 def without_network(reason: str, required: bool, features: Path, digest: Path) -> None:
-    """Write the files of a bank whose network cannot be had: no rows, and the reason.
+    """Write the files of a bank whose network is unavailable: no rows, and the reason.
 
     Raises ReidflowError where nothing can be compared without it.
     """

@@ -1,4 +1,4 @@
-"""Whether a network's weights could be had, as its description says."""
+"""Whether the weights of a described network are available."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from reidflow.spec.errors import ReidflowError
 
 
 def unavailable(path: str | Path) -> str | None:
-    """Return why the network described in the file `path` cannot be had; None where it can.
+    """Return why the network described in the file `path` is unavailable; None where it is available.
 
     Raises ReidflowError for a file that is no description.
     """
@@ -19,12 +19,12 @@ def unavailable(path: str | Path) -> str | None:
 
 
 def first_reason(paths: Sequence[str | Path]) -> str | None:
-    """Return why one of several described networks cannot be had; None where all can."""
+    """Return why one of several described networks is unavailable; None where all are available."""
     return next(filter(None, map(unavailable, paths)), None)
 
 
 def missing_arms(downloaded: Mapping[str, Sequence[str | Path]], baseline: str) -> dict[str, str]:
-    """Return arm -> why its network cannot be had, for the arms that lack one.
+    """Return arm -> why its network is unavailable, for the arms that lack one.
 
     downloaded: arm -> the descriptions of the networks that it downloads. Raises ReidflowError where the baseline lacks
     its own: nothing could be compared with it.

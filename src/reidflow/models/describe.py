@@ -1,4 +1,4 @@
-"""A network in numbers: whether it can be had, how large it is, what it computes."""
+"""A network in numbers: availability, size, operations and speed."""
 
 import statistics
 import time
@@ -22,12 +22,12 @@ def build(network: dict[str, Any]) -> Network:
 
 
 def describe(network: dict[str, Any]) -> tuple[dict[str, Any], Network | None]:
-    """Return what is known of a network of `Plan.backbones`, and the network where it can be had.
+    """Return what is known of a network of `Plan.backbones`, and the network where it is available.
 
     The description has: `available`, `reason` (empty where available), `name`; `parameters`; `flops` of one image of
     `size` pixels by torch's counter, multiply-adds as two; `features`, the length of its feature vector; `kind`, a map
-    or tokens; `mean` and `std` of its normalisation of images in 0..1. Weights that cannot be had leave them null.
-    Raises ReidflowError for a mistake of the user: an unknown name, a size that the network refuses.
+    or tokens; `mean` and `std` of its normalisation of images in 0..1. Unavailable weights leave them null.
+    Raises ReidflowError for an unknown name, or a size that the network refuses.
     """
     known = {"available": True, "reason": "", "name": _name(network["backbone"]), "size": network["size"]}
     facts: dict[str, Any] = dict.fromkeys(("parameters", "flops", "features", "kind", "mean", "std"))

@@ -17,8 +17,8 @@ def to_pixels(images: np.ndarray | torch.Tensor, size: int) -> torch.Tensor:
     stored = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images
     if stored.shape[1] < size:
         raise ReidflowError(
-            f"the image store holds images of {stored.shape[1]} pixels, the model asks for {size}. "
-            "Make the store again at the largest size that any arm asks for, or lower 'size'."
+            f"the image store holds images of {stored.shape[1]} pixels, the model needs {size}. "
+            "Make the store again at the largest size that any arm needs, or lower 'size'."
         )
     planes = stored.permute(0, 3, 1, 2)
     if stored.shape[1] == size:

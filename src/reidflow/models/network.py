@@ -86,7 +86,7 @@ def build_network(model: Model, seed: int) -> Network:
     """Return the network of a run, frozen as `model.trainable` says, initialised from `seed` alone, on the CPU.
 
     The head's initial weights are those of `build_head` with the same seed. With `trainable: none` the embeddings are
-    the pooled features. Raises ReidflowError for weights that cannot be had, a pooling that does not fit the backbone,
+    the pooled features. Raises ReidflowError for unavailable weights, a pooling that does not fit the backbone,
     or more blocks than the backbone has.
     """
     if model.trainable.name in ("none", "head"):
@@ -107,7 +107,7 @@ def _last_blocks(backbone: Backbone, count: int) -> list[nn.Module]:
     blocks = backbone.blocks()
     if count > len(blocks):
         raise ReidflowError(
-            f"trainable: last_blocks asks for {count} blocks, the backbone '{backbone.name}' has {len(blocks)}. "
+            f"trainable: last_blocks needs {count} blocks, the backbone '{backbone.name}' has {len(blocks)}. "
             f"Set blocks to at most {len(blocks)}, or trainable: {{name: all}}."
         )
     return [module for block in blocks[-count:] for module in block]

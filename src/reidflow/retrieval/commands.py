@@ -1,4 +1,4 @@
-"""What the commands `reidflow index` and `reidflow retrieve` do."""
+"""The commands `reidflow index` and `reidflow retrieve`."""
 
 import json
 import sys
@@ -21,11 +21,11 @@ SHOWN = 20
 
 
 def index_images(
-    config: Config, runs: list[str], images: Path, out: Path, index: dict[str, Any], anew: bool
+    config: Config, runs: list[str], images: Path, out: Path, index: dict[str, Any], rebuild: bool
 ) -> UpdateSummary:
     """Make or update a gallery of the images in a folder, and say what was done."""
     maker = maker_of(config, runs)
-    done = update(images, out, maker, index, anew=anew, progress=_progress)
+    done = update(images, out, maker, index, rebuild=rebuild, progress=_progress)
     print(f"{out}: {done.count} images, {done.embedded} of them embedded now, {done.gone} gone since the last time")
     if done.recall is not None:
         print(f"recall of the 10 nearest, against an exact search: {done.recall:.4f}")
@@ -36,8 +36,8 @@ def index_images(
 def retrieve(config: Config, folder: Path, queries: Path, k: int, out: Path | None) -> dict[str, list[str]]:
     """Return the keys of the k best images of a gallery for each query image; print them, or write them to a file."""
     gallery = open_gallery(folder)
-    maker = maker_of(config, gallery.told["name"].split(", "))
-    check_maker(gallery.told, maker, folder)
+    maker = maker_of(config, gallery.facts["name"].split(", "))
+    check_maker(gallery.facts, maker, folder)
     found = find_images(queries)
     keys, parts, left_out = [], [], []
     for usable, vectors, bad in maker.vectors(found, list(found.digests)):
@@ -87,17 +87,17 @@ def maker_of(config: Config, runs: list[str]) -> ImageEmbedder:
 
 
 def framing_of(config: Config) -> Framing:
-    """Return how the pipeline made squares of the photographs that its runs were trained on. Raises ReidflowError."""
+    """Return how the pipeline framed the images that its runs were trained on. Raises ReidflowError."""
     path = Path(config.results) / "data" / "images.json"
     if not path.is_file():
         raise ReidflowError(f"{path}: not there yet. Run the pipeline with this config first.")
-    told = json.loads(path.read_text())
-    if told["frame"] != config.dataset.frame:
+    facts = json.loads(path.read_text())
+    if facts["frame"] != config.dataset.frame:
         raise ReidflowError(
-            f"{path}: its images were made with the frame {told['frame']}, and the config asks for "
+            f"{path}: its images were made with the frame {facts['frame']}, and the config says "
             f"{config.dataset.frame}. Run the pipeline again, or name the config that made them with --configfile."
         )
-    return Framing(told["frame"], told["size"], config.dataset.max_pixels)
+    return Framing(facts["frame"], facts["size"], config.dataset.max_pixels)
 
 
 def _run_folder(results: Path, name: str) -> Path:
@@ -113,7 +113,7 @@ def _run_folder(results: Path, name: str) -> Path:
 
 def _own_rows(gallery: Gallery, root: Path, keys: list[str]) -> np.ndarray:
     """Return the row of each query that is itself an image of the gallery, by its place on the disk; -1 of the others."""
-    folder = Path(gallery.told["images"]).resolve()
+    folder = Path(gallery.facts["images"]).resolve()
     row_of = {(folder / key).as_posix(): row for row, key in enumerate(gallery.keys)}
     top = root.resolve()
     return np.array([row_of.get((top / key).as_posix(), -1) for key in keys], np.int64)

@@ -23,15 +23,15 @@ from reidflow.store.locks import locked
 from reidflow.store.tables import Contract, read_table, write_table
 
 KEYS = Contract("keys of a gallery", {"key": pl.String, "sha256": pl.String, "row": pl.Int64})
-INDEX, TABLE, VECTORS, TOLD, FILES = "index.faiss", "keys.parquet", "vectors.npy", "gallery.json", "files.json"
-NAMES = (INDEX, TABLE, VECTORS, TOLD, FILES)
+INDEX, TABLE, VECTORS, FACTS, FILES = "index.faiss", "keys.parquet", "vectors.npy", "gallery.json", "files.json"
+NAMES = (INDEX, TABLE, VECTORS, FACTS, FILES)
 BLOCK = 256
 RECALL_AT = 10
 RECALL = f"recall_at_{RECALL_AT}"
 
 
 class Embeds(Protocol):
-    """What makes vectors of squares; `identity` tells what decides them."""
+    """Embeds squares; `identity` is a digest of what decides the vectors."""
 
     dim: int
 
@@ -71,7 +71,7 @@ class Gallery:
     digests: list[str]
     vectors: np.ndarray
     index: faiss.Index
-    told: dict[str, Any]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,21 @@ def update(
     maker: ImageEmbedder,
     index: dict[str, Any],
     *,
-    anew: bool = False,
+    rebuild: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> UpdateSummary:
     """Make the gallery folder `out` of the images in a folder, or bring it up to date with them.
 
     An image is known by the bytes of its file: only bytes not seen before, by the same run and in the same frame, are
     embedded. Images that are gone leave. A kill leaves the gallery as it was, and the next update goes on from what was
-    embedded. index: resolved component. anew: replace a gallery that another run made.
+    embedded. index: resolved component. rebuild: replace a gallery that another run made.
     Raises ReidflowError for a gallery of another run, a folder that holds other files, or no usable image.
     """
     out = out.absolute()
     _check_places(images, out)
     with locked(_beside(out, "lock")):
         _recover(out)
-        old = _usable_old(out, maker, anew)
+        old = _usable_old(out, maker, rebuild)
         part = _beside(out, "part")
         part.mkdir(parents=True, exist_ok=True)
         if (out / FILES).is_file() and not (part / FILES).is_file():
@@ -117,13 +117,13 @@ def update(
         if not rows:
             raise ReidflowError(f"{images}: none of its {len(found.digests)} images can be used.\n{listed(left_out)}")
         gone = len(set(old.keys) - set(found.digests)) if old else 0
-        told = {**maker.identity(), "name": maker.run, "images": str(images.absolute())}
-        told |= {"index": index, "left_out": [one._asdict() for one in left_out]}
+        facts = {**maker.identity(), "name": maker.run, "images": str(images.absolute())}
+        facts |= {"index": index, "left_out": [one._asdict() for one in left_out]}
         digests = [found.digests[key] for key in rows]
-        if old and (old.keys, old.digests) == (list(rows), digests) and told.items() <= old.told.items():
-            recall = old.told[RECALL]
+        if old and (old.keys, old.digests) == (list(rows), digests) and facts.items() <= old.facts.items():
+            recall = old.facts[RECALL]
         else:
-            recall = write_gallery(part / "whole", list(rows), digests, np.stack(list(rows.values())), told)
+            recall = write_gallery(part / "whole", list(rows), digests, np.stack(list(rows.values())), facts)
             shutil.move(part / FILES, part / "whole" / FILES)
             _swap(part / "whole", out)
         shutil.rmtree(part)
@@ -131,7 +131,7 @@ def update(
 
 
 def write_gallery(
-    folder: Path, keys: list[str], digests: list[str], vectors: np.ndarray, told: dict[str, Any]
+    folder: Path, keys: list[str], digests: list[str], vectors: np.ndarray, facts: dict[str, Any]
 ) -> float | None:
     """Write the files of a gallery into `folder` and return the index's recall, None where it is exact.
 
@@ -140,15 +140,15 @@ def write_gallery(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = build_index(vectors, told["index"])
-    recall = None if told["index"]["name"] == EXACT else measured_recall(made, vectors, RECALL_AT)
+    made = build_index(vectors, facts["index"])
+    recall = None if facts["index"]["name"] == EXACT else measured_recall(made, vectors, RECALL_AT)
     with replacing(folder / VECTORS) as temporary:
         np.save(temporary, vectors)
     write_index(made, folder / INDEX)
     table = pl.DataFrame({"key": keys, "sha256": digests, "row": np.arange(len(keys))}, schema=KEYS.columns)
     write_table(table, folder / TABLE, KEYS)
-    told = {**told, "count": len(keys), "dim": vectors.shape[1], RECALL: recall}
-    write_text(folder / TOLD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    facts = {**facts, "count": len(keys), "dim": vectors.shape[1], RECALL: recall}
+    write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     return recall
 
 
@@ -156,33 +156,33 @@ def open_gallery(folder: Path) -> Gallery:
     """Return the gallery in a folder. Raises ReidflowError where there is none or its files do not fit together."""
     out = folder.absolute()
     # Between the two renames of an update the gallery still lies beside.
-    place = out if (out / TOLD).is_file() or not (_beside(out, "old") / TOLD).is_file() else _beside(out, "old")
-    if not (place / TOLD).is_file():
+    place = out if (out / FACTS).is_file() or not (_beside(out, "old") / FACTS).is_file() else _beside(out, "old")
+    if not (place / FACTS).is_file():
         raise ReidflowError(
             f"{folder}: there is no gallery here. Make one with: reidflow index --run ... --out {folder}"
         )
     try:
-        told = json.loads((place / TOLD).read_text())
+        facts = json.loads((place / FACTS).read_text())
         keys, index = read_table(place / TABLE, KEYS), read_index(place / INDEX)
         vectors = np.load(place / VECTORS, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise ReidflowError(f"{folder}: a damaged gallery ({error}). Make it again with --rebuild.") from error
-    if not len(keys) == len(vectors) == index.ntotal == told["count"]:
+        raise ReidflowError(f"{folder}: a damaged gallery ({error}). Rebuild it with --rebuild.") from error
+    if not len(keys) == len(vectors) == index.ntotal == facts["count"]:
         raise ReidflowError(
             f"{folder}: its files do not fit together ({len(keys)} keys, {len(vectors)} vectors, {index.ntotal} in the "
-            "index). Make it again with --rebuild."
+            "index). Rebuild it with --rebuild."
         )
-    return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, told)
+    return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, facts)
 
 
-def check_maker(told: dict[str, Any], maker: ImageEmbedder, folder: Path) -> None:
+def check_maker(facts: dict[str, Any], maker: ImageEmbedder, folder: Path) -> None:
     """Raise ReidflowError where a gallery was made otherwise than the vectors that are to be compared with it."""
     wanted = maker.identity()
     names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
-    differing = [text for key, text in names.items() if told.get(key) != wanted[key]]
+    differing = [text for key, text in names.items() if facts.get(key) != wanted[key]]
     if differing:
         raise ReidflowError(
-            f"{folder}: made with {' and '.join(differing)} (it says {told.get('name')}, asked for is {maker.run}), and "
+            f"{folder}: made with {' and '.join(differing)} (it says {facts.get('name')}, the command says {maker.run}), and "
             "such vectors cannot be compared. Choose another folder with --out, or rebuild this one with --rebuild."
         )
 
@@ -248,11 +248,11 @@ def _check_places(images: Path, out: Path) -> None:
         )
 
 
-def _usable_old(out: Path, maker: ImageEmbedder, anew: bool) -> Gallery | None:
-    if anew or not (out / TOLD).is_file():
+def _usable_old(out: Path, maker: ImageEmbedder, rebuild: bool) -> Gallery | None:
+    if rebuild or not (out / FACTS).is_file():
         return None
     old = open_gallery(out)
-    check_maker(old.told, maker, out)
+    check_maker(old.facts, maker, out)
     return old
 
 
@@ -273,6 +273,6 @@ def _swap(whole: Path, out: Path) -> None:
 def _recover(out: Path) -> None:
     """Bring back the gallery that a kill left beside its place."""
     old = _beside(out, "old")
-    if old.exists() and not (out / TOLD).is_file():
+    if old.exists() and not (out / FACTS).is_file():
         shutil.rmtree(out, ignore_errors=True)
         old.rename(out)

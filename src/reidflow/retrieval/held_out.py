@@ -1,4 +1,4 @@
-"""Which images of a data set a competition trains on, asks about, and ranks."""
+"""Training, query and gallery images of a competition, and retrieval of identities held out from training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
 
 SHARE = 0.2
-"""Share of the training identities that is held out to judge by, and of their images that ask."""
+"""Share of the training identities that is held out, and of their images that are queries."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CompetitionRows:
 
 
 def competition_rows(manifest: pl.DataFrame) -> CompetitionRows:
-    """Return who is what.
+    """Return the rows of each part.
 
     Queries and gallery are the unlabelled images of these sides. A side that has none unlabelled is taken from the
     labelled images of that side, which are then not trained on. All other labelled images are trained on, of whichever
@@ -51,7 +51,7 @@ def _side(there: np.ndarray, labelled: np.ndarray, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Positions in the training images (int64): identities to train on, and others that ask and are ranked."""
+    """Positions in the training images (int64): identities to train on, and the queries and gallery of the others."""
 
     training: np.ndarray
     queries: np.ndarray
@@ -61,11 +61,11 @@ class HeldOut:
 def hold_out(
     identities: list[str], sides: list[str | None], seed: int, groups: list[str | None] | None = None
 ) -> HeldOut | None:
-    """Return a fifth of the identities apart from the others, a fifth of their images asking among the rest of them.
+    """Return a fifth of the identities apart from the others, a fifth of their images as queries among the rest.
 
-    Where the training images are of two sides, photographs ask and images of the side `gallery` are ranked, as in the
-    competition. Each identity with two images asks at least once, unless all of them are of one group (burst, sighting).
-    None with fewer than four identities, or none to ask.
+    Where the training images are of two sides, photographs are queries and images of the side `gallery` are ranked, as in the
+    competition. Each identity with two images has at least one query, unless all of them are of one group (burst, sighting).
+    None with fewer than four identities, or without a query.
     """
     names = sorted(set(identities))
     if len(names) < 4:
@@ -100,7 +100,7 @@ def _answerable(
 
 
 def _asking(able: np.ndarray, others: int, seed: int, name: str) -> np.ndarray:
-    """Return a fifth of the rows that are `able` to ask, at least one of them, none without others to be found."""
+    """Return a fifth of the rows that are `able` to be queries, at least one; none without other images of the identity."""
     if not others or not len(able):
         return able[:0]
     count = max(1, int(SHARE * len(able)))

@@ -1,4 +1,4 @@
-"""Image files that are searched or ask: listed, identified by their bytes, decoded and framed as ingest does it."""
+"""Gallery and query image files: listed, identified by their bytes, decoded and framed as in ingest."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from reidflow.spec.errors import ReidflowError
 
 @dataclass(frozen=True)
 class Framing:
-    """How a photograph becomes a square: `frame` is a resolved component, `size` the side of the stored square."""
+    """How an image becomes a square: `frame` is a resolved component, `size` the side of the stored square."""
 
     frame: dict[str, Any]
     size: int
@@ -51,7 +51,7 @@ class ImageFiles:
 def find_images(place: Path, cache: Path | None = None) -> ImageFiles:
     """Return the images in a folder, at any depth, or the one that a file is.
 
-    cache: where sizes and times of the files are remembered with their digests, so that bytes are hashed once.
+    cache: the file that keeps sizes, times and digests of the files, so that bytes are hashed once.
     Raises ReidflowError where there is none.
     """
     try:

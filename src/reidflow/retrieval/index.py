@@ -1,4 +1,4 @@
-"""An index of vectors: made, kept in a file, and asked. The same vectors give the same bytes and the same answers.
+"""An index of vectors: built, stored in a file, and searched. The same vectors give the same bytes and the same answers.
 
 FAISS computes in float32, where the last bits of a sum depend on the number of threads and of queries. So an index only
 proposes: what it proposes is compared again in float64, and of equal similarities the row that comes first is first.
@@ -58,12 +58,12 @@ def search(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, k: int)
     """
     k = min(k, len(vectors))
     rows, cosines = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf)
-    asked, exact = _asked(index, k, len(vectors)), isinstance(index, faiss.IndexFlat)
+    retrieval, exact = _asked(index, k, len(vectors)), isinstance(index, faiss.IndexFlat)
     for start in range(0, len(queries) if k else 0, BLOCK):
         some = slice(start, start + BLOCK)
-        proposed, found = _propose(index, queries[some], asked, exact)
+        proposed, found = _propose(index, queries[some], retrieval, exact)
         rows[some], cosines[some] = _best(vectors, queries[some], found, k)
-        if exact and asked < len(vectors):
+        if exact and retrieval < len(vectors):
             unsure = np.flatnonzero(cosines[some][:, -1] - SLACK <= proposed[:, -1]) + start
             for query in unsure:
                 near = np.flatnonzero(vectors @ queries[query] >= cosines[query, -1] - SLACK)
@@ -74,7 +74,7 @@ def search(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, k: int)
 def measured_recall(index: faiss.Index, vectors: np.ndarray, k: int = 10, sample: int = SAMPLE) -> float:
     """Return which share of the k nearest others of vectors the index finds: the mean over a sample of them.
 
-    Every vector asks where there are no more than `sample`, else some at equal distances in their order.
+    Every vector is a query where there are no more than `sample`, else some at equal distances in their order.
     """
     asking = np.unique(np.linspace(0, len(vectors) - 1, min(sample, len(vectors))).round().astype(np.int64))
     k = min(k + 1, len(vectors))
@@ -93,17 +93,17 @@ def _asked(index: faiss.Index, k: int, count: int) -> int:
     return min(max(k + SPARE, PER_CODED * k if coded else 0), count)
 
 
-def _propose(index: faiss.Index, queries: np.ndarray, asked: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
+def _propose(index: faiss.Index, queries: np.ndarray, retrieval: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return similarities and rows (Q, asked) that the index proposes."""
     queries = np.ascontiguousarray(queries, np.float32)
     if exact:
-        return index.search(queries, asked)
+        return index.search(queries, retrieval)
     # FAISS compares many queries by a product of matrices and few one by one; which lists are looked at must not
-    # depend on how many ask.
+    # depend on the number of queries.
     before = faiss.cvar.distance_compute_blas_threshold
     faiss.cvar.distance_compute_blas_threshold = NEVER
     try:
-        return index.search(queries, asked)
+        return index.search(queries, retrieval)
     finally:
         faiss.cvar.distance_compute_blas_threshold = before
 
@@ -129,13 +129,13 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def top_k(asked: Retrieval, k: int) -> np.ndarray:
+def top_k(retrieval: Retrieval, k: int) -> np.ndarray:
     """Return (Q, min(k, G)) int64: the rows of the gallery that each query ranks first, best first.
 
     Of equally similar rows the first one is first. The query's own row and group are not left out.
     """
-    if asked.matrix is None and asked.similarity is None:
-        queries, gallery = (unit(vectors).astype(np.float32) for vectors in (asked.queries, asked.gallery))
+    if retrieval.matrix is None and retrieval.similarity is None:
+        queries, gallery = (unit(vectors).astype(np.float32) for vectors in (retrieval.queries, retrieval.gallery))
         return search(build_index(gallery, {"name": "flat"}), gallery, queries, k)[0]
-    best = [np.argsort(-steps, axis=1, kind="stable")[:, :k] for _, steps in ranked_blocks(asked)]
+    best = [np.argsort(-steps, axis=1, kind="stable")[:, :k] for _, steps in ranked_blocks(retrieval)]
     return np.concatenate(best).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a competitor hands in: the best of a gallery for each query, or the similarity of each pair that is asked for."""
+"""Submission files: the best of a gallery for each query, or the similarity of each listed pair."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs that a competition asks for: row i is `row_ids[i]`, of two file names."""
+    """The pairs that a competition lists: row i is `row_ids[i]`, of two file names."""
 
     row_ids: list[str]
     queries: list[str]
@@ -82,7 +82,7 @@ def place_pairs(pairs: Pairs, manifest: pl.DataFrame, quarantine: pl.DataFrame) 
     return Placed(query_rows, gallery_rows, query, gallery, missing)
 
 
-def pair_scores(asked: Retrieval, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+def pair_scores(retrieval: Retrieval, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """Return the (P,) float64 scores of pairs, given as places of queries and of gallery images; NaN for a place of -1.
 
     Raises ReidflowError where a score is not a number: the run diverged.
@@ -90,11 +90,11 @@ def pair_scores(asked: Retrieval, query: np.ndarray, gallery: np.ndarray) -> np.
     found = np.full(len(query), np.nan)
     usable = np.flatnonzero((query >= 0) & (gallery >= 0))
     order = usable[np.argsort(query[usable], kind="stable")]
-    for start in range(0, len(asked.queries), BLOCK):
+    for start in range(0, len(retrieval.queries), BLOCK):
         low, high = np.searchsorted(query[order], [start, start + BLOCK])
         pairs = order[low:high]
         if len(pairs):
-            block = scores(asked, slice(start, start + BLOCK))
+            block = scores(retrieval, slice(start, start + BLOCK))
             found[pairs] = block[query[pairs] - start, gallery[pairs]]
     if not np.isfinite(found[usable]).all():
         raise ReidflowError(
@@ -121,11 +121,11 @@ def as_similarities(values: np.ndarray, cosine: bool) -> np.ndarray:
     span = high - low
     found = np.zeros(len(values))
     found[~missing] = (known - low) / span if span else 0.5
-    return _told_apart(found, values)
+    return _distinct_values(found, values)
 
 
 def submission_csv(row_ids: list[str], similarities: np.ndarray) -> str:
-    """Return `row_id,similarity` with a line for each row, in their order, with all digits that tell values apart.
+    """Return `row_id,similarity` with a line for each row, in their order, with all digits that distinguish values.
 
     Raises ReidflowError for a value that is no similarity, or where rows lack one.
     """
@@ -137,17 +137,17 @@ def submission_csv(row_ids: list[str], similarities: np.ndarray) -> str:
     return "\n".join(["row_id,similarity", *lines]) + "\n"
 
 
-def best_keys(asked: Retrieval, query_keys: list[str], gallery_keys: list[str], k: int) -> dict[str, list[str]]:
+def best_keys(retrieval: Retrieval, query_keys: list[str], gallery_keys: list[str], k: int) -> dict[str, list[str]]:
     """Return the keys of the k best candidates of each query, best first; of equal ones the key decides.
 
     Images that are no candidates (the query itself, its own group) are left out.
     """
     in_order = np.argsort(np.array(gallery_keys, dtype=object), kind="stable")
-    masks = asked.masks()
+    masks = retrieval.masks()
     best: dict[str, list[str]] = {}
     for start in range(0, len(query_keys), BLOCK):
         rows = slice(start, min(start + BLOCK, len(query_keys)))
-        block = scores(asked, rows)
+        block = scores(retrieval, rows)
         excluded = masks.excluded(rows)
         if excluded is not None:
             block = np.where(excluded, -np.inf, block)
@@ -166,14 +166,14 @@ def answers_json(best: dict[str, list[str]]) -> str:
 
 def without_images(pairs: Pairs, placed: Placed) -> list[str]:
     """Return a sentence for each image that cannot be used: what becomes of its pairs."""
-    told = []
+    facts = []
     for name, reason in placed.missing.items():
         count = sum(name in pair for pair in zip(pairs.queries, pairs.galleries, strict=True))
-        told.append(f"{name} cannot be used ({reason}): its {count} pairs get the similarity 0, below all others.")
-    return told
+        facts.append(f"{name} cannot be used ({reason}): its {count} pairs get the similarity 0, below all others.")
+    return facts
 
 
-def _told_apart(found: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _distinct_values(found: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return similarities in which different scores differ, where scaling rounded some of them to one number."""
     known = ~np.isnan(values)
     distinct, where = np.unique(values[known], return_inverse=True)

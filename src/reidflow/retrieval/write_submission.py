@@ -1,4 +1,4 @@
-"""The finished runs behind a submission, and what they make of queries and a gallery."""
+"""Submissions of finished runs: queries and gallery embedded, ranked and written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from reidflow.training.execute import mirror_images
 
 @dataclass(frozen=True)
 class QueryRows:
-    """Which rows of the manifest ask, and which they are ranked among; the rest as in `Retrieval`."""
+    """Rows of the manifest that are queries, and the gallery rows that they are ranked in; the rest as in `Retrieval`."""
 
     queries: np.ndarray
     gallery: np.ndarray
@@ -59,14 +59,14 @@ class ChosenRun(NamedTuple):
         return f"{self.experiment}/{slug_of(self.made.arm)}/seed-{self.made.seed}"
 
 
-def chosen_runs(told: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
+def chosen_runs(facts_: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
     """Return the runs behind a submission.
 
     told: of each arm its `experiment`, `arm`, `seeds`, and `runs`, the files that tell what was trained.
-    Raises ReidflowError for an arm that has none, since its network cannot be had.
+    Raises ReidflowError for an arm that has none, since its network is unavailable.
     """
     found = []
-    for part in told:
+    for part in facts_:
         jobs = read_jobs(part["runs"], part["arms"], store)
         if part["arm"] in jobs.unavailable:
             reason = jobs.unavailable[part["arm"]]
@@ -115,13 +115,13 @@ def rank_query_images(
         parts = [_own(run, question, embedded, inference) for run in runs]
         return combine_members(parts, combine), all(_by_cosine(part) for part in parts)
     steps = inference if len(runs) == 1 else []
-    asked = combine_members([_own(run, question, embedded, steps) for run in runs], combine)
+    retrieval = combine_members([_own(run, question, embedded, steps) for run in runs], combine)
     if len(runs) > 1:
         flipped = None
         if needing("inference", inference, "flipped"):
             flipped = combine_members([_seen(run, question, embedded.mirrored) for run in runs], combine)
-        asked = infer(asked, inference, flipped)
-    return asked, _by_cosine(asked) or _averaged_cosines(runs, asked)
+        retrieval = infer(retrieval, inference, flipped)
+    return retrieval, _by_cosine(retrieval) or _averaged_cosines(runs, retrieval)
 
 
 def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -> np.ndarray:
@@ -142,13 +142,13 @@ def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -
 
 
 def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -> QueryRows:
-    """Return the question that a data set asks by itself.
+    """Return the queries and the gallery that a data set defines by itself.
 
     With two sides: the images that are not of the side `gallery` and that no run was trained or chosen on (unlabelled,
     else those of the role test), among all of the side `gallery` (the unlabelled ones where there are any). Without:
     the test images, ranked as in the tables.
 
-    splits: those on which the runs were trained. Raises ReidflowError where no image asks.
+    splits: those on which the runs were trained. Raises ReidflowError where there is no query.
     """
     sides = manifest["side"].fill_null("").to_numpy()
     if not (sides == "gallery").any():
@@ -160,7 +160,7 @@ def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -
     queries = _first(np.flatnonzero(asking_ & unlabelled), np.flatnonzero(asking_ & tested))
     if not len(queries):
         raise ReidflowError(
-            "submission: no image asks. Give the data set unlabelled queries, or the split test images."
+            "submission: there is no query image. Give the data set unlabelled queries, or the split test images."
         )
     found = _first(np.flatnonzero(ranked & unlabelled), np.flatnonzero(ranked))
     return QueryRows(queries, found, np.full(len(queries), -1, np.int64))
@@ -197,11 +197,11 @@ def _seen(run: ChosenRun, question: QueryRows, embed: Any) -> Retrieval:
     return combine_members(members, run.made.combine)
 
 
-def _by_cosine(asked: Retrieval) -> bool:
-    return asked.similarity is None and asked.matrix is None
+def _by_cosine(retrieval: Retrieval) -> bool:
+    return retrieval.similarity is None and retrieval.matrix is None
 
 
-def _averaged_cosines(runs: list[ChosenRun], asked: Retrieval) -> bool:
+def _averaged_cosines(runs: list[ChosenRun], retrieval: Retrieval) -> bool:
     """Return whether the similarities are means of cosines, by an ensemble and nothing else."""
     specs = [spec for run in runs for spec in run.spec.runs()]
     angles = all(similarity_of(spec.model.geometry["name"]) is None for spec in specs)
@@ -219,8 +219,7 @@ def pairs_csv(
 ) -> str:
     """Return the submission for the pairs in `table`, a line for each, in its order; says what has no image.
 
-    The distinct images that ask, and those that are asked about, are queries and gallery of one retrieval, so that
-    inference applies. Raises ReidflowError.
+    The distinct query and gallery images of the pairs form one retrieval, so that inference applies. Raises ReidflowError.
     """
     pairs = read_pairs(table)
     placed = place_pairs(pairs, manifest, quarantine)
@@ -229,24 +228,24 @@ def pairs_csv(
     if not (len(placed.query_rows) and len(placed.gallery_rows)):
         raise ReidflowError(f"{table}: none of its images can be used; results/data/quarantine.parquet says why.")
     question = QueryRows(placed.query_rows, placed.gallery_rows, placed.query_index)
-    asked, cosine = rank_query_images(runs, question, embedded, combine, inference)
-    values = pair_scores(asked, placed.query, placed.gallery)
+    retrieval, cosine = rank_query_images(runs, question, embedded, combine, inference)
+    values = pair_scores(retrieval, placed.query, placed.gallery)
     print(f"{len(values)} pairs of {len(placed.query_rows)} queries and {len(placed.gallery_rows)} gallery images")
     return submission_csv(pairs.row_ids, as_similarities(values, cosine))
 
 
-def best_json(asked: Retrieval, question: QueryRows, manifest: pl.DataFrame, k: int) -> str:
+def best_json(retrieval: Retrieval, question: QueryRows, manifest: pl.DataFrame, k: int) -> str:
     """Return the submission of the k best gallery images for each query, by their paths in the data set."""
     names = manifest["image"].to_list()
     queries, gallery = ([names[row] for row in rows] for rows in (question.queries, question.gallery))
     print(f"{len(queries)} queries, {len(gallery)} gallery images, {min(k, len(gallery))} answers to each")
-    return answers_json(best_keys(asked, queries, gallery, k))
+    return answers_json(best_keys(retrieval, queries, gallery, k))
 
 
 def gallery_files(
     manifest: pl.DataFrame, question: QueryRows, runs: list[ChosenRun], embedded: Embedded
 ) -> tuple[list[str], list[str], np.ndarray]:
-    """Return keys (sorted), digests and unit vectors of the gallery of a question."""
+    """Return keys (sorted), digests and unit vectors of a gallery."""
     facts = manifest[question.gallery.tolist()].select("image", "sha256", row=pl.Series(question.gallery)).sort("image")
     vectors = joint_vectors(runs, facts["row"].to_numpy(writable=True), embedded)
     return facts["image"].to_list(), facts["sha256"].to_list(), vectors
@@ -271,7 +270,7 @@ def gallery_facts(runs: list[ChosenRun], images: dict[str, Any], root: Path) -> 
 def gallery_question(
     pairs: str | None, manifest: pl.DataFrame, quarantine: pl.DataFrame, splits: list[pl.DataFrame], gallery: str
 ) -> QueryRows:
-    """Return the question whose gallery is indexed: that of the pairs, else the data set's own."""
+    """Return the query and gallery rows to be indexed: those of the pairs, else the data set's own."""
     if pairs is None:
         return sides_of(manifest, splits, gallery)
     placed = place_pairs(read_pairs(Path(pairs)), manifest, quarantine)

@@ -1,4 +1,4 @@
-"""What optuna is shown: studies in memory of exactly the trials that may be known."""
+"""In-memory Optuna studies of the earlier trials: proposals of a generation, and pruning."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -73,7 +73,7 @@ def _objective(study: Study, trial: Trial, objective: str) -> float:
     if found is None:
         raise ReidflowError(
             f"study '{study.name}' of '{study.experiment}': the {objective} of trial {trial.number} are not known, and the "
-            f"algorithm '{study.algorithm['name']}' asks for them. Choose another algorithm."
+            f"algorithm '{study.algorithm['name']}' needs them. Choose another algorithm."
         )
     return float(found)
 
@@ -118,7 +118,7 @@ def _plain(axis: Axis, value: object) -> Value:
 
 
 class TrialPruner:
-    """Asked after every epoch of one trial, in order, whether it ends there."""
+    """Decides after every epoch of one trial, in order, whether it ends there."""
 
     def __init__(self, study: Study, earlier: Sequence[Trial]) -> None:
         self._view = pruner_view(study, components.call("pruner", study.pruner), earlier)
@@ -133,7 +133,7 @@ class TrialPruner:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What the pruner wants to be told of this trial when it judges later ones."""
+        """The attributes of this trial that the pruner needs for later ones."""
         return dict(self._view.get_trials(deepcopy=False)[-1].system_attrs)
 
 

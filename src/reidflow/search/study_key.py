@@ -1,4 +1,4 @@
-"""What identifies a study. No search library is needed to tell."""
+"""The key that identifies a study; imports no search library."""
 
 import importlib.metadata
 

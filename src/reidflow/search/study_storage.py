@@ -1,4 +1,4 @@
-"""What the workers of a study share: its trials, who has claimed which, and what came of them."""
+"""The storage of a study that its workers share: trials, claims and outcomes in Optuna's journal."""
 
 import fcntl
 import json
@@ -51,7 +51,7 @@ class StudyStorage:
 
     @contextmanager
     def claim(self, number: int) -> Iterator[Trial | None]:
-        """Give the trial to work on, held by nobody else meanwhile; none where somebody has it or it is finished.
+        """Yield the trial, claimed by this process alone; None where another has it or it is finished.
 
         What another worker left unfinished when it died is taken over.
         """
@@ -65,7 +65,7 @@ class StudyStorage:
             yield _trial(frozen)
 
     def finish(self, number: int, outcome: dict[str, Any], attributes: dict[str, Any]) -> None:
-        """Write down what came of a claimed trial, and what the pruner wants to remember."""
+        """Store the outcome of a claimed trial, and the attributes of the pruner."""
         trial = self._frozen()[number]._trial_id
         for key, value in attributes.items():
             self._storage.set_trial_system_attr(trial, key, value)

@@ -14,7 +14,7 @@ COMPLETE, PRUNED, DIVERGED = "complete", "pruned", "diverged"
 
 @dataclass(frozen=True)
 class Proposal:
-    """The settings of a trial, axis -> number or label, and what the algorithm wants to remember with it."""
+    """The settings of a trial, axis -> number or label, and attributes that the algorithm stores with it."""
 
     settings: dict[str, Value]
     attributes: dict[str, Any]
@@ -54,9 +54,9 @@ def outcome_of(folder: Path, pruned: bool) -> dict[str, Any]:
 
     `value` is the validation mAP of the kept checkpoint: 0 for a diverged run, none for one that was stopped early.
     """
-    told = json.loads((folder / "provenance.json").read_text())
+    facts = json.loads((folder / "provenance.json").read_text())
     history = history_of(folder)
-    state = PRUNED if pruned else DIVERGED if told["diverged"] else COMPLETE
-    value = {PRUNED: None, DIVERGED: 0.0}.get(state, history[told["best_epoch"]])
+    state = PRUNED if pruned else DIVERGED if facts["diverged"] else COMPLETE
+    value = {PRUNED: None, DIVERGED: 0.0}.get(state, history[facts["best_epoch"]])
     kept = ("epochs", "best_epoch", "steps", "flops", "train_flops", "parameters", "trainable_parameters")
-    return {"state": state, "value": value, "values": list(history.values()), **{key: told[key] for key in kept}}
+    return {"state": state, "value": value, "values": list(history.values()), **{key: facts[key] for key in kept}}

@@ -116,8 +116,8 @@ def _rows(study: str, record: dict[str, Any], axes: Iterable[Axis]) -> list[dict
 
 
 def _efficiency(store: RunStore, run: str) -> dict[str, Any]:
-    told = json.loads((store.folder(run) / "efficiency.json").read_text())
-    return {"seconds": told["seconds"], "device": told["device"]}
+    facts = json.loads((store.folder(run) / "efficiency.json").read_text())
+    return {"seconds": facts["seconds"], "device": facts["device"]}
 
 
 def means_of(finalists: list[dict[str, Any]]) -> dict[int, float]:

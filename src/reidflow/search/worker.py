@@ -24,7 +24,7 @@ from reidflow.training.execute import LOOP, Source, note
 
 
 class TrialRun(NamedTuple):
-    """A finished run: its spec, key and folder; whether a pruner ended it, and what that pruner remembers of it."""
+    """A finished run: its spec, key and folder; whether a pruner ended it, and the pruner's attributes."""
 
     spec: RunSpec
     key: str
@@ -62,7 +62,7 @@ class StudyRuns:
     def watched(self, spec: RunSpec, earlier: Sequence[Trial]) -> TrialRun:
         """Return the run of a trial, which the study's pruner may end, knowing the trials of earlier generations.
 
-        A stored run is not believed to have ended where it should: the pruner is asked again.
+        Whether a stored run ended where it should is decided by the pruner again.
         """
         while (known := self._known(spec, earlier)) is None:
             watcher, made = TrialPruner(self.study, earlier), []
@@ -275,8 +275,8 @@ class Worker:
         try:
             return self.study.spec(trial.settings, seed)
         except (ValidationError, KeyError) as error:
-            told = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else f"no {error}"
-            raise self._error(trial, told.removeprefix("Value error, ")) from error
+            facts = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else f"no {error}"
+            raise self._error(trial, facts.removeprefix("Value error, ")) from error
 
     def _run(self, trial: Trial, make: Callable[[], TrialRun]) -> TrialRun:
         try:

@@ -42,6 +42,6 @@ def geometry_of(module: nn.Module) -> Geometry | None:
 
 
 def call_with_distance(kind: str, spec: dict[str, Any], distance: Geodesic | None, *context: Any) -> Any:
-    """Build a loss or a miner; one that names `distance` among what it is handed gets it, after `context`."""
+    """Build a loss or a miner; one with the context parameter `distance` gets it, after `context`."""
     asked = "distance" in components.context(kind, spec["name"])
     return components.call(kind, spec, *context, *([distance] if asked else []))

@@ -126,8 +126,8 @@ def mirror_images(folder: Path, spec: RunSpec, rows: np.ndarray, results: Path, 
 
 def note(results: Path, action: str, key: str, spec: RunSpec, who: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Append to the log of what was trained and what was restored: one JSON line, written at once. who: asked for it."""
-    told = {"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}
-    line = json.dumps({**told, "experiment": activity.experiment(), **who})
+    entry = {"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}
+    line = json.dumps({**entry, "experiment": activity.experiment(), **who})
     append_line(results / ".store" / "log.jsonl", line)
 
 
@@ -164,7 +164,7 @@ class Source:
     def load(self, spec: RunSpec) -> RunData:
         """Return the labelled images with what the run reads of them."""
         split, tested, trained = self.split, self._tested(spec), self._trained(spec)
-        told = json.loads(tested.with_suffix(".json").read_text()) if spec.frozen else {}
+        network = json.loads(tested.with_suffix(".json").read_text()) if spec.frozen else {}
         seen = self._labelled(tested)
         return RunData(
             images=split["image"].to_list(),
@@ -177,8 +177,8 @@ class Source:
             masks=self._labelled(self._masks) if self._masked(spec) else None,
             sides=split["side"].to_list(),
             gallery=self.gallery,
-            backbone_parameters=told.get("parameters"),
-            backbone_flops=told.get("flops"),
+            backbone_parameters=network.get("parameters"),
+            backbone_flops=network.get("flops"),
         )
 
     def _labelled(self, path: Path) -> np.ndarray:

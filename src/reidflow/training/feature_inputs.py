@@ -1,4 +1,4 @@
-"""What a run on frozen features trains on."""
+"""Inputs of a run on frozen features."""
 
 from collections.abc import Iterator
 

@@ -27,7 +27,7 @@ from reidflow.training.torch_patches import patch_optimizers, unwrapped_step
 from reidflow.training.validation import Validation
 
 Watch = Callable[[int, float | None], bool]
-"""Told an epoch and its validation mAP, returns whether the training ends there."""
+"""Takes an epoch and its validation mAP, returns whether the training ends there."""
 
 LOOK_EVERY = 100  # steps between two looks at whether the loss is finite: a look waits for the device
 
@@ -67,7 +67,7 @@ class Fitting:
     def run(self, checkpoints: Checkpoints, progress: Progress, watch: Watch | None = None) -> None:
         """Train to the end, from where `self.state` stands, and leave the weights to keep in the module.
 
-        watch: asked after every epoch but the last; what it stopped at is then `self.stop`.
+        watch: called after every epoch but the last; the epoch it stops at is then `self.stop`.
         """
         start = time.monotonic()
         before = self.state.seconds
@@ -132,7 +132,7 @@ class Fitting:
         return state.broken or state.epoch >= last or (patience is not None and state.stale >= patience)
 
     def _ask(self, watch: Watch, row: dict[str, Any]) -> None:
-        """Ask once about each epoch, in order, until the training is known to end."""
+        """Consult `watch` once for each epoch, in order, until the training ends."""
         epoch = row["epoch"]
         if epoch > self.asked and (self.stop is None or epoch < self.stop):
             self.asked = epoch

@@ -1,4 +1,4 @@
-"""What a run on images trains on: pixels that live on the training device where they fit."""
+"""Inputs of a run on images: pixels that live on the training device where they fit."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class ImageInputs:
     ) -> Iterator[tuple[torch.Tensor, Mixed | None]]:
         """Yield the images (B, 3, size, size), 0 to 255, of each batch of rows, augmented, and with whom they are mixed.
 
-        An image that comes again in the same epoch is augmented anew. size: None is `model.size`.
+        An image that comes again in the same epoch is augmented independently. size: None is `model.size`.
         """
         at = self._at(size or self.size)
         seen: dict[int, int] = {}

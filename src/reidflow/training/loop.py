@@ -37,7 +37,7 @@ def train(
     Resumes from the checkpoint in `work` if there is one under the same `key`. The files are the same bytes whether the
     training was interrupted or not, except efficiency.json, which holds all that depends on time. In model.safetensors
     the names start with `model.` or `loss.`. `device` is torch's name of it; `checkpoint_seconds` is the shortest time between two checkpoints.
-    `watch(epoch, val_id_map)` is asked after every epoch but the last whether to end there; the files are then those of
+    `watch(epoch, val_id_map)` is called after every epoch but the last and returns whether to end there; the files are then those of
     the run with `spec.stop` at that epoch. Returns the spec of the run that was made.
     Raises ReidflowError where the data do not fit the spec.
     """

@@ -1,6 +1,6 @@
 """How the images of a batch are mixed with each other.
 
-An augmentation that asks for `mixing` sees the whole batch: the one exception to the rule that what happens to an image
+An augmentation that takes `mixing` sees the whole batch: the one exception to the rule that what happens to an image
 does not depend on its batch. Its random numbers are those of the batch: of the seed, the epoch and the images in it.
 """
 
@@ -20,9 +20,9 @@ class Mixed(NamedTuple):
 
 
 class Mixing:
-    """What the augmentations of a batch tell about it: `mixed` says whose labels its images bear, None: their own.
+    """How the augmentations mixed a batch: `mixed` says whose labels its images bear, None: their own.
 
-    A batch is mixed once: labels of four images could not be told to the loss. So of several augmentations that mix
+    A batch is mixed once: the loss takes labels of two images, not of four. So of several augmentations that mix
     labels the first one that happens to a batch is the only one.
     """
 

@@ -15,7 +15,7 @@ from reidflow.training.data import RunData
 class Validation:
     """Queries: the role val. Gallery: the role val, or all rows. Candidates of the query's own group do not count.
 
-    Where the data have sides, images of the gallery side do not ask, and those of the query side are no candidates.
+    Where the data have sides, images of the gallery side are no queries, and those of the query side are no candidates.
     geometry: the name of the one by whose distance the gallery is ranked.
     """
 

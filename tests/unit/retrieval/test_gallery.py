@@ -113,7 +113,7 @@ def test_vectors_made_otherwise_are_never_mixed(tmp_path, images, changes):
         update(images, tmp_path / "g", maker(other, **changes), FLAT)
     assert files_of(tmp_path / "g") == old and other.seen == 0
     if "size" not in changes:
-        assert update(images, tmp_path / "g", maker(other, **changes), FLAT, anew=True).embedded == 9
+        assert update(images, tmp_path / "g", maker(other, **changes), FLAT, rebuild=True).embedded == 9
         assert files_of(tmp_path / "g") != old
 
 
@@ -152,7 +152,7 @@ def test_a_folder_with_other_files_is_never_touched(tmp_path, images):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
     with pytest.raises(ReidflowError, match=r"diary\.txt"):
-        update(images, tmp_path / "mine", maker(Fake()), FLAT, anew=True)
+        update(images, tmp_path / "mine", maker(Fake()), FLAT, rebuild=True)
     assert (tmp_path / "mine" / "diary.txt").read_text() == "dear"
     with pytest.raises(ReidflowError, match="among the images"):
         update(images, images / "g", maker(Fake()), FLAT)
@@ -213,7 +213,7 @@ def test_a_damaged_gallery_is_named(tmp_path, images):
     (tmp_path / "g" / "vectors.npy").write_bytes(b"")
     with pytest.raises(ReidflowError, match="damaged gallery"):
         open_gallery(tmp_path / "g")
-    assert update(images, tmp_path / "g", maker(Fake()), FLAT, anew=True).count == 9
+    assert update(images, tmp_path / "g", maker(Fake()), FLAT, rebuild=True).count == 9
 
 
 def test_the_recall_of_an_approximate_index_stands_beside_it(tmp_path, images):

@@ -14,7 +14,7 @@ class Backbone(nn.Module):
     """A network without its classifier.
 
     `forward` takes normalised images (B, 3, S, S) and gives a map (B, C, H, W) or tokens (B, T, C), the first `prefix`
-    of which are not patches. `dim` is C. `class_token` tells whether token 0 is a class token. `mean` and `std` (3,)
+    of which are not patches. `dim` is C. `class_token`: whether token 0 is a class token. `mean` and `std` (3,)
     normalise images in 0..1. `after` is the norm that the architecture applies to the pooled vector (ConvNeXt, EVA-02).
     """
 
@@ -44,7 +44,7 @@ class Backbone(nn.Module):
         names = [n for n in CONTAINERS if n in children] or sorted(n for n in children if n[:-1] == "layer")
         if not names:
             raise ReidflowError(
-                f"the blocks of the backbone '{self.name}' cannot be told apart. Set trainable: {{name: all}} or head."
+                f"the blocks of the backbone '{self.name}' are unknown. Set trainable: {{name: all}} or head."
             )
         stages = [children[n] for n in names] if names[0] not in CONTAINERS else list(children[names[0]].children())
         last = names[-1] if names[0] not in CONTAINERS else names[0]

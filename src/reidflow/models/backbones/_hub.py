@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face hub: quick and plain about it when they cannot be had."""
+"""Weights from the Hugging Face hub: a short, clear error when they are unavailable."""
 
 import logging
 import os
@@ -12,14 +12,14 @@ PROBE_SECONDS = 5.0
 
 
 class MissingWeightsError(ReidflowError):
-    """Weights that cannot be had here and now: the arm that needs them is a row without scores, not a mistake."""
+    """Weights that are unavailable here and now: the arm that needs them is a row without scores, not an error."""
 
 
 @contextmanager
 def hub_weights(what: str) -> Iterator[None]:
     """Run a block that loads `what` from the hub or its cache; a failure becomes MissingWeightsError, with the remedy.
 
-    Errors of the user (ReidflowError) pass as they are.
+    A ReidflowError passes unchanged.
 
     The hub's client repeats a request to an unreachable server for most of a minute per file, so the server is asked
     once beforehand; without an answer the block sees the cache alone.

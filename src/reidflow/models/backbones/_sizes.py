@@ -1,14 +1,12 @@
-"""Networks that see images of another size than they were built for, with the parameters that they have.
+"""Own resampling of position embeddings, as timm's has no deterministic backward pass on CUDA: networks at other image sizes.
 
 Vision transformers: the position embedding is resampled to the grid of the image as timm does it (bicubic with
-antialiasing), but as a product with a constant matrix, since the backward pass of an interpolation is not deterministic
-on CUDA. The parameter keeps its own grid, and with it its gradient and the optimizer's state. Rotary embeddings are
-computed for the grid of the image. Swin: windows keep their side, maps are padded to whole windows as in the authors'
-networks for detection (Liu et al. 2021), and the masks of shifted windows are those of the padded map.
+antialiasing), but as a product with a constant matrix. The parameter keeps its own grid, and with it its gradient and the
+optimizer's state, which timm's `set_input_size` replaces. Rotary embeddings are computed for the grid of the image by
+timm. Swin: timm pads maps to whole windows (Liu et al. 2021) and computes the masks of shifted windows (`dynamic_mask`).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 
 import torch
@@ -79,7 +77,7 @@ class OtherSizes:
             # A tensor made in inference mode could not take part in training later.
             with torch.inference_mode(False), torch.no_grad():
                 found = {"matrix": grid_matrix(old, new)} if self.embedding else {}
-                found |= _rotary(self.net, new) | _masks(self.net, new)
+                found |= _rotary(self.net, new)
                 self.known[new, device] = {name: tensor.to(device) for name, tensor in found.items()}
         return self.known[new, device]
 
@@ -90,6 +88,9 @@ class TimmSizes:
     def __init__(self, net: nn.Module, size: int, name: str) -> None:
         self.net, self.size, self.name = net, size, name
         self.patches = _patches(net)
+        self.masked = [block for block in net.modules() if hasattr(block, "dynamic_mask")]
+        if self.patches is not None:
+            self.patches.strict_img_size = False
         embedding = "pos_embed" if isinstance(getattr(net, "pos_embed", None), nn.Parameter) else ""
         prefix = 0 if getattr(net, "no_embed_class", False) else int(getattr(net, "num_prefix_tokens", 0))
         self.others = OtherSizes(net, embedding, prefix)
@@ -108,8 +109,16 @@ class TimmSizes:
             )
         patch = self.patches.patch_size[0]
         check_patches(size, patch, self.name)
-        with _told(self.patches, size):
+        self._masks_follow_images(True)
+        try:
             return self.others.call(self.net.forward_features, images, (self.size // patch, size // patch))
+        finally:
+            self._masks_follow_images(False)
+
+    def _masks_follow_images(self, follow: bool) -> None:
+        """Let timm compute Swin's masks for each image size, or use those of the size that it was built for."""
+        for block in self.masked:
+            block.dynamic_mask = follow
 
     def _convolved(self, images: torch.Tensor) -> torch.Tensor:
         try:
@@ -138,17 +147,6 @@ def _able(net: nn.Module) -> bool:
     return isinstance(net, Eva | SwinTransformer | VisionTransformer) and type(net.patch_embed) is PatchEmbed
 
 
-@contextmanager
-def _told(patches: nn.Module, size: int) -> Iterator[None]:
-    """Let timm's layer expect images of `size` pixels."""
-    before = patches.img_size, patches.grid_size
-    patches.img_size, patches.grid_size = (size, size), (size // patches.patch_size[0],) * 2
-    try:
-        yield
-    finally:
-        patches.img_size, patches.grid_size = before
-
-
 def _rotary(net: nn.Module, grid: int) -> dict[str, torch.Tensor]:
     """Return the buffers with the rotary embedding of a grid; none where there is none, or timm computes it each time."""
     rope = getattr(net, "rope", None)
@@ -158,17 +156,3 @@ def _rotary(net: nn.Module, grid: int) -> dict[str, torch.Tensor]:
     moved.update_feat_shape([grid, grid])
     own = dict(rope.named_buffers())
     return {f"rope.{name}": buffer for name, buffer in moved.named_buffers() if buffer.shape != own[name].shape}
-
-
-def _masks(net: nn.Module, grid: int) -> dict[str, torch.Tensor]:
-    """Return the buffers with the masks of Swin's shifted windows for a grid; none for another architecture."""
-    found = {}
-    for number, stage in enumerate(getattr(net, "layers", ())):
-        if hasattr(stage, "downsample") and not isinstance(stage.downsample, nn.Identity):
-            grid = (grid + 1) // 2
-        for name, block in stage.named_modules():
-            if getattr(block, "attn_mask", None) is not None:
-                side = -(-grid // block.window_size[0]) * block.window_size[0]
-                mask = block.get_attn_mask(torch.zeros(1, side, side, 1))
-                found[f"layers.{number}.{name}.attn_mask"] = mask
-    return found

@@ -21,7 +21,7 @@ def build(
         names, downloaded or from the cache; `none`, random initialisation (normalised with mean and std 0.5).
     drop_path: rate of stochastic depth in training (Huang et al. 2016).
     normalise: whether pixels are brought to the mean and std that the weights expect; without it they are in 0..1.
-    Raises ReidflowError for an unknown model, MissingWeightsError for weights that cannot be had; never falls back to
+    Raises ReidflowError for an unknown model, MissingWeightsError for unavailable weights; never falls back to
     random ones.
     """
     from reidflow.models.backbones._hub import hub_weights

@@ -1,4 +1,4 @@
-"""What every geometry that is not the hypersphere hands to training."""
+"""The interface of every geometry that is not the hypersphere."""
 
 import torch
 from torch import nn

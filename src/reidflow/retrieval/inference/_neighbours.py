@@ -11,7 +11,7 @@ CHUNK = 2**22
 """Numbers gathered at a time when vectors are averaged."""
 
 
-def nearest(asked: Retrieval, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(retrieval: Retrieval, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the `count` candidates nearest to each query: rows of the gallery (Q, k) and their similarities (Q, k).
 
     Nearest first; ties by row. The query itself and its group are no candidates, nor is an image whose similarity is not
@@ -19,12 +19,12 @@ def nearest(asked: Retrieval, count: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if count < 1:
         raise ReidflowError(f"inference: k is the number of neighbours, at least 1, not {count}. Write e.g. 5.")
-    count = min(count, len(asked.gallery))
-    rows, values = np.full((len(asked.queries), count), -1), np.zeros((len(asked.queries), count))
-    masks = asked.masks()
+    count = min(count, len(retrieval.gallery))
+    rows, values = np.full((len(retrieval.queries), count), -1), np.zeros((len(retrieval.queries), count))
+    masks = retrieval.masks()
     # Sums over several threads have no fixed order.
     with threadpool_limits(1, "blas"):
-        for block, steps in ranked_blocks(asked):
+        for block, steps in ranked_blocks(retrieval):
             excluded = masks.excluded(block)
             if excluded is not None:
                 steps[excluded] = -np.inf

@@ -17,7 +17,7 @@ class Images:
     Attributes:
         points: (N, D) float64; unit vectors on the hypersphere.
         group: (N,) integer codes, each a code of its own without groups.
-        asking: (Q, D) float64, the queries as they ask.
+        asking: (Q, D) float64, the embeddings of the queries.
         own: (Q,) which image each query is.
         similarity: of the points.
         cosine: whether it is the cosine.
@@ -36,20 +36,20 @@ class Images:
         return np.maximum(2 - 2 * similar, 0) if self.cosine else np.square(similar)
 
 
-def images(asked: Retrieval) -> Images:
+def images(retrieval: Retrieval) -> Images:
     """Return the distinct images of a retrieval."""
-    cosine = asked.similarity is None
+    cosine = retrieval.similarity is None
     ready = unit if cosine else (lambda vectors: np.array(vectors, np.float64, ndmin=2))
-    asking, gallery = ready(asked.queries), ready(asked.gallery)
-    own = np.full(len(asking), -1) if asked.query_index is None else np.array(asked.query_index)
+    asking, gallery = ready(retrieval.queries), ready(retrieval.gallery)
+    own = np.full(len(asking), -1) if retrieval.query_index is None else np.array(retrieval.query_index)
     outside = np.flatnonzero(own < 0)
     own[outside] = len(gallery) + np.arange(len(outside))
     points = np.concatenate([gallery, asking[outside]])
-    if asked.query_group is None or asked.gallery_group is None:
+    if retrieval.query_group is None or retrieval.gallery_group is None:
         group = np.arange(len(points))
     else:
-        group = np.concatenate([np.asarray(asked.gallery_group), np.asarray(asked.query_group)[outside]])
-    return Images(points, group, asking, own, asked.similarity or inner_products, cosine)
+        group = np.concatenate([np.asarray(retrieval.gallery_group), np.asarray(retrieval.query_group)[outside]])
+    return Images(points, group, asking, own, retrieval.similarity or inner_products, cosine)
 
 
 @dataclass(frozen=True)

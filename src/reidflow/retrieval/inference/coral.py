@@ -12,7 +12,7 @@ FLAT = True
 LAST = False
 
 
-def apply(asked: Retrieval, *, shrinkage: float = 0.1) -> Retrieval:
+def apply(retrieval: Retrieval, *, shrinkage: float = 0.1) -> Retrieval:
     """Return the queries whitened by their own covariance and coloured by the gallery's, around the gallery's mean.
 
     Each covariance (D, D) is (1 - s) C + s tr(C) / D I with the share s = `shrinkage`, in (0, 1]: with fewer images than
@@ -25,14 +25,14 @@ def apply(asked: Retrieval, *, shrinkage: float = 0.1) -> Retrieval:
         raise ReidflowError(
             f"inference: coral's shrinkage is above 0 and at most 1, not {shrinkage:g}. Write e.g. 0.1."
         )
-    queries, gallery = averageable(asked, "coral")
+    queries, gallery = averageable(retrieval, "coral")
     known = [finite(vectors) for vectors in (queries, gallery)]
     if min(len(vectors) for vectors in known) < 2:
-        return asked
+        return retrieval
     # Sums over several threads have no fixed order.
     with threadpool_limits(1, "blas"):
         (own, middle), (other, target) = ((_covariance(v, shrinkage), v.mean(axis=0)) for v in known)
-        return moved(asked, (queries - middle) @ _power(own, -0.5) @ _power(other, 0.5) + target)
+        return moved(retrieval, (queries - middle) @ _power(own, -0.5) @ _power(other, 0.5) + target)
 
 
 def _covariance(vectors: np.ndarray, shrinkage: float) -> np.ndarray:

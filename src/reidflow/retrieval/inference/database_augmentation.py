@@ -16,7 +16,7 @@ LAST = True
 BLOCK = 1024
 
 
-def apply(asked: Retrieval, *, k: int = 10) -> Retrieval:
+def apply(retrieval: Retrieval, *, k: int = 10) -> Retrieval:
     """Return the gallery replaced by the mean of each image, with weight 1, and its `k` nearest others of the gallery.
 
     The r-th of them has the weight (k + 1 - r) / (k + 1). Images of its own group are none of them. Queries are looked
@@ -25,15 +25,20 @@ def apply(asked: Retrieval, *, k: int = 10) -> Retrieval:
     Source: Turcot & Lowe 2009, doi:10.1109/ICCVW.2009.5457541; Arandjelovic & Zisserman 2012,
     doi:10.1109/CVPR.2012.6248018; weights by rank: Gordo et al. 2017, arXiv:1610.07940.
     """
-    queries, gallery = averageable(asked, "database_augmentation")
-    unseen = list(_unseen(asked))
+    queries, gallery = averageable(retrieval, "database_augmentation")
+    unseen = list(_unseen(retrieval))
     spare = max((len(rows) for rows, _ in unseen), default=0)
     places = np.arange(len(gallery))
     among = Retrieval(
-        asked.gallery, asked.gallery, places, asked.gallery_group, asked.gallery_group, similarity=asked.similarity
+        retrieval.gallery,
+        retrieval.gallery,
+        places,
+        retrieval.gallery_group,
+        retrieval.gallery_group,
+        similarity=retrieval.similarity,
     )
     rows, _ = nearest(among, k + spare)
-    augmented = moved(asked, queries, _augmented(gallery, places, rows, k))
+    augmented = moved(retrieval, queries, _augmented(gallery, places, rows, k))
     if not unseen:
         return augmented
     matrix = np.empty((len(queries), len(gallery)), np.float32)
@@ -43,7 +48,7 @@ def apply(asked: Retrieval, *, k: int = 10) -> Retrieval:
     for hidden, who in unseen:
         changed = np.unique(helped_by[:, hidden].indices)
         again = _augmented(gallery, changed, _without(rows[changed], hidden), k)
-        seen = replace(augmented, queries=augmented.queries[who], gallery=stored(asked, again), query_index=None)
+        seen = replace(augmented, queries=augmented.queries[who], gallery=stored(retrieval, again), query_index=None)
         matrix[np.ix_(who, changed)] = scores(seen, slice(None))
     return replace(augmented, matrix=matrix)
 
@@ -55,10 +60,10 @@ def _augmented(gallery: np.ndarray, places: np.ndarray, rows: np.ndarray, k: int
     return add_neighbours(gallery[places], gallery, rows, np.broadcast_to(weights, rows.shape))
 
 
-def _unseen(asked: Retrieval) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _unseen(retrieval: Retrieval) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows of the gallery that some queries must not be helped by, and the rows of those queries."""
-    masks, shared = asked.masks(), {}
-    for query in range(len(asked.queries)):
+    masks, shared = retrieval.masks(), {}
+    for query in range(len(retrieval.queries)):
         excluded = masks.excluded(slice(query, query + 1))
         hidden = np.flatnonzero(excluded) if excluded is not None else np.empty(0, int)
         if len(hidden):

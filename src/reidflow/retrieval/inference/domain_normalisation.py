@@ -10,7 +10,7 @@ FLAT = True
 LAST = False
 
 
-def apply(asked: Retrieval, *, centre: bool = True, scale: bool = True) -> Retrieval:
+def apply(retrieval: Retrieval, *, centre: bool = True, scale: bool = True) -> Retrieval:
     """Return both sides with their own mean taken away (`centre`) and their own spread in every dimension divided out (`scale`).
 
     The statistics are those of the unit vectors on the hypersphere, of the vectors in flat space; the spread is the
@@ -18,10 +18,10 @@ def apply(asked: Retrieval, *, centre: bool = True, scale: bool = True) -> Retri
     nothing changes. It takes sides for domains: on two samples of one domain it only adds noise.
     Source: per-domain standardisation, as in domain-specific batch normalisation (Chang et al. 2019, arXiv:1906.03950).
     """
-    sides = averageable(asked, "domain_normalisation")
+    sides = averageable(retrieval, "domain_normalisation")
     if min(len(finite(vectors)) for vectors in sides) < 2:
-        return asked
-    return moved(asked, *(_normalised(vectors, centre, scale) for vectors in sides))
+        return retrieval
+    return moved(retrieval, *(_normalised(vectors, centre, scale) for vectors in sides))
 
 
 def _normalised(vectors: np.ndarray, centre: bool, scale: bool) -> np.ndarray:

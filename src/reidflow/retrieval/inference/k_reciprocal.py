@@ -15,8 +15,8 @@ FLAT = False
 LAST = True
 
 
-def apply(asked: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0.3) -> Retrieval:
-    """Return `asked` with a matrix: 1 - [(1 - lambda) Jaccard distance + lambda distance], between 0 and 1.
+def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0.3) -> Retrieval:
+    """Return `retrieval` with a matrix: 1 - [(1 - lambda) Jaccard distance + lambda distance], between 0 and 1.
 
     Among all distinct images, queries and gallery (a query that stands in the gallery is one image):
     d(i, j) is the squared distance (2 - 2 cosine on the hypersphere) over the largest of i's.
@@ -37,13 +37,13 @@ def apply(asked: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0.3) 
             f"inference: k_reciprocal takes k1 and k2 of at least 1 and lambda_ from 0 to 1, not {k1}, {k2} and "
             f"{lambda_:g}. Write e.g. {{name: k_reciprocal, k1: 20, k2: 6, lambda_: 0.3}}."
         )
-    if asked.matrix is not None:
+    if retrieval.matrix is not None:
         raise ReidflowError(
             "inference: 'k_reciprocal' needs embeddings, but the step before it has replaced them by similarities. "
             "Use one of the two."
         )
-    among = images(asked)
-    matrix = np.empty((len(asked.queries), len(asked.gallery)), np.float32)
+    among = images(retrieval)
+    matrix = np.empty((len(retrieval.queries), len(retrieval.gallery)), np.float32)
     # Sums over several threads have no fixed order.
     with threadpool_limits(1, "blas"):
         count = max(k1 + 1, k2)
@@ -51,11 +51,11 @@ def apply(asked: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0.3) 
         asking = neighbours(among, among.asking, among.own, count, matrix)
         sides = [described(among, known, side, k1) for side in (known, asking)]
     shown, wanted = (averaged(side, own, sides[0], k2) for side, own in zip((known, asking), sides, strict=True))
-    shown = shown[: len(asked.gallery)].tocsc()
+    shown = shown[: len(retrieval.gallery)].tocsc()
     for query, image in enumerate(among.own):
         siblings = np.flatnonzero((among.group == among.group[image]) & (np.arange(len(among.group)) != image))
         matrix[query] = lambda_ * matrix[query] + (1 - lambda_) * _jaccard(wanted, shown, query, siblings)
-    return replace(asked, matrix=np.subtract(np.float32(1), matrix, out=matrix))
+    return replace(retrieval, matrix=np.subtract(np.float32(1), matrix, out=matrix))
 
 
 def _jaccard(wanted: csr_array, shown: csc_array, query: int, left_out: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Average query expansion: a query asks together with what it finds first."""
+"""Average query expansion: a query is averaged with its nearest candidates."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ FLAT = True
 LAST = False
 
 
-def apply(asked: Retrieval, *, k: int = 5) -> Retrieval:
+def apply(retrieval: Retrieval, *, k: int = 5) -> Retrieval:
     """Return the queries replaced by the mean of each and its `k` nearest candidates, the query not counted among them.
 
     Candidates only: neither the query itself nor its group. A `k` beyond the gallery takes all of it. Without spatial
     verification, which the paper has.
     Source: Chum et al. 2007, doi:10.1109/ICCV.2007.4408891.
     """
-    queries, gallery = averageable(asked, "query_expansion")
-    rows, _ = nearest(asked, k)
-    return moved(asked, add_neighbours(queries, gallery, rows, np.ones(rows.shape)))
+    queries, gallery = averageable(retrieval, "query_expansion")
+    rows, _ = nearest(retrieval, k)
+    return moved(retrieval, add_neighbours(queries, gallery, rows, np.ones(rows.shape)))

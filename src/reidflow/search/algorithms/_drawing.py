@@ -31,5 +31,5 @@ class Drawing(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Raise KeyError: no axis is drawn alone."""
+        """Raise KeyError: no axis is sampled alone."""
         raise KeyError(param_name)

@@ -14,7 +14,7 @@ Space = dict[str, BaseDistribution]
 
 @dataclass(frozen=True)
 class Algorithm:
-    """An optuna sampler and what it is told of each finished trial: `value` is maximised, `flops` minimised."""
+    """An Optuna sampler and the objectives that it sees of each finished trial: `value` is maximised, `flops` minimised."""
 
     sampler: BaseSampler
     objectives: tuple[str, ...] = ("value",)

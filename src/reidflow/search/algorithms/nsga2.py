@@ -13,7 +13,7 @@ def build(
     """Return the algorithm for a generation: children of the trials that no other one beats in both mAP and FLOPs.
 
     A generation of the study is one of the population. crossover: chance that a child has two parents. mutation: chance
-    of each axis to be drawn anew; none for one axis on average. A trial that was stopped early counts with the best mAP
+    of each axis to be resampled; none for one axis on average. A trial that was stopped early counts with the best mAP
     it reached.
     """
     sampler = NSGAIISampler(

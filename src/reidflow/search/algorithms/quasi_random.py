@@ -23,7 +23,7 @@ def build(space: Space, seed: int, generation: int, size: int) -> Algorithm:
 
 
 class Sobol(Drawing):
-    """Trial n is point n of the sequence; nothing is remembered."""
+    """Trial n is point n of the sequence; there is no state."""
 
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space)
