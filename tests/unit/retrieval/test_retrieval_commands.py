@@ -161,7 +161,7 @@ def test_a_run_in_another_geometry_or_frame_is_refused(command, project, tmp_pat
 def test_what_cannot_be_asked_says_so(command, tmp_path):
     index(command, tmp_path / "g")
     assert "there is no gallery here" in command("retrieve", "--gallery", tmp_path / "h", "--queries", "asking")[2]
-    assert "at least one answer" in command("retrieve", "--gallery", tmp_path / "g", "--queries", "asking", "-k", 0)[2]
+    assert "must be at least 1" in command("retrieve", "--gallery", tmp_path / "g", "--queries", "asking", "-k", 0)[2]
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "q.png").write_bytes(b"no")
     status, _, err = command("retrieve", "--gallery", tmp_path / "g", "--queries", tmp_path / "bad")

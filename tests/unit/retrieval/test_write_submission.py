@@ -172,8 +172,8 @@ def test_without_sides_the_test_images_are_ranked_as_in_the_tables():
     assert found.query_index.tolist() == [0, 1] and len(found.query_group) == 2
 
 
-def test_a_data_set_in_which_nothing_asks_says_so():
-    with pytest.raises(ReidflowError, match="no image asks"):
+def test_a_data_set_without_a_query_image_is_an_error():
+    with pytest.raises(ReidflowError, match="there is no query image"):
         sides_of(*data(("a", "x", "gallery", "test"), ("b", "x", "query", "train")), "role")
 
 
