@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 from arms_folder import Spec, a_table, an_experiment
+from drawn import texts
 from PIL import Image
 from planted_animals import animals
 from tested_arms import CHANCE, IDENTITIES, PROBES, TESTED, VERSIONS, a_test, means
-from variant import texts
 
 from reidflow.analyses.backgrounds import figures
 from reidflow.analyses.backgrounds.findings import sections as sections_from
