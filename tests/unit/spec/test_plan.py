@@ -327,3 +327,10 @@ def test_the_documentation_has_every_key_of_the_config_and_of_experiments():
         assert f"| `{key}` |" in page
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert all(cell.strip() for row in rows for cell in (row.split(" | ")[1], row.split(" | ")[-1].rstrip("| ")))
+
+
+def test_what_a_plan_derives_is_computed_once_and_its_repr_is_short(project):
+    made = project()
+    assert made.banks() is made.banks() and made.backbones() is made.backbones() and made.subsets() is made.subsets()
+    # Snakemake takes the `repr` of bound methods that rules are given: that of a whole plan took longer than planning.
+    assert len(repr(made.banks)) < 200
