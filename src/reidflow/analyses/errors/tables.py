@@ -80,8 +80,8 @@ def looks_of(layout: Layout, manifest: pl.DataFrame, images: np.ndarray, masks: 
 
     images, masks: rows as in the manifest.
     """
-    place = {image: row for row, image in enumerate(manifest["image"])}
-    rows = np.array([place[image] for image in layout.table["image"]])[layout.evaluated]
+    row_of = {image: row for row, image in enumerate(manifest["image"])}
+    rows = np.array([row_of[image] for image in layout.table["image"]])[layout.evaluated]
     found = np.full((len(layout.table), len(LOOKS)), np.nan)
     found[layout.evaluated] = looks(images, masks, rows, (manifest["mask"] != "none").to_numpy()[rows])
     return found
@@ -137,7 +137,7 @@ def errors_table(
     inference uses mirrored images.
     """
     counted = {
-        (arm, cue): found for arm, made in runs.items() for cue, found in _counted(layout, made, seen, mirrored).items()
+        (arm, cue): found for arm, own in runs.items() for cue, found in _counted(layout, own, seen, mirrored).items()
     }
     sure = {key: found for key, found in counted.items() if found.enough}
     verdicts = compare({key: found.excess(found.misled) for key, found in sure.items()}, level)
@@ -167,7 +167,7 @@ def _counted(
     identity, other = layout.identity[layout.query], layout.identity[layout.gallery]
     _, codes = np.unique(identity, return_inverse=True)
     sides = seen[layout.query], seen[layout.gallery]
-    tables = [error_patterns(arm_retrieval(layout, made, mirrored), identity, other, *sides) for made in runs]
+    tables = [error_patterns(arm_retrieval(layout, run, mirrored), identity, other, *sides) for run in runs]
     found = {}
     for cue in CUES:
         columns = [_columns(table, cue, codes) for table in tables]

@@ -150,7 +150,7 @@ def score_error(weights: Mapping[str, float], values: Mapping[str, Any], queries
     shares = [values[key] for key in KEYS]
     if not queries or any(share is None or math.isnan(share) for share in shares):
         return None
-    worth = [sum(weights.get(key, 0.0) for key in KEYS[place:]) for place in range(len(KEYS))]
+    worth = [sum(weights.get(key, 0.0) for key in KEYS[i:]) for i in range(len(KEYS))]
     added = [share - before for share, before in zip(shares, [0.0, *shares], strict=False)]
     square = sum(share * value**2 for share, value in zip(added, worth, strict=True))
     return math.sqrt(max(square - score(weights, values) ** 2, 0.0) / queries)

@@ -55,7 +55,7 @@ def retrieval(arm: str, seed: int, sharp: float = 1.0) -> Retrieval:
 
 
 def report(monkeypatch: pytest.MonkeyPatch, seeds: tuple[int, ...] = SEEDS, sharp: float = 1.0) -> pl.DataFrame:
-    monkeypatch.setattr(tables, "asked", lambda _, made, mirrored: retrieval(made.arm, made.seed, sharp))
+    monkeypatch.setattr(tables, "arm_retrieval", lambda _, run, mirrored: retrieval(run.arm, run.seed, sharp))
     runs = {arm: [SimpleNamespace(arm=arm, seed=seed) for seed in seeds] for arm in ("dull", "keen")}
     found = errors_table(EXPERIMENT, layout(), runs, seen())
     ERRORS.check(found, "here")
@@ -100,20 +100,40 @@ def test_random_rankings_are_rarely_significant():
         for _ in SEEDS:
             matrix = generator.normal(0, 1, (COUNT, COUNT)).astype(np.float32)
             vectors = np.zeros((COUNT, 1), np.float32)
-            asked = Retrieval(vectors, vectors, np.arange(COUNT), matrix=matrix)
+            ranking = Retrieval(vectors, vectors, np.arange(COUNT), matrix=matrix)
             looks = np.zeros((COUNT, 4))
             looks[:, 0] = light
             who = np.arange(COUNT) % IDENTITIES
-            counted.append(tables._columns(tables.error_patterns(asked, who, who, looks, looks), "brightness", who))
+            counted.append(tables._columns(tables.error_patterns(ranking, who, who, looks, looks), "brightness", who))
         found = tables._Counted(*(np.stack(values, axis=1) for values in zip(*counted, strict=True)))
         blamed += compare({"it": found.excess(found.misled)})["it"].verdict != "inconclusive"
     assert blamed / trials <= 0.07
+
+
+def counted(wrong: list[int]) -> tables._Counted:
+    """Return counts of two seeds; two of three wrong first candidates are closer, by chance one."""
+    found = np.repeat(np.array(wrong, float)[:, None], 2, axis=1)
+    return tables._Counted(found * 2 / 3, found / 3, found)
+
+
+def test_an_interval_needs_five_identities_with_a_wrong_first_candidate():
+    assert counted([3, 3, 3, 3, 3, 0]).enough and not counted([3, 3, 3, 3, 0, 0]).enough
+    assert "share_low" in counted([3] * 5).share(0.05) and "share_low" not in counted([3] * 4).share(0.05)
+
+
+def test_arms_are_compared_over_the_identities_that_either_of_them_confuses():
+    ours, theirs = counted([3, 6, 0, 0, 3]), counted([0, 3, 3, 9, 0])
+    values = tables._paired(ours, tables._Counted(theirs.wrong * 0.5, theirs.chance, theirs.wrong))
+    assert values.shape == (5, 2)
+    assert values.mean() == pytest.approx((2 / 3 - 1 / 3) - (1 / 2 - 1 / 3))
 
 
 def test_one_seed_and_few_errors_conclude_nothing(monkeypatch):
     alone = report(monkeypatch, seeds=(0,))
     assert alone["share"].drop_nulls().len() == 6 and alone["share_low"].is_null().all()
     assert set(alone["verdict"]) == {"inconclusive"}
+    known = alone.drop_nulls("share")
+    assert known["excess"].to_list() == pytest.approx((known["share"] - known["chance"]).to_list())
     sure = report(monkeypatch, sharp=2.6).filter(pl.col("arm") == "keen")
     assert 0 < sure["wrong"].max() < 3 and sure["share_low"].is_null().all()
     none = report(monkeypatch, sharp=99.0).filter(pl.col("arm") == "keen")
