@@ -169,3 +169,12 @@ def _check_means(arm: EvaluatedArm, file: str | Path) -> None:
                 f"{file}: gives seed {seed} of the arm '{arm.name}' an id_map of {stated}, but the queries in the table per "
                 f"query average {found}. Delete both files and run again."
             )
+
+
+def same_training(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the arms that keep the same images for as many steps, group by group. rows: with `arm` and `same_as`."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row["same_as"] is not None:
+            groups.setdefault(row["same_as"], [row["same_as"]]).append(row["arm"])
+    return list(groups.values())

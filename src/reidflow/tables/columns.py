@@ -129,6 +129,9 @@ _ALL: list[Column | Span] = [
     _C("loss", F, "loss", "number", "Training loss of the epoch.", nullable=True),
     _C("loss_last", F, "last loss", "number", "Training loss of the last epoch; mean over seeds.", nullable=True),
     _C("learning_rate", F, "learning rate", "magnitude", "Learning rate."),
+    _C("matched", S, "matched", "text", "What is equal to training on all images: epochs, or optimizer steps."),
+    _C("same_as", S, "same as", "text", "An arm above that keeps the same images and trains for as many steps.", nullable=True),
+    _C("tested_on", S, "tested on", "text", "Version of the images that the arm is tested on."),
     # Tuned settings.
     _C("on_edge", B, "on the grid's edge", "yes_no", "Whether a chosen value lies at the edge of its grid.", nullable=True),
     _C("sensitivity", pl.List(POINT), "validation mAP at each point", "grid",

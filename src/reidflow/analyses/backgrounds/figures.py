@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from reidflow.figures import parts
 from reidflow.figures.parts import Estimate, drawing
 from reidflow.figures.style import BLUE, INK, MUTED, ORANGE, PURPLE, VERMILLION, Heading, need
-from reidflow.figures.text import fit, number, signed
+from reidflow.figures.text import fit, number, signed, text_width
 
 CELL, NARROWEST = 0.42, 0.6
 """Inches: height of a cell, least width."""
@@ -76,13 +76,14 @@ def _bands(
     """Draw a cell for each arm (row) and version (column), the versions in bands where they are too many for one."""
     arms, versions = (list(dict.fromkeys(rows[column])) for column in ("arm", "tested_on"))
     cells = {(row["arm"], row["tested_on"]): row for row in rows.to_dicts()}
-    most = int((parts.BODY - 1.8) / NARROWEST)
+    names = [fit(arm, 1.6, 8.5, lines=2) for arm in arms]
+    room = parts.BODY - max(text_width(line, 8.5) for name in names for line in name.split("\n")) - 0.2
+    most = int(room / NARROWEST)
     bands = [versions[start : start + most] for start in range(0, len(versions), most)]
     across = max(map(len, bands))
-    width = (parts.BODY - 1.8) / across
+    width = room / across
     height = len(bands) * (CELL * len(arms) + 0.7)
     figure, axes_of = parts.new_figure(heading, height, note, rows=len(bands), columns=1)
-    names = [fit(arm, 1.6, 8.5, lines=2) for arm in arms]
     for i, (band, axes) in enumerate(zip(bands, axes_of[:, 0], strict=True)):
         axes.set_label(f"band {i + 1}" if len(bands) > 1 else "")
         values = [[_of(cells.get((arm, version)), coloured) for version in band] for arm in arms]

@@ -99,9 +99,9 @@ def largest_losses(rows: pl.DataFrame, probes: Mapping[str, str]) -> dict[str, l
     shown = rows.filter(~pl.col("tested_on").is_in(apart) & (pl.col("verdict") != REFERENCE))
     found: dict[str, list] = {"lost": [], "level": []}
     for (arm,), of in shown.group_by(["arm"], maintain_order=True):
-        low = min(of.to_dicts(), key=lambda row: row["delta"])
-        if low["verdict"] == "worse":
-            found["lost"].append(low)
+        worse = of.filter(pl.col("verdict") == "worse").sort("delta", maintain_order=True).to_dicts()
+        if worse:
+            found["lost"].append(worse[0])
         else:
             found["level"].append(arm)
     return found

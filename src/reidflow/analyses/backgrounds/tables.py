@@ -36,7 +36,7 @@ TESTED_MATRIX = Contract(
     "arms tested on other versions",
     [
         *columns("experiment", "arm"),
-        Column("tested_on", pl.String, "tested on", "text", "Version of the images that the arm is tested on."),
+        *columns("tested_on"),
         Column("mode", pl.String, "mode", "text", "both: queries and gallery in that version; query: the queries alone."),
         Column("own", pl.Boolean, "own version", "yes_no", "Whether the arm was trained on this version."),
         *columns("seeds"),

@@ -8,6 +8,7 @@ import polars as pl
 from reidflow.analyses.curation import FIGURES, SHEETS
 from reidflow.analyses.curation.tables import ARMS, Curation
 from reidflow.store.tables import Column
+from reidflow.tables.arms import same_training
 from reidflow.tables.columns import column, columns
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
@@ -122,15 +123,6 @@ def lost_identities(subsets: list[Row]) -> list[Row]:
     """Return for each method and share, once, the arm whose subset lacks identities."""
     found = {(row["label"], row["share"]): row for row in reversed(subsets) if row["lost_identities"]}
     return list(reversed(found.values()))
-
-
-def same_training(rows: list[Row]) -> list[list[str]]:
-    """Return the arms that keep the same images for as many steps, group by group."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        if row["same_as"] is not None:
-            groups.setdefault(row["same_as"], [row["same_as"]]).append(row["arm"])
-    return list(groups.values())
 
 
 def doubtful_labels(found: Curation) -> pl.DataFrame | None:

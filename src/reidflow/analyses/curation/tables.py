@@ -32,7 +32,7 @@ ARMS = Contract(
         column("label").but(nullable=True),
         Column("control", pl.Boolean, "control", "yes_no", "Whether the images are a random sample."),
         SHARE_KEPT,
-        Column("matched", pl.String, "matched", "text", "What is equal to training on all images: epochs, or optimizer steps."),
+        *columns("matched"),
         Column("kept", pl.Float64, "images", "count", "Number of training images kept; mean over samples."),
         Column("identities", pl.Float64, "identities", "count", "Number of identities with a training image; mean over samples."),
         Column("lost_identities", pl.List(pl.String), "lost identities", "setting",
@@ -41,8 +41,7 @@ ARMS = Contract(
         *_RESULT,
         Column("steps_saved", pl.Float64, "steps saved", "share", "Share of the baseline's optimizer steps that is saved.",
                nullable=True),
-        Column("same_as", pl.String, "same as", "text",
-               "An arm above that keeps the same images and trains for as many steps.", nullable=True),
+        *columns("same_as"),
     ],
 )  # fmt: skip
 CONTRASTS = {

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 from reidflow.analyses.dedup import FIGURES, SHEETS
 from reidflow.analyses.dedup.tables import ARMS, DYNAMICS, METHODS, SUSPECTS, Duplicates
 from reidflow.store.tables import Column
+from reidflow.tables.arms import same_training
 from reidflow.tables.columns import column
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
@@ -87,15 +88,6 @@ def best_thresholds(methods: pl.DataFrame) -> list[Row]:
     best = scored.sort("f1", "threshold", descending=[True, False], maintain_order=True)
     best = best.group_by("method", maintain_order=True).first()
     return best.sort("f1", descending=True, maintain_order=True).to_dicts()
-
-
-def same_training(rows: list[Row]) -> list[list[str]]:
-    """Return the arms that keep the same images for as many steps, group by group."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        if row["same_as"] is not None:
-            groups.setdefault(row["same_as"], [row["same_as"]]).append(row["arm"])
-    return list(groups.values())
 
 
 def training_quantities(rows: list[Row]) -> list[Row]:

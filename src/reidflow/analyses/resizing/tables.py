@@ -24,8 +24,9 @@ RESIZING = Contract(
     "training of arms at several sizes",
     [
         *columns("experiment", "arm", "baseline"),
-        Column("matched", pl.String, "matched by", "text",
-               "What is equal to training at one size: epochs or flops; empty without stages.", nullable=True),
+        column("matched").but(
+            heading="matched by", meaning="What is equal to a run at one size: epochs or flops; empty without stages.", nullable=True
+        ),
         Column("sizes", pl.List(pl.Int64), "sizes", "setting", "Side of the images in each epoch of the longest run.", "px"),
         Column("epochs", pl.Float64, "epochs", "count", "Epochs of training; mean over seeds."),
         column("train_flops").but(nullable=False),
@@ -38,7 +39,7 @@ SIZES = Contract(
     "arms tested at several sizes",
     [
         *columns("experiment", "arm", "baseline"),
-        Column("tested_on", pl.String, "tested on", "text", "Version of the images that the arm is tested on."),
+        *columns("tested_on"),
         Column("scale", pl.Float64, "scale", "magnitude", "Side of the tested images over the side of the model's input."),
         Column("size", pl.Int64, "size", "count", "Side of queries and gallery.", "px"),
         *columns("seeds"),

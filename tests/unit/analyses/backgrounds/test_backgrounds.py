@@ -12,6 +12,7 @@ from planted_animals import animals
 from tested_arms import CHANCE, IDENTITIES, PROBES, TESTED, VERSIONS, a_test, means
 
 from reidflow.analyses.backgrounds import figures
+from reidflow.analyses.backgrounds.findings import largest_losses
 from reidflow.analyses.backgrounds.findings import sections as sections_from
 from reidflow.analyses.backgrounds.sheets import interventions_sheet, typical_and_hard
 from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, background_tables
@@ -176,6 +177,19 @@ def test_losses_are_reported_where_the_animal_is_still_to_be_seen(reported):
     _, _, sections = reported(gray)
     assert "No significant loss on any such version: **same**." in words(sections, "Trained on, tested on")
     assert "**same** on **gray** -0.29" in words(sections, "Altered queries, unchanged gallery")
+
+
+def test_the_largest_loss_is_the_largest_significant_one():
+    rows = [
+        {"arm": "a", "tested_on": "gray", "delta": -0.3, "verdict": "inconclusive"},
+        {"arm": "a", "tested_on": "blur", "delta": -0.2, "verdict": "worse"},
+        {"arm": "a", "tested_on": "noise", "delta": -0.1, "verdict": "worse"},
+        {"arm": "a", "tested_on": "background_only", "delta": -0.9, "verdict": "worse"},
+        {"arm": "b", "tested_on": "original", "delta": None, "verdict": "reference"},
+        {"arm": "b", "tested_on": "gray", "delta": -0.3, "verdict": "inconclusive"},
+    ]
+    found = largest_losses(pl.DataFrame(rows), PROBES)
+    assert [row["tested_on"] for row in found["lost"]] == ["blur"] and found["level"] == ["b"]
 
 
 def test_every_section_names_its_figure_and_tables_have_a_row_an_arm(reported):
