@@ -31,5 +31,5 @@ def test_pixels_of_the_right_size_are_left_alone():
 
 
 def test_images_are_never_enlarged_silently():
-    with pytest.raises(ReidflowError, match="holds images of 48 pixels, the model asks for 64"):
+    with pytest.raises(ReidflowError, match="holds images of 48 pixels, the model needs 64"):
         to_pixels(stored(), 64)

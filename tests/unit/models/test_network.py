@@ -65,7 +65,7 @@ def test_nothing_trained_gives_the_frozen_features():
 
 
 def test_more_blocks_than_there_are_is_an_error():
-    with pytest.raises(ReidflowError, match=r"asks for 9 blocks.*has 4"):
+    with pytest.raises(ReidflowError, match=r"needs 9 blocks.*has 4"):
         build_network(model("last_blocks", "resnet", blocks=9), 0)
 
 
