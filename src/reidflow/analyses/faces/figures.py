@@ -13,7 +13,7 @@ from reidflow.analyses.faces.tables import FACTOR_NAMES, changed
 from reidflow.figures import parts
 from reidflow.figures.parts import Estimate, drawing
 from reidflow.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, SEED, SKY, VERMILLION, Heading, need
-from reidflow.figures.text import number, signed
+from reidflow.figures.text import fit, number, signed
 
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 LOOKS = {TRAINED: (BLUE, "o"), DESCRIBED: (MUTED, "s")}
@@ -164,7 +164,7 @@ def score_by_time(configurations: pl.DataFrame, efficiency: pl.DataFrame, headin
     axes.set_ylabel(SCORE, labelpad=3)
     axes.yaxis.set_major_locator(MaxNLocator(7))
     _log_axis(axes)
-    handles = {name: parts.dot(colour, "D", 5.5) for name, colour in colours.items()}
+    handles = {fit(name, 2.3, 8.5): parts.dot(colour, "D", 5.5) for name, colour in colours.items()}
     handles |= {
         side: parts.dot(MUTED, LOOKS[side][1], 5.5) for side in SIDES if any(row["side"] == side for row in ours)
     }

@@ -92,7 +92,7 @@ def _scatter(axes: Axes, points: pl.DataFrame, baseline: str, best: dict) -> Non
         own, look = points.filter(inside), {"s": 16, "marker": marker, "color": colour, "alpha": 0.6}
         if len(own):
             parts.points(axes, best["arm"], own["before"], own["after"], part=part, **look)
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), box_aspect=1, anchor="N")
     axes.set_title(fit(best["arm"], 3.4, 8.5), loc="left", size=8.5, pad=4)
     axes.set_xlabel(fit(f"average precision with {baseline}", 3.2, 8.5), labelpad=2)
     axes.set_ylabel("average precision after", labelpad=3)
