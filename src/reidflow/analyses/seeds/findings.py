@@ -1,208 +1,180 @@
-"""What an experiment on seeds found, in computed sentences."""
+"""Findings of an experiment on seeds."""
 
 import math
 import statistics
-from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.seeds.blocks import (
-    Best,
-    configuration_block,
-    ranking_block,
-    readings_block,
-    runs_block,
-    settings,
-    spreads_block,
+from reidflow.analyses.seeds import FIGURES
+from reidflow.analyses.seeds.tables import (
+    DIFFERENCE,
+    RANKING,
+    READINGS,
+    SIGNIFICANT,
+    SPLIT,
+    SPREADS,
+    TRAINING,
+    by_seed,
+    differences,
 )
-from reidflow.analyses.seeds.tables import DIFFERENCE, SPLIT, TRAINING, by_seed
+from reidflow.analyses.seeds.winner import Best, settings
+from reidflow.store.tables import Column
 from reidflow.tables.arms import mean
-from reidflow.tables.sections import Section
-from reidflow.tables.text import listed, markdown, number, signed
+from reidflow.tables.layout import Block, block
+from reidflow.tables.sections import Section, render, sections_of
+from reidflow.tables.text import setting
 
-RUNS, READINGS = "seeds", "readings"
-FIGURES = (RUNS, READINGS)
+SHOWN = 10
+"""Candidates in the table of the findings; the file holds all."""
 CLEAR = 2
-"""A change of at least so many standard errors is called one."""
+"""Standard errors from which on a decrease counts as regression to the mean."""
+BEST, SEEDS, NOISE = (
+    "The best experiment",
+    "Over new training seeds and other splits",
+    "Differences of the other experiments against this noise",
+)
+KINDS = {TRAINING: "training seeds", SPLIT: "splits"}
 
 
 def sections(
     best: Best, seeds: pl.DataFrame, spreads: pl.DataFrame, ranking: pl.DataFrame, readings: pl.DataFrame
 ) -> list[Section]:
-    """Return the sections of the findings, from the tables SEEDS, SPREADS, RANKING and READINGS of `tables.seeds`."""
-    rows = {(row["kind"], row["arm"]): row for row in spreads.to_dicts()}
-    return [
-        Section(
-            "The best experiment",
-            [*_chosen(ranking), *_ties(ranking), *_same(best)],
-            [configuration_block(best), ranking_block(ranking)],
-        ),
-        Section(
-            "Over fresh training seeds, and over splits",
-            [*_spread(best, rows, seeds), *_regression(best, seeds, ranking), *_splits(best, rows, seeds)],
-            [spreads_block(spreads), *(runs_block(best, seeds, kind) for kind in dict.fromkeys(seeds["kind"]))],
-            {RUNS: "Test mAP of each training seed and of each split"},
-        ),
-        Section(
-            "The other experiments, read against this noise",
-            _read(readings),
-            [readings_block(readings)],
-            {READINGS: "Largest difference of each experiment against the noise of its seeds"},
-        ),
-    ]
-
-
-def _name(experiment: str, arm: str) -> str:
-    return f"**{markdown(arm)}** of {markdown(experiment)}"
-
-
-def _chosen(ranking: pl.DataFrame) -> list[str]:
-    first = ranking.row(0, named=True)
-    experiments, configurations = (ranking[column].n_unique() for column in ("experiment", "configuration"))
-    gone = ranking.filter(pl.col("diverged") > 0)
-    return [
-        f"{_name(first['experiment'], first['arm'])} has the highest mean validation mAP, "
-        f"{number(first['val_id_map'])} over {first['seeds']} seeds, of {ranking.height} arms ({configurations} "
-        f"configurations) in {experiments} experiment{'s' if experiments > 1 else ''}. Test scores were not looked at.",
-        *([f"Of {gone.height} arms runs diverged, and counted as 0."] if gone.height else []),
-    ]
-
-
-def _ties(ranking: pl.DataFrame) -> list[str]:
-    others = ranking.filter(pl.col("configuration") != ranking["configuration"][0])
-    level = others.filter(~pl.col("told_apart"))["configuration"].n_unique()
-    unknown = others.filter(pl.col("told_apart").is_null()).height
-    lines = [
-        f"By their validation seeds alone, {level} other configuration{' ' if level == 1 else 's '}cannot be told from it "
-        "(Welch's t, 5 %, corrected over all arms after Holm): which of them comes first is chance."
-        if level
-        else "By its validation seeds alone it can be told from every other configuration with several seeds (Welch's t, "
-        "5 %, corrected over all arms after Holm)."
-    ]
-    return lines + ([f"{unknown} arms have one seed, and are not judged."] if unknown else [])
-
-
-def _same(best: Best) -> list[str]:
-    if settings(best.specs[best.arm]) == settings(best.specs[best.baseline]):
-        return ["It is the baseline's configuration: there is nothing to gain, and every difference below is zero."]
-    return []
-
-
-def _spread(best: Best, rows: Mapping[tuple[str, str], dict], seeds: pl.DataFrame) -> list[str]:
-    lines = []
-    numbers = list(by_seed(seeds, TRAINING, best.arm))
-    for arm in (best.arm, best.baseline):
-        row = rows.get((TRAINING, arm))
-        if row and row["mean"] is not None:
-            lines.append(
-                f"**{markdown(arm)}** scores {number(row['mean'])} on test over {row['count']} seeds"
-                f"{', none of which chose it' if arm == best.arm else ''}: standard deviation {number(row['std'])}, standard error {number(row['standard_error'])}, between "
-                f"{number(row['lowest'])} and {number(row['highest'])}."
-            )
-    row = rows.get((TRAINING, DIFFERENCE))
-    if row and row["mean"] is not None:
-        lines.append(
-            f"The difference of **{markdown(best.arm)}** to **{markdown(best.baseline)}**, paired by seed, is "
-            f"{signed(row['mean'])} with a standard deviation of {number(row['std'])} (between {signed(row['lowest'])} and {signed(row['highest'])})."
-        )
-    return [f"Seeds: {listed([str(seed) for seed in numbers])}.", *lines] if numbers else lines
-
-
-def _regression(best: Best, seeds: pl.DataFrame, ranking: pl.DataFrame) -> list[str]:
-    """Say how the winner's validation mAP changed from the seeds that chose it to fresh ones."""
-    chose = ranking["val_id_map_by_seed"][0].to_list()
-    fresh = list(by_seed(seeds, TRAINING, best.arm, "val_id_map").values())
-    if min(len(chose), len(fresh)) < 2:
-        return []
-    change = mean(fresh) - mean(chose)
-    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (chose, fresh)))
-    if change >= 0:
-        words = "not lower, so luck with the seeds that chose it does not show"
-    elif -change > CLEAR * error:
-        words = "lower, as the first of many is when part of its lead was luck (regression to the mean)"
-    else:
-        words = "lower, as regression to the mean lets expect of the first of many, but within what these seeds vary"
-    return [
-        f"On validation it scored {number(mean(chose))} with the {len(chose)} seeds that chose it and scores "
-        f"{number(mean(fresh))} with {len(fresh)} fresh ones: {signed(change)}, standard error {number(error)}; {words}."
-    ]
-
-
-def _splits(best: Best, rows: Mapping[tuple[str, str], dict], seeds: pl.DataFrame) -> list[str]:
-    if best.missing:
-        return [f"Other splits were not tried: {best.missing}"]
-    if (SPLIT, best.arm) not in rows:
-        return ["No run on another split has a score."]
-    trained = seeds.filter(pl.col("kind") == SPLIT)["seed"].n_unique()
-    lines = []
-    for arm in (best.arm, best.baseline):
-        row, own = rows[SPLIT, arm], rows.get((TRAINING, arm), {})
-        lines.append(
-            f"Over {row['count']} other splits **{markdown(arm)}** scores {number(row['mean'])} with a standard deviation of "
-            f"{number(row['std'])} (between {number(row['lowest'])} and {number(row['highest'])}); over training seeds it "
-            f"is {number(own.get('std'))}."
-        )
-    row = rows[SPLIT, DIFFERENCE]
-    ahead = sum(value > 0 for value in _differences(best, seeds).values())
-    lines += [
-        f"The difference, paired by split, is {signed(row['mean'])} with a standard deviation of {number(row['std'])}: "
-        f"**{markdown(best.arm)}** is ahead on {ahead} of {row['count']} splits.",
-        f"Every split trains {trained} seed{'s' if trained > 1 else ''} of each, so its spread holds that of training seeds; "
-        "the splits share their photographs, so it says nothing of other animals. The best was chosen on none of them, but "
-        "on a split that shares their photographs.",
-        f"**Warning:** the audit finds a leak in the splits with the seeds {listed([str(n) for n in best.leaking])}."
-        if best.leaking
-        else "The leak audit of these splits finds none.",
-    ]
-    return lines
-
-
-def _differences(best: Best, seeds: pl.DataFrame) -> dict[int, float]:
-    ours, theirs = (by_seed(seeds, SPLIT, arm) for arm in (best.arm, best.baseline))
-    return {key: ours[key] - theirs[key] for key in ours if key in theirs}
-
-
-def _read(readings: pl.DataFrame) -> list[str]:
+    """Return the sections of the findings, from the tables SEEDS, SPREADS, RANKING and READINGS."""
     rows = readings.to_dicts()
-    if not rows:
-        return ["There is no noise to read other experiments against, or no other experiment compares anything."]
-    lines = [_definition(rows[0]), *_sides(rows, "carried", "noise of training seeds")]
-    split = [row for row in rows if row["split_carried"] is not None]
-    if split:
-        lines += _sides(split, "split_carried", "noise of the split and of training seeds together")
-    judged = sum(row["judged"] for row in rows)
-    if judged:
-        carried = sum(row["judged_carried"] for row in rows)
-        line = f"Of {judged} arms judged better or worse than their baseline, {carried} lie beyond the noise of training seeds"
-        if split:
-            line += f", {sum(row['judged_split_carried'] for row in split)} beyond that of the split as well"
-        lines.append(f"{line}.")
-    doubtful = [row for row in rows if row["verdict"] in ("better", "worse") and not row["carried"]]
-    if doubtful:
-        told = [f"{_name(row['experiment'], row['arm'])} ({row['verdict']})" for row in doubtful]
-        lines.append(
-            f"A verdict that this noise does not carry: {listed(told)}. The verdict takes the noise from that experiment's own "
-            "few runs."
-        )
-    return lines
-
-
-def _definition(row: dict) -> str:
-    std = row["noise"] * math.sqrt(row["seeds"] / 2)
-    return (
-        f"A run differs from itself with another seed by {number(std)} (standard deviation, root mean square over the best "
-        f"and the baseline), so two means of {row['seeds']} seeds do by {number(row['noise'])}. An experiment's largest "
-        "difference is carried where it lies beyond what the largest of so many arms reaches by this noise alone in 5 % of "
-        "cases (Student's t, after Bonferroni). Arms that vary more than these two do would ask for more; and the verdict, "
-        "unlike this noise, also asks whether the difference holds for other identities."
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        best=best,
+        first=ranking.row(0, named=True),
+        ranked=ranked(ranking),
+        same=settings(best.specs[best.arm]) == settings(best.specs[best.baseline]),
+        training=spread(best, seeds, spreads, TRAINING),
+        splits=spread(best, seeds, spreads, SPLIT),
+        regression=regression(best, seeds, ranking),
+        noise={"std": rows[0]["noise"] * math.sqrt(rows[0]["seeds"] / 2)} if rows else None,
+        sides={
+            kind: {side: [row for row in rows if row[kind] is inside] for side, inside in SIDES.items()}
+            for kind in ("beyond", "split_beyond")
+        },
+        counted=counted(rows),
+        doubtful=[row for row in rows if row["verdict"] in SIGNIFICANT and not row["beyond"]],
     )
+    shown = spreads.with_columns(pl.col("kind").replace(KINDS))
+    tables = {
+        BEST: [
+            configuration_block(best),
+            block(f"The first {SHOWN} candidates", ranking.head(SHOWN), _RANKED, RANKING),
+        ],
+        SEEDS: [
+            block("Spread of the balanced mAP on test", shown, SPREADS),
+            *(runs_block(best, seeds, kind) for kind in dict.fromkeys(seeds["kind"])),
+        ],
+        NOISE: [block("Largest difference of each experiment", readings, _READINGS, READINGS)],
+    }
+    return sections_of(text, tables, {SEEDS: {"seeds": FIGURES["seeds"]}, NOISE: {"readings": FIGURES["readings"]}})
 
 
-def _sides(rows: list[dict], key: str, noise: str) -> list[str]:
-    lines = []
-    for side, words in ((True, "is larger than chance explains"), (False, "may be chance")):
-        own = [row for row in rows if row[key] is side]
-        if own:
-            told = [f"{markdown(row['experiment'])} ({signed(row['delta'])})" for row in own]
-            lines.append(f"Against the {noise}, the largest difference {words} in {listed(told)}.")
-    return lines
+SIDES = {"beyond": True, "within": False}
+_RANKED = ("rank", "arm", "experiment", "val_id_map", "seeds", "p_holm", "different")
+_READINGS = (
+    "experiment", "arm", "arms", "seeds", "delta", "interval", "verdict", "noise", "ratio", "limit", "beyond",
+    "split_noise", "split_limit", "split_beyond",
+)  # fmt: skip
+
+
+def ranked(ranking: pl.DataFrame) -> dict[str, int]:
+    """Return counts of the candidates: arms, configurations, experiments, arms with diverged runs or a single seed, ties.
+
+    ties: configurations other than the first that are not significantly different from it.
+    """
+    others = ranking.filter(pl.col("configuration") != ranking["configuration"][0])
+    return {
+        "arms": ranking.height,
+        "configurations": ranking["configuration"].n_unique(),
+        "experiments": ranking["experiment"].n_unique(),
+        "diverged": ranking.filter(pl.col("diverged") > 0).height,
+        "single": others["different"].null_count(),
+        "ties": others.filter(~pl.col("different"))["configuration"].n_unique(),
+    }
+
+
+def spread(best: Best, seeds: pl.DataFrame, spreads: pl.DataFrame, kind: str) -> dict[str, Any]:
+    """Return the rows of SPREADS of a kind that have scores: `arms`, `difference` (None without), and what they rest on.
+
+    ahead: splits or seeds on which the winner scores higher. trained: training seeds of each. training_std, of each arm:
+    its standard deviation over training seeds.
+    """
+    rows = {(row["kind"], row["arm"]): row for row in spreads.to_dicts() if row["mean"] is not None}
+    arms = [rows[kind, arm] for arm in best.arms if (kind, arm) in rows]
+    return {
+        "arms": [row | {"training_std": rows.get((TRAINING, row["arm"]), {}).get("std")} for row in arms],
+        "difference": rows.get((kind, DIFFERENCE)),
+        "ahead": sum(value > 0 for value in differences(seeds, kind, best.arm, best.baseline).values()),
+        "trained": seeds.filter(pl.col("kind") == kind)["seed"].n_unique(),
+    }
+
+
+def regression(best: Best, seeds: pl.DataFrame, ranking: pl.DataFrame) -> dict[str, Any] | None:
+    """Return how the winner's validation mAP changed from the seeds that selected it to new ones.
+
+    kind: `none`, no decrease; `clear`, a decrease of more than CLEAR standard errors; `within`, a smaller one. None with
+    fewer than two seeds of either.
+    """
+    selected = ranking["val_id_map_by_seed"][0].to_list()
+    new = list(by_seed(seeds, TRAINING, best.arm, "val_id_map").values())
+    if min(len(selected), len(new)) < 2:
+        return None
+    change = mean(new) - mean(selected)
+    error = math.sqrt(sum(statistics.variance(values) / len(values) for values in (selected, new)))
+    kind = "none" if change >= 0 else "clear" if -change > CLEAR * error else "within"
+    counts = {"selected_seeds": len(selected), "new_seeds": len(new)}
+    return {"selected": mean(selected), "new": mean(new), "change": change, "error": error, "kind": kind, **counts}
+
+
+def counted(rows: list[dict[str, Any]]) -> dict[str, int | None]:
+    """Return how many arms of all experiments (rows of READINGS) are significantly different, and how many beyond noise."""
+    split = [row["significant_split_beyond"] for row in rows if row["significant_split_beyond"] is not None]
+    return {
+        "significant": sum(row["significant"] for row in rows),
+        "beyond": sum(row["significant_beyond"] for row in rows),
+        "split_beyond": sum(split) if split else None,
+    }
+
+
+def configuration_block(best: Best) -> Block:
+    """Return every setting of the best arm beside the baseline's."""
+    ours, theirs = (
+        {path: setting(value) for path, value in settings(best.specs[arm]).items()} for arm in (best.arm, best.baseline)
+    )
+    rows = [
+        {"path": path if ours.get(path) == theirs.get(path) else f"{path} *", "ours": ours.get(path), "theirs": theirs.get(path)}
+        for path in dict.fromkeys([*ours, *theirs])
+    ]  # fmt: skip
+    columns = [
+        Column(
+            "path", pl.String, "setting", "text", "Path of the setting in the run spec; *: differs from the baseline."
+        ),
+        Column("ours", pl.String, best.arm, "text", "Value in the best arm."),
+        Column("theirs", pl.String, best.baseline, "text", "Value in the baseline."),
+    ]
+    return block("Configuration (* differs from the baseline)", rows, columns)
+
+
+def runs_block(best: Best, seeds: pl.DataFrame, kind: str) -> Block:
+    """Return the scores of each training seed, or of each split."""
+    first = "seed" if kind == TRAINING else "split seed"
+    columns = [Column("seed", pl.Int64, first, "text", f"The {first}.")]
+    values = {}
+    for arm in best.arms:
+        values[f"test {arm}"] = by_seed(seeds, kind, arm)
+        columns.append(Column(f"test {arm}", pl.Float64, f"{arm}, test", "number", "Balanced mAP on test."))
+    if len(best.arms) > 1:
+        values[DIFFERENCE] = differences(seeds, kind, best.arm, best.baseline)
+        columns.append(Column(DIFFERENCE, pl.Float64, "difference", "signed", "Best arm minus baseline, on test."))
+    for arm in best.arms:
+        values[f"val {arm}"] = by_seed(seeds, kind, arm, "val_id_map")
+        columns.append(Column(f"val {arm}", pl.Float64, f"{arm}, validation", "number", "Balanced mAP on validation."))
+    keys = dict.fromkeys(key for own in values.values() for key in own)
+    rows = [{"seed": key} | {name: own.get(key) for name, own in values.items()} for key in keys]
+    return block(f"Each {first}", rows, columns)

@@ -1,4 +1,4 @@
-"""The tables of an experiment on seeds: every run, their spread, the candidates, and what the noise says of others."""
+"""Tables of an experiment on seeds: every run, their spread, the candidates, and other differences against the noise."""
 
 import math
 import statistics
@@ -12,78 +12,104 @@ import polars as pl
 from scipy.special import stdtr, stdtrit
 
 from reidflow.evaluation.statistics import holm
-from reidflow.store.tables import Contract, read_table
+from reidflow.store.tables import Column, Contract, read_table
 from reidflow.tables.arms import known, mean
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import RESULTS
 
 TRAINING, SPLIT = "training", "split"
 DIFFERENCE = "difference"
 """In the table of spreads: the best minus the baseline, paired by seed or by split."""
-JUDGED = ("better", "worse")
+SIGNIFICANT = ("better", "worse")
+_KIND = Column(
+    "kind",
+    pl.String,
+    "over",
+    "text",
+    "Which seed changes: training, on the split of all experiments; or split.",
+)
+
+
+def _moment(name: str, heading: str, meaning: str) -> Column:
+    return Column(name, pl.Float64, heading, "number", meaning, nullable=True)
+
+
+def _against_noise(prefix: str, words: str, nullable: bool) -> list[Column]:
+    """Return the columns of READINGS that compare a difference with the noise of `words`."""
+    heading = " with the split" if prefix else ""
+    return [
+        Column(f"{prefix}noise", pl.Float64, f"noise{heading}", "number",
+               f"Standard deviation of a difference of two means of so many seeds, by {words}.", nullable=nullable),
+        Column(f"{prefix}ratio", pl.Float64, f"difference over noise{heading}", "number1",
+               "Size of the difference over the noise; none where there is no noise.", nullable=True),
+        Column(f"{prefix}limit", pl.Float64, f"limit{heading}", "number",
+               "Where none is real, the largest of so many differences stays below it with 95 %.", nullable=nullable),
+        Column(f"{prefix}beyond", pl.Boolean, f"beyond the noise{heading}", "yes_no",
+               "Whether the difference is larger than the limit.", nullable=nullable),
+    ]  # fmt: skip
+
 
 SEEDS = Contract(
     "runs with other seeds",
-    {
-        "kind": pl.String,  # which seed changes: of training (on the split of all experiments), or of the split
-        "arm": pl.String,
-        "split_seed": pl.Int64,  # null: the split of all experiments
-        "seed": pl.Int64,  # of training
-        "run": pl.String,
-        **dict.fromkeys(("id_map", "val_id_map", "chance"), pl.Float64),
-        "diverged": pl.Boolean,
-    },
-    nullable=frozenset({"split_seed", "id_map", "val_id_map"}),
-)
-_MOMENTS = ("mean", "std", "standard_error", "lowest", "highest")
+    [
+        _KIND,
+        *columns("arm"),
+        Column("split_seed", pl.Int64, "split seed", "text", "Seed of the split; none: the split of all experiments.",
+               nullable=True),
+        *columns("seed", "run", "id_map", "val_id_map"),
+        column("chance").but(nullable=False),
+        Column("diverged", pl.Boolean, "diverged", "yes_no", "Whether the run diverged."),
+    ],
+)  # fmt: skip
 SPREADS = Contract(
     "spread over seeds",
-    {
-        "kind": pl.String,
-        "arm": pl.String,  # or DIFFERENCE
-        "count": pl.Int64,  # of training seeds, or of splits
-        **dict.fromkeys(_MOMENTS, pl.Float64),  # of the test id_map; over splits no standard error: they share images
-    },
-    nullable=frozenset(_MOMENTS),
+    [
+        _KIND,
+        column("arm").but(meaning="Name of the arm; difference: the best minus the baseline, paired by seed or split."),
+        Column("count", pl.Int64, "count", "count", "Number of training seeds, or of splits."),
+        _moment("mean", "mean", "Mean of the balanced mAP on test."),
+        _moment("std", "std", "Standard deviation; over splits it includes that of training seeds."),
+        _moment(
+            "standard_error", "standard error", "Standard error of the mean; none over splits, which share images."
+        ),
+        _moment("lowest", "lowest", "Lowest value."),
+        _moment("highest", "highest", "Highest value."),
+    ],
 )
 RANKING = Contract(
     "candidates by validation mAP",
-    {
-        "place": pl.Int64,  # from 1
-        "experiment": pl.String,
-        "arm": pl.String,
-        "configuration": pl.String,  # digest of the spec without its seed: the same under other names
-        "seeds": pl.Int64,
-        "val_id_map": pl.Float64,  # mean over seeds, a diverged run counted as 0
-        "val_id_map_by_seed": pl.List(pl.Float64),
-        "diverged": pl.Int64,  # runs
-        "p_holm": pl.Float64,  # of being the first one's equal, from the spread of both over their seeds
-        "told_apart": pl.Boolean,  # from the first; null where a candidate has one seed
-    },
-    nullable=frozenset({"p_holm", "told_apart"}),
-)
-_SPLIT_COLUMNS = {"split_noise": pl.Float64, "split_ratio": pl.Float64, "split_limit": pl.Float64}
+    [
+        Column("rank", pl.Int64, "rank", "count", "Rank by mean validation mAP."),
+        *columns("experiment", "arm"),
+        Column("configuration", pl.String, "configuration", "text", "Digest of the spec without its seed."),
+        *columns("seeds"),
+        column("val_id_map").but(meaning="Mean validation mAP over seeds; a diverged run counts as 0.", nullable=False),
+        column("val_id_map_by_seed").but(nullable=False),
+        Column("diverged", pl.Int64, "diverged", "count", "Number of runs that diverged."),
+        column("p_holm").but(meaning="p value of the difference from the first (Welch's t test), corrected (Holm)."),
+        Column("different", pl.Boolean, "different from the first", "yes_no",
+               "Whether it is significantly different from the first; none where a candidate has one seed.",
+               nullable=True),
+    ],
+)  # fmt: skip
 READINGS = Contract(
-    "differences read against the noise of seeds",
-    {
-        "experiment": pl.String,
-        "arm": pl.String,  # that with the largest difference to its baseline, in size
-        "arms": pl.Int64,  # compared with the baseline: the largest is picked from so many
-        "seeds": pl.Int64,  # of that arm
-        **dict.fromkeys(("delta", "delta_low", "delta_high"), pl.Float64),
-        "verdict": pl.String,
-        "noise": pl.Float64,  # standard deviation of a difference of two means of so many seeds
-        "ratio": pl.Float64,  # size of delta over noise
-        "limit": pl.Float64,  # the largest of so many differences stays below it with 95 % where none is real
-        "carried": pl.Boolean,  # delta lies beyond the limit
-        **_SPLIT_COLUMNS,  # the same where the images might as well have been split another way
-        "split_carried": pl.Boolean,
-        "judged": pl.Int64,  # arms whose verdict is better or worse
-        "judged_carried": pl.Int64,  # of them beyond the limit
-        "judged_split_carried": pl.Int64,
-    },
-    nullable=frozenset({"delta_low", "delta_high", "ratio", *_SPLIT_COLUMNS, "split_carried", "judged_split_carried"}),
-)
+    "largest differences against the noise of seeds",
+    [
+        *columns("experiment"),
+        column("arm").but(meaning="The arm with the largest difference, in size, from its baseline."),
+        Column("arms", pl.Int64, "of arms", "count", "Number of arms that the experiment compares with its baseline."),
+        column("seeds").but(meaning="Number of training seeds of that arm."),
+        column("delta").but(nullable=False),
+        *columns("delta_low", "delta_high", "interval", "verdict"),
+        *_against_noise("", "training seeds alone", nullable=False),
+        *_against_noise("split_", "training seeds and the split together", nullable=True),
+        Column("significant", pl.Int64, "significant", "count", "Number of arms with the verdict better or worse."),
+        Column("significant_beyond", pl.Int64, "of them beyond", "count", "Number of those beyond the noise of training seeds."),
+        Column("significant_split_beyond", pl.Int64, "of them beyond with the split", "count",
+               "Number of those beyond the noise of training seeds and the split.", nullable=True),
+    ],
+)  # fmt: skip
 
 
 def seeds_table(metrics: pl.DataFrame, split_runs: pl.DataFrame | None) -> pl.DataFrame:
@@ -105,19 +131,24 @@ def spreads_table(seeds: pl.DataFrame, best: str, baseline: str) -> pl.DataFrame
         values = {arm: by_seed(seeds, kind, arm) for arm in (best, baseline)}
         if not any(values.values()):
             continue
-        shared = [key for key in values[best] if key in values[baseline]]
-        values[DIFFERENCE] = {key: values[best][key] - values[baseline][key] for key in shared}
+        values[DIFFERENCE] = differences(seeds, kind, best, baseline)
         rows += [{"kind": kind, "arm": arm, **_moments(list(own.values()), kind)} for arm, own in values.items()]
     return pl.DataFrame(rows, schema=SPREADS.columns)
 
 
-def by_seed(seeds: pl.DataFrame, kind: str, arm: str, column: str = "id_map") -> dict[int, float]:
+def by_seed(seeds: pl.DataFrame, kind: str, arm: str, metric: str = "id_map") -> dict[int, float]:
     """Return the scores of an arm by training seed, or by split seed as means over training seeds."""
-    own = seeds.filter((pl.col("kind") == kind) & (pl.col("arm") == arm) & pl.col(column).is_not_null())
+    own = seeds.filter((pl.col("kind") == kind) & (pl.col("arm") == arm) & pl.col(metric).is_not_null())
     found: dict[int, list[float]] = {}
-    for key, value in own.select("seed" if kind == TRAINING else "split_seed", column).iter_rows():
+    for key, value in own.select("seed" if kind == TRAINING else "split_seed", metric).iter_rows():
         found.setdefault(key, []).append(value)
     return {key: mean(values) for key, values in found.items()}
+
+
+def differences(seeds: pl.DataFrame, kind: str, best: str, baseline: str) -> dict[int, float]:
+    """Return the test mAP of the best minus the baseline's by training seed, or by split seed, where both have one."""
+    ours, theirs = (by_seed(seeds, kind, arm) for arm in (best, baseline))
+    return {key: ours[key] - theirs[key] for key in ours if key in theirs}
 
 
 def _moments(values: list[float], kind: str) -> dict[str, Any]:
@@ -133,21 +164,21 @@ def _moments(values: list[float], kind: str) -> dict[str, Any]:
 
 
 def ranking_table(ranking: Sequence[Mapping[str, Any]], level: float = LEVEL) -> pl.DataFrame:
-    """Return RANKING of what `evaluation.best` ranked, in its order."""
+    """Return RANKING of the ranking of candidates, in its order."""
     found = [_welch(ranking[0]["values"], row["values"]) for row in ranking[1:]]
     known_p = [p for p in found if p is not None]
     corrected = iter(holm(np.array(known_p), level)[0].tolist() if known_p else [])
     p_holm = [None, *(None if p is None else next(corrected) for p in found)]
     rows = [
         {
-            "place": place,
+            "rank": rank,
             **{key: row[key] for key in ("experiment", "arm", "configuration", "val_id_map", "diverged")},
             "seeds": len(row["seeds"]),
             "val_id_map_by_seed": row["values"],
             "p_holm": p,
-            "told_apart": False if place == 1 else None if p is None else p <= level,
+            "different": False if rank == 1 else None if p is None else p <= level,
         }
-        for place, (row, p) in enumerate(zip(ranking, p_holm, strict=True), start=1)
+        for rank, (row, p) in enumerate(zip(ranking, p_holm, strict=True), start=1)
     ]
     return pl.DataFrame(rows, schema=RANKING.columns)
 
@@ -166,12 +197,11 @@ def _welch(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True)
 class Noise:
-    """How much results change with seeds.
+    """Standard deviations of results over seeds.
 
-    Attributes:
-        std: of a run over training seeds: root mean square over the best arm and the baseline; `freedom` of it.
-        split_std: of a difference over splits, apart from what training seeds add to it; None without splits.
-        split_freedom: splits but one.
+    std: of a run over training seeds, root mean square over the best arm and the baseline; freedom: its degrees of freedom.
+    split_std: of a difference over splits, without what training seeds add to it; None without splits. split_freedom:
+    number of splits less one.
     """
 
     std: float
@@ -195,13 +225,12 @@ def noise_of(seeds: pl.DataFrame, best: str, baseline: str) -> Noise | None:
         return None
     std = math.sqrt(mean([statistics.variance(own) for own in values]))
     freedom = sum(len(own) - 1 for own in values)
-    splits = [by_seed(seeds, SPLIT, arm) for arm in (best, baseline)]
-    differences = [splits[0][key] - splits[1][key] for key in splits[0] if key in splits[1]]
-    if len(differences) < 2:
+    apart = list(differences(seeds, SPLIT, best, baseline).values())
+    if len(apart) < 2:
         return Noise(std, freedom)
     trained = seeds.filter(pl.col("kind") == SPLIT)["seed"].n_unique()
-    rest = statistics.variance(differences) - 2 * std**2 / trained
-    return Noise(std, freedom, math.sqrt(max(rest, 0.0)), len(differences) - 1)
+    rest = statistics.variance(apart) - 2 * std**2 / trained
+    return Noise(std, freedom, math.sqrt(max(rest, 0.0)), len(apart) - 1)
 
 
 def readings_table(results: Mapping[str, pl.DataFrame], noise: Noise | None, level: float = LEVEL) -> pl.DataFrame:
@@ -220,19 +249,19 @@ def _reading(name: str, results: pl.DataFrame, noise: Noise, level: float) -> di
         return {}
     rows = [row | _against(row, noise, level / len(compared)) for row in compared]
     largest = max(rows, key=lambda row: abs(row["delta"]))
-    judged = [row for row in rows if row["verdict"] in JUDGED]
+    significant = [row for row in rows if row["verdict"] in SIGNIFICANT]
     split = noise.split_std is not None
-    return {column: largest.get(column) for column in READINGS.columns} | {
+    return {name: largest.get(name) for name in READINGS.columns} | {
         "experiment": name,
         "arms": len(rows),
-        "judged": len(judged),
-        "judged_carried": sum(row["carried"] for row in judged),
-        "judged_split_carried": sum(row["split_carried"] for row in judged) if split else None,
+        "significant": len(significant),
+        "significant_beyond": sum(row["beyond"] for row in significant),
+        "significant_split_beyond": sum(row["split_beyond"] for row in significant) if split else None,
     }
 
 
 def _against(row: Mapping[str, Any], noise: Noise, level: float) -> dict[str, Any]:
-    """Return how an arm's difference stands to the noise of its number of seeds."""
+    """Return an arm's difference against the noise of its number of seeds."""
     size, found = abs(row["delta"]), {}
     for prefix, spread, freedom in (
         ("", noise.of_difference(row["seeds"]), noise.freedom),
@@ -241,8 +270,8 @@ def _against(row: Mapping[str, Any], noise: Noise, level: float) -> dict[str, An
         if spread is not None:
             limit = float(stdtrit(freedom, 1 - level / 2)) * spread
             ratio = size / spread if spread > 0 else None
-            told = {"noise": spread, "ratio": ratio, "limit": limit, "carried": size > limit}
-            found |= {f"{prefix}{key}": value for key, value in told.items()}
+            values = {"noise": spread, "ratio": ratio, "limit": limit, "beyond": size > limit}
+            found |= {f"{prefix}{key}": value for key, value in values.items()}
     return found
 
 

@@ -1,4 +1,4 @@
-"""The tables and statements of a report on seeds, against planted noise and independent references."""
+"""Tables and statements of a report on seeds, against planted noise and independent references."""
 
 import json
 import math
@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from reidflow.analyses.seeds import tables as tables
-from reidflow.analyses.seeds.blocks import Best, as_yaml, best_of, settings
 from reidflow.analyses.seeds.findings import sections
 from reidflow.analyses.seeds.tables import DIFFERENCE, SPLIT, TRAINING, Noise
+from reidflow.analyses.seeds.winner import Best, as_yaml, best_of, settings
 from reidflow.evaluation.runs import METRICS, SPLIT_RUNS
 from reidflow.spec import yaml
 from reidflow.spec.errors import ReidflowError
@@ -52,15 +52,15 @@ def split_runs(seeds=(200,), **arms):
     return pl.DataFrame(rows, schema=SPLIT_RUNS.columns)
 
 
-def drawn(std, mean, count, seed):
+def normal(std, mean, count, seed):
     return (mean + std * np.random.default_rng(seed).normal(size=count)).tolist()
 
 
 @pytest.fixture
 def planted():
     """SEEDS of a best arm 0.1 ahead: noise 0.02 between training seeds, 0.05 between splits."""
-    main = metrics(plain=drawn(0.02, 0.4, 10, 1), best=drawn(0.02, 0.5, 10, 2))
-    return tables.seeds_table(main, split_runs(plain=drawn(0.05, 0.4, 5, 3), best=drawn(0.05, 0.5, 5, 4)))
+    main = metrics(plain=normal(0.02, 0.4, 10, 1), best=normal(0.02, 0.5, 10, 2))
+    return tables.seeds_table(main, split_runs(plain=normal(0.05, 0.4, 5, 3), best=normal(0.05, 0.5, 5, 4)))
 
 
 def ranked(**arms):
@@ -83,7 +83,7 @@ def results(deltas, seeds=5, verdicts=None, low=None):
     return pl.DataFrame([{c: row.get(c) for c in RESULTS.columns} for row in rows], schema=RESULTS.columns)
 
 
-def told(seeds, **given):
+def statements(seeds, **given):
     """Return the statements of all sections as one text."""
     best = given.get("best", BEST)
     spreads = tables.spreads_table(seeds, best.arm, best.baseline)
@@ -113,7 +113,7 @@ def test_mean_spread_standard_error_and_range_are_those_of_the_runs(planted, tmp
 
 
 def test_the_difference_is_paired_by_seed_and_by_split():
-    shared = drawn(0.1, 0.0, 10, 7)
+    shared = normal(0.1, 0.0, 10, 7)
     main = metrics(plain=[0.4 + x for x in shared], best=[0.5 + x for x in shared])
     splits = split_runs(plain=[0.4 + x for x in shared[:4]], best=[0.45 + x for x in shared[:5]])
     spreads = tables.spreads_table(tables.seeds_table(main, splits), "best", "plain").filter(arm=DIFFERENCE)
@@ -131,14 +131,14 @@ def test_several_training_seeds_on_a_split_count_as_one():
 def test_the_noise_is_recovered_from_planted_runs():
     found = []
     for n in range(200):
-        shared = drawn(0.2, 0.0, 5, (n, 0))
-        ours, theirs = drawn(0.02, 0.5, 5, (n, 1)), drawn(0.02, 0.4, 5, (n, 2))
-        lead = drawn(0.05, 0.0, 5, (n, 5))
+        shared = normal(0.2, 0.0, 5, (n, 0))
+        ours, theirs = normal(0.02, 0.5, 5, (n, 1)), normal(0.02, 0.4, 5, (n, 2))
+        lead = normal(0.05, 0.0, 5, (n, 5))
         splits = split_runs(
             best=[a + b + c for a, b, c in zip(ours, shared, lead, strict=True)],
             plain=[a + b for a, b in zip(theirs, shared, strict=True)],
         )
-        main = metrics(best=drawn(0.02, 0.5, 10, (n, 3)), plain=drawn(0.02, 0.4, 10, (n, 4)))
+        main = metrics(best=normal(0.02, 0.5, 10, (n, 3)), plain=normal(0.02, 0.4, 10, (n, 4)))
         found.append(tables.noise_of(tables.seeds_table(main, splits), "best", "plain"))
     assert math.sqrt(statistics.mean(noise.std**2 for noise in found)) == pytest.approx(0.02, rel=0.05)
     assert math.sqrt(statistics.mean(noise.split_std**2 for noise in found)) == pytest.approx(0.05, rel=0.08)
@@ -165,26 +165,26 @@ def test_a_difference_is_read_against_the_noise_of_its_number_of_seeds(tmp_path)
     assert row["limit"] == pytest.approx(stats.t.ppf(1 - 0.05 / 6, 18) * row["noise"])
     assert row["split_noise"] == pytest.approx(math.sqrt(0.05**2 + row["noise"] ** 2))
     assert row["split_limit"] == pytest.approx(stats.t.ppf(1 - 0.05 / 6, 4) * row["split_noise"])
-    assert row["carried"] and not row["split_carried"]
-    assert (row["judged"], row["judged_carried"], row["judged_split_carried"]) == (2, 1, 0)
+    assert row["beyond"] and not row["split_beyond"]
+    assert (row["significant"], row["significant_beyond"], row["significant_split_beyond"]) == (2, 1, 0)
 
 
-def test_the_largest_of_many_noisy_differences_is_rarely_carried():
-    generator, carried = np.random.default_rng(11), 0
+def test_the_largest_of_many_noisy_differences_is_rarely_beyond():
+    generator, beyond = np.random.default_rng(11), 0
     for _ in range(400):
         runs = generator.normal(0.5, 0.02, (2, 10))
         arms = generator.normal(0.5, 0.02, (12, 5)).mean(axis=1)
         base = generator.normal(0.5, 0.02, 5).mean()
         noise = tables.noise_of(tables.seeds_table(metrics(best=runs[0], plain=runs[1]), None), "best", "plain")
         deltas = {f"arm {n}": float(value - base) for n, value in enumerate(arms)}
-        carried += tables.readings_table({"noise": results(deltas)}, noise)["carried"][0]
-    assert carried / 400 <= 0.07
+        beyond += tables.readings_table({"noise": results(deltas)}, noise)["beyond"][0]
+    assert beyond / 400 <= 0.07
 
 
 def test_experiments_that_compare_nothing_are_not_read():
     found = tables.readings_table({"alone": results({}), "losses": results({"a": 0.1})}, Noise(0.0, 18))
     assert found["experiment"].to_list() == ["losses"]
-    assert found["carried"][0] and found["ratio"][0] is None and found["split_noise"][0] is None
+    assert found["beyond"][0] and found["ratio"][0] is None and found["split_noise"][0] is None
 
 
 def test_candidates_are_held_against_the_first_by_welch_and_holm(tmp_path):
@@ -194,23 +194,26 @@ def test_candidates_are_held_against_the_first_by_welch_and_holm(tmp_path):
     p = [stats.ttest_ind(arms["a"], arms[name], equal_var=False).pvalue for name in "bc"]
     found = dict(ranking.select("arm", "p_holm").iter_rows())
     assert found["c"] == pytest.approx(2 * min(p)) and found["b"] == pytest.approx(max(p))
-    assert dict(ranking.select("arm", "told_apart").iter_rows()) == {"a": False, "b": False, "d": None, "c": True}
-    text = told(tables.seeds_table(metrics(best=[0.5, 0.6], plain=[0.4, 0.4]), None), ranking=ranking)
+    assert dict(ranking.select("arm", "different").iter_rows()) == {"a": False, "b": False, "d": None, "c": True}
+    text = statements(tables.seeds_table(metrics(best=[0.5, 0.6], plain=[0.4, 0.4]), None), ranking=ranking)
     assert "No run on another split has a score." in text
-    assert "**a** of losses has the highest mean validation mAP, 0.610 over 3 seeds, of 4 arms" in text
-    assert "1 other configuration cannot be told from it" in text and "1 arms have one seed" in text
+    assert (
+        "**a** of losses has the highest mean validation mAP, 0.610 over 3 seeds, of 4 arms (4 configurations)" in text
+    )
+    assert "1 other configuration is not significantly different from it" in text
+    assert "for want of a second seed: 1 arm." in text
 
 
-def test_luck_of_the_seeds_that_chose_it_shows_as_a_fall_on_validation(planted):
+def test_luck_of_the_selection_is_a_decrease_on_validation(planted):
     ranking = tables.ranking_table(ranked(circle=[0.70, 0.72], arcface=[0.2, 0.21]))
-    fresh = planted.filter(kind=TRAINING, arm="best")["val_id_map"].mean()
-    text = told(planted, ranking=ranking)
-    assert f"scored 0.710 with the 2 seeds that chose it and scores {fresh:.3f} with 10 fresh ones" in text
-    assert "lead was luck (regression to the mean)" in text
-    close = told(planted, ranking=tables.ranking_table(ranked(circle=[fresh - 0.1, fresh + 0.11], arcface=[0.2, 0.21])))
-    assert "within what these seeds vary" in close
-    steady = told(planted, ranking=tables.ranking_table(ranked(circle=[0.50, 0.51], arcface=[0.2, 0.21])))
-    assert "luck with the seeds that chose it does not show" in steady
+    new = planted.filter(kind=TRAINING, arm="best")["val_id_map"].mean()
+    text = statements(planted, ranking=ranking)
+    assert f"scored 0.710 with the 2 seeds that selected it and scores {new:.3f} with 10 new ones" in text
+    assert "part of its lead was luck (regression to the mean)" in text
+    close = tables.ranking_table(ranked(circle=[new - 0.1, new + 0.11], arcface=[0.2, 0.21]))
+    assert "within the noise of these seeds" in statements(planted, ranking=close)
+    steady = tables.ranking_table(ranked(circle=[0.50, 0.51], arcface=[0.2, 0.21]))
+    assert "no sign of a lucky selection" in statements(planted, ranking=steady)
 
 
 def test_the_statements_hold_the_planted_numbers(planted):
@@ -221,35 +224,38 @@ def test_the_statements_hold_the_planted_numbers(planted):
         },
         tables.noise_of(planted, "best", "plain"),
     )
-    text = told(planted, readings=readings)
-    assert "**best** is ahead on" in text and "of 5 splits" in text
-    assert "the largest difference is larger than chance explains in losses (+0.400)." in text
-    assert "the largest difference may be chance in rates (+0.010)." in text
-    assert "A verdict that this noise does not carry: **b** of rates (worse)." in text
-    assert "Of 2 arms judged better or worse than their baseline, 1 lie beyond the noise of training seeds" in text
+    text = statements(planted, readings=readings)
+    spreads = {(row["kind"], row["arm"]): row for row in tables.spreads_table(planted, "best", "plain").to_dicts()}
+    own, split = spreads[TRAINING, "best"], spreads[SPLIT, DIFFERENCE]
+    assert f"**best** scores {own['mean']:.3f} on test over 10 seeds, none of which selected it" in text
+    assert f"standard deviation {own['std']:.3f}, standard error {own['standard_error']:.3f}" in text
+    assert f"**plain** scores {spreads[TRAINING, 'plain']['mean']:.3f} on test over 10 seeds:" in text
+    assert f"paired by seed, is {spreads[TRAINING, DIFFERENCE]['mean']:+.3f}" in text
+    assert f"paired by split, is {split['mean']:+.3f} with a standard deviation of {split['std']:.3f}" in text
+    ahead = sum(value > 0 for value in tables.differences(planted, SPLIT, "best", "plain").values())
+    assert f"**best** is ahead on {ahead} of 5 splits." in text
+    assert f"changes by {tables.noise_of(planted, 'best', 'plain').std:.3f} with its seed" in text
+    assert "is beyond the noise of training seeds in losses (+0.400)." in text
+    assert "is within the noise of training seeds in rates (+0.010)." in text
+    assert "yet within this noise: **b** of rates (worse)." in text
+    assert "Of 2 arms significantly different from their baseline, 1 is beyond the noise of training seeds" in text
 
 
-def test_what_was_not_done_on_splits_is_said(planted):
-    missing = Best("best", "plain", SPECS, "the split 'folds' has no seed that could be changed.")
+def test_missing_splits_leaks_and_a_baseline_that_wins_are_stated(planted):
+    missing = Best("best", "plain", SPECS, "the split 'folds' has no seed")
     seeds = planted.filter(kind=TRAINING)
-    assert "Other splits were not tried: the split 'folds' has no seed that could be changed." in told(
-        seeds, best=missing
-    )
-
-
-def test_splits_that_leak_are_named(planted):
-    assert "The leak audit of these splits finds none." in told(planted)
-    leaking = told(planted, best=Best("best", "plain", SPECS, "", (2, 5)))
-    assert "finds a leak in the splits with the seeds 2 and 5." in leaking and "finds none" not in leaking
-
-
-def test_a_best_that_is_the_baseline_is_called_so(planted):
+    assert "Other splits were not tried: the split 'folds' has no seed." in statements(seeds, best=missing)
+    assert "The leak audit of these splits finds none." in statements(planted)
+    leaking = statements(planted, best=Best("best", "plain", SPECS, "", (2, 5)))
+    assert "finds a leak in the splits with the seeds 2, 5." in leaking and "finds none" not in leaking
     same = Best("best", "plain", {"best": SPECS["plain"], "plain": SPECS["plain"] | {"seed": 201}})
-    assert "It is the baseline's configuration" in told(planted, best=same)
-    assert "It is the baseline's configuration" not in told(planted)
+    assert "It is the baseline's configuration" in statements(planted, best=same)
+    assert "It is the baseline's configuration" not in statements(planted)
+    one = statements(planted, best=Best("best", "best", SPECS))
+    assert one.count("on test over 10 seeds") == 1
 
 
-def test_the_configuration_is_told_setting_by_setting_and_as_yaml(planted):
+def test_the_configuration_is_listed_by_setting_and_as_yaml(planted):
     assert settings(SPECS["best"]) == {"loss": {"name": "circle", "m": 0.4}, "model.head.dim": 8, "epochs": 3}
     spreads = tables.spreads_table(planted, "best", "plain")
     ranking = tables.ranking_table(ranked(circle=[0.6, 0.62]))
@@ -261,7 +267,7 @@ def test_the_configuration_is_told_setting_by_setting_and_as_yaml(planted):
     ]
     read = yaml.loads(as_yaml(ranked(circle=[0.6, 0.62])[0], SPECS["best"], SEEDS))
     assert read["run"] == {key: value for key, value in SPECS["best"].items() if key != "seed"}
-    assert (read["arm"], read["seeds_that_chose_it"], read["seeds"]) == ("circle", [0, 1], list(SEEDS))
+    assert (read["arm"], read["selection_seeds"], read["seeds"]) == ("circle", [0, 1], list(SEEDS))
 
 
 def test_the_sections_survive_being_written(planted, tmp_path):
@@ -271,22 +277,22 @@ def test_the_sections_survive_being_written(planted, tmp_path):
     write_sections(tmp_path / "seeds.json", found)
     assert read_sections(tmp_path / "seeds.json") == found
     assert all(len(row) == len(table.headings) for part in found for table in part.tables for row in table.rows)
-    assert r"x\|\<b\>" in found[-1].statements[1]
+    assert r"x\|\<b\>" in " ".join(found[-1].statements)
 
 
 def test_the_winner_and_the_reason_for_missing_splits_come_from_the_experiment(tmp_path):
     runs = [SimpleNamespace(arm=arm) for arm in ("plain", "top")]
     jobs = SimpleNamespace(runs=runs, specs=list(SPECS.values()))
     arms = {name: SimpleNamespace(name=name, winner_of=of) for name, of in (("plain", None), ("top", "candidates"))}
-    asked = SimpleNamespace(baseline="plain", candidates=SimpleNamespace(split_seeds=[1, 2]))
-    experiment = SimpleNamespace(path="seeds.yaml", arms=arms, file=asked)
+    file = SimpleNamespace(baseline="plain", candidates=SimpleNamespace(split_seeds=[1, 2]))
+    experiment = SimpleNamespace(path="seeds.yaml", arms=arms, file=file)
     specs, audits = {"plain": SPECS["plain"], "top": SPECS["best"]}, [tmp_path / "1.json", tmp_path / "2.json"]
-    for file, leaks in zip(audits, (False, True), strict=True):
-        file.write_text(json.dumps({"leaks": leaks}))
+    for path, leaks in zip(audits, (False, True), strict=True):
+        path.write_text(json.dumps({"leaks": leaks}))
     found = best_of(experiment, jobs, {"name": "closed_set", "seed": 0}, audits)
     assert found == Best("top", "plain", specs, "", (2,))
-    asked.candidates.split_seeds = []
+    experiment.file.candidates.split_seeds = []
     assert "'own.split' has no seed" in best_of(experiment, jobs, {"name": "own.split"}).missing
     assert "names no seeds" in best_of(experiment, jobs, {"name": "closed_set", "seed": 0}).missing
     with pytest.raises(ReidflowError, match="no arm is the winner"):
-        best_of(SimpleNamespace(path="seeds.yaml", arms={}, file=asked), jobs, {"name": "closed_set", "seed": 0})
+        best_of(SimpleNamespace(path="seeds.yaml", arms={}, file=file), jobs, {"name": "closed_set", "seed": 0})
