@@ -157,6 +157,11 @@ def test_subsets_are_compared_with_random_ones_and_with_all_images_at_equal_epoc
     words = text["Against all images"]
     assert "At equal epochs, significantly worse than all images: **k_center** (50% -0.020)." in words
     assert "**random** (50%), **quality** (50%); a difference of 0.040 would be detected" in words
+    table = results({"copy": "worse"})
+    table = table.with_columns(
+        smallest_detectable=pl.when(pl.col("arm") == "copy").then(0.9).otherwise(pl.col("smallest_detectable"))
+    )
+    assert "0.900" not in report(table)[0]["Against all images"]
     text, _ = report()
     assert "no selection is significantly different" in text["Against random images of the same number"]
 
@@ -219,9 +224,13 @@ def test_unknown_scores_are_left_out_whole_or_image_by_image() -> None:
     assert own.row(0, named=True)["difference"] is None
 
 
-def test_doubtful_labels_are_listed() -> None:
+def test_doubtful_labels_are_listed_the_most_doubtful_first() -> None:
     text, _ = report()
     assert "i7 (C, 0.90)" in text["Doubtful labels"]
+    doubtful = Curation(scores(label_doubt=[0.1, 0.2, 0.3, 0.4] * 2), KEPT, pl.DataFrame({"image": IMAGES}))
+    assert (
+        "with the labels of i3 (A, 0.40), i7 (C, 0.40), i2 (A, 0.30)." in report(found=doubtful)[0]["Doubtful labels"]
+    )
     manifest = pl.DataFrame({"image": IMAGES})
     text, _ = report(found=Curation(scores(label_doubt=[0.0] * 8), KEPT, manifest))
     assert "No image's neighbours disagree" in text["Doubtful labels"]

@@ -166,6 +166,16 @@ def test_without_known_copies_there_is_no_precision() -> None:
     assert "no precision or recall" in text["How many duplicates each method finds"]
 
 
+def test_suspects_are_pairs_within_the_loosest_threshold_of_the_arms() -> None:
+    found = duplicates(
+        pairs={"h": pairs([("t2", "t3", 3), ("t1", "t4", 2), ("t0", "t5", 3.5)]), "b": pairs([])},
+        loosest={"h": 9.0, "b": 0.0},
+    )
+    assert suspects_table(found).select("image", "other", "threshold").rows() == [("t1", "t4", 3.0), ("t2", "t3", 3.0)]
+    found = replace(found, thresholds={"h": [], "b": [0.0]})
+    assert suspects_table(found).height == 3
+
+
 def test_a_method_that_finds_no_pair_is_reported_as_such() -> None:
     found = duplicates(pairs={"h": pairs([]), "b": pairs([])})
     table = methods_table(found)

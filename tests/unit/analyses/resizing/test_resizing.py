@@ -8,7 +8,7 @@ import pytest
 from drawn import texts
 
 from reidflow.analyses.resizing import figures
-from reidflow.analyses.resizing.findings import schedule, sections, stages
+from reidflow.analyses.resizing.findings import cheapest, schedule, sections, stages
 from reidflow.analyses.resizing.tables import RESIZING, SIZES, sizes_table, training_table
 from reidflow.evaluation.image_versions import TESTED_ON
 from reidflow.evaluation.statistics import compare
@@ -160,6 +160,14 @@ def test_without_tests_at_other_sizes_there_is_the_cost_alone():
 def test_a_loss_everywhere_is_no_saving():
     said = sections(training(verdict="worse"), SIZES.empty())[0].statements[0]
     assert said == "Every arm that trains with fewer FLOPs than the baseline is significantly worse at full size."
+
+
+def test_the_cheapest_arm_is_the_one_with_the_fewest_flops_that_is_not_worse():
+    verdicts = {"a": "inconclusive", "b": "better", "c": "worse", "d": None}
+    rows = [
+        {"arm": arm, "share": 0.8 - i / 10, "verdict": verdict} for i, (arm, verdict) in enumerate(verdicts.items())
+    ]
+    assert cheapest(rows)["arm"] == "b" and cheapest(rows[2:]) is None
 
 
 def test_flops_that_whole_epochs_cannot_match_are_named():
