@@ -29,7 +29,7 @@ rule index:
         faiss=f"{submission.folder}/gallery/index.faiss",
         table=f"{submission.folder}/gallery/keys.parquet",
         vectors=f"{submission.folder}/gallery/vectors.npy",
-        told=f"{submission.folder}/gallery/gallery.json",
+        facts=f"{submission.folder}/gallery/gallery.json",
     log:
         files.log("index"),
     conda:

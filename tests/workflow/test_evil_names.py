@@ -214,6 +214,8 @@ def test_latex_holds_no_command_and_no_broken_row(evil):
 
 def test_no_text_for_readers_holds_a_control_character(evil):
     for suffix in ("*.md", "*.tex", "*.html"):
-        for path in evil.results.rglob(suffix):
+        paths = list(evil.results.rglob(suffix))
+        assert paths, suffix
+        for path in paths:
             odd = {c for c in path.read_text() if unicodedata.category(c) == "Cc" and c not in "\n\t"}
             assert not odd, (path, odd)

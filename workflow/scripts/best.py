@@ -13,9 +13,9 @@ from reidflow.store.tables import read_table
 def main(job: Job) -> None:
     candidates = {}
     for name in job.given["order"]:
-        told = job.given["candidates"][name]
-        jobs = read_jobs(told["runs"], told["arms"], RunStore(job.results / ".store"))
-        candidates[name] = CandidateExperiment(read_table(told["metrics"], METRICS), specs_of(jobs))
+        files = job.given["candidates"][name]
+        jobs = read_jobs(files["runs"], files["arms"], RunStore(job.results / ".store"))
+        candidates[name] = CandidateExperiment(read_table(files["metrics"], METRICS), specs_of(jobs))
     write_text(job.out.best, json.dumps(choose_best(candidates), indent=1))
 
 

@@ -31,9 +31,9 @@ def main(job: Job) -> None:
         require_planned(given["source"], job.results, given["raw"])
     runs = chosen_runs(given["runs"], RunStore(job.results / ".store"))
     made = gallery_files(manifest, question, runs, Embedded(job.results, resolve_device(job.compute["device"])))
-    folder = job.out.told.with_name(".whole")
-    told = gallery_facts(runs, images, data_root(given["source"], job.results))
-    recall = write_gallery(folder, *made, {**told, "index": given["index"]})
+    folder = job.out.facts.with_name(".whole")
+    facts = gallery_facts(runs, images, data_root(given["source"], job.results))
+    recall = write_gallery(folder, *made, {**facts, "index": given["index"]})
     print(
         f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")
     )

@@ -17,7 +17,7 @@ def main(job: Job) -> None:
     other = OtherSplit.at(given["split"])
     arms, device = [own.arm for own in jobs.runs], job.compute["device"]
     done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
-    runs = [TrainedRun.of(own.arm, told, store) for own, told in zip(jobs.runs, done, strict=True)]
+    runs = [TrainedRun.of(own.arm, made, store) for own, made in zip(jobs.runs, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     metrics, per_query = evaluate_further_split(given["label"], runs, split, manifest, given["gallery"])
     write_table(metrics, job.out.metrics, ALSO_ON)

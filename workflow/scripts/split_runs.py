@@ -29,7 +29,7 @@ def main(job: Job) -> None:
         other = OtherSplit(folder, select_on_split(specs, split, data))
         named, device = [arm for arm, _ in wanted], job.compute["device"]
         done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, named)
-        runs = [TrainedRun.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
+        runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
         parts.append(evaluate_split_runs(split_seed, runs, split, manifest, given["gallery"]))
     write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)
 

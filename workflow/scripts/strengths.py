@@ -21,7 +21,7 @@ def main(job: Job) -> None:
     arms, device = [arm for arm, _ in wanted], job.compute["device"]
     done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
     store = RunStore(job.results / ".store")
-    runs = [TrainedRun.of(arm, told, store) for (arm, _), told in zip(wanted, done, strict=True)]
+    runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     found = evaluate_runs(runs, split, manifest, given["gallery"])["metrics"] if runs else METRICS.empty()
     write_table(found, job.out.metrics, METRICS)

@@ -6,11 +6,12 @@ what is slow to load.
 
     TITLE       its name on pages and in the report
     CAPTION     one sentence for Snakemake's report: what its figures show
-    INPUTS      what it reads, by the names of `reidflow.workflow.files.Files.inputs`
+    INPUTS      what it reads, by the names of `reidflow.workflow.inputs.Inputs.named`
     TABLES      names of its tables: results/tables/<experiment>.<name>.parquet
     FIGURES     name -> title of its plots (PNG and SVG)
     SHEETS      name -> title of its contact sheets (PNG)
     FILES       names of further files: results/tables/<experiment>.<name>
+    TEXTS       the author's texts that it prints, by their keys in the experiment's file (default: the question)
     applies(experiment) -> bool
     modules(experiment) -> list of dotted modules of the components that `run` executes (optional)
     params(plan, experiment) -> JSON of what else decides its numbers (optional)
@@ -90,6 +91,11 @@ class Analysis:
     def files(self) -> tuple[str, ...]:
         """Names of the further files that it writes beside its tables."""
         return tuple(getattr(self.module, "FILES", ()))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The author's texts that it prints: only these are in its description of the experiment."""
+        return tuple(getattr(self.module, "TEXTS", ("question",)))
 
     def applies(self, experiment: "Experiment") -> bool:
         """Return whether an experiment is one that it analyses."""

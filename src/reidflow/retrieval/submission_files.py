@@ -14,7 +14,6 @@ from reidflow.spec.errors import Problems, ReidflowError
 COLUMNS = ("row_id", "query_image", "gallery_image")
 BELOW = 0.01  # how far under all other similarities, as a share of their range, a pair without an image lies
 BLOCK = 256
-SHOWN = 10
 
 
 @dataclass(frozen=True)

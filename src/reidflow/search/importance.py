@@ -26,7 +26,6 @@ FEWEST = 25
 BEST = 0.2
 """The share of the trials that counts as the best part."""
 SHUFFLES = 99
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)

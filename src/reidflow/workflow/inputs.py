@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from reidflow.analyses.analysis import Analysis
 from reidflow.spec import plan as plans
+from reidflow.spec.errors import ReidflowError
 from reidflow.spec.evaluation import reseeded
 from reidflow.spec.experiment import Arm, Experiment
 from reidflow.spec.part_strengths import candidates
@@ -287,7 +288,7 @@ class Inputs:
     # What an analysis reads.
 
     def named(self, name: str, wildcards: Wildcards) -> Paths:
-        """Return the files behind a name of `INPUTS` of an analysis. Raises KeyError for an unknown name."""
+        """Return the files behind a name of `INPUTS` of an analysis. Raises ReidflowError for an unknown name."""
         files, experiment = self.files, wildcards.experiment
         table, data, own = f"{files.tables}/{experiment}", files.data, self._own
         fixed = {
@@ -328,6 +329,9 @@ class Inputs:
             "audits": lambda wildcards: [f"{folder}/audit.json" for folder in self.split_folders(wildcards)],
             "other_results": self._other_results,
         }
+        if name not in found:
+            known = ", ".join(sorted({*fixed, *found}))
+            raise ReidflowError(f"an analysis reads '{name}', which is no input. Its INPUTS may name: {known}.")
         return found[name](wildcards)
 
     def of_analysis(self, analysis: Analysis) -> Callable[[Wildcards], dict[str, Paths]]:

@@ -74,7 +74,7 @@ class Params:
             name = wildcards.experiment
             what = {
                 "analysis": analysis.key,
-                "experiment": self.plan.experiment_params(name, "question", "why"),
+                "experiment": self.plan.experiment_params(name, *analysis.texts),
                 "params": analysis.params(self.plan, name),
             }
             return self.job("analysis", what, analysis.roots(self.plan.experiments[name]))

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from reidflow.analyses.analysis import Analysis, analyses_of
+from reidflow.analyses.analysis import Analysis, analyses_of, outputs
 from reidflow.figures.kinds import figures_of
+from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Wildcards
@@ -33,8 +34,21 @@ class Targets:
         return analyses_of(self.plan.experiments[experiment], tuple(self.plan.config.analyses))
 
     def all_analyses(self) -> list[Analysis]:
-        """Return every analysis that applies to an experiment of the plan."""
+        """Return every analysis that applies to an experiment of the plan.
+
+        Raises ReidflowError where two would write the same file.
+        """
         found = {analysis.key: analysis for name in self.plan.experiments for analysis in self.analyses(name)}
+        owners: dict[str, str] = {}
+        for key, analysis in sorted(found.items()):
+            for path in outputs(
+                analysis, "tables/<experiment>", "figures/<experiment>", "analyses/<experiment>"
+            ).values():
+                if owners.setdefault(path, key) != key:
+                    raise ReidflowError(
+                        f"the analyses '{owners[path]}' and '{key}' both write {path}. Rename the module, or the entry of "
+                        "its TABLES, FIGURES, SHEETS or FILES."
+                    )
         return [found[key] for key in sorted(found)]
 
     def sections(self, wildcards: Wildcards) -> list[str]:

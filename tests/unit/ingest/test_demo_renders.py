@@ -65,7 +65,9 @@ def test_both_flanks_are_rendered_by_turns_and_every_pose_is_another():
 
 
 def test_a_render_is_an_animal_in_other_colours_before_an_even_ground(rendered):
-    for path in sorted((rendered / "with" / "gallery").iterdir()):
+    paths = sorted((rendered / "with" / "gallery").iterdir())
+    assert paths
+    for path in paths:
         pixels = np.asarray(Image.open(path)).astype(float) / 255
         assert pixels.shape[2] == 4 and 0.08 < (pixels[..., 3] > 0.5).mean() < 0.5
         animal, ground = pixels[pixels[..., 3] == 1], pixels[pixels[..., 3] == 0]

@@ -93,7 +93,9 @@ def test_answers_are_the_most_similar_of_the_vectors_that_the_pipeline_stores(co
     index(command, tmp_path / "g")
     command("retrieve", "--gallery", tmp_path / "g", "--queries", "images", "-k", 3, "--out", tmp_path / "s.json")
     stored = {key: vector / np.linalg.norm(vector) for key, vector in project[1][RUN].items()}
-    for key, best in json.loads((tmp_path / "s.json").read_text()).items():
+    answers = json.loads((tmp_path / "s.json").read_text())
+    assert len(answers) == len(stored)
+    for key, best in answers.items():
         others = sorted(
             (other for other in stored if other != key), key=lambda o: (-round(stored[key] @ stored[o], 6), o)
         )

@@ -8,6 +8,7 @@ import pytest
 
 from reidflow.analyses.analysis import analyses_of, load, shipped
 from reidflow.spec import plan as plans
+from reidflow.spec.errors import ReidflowError
 from reidflow.workflow.files import Files, digest_of
 from reidflow.workflow.inputs import ARRAYS, Inputs
 from reidflow.workflow.params import Params
@@ -52,6 +53,35 @@ def test_what_an_analysis_reads_is_known_and_depends_on_digests_of_arrays(demo, 
     for found in arrays.values():
         for path in [found] if isinstance(found, str) else found:
             assert (masked if path.endswith("masks.npy") else digest_of(path)) in small["digests"]
+
+
+def test_an_input_that_does_not_exist_is_named_with_the_known_ones(demo):
+    with pytest.raises(ReidflowError, match=r"reads 'pictures', which is no input.*per_query"):
+        Inputs(demo).named("pictures", job("losses"))
+
+
+@pytest.mark.parametrize(
+    ("own", "path"), [("errors", "analyses/<experiment>/errors.json"), ("other", "figures/<experiment>/rates.png")]
+)
+def test_an_analysis_that_would_write_the_files_of_another_one_stops(tmp_path, monkeypatch, own, path):
+    (tmp_path / f"labof{own}").mkdir()
+    declared = "TITLE, INPUTS, FIGURES = 'Mine', (), {'rates': 'Rates'}\napplies = bool\nrun = None\n"
+    (tmp_path / f"labof{own}" / f"{own}.py").write_text(declared)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = plans.make([ROOT / "config/config.yaml"], {"analyses": [f"labof{own}.{own}"]}, root=ROOT)
+    with pytest.raises(ReidflowError, match=rf"'labof{own}\.{own}'.* both write {path}"):
+        Targets(Files(made), present=bool).all_analyses()
+
+
+def test_only_the_texts_that_an_analysis_prints_decide_it(demo, monkeypatch):
+    described = {}
+    monkeypatch.setattr(
+        plans.Plan, "experiment_params", lambda plan, name, *texts: described.update({name: texts}) or {}
+    )
+    for name in ("augmentation", "schedulers"):
+        (analysis,) = analyses_of(demo.plan.experiments[name])
+        Params(Inputs(demo)).analysis(analysis)(job(name))
+    assert described == {"augmentation": ("question", "why"), "schedulers": ("question",)}
 
 
 def test_runs_on_features_read_features_and_those_on_images_read_images(demo):

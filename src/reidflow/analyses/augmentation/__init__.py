@@ -14,6 +14,7 @@ CAPTION = "The gain of each augmentation alone and among all others, mAP by the 
 INPUTS = ("metrics", "results", "picked", "strengths", "manifest", "split", "images", "masks")
 TABLES = ("parts", "strengths")
 FIGURES = {"parts": "Augmentation: gain of each part alone and among all", "strengths": "Augmentation: mAP by strength"}
+TEXTS = ("question", "why")
 SHEETS = {"augmented": "Augmentation: images as the network sees them"}
 
 

@@ -31,7 +31,6 @@ def _known(*names: str) -> list[Column]:
 
 _C, _F = partial(Column, nullable=True), pl.Float64
 _DIFFERENCE = columns("delta", "delta_low", "delta_high", "interval", "p_holm")
-_RATIO = ("reliance", "low", "high")
 TESTED_MATRIX = Contract(
     "arms tested on other versions",
     [
