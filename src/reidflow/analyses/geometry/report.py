@@ -1,4 +1,4 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on an experiment on geometries."""
 
 import numpy as np
 
@@ -19,8 +19,6 @@ def run(inputs: Inputs) -> Report:
     runs = tables.runs_table(embedded, layout, metrics, history)
     radii = tables.radii_table(embedded, layout, tables.sharpness_of(layout, manifest, images, masks))
     arms = tables.arms_table(inputs.experiment, runs, radii)
-    pictures = {arm: figures.Picture(*found) for arm, found in tables.pictures(embedded, layout).items()}
-    heading = inputs.heading
     return Report(
         tables={
             "geometry": (arms, tables.ARMS),
@@ -29,8 +27,8 @@ def run(inputs: Inputs) -> Report:
         },
         sections=sections(arms, tables.features_of(layout, manifest, inputs.files["features"])),
         figures={
-            "geodesic": lambda out: figures.draw_geodesic(arms, runs, heading, out),
-            "radii": lambda out: figures.draw_radii(arms, radii, heading, out),
-            "projections": lambda out: figures.draw_projections(pictures, heading, out),
+            "geodesic": figures.geodesic(arms, runs, inputs.heading),
+            "radii": figures.radii(arms, radii, inputs.heading),
+            "projections": figures.projections(tables.projections(embedded, layout), inputs.heading),
         },
     )

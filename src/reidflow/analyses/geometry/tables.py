@@ -1,4 +1,4 @@
-"""The tables of an experiment on geometries: stability, what ranking by the cosine would lose, radii, Gromov deltas."""
+"""Tables of an experiment on geometries: stability, ranking by the cosine, distances from the origin, Gromov deltas."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,78 +14,89 @@ from reidflow.evaluation.layout import Layout
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.seeds import seed_for
 from reidflow.store.runs import RunStore
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract, Span
+from reidflow.tables.columns import column, columns
 
 SHOWN = 12
+"""Identities in the projections."""
 ROUNDING = 1e-3
 """A spread of the radii below this share of their mean says nothing about the images."""
-_RUN = dict.fromkeys(
-    ("id_map", "id_map_cosine", "clipped", "curvature", "gradient_norm_max", "radius", "radius_spread", "delta"),
-    pl.Float64,
-)
+F = pl.Float64
+_ID_MAP = column("id_map").but(heading="by its distance", meaning="Balanced mAP on test by the distance of the space.")
+_SHARED = [
+    Column("id_map_cosine", F, "by the cosine", "number", "Balanced mAP on test of the same embeddings by the cosine.",
+           nullable=True),
+    Column("clipped", F, "at the limit", "share",
+           "Share of the training embeddings at the limit of their radius, in the last epoch.", nullable=True),
+    Column("gradient_norm_max", F, "largest gradient norm", "magnitude", "Largest norm of the gradient at any step.",
+           nullable=True),
+    Column("radius", F, "mean distance", "number",
+           "Mean distance of the test images from the origin, for curvature -1; on the hypersphere the length of the head's "
+           "output.", nullable=True),
+    Column("radius_spread", F, "spread", "number", "Standard deviation of that distance over the test images.",
+           nullable=True),
+    Column("gromov_delta", F, "Gromov delta", "number2",
+           "Gromov's delta of the test images relative to half the diameter: 0 for distances along a tree, 1 at most.",
+           nullable=True),
+]  # fmt: skip
 RUNS = Contract(
     "runs of an experiment on geometries",
-    {
-        "arm": pl.String,
-        "seed": pl.Int64,
-        "diverged": pl.Boolean,
-        # id_map: by the geometry's own distance; id_map_cosine: the same embeddings ranked by the cosine.
-        # clipped: share of the training embeddings at the limit of their radius, last epoch. curvature: of the kept weights.
-        # radius: mean distance of the test images from the origin, for curvature -1; radius_spread: its standard deviation.
-        # delta: relative Gromov delta of the test images.
-        **_RUN,
-    },
-    nullable=frozenset(_RUN),
+    [
+        *columns("arm", "seed"),
+        Column("diverged", pl.Boolean, "diverged", "yes_no", "Whether the run diverged."),
+        _ID_MAP,
+        *_SHARED,
+        Column("curvature", F, "curvature", "number", "Curvature of the weights that were kept.", nullable=True),
+    ],
 )
-_CORRELATIONS = [f"{of}{end}" for of in ("sharpness", "rarity") for end in ("", "_low", "_high")]
+
+
+def _correlation(name: str, other: str) -> list[Column | Span]:
+    meaning = f"Spearman's correlation of the distance from the origin, mean over seeds, with {other}"
+    return [
+        Column(name, F, f"rho with {other}", "signed2", f"{meaning}.", nullable=True),
+        Column(f"{name}_low", F, "lower end", "signed2", "Lower end of its 95 % interval.", nullable=True),
+        Column(f"{name}_high", F, "upper end", "signed2", "Upper end of its 95 % interval.", nullable=True),
+        Span(f"{name}_interval", (f"{name}_low", f"{name}_high"), f"interval, {other}", "interval2",
+             f"95 % interval of the correlation with {other}, from a bootstrap over identities."),
+    ]  # fmt: skip
+
+
 ARMS = Contract(
     "geometries",
-    {
-        "arm": pl.String,
-        "baseline": pl.Boolean,
-        "geometry": pl.String,
-        "curvature": pl.Float64,  # that training starts from
-        "learned": pl.Boolean,
-        "clip": pl.Float64,
-        "runs": pl.Int64,
-        "divergence": pl.Float64,  # share of the runs
-        **dict.fromkeys(("id_map", "id_map_cosine"), pl.Float64),
-        "cosine_beats": pl.Int64,  # runs whose embeddings the cosine ranks better than their own distance
-        **dict.fromkeys(("clipped", "gradient_norm_max", "curvature_low", "curvature_high"), pl.Float64),
-        **dict.fromkeys(("radius", "radius_spread", "delta"), pl.Float64),
-        **dict.fromkeys(_CORRELATIONS, pl.Float64),  # Spearman of the radius, mean over seeds; 95 % interval
-    },
-    nullable=frozenset(
-        {
-            "curvature",
-            "learned",
-            "clip",
-            "divergence",
-            *_RUN,
-            *_CORRELATIONS,
-            "curvature_low",
-            "curvature_high",
-            "cosine_beats",
-        }
-    ),
-)
+    [
+        *columns("arm", "baseline"),
+        Column("geometry", pl.String, "space", "text", "Space of the embeddings."),
+        Column("curvature", F, "curvature at first", "number", "Curvature that training starts from.", nullable=True),
+        Column("learned", pl.Boolean, "learned", "yes_no", "Whether the curvature is learned.", nullable=True),
+        Column("clip", F, "clip", "magnitude", "Clipping radius of the features.", nullable=True),
+        Column("runs", pl.Int64, "runs", "count", "Number of runs."),
+        *columns("divergence"),
+        _ID_MAP,
+        *_SHARED,
+        Column("cosine_better", pl.Int64, "cosine better", "count",
+               "Number of runs that score higher by the cosine than by their own distance.", nullable=True),
+        Column("curvature_low", F, "lowest", "number", "Lowest curvature of the kept weights of any run.", nullable=True),
+        Column("curvature_high", F, "highest", "number", "Highest curvature of the kept weights of any run.", nullable=True),
+        *_correlation("sharpness", "sharpness"),
+        *_correlation("rarity", "training images"),
+    ],
+)  # fmt: skip
 RADII = Contract(
     "distances of the test images from the origin",
-    {
-        "arm": pl.String,
-        "image": pl.String,
-        "identity": pl.String,
-        "radius": pl.Float64,  # mean over the seeds whose embeddings are finite
-        "sharpness": pl.Float64,
-        "train_images": pl.Int64,  # of the identity
-    },
-    nullable=frozenset({"radius"}),
-)
+    [
+        *columns("arm", "image", "identity"),
+        Column("radius", F, "distance", "number",
+               "Distance from the origin, mean over the seeds whose embeddings are finite.", nullable=True),
+        Column("sharpness", F, "sharpness", "magnitude", "Sharpness of the image."),
+        column("train_images").but(meaning="Number of training images of the identity.", nullable=False),
+    ],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The test images of a run in their space; `vectors` (N, D) stand in the order of `Layout.evaluated`."""
+    """Test images of a run in their space. vectors: (N, D), in the order of `Layout.evaluated`."""
 
     arm: str
     seed: int
@@ -99,7 +110,7 @@ class Embedded:
 
 
 def embedded(experiment: Experiment, metrics: pl.DataFrame, layout: Layout, store: RunStore) -> list[Embedded]:
-    """Return the test images as the runs of an experiment's metrics left them, in their order."""
+    """Return the test images' embeddings of the runs of an experiment's metrics, in their order."""
     return [
         Embedded(
             row["arm"],
@@ -114,14 +125,14 @@ def embedded(experiment: Experiment, metrics: pl.DataFrame, layout: Layout, stor
 def runs_table(embedded: list[Embedded], layout: Layout, metrics: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
     """Return RUNS, in the order of `embedded`. metrics, history: of the experiment, with the columns arm and seed."""
     measured = {(row["arm"], row["seed"]): row for row in metrics.to_dicts()}
-    asking = np.searchsorted(layout.evaluated, layout.query)
-    ranked = np.searchsorted(layout.evaluated, layout.gallery)
+    queries = np.searchsorted(layout.evaluated, layout.query)
+    gallery = np.searchsorted(layout.evaluated, layout.gallery)
     rows = []
     for run in embedded:
         own = measured[run.arm, run.seed]
         epochs = history.filter((pl.col("arm") == run.arm) & (pl.col("seed") == run.seed))
         kept = epochs.filter(pl.col("epoch") == own["best_epoch"])
-        ap = average_precisions(run.vectors[asking], run.vectors[ranked], **layout.rules())
+        ap = average_precisions(run.vectors[queries], run.vectors[gallery], **layout.rules())
         row = {
             "arm": run.arm,
             "seed": run.seed,
@@ -146,7 +157,7 @@ def _shape(run: Embedded) -> dict[str, float]:
     return {
         "radius": lengths.mean(),
         "radius_spread": lengths.std(),
-        "delta": relative_delta(distances(run.geometry, run.vectors)),
+        "gromov_delta": relative_delta(distances(run.geometry, run.vectors)),
     }
 
 
@@ -182,10 +193,10 @@ def arms_table(experiment: Experiment, runs: pl.DataFrame, lengths: pl.DataFrame
                 **{key: geometry.get(key) for key in ("curvature", "learned", "clip")},
                 "runs": own.height,
                 "divergence": own["diverged"].mean(),
-                "cosine_beats": both.filter(pl.col("id_map_cosine") > pl.col("id_map")).height,
+                "cosine_better": both.filter(pl.col("id_map_cosine") > pl.col("id_map")).height,
                 **{
                     key: own[key].mean()
-                    for key in ("id_map", "id_map_cosine", "clipped", "radius", "radius_spread", "delta")
+                    for key in ("id_map", "id_map_cosine", "clipped", "radius", "radius_spread", "gromov_delta")
                 },
                 "gradient_norm_max": own["gradient_norm_max"].max(),
                 "curvature_low": own["curvature"].min(),
@@ -197,9 +208,9 @@ def arms_table(experiment: Experiment, runs: pl.DataFrame, lengths: pl.DataFrame
 
 
 def _correlations(lengths: pl.DataFrame) -> dict[str, Any]:
-    """Return how the radius goes with the sharpness of an image, and with the training images of an identity.
+    """Return the correlations of the radius with the sharpness of images and with the training images of identities.
 
-    Nothing where all lie equally far out: the rest is rounding.
+    Empty where all radii are equal up to rounding.
     """
     known = lengths.filter(pl.col("radius").is_not_null())
     if known.is_empty() or known["radius"].std(ddof=0) <= ROUNDING * known["radius"].mean():
@@ -209,9 +220,9 @@ def _correlations(lengths: pl.DataFrame) -> dict[str, Any]:
     )
     of = {"sharpness": (known, "sharpness"), "rarity": (by_identity, "train_images")}
     found: dict[str, Any] = {}
-    for name, (table, column) in of.items():
+    for name, (table, other) in of.items():
         codes = np.unique(table["identity"].to_numpy(), return_inverse=True)[1]
-        values = [table[key].cast(pl.Float64).to_numpy() for key in ("radius", column)]
+        values = [table[key].cast(pl.Float64).to_numpy() for key in ("radius", other)]
         found |= zip(
             (name, f"{name}_low", f"{name}_high"), rank_correlation(*values, codes, seed_for(0, name)), strict=True
         )
@@ -219,7 +230,7 @@ def _correlations(lengths: pl.DataFrame) -> dict[str, Any]:
 
 
 def _rows(layout: Layout, manifest: pl.DataFrame) -> np.ndarray:
-    """Return where the images `layout.evaluated` stand in the manifest."""
+    """Return the rows of the manifest with the images `layout.evaluated`."""
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     return np.array([row_of[image] for image in layout.table["image"].gather(layout.evaluated)])
 
@@ -238,28 +249,40 @@ def features_of(layout: Layout, manifest: pl.DataFrame, files: list[str]) -> Map
     return feature_deltas(np.load(files[0], mmap_mode="r")[_rows(layout, manifest), 0])
 
 
-def pictures(embedded: list[Embedded], layout: Layout) -> dict[str, tuple[str, np.ndarray, list[str], float]]:
-    """Return for each arm, of its first run with finite embeddings, what `figures.geometry.Picture` holds.
+@dataclass(frozen=True)
+class Projection:
+    """Embeddings of some identities in two dimensions.
 
-    Of the identities with most test images, `SHOWN` are drawn.
+    points: (N, 2). identities: N names. rho: rank correlation of projected and true distances.
+    """
+
+    geometry: str
+    points: np.ndarray
+    identities: list[str]
+    rho: float
+
+
+def projections(embedded: list[Embedded], layout: Layout) -> dict[str, Projection]:
+    """Return for each arm the projection of its first run with finite embeddings.
+
+    It shows the SHOWN identities with the most test images.
     """
     names = layout.table["identity"].gather(layout.evaluated)
     counts = names.value_counts().sort("count", "identity", descending=[True, False])
-    ranked = counts["identity"].head(SHOWN).to_list()
-    rows = np.flatnonzero(names.is_in(ranked).to_numpy())
+    rows = np.flatnonzero(names.is_in(counts["identity"].head(SHOWN).to_list()).to_numpy())
     found = {}
     for run in embedded:
         if run.arm not in found and run.finite:
-            points, near = picture(run.geometry, distances(run.geometry, run.vectors[rows]))
-            found[run.arm] = (run.geometry, points, names.gather(rows).to_list(), near)
+            points, rho = picture(run.geometry, distances(run.geometry, run.vectors[rows]))
+            found[run.arm] = Projection(run.geometry, points, names.gather(rows).to_list(), rho)
     return found
 
 
 def feature_deltas(features: np.ndarray) -> Mapping[str, float]:
     """Return the relative Gromov delta of frozen features (N, D) by Euclidean distance, and of shuffled ones.
 
-    Shuffled: each column in an order of its own, which leaves every column's values and destroys what images have in
-    common. Distances that are all alike have a small delta too, tree or no tree; this tells how small.
+    Shuffled: each column in an order of its own, which keeps the values of every column and destroys the structure.
+    Distances that are all alike have a small delta too; the shuffled features show how small.
     """
     random = np.random.Generator(np.random.PCG64(seed_for(0, "shuffled features")))
     shuffled = random.permuted(np.asarray(features, dtype=np.float64), axis=0)

@@ -1,4 +1,4 @@
-"""The tables and statements of a report on geometries, against planted embeddings."""
+"""Tables and statements of a report on geometries, against planted embeddings."""
 
 from types import SimpleNamespace
 
@@ -93,9 +93,7 @@ def arm(found, name):
 
 def test_the_tables_keep_their_contracts(found):
     for table, contract in ((found.arms, ARMS), (found.runs, RUNS), (found.radii, RADII)):
-        assert dict(table.schema) == contract.columns
-        nulls = {column for column in table.columns if table[column].null_count()}
-        assert nulls <= contract.nullable
+        contract.check(table, "planted")
 
 
 def test_each_run_is_ranked_by_the_cosine_as_well(found, layout):
@@ -106,7 +104,7 @@ def test_each_run_is_ranked_by_the_cosine_as_well(found, layout):
         if run.arm in ("sphere", "edge"):
             assert row["id_map"] == pytest.approx(cosine, abs=1e-4)
     assert arm(found, "inside")["id_map"] < arm(found, "inside")["id_map_cosine"] - 0.01
-    assert arm(found, "inside")["cosine_beats"] == 3
+    assert arm(found, "inside")["cosine_better"] == 3
 
 
 def test_stability_comes_from_the_last_epoch_and_the_kept_weights(found):
@@ -134,14 +132,14 @@ def test_equal_radii_and_broken_runs_have_no_correlation(found):
     assert arm(found, "edge")["radius"] == pytest.approx(2 * np.arctanh(0.9), rel=1e-4)
 
 
-def test_pictures_show_the_largest_identities_of_the_first_finite_run(found, layout, monkeypatch):
+def test_projections_show_the_largest_identities_of_the_first_finite_run(found, layout, monkeypatch):
     monkeypatch.setattr(tables, "SHOWN", 3)
-    drawn = tables.pictures(found.embedded, layout)
-    assert list(drawn) == ["sphere", "inside", "edge"]
-    geometry, points, names, near = drawn["edge"]
-    assert (geometry, points.shape) == ("poincare", (12, 2))
-    assert set(names) == {"person 0", "person 1", "person 2"}
-    assert near > 0.5
+    projections = tables.projections(found.embedded, layout)
+    assert list(projections) == ["sphere", "inside", "edge"]
+    edge = projections["edge"]
+    assert (edge.geometry, edge.points.shape) == ("poincare", (12, 2))
+    assert set(edge.identities) == {"person 0", "person 1", "person 2"}
+    assert edge.rho > 0.5
 
 
 def test_shuffled_features_keep_their_columns_and_lose_what_images_share():
@@ -154,23 +152,26 @@ def test_shuffled_features_keep_their_columns_and_lose_what_images_share():
     assert deltas["features"] != pytest.approx(deltas["shuffled"], rel=0.05)
 
 
-def test_statements_say_what_was_planted(found):
-    told = " ".join(
-        line for part in sections(found.arms, {"features": 0.2, "shuffled": 0.1}) for line in part.statements
-    )
-    assert "Diverged, at the learning rate chosen for them: **broken** (100% of its runs)." in told
-    assert "at least 90% of the embeddings lie at the limit of their radius with **edge**" in told
-    assert "**inside** 10% of the training embeddings" in told
-    assert "The curvature of **inside** went from -1.000 to between -1.300 and -1.100." in told
-    assert "better in 3 of 3 runs" in told
-    assert "The cosine would change the mean mAP of **edge** by less than 0.0005." in told
-    assert "Sharper test images lie farther out in **inside** (" in told
-    assert "Test images of identities with more training images lie nearer to the origin in **inside** (" in told
-    assert "frozen features of the test images it is 0.20" in told
+def test_statements_hold_the_planted_numbers(found):
+    parts = sections(found.arms, {"features": 0.2, "shuffled": 0.1})
+    text, inside = " ".join(line for part in parts for line in part.statements), arm(found, "inside")
+    assert "Diverged at the learning rate selected for them: **broken** (100% of its runs)." in text
+    assert "at least 90% of the embeddings of **edge** are at the limit of their radius" in text
+    assert "**inside** 10% of the training embeddings" in text
+    assert "The curvature of **inside** went from -1.000 to between -1.300 and -1.100." in text
+    assert f"**inside** scores {inside['id_map']:.3f} by its own distance and {inside['id_map_cosine']:.3f}" in text
+    assert "higher in 3 of 3 runs" in text
+    assert "The cosine changes the mean mAP of **edge** by less than 0.0005." in text
+    assert f"Sharper test images are farther from the origin in **inside** ({inside['sharpness']:+.2f}" in text
+    assert f"more training images are nearer to the origin in **inside** ({inside['rarity']:+.2f}" in text
+    assert "It is 0.20 for the frozen features of the test images, and 0.10 with" in text
+    assert f"**inside** {inside['gromov_delta']:.2f}" in text
+    (table,) = next(part.tables for part in parts if part.title == "Ranked by their distance, and by the cosine")
+    assert table.headings == ["arm", "by its distance", "by the cosine", "runs", "cosine better"]
 
 
 def test_without_frozen_features_nothing_is_said_of_them(found):
-    assert "frozen" not in sections(found.arms, None)[-1].statements[1]
+    assert "frozen" not in sections(found.arms, None)[-1].text
 
 
 def test_embeddings_are_read_in_the_order_of_the_evaluated_images(tmp_path, layout):
