@@ -53,7 +53,7 @@ lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 interpretations: $(SETUP)  ## check each interpretation against its table
 	$(BIN)/reidflow $(addprefix --configfile ,$(CONFIG)) interpretations
 
-lock:  ## resolve the dependencies anew, pinned and hashed (needs uv)
+lock:  ## resolve the dependencies again, pinned and hashed (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
 

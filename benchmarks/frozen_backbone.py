@@ -1,7 +1,7 @@
 """Compare a run on the features of a frozen backbone with one that passes the images through it in every epoch.
 
 Same spec, images, order of batches and epochs; no augmentation. Both train the head with the project's own loop, the one
-on the feature bank that lies in the results folder, the other with the backbone in front of the head, in evaluation mode
+on the feature bank in the results folder, the other with the backbone in front of the head, in evaluation mode
 and without gradients. Process start and the building of networks are excluded. Prints processor time on the CPU (so that
 other processes do not count), how far the features are apart, and how far the validation and the test mAP.
 """
@@ -14,7 +14,7 @@ from never import Never
 
 
 class ThroughBackbone:
-    """The inputs of a head whose features are computed anew whenever they are needed."""
+    """The inputs of a head whose features are recomputed whenever they are needed."""
 
     def __init__(self, network, pixels, size: int, batch: int = 64) -> None:
         import torch

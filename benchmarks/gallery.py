@@ -47,17 +47,17 @@ def timed(work: Callable[[], object]) -> tuple[float, float, object]:
     return time.perf_counter() - start, time.process_time() - cpu, result
 
 
-def compare_search(count: int, dimension: int, asking: int, threads: int) -> None:
+def compare_search(count: int, dimension: int, count_queries: int, threads: int) -> None:
     """Print the speed of both sides."""
     faiss.omp_set_num_threads(threads)
-    vectors, queries = random_vectors(count, dimension, 1), random_vectors(asking, dimension, 2)
+    vectors, queries = random_vectors(count, dimension, 1), random_vectors(count_queries, dimension, 2)
     index = build_index(vectors, FLAT)
     sides = {"faiss": lambda: index.search(queries, K), "reidflow": lambda: search(index, vectors, queries, K)}
     rounds: dict[str, list] = {side: [] for side in sides}
     for _ in range(ROUNDS):
         for side, work in sides.items():
             rounds[side].append(timed(work))
-    print(f"{asking} queries in {count} x {dimension}, k = {K}, {threads} threads")
+    print(f"{count_queries} queries in {count} x {dimension}, k = {K}, {threads} threads")
     best = {side: [min(part) for part in list(zip(*found, strict=True))[:2]] for side, found in rounds.items()}
     for side, (clock, cpu) in best.items():
         print(f"{side:9} {clock:8.2f} s {cpu:8.2f} s cpu")
@@ -114,7 +114,7 @@ def grow(images: int, embed: Counting, threads: int) -> None:
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the selected parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("vectors", 10**6), ("dimension", 256), ("queries", 1000), ("images", 10**5), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)

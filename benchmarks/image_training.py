@@ -1,9 +1,9 @@
 """Compare the speed of training from images with that of the bare steps of the same network.
 
-Bare: forward, loss, backward and optimizer step on one batch that lies on the device already, again and again. Training:
-whole epochs as a run makes them (sampler, images out of the store, history, weights kept), without validation. Same
+Bare: forward, loss, backward and optimizer step on one batch that is already on the device, repeatedly. Training:
+whole epochs as a run makes them (sampler, images from the store, history, weights kept), without validation. Same
 network, loss, optimizer, batch size and threads; rounds of both alternate and medians are compared, in processor time on
-the CPU (so that other processes do not count) and in wall time on a graphics card. Without augmentation, and with.
+the CPU (so that other processes do not count) and in wall time on a GPU. Without augmentation, and with.
 """
 
 import argparse
@@ -122,7 +122,7 @@ class Bare:
 
 
 def seconds(work, device: str) -> float:
-    """Return the time that `work` takes: processor time of this process, or wall time on a graphics card."""
+    """Return the time that `work` takes: processor time of this process, or wall time on a GPU."""
     import torch
 
     clock = time.process_time if device == "cpu" else time.perf_counter
@@ -165,8 +165,8 @@ def main() -> None:
     bare = statistics.median(found["bare"])
     for name, values in found.items():
         middle = statistics.median(values)
-        told = f"{EPOCHS * count / middle:8.1f} images/s, {bare / middle:6.1%} of bare; first round {first[name]:.2f} s, then {middle:.2f} s"
-        print(f"{name:>10}: {told}")
+        speed = f"{EPOCHS * count / middle:8.1f} images/s, {bare / middle:6.1%} of bare"
+        print(f"{name:>10}: {speed}; first round {first[name]:.2f} s, then {middle:.2f} s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time a study of frozen features: one worker against two, and what a trial costs beyond its training.
 
-A worker is a process of its own that imports, joins the study in a fresh folder, and works until all of it is finished.
+A worker is a separate process that imports, joins the study in a fresh folder, and works until the study is finished.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def study_of(arguments: argparse.Namespace):
 
 
 class Made:
-    """Features of 24 clusters in the place of a pipeline's data."""
+    """Features of 24 clusters instead of a pipeline's data."""
 
     def __init__(self) -> None:
         from head_run import data_of
@@ -87,20 +87,20 @@ def join(arguments: argparse.Namespace) -> None:
     ready._get_ready()
     start = time.perf_counter()
     record = run_study(study, source, RunStore(results / ".store"), "cpu", results, lambda: None)
-    told = {"import": start - START, "work": time.perf_counter() - start, "training": trained[0]}
-    told["processor"] = time.process_time()
-    print(json.dumps({**told, "states": [trial["state"] for trial in record["trials"]]}))
+    report = {"import": start - START, "work": time.perf_counter() - start, "training": trained[0]}
+    report["processor"] = time.process_time()
+    print(json.dumps({**report, "states": [trial["state"] for trial in record["trials"]]}))
 
 
 def timed_workers(arguments: argparse.Namespace, count: int) -> tuple[float, list[dict]]:
-    """Return the seconds until `count` workers, started together, have finished the study, and what each tells."""
+    """Return the seconds until `count` workers, started together, have finished the study, and the report of each."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / ".store").mkdir()
         command = [sys.executable, __file__, *sys.argv[1:], "--folder", folder]
         start = time.perf_counter()
         workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-        told = [json.loads(worker.communicate()[0].splitlines()[-1]) for worker in workers]
-        return time.perf_counter() - start, told
+        reports = [json.loads(worker.communicate()[0].splitlines()[-1]) for worker in workers]
+        return time.perf_counter() - start, reports
 
 
 def main() -> None:
@@ -118,12 +118,12 @@ def main() -> None:
     found, busiest = {1: [], 2: []}, {}
     for _ in range(arguments.repeats):
         for count, times in found.items():
-            seconds, told = timed_workers(arguments, count)
+            seconds, reports = timed_workers(arguments, count)
             times.append(seconds)
-            beyond = sum(worker["work"] - worker["training"] for worker in told) / arguments.trials
-            busiest[count] = max(worker["processor"] for worker in told)
-            started = max(worker["import"] for worker in told)
-            pruned = told[0]["states"].count("pruned")
+            beyond = sum(worker["work"] - worker["training"] for worker in reports) / arguments.trials
+            busiest[count] = max(worker["processor"] for worker in reports)
+            started = max(worker["import"] for worker in reports)
+            pruned = reports[0]["states"].count("pruned")
             print(
                 f"{count} workers: {seconds:.1f} s, of which {started:.1f} s until the imports are done; "
                 f"{pruned} of {arguments.trials} trials pruned; {beyond:.3f} worker-seconds a trial beyond training"

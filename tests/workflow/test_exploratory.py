@@ -49,7 +49,7 @@ FILES = {
           best: {why: The best half., curation: {method: quality, share: 0.5}, against: random_epochs}
         """,
     DOWNLOADS: """
-        question: What of a network that cannot be had?
+        question: What of a network whose weights are unavailable?
         motivation: Networks fail.
         hypothesis: A row says so.
         varies: [model.backbone, model.trainable]

@@ -51,9 +51,9 @@ def test_an_edited_value_and_a_new_arm_train_these_arms_alone(project):
     project.edit(YAML, "{name: arcface}", "{name: arcface, margin: 0.4}")
     with (project.folder / YAML).open("a") as file:
         file.write("  cosface:\n    why: One more.\n    loss: {name: cosface}\n")
-    jobs, told = project.planned()
+    jobs, planned = project.planned()
     outcome = project.run()
-    assert jobs == outcome.executed and told["runs"]["train"] == len(outcome.trained)
+    assert jobs == outcome.executed and planned["runs"]["train"] == len(outcome.trained)
     assert done(outcome) == (8, {LOSSES}, {LOSSES}, set())
     assert {line["loss"] for line in outcome.trained} == {"arcface", "cosface"}
     assert outcome.of("evaluate") == {LOSSES}
@@ -215,7 +215,7 @@ def test_a_changed_label_trains_everything_again_but_computes_no_features(own):
 
 
 def repeated(project):
-    """Return how many of the 16 runs are asked for twice: an arm of either experiment may choose the same settings."""
+    """Return how many of the 16 runs occur twice: arms of the two experiments may choose the same settings."""
     keys = [line["key"] for line in project.log()]
     return 16 - len(set(keys[-16:]))
 
@@ -235,9 +235,9 @@ def test_a_truncated_result_is_detected_and_rebuilt(tiny, project, name):
     path.write_bytes(path.read_bytes()[:100])
     dry = project.run("-n")
     assert "a real run rebuilds it" in dry.text and path.stat().st_size == 100
-    jobs, told = project.planned()
+    jobs, planned = project.planned()
     outcome = project.run()
-    assert jobs == outcome.executed and told["runs"]["train"] == 0
+    assert jobs == outcome.executed and planned["runs"]["train"] == 0
     assert outcome.status == 0 and not outcome.trained
     assert f"{name}: changed or truncated" in outcome.text
     assert path.read_bytes() == (tiny.results / name).read_bytes() and project.tables() == tiny.tables()

@@ -40,7 +40,7 @@ def folder(tmp_path_factory, tiny):
 
 def run(command, folder):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH", "MAKE"))}
-    # The environment is there already, with the code of another folder: make is told not to make it anew.
+    # The environment exists already, with the code of another folder: SETUP keeps make from building it again.
     kept |= {"SETUP": "", "PYTHONPATH": str(folder / "src")}
     return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, env=kept, timeout=600)
 

@@ -66,8 +66,8 @@ def retrieved(tmp_path_factory, tiny) -> Project:
 
 def runs_of(project: Project, experiment: str) -> dict[tuple[str, int], dict]:
     files = sorted((project.results / "experiments" / experiment / "runs").glob("*.json"))
-    told = [run for file in files for run in json.loads(file.read_text())["runs"]]
-    return {(run["arm"], run["seed"]): run for run in told}
+    runs = [run for file in files for run in json.loads(file.read_text())["runs"]]
+    return {(run["arm"], run["seed"]): run for run in runs}
 
 
 def table(project: Project, name: str) -> pl.DataFrame:
@@ -89,24 +89,24 @@ def test_arms_that_differ_in_inference_share_their_runs_and_an_ensemble_has_its_
 
 
 def test_an_experiment_is_ranked_across_styles_and_tried_on_further_splits(retrieved):
-    manifest = table(retrieved, "data/manifest").select("image", side_drawn="side")
+    manifest = table(retrieved, "data/manifest").select("image", manifest_side="side")
     folders = sorted((retrieved.results / "data" / "splits").iterdir())
     splits = [pl.read_parquet(folder / "split.parquet").join(manifest, on="image") for folder in folders]
     across = next(split for split in splits if (split["role"] != "aside").all())
     within = next(split for split in splits if (split["role"] == "aside").any())
-    drawn = pl.col("side_drawn") == "gallery"
-    assert across.filter(drawn)["role"].is_in(["train", "val", "test"]).all()
-    assert within.filter(drawn)["role"].unique().to_list() == ["aside"]
-    asked = table(retrieved, f"experiments/{GAP}/per_query")
-    test = across.filter((pl.col("role") == "test") & ~drawn.fill_null(False))
-    assert set(asked["image"]) == set(test["image"])
+    rendered = pl.col("manifest_side") == "gallery"
+    assert across.filter(rendered)["role"].is_in(["train", "val", "test"]).all()
+    assert within.filter(rendered)["role"].unique().to_list() == ["aside"]
+    per_query = table(retrieved, f"experiments/{GAP}/per_query")
+    test = across.filter((pl.col("role") == "test") & ~rendered.fill_null(False))
+    assert set(per_query["image"]) == set(test["image"])
     further = table(retrieved, f"experiments/{GAP}/also_on")
     assert further.group_by("label", "arm").len().sort("arm")["len"].to_list() == [2, 2]
     own = table(retrieved, f"experiments/{GAP}/metrics")
     assert not set(own["run"]) & set(further["run"])
     images = dict(own.group_by("arm").agg(pl.col("train_images").first()).iter_rows())
     trained = across.filter(pl.col("role") == "train")
-    assert images["both"] == len(trained) and images["photographs"] == len(trained.filter(~drawn.fill_null(False)))
+    assert images["both"] == len(trained) and images["photographs"] == len(trained.filter(~rendered.fill_null(False)))
 
 
 def test_the_submission_answers_every_query_and_nothing_of_it_is_made_twice(retrieved):

@@ -1,4 +1,4 @@
-"""Write what a competitor hands in: a similarity for each pair of test.csv, or the best of a gallery for each query."""
+"""Write a competition's submission: a similarity for each pair of test.csv, or the best of a gallery for each query."""
 
 from pathlib import Path
 
@@ -32,8 +32,8 @@ def main(job: Job) -> None:
         text = pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)
     else:
         question = sides_of(manifest, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"])
-        asked, _ = rank_query_images(runs, question, embedded, how["combine"], how["inference"])
-        text = best_json(asked, question, manifest, how["k"])
+        retrieval, _ = rank_query_images(runs, question, embedded, how["combine"], how["inference"])
+        text = best_json(retrieval, question, manifest, how["k"])
     write_text(job.out.submission, text)
 
 

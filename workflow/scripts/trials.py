@@ -19,7 +19,7 @@ from reidflow.store.tables import write_table
 
 
 def main(job: Job) -> None:
-    studies = [Study.of(told) for told in job.given["studies"]]
+    studies = [Study.of(plain) for plain in job.given["studies"]]
     files = [Path(record) for record in job.input.records]
     records = {study.name: json.loads(file.read_text()) for study, file in zip(studies, files, strict=True)}
     write_table(trials_table(records, studies), job.out.trials, TRIALS(axes_of_studies(studies)))

@@ -86,12 +86,12 @@ class Sheet:
         return self.figure.add_axes((x, y, width / WIDTH, height / tall), **settings)
 
     def text(self, left: float, top: float, words: str, **settings: object) -> None:
-        """Write words at (left, top) of the body, aligned at their top left unless told otherwise."""
+        """Write words at (left, top) of the body, aligned at their top left by default."""
         x, y = self._position(left, top)
         self.figure.text(x, y, words, **{"va": "top", "ha": "left", **settings})
 
     def legend(self, handles: list, labels: list[str], top: float = 0.0, left: float = MARGIN) -> None:
-        """Draw a legend in rows from (left, top); `legend_height` tells the room it takes."""
+        """Draw a legend in rows from (left, top); `legend_height` returns the height it takes."""
         from matplotlib.legend_handler import HandlerTuple
 
         self.figure.legend(

@@ -135,8 +135,8 @@ def write_gallery(
 ) -> float | None:
     """Write the files of a gallery into `folder` and return the index's recall, None where it is exact.
 
-    keys: sorted, a row each. vectors: (N, D) unit float32. told: what gallery.json says beside count and recall, of
-    which `index` is the resolved component.
+    keys: sorted, a row each. vectors: (N, D) unit float32. facts: what gallery.json holds beside count and recall;
+    `index` is the resolved component.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

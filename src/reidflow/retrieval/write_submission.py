@@ -62,7 +62,7 @@ class ChosenRun(NamedTuple):
 def chosen_runs(facts_: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
     """Return the runs behind a submission.
 
-    told: of each arm its `experiment`, `arm`, `seeds`, and `runs`, the files that tell what was trained.
+    facts: of each arm its `experiment`, `arm`, `seeds`, and `runs`, the files that list what was trained.
     Raises ReidflowError for an arm that has none, since its network is unavailable.
     """
     found = []

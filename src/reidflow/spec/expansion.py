@@ -27,7 +27,7 @@ def expand(
     Those made from `parts` are replaced by what spec/expansion.py says of them.
 
     `each` maps dotted paths of the run spec to lists of plain values, the first path slowest. Where `{key}` occurs in
-    the arm's name, `why` or `against`, the value of the path that ends in `key` is written. Mistakes are noted.
+    the arm's name, `why` or `against`, the value of the path that ends in `key` is written. Errors are added to `problems`.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, content in arms.items():

@@ -37,7 +37,7 @@ LOOP = "reidflow.training.loop"
 def outcome_specs(outcomes: dict[str, list], winners: str | None) -> dict[str, RunSpec]:
     """Return the run, with the seed 0, of each arm that is the winner of something.
 
-    outcomes: arm -> (of what, settings laid over it). winners: the file of what searches or rankings found.
+    outcomes: arm -> (of what, settings that override it). winners: the file of what searches or rankings found.
     """
     found = json.loads(Path(winners).read_text()) if winners else {}
     return {arm: winner_spec(found, *outcome) for arm, outcome in outcomes.items()}

@@ -14,8 +14,8 @@ from reidflow.training.torch_patches import unwrapped_step
 def replay(spec: RunSpec, history: pl.DataFrame) -> list[float] | None:
     """Return the learning rate of every step of the run `spec`, whose `history` lists its epochs.
 
-    The schedule is built as in training, on an optimizer without a network, and told the run's own validation mAP after
-    each epoch, so that one that follows the metric takes the same turns. The history notes the rate of each epoch's first
+    The schedule is built as in training, on an optimizer without a network, and given the run's own validation mAP after
+    each epoch, so that one that depends on the metric takes the same steps. The history notes the rate of each epoch's first
     step: None where a rate differs from it, since the curve would then not be that of the run.
     """
     epochs = history.filter(pl.col("epoch") > 0).sort("epoch").to_dicts()

@@ -111,7 +111,7 @@ class Session:
     def begin(self, status_command: str | None, workflow: Any) -> int:
         """Begin a real run in the main process: return the descriptor of its lock. Raises ReidflowError.
 
-        status_command: how the cluster is asked for the state of jobs. workflow: Snakemake's object of that name.
+        status_command: the command that queries the cluster for the state of jobs. workflow: Snakemake's object of that name.
         """
         results = Path(self.files.results)
         digests.save_parsed_code()

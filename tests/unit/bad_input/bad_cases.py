@@ -1,4 +1,4 @@
-"""How a case of the corpus is tried: planned and read as the first job does, before anything is trained."""
+"""Running a case of the corpus: planned and read as by the first job, before anything is trained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ GOOD = saved(picture())
 class Case:
     """A bad input. `lay` puts it into an empty folder and returns the config's `dataset.source`.
 
-    `said`: parts of what the user is told, in which {data} stands for the folder: of the error where it stops, and where
-    it is a matter of single images, of their lines in the quarantine (`image: reason: detail`), one part for each.
+    `said`: parts of the output, in which {data} stands for the folder: of the error message where ingest stops; where single
+    images are at fault, of their lines in the quarantine (`image: reason: detail`), one part for each.
     """
 
     what: str
@@ -36,7 +36,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Read:
-    """What became of a data set."""
+    """The tables and arrays that ingest wrote."""
 
     manifest: pl.DataFrame
     quarantined: list[str]
@@ -94,5 +94,5 @@ def check_said(parts: tuple[str, ...], text: str, data: Path) -> None:
 
 
 def of_cases(cases: list[Case]):
-    """Return the mark that runs a test for each case, under its own words."""
+    """Return the mark that runs a test for each case, named by `what`."""
     return pytest.mark.parametrize("case", cases, ids=[case.what for case in cases])

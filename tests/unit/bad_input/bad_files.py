@@ -1,4 +1,4 @@
-"""Files for the corpus of bad data: one picture of which every photograph is a version, and ways to spoil it."""
+"""Files for the corpus of bad data: one picture of which every image is a version, and ways to corrupt it."""
 
 import io
 import struct
@@ -33,7 +33,7 @@ def noise(side: int = 60) -> np.ndarray:
 
 
 def png(width: int, height: int, samples: bytes, colour_type: int = 2, depth: int = 8) -> bytes:
-    """Return a PNG that says what it is told to say; samples: the lines, each behind a zero."""
+    """Return a PNG with a header as given; samples: the scanlines, each after a zero byte."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -1,4 +1,4 @@
-"""A small config and experiment without mistakes, and what is said when a case changes them."""
+"""A small valid config and experiment, and the errors that planning reports when a case changes them."""
 
 import copy
 from pathlib import Path
@@ -38,12 +38,12 @@ REMOVED = "(removed)"
 
 
 class Case(NamedTuple):
-    """What is wrong; the lines that say so, `dotted.key: value`; what is said; how many mistakes that makes."""
+    """What is wrong; the changes, as lines `dotted.key: value`; parts of the message; the number of errors."""
 
     what: str
     lines: str
     said: tuple[str, ...]
-    mistakes: int = 1
+    errors: int = 1
 
 
 def of_cases(cases: list[Case]) -> Any:
@@ -69,7 +69,7 @@ def changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 class Planning:
-    """A working folder with a config and an experiment, and what planning says of them."""
+    """A working folder with a config and an experiment, and the errors that planning raises for them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -86,9 +86,9 @@ class Planning:
         """Change a file by `dotted.key: value` lines."""
         from reidflow.spec.yaml import dumps
 
-        told = load(self.write("changes.yaml", lines))
+        changes = load(self.write("changes.yaml", lines))
         (self.folder / "changes.yaml").unlink()
-        self.write(name, dumps(changed(load(self.folder / name), told)))
+        self.write(name, dumps(changed(load(self.folder / name), changes)))
 
     def make(self) -> plan.Plan:
         """Plan as the Snakefile does."""
@@ -97,23 +97,23 @@ class Planning:
         return made
 
     def said(self) -> str:
-        """Return what planning refuses the files with. Anything but a ReidflowError is a failure."""
+        """Return the message of planning's ReidflowError. Any other exception fails the test."""
         with pytest.raises(ReidflowError) as error:
             self.make()
         return str(error.value)
 
     def check(self, name: str, case: Case) -> None:
-        """Change a file as a case says, and check that planning says what it should, and nothing else."""
+        """Change a file as a case says, and check that planning reports the expected errors and no others."""
         self.change(name, case.lines)
         text = self.said()
         for part in case.said:
             assert part in text
-        assert f"{case.mistakes} error{'s' if case.mistakes > 1 else ''}\n" in text
+        assert f"{case.errors} error{'s' if case.errors > 1 else ''}\n" in text
         assert "Traceback" not in text and "pydantic" not in text
 
 
 @pytest.fixture
 def planning(tmp_path, monkeypatch) -> Planning:
-    """A working folder in which planning finds no mistake, until a test adds one."""
+    """A working folder in which planning finds no error, until a test adds one."""
     monkeypatch.chdir(tmp_path)
     return Planning(tmp_path)

@@ -1,4 +1,4 @@
-"""Components that are not there, or cannot be called so, are told while planning, which imports none of them."""
+"""Unknown components and invalid parameters are reported while planning, which imports none of them."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Each mistake in a config is told while planning: the key, what is wrong, and what would be right."""
+"""Each error in a config is reported while planning: the key, what is wrong, and a remedy."""
 
 from config_cases import REMOVED, Case, Planning, of_cases, planning
 
@@ -137,7 +137,7 @@ SPLITS = [
             "key 'protocol.checkpoint': the split has no validation images to choose a checkpoint on. Set checkpoint: last",
         ),
     ),
-    Case("all images ask", "queries: 1.0", ("key 'queries': must be less than 1.",)),
+    Case("every image a query", "queries: 1.0", ("key 'queries': must be less than 1.",)),
 ]
 RESULTS = [
     Case("results anywhere", "results: /etc", (OUTSIDE,)),
@@ -216,7 +216,7 @@ EXPERIMENTS = [
         "a protocol of nothing", "protocols: {loses: {epochs: 3}}", ("protocols.loses: there is no such experiment.",)
     ),
     Case(
-        "a protocol with a mistake, told once for all arms",
+        "a protocol with an error, reported once for all arms",
         "protocols: {losses: {epochs: many}}",
         ("losses.yaml, key 'protocol' (with the config's 'protocols.losses'), key 'epochs': must be a valid integer.",),
     ),
@@ -274,7 +274,7 @@ def test_the_config_without_a_mistake_is_planned(planning: Planning):
     assert list(planning.make().experiments) == ["losses"]
 
 
-def test_all_mistakes_of_config_and_experiment_are_reported_at_once(planning: Planning):
+def test_all_errors_of_config_and_experiment_are_reported_at_once(planning: Planning):
     planning.change("config.yaml", "results: src\nexperiments: [losses, nothing]\nprotocols: {loses: {}}\n")
     planning.change("config/experiments/losses.yaml", "varies: [los]\nbaseline: z\n")
     text = planning.said()

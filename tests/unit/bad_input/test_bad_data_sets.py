@@ -80,8 +80,8 @@ STOPS = [
     ),
     Case(
         "no folder of the queries",
-        sides(query="asked"),
-        ("{data}: 'query' names the folder 'asked', which holds no file. Correct 'query', a folder of the dataset.",),
+        sides(query="queries"),
+        ("{data}: 'query' names the folder 'queries', which holds no file. Correct 'query', a folder of the dataset.",),
     ),
     Case(
         "no folder of the gallery",

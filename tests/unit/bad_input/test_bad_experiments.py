@@ -1,4 +1,4 @@
-"""Each mistake in an experiment's file is told while planning: the arm and the key, what is wrong, what would be right."""
+"""Each error in an experiment's file is reported while planning: the arm and the key, what is wrong, and a remedy."""
 
 from config_cases import REMOVED, Case, Planning, of_cases, planning
 
@@ -11,8 +11,8 @@ search: {trials: 4, finalists: 0, space: SPACE, studies: {random: {algorithm: ra
 """
 
 
-def searching(what: str, space: str, *said: str, mistakes: int = 1) -> Case:
-    return Case(f"a search of {what}", SEARCH.replace("SPACE", space), said, mistakes)
+def searching(what: str, space: str, *said: str, errors: int = 1) -> Case:
+    return Case(f"a search of {what}", SEARCH.replace("SPACE", space), said, errors)
 
 
 WORDS = [
@@ -216,7 +216,7 @@ SEARCHES = [
         "key 'search.space.epochs': at -1: must be greater than or equal to 1.",
     ),
     searching(
-        "what is not declared", "{views: {low: 0, high: 2}}", "it moves 'views', which is not declared.", mistakes=2
+        "what is not declared", "{views: {low: 0, high: 2}}", "it moves 'views', which is not declared.", errors=2
     ),
     searching(
         "one thing twice",
@@ -235,7 +235,7 @@ SPLITS = [
         "evaluation: {split: {train: 0.9}}",
         ("key 'evaluation.split': the shares train 0.9, val 0.2,",),
     ),
-    Case("all images ask", "evaluation: {queries: 1.0}", ("key 'evaluation.queries': must be less than 1.",)),
+    Case("every image a query", "evaluation: {queries: 1.0}", ("key 'evaluation.queries': must be less than 1.",)),
     Case("unknown sides", "evaluation: {sides: both}", ("key 'evaluation.sides': must be 'across' or 'within'.",)),
     Case("its own split as another", "also_on: {again: {}}", ("key 'also_on.again': is the experiment's own split.",)),
     Case(

@@ -106,7 +106,7 @@ STOPS = [
         ("t.csv, row 3: its mask: '../mask.png' leads outside the dataset {data}", REMEDY),
     ),
     Case(
-        "several paths that lead outside, told at once",
+        "several paths that lead outside, reported at once",
         names("../a.png,Leo,", "../b.png,Leo,"),
         ("2 errors", "row 3: '../a.png'", "row 4: '../b.png'"),
     ),

@@ -1,4 +1,4 @@
-"""A table that cannot be believed stops with file, row and remedy; a row that cannot is left out with its reason."""
+"""An invalid table stops ingest with file, row and remedy; an invalid row is left out with its reason."""
 
 import io
 from pathlib import Path
@@ -124,7 +124,7 @@ STOPS = [
         ("t.parquet: the column 'who' is not text (List(String)). Name another column, or write it as text.",),
     ),
     Case(
-        "times that cannot be read, told at once",
+        "invalid times, reported at once",
         rows("leo/2.png,Leo,31/05/2026", "mia/1.png,Mia,1717156800", header="path,identity,seen", time="seen"),
         (
             "2 errors",
@@ -143,7 +143,7 @@ STOPS = [
         ("t.csv, row 2: the side 'left' is neither query nor gallery. Correct it, or leave it blank.",),
     ),
     Case(
-        "a hundred mistakes, of which twenty are shown",
+        "a hundred errors, of which twenty are shown",
         rows(*["leo/2.png,Leo,then"] * 100, header="path,identity,seen", time="seen"),
         ("row 2: the time 'then'", "row 21: the time 'then'", "... and 80 more of these."),
     ),

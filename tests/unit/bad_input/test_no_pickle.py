@@ -147,11 +147,11 @@ def test_the_planted_files_would_run_code(tmp_path, make):
 
 
 def as_table(name: str, protocol: int = 4):
-    def ask(folder: Path, target: Path) -> None:
+    def attack(folder: Path, target: Path) -> None:
         path = write(folder / "data" / name, pickled(target, protocol))
         read(folder / "data", folder / "out", {"name": "table", "path": str(path)})
 
-    return ask
+    return attack
 
 
 def as_config(folder: Path, target: Path) -> None:
@@ -226,11 +226,11 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("ask", "said"), PLACES.values(), ids=PLACES)
-def test_a_pickle_planted_anywhere_is_refused_and_runs_nothing(ask, said, tmp_path, target, monkeypatch):
+@pytest.mark.parametrize(("attack", "said"), PLACES.values(), ids=PLACES)
+def test_a_pickle_planted_anywhere_is_refused_and_runs_nothing(attack, said, tmp_path, target, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ReidflowError) as caught:
-        ask(tmp_path, target)
+        attack(tmp_path, target)
     check_said((said,), str(caught.value), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""On another split the training images are chosen anew, from those that it trains on."""
+"""On another split the selection is repeated, on that split's training images."""
 
 import numpy as np
 import polars as pl

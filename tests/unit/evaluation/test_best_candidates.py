@@ -7,14 +7,16 @@ from reidflow.evaluation.metrics import evaluate
 from reidflow.evaluation.retrieval_queries import RANKED, Retrieval, best_candidates, ranked_table
 
 
-def slow_best(asked: Retrieval, k: int) -> list[list[int]]:
+def slow_best(retrieval: Retrieval, k: int) -> list[list[int]]:
     """Return the places of the k best of each query, by a plain sort of (similarity, place)."""
     found = []
-    for query, vector in enumerate(asked.queries.astype(float)):
+    for query, vector in enumerate(retrieval.queries.astype(float)):
         values = []
-        for place, other in enumerate(asked.gallery.astype(float)):
-            own = asked.query_index is not None and asked.query_index[query] == place
-            if own or (asked.query_group is not None and asked.query_group[query] == asked.gallery_group[place]):
+        for place, other in enumerate(retrieval.gallery.astype(float)):
+            own = retrieval.query_index is not None and retrieval.query_index[query] == place
+            if own or (
+                retrieval.query_group is not None and retrieval.query_group[query] == retrieval.gallery_group[place]
+            ):
                 continue
             cosine = vector @ other / np.sqrt((vector @ vector) * (other @ other))
             values.append((-round(float(cosine) * 2**23), place))
@@ -30,10 +32,10 @@ def test_the_best_are_those_of_a_plain_sort_with_ties_own_images_and_groups():
         index = rng.permutation(40)[:25]
         groups = rng.integers(0, 12, 40)
         settings = [{}, {"query_index": index}, {"query_group": groups[index], "gallery_group": groups}]
-        asked = Retrieval(gallery[index], gallery, **settings[case % 3])
+        retrieval = Retrieval(gallery[index], gallery, **settings[case % 3])
         for k in (1, 4, 39):
-            places, similarities = best_candidates(asked, k)
-            expected = slow_best(asked, k)
+            places, similarities = best_candidates(retrieval, k)
+            expected = slow_best(retrieval, k)
             assert [[place for place in row if place >= 0] for row in places.tolist()] == expected
             assert (np.isnan(similarities) == (places < 0)).all()
             assert (np.diff(np.nan_to_num(similarities, nan=-2)) <= 0).all()
@@ -58,10 +60,10 @@ def test_a_matrix_stands_in_for_the_vectors_and_what_is_not_a_number_ranks_last(
 
 def test_the_blocks_do_not_show(monkeypatch):
     rng = np.random.Generator(np.random.PCG64(5))
-    asked = Retrieval(*(rng.standard_normal((n, 3)).astype(np.float32) for n in (21, 30)))
-    whole = best_candidates(asked, 5)
+    retrieval = Retrieval(*(rng.standard_normal((n, 3)).astype(np.float32) for n in (21, 30)))
+    whole = best_candidates(retrieval, 5)
     monkeypatch.setattr("reidflow.evaluation.ranking.BLOCK_ELEMENTS", 60)
-    parts = best_candidates(asked, 5)
+    parts = best_candidates(retrieval, 5)
     assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
 
 

@@ -54,8 +54,8 @@ def planted(cue: int) -> tuple[Retrieval, np.ndarray, np.ndarray, np.ndarray, np
     query_identity, gallery_identity = (np.repeat(np.arange(20), count) for count in (3, 5))
     query, gallery = (generator.normal(0, 10, (len(i), 4)) for i in (query_identity, gallery_identity))
     matrix = -np.abs(query[:, None, cue] - gallery[None, :, cue]).astype(np.float32)
-    asked = Retrieval(np.zeros((60, 1), np.float32), np.zeros((100, 1), np.float32), matrix=matrix)
-    return asked, query_identity, gallery_identity, query, gallery
+    retrieval = Retrieval(np.zeros((60, 1), np.float32), np.zeros((100, 1), np.float32), matrix=matrix)
+    return retrieval, query_identity, gallery_identity, query, gallery
 
 
 @pytest.mark.parametrize(("look", "cue"), [(0, "brightness"), (3, "framing")])
@@ -69,11 +69,11 @@ def test_a_planted_confusion_is_found_and_no_other_cue_is_blamed(look, cue):
 
 
 def test_the_counts_are_those_of_a_plain_loop():
-    asked, mine, theirs, query, gallery = planted(1)
+    retrieval, mine, theirs, query, gallery = planted(1)
     groups = np.arange(60) % 7, np.arange(100) % 11
     index = np.where(np.arange(60) < 30, np.arange(60), -1)
-    asked = Retrieval(asked.queries, asked.gallery, index, *groups, matrix=asked.matrix)
-    found = {row["query"]: row for row in error_patterns(asked, mine, theirs, query, gallery, block=7).to_dicts()}
+    retrieval = Retrieval(retrieval.queries, retrieval.gallery, index, *groups, matrix=retrieval.matrix)
+    found = {row["query"]: row for row in error_patterns(retrieval, mine, theirs, query, gallery, block=7).to_dicts()}
     for q in range(60):
         candidates = [g for g in range(100) if g != index[q] and groups[0][q] != groups[1][g]]
         true = [g for g in candidates if mine[q] == theirs[g]]
@@ -81,8 +81,8 @@ def test_the_counts_are_those_of_a_plain_loop():
         if not true:
             assert q not in found
             continue
-        best, first = (max(part, key=lambda g: asked.matrix[q, g]) for part in (true, wrong))
-        assert (q in found) == (asked.matrix[q, first] > asked.matrix[q, best])
+        best, first = (max(part, key=lambda g: retrieval.matrix[q, g]) for part in (true, wrong))
+        assert (q in found) == (retrieval.matrix[q, first] > retrieval.matrix[q, best])
         if q not in found:
             continue
 
@@ -96,9 +96,9 @@ def test_the_counts_are_those_of_a_plain_loop():
 def test_ties_count_with_their_mean_and_a_tied_true_match_is_no_error():
     matrix = np.array([[0.9, 0.9, 0.5, 0.1], [0.9, 0.2, 0.9, 0.1], [0.1, 0.2, 0.3, 0.9]], np.float32)
     seen = np.array([[10, 0, 0, np.nan], [30, 0, 0, np.nan], [20, 0, 0, np.nan], [20, 0, 0, np.nan]])
-    asked = Retrieval(np.zeros((3, 1), np.float32), np.zeros((4, 1), np.float32), matrix=matrix)
+    retrieval = Retrieval(np.zeros((3, 1), np.float32), np.zeros((4, 1), np.float32), matrix=matrix)
     # Of the first query the first two are wrong and tied, one closer than the true match and one not.
-    found = error_patterns(asked, np.array([1, 1, 1]), np.array([0, 0, 1, 1]), np.zeros((3, 4)), seen)
+    found = error_patterns(retrieval, np.array([1, 1, 1]), np.array([0, 0, 1, 1]), np.zeros((3, 4)), seen)
     assert found["query"].to_list() == [0]
     assert found["brightness"].to_list() == [0.5]
     assert found["colour"].to_list() == [0.5]
@@ -107,8 +107,8 @@ def test_ties_count_with_their_mean_and_a_tied_true_match_is_no_error():
 
 def test_no_errors_are_an_empty_table():
     matrix = np.array([[1.0, 0.0]], np.float32)
-    asked = Retrieval(np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32), matrix=matrix)
-    found = error_patterns(asked, np.array([0]), np.array([0, 1]), np.zeros((1, 4)), np.zeros((2, 4)))
+    retrieval = Retrieval(np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32), matrix=matrix)
+    found = error_patterns(retrieval, np.array([0]), np.array([0, 1]), np.zeros((1, 4)), np.zeros((2, 4)))
     assert found.is_empty() and f"{next(iter(CUES))} by chance" in found.columns
 
 

@@ -32,7 +32,7 @@ def a_layout(gallery: str, sides: bool = False) -> Layout:
     return Layout(split, split.select("image").with_columns(flank=pl.lit(None, pl.String)), gallery)
 
 
-def slowly(split, gallery, asking, ranked):
+def slowly(split, gallery, query_vectors, ranked):
     """The tables of the definitions: embeddings (N, D) of the queries and of the gallery, by row of the split."""
     rows = split.to_dicts()
     queries = [n for n, r in enumerate(rows) if r["role"] == "test" and r["side"] != "gallery"]
@@ -44,7 +44,7 @@ def slowly(split, gallery, asking, ranked):
         positive = np.array([rows[n]["identity"] == rows[query]["identity"] for n in among])
         if not positive.any():
             continue
-        a, b = asking[query].astype(float), ranked[among].astype(float)
+        a, b = query_vectors[query].astype(float), ranked[among].astype(float)
         cosine = b @ a / np.linalg.norm(b, axis=1) / np.linalg.norm(a)
         ap = expected_average_precision(rounded(cosine), positive)
         chance = expected_average_precision(np.zeros(len(among)), positive)

@@ -68,8 +68,8 @@ def write_run(folder, kept: int, validation: list[float | None], active: list[fl
         "flops",
         "train_flops",
     )
-    told = {**dict.fromkeys(counts, 1), "best_epoch": kept, "diverged": False, "versions": {"torch": "2"}}
-    (folder / "provenance.json").write_text(json.dumps({**told, "device": "cpu", "geometry": {"name": "hypersphere"}}))
+    facts = {**dict.fromkeys(counts, 1), "best_epoch": kept, "diverged": False, "versions": {"torch": "2"}}
+    (folder / "provenance.json").write_text(json.dumps({**facts, "device": "cpu", "geometry": {"name": "hypersphere"}}))
     efficiency = {"seconds": 1.0, "images_per_second": None, "peak_memory_mb": 1.0, "device": "cpu"}
     (folder / "efficiency.json").write_text(json.dumps(efficiency))
     return folder

@@ -100,7 +100,7 @@ def swept(tmp_path):
     """Return a function that plants finished runs, arm -> rate -> validation mAP by seed, and chooses."""
 
     def plant(scores, diverged=(), arms=None):
-        told = []
+        records = []
         for arm, points in scores.items():
             for rate, values in points.items():
                 for seed, value in enumerate(values, 100):
@@ -113,10 +113,10 @@ def swept(tmp_path):
                     )
                     kept = {"best_epoch": 2, "diverged": (arm, rate, seed) in diverged}
                     (folder / "provenance.json").write_text(json.dumps(kept))
-                    told.append({"arm": arm, "seed": seed, "key": key, "spec": spec(arm, rate) | {"seed": seed}})
-        half = len(told) // 2
+                    records.append({"arm": arm, "seed": seed, "key": key, "spec": spec(arm, rate) | {"seed": seed}})
+        half = len(records) // 2
         files = [tmp_path / "one.json", tmp_path / "two.json"]
-        for file, runs in zip(files, (told[:half], told[half:]), strict=True):
+        for file, runs in zip(files, (records[:half], records[half:]), strict=True):
             file.write_text(json.dumps({"runs": runs, "unavailable": {}}))
         points = {arm: [[{"rate": rate}, spec(arm, rate)] for rate in GRID["rate"]] for arm in arms or scores}
         return choose_tuned(GRID, points, files, tmp_path)

@@ -43,8 +43,8 @@ def files(folder):
 
 def make(images, folder, cache, views=0, masks=None, **more):
     augment = make_augment(AUGMENTATION, 32, seed=0) if views else None
-    asked = spec(views, **more.pop("spec", {}))
-    facts = build_bank(images, masks, digests(images), asked, files(folder), cache, augment=augment, **more)
+    wanted = spec(views, **more.pop("spec", {}))
+    facts = build_bank(images, masks, digests(images), wanted, files(folder), cache, augment=augment, **more)
     return np.load(folder / "features.npy"), facts
 
 

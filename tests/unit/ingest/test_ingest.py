@@ -222,15 +222,15 @@ def test_what_a_killed_process_left_is_replaced(data, tmp_path):
     assert not list((tmp_path / "out").glob("*.part"))
 
 
-def test_progress_is_told(data, tmp_path):
-    told = []
+def test_progress_is_reported(data, tmp_path):
+    reported = []
     run(
         folder.open_source(path=str(data)),
         tmp_path / "out",
         max_bad_share=0.1,
-        progress=lambda a, b: told.append((a, b)),
+        progress=lambda a, b: reported.append((a, b)),
     )
-    assert told[-1] == (40, 40) and told == sorted(told) and len(told) > 1
+    assert reported[-1] == (40, 40) and reported == sorted(reported) and len(reported) > 1
 
 
 @pytest.mark.parametrize("kept", [[], [0], [4], [0, 1, 2, 3, 4], [1, 3], [0, 2, 3], [2, 3, 4]])

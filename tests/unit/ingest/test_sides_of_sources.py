@@ -1,4 +1,4 @@
-"""Photographs that ask and those that are searched: two folders, a table with sides; faces as scikit-learn keeps them."""
+"""Query and gallery images: two folders, a table with sides; faces as scikit-learn stores them."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,7 +27,7 @@ def facts(listing):
 
 
 @pytest.fixture
-def searched(tmp_path):
+def folders(tmp_path):
     for name in ("train/Leo/1.png", "train/Mia/deep/1.png", "query/1.png", "query/Leo/1.png", "gallery/1.png"):
         write(tmp_path / name)
     write(tmp_path / "gallery" / "Mia" / "1.png")
@@ -36,8 +36,8 @@ def searched(tmp_path):
     return tmp_path
 
 
-def test_equal_names_in_two_folders_are_two_images(searched):
-    listing = query_gallery.open_source(path=str(searched), train="train")
+def test_equal_names_in_two_folders_are_two_images(folders):
+    listing = query_gallery.open_source(path=str(folders), train="train")
     assert facts(listing) == {
         "train/Leo/1.png": ("Leo", None),
         "train/Mia/deep/1.png": ("Mia", None),
@@ -49,8 +49,8 @@ def test_equal_names_in_two_folders_are_two_images(searched):
     assert not listing.faults and listing.ignored == {".png": 1, ".txt": 1}
 
 
-def test_folders_of_a_labelled_query_and_gallery_are_identities(searched):
-    listing = query_gallery.open_source(path=str(searched), labelled=True)
+def test_folders_of_a_labelled_query_and_gallery_are_identities(folders):
+    listing = query_gallery.open_source(path=str(folders), labelled=True)
     assert facts(listing) == {"query/Leo/1.png": ("Leo", "query"), "gallery/Mia/1.png": ("Mia", "gallery")}
     assert {fault.image: fault.reason for fault in listing.faults} == dict.fromkeys(
         ["query/1.png", "gallery/1.png"], "no_identity"
@@ -58,9 +58,9 @@ def test_folders_of_a_labelled_query_and_gallery_are_identities(searched):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
-        ({"query": "asked"}, "'query' names the folder 'asked', which holds no file"),
+        ({"query": "queries"}, "'query' names the folder 'queries', which holds no file"),
         (
             {"query": "gallery"},
             "'query' names the folder 'gallery' and 'gallery' the folder 'gallery', which share files",
@@ -69,22 +69,22 @@ def test_folders_of_a_labelled_query_and_gallery_are_identities(searched):
         ({"gallery": "query/Leo"}, "which share files"),
     ],
 )
-def test_folders_that_are_empty_or_hold_one_another_are_named(searched, given, told):
+def test_folders_that_are_empty_or_hold_one_another_are_named(folders, given, message):
     with pytest.raises(ReidflowError) as caught:
-        query_gallery.open_source(path=str(searched), **given)
-    assert told in str(caught.value)
+        query_gallery.open_source(path=str(folders), **given)
+    assert message in str(caught.value)
 
 
-def test_a_folder_without_images_is_an_error(searched):
-    write(searched / "texts" / "a.txt", "none")
+def test_a_folder_without_images_is_an_error(folders):
+    write(folders / "texts" / "a.txt", "none")
     with pytest.raises(ReidflowError, match="the folder of 'query' holds no image"):
-        query_gallery.open_source(path=str(searched), query="texts")
+        query_gallery.open_source(path=str(folders), query="texts")
 
 
-def test_a_table_may_have_sides_and_unlabelled_images_together(searched):
+def test_a_table_may_have_sides_and_unlabelled_images_together(folders):
     lines = ["path,identity,s", "train/Leo/1.png,Leo,", "query/1.png,?,query", "gallery/1.png,?,Gallery"]
-    write(searched / "t.csv", "\n".join([*lines, "gallery/Mia/1.png,Mia,gallery", "query/Leo/1.png,,query"]) + "\n")
-    listing = table.open_source(path=str(searched / "t.csv"), side="s", unlabelled="?")
+    write(folders / "t.csv", "\n".join([*lines, "gallery/Mia/1.png,Mia,gallery", "query/Leo/1.png,,query"]) + "\n")
+    listing = table.open_source(path=str(folders / "t.csv"), side="s", unlabelled="?")
     assert facts(listing) == {
         "train/Leo/1.png": ("Leo", None),
         "query/1.png": (None, "query"),

@@ -216,7 +216,7 @@ def test_a_table_may_lie_outside_the_folder_of_the_images(tabled):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"path,identify\n", "Did you mean 'identify'"),
         (b"path,identity\nx/1.png,a,b\n", "row 1: 3 values"),
@@ -228,9 +228,9 @@ def test_a_table_may_lie_outside_the_folder_of_the_images(tabled):
         (b"PAR1nonsense", "not readable as Parquet"),
     ],
 )
-def test_a_damaged_table_is_named_with_the_place(tabled, content, told):
+def test_a_damaged_table_is_named_with_the_place(tabled, content, message):
     write(tabled / "t.csv", content)
-    with pytest.raises(ReidflowError, match=told) as caught:
+    with pytest.raises(ReidflowError, match=message) as caught:
         table.open_source(path=str(tabled / "t.csv"))
     assert "t.csv" in str(caught.value)
 

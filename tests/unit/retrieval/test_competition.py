@@ -111,13 +111,13 @@ def setting(tmp_path, planted, seconds=1e6):
     return Workspace(manifest, images, protocol(), tmp_path / "results", "cpu", budget)
 
 
-def told(course, given):
+def results_of(course, given):
     return report(course, given), submission(course, given.manifest, {})
 
 
 def test_every_query_is_answered_by_images_of_the_gallery_the_right_person_first(tmp_path, planted):
     given = setting(tmp_path, planted)
-    _, answers = told(compete(given, [network()], 5), given)
+    _, answers = results_of(compete(given, [network()], 5), given)
     manifest, _, truth = photographs()
     sides = dict(manifest.select("image", "side").iter_rows())
     assert list(answers) == [image for image, side in sides.items() if side == "query"]
@@ -129,7 +129,7 @@ def test_every_query_is_answered_by_images_of_the_gallery_the_right_person_first
 
 def test_equal_file_names_in_two_folders_do_not_collide(tmp_path, planted):
     given = setting(tmp_path, planted)
-    _, answers = told(compete(given, [network()], 12), given)
+    _, answers = results_of(compete(given, [network()], 12), given)
     assert "query/00.png" in answers
     assert all("gallery/00.png" in found and "query/00.png" not in found for found in answers.values())
 
@@ -192,7 +192,7 @@ def test_a_spent_budget_still_gives_a_submission(tmp_path, planted, late):
     given = setting(tmp_path, planted, seconds=1000)
     planted.CLOCK[0] += 1000 + late
     course = compete(given, [network(called="one"), network(called="two")], 5)
-    summary, answers = told(course, given)
+    summary, answers = results_of(course, given)
     assert len(answers) == 4 and all(len(found) == 5 for found in answers.values())
     assert not course.results and "stands in" in summary["skipped"][-1]
     assert "not evaluated" in markdown(summary, "faces")
@@ -213,13 +213,13 @@ def test_a_repeated_command_embeds_and_trains_nothing_and_writes_the_same(tmp_pa
         bank_module._Embedder, "__call__", lambda self, i, m, r, k: seen.extend(r) or whole(self, i, m, r, k)
     )
     given = setting(tmp_path, planted)
-    first = told(compete(given, [network(), network(called="other")], 5), given)
+    first = results_of(compete(given, [network(), network(called="other")], 5), given)
     log = tmp_path / "results" / ".store" / "log.jsonl"
     trained = log.read_text().count('"trained"')
     assert len(seen) == 40 + 40 + 16 and trained >= 2
     seen.clear()
     again = setting(tmp_path, planted)
-    assert json.dumps(told(compete(again, [network(), network(called="other")], 5), again)) == json.dumps(first)
+    assert json.dumps(results_of(compete(again, [network(), network(called="other")], 5), again)) == json.dumps(first)
     assert not seen and log.read_text().count('"trained"') == trained
 
 

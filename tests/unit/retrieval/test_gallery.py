@@ -125,8 +125,8 @@ def test_what_cannot_be_read_is_listed_and_left_out(tmp_path, images):
     (images / "cut.png").write_bytes((images / "a" / "1.png").read_bytes()[:300])
     (images / "notes.txt").write_text("of no interest")
     done = update(images, tmp_path / "g", maker(Fake()), FLAT)
-    told = [(one.key, one.reason) for one in done.left_out]
-    assert told == [
+    reasons = [(one.key, one.reason) for one in done.left_out]
+    assert reasons == [
         ("bad.jpg", "unreadable"),
         ("c/bad.jpg", "unreadable"),
         ("cut.png", "truncated"),
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_listed_and_left_out(tmp_path, images):
     ]
     assert done.count == 9 and len(keys_of(tmp_path / "g")) == 9
     stored = json.loads((tmp_path / "g" / "gallery.json").read_text())["left_out"]
-    assert [(one["key"], one["reason"]) for one in stored] == told
+    assert [(one["key"], one["reason"]) for one in stored] == reasons
 
 
 def test_a_folder_without_a_usable_image_is_refused_by_name(tmp_path):

@@ -47,8 +47,8 @@ def test_a_fifth_of_the_identities_is_held_out_and_a_fifth_of_their_images_asks(
     assert len(apart) == 4 and not apart & set(names[held.training])
     assert len(held.training) + len(held.queries) + len(held.gallery) == 101
     assert not set(held.queries) & set(held.gallery)
-    asking = apart - {"alone"}
-    assert sorted(names[held.queries]) == sorted(asking)
+    queries = apart - {"alone"}
+    assert sorted(names[held.queries]) == sorted(queries)
 
 
 def test_who_is_held_out_depends_on_the_seed_and_not_on_the_order_of_the_images():
@@ -58,7 +58,7 @@ def test_who_is_held_out_depends_on_the_seed_and_not_on_the_order_of_the_images(
     assert {IDENTITIES[i] for i in one.training} == {IDENTITIES[::-1][i] for i in reverse.training}
 
 
-def test_with_two_sides_photographs_ask_among_renders():
+def test_with_two_sides_photographs_are_queries_among_renders():
     sides = ["gallery" if place % 5 > 2 else None for place in range(100)]
     held = hold_out(IDENTITIES[:100], sides, seed=0)
     assert all(sides[i] is None for i in held.queries) and all(sides[i] == "gallery" for i in held.gallery)

@@ -25,41 +25,43 @@ def scene(seed: int, count: int = 40, identities: int = 6, noise: float = 0.6):
 def test_the_distances_are_those_of_the_paper(k1, k2, weight):
     for seed in range(3):
         vectors, _, _ = scene(seed)
-        asked = Retrieval(vectors[:15], vectors[15:])
+        retrieval = Retrieval(vectors[:15], vectors[15:])
         images = np.concatenate([vectors[15:], vectors[:15]])
         slow = final_distances(squared_distances(images), range(25, 40), range(25), k1, k2, weight)
-        assert 1 - apply(asked, k1=k1, k2=k2, lambda_=weight).matrix == pytest.approx(slow, abs=1e-6)
+        assert 1 - apply(retrieval, k1=k1, k2=k2, lambda_=weight).matrix == pytest.approx(slow, abs=1e-6)
 
 
 def test_copies_and_ties_rank_by_row():
     vectors, _, rng = scene(3)
     vectors[30:] = vectors[rng.integers(0, 30, 10)]
     vectors[:8] = np.eye(8)[rng.integers(0, 3, 8)]
-    asked = Retrieval(vectors[:10], vectors[10:])
+    retrieval = Retrieval(vectors[:10], vectors[10:])
     images = np.concatenate([vectors[10:], vectors[:10]])
     slow = final_distances(squared_distances(images), range(30, 40), range(30), 6, 3, 0.3)
-    assert 1 - apply(asked, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
+    assert 1 - apply(retrieval, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
 
 
 def test_a_query_of_the_gallery_is_one_image_and_its_group_helps_nobody_of_it():
     vectors, _, rng = scene(4)
     group = rng.integers(0, 14, 40)
     places = rng.permutation(40)[:25]
-    asked = Retrieval(vectors[places], vectors, places, group[places], group)
+    retrieval = Retrieval(vectors[places], vectors, places, group[places], group)
     slow = final_distances(squared_distances(vectors), places, range(40), 8, 4, 0.3, group)
-    assert 1 - apply(asked, k1=8, k2=4).matrix == pytest.approx(slow, abs=1e-6)
+    assert 1 - apply(retrieval, k1=8, k2=4).matrix == pytest.approx(slow, abs=1e-6)
 
 
 def test_queries_in_and_outside_of_the_gallery_share_one_graph():
     vectors, _, rng = scene(5)
     group = rng.integers(0, 30, 40)
     queries = np.array([3, 35, 8, 38, 39, 20, 30, 31, 32, 33, 34, 36, 37])
-    asked = Retrieval(vectors[queries], vectors[:30], np.where(queries < 30, queries, -1), group[queries], group[:30])
+    retrieval = Retrieval(
+        vectors[queries], vectors[:30], np.where(queries < 30, queries, -1), group[queries], group[:30]
+    )
     outside = [q for q in queries if q >= 30]
     images = [*range(30), *outside]
     place = [images.index(q) for q in queries]
     slow = final_distances(squared_distances(vectors[images]), place, range(30), 6, 3, 0.3, group[images])
-    assert 1 - apply(asked, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
+    assert 1 - apply(retrieval, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
 
 
 @pytest.mark.parametrize("similarity", [euclidean.similarity, poincare.similarity])
@@ -67,8 +69,8 @@ def test_any_geometry_will_do(similarity):
     vectors, _, _ = scene(6)
     vectors *= np.float32(0.15)
     slow = final_distances(np.square(similarity(vectors, vectors)), range(25, 40), range(25), 6, 3, 0.3)
-    asked = Retrieval(vectors[25:], vectors[:25], similarity=similarity)
-    assert 1 - apply(asked, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
+    retrieval = Retrieval(vectors[25:], vectors[:25], similarity=similarity)
+    assert 1 - apply(retrieval, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
 
 
 def test_a_moved_query_of_the_gallery_keeps_its_old_place_for_the_others():
@@ -86,33 +88,33 @@ def test_a_moved_query_of_the_gallery_keeps_its_old_place_for_the_others():
 def test_a_moved_query_by_hand():
     angles = np.deg2rad([0, 30, 180])
     gallery = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    asked = Retrieval(np.array([[ROOT, ROOT]], np.float32), gallery, np.array([0]))
+    retrieval = Retrieval(np.array([[ROOT, ROOT]], np.float32), gallery, np.array([0]))
     # The query, at 45 degrees, stands for the image at 0; that and the one at 30 are each other's nearest.
     near, far, old = (2 - 2 * np.cos(np.deg2rad(angle)) for angle in (15, 135, 30))
     wanted = np.array([1, np.exp(-near / far), 0])
     shown = np.array([np.exp(-old / (2 - 2 * np.cos(np.deg2rad(150)))), 1, 0])
     wanted, shown = wanted / wanted.sum(), shown / shown.sum()
     jaccard = 1 - np.minimum(wanted, shown).sum() / np.maximum(wanted, shown).sum()
-    found = 1 - apply(asked, k1=1, k2=1, lambda_=0.25).matrix[0]
+    found = 1 - apply(retrieval, k1=1, k2=1, lambda_=0.25).matrix[0]
     assert found[1:] == pytest.approx([0.75 * jaccard + 0.25 * near / far, 1.0], abs=1e-6)
 
 
 def test_the_bits_do_not_depend_on_the_threads():
     rng = np.random.Generator(np.random.PCG64(8))
     vectors = rng.standard_normal((700, 300)).astype(np.float32)
-    asked = Retrieval(vectors[:200], vectors[200:])
+    retrieval = Retrieval(vectors[:200], vectors[200:])
     matrices = []
     for threads in (1, 2):
         with threadpool_limits(threads, "blas"):
-            matrices.append(apply(asked).matrix)
+            matrices.append(apply(retrieval).matrix)
     assert np.array_equal(*matrices)
 
 
 def test_neighbours_in_common_find_positives_that_noise_has_taken_away():
     vectors, identity, _ = scene(0, count=240, identities=20, noise=0.9)
-    asked = Retrieval(vectors[:60], vectors[60:])
-    plain = evaluate_retrieval(asked, identity[:60], identity[60:])[0]
-    again = evaluate_retrieval(apply(asked, k1=8, k2=3), identity[:60], identity[60:])[0]
+    retrieval = Retrieval(vectors[:60], vectors[60:])
+    plain = evaluate_retrieval(retrieval, identity[:60], identity[60:])[0]
+    again = evaluate_retrieval(apply(retrieval, k1=8, k2=3), identity[:60], identity[60:])[0]
     assert again["id_map"] > plain["id_map"] + 0.05
     assert [again[name] for name in ("intra", "inter", "nmi")] == [plain[name] for name in ("intra", "inter", "nmi")]
 

@@ -88,8 +88,8 @@ def test_every_row_of_the_table_gets_its_line_in_its_order(tmp_path):
     pairs = read_pairs(written(tmp_path, TABLE))
     placed = place_pairs(pairs, manifest("test/test/c.png", "test/test/a.png", "test/test/b.png"), quarantine())
     vectors = unit(np.random.default_rng(0).standard_normal((3, 4)))
-    asked = Retrieval(vectors[placed.query_rows], vectors[placed.gallery_rows], placed.query_index)
-    scores = pair_scores(asked, placed.query, placed.gallery)
+    retrieval = Retrieval(vectors[placed.query_rows], vectors[placed.gallery_rows], placed.query_index)
+    scores = pair_scores(retrieval, placed.query, placed.gallery)
     c, a, b = vectors.astype(np.float64)
     assert np.allclose(scores, [b @ a, a @ b, b @ c], atol=1e-6)
     rows, values = parsed(submission_csv(pairs.row_ids, as_similarities(scores, cosine=True)))
@@ -109,10 +109,10 @@ def test_a_query_that_is_in_the_gallery_is_known_there(tmp_path):
 def test_an_image_in_quarantine_is_named_with_what_happens_to_its_pairs(tmp_path):
     pairs = read_pairs(written(tmp_path, TABLE))
     placed = place_pairs(pairs, manifest("test/test/c.png", "test/test/b.png"), quarantine(a="truncated"))
-    told = without_images(pairs, placed)
-    assert told == ["a.png cannot be used (truncated: as found): its 2 pairs get the similarity 0, below all others."]
-    asked = Retrieval(np.eye(2, dtype=np.float32)[:1], np.eye(2, dtype=np.float32))
-    similarities = as_similarities(pair_scores(asked, placed.query, placed.gallery), cosine=True)
+    lines = without_images(pairs, placed)
+    assert lines == ["a.png cannot be used (truncated: as found): its 2 pairs get the similarity 0, below all others."]
+    retrieval = Retrieval(np.eye(2, dtype=np.float32)[:1], np.eye(2, dtype=np.float32))
+    similarities = as_similarities(pair_scores(retrieval, placed.query, placed.gallery), cosine=True)
     assert similarities.tolist()[:2] == [0, 0] and similarities[2] > 0
 
 
@@ -125,22 +125,22 @@ def test_an_image_that_nobody_knows_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (TABLE + "3,c.png,a.png\n", "row 2 has the row_id '3' too"),
         (TABLE + "9,,a.png\n", "'query_image' is blank"),
         ("row_id,query_image\n1,a.png\n", "there is no column 'gallery_image'"),
     ],
 )
-def test_a_damaged_table_is_named_by_row(tmp_path, text, told):
-    with pytest.raises(ReidflowError, match=told):
+def test_a_damaged_table_is_named_by_row(tmp_path, text, message):
+    with pytest.raises(ReidflowError, match=message):
         read_pairs(written(tmp_path, text))
 
 
 def test_a_diverged_run_is_no_submission():
-    asked = Retrieval(np.full((1, 2), np.nan, np.float32), np.eye(2, dtype=np.float32))
+    retrieval = Retrieval(np.full((1, 2), np.nan, np.float32), np.eye(2, dtype=np.float32))
     with pytest.raises(ReidflowError, match="diverged"):
-        pair_scores(asked, np.array([0]), np.array([1]))
+        pair_scores(retrieval, np.array([0]), np.array([1]))
 
 
 @pytest.mark.parametrize("values", [[0.5, np.nan], [0.5, 1.1], [0.5, -0.1], [0.5]])
@@ -159,14 +159,14 @@ def test_many_blocks_of_queries_give_each_pair_its_own_score():
 
 def test_the_best_come_first_and_of_equal_ones_the_key_decides():
     gallery = unit(np.array([[1, 0], [1, 0.1], [1, 0], [0, 1], [1, 0]], float))
-    asked = Retrieval(gallery[[0, 3]], gallery, np.array([0, -1]))
-    best = best_keys(asked, ["z", "y"], ["e", "d", "b", "a", "c"], 3)
+    retrieval = Retrieval(gallery[[0, 3]], gallery, np.array([0, -1]))
+    best = best_keys(retrieval, ["z", "y"], ["e", "d", "b", "a", "c"], 3)
     assert best == {"z": ["b", "c", "d"], "y": ["a", "d", "b"]}
     assert list(json.loads(answers_json(best))) == ["y", "z"]
 
 
 def test_own_groups_and_the_query_itself_are_no_answers():
     vectors = unit(np.array([[1, 0], [1, 0.1], [0, 1]], float))
-    asked = Retrieval(vectors, vectors, np.arange(3), np.array([0, 0, 1]), np.array([0, 0, 1]))
-    best = best_keys(asked, ["a", "b", "c"], ["a", "b", "c"], 10)
+    retrieval = Retrieval(vectors, vectors, np.arange(3), np.array([0, 0, 1]), np.array([0, 0, 1]))
+    best = best_keys(retrieval, ["a", "b", "c"], ["a", "b", "c"], 10)
     assert best == {"a": ["c"], "b": ["c"], "c": ["b", "a"]}

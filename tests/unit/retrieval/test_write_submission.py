@@ -45,33 +45,33 @@ def cosines(seed, mirrored=None):
     return rows[QUESTION.queries] @ rows[QUESTION.gallery].T
 
 
-def asked(runs, combine="concatenate", inference=()):
+def combined(runs, combine="concatenate", inference=()):
     found, cosine = rank_query_images(runs, QUESTION, Stored(), combine, list(inference))
     return scores(found, EVERYTHING), cosine
 
 
 def test_one_run_ranks_by_its_cosines():
-    found, cosine = asked([run(3)])
+    found, cosine = combined([run(3)])
     assert cosine and np.allclose(found, cosines(3), atol=1e-6)
 
 
 @pytest.mark.parametrize("combine", ["concatenate", "average"])
 def test_several_runs_rank_by_the_mean_of_their_cosines(combine):
-    found, cosine = asked([run(3), run(5)], combine)
+    found, cosine = combined([run(3), run(5)], combine)
     assert cosine and np.allclose(found, (cosines(3) + cosines(5)) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("combine", ["concatenate", "average"])
 def test_an_arm_that_is_an_ensemble_comes_with_its_members(combine):
     ensemble = {"seeds": 2, "combine": combine}
-    found, cosine = asked([run(3, members=[3, 4], combine=combine, ensemble=ensemble)])
+    found, cosine = combined([run(3, members=[3, 4], combine=combine, ensemble=ensemble)])
     assert cosine and np.allclose(found, (cosines(3) + cosines(4)) / 2, atol=1e-6)
 
 
 def test_inference_is_done_on_joined_embeddings_or_run_by_run():
-    joined, by_cosine = asked([run(3), run(5)], "concatenate", [EXPANSION])
-    apart, _ = asked([run(3), run(5)], "average", [EXPANSION])
-    each = [asked([run(number)], inference=[EXPANSION])[0] for number in (3, 5)]
+    joined, by_cosine = combined([run(3), run(5)], "concatenate", [EXPANSION])
+    apart, _ = combined([run(3), run(5)], "average", [EXPANSION])
+    each = [combined([run(number)], inference=[EXPANSION])[0] for number in (3, 5)]
     assert np.allclose(apart, np.mean(each, axis=0), atol=1e-6)
     both = np.concatenate([(rows := vectors(n)) / np.linalg.norm(rows, axis=1, keepdims=True) for n in (3, 5)], axis=1)
     once = infer(Retrieval(both[QUESTION.queries], both[QUESTION.gallery], QUESTION.query_index), [EXPANSION])
@@ -80,29 +80,29 @@ def test_inference_is_done_on_joined_embeddings_or_run_by_run():
 
 
 def test_an_arm_keeps_its_own_inference():
-    own, _ = asked([run(3, inference=[EXPANSION])])
-    asked_for, _ = asked([run(3)], inference=[EXPANSION])
-    assert np.array_equal(own, asked_for) and not np.allclose(own, cosines(3), atol=1e-3)
+    own, _ = combined([run(3, inference=[EXPANSION])])
+    requested, _ = combined([run(3)], inference=[EXPANSION])
+    assert np.array_equal(own, requested) and not np.allclose(own, cosines(3), atol=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("combine", ["concatenate", "average"])
 def test_mirror_images_are_embedded_where_they_are_asked_for(count, combine):
     runs = [run(3), run(5)][:count]
-    found, _ = asked(runs, combine, [{"name": "flip"}])
+    found, _ = combined(runs, combine, [{"name": "flip"}])
     if count == 1 or combine == "average":
         expected = np.mean([cosines(number, mirrored=True) for number in (3, 5)[:count]], axis=0)
         assert np.allclose(found, expected, atol=1e-5)
-    assert not np.allclose(found, asked(runs, combine)[0], atol=1e-3)
+    assert not np.allclose(found, combined(runs, combine)[0], atol=1e-3)
 
 
 def test_similarities_that_are_no_cosines_are_known_to_be_none():
-    _, cosine = asked([run(3)], inference=[{"name": "k_reciprocal", "k1": 2, "k2": 1, "lambda_": 0.3}])
+    _, cosine = combined([run(3)], inference=[{"name": "k_reciprocal", "k1": 2, "k2": 1, "lambda_": 0.3}])
     assert not cosine
     euclidean = spec_of().model_dump()
     euclidean["model"]["geometry"] = {"name": "euclidean"}
     flat = run(3)._replace(spec=spec_of().model_validate({**euclidean, "loss": "triplet"}))
-    assert not asked([flat])[1]
+    assert not combined([flat])[1]
     with pytest.raises(ReidflowError, match="euclidean"):
         joint_vectors([flat], np.arange(3), Stored())
 
@@ -129,7 +129,7 @@ def data(*rows):
     return table, [split.select("image", "identity", "group", "role", "side")]
 
 
-def test_photographs_that_no_run_was_trained_on_are_looked_up_among_all_of_the_gallery():
+def test_queries_that_no_run_was_trained_on_are_ranked_against_the_complete_gallery():
     found = sides_of(
         *data(
             ("a", "x", "gallery", "train"),
@@ -183,6 +183,6 @@ def test_chosen_runs_of_an_arm_without_its_network_are_an_error(tmp_path):
     from reidflow.retrieval.write_submission import chosen_runs
 
     (tmp_path / "runs.json").write_text(json.dumps({"runs": [], "unavailable": {"b0": "No network."}}))
-    told = [{"experiment": "e", "arm": "b0", "seeds": [0], "arms": ["b0"], "runs": [str(tmp_path / "runs.json")]}]
+    facts = [{"experiment": "e", "arm": "b0", "seeds": [0], "arms": ["b0"], "runs": [str(tmp_path / "runs.json")]}]
     with pytest.raises(ReidflowError, match="No network"):
-        chosen_runs(told, SimpleNamespace())
+        chosen_runs(facts, SimpleNamespace())

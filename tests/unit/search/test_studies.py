@@ -118,11 +118,11 @@ def test_a_training_that_cannot_be_stops_the_study_and_is_named(tmp_path):
 
 
 def test_code_is_confirmed_once_before_the_first_training_and_never_without_one(tmp_path):
-    asked = []
-    worked(tmp_path, study(trials=5), confirm=lambda: asked.append(1))
-    assert asked == [1]
-    worked(tmp_path, study(trials=5), confirm=lambda: asked.append(2))
-    assert asked == [1]
+    calls = []
+    worked(tmp_path, study(trials=5), confirm=lambda: calls.append(1))
+    assert calls == [1]
+    worked(tmp_path, study(trials=5), confirm=lambda: calls.append(2))
+    assert calls == [1]
     with pytest.raises(ReidflowError, match=r"^the code changed"):
         worked(tmp_path, study(trials=6), confirm=_changed)
 

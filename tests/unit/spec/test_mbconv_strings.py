@@ -22,8 +22,8 @@ def test_stages_are_written_in_timms_notation():
 
 
 def test_an_architecture_is_described_in_a_line():
-    told = describe_blocks(mbconv(squeeze=[0, 0, 0.5]))
-    assert told == "stem 16 ds_r1_k3_s1_e1_c16 ir_r2_k3_s2_e4_c24 ir_r2_k3_s2_e4_c48_se0.5 features 192"
+    line = describe_blocks(mbconv(squeeze=[0, 0, 0.5]))
+    assert line == "stem 16 ds_r1_k3_s1_e1_c16 ir_r2_k3_s2_e4_c24 ir_r2_k3_s2_e4_c48_se0.5 features 192"
     assert not describe_blocks(mbconv(features=0)).endswith("features 0")
 
 

@@ -1,27 +1,27 @@
-"""What is worked out once is worked out for each object, and never told of another."""
+"""Cached values are computed once for each object, and never returned for another one."""
 
 from reidflow.spec.memo import cached_by_identity
 
 
-def test_a_value_is_worked_out_once_for_each_object_and_apart_for_equal_ones():
-    asked = []
+def test_a_value_is_computed_once_for_each_object_and_separately_for_equal_ones():
+    calls = []
 
     @cached_by_identity
     def length(thing):
-        asked.append(thing)
+        calls.append(thing)
         return [len(thing)]
 
     one, other = [1, 2], [1, 2]
     assert length(one) is length(one) and length(one) is not length(other)
-    assert asked == [one, other]
+    assert calls == [one, other]
 
 
-def test_an_object_that_takes_the_place_of_another_in_memory_gets_a_value_of_its_own():
-    told = cached_by_identity(lambda thing: thing[0])
-    assert [told([number]) for number in range(1000)] == list(range(1000))
+def test_an_object_at_the_address_of_a_deleted_one_gets_its_own_value():
+    first = cached_by_identity(lambda thing: thing[0])
+    assert [first([number]) for number in range(1000)] == list(range(1000))
 
 
-def test_another_function_remembers_on_its_own():
+def test_each_function_has_its_own_cache():
     thing = [3]
     assert cached_by_identity(lambda found: found[0])(thing) == 3
     assert cached_by_identity(lambda found: -found[0])(thing) == -3

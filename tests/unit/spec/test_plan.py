@@ -1,4 +1,4 @@
-"""A config and its experiments are checked while planning; every mistake is named with file, key and remedy."""
+"""A config and its experiments are checked while planning; every error is named with file, key and remedy."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_gri
 
 PROBES = dict.fromkeys(("background", "control", "foreground", "silhouette"), "x")
 VERSIONS = {"x": "original", "c": "gray", "a": "black"}
-MISTAKES = [
+ERRORS = [
     (
         {"protocol/epoch": 3},
         {},
@@ -121,18 +121,18 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("in_config", "in_experiment", "message"), MISTAKES, ids=[m[2][:40] for m in MISTAKES])
-def test_a_mistake_is_named_with_file_key_and_remedy(project, in_config, in_experiment, message):
+@pytest.mark.parametrize(("in_config", "in_experiment", "message"), ERRORS, ids=[m[2][:40] for m in ERRORS])
+def test_an_error_is_named_with_file_key_and_remedy(project, in_config, in_experiment, message):
     with pytest.raises(ReidflowError, match=message):
         project(in_config, in_experiment)
 
 
-def test_all_mistakes_of_a_config_are_reported_at_once(project):
+def test_all_errors_of_a_config_are_reported_at_once(project):
     with pytest.raises(ReidflowError) as error:
         project({}, {"arms/b": {"loss": {"name": "no_loss"}}, "baseline": "z", "varies": ["los"]})
     text = str(error.value)
-    for mistake in ("'why' is missing", "there is no loss 'no_loss'", "there is no arm 'z'", "no setting 'los'"):
-        assert mistake in text
+    for message in ("'why' is missing", "there is no loss 'no_loss'", "there is no arm 'z'", "no setting 'los'"):
+        assert message in text
     assert f"{text.count(chr(10) * 2)} errors" in text
 
 

@@ -149,7 +149,7 @@ def test_an_arm_that_may_turn_out_as_any_of_others_is_planned_for_all_of_them(pr
     assert trained.training("seeds") == [[("base", 200)], [("best", 200)]], "it may be a run on images"
 
 
-MISTAKES = [
+ERRORS = [
     ({"varies": ["model"]}, r"'search\.space\.optimizer\.learning_rate': it moves .* not declared"),
     (
         {"search": {"space": {"steps": {"choices": {"a": {"loss": "triplet"}, "b": {"loss": "supcon"}}}}}},
@@ -185,8 +185,8 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("change", "message"), MISTAKES)
-def test_a_mistake_in_a_search_is_named_with_its_place(project, change, message):
+@pytest.mark.parametrize(("change", "message"), ERRORS)
+def test_an_error_in_a_search_is_named_with_its_key(project, change, message):
     with pytest.raises(ReidflowError, match=message):
         project(**change)
 

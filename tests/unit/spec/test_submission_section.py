@@ -36,15 +36,19 @@ def test_arms_come_in_the_order_of_the_config_with_the_given_seeds():
 
 
 def test_what_is_not_there_is_named_with_what_is():
-    told = refused(runs=[chosen(experiment="tiny_loses")])
-    assert "submission.runs.0.experiment" in told and "'tiny_loses'" in told and "tiny_losses, tiny_backbones" in told
-    told = refused(runs=[chosen(), chosen("arc")])
-    assert "submission.runs.1.arm" in told and "cross_entropy, arcface, triplet" in told
-    told = refused(runs=[chosen(seeds=[1, 7])])
-    assert "submission.runs.0.seeds" in told and "the seed 7" in told and "0, 1" in told
+    message = refused(runs=[chosen(experiment="tiny_loses")])
+    assert (
+        "submission.runs.0.experiment" in message
+        and "'tiny_loses'" in message
+        and "tiny_losses, tiny_backbones" in message
+    )
+    message = refused(runs=[chosen(), chosen("arc")])
+    assert "submission.runs.1.arm" in message and "cross_entropy, arcface, triplet" in message
+    message = refused(runs=[chosen(seeds=[1, 7])])
+    assert "submission.runs.0.seeds" in message and "the seed 7" in message and "0, 1" in message
 
 
-def test_all_mistakes_are_reported_at_once():
+def test_all_errors_are_reported_at_once():
     assert "2 errors" in refused(runs=[chosen("arc"), chosen(seeds=[9])])
 
 
@@ -73,7 +77,7 @@ def test_mirror_images_are_planned_for_the_runs_that_are_ranked_by_them():
 
 
 def other_geometry(tmp_path, settings):
-    """An experiment whose second arm is laid over with settings."""
+    """An experiment whose second arm overrides the protocol with settings."""
     (tmp_path / "two.yaml").write_text(
         "question: q\nmotivation: m\nhypothesis: h\nvaries: [model.geometry, loss, inference, ensemble]\nbaseline: plain\n"
         f"arms:\n  plain: {{why: w}}\n  other: {{why: w, {settings}}}\n"
@@ -82,17 +86,17 @@ def other_geometry(tmp_path, settings):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ("model: {geometry: euclidean}, loss: triplet", "geometry 'euclidean'"),
         ("inference: [k_reciprocal]", "leaves similarities"),
         ("ensemble: {seeds: 2, combine: average}", "averages similarities"),
     ],
 )
-def test_what_has_no_embeddings_to_join_is_averaged(tmp_path, settings, told):
+def test_what_has_no_embeddings_to_join_is_averaged(tmp_path, settings, message):
     path = other_geometry(tmp_path, settings)
     config = [ROOT / "config" / "tiny.yaml"]
     runs = [{"experiment": "two", "arm": arm} for arm in ("plain", "other")]
-    with pytest.raises(ReidflowError, match=told):
+    with pytest.raises(ReidflowError, match=message):
         plan.make(config, {"experiments": [path], "submission": {"runs": runs}}, ROOT)
     plan.make(config, {"experiments": [path], "submission": {"runs": runs, "combine": "average"}}, ROOT)

@@ -59,10 +59,10 @@ def positives(split, gallery="role", role="test"):
     """Return for each query, by hand, how many images it may find."""
     ranked = split.filter(pl.col("role") == role) if gallery == "role" else split.filter(pl.col("role") != "aside")
     ranked = [row for row in ranked.to_dicts() if row["side"] != "query"]
-    asked = [row for row in split.filter(pl.col("role") == role).to_dicts() if row["side"] != "gallery"]
+    queries = [row for row in split.filter(pl.col("role") == role).to_dicts() if row["side"] != "gallery"]
     return [
         sum(r["identity"] == q["identity"] and r["group"] != q["group"] and r["image"] != q["image"] for r in ranked)
-        for q in asked
+        for q in queries
     ]
 
 
@@ -133,9 +133,9 @@ def test_within_renders_are_aside_and_audited_as_no_leak():
             "joined": [True, True],
         }
     )
-    told = audit(split, data[0], pairs, "role")
-    assert not told["leaks"] and told["straddling_joined_pairs"] == 0
-    assert told["sides"]["aside"] == sum(RENDERS.values()) and "aside" in told["roles"]
+    audited = audit(split, data[0], pairs, "role")
+    assert not audited["leaks"] and audited["straddling_joined_pairs"] == 0
+    assert audited["sides"]["aside"] == sum(RENDERS.values()) and "aside" in audited["roles"]
     for gallery in ("role", "all"):
         layout = Layout(split, data[0], gallery)
         assert all(split["role"][int(row)] != "aside" for row in layout.evaluated)
@@ -154,10 +154,10 @@ def test_every_query_has_a_positive_in_another_group_and_identities_ask_by_their
     for role in ("val", "test"):
         own = split.filter(pl.col("role") == role)
         assert min(positives(split, gallery, role)) >= 1
-        asked = own.group_by("identity").agg(n=pl.len(), q=(pl.col("side") == "query").sum())
-        assert asked["q"].min() >= 1
-        assert asked["q"].sum() == max(int(0.2 * own.height), len(asked))
-        assert (asked["q"] - 0.2 * asked["n"]).abs().max() <= 1
+        counts = own.group_by("identity").agg(n=pl.len(), q=(pl.col("side") == "query").sum())
+        assert counts["q"].min() >= 1
+        assert counts["q"].sum() == max(int(0.2 * own.height), len(counts))
+        assert (counts["q"] - 0.2 * counts["n"]).abs().max() <= 1
 
 
 def test_the_seed_of_the_split_draws_the_queries():
@@ -169,8 +169,8 @@ def test_the_seed_of_the_split_draws_the_queries():
 def test_a_small_share_lets_every_identity_ask_once():
     split = split_of(data_set(ANIMALS, images_of_a_group=4), queries=0.01)
     for role in ("val", "test"):
-        asked = split.filter((pl.col("role") == role) & (pl.col("side") == "query"))
-        assert sorted(asked["identity"]) == sorted(ANIMALS)
+        queries = split.filter((pl.col("role") == role) & (pl.col("side") == "query"))
+        assert sorted(queries["identity"]) == sorted(ANIMALS)
 
 
 def test_no_query_is_taken_whose_positives_would_go_with_it():
@@ -192,8 +192,8 @@ def test_queries_and_sides_of_the_data_exclude_each_other():
 
 def test_an_audit_counts_queries_ranked_and_aside():
     data = data_set(dict.fromkeys("abcdef", 12))
-    told = audit(split_of(data, queries=0.25), data[0], NO_PAIRS, "role")["sides"]
-    assert told["aside"] == 0 and told["test"] == {"query": 12, "gallery": 36, "without_positive": 0}
+    audited = audit(split_of(data, queries=0.25), data[0], NO_PAIRS, "role")["sides"]
+    assert audited["aside"] == 0 and audited["test"] == {"query": 12, "gallery": 36, "without_positive": 0}
     assert "sides" not in audit(split_of(data), data[0], NO_PAIRS, "role")
 
 

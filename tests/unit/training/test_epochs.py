@@ -145,13 +145,13 @@ def test_a_run_is_as_long_as_its_stages_and_so_is_its_schedule(tmp_path):
     assert history["learning_rate"][1:].to_list() == pytest.approx(0.01 * (1 + np.cos(np.pi * share)) / 2)
     line = json.loads((tmp_path / "work" / "progress.jsonl").read_text().splitlines()[-1])
     assert line["epoch"] == line["of"] == epochs
-    told = json.loads((out / "provenance.json").read_text())
+    facts = json.loads((out / "provenance.json").read_text())
     images = len(image_data().rows("train"))
     sizes = history["size"].drop_nulls().to_list()
-    assert told["train_flops"] == 3 * images * sum(count_flops(network, size) for size in sizes)
+    assert facts["train_flops"] == 3 * images * sum(count_flops(network, size) for size in sizes)
     full = 3 * images * spec.epochs * count_flops(network, 32)
-    assert abs(told["train_flops"] / full - 1) < 0.2
-    assert told["flops"] == count_flops(network, 32)
+    assert abs(facts["train_flops"] / full - 1) < 0.2
+    assert facts["flops"] == count_flops(network, 32)
 
 
 class KilledError(Exception):

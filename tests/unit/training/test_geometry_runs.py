@@ -73,16 +73,16 @@ def mean_precision(distance, identities):
 def test_the_table_of_a_hyperbolic_run_ranks_by_the_geodesic_and_not_by_the_cosine(tmp_path, name):
     spec, data = spec_in({"name": name, "clip": 6.0, "scale": 1.0}), small_data(roles=ROLES)
     out = trained(tmp_path, spec, data)
-    told = table_of(data, out)
+    row = table_of(data, out)
     identities = [i for i, role in zip(data.identities, data.roles, strict=True) if role == "test"]
     for stage, column in (("final", "id_map"), ("initial", "id_map_untrained")):
         x = stored(out, stage)
         by_geodesic = np.array([[geodesic(name, a, b) for b in x] for a in x])
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
         by_cosine = -unit @ unit.T
-        assert told[column] == pytest.approx(mean_precision(by_geodesic, identities), abs=1e-9)
-        assert abs(told[column] - mean_precision(by_cosine, identities)) > 0.005
-    assert told["inter"] > told["intra"] > 0
+        assert row[column] == pytest.approx(mean_precision(by_geodesic, identities), abs=1e-9)
+        assert abs(row[column] - mean_precision(by_cosine, identities)) > 0.005
+    assert row["inter"] > row["intra"] > 0
 
 
 @pytest.mark.parametrize("name", [*CURVED, "euclidean"])
@@ -142,13 +142,13 @@ def test_a_learned_curvature_is_trained_saved_and_rebuilt(tmp_path):
     data = small_data(roles=ROLES)
     out = trained(tmp_path, spec, data)
     saved = load_file(out / "model.safetensors")
-    told = json.loads((out / "provenance.json").read_text())
+    facts = json.loads((out / "provenance.json").read_text())
     curvature = -saved["model.geometry.log_curvature"].exp().item()
     assert curvature < 0
     assert abs(curvature + 2) > 1e-3
-    assert told["geometry"] == {"name": "poincare", "curvature": pytest.approx(curvature)}
-    assert "geoopt" in told["versions"]
-    assert told["trainable_parameters"] == sum(
+    assert facts["geometry"] == {"name": "poincare", "curvature": pytest.approx(curvature)}
+    assert "geoopt" in facts["versions"]
+    assert facts["trainable_parameters"] == sum(
         t.numel() for n, t in saved.items() if "running" not in n and "num_" not in n
     )
     history = pl.read_parquet(out / "history.parquet")

@@ -39,10 +39,10 @@ def test_the_whole_network_learns_from_images(tmp_path):
     out = run(tmp_path, image_spec(epochs=5))
     history = pl.read_parquet(out / "history.parquet")
     assert history["loss"][-1] < history["loss"][1]
-    told = json.loads((out / "provenance.json").read_text())
-    assert told["parameters"] == told["trainable_parameters"] > 10_000
-    assert told["flops"] > 1_000_000
-    assert "timm" in told["versions"]
+    facts = json.loads((out / "provenance.json").read_text())
+    assert facts["parameters"] == facts["trainable_parameters"] > 10_000
+    assert facts["flops"] > 1_000_000
+    assert "timm" in facts["versions"]
 
 
 ARMS = Path(__file__).parents[3] / "config" / "experiments" / "tiny_open_clip.yaml"
@@ -51,8 +51,8 @@ ARMS = Path(__file__).parents[3] / "config" / "experiments" / "tiny_open_clip.ya
 def test_the_arm_with_an_image_tower_of_open_clip_trains(tmp_path):
     arm = yaml.safe_load(ARMS.read_text())["arms"]["clip_scratch"]
     out = run(tmp_path, image_spec(model={**arm["model"], "head": {"dim": 8}}))
-    told = json.loads((out / "provenance.json").read_text())
-    assert told["parameters"] == told["trainable_parameters"] > 50_000 and not told["diverged"]
+    facts = json.loads((out / "provenance.json").read_text())
+    assert facts["parameters"] == facts["trainable_parameters"] > 50_000 and not facts["diverged"]
     weights = load_file(out / "model.safetensors")
     assert any(name.startswith("model.backbone.net.transformer.resblocks.1") for name in weights)
 

@@ -54,18 +54,18 @@ def test_a_run_leaves_every_file_and_describes_itself(run):
     assert history["steps"].to_list() == [0, 3, 6, 9, 12]
     assert history["loss"].is_null().to_list() == [True] + [False] * 4
     assert history["val_id_map"].null_count() == 0
-    told = provenance(out)
-    assert told["trainable_parameters"] == 16 * 12 + 12 + 12 * 2 + 12 * 8 + 8
-    assert told["loss_parameters"] == 8 * 6
-    assert (told["steps"], told["train_images"], told["train_identities"]) == (12, 18, 6)
-    assert told["parameters"] is None
-    assert not told["diverged"]
+    facts = provenance(out)
+    assert facts["trainable_parameters"] == 16 * 12 + 12 + 12 * 2 + 12 * 8 + 8
+    assert facts["loss_parameters"] == 8 * 6
+    assert (facts["steps"], facts["train_images"], facts["train_identities"]) == (12, 18, 6)
+    assert facts["parameters"] is None
+    assert not facts["diverged"]
 
 
 def test_a_frozen_backbone_counts_towards_parameters_and_flops(run):
-    told = provenance(run(small_spec(), small_data(backbone_parameters=1000, backbone_flops=5000)))
-    assert told["parameters"] == 1000 + told["trainable_parameters"]
-    assert told["flops"] == 5000 + 2 * (16 * 12 + 12 * 8)
+    facts = provenance(run(small_spec(), small_data(backbone_parameters=1000, backbone_flops=5000)))
+    assert facts["parameters"] == 1000 + facts["trainable_parameters"]
+    assert facts["flops"] == 5000 + 2 * (16 * 12 + 12 * 8)
 
 
 def test_training_improves_on_the_untrained_head(run):
@@ -120,9 +120,9 @@ def test_checkpoint_last_keeps_the_last_epoch(run):
 def test_patience_stops_after_that_many_epochs_without_a_new_best(run):
     spec = small_spec(epochs=60, patience=3, optimizer={"name": "sgd", "learning_rate": 1e-9})
     out = run(spec)
-    told, history = provenance(out), read_table(out / "history.parquet", HISTORY)
-    assert told["epochs"] == told["best_epoch"] + 3 < 60
-    assert history["epoch"][-1] == told["epochs"]
+    facts, history = provenance(out), read_table(out / "history.parquet", HISTORY)
+    assert facts["epochs"] == facts["best_epoch"] + 3 < 60
+    assert history["epoch"][-1] == facts["epochs"]
 
 
 def test_trainable_none_keeps_the_features_and_trains_nothing(run):
@@ -199,19 +199,19 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_last_finite_weights(run
     spec = small_spec(checkpoint=checkpoint, epochs=6)
     monkeypatch.setattr(fitting.Fitting, "_step", poisoned)
     out = run(spec)
-    told, history = provenance(out), read_table(out / "history.parquet", HISTORY)
-    assert told["diverged"]
+    facts, history = provenance(out), read_table(out / "history.parquet", HISTORY)
+    assert facts["diverged"]
     assert history["epoch"].to_list() == [0, 1, 2, 3]
     assert math.isnan(history["loss"][3])
-    assert told["best_epoch"] in ((2,) if checkpoint == "last" else (1, 2))
+    assert facts["best_epoch"] in ((2,) if checkpoint == "last" else (1, 2))
     assert np.isfinite(vectors(out, "final", "test")).all()
     assert not np.array_equal(vectors(out, "final", "test"), vectors(out, "initial", "test"))
 
 
 def test_a_final_loss_above_the_initial_one_is_divergence(run):
-    told = provenance(run(small_spec(optimizer={"name": "sgd", "learning_rate": 20.0}, scheduler="constant")))
-    assert told["diverged"]
-    assert told["loss_final"] > told["loss_initial"]
+    facts = provenance(run(small_spec(optimizer={"name": "sgd", "learning_rate": 20.0}, scheduler="constant")))
+    assert facts["diverged"]
+    assert facts["loss_final"] > facts["loss_initial"]
 
 
 def test_gradient_clip_bounds_the_step(run):

@@ -22,9 +22,9 @@ def trained(folder, watch=None, key="key", **changes) -> tuple[dict[str, bytes],
     return stored_bytes(folder / "out"), made
 
 
-def ending(at: int, asked: list[int]):
+def ending(at: int, calls: list[int]):
     def watch(epoch: int, val_id_map: float) -> bool:
-        asked.append(epoch)
+        calls.append(epoch)
         return epoch == at
 
     return watch
@@ -32,10 +32,10 @@ def ending(at: int, asked: list[int]):
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_a_training_that_is_ended_by_its_watcher_is_the_run_with_that_stop_to_the_byte(tmp_path, checkpoint):
-    asked = []
-    ended, made = trained(tmp_path / "watched", ending(5, asked), checkpoint=checkpoint)
+    calls = []
+    ended, made = trained(tmp_path / "watched", ending(5, calls), checkpoint=checkpoint)
     direct, _ = trained(tmp_path / "direct", stop=5, checkpoint=checkpoint)
-    assert ended == direct and made == small_spec(**RUN, stop=5, checkpoint=checkpoint) and asked == [1, 2, 3, 4, 5]
+    assert ended == direct and made == small_spec(**RUN, stop=5, checkpoint=checkpoint) and calls == [1, 2, 3, 4, 5]
 
 
 def test_a_stopped_run_is_the_beginning_of_the_whole_one(tmp_path):
@@ -44,10 +44,10 @@ def test_a_stopped_run_is_the_beginning_of_the_whole_one(tmp_path):
     import polars as pl
 
     stopped, _ = trained(tmp_path / "stopped", stop=4)
-    whole, made = trained(tmp_path / "whole", ending(0, asked := []))
+    whole, made = trained(tmp_path / "whole", ending(0, calls := []))
     histories = [pl.read_parquet(io.BytesIO(files["history.parquet"])) for files in (stopped, whole)]
     assert histories[0].equals(histories[1][:5]) and len(histories[1]) == 10
-    assert made.stop is None and asked == list(range(1, 9))
+    assert made.stop is None and calls == list(range(1, 9))
 
 
 @pytest.mark.parametrize("at", [3, 4, 6])
@@ -56,6 +56,6 @@ def test_a_watched_training_that_was_killed_ends_where_it_would_have(tmp_path, a
     process = start(tmp_path / "killed", RUN, die=("checkpoint", 5))
     process.join()
     assert (tmp_path / "killed" / "work" / "checkpoint.pt").exists()
-    resumed, _ = trained(tmp_path / "killed", ending(at, asked := []))
+    resumed, _ = trained(tmp_path / "killed", ending(at, calls := []))
     direct, _ = trained(tmp_path / "direct", stop=at)
-    assert resumed == direct and asked == list(range(1, at + 1))
+    assert resumed == direct and calls == list(range(1, at + 1))

@@ -33,7 +33,7 @@ def test_the_score_is_that_of_the_queries_and_candidates_picked_by_hand(gallery,
     validation = Validation(data, "euclidean")
     everything = random.standard_normal((len(data.images), 8)).astype(np.float32)
     side = data.sides or [None] * len(data.images)
-    ask = [i for i, role in enumerate(data.roles) if role == "val" and side[i] != "gallery"]
+    queries = [i for i, role in enumerate(data.roles) if role == "val" and side[i] != "gallery"]
     ranked = [
         i
         for i, role in enumerate(data.roles)
@@ -41,17 +41,17 @@ def test_the_score_is_that_of_the_queries_and_candidates_picked_by_hand(gallery,
     ]
     identity = np.array([int(name[2:]) for name in data.identities])
     ap = average_precisions(
-        everything[ask],
+        everything[queries],
         everything[ranked],
-        identity[ask],
+        identity[queries],
         identity[ranked],
-        query_index=np.array([ranked.index(i) if i in ranked else -1 for i in ask]),
+        query_index=np.array([ranked.index(i) if i in ranked else -1 for i in queries]),
         similarity=validation.similarity,
     )
     assert validation.id_map(everything[validation.rows]) == pytest.approx(
-        identity_balanced(ap, identity[ask]), abs=1e-12
+        identity_balanced(ap, identity[queries]), abs=1e-12
     )
-    assert set(validation.rows) == set(ask) | set(ranked)
+    assert set(validation.rows) == set(queries) | set(ranked)
     assert set(validation.rows) <= set(range(len(data.images))) - {
         i for i, role in enumerate(data.roles) if role == "aside"
     }

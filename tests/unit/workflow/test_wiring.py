@@ -97,14 +97,14 @@ def test_runs_on_features_read_features_and_those_on_images_read_images(demo):
 def test_a_job_that_runs_a_network_requests_a_gpu_and_one_on_features_none(demo):
     inputs = Inputs(demo)
     requests = Resources(inputs, gpus=1)
-    asked = requests.of_runs(inputs.reported)
+    resources = requests.of_runs(inputs.reported)
     heads, images = job("losses", batch=0), job("augmentation", batch=0)
     compute = demo.plan.config.compute
-    assert (asked["gpu"](heads), asked["gpu"](images)) == (0, 1)
-    assert [asked["mem_mb"](images, attempt) for attempt in (1, 2, 3)] == [
+    assert (resources["gpu"](heads), resources["gpu"](images)) == (0, 1)
+    assert [resources["mem_mb"](images, attempt) for attempt in (1, 2, 3)] == [
         compute.image_memory_mb * n for n in (1, 2, 4)
     ]
-    assert asked["mem_mb"](heads, 1) == compute.memory_mb
+    assert resources["mem_mb"](heads, 1) == compute.memory_mb
     assert Resources(inputs, gpus=0).of_runs(inputs.reported)["gpu"](images) == 0
     assert requests.heads(inputs.reported)(images) is None and requests.scoring(heads) == "heads-losses"
 
@@ -112,9 +112,9 @@ def test_a_job_that_runs_a_network_requests_a_gpu_and_one_on_features_none(demo)
 def test_a_param_holds_what_determines_its_job_and_nothing_else():
     before, after = Params(Inputs(tiny())), Params(Inputs(tiny(title="other", seeds=[0, 1, 2])))
     one = job("tiny_losses", batch=0)
-    told = json.loads(before.train(one))
-    assert {"arms", "runs", "gallery", "split", "code", "roots", "results"} <= set(told)
-    assert len(json.loads(after.train(one))["runs"]) == len(told["runs"]) / 2 * 3
+    params = json.loads(before.train(one))
+    assert {"arms", "runs", "gallery", "split", "code", "roots", "results"} <= set(params)
+    assert len(json.loads(after.train(one))["runs"]) == len(params["runs"]) / 2 * 3
     assert before.sweep(one) == after.sweep(one), "title and reported seeds decide nothing of what is tried"
     assert before.choose(one) == after.choose(one)
     faster = Params(Inputs(tiny(compute={"workers": 1})))

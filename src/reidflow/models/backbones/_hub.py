@@ -21,7 +21,7 @@ def hub_weights(what: str) -> Iterator[None]:
 
     A ReidflowError passes unchanged.
 
-    The hub's client repeats a request to an unreachable server for most of a minute per file, so the server is asked
+    The hub's client repeats a request to an unreachable server for most of a minute per file, so the server is probed
     once beforehand; without an answer the block sees the cache alone.
     """
     try:

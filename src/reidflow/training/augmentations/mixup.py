@@ -1,4 +1,4 @@
-"""Two images of the batch laid over each other (Zhang et al., mixup, ICLR 2018, arXiv:1710.09412)."""
+"""Convex combinations of two images of the batch (Zhang et al., mixup, ICLR 2018, arXiv:1710.09412)."""
 
 import torch
 

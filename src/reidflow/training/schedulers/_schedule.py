@@ -1,4 +1,4 @@
-"""The interface of a schedule: told after every optimizer step, and after every epoch with its metric."""
+"""The interface of a schedule: called after every optimizer step, and after every epoch with its metric."""
 
 import math
 from collections.abc import Callable

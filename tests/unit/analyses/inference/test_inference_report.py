@@ -54,7 +54,7 @@ def test_an_ensemble_counts_the_runs_of_every_member_with_every_seed():
 
 
 def test_a_method_whose_file_does_not_say_counts_as_transductive(tmp_path, monkeypatch):
-    (tmp_path / "own.silent_step.py").write_text("def apply(asked):\n    return asked\n")
+    (tmp_path / "own.silent_step.py").write_text("def apply(retrieval):\n    return retrieval\n")
     monkeypatch.setattr("reidflow.spec.components.find_module", lambda name: tmp_path / f"{name}.py")
     assert described({"inference": [{"name": "own.silent_step"}], "ensemble": None})["transductive"]
 

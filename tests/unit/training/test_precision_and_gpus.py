@@ -1,4 +1,4 @@
-"""Half precision and graphics cards give the numbers of the processor's single precision, up to their own."""
+"""bf16 and GPUs reproduce the results of fp32 on the CPU, up to their own precision."""
 
 import numpy as np
 import polars as pl
@@ -9,11 +9,11 @@ from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.training.loop import train
 
-card = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 PLAIN = {"trainable": {"name": "all"}, "head": {"dim": 8}}
 ATTENTION = {**PLAIN, "backbone": {"name": "small", "family": "vit"}}
 HEAD = {"head": {"dim": 8, "hidden": 0, "dropout": 0.0}}
-# Everything random here is drawn on the processor: no dropout, which each device draws for itself.
+# All random numbers here are sampled on the CPU: no dropout, whose mask each device samples itself.
 SPECS = {
     "images": lambda **more: image_spec(model=PLAIN, augmentation=["flip", "crop", "colour", "cutmix"], **more),
     "stages": lambda **more: image_spec(
@@ -43,27 +43,27 @@ def apart(one, other):
 
 
 @pytest.mark.parametrize("kind", SPECS)
-def test_half_precision_is_single_precision_up_to_its_own(tmp_path, kind):
-    whole = trained(tmp_path / "fp32", kind)
+def test_bf16_agrees_with_fp32_up_to_its_precision(tmp_path, kind):
+    full = trained(tmp_path / "fp32", kind)
     half = trained(tmp_path / "bf16", kind, precision="bf16")
     again = trained(tmp_path / "again", kind, precision="bf16")
     assert half[0] == again[0]
-    assert 0 < apart(whole[1]["initial"], half[1]["initial"]) < 0.1
-    assert half[2][0] == pytest.approx(whole[2][0], rel=0.05)
+    assert 0 < apart(full[1]["initial"], half[1]["initial"]) < 0.1
+    assert half[2][0] == pytest.approx(full[2][0], rel=0.05)
 
 
-@card
+@gpu
 @pytest.mark.parametrize("kind", SPECS)
-def test_a_card_gives_the_processors_numbers_and_the_same_bits_each_time(tmp_path, kind):
-    processor, one, two = (trained(tmp_path / n, kind, d) for n, d in (("cpu", "cpu"), ("a", "cuda"), ("b", "cuda")))
+def test_a_gpu_agrees_with_the_cpu_and_repeats_bit_for_bit(tmp_path, kind):
+    cpu, one, two = (trained(tmp_path / n, kind, d) for n, d in (("cpu", "cpu"), ("a", "cuda"), ("b", "cuda")))
     assert one[0] == two[0]
-    assert apart(processor[1]["initial"], one[1]["initial"]) < 1e-3
-    assert one[2] == pytest.approx(processor[2], rel=0.02)
+    assert apart(cpu[1]["initial"], one[1]["initial"]) < 1e-3
+    assert one[2] == pytest.approx(cpu[2], rel=0.02)
 
 
-@card
+@gpu
 @pytest.mark.parametrize("kind", SPECS)
-def test_half_precision_on_a_card_is_single_precision_up_to_its_own(tmp_path, kind):
-    whole, half = trained(tmp_path / "a", kind, "cuda"), trained(tmp_path / "b", kind, "cuda", precision="bf16")
-    assert apart(whole[1]["initial"], half[1]["initial"]) < 0.1
-    assert half[2][0] == pytest.approx(whole[2][0], rel=0.05)
+def test_bf16_on_a_gpu_agrees_with_fp32_up_to_its_precision(tmp_path, kind):
+    full, half = trained(tmp_path / "a", kind, "cuda"), trained(tmp_path / "b", kind, "cuda", precision="bf16")
+    assert apart(full[1]["initial"], half[1]["initial"]) < 0.1
+    assert half[2][0] == pytest.approx(full[2][0], rel=0.05)
