@@ -9,11 +9,11 @@ import pytest
 from drawn import texts
 from PIL import Image
 
-from reidflow.analyses.augmentation import figures, tables
+from reidflow.analyses.augmentation import figures, sheets, tables
 from reidflow.analyses.augmentation.findings import best_strength, sections
-from reidflow.analyses.augmentation.sheets import augmented_sheet
 from reidflow.evaluation.selection import best_parts
 from reidflow.figures.style import Heading
+from reidflow.spec.components import resolve
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems
 from reidflow.spec.experiment import build
@@ -196,6 +196,27 @@ def test_the_sheet_has_a_row_per_arm(tmp_path: Path):
     sizes = []
     for count in (2, 3):
         shown = {arm: samples[arm] for arm in list(samples)[:count]}
-        augmented_sheet(shown, components, HEADING, tmp_path / f"{count}.png")
+        sheets.augmented_sheet(shown, components, HEADING, tmp_path / f"{count}.png")
         sizes.append(Image.open(tmp_path / f"{count}.png").size)
     assert sizes[0][0] == sizes[1][0] and sizes[1][1] > sizes[0][1] + 60
+
+
+def test_the_sheet_names_the_parameters_that_are_not_the_default(monkeypatch, tmp_path: Path):
+    written = []
+    monkeypatch.setattr(sheets, "write_sheet", lambda rows, *rest: written.extend(row.words for row in rows))
+    components = {
+        "none": [],
+        "tilted": [resolve("augmentation", {"name": "rotation", "degrees": 77})],
+        "usual": [resolve("augmentation", "rotation")],
+        "two": [{"name": "flip"}, {"name": "blur"}],
+    }
+    sheets.augmented_sheet(
+        dict.fromkeys(components, np.zeros((1, 2, 8, 8, 3), np.uint8)), components, HEADING, tmp_path / "s.png"
+    )
+    p = components["usual"][0]["p"]
+    assert written == [
+        ["none", "no augmentation"],
+        ["tilted", f"rotation(degrees=77.0, p={p})"],
+        ["usual", f"rotation(p={p})"],
+        ["two", "2 augmentations"],
+    ]

@@ -298,3 +298,5 @@ def test_images_are_chosen_over_the_identities_and_by_the_difficulty_of_their_ma
     assert sorted(typical_and_hard(bare.manifest, masks, 5)) == [6, 7, 8]
     nobody = planted.with_columns(mask=["none"] * 12)
     assert typical_and_hard(nobody.manifest, masks, 5) == []
+    sides = planted.manifest.with_columns(side=pl.Series(["gallery"] * 9 + ["query"] * 3))
+    assert sorted(typical_and_hard(sides, masks, 5)) == [9, 10, 11]

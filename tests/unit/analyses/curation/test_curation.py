@@ -1,5 +1,6 @@
 """Tables, findings and contact sheets of a curation report, against planted subsets and effects."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from drawn import texts
 
 from reidflow.analyses.curation import figures, sheets
-from reidflow.analyses.curation.findings import by_verdict, most_saved, sections, typical_share
+from reidflow.analyses.curation.findings import by_verdict, most_saved, sections, striking_scores, typical_share
 from reidflow.analyses.curation.tables import ARMS, CONTRASTS, Curation, arms_table, contrasts_table, split_scores
 from reidflow.curation.scores import SCORES
 from reidflow.curation.subset import KEEP
@@ -213,6 +214,19 @@ def test_contrasts_are_kept_minus_dropped_in_standard_deviations() -> None:
     assert ["quality", "0.00", "+1.63", "+1.63"] in block.rows
 
 
+def test_a_methods_own_score_is_not_striking() -> None:
+    rows = [
+        ("quality", score, value)
+        for score, value in {"quality": 9.0, "contrast": 0.1, "k_center": -0.5, "uniqueness": 0.3}.items()
+    ]
+    rows += [("random", "contrast", 0.9)]
+    table = pl.DataFrame(rows, schema=["label", "score", "difference"], orient="row")
+    found = striking_scores(table.with_columns(random=pl.col("label") == "random"))
+    assert {label: [row["score"] for row in of] for label, of in found.items()} == {
+        "quality": ["k center", "uniqueness", "contrast"]
+    }
+
+
 def test_unknown_scores_are_left_out_whole_or_image_by_image() -> None:
     missing = scores(foreground=[None] * 8, truncation=[None, 1.0, *[None] * 6])
     found = Curation(missing, KEPT, pl.DataFrame({"image": IMAGES}))
@@ -274,6 +288,19 @@ def test_valuable_images_are_those_in_most_subsets_and_with_the_highest_scores(m
     assert rows["least representative"][0] == shades[3]
     assert rows["best in quality"] == shades[:8]
     assert rows["worst in quality"] == shades[:3:-1]
+
+
+def test_random_samples_do_not_count_as_subsets_that_hold_an_image(monkeypatch, tmp_path: Path) -> None:
+    arms, images = planted.arms(3), planted.pixels()
+    found = planted.curated(arms)
+    last = found.keep["all"].with_columns(kept=~pl.col("kept"))
+    found = replace(found, keep={arm: last if arm.startswith("random") else keep for arm, keep in found.keep.items()})
+    rows = rows_of(monkeypatch, lambda: sheets.valuable_sheet(images, found, arms, HEADING, tmp_path / "s.png"))
+    captions = []
+    monkeypatch.setattr(sheets, "write_sheet", lambda rows, *rest: captions.extend(t.caption for t in rows[0].tiles))
+    sheets.valuable_sheet(images, found, arms, HEADING, tmp_path / "s.png")
+    assert rows["in most subsets"][:6] == images[:6, 0, 0, 0].tolist()
+    assert captions == ["A 1"] * 6 + ["B 0"] * 2
 
 
 def test_no_image_stands_at_both_ends_of_a_score(monkeypatch, tmp_path: Path) -> None:

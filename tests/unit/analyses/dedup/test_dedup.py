@@ -176,6 +176,22 @@ def test_suspects_are_pairs_within_the_loosest_threshold_of_the_arms() -> None:
     assert suspects_table(found).height == 3
 
 
+def test_it_is_said_how_many_methods_agree_on_suspects() -> None:
+    cross = [("t2", "t3", 1), ("t1", "t4", 2)]
+    names = ("h", "b", "c")
+    found = duplicates(
+        methods={name: {"name": name} for name in names},
+        thresholds={name: [3.0] for name in names},
+        loosest=dict.fromkeys(names, 3.0),
+        pairs={"h": pairs(cross), "b": pairs(cross[:1]), "c": pairs([])},
+    )
+    text, _ = report(replace(found, methods=found.methods | {"h": HASH, "b": BYTES}))
+    assert "2 pairs of images are duplicates to some method" in text["Suspected label errors"]
+    assert "; 1 of them to at least half of the 3 methods." in text["Suspected label errors"]
+    alone = replace(found, methods=found.methods | {"h": HASH, "b": BYTES}, pairs=found.pairs | {"b": pairs([])})
+    assert "none of them to more than 1 of the 3 methods" in report(alone)[0]["Suspected label errors"]
+
+
 def test_a_method_that_finds_no_pair_is_reported_as_such() -> None:
     found = duplicates(pairs={"h": pairs([]), "b": pairs([])})
     table = methods_table(found)
@@ -433,6 +449,19 @@ def test_pairs_beyond_the_loosest_threshold_are_said_not_to_be_searched(monkeypa
         sheets.groups_sheet(planted.pixels(), known, planted.sheet_arms(), HEADING, tmp_path / "s.png")
     assert written[0]["just above"] == "no pair"
     assert written[1]["just above"] == "not searched beyond 2"
+
+
+def test_the_groups_just_below_the_threshold_are_the_closest_to_it(monkeypatch, tmp_path: Path) -> None:
+    written = {}
+    monkeypatch.setattr(
+        sheets,
+        "write_sheet",
+        lambda rows, *rest: written.update({r.words[0]: [t.caption for t in r.tiles] for r in rows}),
+    )
+    found = planted.duplicates([(0, 1, 0), (2, 3, 1.5), (6, 7, 5), (8, 9, 3)])
+    sheets.groups_sheet(planted.pixels(), found, planted.sheet_arms(), HEADING, tmp_path / "s.png")
+    assert written["just below"] == ["A i02", "i03: 1.5", "", "A i00", "i01: 0"]
+    assert written["just above"] == ["B i08", "i09: 3", "", "B i06", "i07: 5"]
 
 
 def suspected(pairs: list[tuple[int, int]]) -> pl.DataFrame:
