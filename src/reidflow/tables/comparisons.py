@@ -78,6 +78,17 @@ def judge(pairs: dict[str, Paired], level: float = LEVEL) -> dict[str, Compariso
     return compare(enough, level) if enough else {}
 
 
+def judged(found: Comparison) -> dict[str, Any]:
+    """Return the columns of a row that say whether its difference is significant."""
+    return {
+        "delta_low": found.low,
+        "delta_high": found.high,
+        "p_holm": found.p_holm,
+        "verdict": found.verdict,
+        "smallest_detectable": found.smallest_detectable,
+    }
+
+
 def best_set(arms: list[EvaluatedArm], level: float = LEVEL) -> list[str]:
     """Return the arms that are not significantly different from the best, over the identities and seeds that all scored arms share."""
     scored = {arm.name: arm.scores() for arm in arms}

@@ -24,6 +24,7 @@ from reidflow.tables.comparisons import (
     best_set,
     controlled,
     judge,
+    judged,
     pair,
     per_identity,
 )
@@ -178,13 +179,7 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         **_tuned(arm.chosen),
     }
     if found and whole:
-        row |= {
-            "delta_low": found.low,
-            "delta_high": found.high,
-            "p_holm": found.p_holm,
-            "verdict": found.verdict,
-            "smallest_detectable": found.smallest_detectable,
-        }
+        row |= judged(found)
     return row
 
 

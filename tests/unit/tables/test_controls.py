@@ -85,7 +85,7 @@ def test_findings_say_which_arms_differ_from_their_controls_and_what_would_have_
     other = row_of(tables, "other")
     assert f"**chosen** is better than its control **random**: {CLEAR.mean():+.3f} [" in text
     assert f"**other** against its control **random**: {FAINT.mean():+.3f} [" in text
-    assert f"a difference of {other['against_smallest_detectable']:.3f} would have been detected" in text
+    assert f"a difference of {other['against_smallest_detectable']:.3f} would be detected with 80 % power" in text
     assert text.rstrip().endswith("/arms.png)")
 
 

@@ -17,7 +17,7 @@ from reidflow.spec.inference import transductive
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.arms import EvaluatedArm, by_arm, known, mean
 from reidflow.tables.columns import column, columns
-from reidflow.tables.comparisons import AGAINST, LEVEL, Paired, against_controls, judge, pair
+from reidflow.tables.comparisons import AGAINST, LEVEL, Paired, against_controls, judge, judged, pair
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 
 VALIDATION = "validation"
@@ -210,16 +210,7 @@ def _compared(condition: Condition, experiment: Experiment, level: float) -> dic
 
 
 def _difference(paired: Paired, found: Comparison | None) -> dict[str, Any]:
-    if found is None:
-        return {"delta": paired.delta}
-    return {
-        "delta": found.delta,
-        "delta_low": found.low,
-        "delta_high": found.high,
-        "p_holm": found.p_holm,
-        "smallest_detectable": found.smallest_detectable,
-        "verdict": found.verdict,
-    }
+    return {"delta": paired.delta} if found is None else {"delta": found.delta, **judged(found)}
 
 
 def effects(gap: pl.DataFrame) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import mean
 from reidflow.tables.columns import column, columns
-from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.comparisons import LEVEL, judged
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 
 _RESULT = columns(
@@ -175,11 +175,4 @@ def _judged(cubes: Mapping[str, _Cube], baseline: str, label: str, level: float)
 def _difference(found: Comparison | float | None) -> dict[str, Any]:
     if not isinstance(found, Comparison):
         return {} if found is None else {"delta": found}
-    return {
-        "delta": found.delta,
-        "delta_low": found.low,
-        "delta_high": found.high,
-        "p_holm": found.p_holm,
-        "smallest_detectable": found.smallest_detectable,
-        "verdict": found.verdict,
-    }
+    return {"delta": found.delta, **judged(found)}
