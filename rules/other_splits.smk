@@ -1,4 +1,4 @@
-# Runs on other splits: those that an experiment names, and drawn ones for the best of several experiments.
+# Runs on other splits: those that an experiment names, and random ones for the best of several experiments.
 
 
 rule on_other_split:

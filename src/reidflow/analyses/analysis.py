@@ -215,22 +215,31 @@ class Report:
     files: dict[str, str] = field(default_factory=dict)
 
     def write(self, out: Mapping[str, Path], about: Mapping[str, str] | None = None) -> None:
-        """Write everything. out: output's name (`outputs`) -> path. about: digests for the metadata of the tables."""
+        """Write everything. Raises ReidflowError for what the module of the analysis does not declare.
+
+        out: output's name (`outputs`) -> path. about: digests for the metadata of the tables.
+        """
         from reidflow.figures.parts import save
         from reidflow.store.atomic import write_text
         from reidflow.store.tables import write_table
         from reidflow.tables.sections import write_sections
 
+        def path(kind: str, name: str) -> Path:
+            if _key(kind, name) not in out:
+                problem = f"an analysis returns '{name}', which its module does not declare."
+                raise ReidflowError(f"{problem} Add it to TABLES, FIGURES, SHEETS or FILES.")
+            return out[_key(kind, name)]
+
         for name, (table, contract) in self.tables.items():
-            write_table(table, out[_key("table", name)], contract, about)
+            write_table(table, path("table", name), contract, about)
         write_sections(out["sections"], self.sections)
         for name, figure in self.figures.items():
-            paths = {suffix: out[_key(suffix, name)] for suffix in ("png", "svg")}
+            paths = {suffix: path(suffix, name) for suffix in ("png", "svg")}
             figure(paths) if callable(figure) else save(figure, paths)
         for name, draw in self.sheets.items():
-            draw(out[_key("png", name)])
+            draw(path("png", name))
         for name, text in self.files.items():
-            write_text(out[_key("file", name)], text)
+            write_text(path("file", name), text)
 
 
 def _key(kind: str, name: str) -> str:

@@ -77,7 +77,7 @@ class Files:
         return self.plan.subsets()
 
     def log(self, rule: str, job: str = "") -> str:
-        """Return the log of a rule's jobs. job: what tells them apart, a pattern."""
+        """Return the log of a rule's jobs. job: the pattern of the part of its name that differs between them."""
         return f"{self.results}/logs/{rule}/{job}.log" if job else f"{self.results}/logs/{rule}.log"
 
     def versions(self, background: dict[str, Any]) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ class Shown:
     ) -> Any:
         """Return a result that the report shows; one that is the same for all experiments only where it is there.
 
-        caption: the stem of its text in workflow/report. label: (heading, words) in the list of results: one alone, as
+        caption: the stem of its text in workflow/report. label: (heading, text) in the list of results: one alone, as
         the report makes a switch of any further one that has two values.
         """
         from snakemake.io import report

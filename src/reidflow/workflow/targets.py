@@ -135,9 +135,9 @@ class Targets:
         }
 
 
-def in_rst(words: str) -> str:
+def in_rst(text: str) -> str:
     """Return free text for the report's texts: on one line, and read as nothing but letters."""
-    return "".join(letter if letter.isalnum() or letter == " " else f"\\{letter}" for letter in " ".join(words.split()))
+    return "".join(letter if letter.isalnum() or letter == " " else f"\\{letter}" for letter in " ".join(text.split()))
 
 
 def intact(path: str, damaged: list[Path]) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reidflow.analyses.analysis import load, shipped
+from reidflow.analyses.analysis import Report, load, outputs, shipped
 from reidflow.spec import code
 from reidflow.spec.errors import ReidflowError
 
@@ -56,3 +56,13 @@ def test_an_unknown_analysis_is_named_with_the_known_ones():
         load("curatoin")
     with pytest.raises(ReidflowError, match=r"'mylab\.gone' is nowhere on the Python path"):
         load("mylab.gone")
+
+
+def test_what_an_analysis_returns_without_declaring_it_is_named(tmp_path):
+    names = outputs(load("gap"), "tables", "figures", "sections")
+    out = {name: tmp_path / name for name in names}
+    Report(files={}).write(out)
+    assert (tmp_path / "sections").is_file()
+    for report in (Report(files={"notes.txt": "a"}), Report(figures={"more": print}), Report(sheets={"more": print})):
+        with pytest.raises(ReidflowError, match=r"returns '(notes\.txt|more)', which its module does not declare"):
+            report.write(out)

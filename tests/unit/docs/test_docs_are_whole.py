@@ -2,8 +2,15 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+from reidflow.spec import plan
 from reidflow.spec.components import KINDS
+from reidflow.spec.errors import ReidflowError
+from reidflow.workflow.files import Files
+from reidflow.workflow.inputs import Inputs
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,6 +25,15 @@ def test_extending_names_every_component_kind_with_its_folder_and_function():
     rows = re.findall(r"^\| (\w+) \| `([\w/]+)` \| `(\w+)` \|", (ROOT / "docs/extending.md").read_text(), re.MULTILINE)
     kinds = {kind: (folder.removeprefix("reidflow.").replace(".", "/"), verb) for kind, (folder, verb) in KINDS.items()}
     assert {kind: (folder, verb) for kind, folder, verb in rows} == kinds
+
+
+def test_extending_names_every_input_of_an_analysis():
+    inputs = Inputs(Files(plan.make([ROOT / "config/tiny.yaml"], root=ROOT)))
+    with pytest.raises(ReidflowError) as error:
+        inputs.named("", SimpleNamespace(experiment="tiny_losses"))
+    known = set(re.findall(r"\w+", str(error.value).split("may name:")[1]))
+    listed = (ROOT / "docs/extending.md").read_text().split("`INPUTS` may name")[1].split("\n\n`run`")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == known
 
 
 def test_packages_import_from_those_above_them_alone():
