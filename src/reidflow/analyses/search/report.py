@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.search import effects, tables
-from reidflow.analyses.search.figures import all as figures
+from reidflow.analyses.search import effects, figures, tables
 from reidflow.analyses.search.findings import sections
 from reidflow.analyses.search.found import Found
 from reidflow.search.trials_table import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
@@ -21,6 +20,8 @@ def run(inputs: Inputs) -> Report:
     trials, timed = inputs.table("trials", TRIALS(axes)), inputs.table("trials_efficiency", TRIALS_EFFICIENCY)
     results, comparisons = inputs.table("results", RESULTS), inputs.table("comparisons", COMPARISONS)
     found = Found.of(experiment, trials, timed, winners, results, comparisons)
+    base, heading = found.baseline, inputs.heading
+    value = base["val_id_map"]
     return Report(
         tables={
             "search": (found.search, tables.SEARCH),
@@ -30,5 +31,14 @@ def run(inputs: Inputs) -> Report:
             "effects": (found.effects, effects.EFFECTS),
         },
         sections=sections(experiment, found),
-        figures=figures.draw_all(found, axes, inputs.heading),
+        figures={
+            "progress": figures.progress(found.progress, heading, value),
+            "slices": figures.slices(found.trials, axes, heading, value),
+            "parallel": figures.parallel(found.trials, axes, heading, value),
+            "importances": figures.importances(found.importances, heading),
+            "effects": figures.effects(found.effects, heading),
+            "front": figures.front(
+                found.front, heading, {"value": value, **{cost: base[cost] for cost in figures.COSTS}}
+            ),
+        },
     )
