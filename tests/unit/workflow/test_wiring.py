@@ -12,7 +12,10 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.workflow.files import Files, digest_of
 from reidflow.workflow.inputs import ARRAYS, Inputs
 from reidflow.workflow.params import Params
+from reidflow.workflow.report import Shown
 from reidflow.workflow.resources import Resources
+from reidflow.workflow.startup import Session
+from reidflow.workflow.submission import Submission
 from reidflow.workflow.targets import Targets, in_rst, intact
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +24,12 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def demo():
     return Files(plans.make([ROOT / "config/config.yaml"], root=ROOT))
+
+
+@pytest.fixture(scope="module")
+def jaguar():
+    """The preset whose networks are downloaded and whose studies have two workers."""
+    return Files(plans.make([ROOT / "config/jaguar.yaml"], root=ROOT))
 
 
 def tiny(**changes):
@@ -107,6 +116,81 @@ def test_a_job_that_runs_a_network_requests_a_gpu_and_one_on_features_none(demo)
     assert resources["mem_mb"](heads, 1) == compute.memory_mb
     assert Resources(inputs, gpus=0).of_runs(inputs.reported)["gpu"](images) == 0
     assert requests.heads(inputs.reported)(images) is None and requests.scoring(heads) == "heads-losses"
+    assert requests.scoring(images) == "scores-augmentation"
+
+
+def test_a_downloaded_network_has_a_job_of_its_own_that_every_run_with_it_waits_for(demo, jaguar):
+    jobs = Session(jaguar.plan, "", [], reporting=False, cluster=False, gpus=1).networks()
+    inputs, one = Inputs(jaguar), job("losses", batch=0)
+    (description,) = jaguar.networks_of(inputs.reported(one))
+    assert jobs[Path(description).stem] == [Path(description).stem]
+    assert description in inputs.of_runs(inputs.reported)(one)
+    assert [description] in json.loads(Params(inputs).train(one))["downloaded"].values()
+    installed = Session(demo.plan, "", [], reporting=False, cluster=False, gpus=1).networks()
+    assert list(installed) == ["installed"] and not demo.networks_of(Inputs(demo).reported(one))
+    assert not any(json.loads(Params(Inputs(demo)).train(one))["downloaded"].values())
+
+
+def test_a_search_waits_for_every_worker_of_every_study_and_for_the_study_that_its_budget_is_matched_to(jaguar):
+    inputs, name = Inputs(jaguar), "hpo"
+    studies = jaguar.plan.experiments[name].studies
+    folder = f"results-jaguar/experiments/{name}/search"
+    assert inputs.records(job(name)) == [f"{folder}/{study}-0.json" for study in studies]
+    assert inputs.workers(job(name)) == [f"{folder}/{study}-1.json" for study in studies]
+    assert inputs.matched_record(job(name, study="learning_rate")) == f"{folder}/tpe-0.json"
+    assert inputs.matched_record(job(name, study="tpe")) == []
+    wanted = Targets(jaguar, present=bool).results_of(name)
+    assert {
+        f"results-jaguar/tables/{name}.trials.parquet",
+        f"results-jaguar/tables/{name}.trials.efficiency.parquet",
+    } <= {*wanted}
+
+
+def test_mirrored_images_are_embedded_where_an_arm_ranks_by_them_alone(demo):
+    inputs = Inputs(demo)
+    assert inputs.mirrored(job("inference")) == "results/experiments/inference/mirrored.parquet"
+    assert inputs.mirrored_arrays(job("inference")) and inputs.mirrored(job("losses")) == []
+
+
+def test_a_split_of_its_own_is_that_of_the_wildcard(demo):
+    params = Params(Inputs(demo))
+    assert json.loads(params.split(SimpleNamespace()))["split"] == demo.plan.division["split"]
+    name = next(iter(Inputs(demo).other_splits(job("faces")).values()))
+    assert json.loads(params.split(SimpleNamespace(split=name)))["split"] == demo.plan.splits()[name]["split"]
+    assert json.loads(params.split(SimpleNamespace(split=name)))["split"] != demo.plan.division["split"]
+
+
+def test_a_run_on_another_split_reads_what_its_choice_of_images_looks_at(demo):
+    inputs = Inputs(demo)
+    deduplicated = [spec for spec in inputs.all_runs(job("seeds")) if spec.dedup]
+    assert deduplicated and {demo.pairs(spec) for spec in deduplicated} <= set(inputs.choosing_files(job("seeds")))
+    assert inputs.choosing_files(job("losses")) == inputs.choosing_arrays(job("losses")) == []
+
+
+def test_a_submission_reads_the_jobs_of_its_runs_and_what_they_rank_by():
+    def submission(**given):
+        inputs = Inputs(tiny(submission=given, compute={"runs_per_job": 1}))
+        return Submission(inputs, Params(inputs), "raw")
+
+    second = submission(runs=[{"experiment": "tiny_losses", "arm": "arcface", "seeds": [1]}])
+    jobs = second.plan.training("tiny_losses")
+    (file,) = second.read["runs"]
+    assert ("arcface", 1) in jobs[int(Path(file).stem.removeprefix("runs-"))]
+    mirroring = submission(inference=[{"name": "flip"}])
+    (spec, *_) = mirroring.specs
+    assert mirroring.files.mirrored_array(spec) in mirroring.arrays
+    assert mirroring.files.mirrored_array(spec) not in second.arrays
+
+
+def test_the_report_shows_what_is_there_and_every_experiment(demo):
+    absent = Shown(demo, reporting=True, present=lambda path: False)
+    assert absent.result("results/a.csv", "Data", ("data", "a")) == "results/a.csv"
+    for shown, path in (
+        (absent, "results/{experiment}.csv"),
+        (Shown(demo, reporting=True, present=lambda path: True), "results/a.csv"),
+        (Shown(demo, reporting=False, present=lambda path: False), "results/a.csv"),
+    ):
+        assert shown.result(path, "Data", ("data", "a")).flags["report"].labels == {"data": "a"}
 
 
 def test_a_param_holds_what_determines_its_job_and_nothing_else():

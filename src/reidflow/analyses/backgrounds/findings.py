@@ -24,7 +24,7 @@ def sections(
 ) -> list[Section]:
     """Return the sections of the findings, from TESTED_MATRIX, RELIANCE and the experiment's RESULTS.
 
-    probes: role -> label of the version, as for `tables.background_tables`.
+    probes: role -> label of the version, as in the experiment's file.
     """
     both, query = (matrix.filter(pl.col("mode") == mode) for mode in (BOTH, QUERY))
     own = both.filter(pl.col("own") & (pl.col("verdict") != REFERENCE))
