@@ -589,6 +589,21 @@ def pareto_front(x: Sequence[float], y: Sequence[float], more_is_better: bool = 
     return front
 
 
+def cost_axis(axes: Axes, x: Sequence[float]) -> None:
+    """Set scale, limits and ticks of an x axis of costs, logarithmic where they span a lot."""
+    if min(x) > 0 and max(x) / min(x) > 5:
+        axes.set_xscale("log")
+        ratio = (max(x) / min(x)) ** 0.1
+        axes.set_xlim(min(x) / ratio, max(x) * ratio)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if max(x) / min(x) > 300 else (1.0, 3.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        room = 0.1 * (max(x) - min(x))
+        axes.set_xlim(min(x) - room, max(x) + room)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(magnitude))
+
+
 def cost_panel(
     axes: Axes,
     keys: Sequence[str],
@@ -606,17 +621,7 @@ def cost_panel(
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     room = max(0.08 * (max(y) - min(y)), 0.005)
     axes.set_ylim(min(y) - room, max(y) + 1.4 * room)
-    if min(x) > 0 and max(x) / min(x) > 5:
-        axes.set_xscale("log")
-        ratio = (max(x) / min(x)) ** 0.1
-        axes.set_xlim(min(x) / ratio, max(x) * ratio)
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if max(x) / min(x) > 300 else (1.0, 3.0)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        room = 0.1 * (max(x) - min(x))
-        axes.set_xlim(min(x) - room, max(x) + room)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(magnitude))
+    cost_axis(axes, x)
     front = pareto_front(x, y, more_is_better)
     line = {"color": BLUE, "linewidth": 1.1, "alpha": 0.6, "zorder": 2}
     mark(axes.plot([x[i] for i in front], [y[i] for i in front], **line)[0], "front", "all")

@@ -1,4 +1,4 @@
-"""What the choices of a search do: importances of the axes, and the marginal effect of each label or part of a range."""
+"""Importances of the axes of a search, and the marginal effect of each choice or part of a range."""
 
 import math
 from collections.abc import Sequence
@@ -8,54 +8,67 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from reidflow.analyses.search.tables import PRUNED, SPACE_FILLING, with_scores
+from reidflow.analyses.search.tables import ENDED, SPACE_FILLING, STUDY, TRIALS, with_scores
 from reidflow.search.importance import fanova, ped_anova
+from reidflow.search.trial import PRUNED
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.search import Axis, Study
 from reidflow.spec.seeds import seed_for
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract, Span
+from reidflow.tables.columns import columns
 from reidflow.tables.comparisons import INCONCLUSIVE
 
 PED_ANOVA, FANOVA = "ped_anova", "fanova"
 PARTS = 3
-"""Parts of equal width (of equal factors on a logarithmic axis) into which a range is cut."""
+"""Parts of a range: of equal width, on a logarithmic axis of equal factors."""
 PERMUTATIONS = 4999
 LEVEL = 0.05
 FEWEST = 10
-"""Trials without which no effect is looked for."""
+"""Trials below which no effect is tested."""
+AXIS = Column("axis", pl.String, "axis", "text", "Axis of the space.")
 IMPORTANCES = Contract(
     "importances of axes",
-    {
-        "experiment": pl.String,
-        "study": pl.String,  # a study, or the space-filling ones joined by ` + `
-        "pooled": pl.Boolean,
-        "method": pl.String,  # ped_anova or fanova
-        "axis": pl.String,
-        "share": pl.Float64,  # ped_anova: of getting into the best fifth; fanova: of the variance
-        "chance": pl.Float64,  # share of shuffled trials in which the axis looks as important; null for fanova
-        "trials": pl.Int64,  # on which it stands
-        PRUNED: pl.Int64,  # of those, ended early
-    },
-    nullable=frozenset({"chance"}),
-)
+    [
+        *columns("experiment"),
+        STUDY.but(meaning="The study, or the space-filling ones joined by ` + `."),
+        Column("pooled", pl.Boolean, "pooled", "yes_no", "Whether the trials of several studies are taken together."),
+        Column("method", pl.String, "method", "text", "ped_anova or fanova."),
+        AXIS,
+        Column("share", pl.Float64, "share", "share",
+               "PED-ANOVA: share of what separates the best fifth of the trials; fANOVA: share of the variance."),
+        Column("chance", pl.Float64, "chance", "probability",
+               "Share of shuffled trials in which the axis looks as important; PED-ANOVA alone.", nullable=True),
+        TRIALS,
+        ENDED,
+    ],
+)  # fmt: skip
 EFFECTS = Contract(
     "marginal effects of choices",
-    {
-        "experiment": pl.String,
-        "pool": pl.String,  # the studies whose trials it stands on
-        "axis": pl.String,
-        "label": pl.String,  # a label, or a part of a range
-        "trials": pl.Int64,
-        PRUNED: pl.Int64,  # of those, ended early: they count with the best they had reached
-        **dict.fromkeys(("mean", "best"), pl.Float64),  # validation mAP
-        "mean_rank": pl.Float64,  # 1 is the best trial of the pool
-        "standing": pl.Float64,  # mean share of the pool's trials that these beat; 0.5 is the average trial
-        **dict.fromkeys(("effect", "low", "high"), pl.Float64),  # standing minus that of the pool's other trials
-        "p": pl.Float64,  # corrected over all labels of all axes
-        "verdict": pl.String,  # better, worse or inconclusive, from p alone
-    },
-    nullable=frozenset({"mean", "best", "mean_rank", "standing", "effect", "low", "high", "p"}),
-)
+    [
+        *columns("experiment"),
+        Column("pool", pl.String, "studies", "text", "The studies whose trials are compared."),
+        AXIS,
+        Column("label", pl.String, "choice", "text", "A choice, or a part of a range."),
+        TRIALS,
+        ENDED,
+        Column("mean", pl.Float64, "mean", "number", "Mean validation mAP; pruned trials count with the best they reached.",
+               nullable=True),
+        Column("best", pl.Float64, "best", "number", "Highest validation mAP.", nullable=True),
+        Column("mean_rank", pl.Float64, "mean rank", "number1", "Mean rank among all these trials; 1 is the best.",
+               nullable=True),
+        Column("standing", pl.Float64, "standing", "number2", "Mean share of all trials that these beat; 0.5 is average.",
+               nullable=True),
+        Column("effect", pl.Float64, "effect", "signed2", "Standing minus that of the trials without the choice.",
+               nullable=True),
+        Column("low", pl.Float64, "lower end", "signed2", "Lower end of the interval of the effect.", nullable=True),
+        Column("high", pl.Float64, "upper end", "signed2", "Upper end of the interval of the effect.", nullable=True),
+        Span("effect_interval", ("low", "high"), "interval", "interval2",
+             "Simultaneous 95 % interval of the effect, corrected over all choices of all axes."),
+        Column("p", pl.Float64, "p", "probability", "p value of the effect, corrected over all choices of all axes.",
+               nullable=True),
+        Column("verdict", pl.String, "verdict", "verdict", "better, worse or inconclusive, from the p value."),
+    ],
+)  # fmt: skip
 
 
 def pool_of(experiment: Experiment) -> list[Study]:
@@ -66,7 +79,7 @@ def pool_of(experiment: Experiment) -> list[Study]:
 
 
 def pool_name(studies: Sequence[Study]) -> str:
-    """Return how the pooled trials of studies are called."""
+    """Return the name of the pooled trials of studies."""
     return " + ".join(study.name for study in studies)
 
 
@@ -79,8 +92,8 @@ def pooled(experiment: Experiment, trials: pl.DataFrame) -> pl.DataFrame:
 def importances_table(experiment: Experiment, trials: pl.DataFrame) -> pl.DataFrame:
     """Return IMPORTANCES of each study with enough trials and of the space-filling ones together, if they are several.
 
-    PED-ANOVA asks what separates the best fifth from all trials: pruned ones count, with the best they had reached.
-    fANOVA explains values, so it takes finished trials alone; a diverged one has the value 0.
+    PED-ANOVA: what separates the best fifth from all trials; pruned ones count with the best they reached. fANOVA
+    explains values, so it takes trials with a value alone; a diverged one has the value 0.
     """
     rows = []
     pool = pool_of(experiment)
@@ -93,8 +106,8 @@ def importances_table(experiment: Experiment, trials: pl.DataFrame) -> pl.DataFr
             settings = own.select(axis.name for axis in axes).to_dicts()
             pruned = own.filter(pl.col("state") == PRUNED).height
             for found in evaluate(axes, settings, own["score"].to_list(), seed_for(group[0].seed, name)):
-                told = [found.axis, found.share, found.chance, own.height, pruned]
-                rows.append([experiment.name, name, len(group) > 1, method, *told])
+                row = [experiment.name, name, len(group) > 1, method, found.axis, found.share, found.chance]
+                rows.append([*row, own.height, pruned])
     return pl.DataFrame(rows, schema=IMPORTANCES.columns, orient="row")
 
 
@@ -102,8 +115,8 @@ def effects_table(experiment: Experiment, trials: pl.DataFrame, level: float = L
     """Return EFFECTS on the pooled space-filling trials: axes in the order of the space, labels in theirs.
 
     Each label's trials are compared with the pool's others by their standing. Shuffling the standings over the trials
-    gives the spread that chance alone has; its largest over all labels at once gives corrected p values and intervals,
-    so verdict and interval agree (Westfall and Young, 1993). Empty without FEWEST trials.
+    gives the null distribution; its largest over all labels at once gives corrected p values and intervals, so verdict
+    and interval agree (Westfall and Young, 1993). Empty without FEWEST trials.
     """
     pool, own = pool_of(experiment), pooled(experiment, trials)
     if own.height < FEWEST:
@@ -112,17 +125,17 @@ def effects_table(experiment: Experiment, trials: pl.DataFrame, level: float = L
     values = own["score"].to_numpy()
     ranks = rankdata(values)
     standing = (ranks - 0.5) / len(ranks)
-    judged = _judged(standing, [members for *_, members in groups], level, pool[0].seed)
+    tests = _test(standing, [members for *_, members in groups], level, pool[0].seed)
     ended = (own["state"] == PRUNED).to_numpy()
     rows = []
-    for (axis, label, members), found in zip(groups, judged, strict=True):
-        told = {"experiment": experiment.name, "pool": pool_name(pool), "axis": axis, "label": label}
-        told |= {"trials": int(members.sum()), PRUNED: int(ended[members].sum()), "verdict": INCONCLUSIVE}
+    for (axis, label, members), found in zip(groups, tests, strict=True):
+        row = {"experiment": experiment.name, "pool": pool_name(pool), "axis": axis, "label": label}
+        row |= {"trials": int(members.sum()), PRUNED: int(ended[members].sum()), "verdict": INCONCLUSIVE}
         if members.any():
-            told |= {"mean": float(values[members].mean()), "best": float(values[members].max())}
-            told |= {"mean_rank": float((len(ranks) + 1 - ranks)[members].mean())}
-            told |= {"standing": float(standing[members].mean())}
-        rows.append(told | found)
+            row |= {"mean": float(values[members].mean()), "best": float(values[members].max())}
+            row |= {"mean_rank": float((len(ranks) + 1 - ranks)[members].mean())}
+            row |= {"standing": float(standing[members].mean())}
+        rows.append(row | found)
     return pl.DataFrame([{c: row.get(c) for c in EFFECTS.columns} for row in rows], schema=EFFECTS.columns)
 
 
@@ -139,7 +152,7 @@ def _members(axis: Axis, values: pl.Series) -> list[tuple[str, np.ndarray]]:
     return [(f"{plain[n]:.3g} to {plain[n + 1]:.3g}", part == n) for n in range(PARTS)]
 
 
-def _judged(standing: np.ndarray, members: list[np.ndarray], level: float, seed: int) -> list[dict[str, Any]]:
+def _test(standing: np.ndarray, members: list[np.ndarray], level: float, seed: int) -> list[dict[str, Any]]:
     """Return effect, interval, corrected p and verdict of each group of trials; {} for one that holds none or all."""
     inside = np.array(members, dtype=float)
     counts = inside.sum(axis=1)

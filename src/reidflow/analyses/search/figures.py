@@ -9,6 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from reidflow.analyses.search.effects import FANOVA, LEVEL, PED_ANOVA
 from reidflow.figures import parts
 from reidflow.figures.parts import Estimate, drawing
 from reidflow.figures.style import (
@@ -35,8 +36,8 @@ MARKS = ("o", "^", "D", "v", ">", "<")
 SPENT = {"trials": "trials", "steps": "optimizer steps", "seconds": "seconds of training"}
 COSTS = {"flops": "forward FLOPs per image", "parameters": "parameters"}
 METHODS = {
-    "ped_anova": ("PED-ANOVA: share of what separates the best fifth", BLUE, -0.19),
-    "fanova": ("fANOVA: share of the variance of all values", ORANGE, 0.19),
+    PED_ANOVA: ("PED-ANOVA: share of what separates the best fifth", BLUE, -0.19),
+    FANOVA: ("fANOVA: share of the variance of all values", ORANGE, 0.19),
 }
 BEST = 10
 """Trials that parallel coordinates emphasise."""
@@ -44,7 +45,6 @@ MANY = 22
 """From so many choices on, effects stand in two columns."""
 ALIKE = 1.05
 """Where the most expensive trial costs less than so many times the cheapest, there is no front."""
-LEVEL = 0.05
 PROGRESS_NOTE = (
     "Lines: best validation mAP of the trials so far, which includes luck. Points: single trials; the lowest tenth may lie "
     "below the axes. Not shown, for want of a value: {} pruned and {} diverged trials. Seconds are summed over workers and "
@@ -320,7 +320,7 @@ def _labels(panel: Axes, y: int, axis: Axis, lacking: bool) -> None:
 def importances(table: pl.DataFrame, heading: Heading) -> Figure:
     """Draw IMPORTANCES: a panel per study, and one of the pooled ones; the axes that decide most on top."""
     if table.is_empty():
-        return parts.placeholder("No study has trials enough, on two axes or more, to weigh its axes.", heading)
+        return parts.placeholder("No study has enough trials, on two axes or more, for importances.", heading)
     need(table, ["study", "pooled", "method", "axis", "share", "chance", "trials"], "importances")
     pooled = table.filter("pooled")
     order = (table if pooled.is_empty() else pooled).group_by("axis", maintain_order=True).agg(pl.mean("share"))
@@ -334,7 +334,7 @@ def importances(table: pl.DataFrame, heading: Heading) -> Figure:
     for panel, study in zip(grid[0], studies, strict=True):
         own = table.filter(pl.col("study") == study)
         panel.set_label(study)
-        most, fewer = own["trials"].max(), own.filter(pl.col("method") == "fanova")["trials"].max()
+        most, fewer = own["trials"].max(), own.filter(pl.col("method") == FANOVA)["trials"].max()
         counted = f"{most} trials" if fewer in (None, most) else f"{most} trials (fANOVA {fewer})"
         name = f"{study} (pooled)" if own["pooled"][0] else study
         panel.set_title(
@@ -360,9 +360,7 @@ def importances(table: pl.DataFrame, heading: Heading) -> Figure:
 def effects(table: pl.DataFrame, heading: Heading) -> Figure:
     """Draw EFFECTS: the effect of each choice with its interval, axes and choices in the order of the space."""
     if table.is_empty() or table["effect"].null_count() == len(table):
-        return parts.placeholder(
-            "No study that covers the space evenly has trials enough to show what a choice does.", heading
-        )
+        return parts.placeholder("No study that covers the space evenly has enough trials for effects.", heading)
     need(table, ["pool", "axis", "label", "trials", "mean", "effect", "low", "high", "verdict"], "effects")
     blocks = [_block(own) for own in table.partition_by("axis", maintain_order=True)]
     columns = [blocks]
@@ -404,7 +402,7 @@ def costs(front: pl.DataFrame) -> list[str]:
 def front(table: pl.DataFrame, heading: Heading, baseline: Mapping[str, float | None] | None = None) -> Figure:
     """Draw the trials of `tables.front`, a panel for each of `costs`.
 
-    baseline: its `value` (validation mAP), `flops` and `parameters`, as far as they are known.
+    baseline: its row of the results.
     """
     if not costs(table):
         return parts.placeholder("The trials of this search do not differ in FLOPs or parameters.", heading)
@@ -415,7 +413,7 @@ def front(table: pl.DataFrame, heading: Heading, baseline: Mapping[str, float | 
         axes.set_label(cost)
         axes.set_xlabel(COSTS[cost], labelpad=2)
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        _baseline(axes, base.get("value"))
+        _baseline(axes, base.get("val_id_map"))
         own = table.filter(pl.col(cost).is_not_null())
         best = own.filter(pl.col(f"front_{cost}")).sort(cost, "value")
         line = {"color": INK, "linewidth": 1.1, "drawstyle": "steps-post", "alpha": 0.75, "zorder": 2}
@@ -435,24 +433,13 @@ def front(table: pl.DataFrame, heading: Heading, baseline: Mapping[str, float | 
         for row in own.filter("winner").to_dicts():
             _winner(axes, row["study"], row[cost], row["value"], looks[row["study"]][0])
         values = own[cost].to_list()
-        if number(base.get("value")) is not None and number(base.get(cost)) is not None:
+        if number(base.get("val_id_map")) is not None and number(base.get(cost)) is not None:
             square = {"s": 60, "marker": "s", "color": INK, "edgecolor": "white", "zorder": 7}
-            parts.points(axes, "baseline", [base[cost]], [base["value"]], **square)
+            parts.points(axes, "baseline", [base[cost]], [base["val_id_map"]], **square)
             values.append(base[cost])
-        _cost_scale(axes, values)
+        parts.cost_axis(axes, values)
     grid[0, 0].set_ylabel(METRIC, labelpad=4)
-    handles = _handles(looks, bool(table["winner"].any()), base.get("value"))
+    handles = _handles(looks, bool(table["winner"].any()), base.get("val_id_map"))
     on = parts.stroke(INK, 1.1, marker="o", markerfacecolor="white", markersize=6)
     parts.legend(figure, handles | {"on the front": on})
     return figure
-
-
-def _cost_scale(axes: Axes, values: list[float]) -> None:
-    if max(values) / min(values) > 4:
-        axes.set_xscale("log")
-        wide = max(values) / min(values) > 100
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 3.0) if wide else (1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(magnitude))

@@ -1,311 +1,202 @@
-"""What a search found, in computed sentences."""
+"""The findings on a search: whether it beats the baseline, what the budget gave, and what mattered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from reidflow.analyses.search.blocks import (
-    budget_block,
-    effects_block,
-    importance_block,
-    on_test_block,
-    seconds_block,
-    ten_block,
-    winners_block,
+from reidflow.analyses.search import FIGURES
+from reidflow.analyses.search.effects import EFFECTS, FANOVA, FEWEST, LEVEL, PED_ANOVA, pool_name, pool_of
+from reidflow.analyses.search.tables import (
+    SEARCH,
+    SEARCH_EFFICIENCY,
+    SPACE_FILLING,
+    against_matched,
+    arms_of_studies,
+    value_text,
+    winners_that_tie,
 )
-from reidflow.analyses.search.effects import FANOVA, FEWEST, LEVEL, PED_ANOVA, PRUNED, pool_name, pool_of
-from reidflow.analyses.search.found import Found
-from reidflow.analyses.search.space import searched, space_block
-from reidflow.analyses.search.tables import value_text
+from reidflow.search.trial import COMPLETE, DIVERGED, PRUNED
 from reidflow.search.trials_table import TEN, axes_of_studies, ten_best
-from reidflow.spec.experiment import Experiment
-from reidflow.spec.search import Axis
-from reidflow.tables.comparisons import UNAVAILABLE
-from reidflow.tables.layout import count, magnitude
-from reidflow.tables.sections import Section
-from reidflow.tables.text import NOTHING, interval, listed, markdown, number, probability, setting, signed
+from reidflow.spec.experiment import Arm, Experiment
+from reidflow.spec.run import RunSpec
+from reidflow.spec.search import Axis, Study
+from reidflow.store.tables import Column
+from reidflow.tables.layout import Block, block
+from reidflow.tables.sections import Section, render, sections_of
+from reidflow.tables.text import NOTHING, markdown, probability, setting, share
 
-PROGRESS, SLICES, PARALLEL = "progress", "slices", "parallel"
-IMPORTANCES, EFFECTS, FRONT = "importances", "effects", "front"
-ARMS = "arms"
-FIGURES = (PROGRESS, SLICES, PARALLEL, IMPORTANCES, EFFECTS, FRONT)
+WINNER = "Winner against the baseline and the budget-matched baseline"
+SEARCHED, BUDGET, MATTERS, PATTERNS = "What was searched", "What the budget gave", "What matters", "Patterns"
+SCHEDULER_PART = "The scheduler's part"
 METHODS = {PED_ANOVA: "PED-ANOVA", FANOVA: "fANOVA"}
-_TOLD, _OPEN = {"better": "is better than", "worse": "is worse than"}, "cannot be told from"
 MOST = 8
-"""So many of the ten best share a choice that is named."""
+"""Trials of the ten best that have a choice in common, for it to be named."""
 SCHEDULER = "scheduler"
 SAME_RUNS = "the same runs as arm"
+_BUDGET = (
+    "study", "algorithm", "axes", "matched_to", "trials", COMPLETE, PRUNED, DIVERGED, "steps", "train_flops", "finalists",
+)  # fmt: skip
+_WINNERS = (
+    "study", "winner", "winner_settings", "best_value", "chosen_value", "sweep_value", "val_id_map", "luck", "id_map",
+)  # fmt: skip
+_TEST = ("arm", "study", "algorithm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict")
+_EFFECTS = (
+    "axis", "label", "trials", PRUNED, "mean", "best", "mean_rank", "standing", "effect", "effect_interval", "p", "verdict",
+)  # fmt: skip
 
 
-def sections(experiment: Experiment, found: Found) -> list[Section]:
-    """Return the sections of the findings."""
-    rows, axes = found.search.to_dicts(), axes_of_studies(experiment.studies.values())
-    told = [
-        Section("What was searched", searched(experiment), [space_block(experiment)], {PARALLEL: "All trials"}),
-        Section(
-            "What the budget bought",
-            [*_bought(rows, found.progress), *_same_runs(found.trials), *_luck(rows)],
-            [budget_block(rows), winners_block(rows), seconds_block(found.efficiency)],
-            {PROGRESS: "Best validation mAP so far, by trial and by seconds", FRONT: "Validation mAP by cost"},
-        ),
-        Section(
-            "Winner against the baseline and the budget-matched baseline",
-            [*_against_baseline(rows), *_against_matched(rows, found.matched), *_algorithms(rows, found.tie)],
-            [on_test_block(rows)],
-            links=[ARMS],
-        ),
-        Section(
-            "What matters",
-            _matters(experiment, found.importances),
-            [importance_block(found.importances, METHODS)] if found.importances.height else [],
-            {IMPORTANCES: "What each axis decides"},
-        ),
-        Section(
-            "Patterns",
-            [*_patterns(experiment, found.effects), *_shared(experiment, found.trials)],
-            [
-                *([effects_block(found.effects)] if found.effects.height else []),
-                ten_block(ten_best(experiment.studies.values(), found.trials), axes),
-            ],
-            {EFFECTS: "Marginal effect of each choice", SLICES: "Validation mAP along each axis"},
-        ),
+def sections(
+    experiment: Experiment,
+    trials: pl.DataFrame,
+    results: pl.DataFrame,
+    comparisons: pl.DataFrame,
+    tables: Mapping[str, pl.DataFrame],
+) -> list[Section]:
+    """Return the sections of the findings. tables: those of the report by name, `search` and the others."""
+    studies, axes = list(experiment.studies.values()), axes_of_studies(experiment.studies.values())
+    search, importances, effects = (tables[name] for name in ("search", "importances", "effects"))
+    compared = [
+        row | {"low": row["delta_low"], "high": row["delta_high"]}
+        for row in search.to_dicts()
+        if row["arm"] is not None and row["delta"] is not None
     ]
-    return [*told, *_scheduler(experiment, found.importances, found.effects, found.results)]
+    gained = [row["arm"] for row in compared if row["verdict"] == "better" and row["matched_to"] is None]
+    matched = against_matched(experiment, comparisons, results)
+    winners, ties = arms_of_studies(experiment)[0], winners_that_tie(experiment, comparisons)
+    studied = [row | _spent(row, tables["progress"]) for row in search.to_dicts()]
+    lucky = [row for row in studied if row["luck"] is not None and row["luck"] > 0]
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        gained=gained,
+        beyond=[arm for arm in gained if all(r["verdict"] == "better" for r in matched if r["arm"] == arm)],
+        compared=compared,
+        missing=[row["study"] for row in studied if row["arm"] is None or row["delta"] is None],
+        budget_matched=any(study.matched_to for study in studies),
+        matched=matched,
+        ties=[arm for arm in winners if arm in ties] if len(winners) > 1 else [],
+        behind=[arm for arm in winners if arm not in ties],
+        axes=len(axes),
+        baseline=experiment.file.baseline,
+        studies=[_study(study, len(axes)) for study in studies],
+        pruner=None if studies[0].pruner["name"] == "none" else setting(studies[0].pruner),
+        first=studies[0],
+        sweep_seeds=[str(seed) for seed in studies[0].sweep_seeds],
+        studied=studied,
+        shared=shared_runs(trials),
+        luckiest=max(lucky, key=lambda row: row["luck"], default=None),
+        importances=_ranked(importances),
+        unweighed=[study.name for study in studies if study.name not in set(importances["study"])],
+        pool=pool_name(pool_of(experiment)),
+        fewest=FEWEST,
+        **patterns(effects),
+        ten=_ten(ten_best(studies, trials), axes),
+        scheduler=_scheduler(experiment, axes, importances, effects, results),
+    )
+    best = [row | {axis.name: _shown(row[axis.name]) for axis in axes} for row in ten_best(studies, trials)]
+    columns = [Column(axis.name, pl.String, axis.name, "text", f"Value of {axis.name}.") for axis in axes]
+    blocks = {
+        WINNER: [block("On test", search, _TEST, SEARCH)],
+        SEARCHED: [space_block(experiment)],
+        BUDGET: [
+            block("Budget", search, _BUDGET, SEARCH),
+            block("Winners", search, _WINNERS, SEARCH),
+            block("Measured on this machine", tables["search.efficiency"], SEARCH_EFFICIENCY),
+        ],
+        MATTERS: [_importances_block(importances)] if len(importances) else [],
+        PATTERNS: [
+            *([block("Marginal effects", effects, _EFFECTS, EFFECTS)] if len(effects) else []),
+            block("The ten best trials", best, [SEARCH.shown["study"], _TRIAL, _VALUE, *columns]),
+        ],
+    }
+    figures = {SEARCHED: ["parallel"], BUDGET: ["progress", "front"], MATTERS: ["importances"]}
+    figures |= {PATTERNS: ["effects", "slices"]}
+    return sections_of(
+        text,
+        blocks,
+        {heading: {name: FIGURES[name] for name in names} for heading, names in figures.items()},
+        {WINNER: ["arms"], SCHEDULER_PART: ["importances", "effects", "arms"]},
+    )
 
 
-def _bold(name: str | None) -> str:
-    return f"**{markdown(name or NOTHING)}**"
+_TRIAL = Column("trial", pl.Int64, "trial", "text", "Number of the trial.")
+_VALUE = Column("value", pl.Float64, "value", "number", "Validation mAP of the trial.")
 
 
-def _bought(rows: list[dict], progress: pl.DataFrame) -> list[str]:
-    lines = []
-    for row in rows:
-        parts = [f"{count(row[state])} {state}" for state in ("complete", "pruned", "diverged") if row[state]]
-        first = _first_best(progress.filter(pl.col("study") == row["study"]))
-        reached = f", first reached by trial {first}" if first is not None else ""
-        lines.append(
-            f"{_bold(row['study'])}: {count(row['trials'])} trials ({listed(parts)}), {count(row['steps'])} optimizer steps, "
-            f"{magnitude(row['train_flops'])} training FLOPs; best validation mAP {number(row['best_value'])}{reached}{_finalists(row)}."
-        )
-    return lines
+def _study(study: Study, axes: int) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "algorithm": setting(study.algorithm),
+        "axes": [] if len(study.axes) == axes else [{"axis": axis.name} for axis in study.axes],
+        "adaptive": study.algorithm["name"] not in SPACE_FILLING,
+        "trials": study.trials,
+        "generation": study.generation,
+        "matched_to": study.matched_to,
+    }
 
 
-def _same_runs(trials: pl.DataFrame) -> list[str]:
-    """Say which studies have trials in common: algorithms that begin with random ones draw the same."""
+def _spent(row: Mapping[str, Any], progress: pl.DataFrame) -> dict[str, Any]:
+    """Return the states of a study's trials as texts, and the first trial that reached the best value."""
+    best = progress.filter((pl.col("study") == row["study"]) & (pl.col("value") == row["best_value"]))
+    states = [f"{row[state]:,} {state}" for state in (COMPLETE, PRUNED, DIVERGED) if row[state]]
+    return {"states": states, "first": best["trial"].min()}
+
+
+def shared_runs(trials: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the pairs of studies with trials in common: algorithms that begin with random trials select the same."""
     runs = {name: set(trials.filter(pl.col("study") == name)["run"]) for name in dict.fromkeys(trials["study"])}
-    shared = {(a, b): len(runs[a] & runs[b]) for a, b in combinations(runs, 2)}
-    told = [f"{count(number)} of {_bold(a)} and {_bold(b)}" for (a, b), number in shared.items() if number]
-    return [f"Trials that are the same run, drawn alike and with the same seed: {listed(told)}."] if told else []
+    pairs = [{"a": a, "b": b, "trials": len(runs[a] & runs[b])} for a, b in combinations(runs, 2)]
+    return [pair for pair in pairs if pair["trials"]]
 
 
-def _finalists(row: dict) -> str:
-    runs = row["finalists"] * row["sweep_seeds"]
-    return f"; {runs} runs of its finalists ({row['finalists']} trials) come on top" if runs else ""
-
-
-def _first_best(own: pl.DataFrame) -> int | None:
-    best = own["best"].max()
-    return None if best is None else own.filter(pl.col("value") == best)["trial"].min()
-
-
-def _luck(rows: list[dict]) -> list[str]:
-    """Say how much of the chosen value was luck: the highest of many noisy values is too high."""
-    known = [row for row in rows if row["luck"] is not None]
-    if not known:
-        return []
-    told = []
-    for row in known:
-        swept = f", {number(row['sweep_value'])} over the sweep seeds" if row["sweep_value"] is not None else ""
-        told.append(
-            f"{_bold(row['study'])} {number(row['chosen_value'])} when chosen{swept}, {number(row['val_id_map'])} over "
-            f"{row['seeds']} fresh seeds ({signed(-row['luck'])})"
-        )
-    lines = [f"The winner's validation mAP, chosen and then measured anew: {'; '.join(told)}."]
-    lucky = [row for row in known if row["luck"] > 0]
-    if lucky:
-        most = max(lucky, key=lambda row: row["luck"])
-        lines.append(
-            f"The winner's curse: up to {number(most['luck'])} ({_bold(most['study'])}) of the value when chosen was luck of its "
-            "seed. Fresh seeds take that away, but these validation images are still the ones that chose; test is free of both."
-        )
-    return lines
-
-
-def _against_baseline(rows: list[dict]) -> list[str]:
-    known = [row for row in rows if row["arm"] is not None and row["delta"] is not None]
-    lines = []
-    for row in known:
-        verdict = _TOLD.get(row["verdict"], _OPEN)
-        lines.append(
-            f"{_bold(row['arm'])}, {_kind(row)}, {verdict} the baseline on test: {number(row['id_map'])}, {_delta(row)}, "
-            f"{_p(row['p_holm'])}{_detectable(row)}."
-        )
-    won = [row for row in known if row["verdict"] == "better" and row["matched_to"] is None]
-    if known and not won:
-        lines.append("**Nothing was gained**: no winner of a search is detectably better than the baseline on test.")
-    missing = [row["study"] for row in rows if row["arm"] is None or row["delta"] is None]
-    if missing:
-        lines.append(f"Not compared on test: the winners of {listed([_bold(name) for name in missing])}.")
-    return lines
-
-
-def _kind(row: dict) -> str:
-    if row["matched_to"]:
-        return f"the baseline tuned with the budget of **{markdown(row['matched_to'])}**"
-    return f"the winner of `{row['algorithm']}`"
-
-
-def _delta(row: Mapping[str, Any]) -> str:
-    low, high = (row.get(f"delta_{end}", row.get(end)) for end in ("low", "high"))
-    return f"{signed(row['delta'])} {interval(low, high)}"
-
-
-def _p(value: float | None) -> str:
-    text = probability(value)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def _detectable(row: Mapping[str, Any]) -> str:
-    if row["verdict"] in ("better", "worse", UNAVAILABLE) or not row["smallest_detectable"]:
-        return ""
-    return f"; the smallest difference that this comparison would find is {number(row['smallest_detectable'])}"
-
-
-def _against_matched(rows: list[dict], matched: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
-    if not any(row["matched_to"] for row in rows):
-        return [
-            "No search was matched to a budget: whether tuning the baseline would have bought as much is not known."
-        ]
-    lines = []
-    for (arm, other), found in matched.items():
-        words = _TOLD.get(found["verdict"], _OPEN)
-        lines.append(
-            f"{_bold(arm)} {words} the budget-matched {_bold(other)}: {_delta(found)}, "
-            f"{_p(found['p_holm'])}{_detectable(found)}."
-        )
-    if matched and not any(found["verdict"] == "better" for found in matched.values()):
-        lines.append(
-            "So the larger space bought nothing that tuning the baseline with a like budget would not have bought, as far as "
-            "this comparison can tell."
-        )
-    return lines
-
-
-def _algorithms(rows: list[dict], tie: list[str]) -> list[str]:
-    arms = {row["arm"]: row for row in rows if row["arm"] and not row["matched_to"]}
-    if len(arms) < 2 or not tie:
-        return []
-    names = listed([_bold(arm) for arm in arms if arm in tie])
-    rest = [arm for arm in arms if arm not in tie]
-    if not rest:
-        return [
-            f"The winners tie: {names} cannot be told apart on test, so no algorithm is shown to search better here."
-        ]
-    best = f"{names} is the best of the winners" if len(tie) == 1 else f"The best of the winners is one of {names}"
-    return [
-        f"{best} on test; {listed([_bold(arm) for arm in rest])} {'are' if len(rest) > 1 else 'is'} worse, paired and corrected. "
-        "One run of an algorithm each: this speaks of these winners, not of the algorithms."
-    ]
-
-
-def _matters(experiment: Experiment, importances: pl.DataFrame) -> list[str]:
-    lines = []
-    for (study, method), own in importances.group_by(["study", "method"], maintain_order=True):
+def _ranked(importances: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a row per study and method: its three most important axes, and those beyond chance (None for fANOVA)."""
+    found = []
+    for (_, method), own in importances.group_by(["study", "method"], maintain_order=True):
         ranked = own.sort("share", descending=True, maintain_order=True).to_dicts()
-        first = ranked[0]
-        stands = f"{first['trials']} trials" + (f", {first[PRUNED]} of them ended early" if first[PRUNED] else "")
-        top = listed([f"`{row['axis']}` {row['share']:.0%}" for row in ranked[:3]])
-        if method == FANOVA:
-            lines.append(f"{METHODS[method]} on {_bold(study)} ({stands}), shares of the variance: {top}.")
-            continue
-        told = [row["axis"] for row in ranked if row["chance"] <= LEVEL]
-        beyond = (
-            f"beyond what shuffled trials give: {listed([f'`{axis}`' for axis in told])}"
-            if told
-            else "none is beyond what shuffled trials give"
-        )
-        lines.append(f"{METHODS[method]} on {_bold(study)} ({stands}), shares: {top}; {beyond}.")
-    if lines:
-        lines.append(
-            "PED-ANOVA: how much an axis separates the best fifth of the trials from all of them, as a share of the sum over "
-            "the axes. fANOVA: the share of the variance over the space that an axis explains by itself, in a random forest, "
-            "which also finds some in noise. Shuffled trials are asked of each axis by itself: one in twenty that decides nothing "
-            "looks as if it did. Trials of an algorithm that adapts lie where it looked; the space-filling ones "
-            "speak of the whole space."
-        )
-    known = set(importances["study"])
-    without = [name for name, study in experiment.studies.items() if name not in known]
-    if without:
-        names = listed([_bold(name) for name in without])
-        lines.append(f"Too few trials, or only one axis, to say what mattered in {names}.")
-    return lines
+        beyond = None if method == FANOVA else [row for row in ranked if row["chance"] <= LEVEL]
+        found.append(ranked[0] | {"method": METHODS[method], "top": ranked[:3], "beyond": beyond})
+    return found
 
 
-def _patterns(experiment: Experiment, effects: pl.DataFrame) -> list[str]:
-    if not pool_of(experiment):
-        return [
-            "No study draws its trials independently of their results, so no effect can be told from where it looked."
-        ]
-    name = _bold(pool_name(pool_of(experiment)))
-    if effects.is_empty():
-        return [f"Fewer than {FEWEST} trials of {name} have a value: no effect is looked for."]
-    lines, rows = [], [row for row in effects.to_dicts() if row["effect"] is not None]
-    for verdict, verb in (("better", "helps"), ("worse", "harms")):
-        own = [row for row in rows if row["verdict"] == verdict and not (verdict == "worse" and _mirrored(row, rows))]
-        own = sorted(own, key=lambda row: -abs(row["effect"]))
-        if own:
-            lines.append(f"On the trials of {name}, {verb}: {listed([_effect(row) for row in own])}.")
-    decided = {row["axis"] for row in rows if row["verdict"] in ("better", "worse")}
-    rest = [axis for axis in dict.fromkeys(effects["axis"]) if axis not in decided]
-    if rest:
-        widths = sorted((row["high"] - row["low"]) / 2 for row in rows if row["axis"] in rest)
-        where = "any axis" if not decided else listed([f"`{axis}`" for axis in rest])
-        reach = f" (its intervals reach ±{number(widths[0], 2)} to ±{number(widths[-1], 2)})" if widths else ""
-        lines.append(f"No choice could be told apart along {where}{reach}.")
-    return [
-        *lines,
-        "An effect is the mean share of the trials that those with this choice beat, minus the same for those without it. "
-        f"Intervals and verdicts are corrected over all {len(rows)} choices; a trial that was ended early "
-        "counts with the best it had reached.",
-    ]
+def patterns(effects: pl.DataFrame) -> dict[str, Any]:
+    """Return the choices that help (`better`) and harm (`worse`), strongest first, and the axes without either.
+
+    tested: number of choices with an effect. widths: half-widths of the intervals along the undecided axes. Of an axis
+    with two choices, only the one that helps is listed: the other loses what it gains.
+    """
+    rows = [row for row in effects.to_dicts() if row["effect"] is not None]
+    choices = [row["axis"] for row in rows]
+    significant = [row for row in rows if row["verdict"] in ("better", "worse")]
+    significant.sort(key=lambda row: -abs(row["effect"]))
+    decided = {row["axis"] for row in significant}
+    return {
+        "better": [row for row in significant if row["verdict"] == "better"],
+        "worse": [row for row in significant if row["verdict"] == "worse" and choices.count(row["axis"]) != 2],
+        "undecided": [{"axis": axis} for axis in dict.fromkeys(effects["axis"]) if axis not in decided],
+        "widths": [(row["high"] - row["low"]) / 2 for row in rows if row["axis"] not in decided],
+        "tested": len(rows),
+    }
 
 
-def _mirrored(row: dict, rows: list[dict]) -> bool:
-    """Return whether an axis has two choices, so that what one loses is what the other gains."""
-    return sum(other["axis"] == row["axis"] for other in rows) == 2
-
-
-def _effect(row: dict) -> str:
-    return f"`{row['axis']}` = {markdown(row['label'])} {_size(row)}"
-
-
-def _size(row: dict) -> str:
-    return f"{signed(row['effect'], 2)} {interval(row['low'], row['high'], 2)}"
-
-
-def _shared(experiment: Experiment, trials: pl.DataFrame) -> list[str]:
-    ten = ten_best(experiment.studies.values(), trials)
+def _ten(ten: list[dict[str, Any]], axes: Sequence[Axis]) -> dict[str, Any] | None:
+    """Return from which studies the ten best trials are, and what they have in common; None for fewer than ten."""
     if len(ten) < TEN:
-        return []
-    told = [words for axis in axes_of_studies(experiment.studies.values()) for words in [_common(axis, ten)] if words]
-    origins = {row["study"]: sum(other["study"] == row["study"] for other in ten) for row in ten}
-    whence = listed([f"{number} from {_bold(study)}" for study, number in origins.items()])
-    alike = f"They share {listed(told)}." if told else f"No choice is shared by {MOST} of them."
-    return [
-        f"The ten best trials ({whence}): {alike} Trials of an algorithm that adapts resemble each other by its doing."
-    ]
+        return None
+    studies = [row["study"] for row in ten]
+    origins = [{"study": name, "trials": studies.count(name)} for name in dict.fromkeys(studies)]
+    return {"origins": origins, "common": list(filter(None, (in_common(axis, ten) for axis in axes)))}
 
 
-def _common(axis: Axis, ten: list[dict]) -> str | None:
-    """Return what the ten best have in common on an axis: a label of most of them, or a part of a range."""
+def in_common(axis: Axis, ten: list[dict[str, Any]]) -> str | None:
+    """Return what the ten best trials have in common on an axis: a label of at least MOST, or a part of a range."""
     values = [row[axis.name] for row in ten if row[axis.name] is not None]
     if axis.kind == "choice":
         label = max(axis.labels, key=values.count)
-        return (
-            f"`{axis.name}` = {markdown(label)} ({values.count(label)} of 10)" if values.count(label) >= MOST else None
-        )
+        shared = values.count(label)
+        return f"`{axis.name}` = {markdown(label)} ({shared} of {TEN})" if shared >= MOST else None
     if len(values) < TEN:
         return None
     low, high = min(values), max(values)
@@ -314,51 +205,94 @@ def _common(axis: Axis, ten: list[dict]) -> str | None:
 
 
 def _scheduler(
-    experiment: Experiment, importances: pl.DataFrame, effects: pl.DataFrame, results: pl.DataFrame
-) -> list[Section]:
-    """Return the section on the scheduler's part, where a search touches it or an arm lays another one over a winner."""
-    axes = [
-        axis.name
+    experiment: Experiment,
+    axes: Sequence[Axis],
+    importances: pl.DataFrame,
+    effects: pl.DataFrame,
+    results: pl.DataFrame,
+) -> dict[str, Any]:
+    """Return what is known of the scheduler: shares and effects of its axes over the space, and arms that change it alone."""
+    own = [axis.name for axis in axes if any(f"{path}.".startswith(f"{SCHEDULER}.") for path in axis.paths())]
+    whole = (pl.col("study") == pool_name(pool_of(experiment))) & pl.col("axis").is_in(own)
+    found = effects.filter(pl.col("axis").is_in(own) & pl.col("effect").is_not_null()).to_dicts()
+    significant = [row for row in found if row["verdict"] in ("better", "worse")]
+    changed = [arm for arm in experiment.arms.values() if arm.winner_of in experiment.studies and SCHEDULER in arm.over]
+    rows = {row["arm"]: row for row in results.to_dicts()}
+    return {
+        "shares": importances.filter(whole).to_dicts(),
+        "effects": significant or found,
+        "significant": bool(significant),
+        "arms": [_changed(arm, rows[arm.name]) for arm in changed if arm.name in rows],
+    }
+
+
+def _changed(arm: Arm, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the difference of an arm, which changes the winner of a study, from its control."""
+    against = {key.removeprefix("against_"): value for key, value in row.items() if key.startswith("against")}
+    changes = ", ".join(f"`{key}: {setting(value)}`" for key, value in arm.over.items())
+    return against | {"arm": arm.name, "study": arm.winner_of, "changes": changes, "same": SAME_RUNS in row["note"]}
+
+
+def space_block(experiment: Experiment) -> Block:
+    """Return the axes of the space with their values and the baseline's value."""
+    plain = experiment.baseline.spec.plain()
+    rows = [
+        {"axis": axis.name, "values": values_text(axis), "baseline": _baseline(axis, plain), "sets": _sets(axis)}
         for axis in axes_of_studies(experiment.studies.values())
-        if any(_schedules(path) for path in axis.paths())
     ]
-    told, whole = {row["arm"]: row for row in results.to_dicts()}, pool_name(pool_of(experiment))
-    laid = [arm for arm in experiment.arms.values() if arm.winner_of in experiment.studies and SCHEDULER in arm.over]
-    lines = [_share(row) for row in importances.to_dicts() if row["axis"] in axes and row["study"] == whole]
-    own = [row for row in effects.to_dicts() if row["axis"] in axes and row["effect"] is not None]
-    for verdict, words in (("better", "helps"), ("worse", "harms")):
-        some = [row for row in own if row["verdict"] == verdict]
-        if some:
-            lines.append(f"Over the space, {words}: {listed([_effect(row) for row in some])}.")
-    if own and all(row["verdict"] not in ("better", "worse") for row in own):
-        lines.append(f"Over the space, no schedule could be told apart: {listed([_effect(row) for row in own])}.")
-    lines += [_laid(arm, told[arm.name]) for arm in laid if arm.name in told]
-    return [Section("The scheduler's part", lines, links=[IMPORTANCES, EFFECTS, ARMS])] if lines else []
+    meanings = {
+        "axis": "Path in the run spec, or a name for several settings that move together.",
+        "values": "Values that the axis may take.",
+        "baseline": "Value of the baseline.",
+        "sets": "Settings behind each named choice.",
+    }
+    return block("Space", rows, [Column(name, pl.String, name, "text", words) for name, words in meanings.items()])
 
 
-def _schedules(path: str) -> bool:
-    return path == SCHEDULER or path.startswith(f"{SCHEDULER}.")
+def values_text(axis: Axis) -> str:
+    """Return the values that an axis may take."""
+    if axis.kind == "choice":
+        return ", ".join(axis.labels)
+    kind = "integers" if axis.kind == "int" else "numbers"
+    step = f" in steps of {axis.step}" if axis.step is not None else ", logarithmic" if axis.log else ""
+    return f"{kind} from {setting(axis.low)} to {setting(axis.high)}{step}"
 
 
-def _share(row: dict) -> str:
-    chance = "" if row["chance"] is None else f" (as much or more in {row['chance']:.0%} of shuffled trials)"
-    of = "the variance" if row["method"] == FANOVA else "what separates the best fifth"
-    return (
-        f"`{row['axis']}` has {row['share']:.0%} of {of} by {METHODS[row['method']]} on {_bold(row['study'])}{chance}."
-    )
+def _baseline(axis: Axis, plain: dict[str, Any]) -> str:
+    """Return the baseline's value on an axis, as a label where it has one."""
+    own = [label for label in axis.labels if RunSpec.model_validate(axis.apply(plain, label)).plain() == plain]
+    if own or axis.named:
+        return own[0] if own else NOTHING
+    value: Any = plain
+    for part in axis.name.split("."):
+        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            return NOTHING
+    return value_text(value)
 
 
-def _laid(arm: Any, row: dict) -> str:
-    """Say what another schedule does to a winner whose other settings stay as they are."""
-    over = ", ".join(f"`{key}: {setting(value)}`" for key, value in arm.over.items())
-    if SAME_RUNS in row["note"]:
-        return f"The winner of {_bold(arm.winner_of)} has {over} already: {_bold(arm.name)} is the same runs."
-    if row["against_delta"] is None:
-        return f"{_bold(arm.name)}, the winner of {_bold(arm.winner_of)} with {over} laid over it, was not compared with it."
-    verdict = _TOLD.get(row["against_verdict"], _OPEN)
-    found = f"{signed(row['against_delta'])} {interval(row['against_low'], row['against_high'])}"
-    small = {"verdict": row["against_verdict"], "smallest_detectable": row["against_smallest_detectable"]}
-    return (
-        f"{_bold(arm.name)}, the winner of {_bold(arm.winner_of)} with {over} laid over it, {verdict} it on test: {found}, "
-        f"{_p(row['against_p_holm'])}{_detectable(small)} (against {_bold(row['against'])}, all else equal)."
-    )
+def _sets(axis: Axis) -> str:
+    """Return what each named choice sets; nothing where the axis is a path of the run spec."""
+    if not axis.named:
+        return NOTHING
+    return "; ".join(f"{label}: {setting(value)}" for label, value in zip(axis.labels, axis.settings, strict=True))
+
+
+def _shown(value: Any) -> str:
+    return NOTHING if value is None else value_text(value)
+
+
+def _importances_block(importances: pl.DataFrame) -> Block:
+    """Return the share of each axis by study and method, with the share of shuffled trials that give as much."""
+    axes: dict[str, dict[str, str]] = {}
+    columns = {"axis": Column("axis", pl.String, "axis", "text", "Axis of the space.")}
+    for row in importances.to_dicts():
+        key = f"{row['study']}: {METHODS[row['method']]}"
+        columns[key] = Column(key, pl.String, key, "text", "Share; p: share of shuffled trials that give as much.")
+        chance = "" if row["chance"] is None else f" (p {probability(row['chance'])})"
+        axes.setdefault(row["axis"], {"axis": row["axis"]})[key] = share(row["share"]) + chance
+    rows = [{key: row.get(key, NOTHING) for key in columns} for row in axes.values()]
+    return block("Importances", rows, list(columns.values()))

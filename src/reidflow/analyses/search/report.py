@@ -6,7 +6,6 @@ from pathlib import Path
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.search import effects, figures, tables
 from reidflow.analyses.search.findings import sections
-from reidflow.analyses.search.found import Found
 from reidflow.search.trials_table import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
@@ -14,31 +13,31 @@ from reidflow.tables.experiment import RESULTS
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    experiment = inputs.experiment
+    experiment, heading = inputs.experiment, inputs.heading
     axes = axes_of_studies(experiment.studies.values())
     winners = json.loads(Path(inputs.files["winners"]).read_text())
     trials, timed = inputs.table("trials", TRIALS(axes)), inputs.table("trials_efficiency", TRIALS_EFFICIENCY)
     results, comparisons = inputs.table("results", RESULTS), inputs.table("comparisons", COMPARISONS)
-    found = Found.of(experiment, trials, timed, winners, results, comparisons)
-    base, heading = found.baseline, inputs.heading
-    value = base["val_id_map"]
+    progress = tables.best_so_far(trials, timed)
+    found = {
+        "search": (tables.budget_table(experiment, trials, winners, results), tables.SEARCH),
+        "search.efficiency": (tables.efficiency_table(experiment, timed), tables.SEARCH_EFFICIENCY),
+        "progress": (progress.drop("seconds"), tables.PROGRESS),
+        "importances": (effects.importances_table(experiment, trials), effects.IMPORTANCES),
+        "effects": (effects.effects_table(experiment, trials), effects.EFFECTS),
+    }
+    frames = {name: frame for name, (frame, _) in found.items()}
+    baseline = results.filter("baseline").row(0, named=True)
+    value = baseline["val_id_map"]
     return Report(
-        tables={
-            "search": (found.search, tables.SEARCH),
-            "search.efficiency": (found.efficiency, tables.SEARCH_EFFICIENCY),
-            "progress": (found.progress.drop("seconds"), tables.PROGRESS),
-            "importances": (found.importances, effects.IMPORTANCES),
-            "effects": (found.effects, effects.EFFECTS),
-        },
-        sections=sections(experiment, found),
+        tables=found,
+        sections=sections(experiment, trials, results, comparisons, frames),
         figures={
-            "progress": figures.progress(found.progress, heading, value),
-            "slices": figures.slices(found.trials, axes, heading, value),
-            "parallel": figures.parallel(found.trials, axes, heading, value),
-            "importances": figures.importances(found.importances, heading),
-            "effects": figures.effects(found.effects, heading),
-            "front": figures.front(
-                found.front, heading, {"value": value, **{cost: base[cost] for cost in figures.COSTS}}
-            ),
+            "progress": figures.progress(progress, heading, value),
+            "slices": figures.slices(trials, axes, heading, value),
+            "parallel": figures.parallel(trials, axes, heading, value),
+            "importances": figures.importances(frames["importances"], heading),
+            "effects": figures.effects(frames["effects"], heading),
+            "front": figures.front(tables.front(trials), heading, baseline),
         },
     )

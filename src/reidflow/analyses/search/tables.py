@@ -1,88 +1,96 @@
-"""The tables of a search: what each study spent and found, its best value trial by trial, and the trials on the front."""
+"""The tables of a search: what each study spent and found, its best value trial by trial, its winners on test."""
 
-import math
-from collections.abc import Mapping
-from itertools import accumulate
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from reidflow.evaluation.statistics import compare, ties_with_best
 from reidflow.search.trial import COMPLETE, DIVERGED, PRUNED
 from reidflow.spec.experiment import Experiment
-from reidflow.store.tables import Contract
+from reidflow.store.tables import Column, Contract
+from reidflow.tables.columns import column, columns
+from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.text import setting
 
 SPACE_FILLING = ("random", "quasi_random")
-"""Algorithms whose trials do not depend on earlier results: only these show what an axis does over the whole space."""
-_RESULT = dict.fromkeys(
-    ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"), pl.Float64
+"""Algorithms whose trials do not depend on earlier results: only these show the effect of an axis over the whole space."""
+ON_TEST = ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable")
+AGAINST = ("delta", "low", "high", "p_holm", "verdict", "smallest_detectable")
+
+STUDY = Column("study", pl.String, "study", "text", "Name of the study: one run of a search algorithm.")
+TRIALS = Column("trials", pl.Int64, "trials", "count", "Number of trials.")
+ENDED = Column(PRUNED, pl.Int64, "pruned", "count", "Number of those trials that were ended early.")
+FLOPS = Column(
+    "train_flops", pl.Float64, "training FLOPs", "magnitude", "Floating-point operations of training, over all trials."
 )
-_FOUND = dict.fromkeys(("best_value", "chosen_value", "sweep_value", "val_id_map", "luck"), pl.Float64)
+STEPS = Column(
+    "steps", pl.Int64, "steps", "count", "Optimizer steps over all trials, without the runs of the finalists."
+)
 SEARCH = Contract(
     "what searches spent and found",
-    {
-        "experiment": pl.String,
-        "study": pl.String,
-        "algorithm": pl.String,
-        "axes": pl.Int64,
-        "matched_to": pl.String,  # the study whose optimizer steps are its budget
-        "trials": pl.Int64,
-        COMPLETE: pl.Int64,
-        PRUNED: pl.Int64,
-        DIVERGED: pl.Int64,
-        "steps": pl.Int64,  # of the optimizer, over all trials; the runs of the finalists come on top
-        "train_flops": pl.Float64,
-        "finalists": pl.Int64,  # trials that were trained again with every sweep seed
-        "sweep_seeds": pl.Int64,
-        "winner": pl.Int64,  # number of its trial
-        "winner_settings": pl.String,
-        **_FOUND,  # on validation: best trial, winner's trial, its mean over sweep seeds and over fresh seeds; luck:
-        # value of the winner's trial minus its mean over fresh seeds
-        "arm": pl.String,  # the arm that is the winner, trained with fresh seeds
-        "seeds": pl.Int64,
-        **_RESULT,  # of that arm, on test
-        "verdict": pl.String,
-    },
-    nullable=frozenset({"matched_to", "winner", "winner_settings", *_FOUND, "arm", "seeds", *_RESULT, "verdict"}),
-)
+    [
+        *columns("experiment"),
+        STUDY,
+        Column("algorithm", pl.String, "algorithm", "text", "The search algorithm."),
+        Column("axes", pl.Int64, "axes", "count", "Number of axes that the study searches."),
+        Column("matched_to", pl.String, "budget matched to", "text",
+               "The study whose optimizer steps are the budget; none: the number of trials is.", nullable=True),
+        TRIALS,
+        Column(COMPLETE, pl.Int64, "complete", "count", "Number of trials that were trained to their end."),
+        ENDED,
+        Column(DIVERGED, pl.Int64, "diverged", "count", "Number of trials whose loss diverged."),
+        STEPS,
+        FLOPS,
+        Column("finalists", pl.Int64, "finalists", "count", "Number of trials that were trained again with every sweep seed."),
+        Column("sweep_seeds", pl.Int64, "sweep seeds", "count", "Number of sweep seeds."),
+        Column("winner", pl.Int64, "trial", "text", "Number of the winning trial.", nullable=True),
+        Column("winner_settings", pl.String, "settings", "text", "Settings of the winning trial.", nullable=True),
+        Column("best_value", pl.Float64, "best value", "number", "Highest validation mAP of all trials.", nullable=True),
+        Column("chosen_value", pl.Float64, "value when chosen", "number", "Validation mAP of the winning trial.",
+               nullable=True),
+        Column("sweep_value", pl.Float64, "mean over sweep seeds", "number",
+               "Validation mAP of the winner, mean over the sweep seeds.", nullable=True),
+        column("val_id_map").but(heading="validation, fresh seeds"),
+        Column("luck", pl.Float64, "luck", "signed",
+               "Validation mAP of the winning trial minus the winner's mean over fresh seeds.", nullable=True),
+        column("arm").but(nullable=True, meaning="The arm that trains the winner with fresh seeds."),
+        column("seeds").but(nullable=True),
+        *columns(*ON_TEST, "interval"),
+        column("verdict").but(nullable=True),
+    ],
+)  # fmt: skip
 PROGRESS = Contract(
     "searches trial by trial",
-    {
-        "study": pl.String,
-        "trial": pl.Int64,
-        "state": pl.String,
-        "value": pl.Float64,
-        "best": pl.Float64,  # best value up to this trial; null before the first
-        "trials": pl.Int64,  # spent up to and with this trial, as all that follows
-        "steps": pl.Int64,
-        "train_flops": pl.Float64,
-    },
-    nullable=frozenset({"value", "best", "train_flops"}),
+    [
+        STUDY,
+        Column("trial", pl.Int64, "trial", "text", "Number of the trial."),
+        Column("state", pl.String, "state", "text", "complete, pruned or diverged."),
+        Column("value", pl.Float64, "value", "number", "Validation mAP of the trial.", nullable=True),
+        Column("best", pl.Float64, "best value so far", "number", "Highest value up to this trial.", nullable=True),
+        TRIALS.but(meaning="Number of trials up to and including this one."),
+        STEPS.but(meaning="Optimizer steps up to and including this trial."),
+        FLOPS.but(meaning="Floating-point operations of training up to and including this trial.", nullable=True),
+    ],
 )
 SEARCH_EFFICIENCY = Contract(
     "measured cost of searches",
-    {
-        "experiment": pl.String,
-        "study": pl.String,
-        "trials": pl.Int64,
-        "seconds": pl.Float64,  # of training, summed over trials: workers side by side finish earlier
-        "device": pl.String,
-    },
-    nullable=frozenset({"seconds"}),
-)
-
-
-def score(value: float | None, values: list[float | None] | None) -> float | None:
-    """Return a trial's value; of a pruned one, the best validation mAP it had reached: it ends no lower than that."""
-    if value is not None:
-        return value
-    return max((v for v in values or [] if v is not None and not math.isnan(v)), default=None)
+    [
+        *columns("experiment"),
+        STUDY,
+        TRIALS,
+        Column("seconds", pl.Float64, "seconds of training, summed over trials", "number1",
+               "Time of training, summed over trials: workers side by side finish earlier.", "s", nullable=True),
+        column("device").but(nullable=False),
+    ],
+)  # fmt: skip
 
 
 def with_scores(trials: pl.DataFrame) -> pl.DataFrame:
-    """Return the trials with the column `score`, see `score`."""
-    scores = [score(*pair) for pair in trials.select("value", "values").iter_rows()]
-    return trials.with_columns(pl.Series("score", scores, dtype=pl.Float64))
+    """Return the trials with the column `score`: the value, or of a pruned trial the best validation mAP that it reached."""
+    reached = pl.col("values").list.eval(pl.element().fill_nan(None)).list.max()
+    return trials.with_columns(score=pl.coalesce("value", reached))
 
 
 def best_so_far(trials: pl.DataFrame, efficiency: pl.DataFrame) -> pl.DataFrame:
@@ -91,32 +99,46 @@ def best_so_far(trials: pl.DataFrame, efficiency: pl.DataFrame) -> pl.DataFrame:
     trials: TRIALS. efficiency: TRIALS_EFFICIENCY. seconds: of training, summed over the trials so far (worker-seconds:
     workers side by side finish earlier); null from the first trial that was not timed.
     """
-    timed = {tuple(key): seconds for *key, seconds in efficiency.select("study", "trial", "seconds").iter_rows()}
-    rows = []
-    for name in trials["study"].unique(maintain_order=True):
-        own = trials.filter(pl.col("study") == name).sort("trial").to_dicts()
-        best = accumulate((row["value"] for row in own), _better)
-        steps = accumulate(row["steps"] for row in own)
-        flops = accumulate((row["train_flops"] for row in own), _sum)
-        seconds = accumulate((timed.get((name, row["trial"])) for row in own), _sum)
-        spent = zip(own, best, steps, flops, seconds, strict=True)
-        for number, (row, highest, step, flop, second) in enumerate(spent, start=1):
-            told = {"best": highest, "trials": number, "steps": step, "train_flops": flop, "seconds": second}
-            rows.append({key: row[key] for key in ("study", "trial", "state", "value")} | told)
-    return pl.DataFrame(rows, schema={**PROGRESS.columns, "seconds": pl.Float64})
+    own = pl.concat([each.sort("trial") for each in trials.partition_by("study", maintain_order=True)])
+    own = own.join(efficiency.select("study", "trial", "seconds"), ["study", "trial"], "left", maintain_order="left")
+    timed = pl.col("seconds").is_null().cum_sum().over("study") == 0
+    return own.select(
+        "study",
+        "trial",
+        "state",
+        "value",
+        best=pl.col("value").cum_max().forward_fill().over("study"),
+        trials=pl.int_range(1, pl.len() + 1).over("study"),
+        steps=pl.col("steps").cum_sum().over("study"),
+        train_flops=pl.col("train_flops").cum_sum().over("study").cast(pl.Float64),
+        seconds=pl.when(timed).then(pl.col("seconds").cum_sum().over("study")),
+    )
 
 
-def _better(best: float | None, value: float | None) -> float | None:
-    known = [each for each in (best, value) if each is not None]
-    return max(known, default=None)
+def front(trials: pl.DataFrame) -> pl.DataFrame:
+    """Return the complete trials with their costs: study, trial, winner, value, flops, parameters, front_<cost>.
+
+    front_flops, front_parameters: no other complete trial has a value as high for less, or a higher one for as little.
+    A trial whose cost is unknown is not on that front.
+    """
+    costs = ("flops", "parameters")
+    own = trials.filter(pl.col("state") == COMPLETE)
+    own = own.select("study", "trial", "winner", "value", *(pl.col(cost).cast(pl.Float64) for cost in costs))
+    fronts = {f"front_{cost}": pl.Series(_undominated(own["value"], own[cost]), dtype=pl.Boolean) for cost in costs}
+    return own.with_columns(**fronts)
 
 
-def _sum(so_far: float | None, value: float | None) -> float | None:
-    return None if so_far is None or value is None else so_far + value
+def _undominated(values: pl.Series, costs: pl.Series) -> list[bool]:
+    points = list(zip(values, costs, strict=True))
+    known = [(value, cost) for value, cost in points if cost is not None]
+    return [
+        cost is not None and not any(v >= value and c <= cost and (v, c) != (value, cost) for v, c in known)
+        for value, cost in points
+    ]
 
 
 def winner_arms(experiment: Experiment) -> dict[str, str]:
-    """Return study -> the arm that is its winner with nothing laid over it; a study without such an arm is left out."""
+    """Return study -> the arm that is its winner without other changes; a study without such an arm is left out."""
     found: dict[str, str] = {}
     for arm in experiment.arms.values():
         if arm.winner_of in experiment.studies and not arm.over:
@@ -127,16 +149,17 @@ def winner_arms(experiment: Experiment) -> dict[str, str]:
 def budget_table(
     experiment: Experiment, trials: pl.DataFrame, winners: Mapping[str, Any], results: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return SEARCH, a row a study, in the order of the experiment's file.
+    """Return SEARCH, a row per study, in the order of the experiment's file.
 
     trials: TRIALS. winners: study -> its winner, as in winners.json. results: RESULTS of the experiment.
     """
-    arms, told = winner_arms(experiment), {row["arm"]: row for row in results.to_dicts()}
+    arms, by_arm = winner_arms(experiment), {row["arm"]: row for row in results.to_dicts()}
     rows = []
     for name, study in experiment.studies.items():
         own = trials.filter(pl.col("study") == name)
-        arm = told.get(arms.get(name, ""), {})
+        arm = by_arm.get(arms.get(name, ""), {})
         won = winners.get(name, {})
+        chosen, fresh = won.get("value"), arm.get("val_id_map")
         rows.append(
             {
                 "experiment": experiment.name,
@@ -153,17 +176,13 @@ def budget_table(
                 "winner": won.get("trial"),
                 "winner_settings": settings_text(won["settings"]) if "settings" in won else None,
                 "best_value": own["value"].max(),
-                "chosen_value": won.get("value"),
+                "chosen_value": chosen,
                 "sweep_value": won.get("finalist_value"),
-                "luck": _minus(won.get("value"), arm.get("val_id_map")),
-                **{key: arm.get(key) for key in ("arm", "seeds", "val_id_map", *_RESULT, "verdict")},
+                "luck": None if chosen is None or fresh is None else chosen - fresh,
+                **{key: arm.get(key) for key in ("arm", "seeds", "val_id_map", *ON_TEST, "verdict")},
             }
         )
-    return pl.DataFrame([{c: row.get(c) for c in SEARCH.columns} for row in rows], schema=SEARCH.columns)
-
-
-def _minus(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
+    return pl.DataFrame(rows, schema=SEARCH.columns)
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -177,7 +196,7 @@ def value_text(value: Any) -> str:
 
 
 def efficiency_table(experiment: Experiment, efficiency: pl.DataFrame) -> pl.DataFrame:
-    """Return SEARCH_EFFICIENCY, a row a study. efficiency: TRIALS_EFFICIENCY."""
+    """Return SEARCH_EFFICIENCY, a row per study. efficiency: TRIALS_EFFICIENCY."""
     rows = []
     for name in experiment.studies:
         own = efficiency.filter(pl.col("study") == name)
@@ -187,27 +206,61 @@ def efficiency_table(experiment: Experiment, efficiency: pl.DataFrame) -> pl.Dat
     return pl.DataFrame(rows, schema=SEARCH_EFFICIENCY.columns, orient="row")
 
 
-def front(trials: pl.DataFrame) -> pl.DataFrame:
-    """Return the complete trials with what they cost: study, trial, winner, value, flops, parameters, front_<cost>.
+def arms_of_studies(experiment: Experiment) -> tuple[list[str], list[str]]:
+    """Return the arms of the winners of searches, and those of studies whose budget is matched to another study's."""
+    arms = winner_arms(experiment)
+    matched = [arm for study, arm in arms.items() if experiment.studies[study].matched_to]
+    return [arm for arm in arms.values() if arm not in matched], matched
 
-    front_flops, front_parameters: no other complete trial has a value as high for less, or a higher one for as little.
-    A trial whose cost is not known is not on that front.
+
+def winners_that_tie(experiment: Experiment, comparisons: pl.DataFrame, level: float = LEVEL) -> list[str]:
+    """Return the winners of searches that are not significantly different from the best of them on test.
+
+    comparisons: COMPARISONS of the experiment; paired by identity and seed, corrected.
     """
-    known = trials.filter(pl.col("state") == COMPLETE).select(
-        "study", "trial", "winner", "value", *(pl.col(cost).cast(pl.Float64) for cost in ("flops", "parameters"))
-    )
-    fronts = [pl.Series(f"front_{cost}", _front(known["value"], known[cost])) for cost in ("flops", "parameters")]
-    return known.with_columns(*fronts)
+    found = _differences(comparisons, arms_of_studies(experiment)[0])
+    return ties_with_best(found, level) if found and all(values.size for values in found.values()) else []
 
 
-def _front(values: pl.Series, costs: pl.Series) -> pl.Series:
-    points = list(zip(values, costs, strict=True))
-    return pl.Series([_undominated(point, points) for point in points], dtype=pl.Boolean)
+def against_matched(
+    experiment: Experiment, comparisons: pl.DataFrame, results: pl.DataFrame, level: float = LEVEL
+) -> list[dict[str, Any]]:
+    """Return rows of arm, other and AGAINST: winner minus the winner of a study with a matched budget, on test.
+
+    Where the experiment names the one as the other's control, what its results say; else corrected over these pairs.
+    """
+    searched, matched = arms_of_studies(experiment)
+    differences = _differences(comparisons, [*searched, *matched])
+    by_arm = {row["arm"]: row for row in results.to_dicts()}
+    controlled, pairs = {}, {}
+    for arm in searched:
+        for other in matched:
+            row = by_arm.get(arm, {})
+            if row.get("against") == other and row["against_delta"] is not None:
+                controlled[arm, other] = {key: row[f"against_{key}"] for key in AGAINST}
+            elif arm in differences and other in differences and min(differences[arm].shape) >= 2:
+                pairs[arm, other] = differences[arm] - differences[other]
+    named = {f"{arm}\0{other}": values for (arm, other), values in pairs.items()}
+    compared = compare(named, level) if named else {}
+    paired = {pair: {key: getattr(compared["\0".join(pair)], key) for key in AGAINST} for pair in pairs}
+    return [{"arm": arm, "other": other} | values for (arm, other), values in (controlled | paired).items()]
 
 
-def _undominated(point: tuple, points: list[tuple]) -> bool:
-    value, cost = point
-    if cost is None:
-        return False
-    rivals = [other for other in points if other[1] is not None]
-    return not any(v >= value and c <= cost and (v > value or c < cost) for v, c in rivals)
+def _differences(comparisons: pl.DataFrame, arms: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return arm -> its differences from the baseline, (identities, seeds), on the identities and seeds that all share.
+
+    The difference of two arms is that of their differences from the baseline.
+    """
+    rows = comparisons.filter(pl.col("flank").is_null() & pl.col("delta_by_seed").is_not_null())
+    found: dict[str, dict[str, list[float]]] = {}
+    for arm, identity, values in rows.select("arm", "identity", "delta_by_seed").iter_rows():
+        found.setdefault(arm, {})[identity] = values
+    own = {arm: found[arm] for arm in arms if arm in found}
+    if not own:
+        return {}
+    shared = sorted(set.intersection(*(set(values) for values in own.values())))
+    seeds = min(len(values) for each in own.values() for values in each.values())
+    return {
+        arm: np.array([values[identity][:seeds] for identity in shared], dtype=float).reshape(len(shared), seeds)
+        for arm, values in own.items()
+    }

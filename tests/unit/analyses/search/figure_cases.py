@@ -13,7 +13,7 @@ from reidflow.figures.parts import gid
 from reidflow.figures.style import Heading
 
 HEADING = Heading("Which <setting> costs $5?", "demo (demo scale)")
-BASELINE = {"value": 0.585, "flops": 1.3e6, "parameters": 90_000.0}
+BASELINE = {"val_id_map": 0.585, "flops": 1.3e6, "parameters": 90_000.0}
 
 
 def aside(index: int) -> float:

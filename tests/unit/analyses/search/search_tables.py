@@ -115,7 +115,8 @@ def importances(count: int = 3, axis_count: int = len(SPACE)) -> pl.DataFrame:
     rows = []
     for study in [*names, "random + quasi_random"]:
         for method in ("ped_anova", "fanova"):
-            shares = [0.7 * 0.4**i + 0.01 * (len(study) % 5) for i in range(len(space))]
+            first = 0.7 if method == "fanova" else 0.6
+            shares = [first * 0.4**i + 0.01 * (len(study) % 5) for i in range(len(space))]
             for i, axis in enumerate(space):
                 chance = None if method == "fanova" else 0.01 if i < 2 else 0.4
                 rows.append(
@@ -143,12 +144,12 @@ def effects(axis_count: int = len(SPACE)) -> pl.DataFrame:
         for k, label in enumerate(labels):
             effect = None if k and k == len(labels) - 1 else 0.3 * (k - 1) / (i + 1)
             verdict = "inconclusive" if effect is None or abs(effect) < 0.1 else "better" if effect > 0 else "worse"
-            told = {"experiment": "hpo", "pool": "random + quasi_random", "axis": axis.name, "label": label}
-            told |= {
+            row = {"experiment": "hpo", "pool": "random + quasi_random", "axis": axis.name, "label": label}
+            row |= {
                 "trials": 20 - k if effect is not None else 0,
                 "mean": None if effect is None else 0.5 + effect / 9,
             }
-            told |= {"effect": effect, "low": effect and effect - 0.1, "high": effect and effect + 0.1}
-            rows.append(told | {"verdict": verdict})
+            row |= {"effect": effect, "low": effect and effect - 0.1, "high": effect and effect + 0.17}
+            rows.append(row | {"verdict": verdict})
     kinds = dict.fromkeys(("mean", "effect", "low", "high"), pl.Float64)
     return pl.DataFrame(rows, schema_overrides=kinds, infer_schema_length=None)

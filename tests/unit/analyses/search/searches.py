@@ -5,13 +5,15 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from reidflow.analyses.search.found import Found
+from reidflow.analyses.search import effects as effect_tables
+from reidflow.analyses.search import findings, tables
 from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems
 from reidflow.spec.experiment import Experiment, build
 from reidflow.spec.yaml import load
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
+from reidflow.tables.sections import Section
 
 IDENTITIES = [f"cat {n:02d}" for n in range(20)]
 SEEDS = (0, 1, 2, 3, 4)
@@ -124,13 +126,13 @@ def winners() -> dict:
     for row in trials().filter("winner").to_dicts():
         study = experiment().studies[row["study"]]
         settings = {axis.name: row[axis.name] for axis in study.axes}
-        told = {key: row[key] for key in ("trial", "value", "finalist_value")}
-        found[row["study"]] = {**told, "settings": settings, "spec": study.spec(settings, 0).plain()}
+        values = {key: row[key] for key in ("trial", "value", "finalist_value")}
+        found[row["study"]] = {**values, "settings": settings, "spec": study.spec(settings, 0).plain()}
     return found
 
 
 def results(effects: dict[str, float] | None = None) -> pl.DataFrame:
-    """RESULTS: each arm better or worse by what was planted, quasi not told from the baseline."""
+    """RESULTS: each arm better or worse by what was planted, quasi as good as the baseline."""
     rows = []
     for name, arm in experiment().arms.items():
         effect = (EFFECT if effects is None else effects).get(name, 0.0)
@@ -165,6 +167,28 @@ def comparisons(effects: dict[str, float] | None = None) -> pl.DataFrame:
 
 
 @cache
-def found() -> Found:
-    """All tables of the search."""
-    return Found.of(experiment(), trials(), efficiency(), winners(), results(), comparisons())
+def frames(budget: int = 60) -> dict[str, pl.DataFrame]:
+    """All tables of the report by name."""
+    made = trials(budget)
+    return {
+        "search": tables.budget_table(experiment(), made, winners(), results()),
+        "search.efficiency": tables.efficiency_table(experiment(), efficiency()),
+        "progress": tables.best_so_far(made, efficiency()),
+        "importances": effect_tables.importances_table(experiment(), made),
+        "effects": effect_tables.effects_table(experiment(), made),
+    }
+
+
+def sections(
+    of: Experiment | None = None,
+    planted: dict[str, float] | None = None,
+    made: pl.DataFrame | None = None,
+    rows: pl.DataFrame | None = None,
+    **changed: pl.DataFrame,
+) -> list[Section]:
+    """The findings. planted: effects of the arms on test. made: TRIALS. rows: RESULTS. changed: tables to replace."""
+    made, rows = trials() if made is None else made, results(planted) if rows is None else rows
+    search = tables.budget_table(experiment(), trials(), winners(), rows)
+    return findings.sections(
+        of or experiment(), made, rows, comparisons(planted), frames() | {"search": search} | changed
+    )

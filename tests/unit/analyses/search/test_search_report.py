@@ -4,20 +4,21 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import rankdata
-from searches import comparisons, efficiency, experiment, results, trials, winners
-from searches import found as whole
+from searches import comparisons, efficiency, experiment, frames, results, trials, winners
 
-from reidflow.analyses.search.effects import EFFECTS, IMPORTANCES, _judged, effects_table, importances_table, pool_of
+from reidflow.analyses.search.effects import EFFECTS, IMPORTANCES, _test, effects_table, importances_table, pool_of
 from reidflow.analyses.search.tables import (
     PROGRESS,
     SEARCH,
     SEARCH_EFFICIENCY,
+    against_matched,
     best_so_far,
     budget_table,
     efficiency_table,
     front,
+    winners_that_tie,
+    with_scores,
 )
-from reidflow.analyses.search.winners import against_matched, winners_that_tie
 from reidflow.store.tables import write_table
 
 
@@ -31,8 +32,8 @@ def few(states: list, values: list, steps: list) -> pl.DataFrame:
 
 def test_best_so_far_never_falls_and_sums_what_was_spent():
     made = few(["pruned", "complete", "diverged", "complete", "complete"], [None, 0.3, 0.0, 0.2, 0.5], [1, 4, 2, 4, 4])
-    took = pl.DataFrame({"study": ["a"] * 5, "trial": [4, 3, 2, 1, 0], "seconds": [5.0, 4.0, 3.0, 2.0, 1.0]})
-    found = best_so_far(made.sample(5, shuffle=True, seed=1), took)
+    timed = pl.DataFrame({"study": ["a"] * 5, "trial": [4, 3, 2, 1, 0], "seconds": [5.0, 4.0, 3.0, 2.0, 1.0]})
+    found = best_so_far(made.sample(5, shuffle=True, seed=1), timed)
     assert found["best"].to_list() == [None, 0.3, 0.3, 0.3, 0.5]
     assert found["trials"].to_list() == [1, 2, 3, 4, 5]
     assert found["steps"].to_list() == [1, 5, 7, 11, 15]
@@ -46,7 +47,7 @@ def test_seconds_that_are_not_known_are_not_guessed():
     assert best_so_far(made, took)["seconds"].to_list() == [1, None, None]
 
 
-def test_the_budget_table_says_what_was_spent_and_how_much_was_luck(tmp_path):
+def test_the_budget_table_shows_what_was_spent_and_how_much_was_luck(tmp_path):
     table = budget_table(experiment(), trials(), winners(), results())
     write_table(table, tmp_path / "search.parquet", SEARCH)
     row = table.row(by_predicate=pl.col("study") == "tpe", named=True)
@@ -60,11 +61,11 @@ def test_the_budget_table_says_what_was_spent_and_how_much_was_luck(tmp_path):
     assert (matched["matched_to"], matched["axes"], matched["arm"]) == ("tpe", 1, "learning_rate")
 
 
-def test_an_arm_with_settings_laid_over_a_winner_is_not_the_winner():
+def test_an_arm_with_other_settings_than_a_winner_is_not_the_winner():
     assert budget_table(experiment(), trials(), winners(), results()).filter(pl.col("arm") == "tpe_constant").is_empty()
 
 
-def test_seconds_stand_in_a_file_of_their_own(tmp_path):
+def test_seconds_are_in_a_file_of_their_own(tmp_path):
     found = efficiency_table(experiment(), efficiency())
     write_table(found, tmp_path / "e.parquet", SEARCH_EFFICIENCY)
     assert found["seconds"].to_list() == [30.0] * 4
@@ -94,7 +95,7 @@ def test_the_front_holds_what_no_other_trial_beats_in_both():
 
 
 def test_the_axis_that_decides_most_is_the_most_important(tmp_path):
-    found = whole().importances
+    found = frames()["importances"]
     write_table(found, tmp_path / "i.parquet", IMPORTANCES)
     pool = found.filter("pooled")
     assert set(pool["study"]) == {"random + quasi"}
@@ -149,10 +150,15 @@ def test_one_search_in_twenty_that_nothing_decides_shows_an_effect():
     draw, shown = np.random.default_rng(2), 0
     for seed in range(60):
         members = [draw.uniform(size=40) < share for share in (0.2, 0.3, 0.5) * 6]
-        found = _judged(draw.permutation(np.arange(40) / 40), members, 0.05, seed)
+        found = _test(draw.permutation(np.arange(40) / 40), members, 0.05, seed)
         assert all((each["low"] <= 0 <= each["high"]) == (each["verdict"] == "inconclusive") for each in found)
         shown += any(each["verdict"] != "inconclusive" for each in found)
     assert shown <= 8
+
+
+def test_a_pruned_trial_counts_with_the_best_it_reached():
+    made = pl.DataFrame({"value": [0.4, None, None], "values": [[0.9], [0.1, float("nan"), 0.3, 0.2], []]})
+    assert with_scores(made)["score"].to_list() == [0.4, 0.3, None]
 
 
 def test_only_trials_that_depend_on_no_other_are_pooled():
@@ -166,17 +172,18 @@ def test_winners_that_differ_do_not_tie_and_equal_ones_do():
 
 def test_winners_are_compared_with_the_matched_budget_identity_by_identity():
     found = against_matched(experiment(), comparisons(), results())
-    assert list(found) == [("random", "learning_rate"), ("quasi", "learning_rate"), ("tpe", "learning_rate")]
-    tpe = found["tpe", "learning_rate"]
+    assert [(row["arm"], row["other"]) for row in found] == [(n, "learning_rate") for n in ("random", "quasi", "tpe")]
+    _, quasi, tpe = found
     both = comparisons().filter(pl.col("flank").is_null())
     means = {arm: both.filter(pl.col("arm") == arm)["delta"].mean() for arm in ("tpe", "learning_rate")}
     assert tpe["delta"] == pytest.approx(means["tpe"] - means["learning_rate"])
-    assert found["quasi", "learning_rate"]["verdict"] == "worse"
+    assert quasi["verdict"] == "worse"
 
 
 def test_a_control_that_the_experiment_names_is_judged_once():
-    told = results().with_columns(
+    changed = results().with_columns(
         against=pl.when(pl.col("arm") == "tpe").then(pl.lit("learning_rate")).otherwise("against"),
         against_delta=pl.when(pl.col("arm") == "tpe").then(0.123).otherwise("against_delta"),
     )
-    assert against_matched(experiment(), comparisons(), told)["tpe", "learning_rate"]["delta"] == 0.123
+    rows = {row["arm"]: row["delta"] for row in against_matched(experiment(), comparisons(), changed)}
+    assert rows["tpe"] == 0.123 != rows["random"]
