@@ -167,24 +167,24 @@ def test_a_run_on_another_split_reads_what_its_choice_of_images_looks_at(demo):
     assert inputs.choosing_files(job("losses")) == inputs.choosing_arrays(job("losses")) == []
 
 
-def test_a_submission_reads_the_jobs_of_its_runs_and_what_they_rank_by():
+def test_a_submission_reads_the_jobs_of_its_runs_and_what_they_rank_by(demo):
     def submission(**given):
-        inputs = Inputs(tiny(submission=given, compute={"runs_per_job": 1}))
-        return Submission(inputs, Params(inputs), "raw")
+        made = plans.make([ROOT / "config/config.yaml"], {"submission": given}, root=ROOT)
+        return Submission(Inputs(Files(made)), Params(Inputs(Files(made))), "raw")
 
-    second = submission(runs=[{"experiment": "tiny_losses", "arm": "arcface", "seeds": [1]}])
-    jobs = second.plan.training("tiny_losses")
-    (file,) = second.read["runs"]
-    assert ("arcface", 1) in jobs[int(Path(file).stem.removeprefix("runs-"))]
+    jobs = demo.plan.training("eda_curation")
+    arm, seed = jobs[-1][-1]
+    last = submission(runs=[{"experiment": "eda_curation", "arm": arm, "seeds": [seed]}])
+    assert len(jobs) > 1 and (arm, seed) not in jobs[0]
+    assert last.read["runs"] == [f"results/experiments/eda_curation/runs/runs-{len(jobs) - 1}.json"]
     mirroring = submission(inference=[{"name": "flip"}])
-    (spec, *_) = mirroring.specs
-    assert mirroring.files.mirrored_array(spec) in mirroring.arrays
-    assert mirroring.files.mirrored_array(spec) not in second.arrays
+    mirrored = mirroring.files.mirrored_array(mirroring.specs[0])
+    assert mirrored in mirroring.arrays and mirrored not in last.arrays
 
 
 def test_the_report_shows_what_is_there_and_every_experiment(demo):
     absent = Shown(demo, reporting=True, present=lambda path: False)
-    assert absent.result("results/a.csv", "Data", ("data", "a")) == "results/a.csv"
+    assert type(absent.result("results/a.csv", "Data", ("data", "a"))) is str
     for shown, path in (
         (absent, "results/{experiment}.csv"),
         (Shown(demo, reporting=True, present=lambda path: True), "results/a.csv"),
