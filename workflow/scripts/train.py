@@ -6,7 +6,7 @@ from reidflow.models.available import missing_arms
 from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
-from reidflow.training.execute import OtherSplit, chosen_runs, execute, outcome_specs
+from reidflow.training.execute import OtherSplit, chosen_runs, execute, winner_specs
 
 
 def main(job: Job) -> None:
@@ -17,8 +17,8 @@ def main(job: Job) -> None:
         runs = [RunSpec.model_validate(spec) for _, spec in wanted]
     else:
         arms = {arm: points for arm, points in given["arms"].items() if arm not in missing}
-        outcomes = outcome_specs(given["outcomes"], job.input.get("winners"))
-        runs = chosen_runs(arms, wanted, job.input.get("chosen"), outcomes)
+        winners = winner_specs(given["winner_arms"], job.input.get("winners"))
+        runs = chosen_runs(arms, wanted, job.input.get("chosen"), winners)
     split = OtherSplit.at(given["split"])
     done = execute(
         runs,

@@ -86,7 +86,7 @@ def collect(files: list[str], hours: float, remove: bool) -> int:
 
 
 def find(results: Path, hours: float) -> Found:
-    """Return what lies in a results folder that the latest invocation of no config uses.
+    """Return what is in a results folder that the latest invocation of no config uses.
 
     Where the latest invocation of a config has not finished, all that was used since it began is kept: it continues
     from there. Raises ReidflowError where no invocation of an existing config is on record.
@@ -116,7 +116,7 @@ def _invocations(results: Path) -> list[published.Invocation]:
     if not found:
         raise ReidflowError(
             f"{results}/: no run of the pipeline is on record, so nothing is known to be unused. Run the pipeline first, "
-            "with every config whose results lie there."
+            "with every config whose results are there."
         )
     return found
 
@@ -281,7 +281,7 @@ def _remove(results: Path, items: list[Item]) -> int:
                     _discard(item, trash)
                     removed += 1
         except OSError as error:
-            reason = "it lies on another disk" if error.errno == errno.EXDEV else error.strerror
+            reason = "it is on another disk" if error.errno == errno.EXDEV else error.strerror
             print(f"{item.paths[0]}: not removed: {reason}.", file=sys.stderr)
             failed += 1
     shutil.rmtree(trash, ignore_errors=True)

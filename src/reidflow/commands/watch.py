@@ -92,7 +92,7 @@ def file_time(folder: Path) -> float:
 
 
 def last_line(path: Path) -> dict[str, Any]:
-    """Return the last whole line of a file of JSON lines; {} where there is none."""
+    """Return the last complete line of a file of JSON lines; {} where there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))

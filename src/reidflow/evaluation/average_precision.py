@@ -30,7 +30,7 @@ def average_precisions(
         gallery_vectors: (G, D).
         query_identity: (Q,) integer codes.
         gallery_identity: (G,) integer codes; the same code is a positive.
-        query_index: (Q,) where each query stands in the gallery, -1 if nowhere; it is never its own candidate.
+        query_index: (Q,) position of each query in the gallery, -1 if nowhere; it is never its own candidate.
             None if no query is in the gallery.
         query_group: (Q,) integer codes; candidates of the query's own group are left out. None leaves none out.
         gallery_group: (G,) integer codes, given with `query_group`.

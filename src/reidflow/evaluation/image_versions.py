@@ -75,7 +75,7 @@ def evaluate_versions(
         similarity: of the run's geometry.
         resized: labels of the versions at another size; they have the mode `both` alone.
     """
-    asking = np.searchsorted(layout.evaluated, layout.query)
+    queries = np.searchsorted(layout.evaluated, layout.query)
     ranked = np.searchsorted(layout.evaluated, layout.gallery)
     chance = _chance(layout)
     parts = []
@@ -83,7 +83,7 @@ def evaluate_versions(
         for mode, gallery in ((BOTH, version), (QUERY, vectors[original])):
             if mode == QUERY and (label == original or label in resized):
                 continue
-            ap = average_precisions(version[asking], gallery[ranked], **layout.rules(), similarity=similarity)
+            ap = average_precisions(version[queries], gallery[ranked], **layout.rules(), similarity=similarity)
             parts.append(_by_identity(layout, ap, chance).with_columns(tested_on=pl.lit(label), mode=pl.lit(mode)))
     found = pl.concat(parts).with_columns(arm=pl.lit(arm, pl.String), seed=pl.lit(seed, pl.Int64))
     return found.select(list(TESTED_ON.columns))

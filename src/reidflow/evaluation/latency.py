@@ -47,13 +47,13 @@ def answer_times(
 
 def _measure(run: TrainedRun, layout: Layout, mirrored: pl.DataFrame | None) -> dict[str, Any]:
     own, seen = member_retrievals(layout, run, mirrored)
-    asked, inference = _median(lambda: combined_retrieval(run, own, seen))
-    _, ranking = _median(lambda: best_candidates(asked, BEST))
-    queries = len(asked.queries)
+    retrieval, inference = _median(lambda: combined_retrieval(run, own, seen))
+    _, ranking = _median(lambda: best_candidates(retrieval, BEST))
+    queries = len(retrieval.queries)
     return {
         "queries": queries,
-        "gallery": len(asked.gallery),
-        "dimensions": asked.queries.shape[1],
+        "gallery": len(retrieval.gallery),
+        "dimensions": retrieval.queries.shape[1],
         "seconds_inference": inference,
         "seconds_ranking": ranking,
         "ms_per_query": 1000 * (inference + ranking) / queries if queries else None,

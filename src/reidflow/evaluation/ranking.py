@@ -1,4 +1,4 @@
-"""Similarities rounded past the errors of their computation, and where positives stand in a ranking with ties."""
+"""Similarities rounded past the errors of their computation, and the ranks of positives under ties."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def similarity_blocks(
 
 
 def tie_groups(steps: np.ndarray, positive: np.ndarray, excluded: np.ndarray | None = None) -> TieGroups:
-    """Return where the positives stand.
+    """Return the ranks of the positives.
 
     Arguments are (q, G): similarities in float32 steps, of which 23 significant bits count; which candidates are
     positive; which images are no candidates (an excluded image is never counted, nor a positive).

@@ -21,12 +21,12 @@ class Retrieval:
     Attributes:
         queries: (Q, D) float32.
         gallery: (G, D) float32.
-        query_index: (Q,) where each query stands in the gallery, -1 if nowhere; None if none does. It is never its own
+        query_index: (Q,) position of each query in the gallery, -1 if nowhere; None if none does. It is never its own
             candidate.
         query_group: (Q,) integer codes; candidates of the query's own group are left out. None leaves none out.
         gallery_group: (G,) integer codes, given with `query_group`.
         similarity: maps (q, D), (G, D) to (q, G), in float64; None is the cosine.
-        matrix: (Q, G) float32 similarities that stand in for those of the vectors; None if the vectors are ranked.
+        matrix: (Q, G) float32 similarities that replace those of the vectors; None if the vectors are ranked.
     """
 
     queries: np.ndarray
@@ -55,7 +55,7 @@ def infer(retrieval: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval 
             retrieval = components.call("inference", step, retrieval)
             continue
         if place > 0:
-            raise ReidflowError(f"inference: '{step['name']}' looks at the images themselves. Put it first.")
+            raise ReidflowError(f"inference: '{step['name']}' needs the images themselves. Put it first.")
         if flipped is None:
             raise ReidflowError(
                 f"inference: '{step['name']}' needs embeddings of the mirrored images. Leave it out here."

@@ -40,7 +40,7 @@ def build_bank(
 ) -> dict[str, Any]:
     """Write the features, float32 (N, 1 + V, C), and the JSON of what they are, to the two files of `out`; return it.
 
-    images: (N, S0, S0, 3) uint8, best memory-mapped. masks: (N, S0, S0) uint8, only where an augmentation looks at
+    images: (N, S0, S0, 3) uint8, best memory-mapped. masks: (N, S0, S0) uint8, only where an augmentation uses
     them, else None. digests: a text per row that identifies its pixels. bank: what `RunSpec.bank()` returns.
     View 0 is the plain image; view v is `augment(pixels (B, 3, S, S) uint8, keys, v, masks)` with the rows' digests
     as keys, so copies of an image share their views. `code` is the digest of the code that decides the numbers, `seed`
@@ -49,7 +49,7 @@ def build_bank(
     Rows are kept in `cache` under everything that decides their bits, so that only images not seen before are
     embedded, and an interrupted bank goes on from its last shard. Every forward pass has the same number of rows
     (the last one is filled up), because a row's bits depend on that number; they do not depend on the other rows.
-    Raises ReidflowError for views without an augmentation, images smaller than asked, unavailable weights.
+    Raises ReidflowError for views without an augmentation, images that are too small, unavailable weights.
     """
     if bank["views"] and augment is None:
         raise ReidflowError(f"the feature bank is to hold {bank['views']} augmented views, but has no augmentation.")

@@ -1,4 +1,4 @@
-"""Rows of features kept by the digest of their image, in files that are whole or absent."""
+"""Rows of features kept by the digest of their image, in files that are complete or absent."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""The whole network: pixels -> backbone -> pooling -> head -> embedding."""
+"""The complete network: pixels -> backbone -> pooling -> head -> embedding."""
 
 import hashlib
 from dataclasses import dataclass

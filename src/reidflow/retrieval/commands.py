@@ -78,7 +78,7 @@ def maker_of(config: Config, runs: list[str]) -> ImageEmbedder:
     for embedder, name in zip(made, runs, strict=True):
         if not embedder.cosine:
             raise ReidflowError(
-                f"{name}: its embeddings lie in the geometry '{embedder.spec.model.geometry['name']}', and an index "
+                f"{name}: its embeddings have the geometry '{embedder.spec.model.geometry['name']}', and an index "
                 "compares angles. Choose a run with the geometry hypersphere."
             )
     digest = code_of([embedder.spec for embedder in made], framing.frame)

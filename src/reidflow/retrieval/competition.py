@@ -153,7 +153,7 @@ def _choose(state: Competition) -> None:
         state.choice = min(available, key=lambda position: (state.candidates[position].flops, position)), FEATURES
         name = state.candidates[state.choice[0]].name
         state.skipped.append(
-            f"No network was evaluated, for lack of time: the one with the fewest operations, {name}, stands in."
+            f"No network was evaluated, for lack of time: {name}, the one with the fewest operations, is used instead."
         )
 
 
@@ -164,7 +164,9 @@ def _rank(state: Competition, workspace: Workspace, k: int) -> None:
     searched, plain = np.concatenate([rows.queries, rows.gallery]), workspace.bank(candidate, plain=True)
     features = workspace.features(plain, searched)
     if kind == PROJECTION and workspace.budget.left() <= 0:
-        state.skipped.append("The projection was not trained on all identities, for lack of time: features stand in.")
+        state.skipped.append(
+            "The projection was not trained on all identities, for lack of time: features are used instead."
+        )
         state.choice = position, FEATURES
     elif kind == PROJECTION:
         training = workspace.features(workspace.bank(candidate, plain=False), rows.training)

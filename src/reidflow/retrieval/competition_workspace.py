@@ -110,7 +110,7 @@ SEED = 0
 
 
 class Rows:
-    """Rows of a memory-mapped array in another order, read when asked for."""
+    """Rows of a memory-mapped array in another order, read on access."""
 
     def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
         self.array, self.rows = array, rows

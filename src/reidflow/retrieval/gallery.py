@@ -65,7 +65,7 @@ class ImageEmbedder:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A gallery as it lies on disk: row i of `vectors` (N, D), unit float32, is the image `keys[i]`, keys sorted."""
+    """A gallery as stored on disk: row i of `vectors` (N, D), unit float32, is the image `keys[i]`, keys sorted."""
 
     keys: list[str]
     digests: list[str]
@@ -239,7 +239,7 @@ def _kept(place: Path) -> dict[str, np.ndarray]:
 def _check_places(images: Path, out: Path) -> None:
     inside = images.is_dir() and out.resolve().is_relative_to(images.resolve())
     if inside:
-        raise ReidflowError(f"{out}: lies among the images themselves. Choose a folder outside {images} for --out.")
+        raise ReidflowError(f"{out}: is inside the folder of images. Choose a folder outside {images} for --out.")
     others = sorted(path.name for path in out.iterdir() if path.name not in NAMES) if out.is_dir() else []
     if others or out.is_file():
         raise ReidflowError(

@@ -79,15 +79,15 @@ def hold_out(
     for name in sorted(apart):
         rows = np.flatnonzero(codes == name)
         able = rows[~rendered[rows]] if across else rows
-        asking = _asking(able, len(rows) - len(able) if across else len(rows) - 1, seed, name)
-        queries.append(asking)
-        gallery.append(rows[rendered[rows]] if across else np.setdiff1d(rows, asking))
+        chosen = _choose_queries(able, len(rows) - len(able) if across else len(rows) - 1, seed, name)
+        queries.append(chosen)
+        gallery.append(rows[rendered[rows]] if across else np.setdiff1d(rows, chosen))
     ranked = np.sort(np.concatenate(gallery))
-    asked = _answerable(np.sort(np.concatenate(queries)), ranked, identities, groups)
-    if not len(asked):
+    answerable = _answerable(np.sort(np.concatenate(queries)), ranked, identities, groups)
+    if not len(answerable):
         return None
     training = np.flatnonzero([name not in apart for name in identities])
-    return HeldOut(training, asked, ranked)
+    return HeldOut(training, answerable, ranked)
 
 
 def _answerable(
@@ -99,7 +99,7 @@ def _answerable(
     return queries[np.array(found, bool)]
 
 
-def _asking(able: np.ndarray, others: int, seed: int, name: str) -> np.ndarray:
+def _choose_queries(able: np.ndarray, others: int, seed: int, name: str) -> np.ndarray:
     """Return a fifth of the rows that are `able` to be queries, at least one; none without other images of the identity."""
     if not others or not len(able):
         return able[:0]

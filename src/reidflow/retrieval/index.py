@@ -53,12 +53,12 @@ def read_index(path: Path) -> faiss.Index:
 def search(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k most similar rows of each query: rows (Q, k) int64 and cosines (Q, k) float64, best first.
 
-    index: of `vectors` (N, D), unit vectors as are the queries (Q, D). Cosines are in steps of 2^-21; ties stand in the
+    index: of `vectors` (N, D), unit vectors as are the queries (Q, D). Cosines are in steps of 2^-21; ties are in the
     order of their rows. Fewer than k rows: all of them. Where an approximate index finds fewer, -1 and -inf at the end.
     """
     k = min(k, len(vectors))
     rows, cosines = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf)
-    retrieval, exact = _asked(index, k, len(vectors)), isinstance(index, faiss.IndexFlat)
+    retrieval, exact = _proposals(index, k, len(vectors)), isinstance(index, faiss.IndexFlat)
     for start in range(0, len(queries) if k else 0, BLOCK):
         some = slice(start, start + BLOCK)
         proposed, found = _propose(index, queries[some], retrieval, exact)
@@ -76,34 +76,34 @@ def measured_recall(index: faiss.Index, vectors: np.ndarray, k: int = 10, sample
 
     Every vector is a query where there are no more than `sample`, else some at equal distances in their order.
     """
-    asking = np.unique(np.linspace(0, len(vectors) - 1, min(sample, len(vectors))).round().astype(np.int64))
+    sampled = np.unique(np.linspace(0, len(vectors) - 1, min(sample, len(vectors))).round().astype(np.int64))
     k = min(k + 1, len(vectors))
     exact = faiss.IndexFlatIP(vectors.shape[1])
     exact.add(vectors)
-    wanted, _ = search(exact, vectors, vectors[asking], k)
-    found, _ = search(index, vectors, vectors[asking], k)
-    others = [set(row.tolist()) - {own} for row, own in zip(wanted, asking.tolist(), strict=True)]
+    wanted, _ = search(exact, vectors, vectors[sampled], k)
+    found, _ = search(index, vectors, vectors[sampled], k)
+    others = [set(row.tolist()) - {own} for row, own in zip(wanted, sampled.tolist(), strict=True)]
     shares = [len(other & set(row.tolist())) / len(other) for other, row in zip(others, found, strict=True) if other]
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _asked(index: faiss.Index, k: int, count: int) -> int:
+def _proposals(index: faiss.Index, k: int, count: int) -> int:
     """Return how many rows an index is to propose for k: more where it only knows codes of them."""
     coded = isinstance(index, faiss.IndexIVFPQ | faiss.IndexPQ)
     return min(max(k + SPARE, PER_CODED * k if coded else 0), count)
 
 
-def _propose(index: faiss.Index, queries: np.ndarray, retrieval: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return similarities and rows (Q, asked) that the index proposes."""
+def _propose(index: faiss.Index, queries: np.ndarray, count: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return similarities and rows (Q, count) that the index proposes."""
     queries = np.ascontiguousarray(queries, np.float32)
     if exact:
-        return index.search(queries, retrieval)
-    # FAISS compares many queries by a product of matrices and few one by one; which lists are looked at must not
+        return index.search(queries, count)
+    # FAISS compares many queries by a product of matrices and few one by one; which lists are visited must not
     # depend on the number of queries.
     before = faiss.cvar.distance_compute_blas_threshold
     faiss.cvar.distance_compute_blas_threshold = NEVER
     try:
-        return index.search(queries, retrieval)
+        return index.search(queries, count)
     finally:
         faiss.cvar.distance_compute_blas_threshold = before
 

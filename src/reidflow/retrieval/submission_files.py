@@ -41,7 +41,7 @@ class Placed:
 
     @property
     def query_index(self) -> np.ndarray:
-        """Where each distinct query stands in the gallery, -1 if nowhere."""
+        """The position of each distinct query in the gallery, -1 if it is not in it."""
         place = {row: number for number, row in enumerate(self.gallery_rows.tolist())}
         return np.array([place.get(row, -1) for row in self.query_rows.tolist()], np.int64)
 

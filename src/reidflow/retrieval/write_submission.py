@@ -134,7 +134,7 @@ def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -
         for (_, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
             if similarity_of(spec.model.geometry["name"]) is not None:
                 raise ReidflowError(
-                    f"{run.name}: its embeddings lie in the geometry '{spec.model.geometry['name']}', and an index "
+                    f"{run.name}: its embeddings have the geometry '{spec.model.geometry['name']}', and an index "
                     "compares angles. Choose runs with the geometry hypersphere for the submission."
                 )
             parts.append(unit(embedded.rows(folder, spec, rows)))

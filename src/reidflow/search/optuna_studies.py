@@ -38,7 +38,7 @@ def sampler_view(study: Study, algorithm: Algorithm, earlier: Sequence[Trial]) -
 
 
 def pruner_view(study: Study, pruner: BasePruner, earlier: Sequence[Trial]) -> optuna.Study:
-    """Return a study of the earlier trials for the pruner, which looks at the mAP alone."""
+    """Return a study of the earlier trials for the pruner, which uses the mAP alone."""
     view = _view([DIRECTIONS["value"]], sampler=RandomSampler(seed=0), pruner=pruner)
     space = space_of(study)
     for trial in earlier:
@@ -102,10 +102,10 @@ def propose(study: Study, generation: int, earlier: Sequence[Trial]) -> list[Pro
     view = sampler_view(study, algorithm, earlier)
     for _ in range(study.generation):
         view.ask(space)
-    asked = view.get_trials(deepcopy=False)[len(earlier) :]
+    proposed = view.get_trials(deepcopy=False)[len(earlier) :]
     return [
         Proposal({axis.name: _plain(axis, trial.params[axis.name]) for axis in study.axes}, dict(trial.system_attrs))
-        for trial in asked
+        for trial in proposed
     ]
 
 

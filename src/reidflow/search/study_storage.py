@@ -94,7 +94,7 @@ def _trial(frozen: FrozenTrial) -> Trial:
 
 
 class JournalLock:
-    """The lock of the journal `path`, dropped by the kernel when its holder dies; who gets it finds whole lines.
+    """The lock of the journal `path`, dropped by the kernel when its holder dies; who gets it finds complete lines.
 
     Optuna's own locks outlive their holder, and its journal cannot be read on once a line is torn.
     """

@@ -74,7 +74,7 @@ class StudyRuns:
         return known
 
     def _known(self, spec: RunSpec, earlier: Sequence[Trial]) -> TrialRun | None:
-        """Return the run of a trial where the store tells enough to say which one it is."""
+        """Return the run of a trial where the store suffices to identify it."""
         if self.stored(spec):
             watcher = TrialPruner(self.study, earlier)
             course = list(history_of(self.store.folder(self.source.key(spec))).items())
@@ -129,7 +129,7 @@ class StudyRuns:
         self._confirm = None
 
 
-PAUSE = 0.02  # seconds between two looks at what other workers have finished
+PAUSE = 0.02  # seconds between two polls of the other workers' finished trials
 
 
 def run_study(

@@ -204,7 +204,7 @@ PROJECT_FOLDERS = {"benchmarks", "config", "docs", "envs", "profiles", "rules", 
 
 
 def check_results(config: Config, where: str, problems: Problems) -> None:
-    """Report where the results folder holds the images, lies among them, or is one of the project's own folders."""
+    """Report a results folder that contains the images, is inside their folder, or is one of the project's own folders."""
     place = f"{where}, key 'results'"
     results = Path(config.results)
     if results.parts[0] in PROJECT_FOLDERS:
@@ -224,7 +224,7 @@ def check_results(config: Config, where: str, problems: Problems) -> None:
     elif ours.is_relative_to(theirs):
         problems.add(
             place,
-            f"the folder '{results}' lies in that of the images ('{data}').",
+            f"the folder '{results}' is inside that of the images ('{data}').",
             "What is written there would become part of the data: move one of them, or give 'images' beside a table.",
         )
 

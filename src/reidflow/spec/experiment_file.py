@@ -122,13 +122,13 @@ def check_factor(file: ExperimentFile, config: Config, where: str, problems: Pro
             )
     for path, grid in file.tuned.items():
         if len({repr(value) for value in grid}) < len(grid):
-            problems.add(f"{where}, key 'tuned.{path}'", "a value stands twice.", "Remove one of them.")
+            problems.add(f"{where}, key 'tuned.{path}'", "a value is listed twice.", "Remove one of them.")
     points = points_of(file.tuned)
     if points > LARGEST_GRID:
         problems.add(
             f"{where}, key 'tuned'",
             f"the grid has {points} points, each of which every arm trains with every sweep seed.",
-            f"At most {LARGEST_GRID} are allowed; `search` looks at a part of a larger space.",
+            f"At most {LARGEST_GRID} are allowed; `search` samples a larger space.",
         )
     if file.tuned and _two_roles(config):
         problems.add(

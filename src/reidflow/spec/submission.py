@@ -96,7 +96,7 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
     arms = chosen_arms(config, experiments)
     runs = [(name, arm, seed) for name, arm, seeds in arms for seed in seeds]
     for run in sorted({run for run in runs if runs.count(run) > 1}):
-        problems.add("key 'submission.runs'", f"{'/'.join(map(str, run))} stands twice.", "Name each run once.")
+        problems.add("key 'submission.runs'", f"{'/'.join(map(str, run))} is listed twice.", "Name each run once.")
     _check_together([experiments[name].arms[arm] for name, arm, _ in arms], len(runs), config.submission, problems)
 
 
@@ -130,7 +130,7 @@ def _check_together(arms: list["Arm"], runs: int, submission: Submission, proble
             if joined and geometry != HYPERSPHERE["name"]:
                 problems.add(
                     "key 'submission.combine'",
-                    f"the embeddings of '{arm.name}' lie in the geometry '{geometry}' and cannot be joined to others.",
+                    f"the embeddings of '{arm.name}' have the geometry '{geometry}' and cannot be concatenated with others.",
                     "Write combine: average.",
                 )
             if joined and any(declared("inference", step["name"], "LAST") for step in spec.inference):

@@ -1,4 +1,4 @@
-"""Arms whose settings are an outcome: of a search, or of the comparison of other experiments."""
+"""Arms whose settings are the winner of a search, or of the comparison of other experiments."""
 
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,7 +60,7 @@ def studies(name: str, file: "ExperimentFile", base: RunSpec, config: "Config", 
 
 def _check_setting(file: "ExperimentFile", base: RunSpec, config: "Config", place: str, problems: Problems) -> None:
     if file.tuned:
-        problems.add(place, "'tuned' stands beside it.", "Move what is tuned into the search's space.")
+        problems.add(place, "cannot be combined with 'tuned'.", "Move what is tuned into the search's space.")
     if config.split.get("val") == 0:
         problems.add(place, "the split has no validation images to search by.", "Give the split a share for 'val'.")
     if base.dedup or base.curation:
@@ -127,7 +127,7 @@ def _check_studies(search: Search, axes: tuple[Axis, ...], where: str, problems:
 def check_winners(
     file: "ExperimentFile", arms: dict[str, "Arm"], config: "Config", where: str, problems: Problems
 ) -> None:
-    """Report the arms whose `winner_of` names nothing, the outcomes that no arm uses, and seeds that chose an outcome."""
+    """Report arms whose `winner_of` names nothing, studies whose winner no arm uses, and seeds that chose a winner."""
     known = [*(file.search.studies if file.search else ()), *([CANDIDATES] if file.candidates else ())]
     for arm in arms.values():
         place = f"{where}, arm '{arm.name}', key '{WINNER_OF}'"
@@ -196,7 +196,9 @@ def check_candidates(
         problems.add(where, "there is no experiment to rank.", "Add some to 'experiments' in the config.")
     if experiment.tuned:
         problems.add(
-            where, "'tuned' stands beside it.", "Remove it: the candidates were tuned, and the baseline is as it is."
+            where,
+            "cannot be combined with 'tuned'.",
+            "Remove it: the candidates were tuned, and the baseline is as it is.",
         )
     if config.split.get("val") == 0:
         problems.add(where, "the split has no validation images to rank by.", "Give the split a share for 'val'.")
@@ -212,6 +214,6 @@ def check_candidates(
                 "Give this experiment seeds of its own.",
             )
     if config.split.get("seed") in declared.split_seeds or len(set(declared.split_seeds)) < len(declared.split_seeds):
-        problems.add(f"{where}, 'split_seeds'", "a split stands there twice, or is the main one.", "Give other seeds.")
+        problems.add(f"{where}, 'split_seeds'", "a split is listed twice, or is the main one.", "Give other seeds.")
     if declared.split_seeds and "seed" not in config.split:
         problems.add(f"{where}, 'split_seeds'", f"the split '{config.split['name']}' has no seed.", "Remove them.")

@@ -18,7 +18,7 @@ from reidflow.spec.errors import ReidflowError
 MAX_DEPTH = 40
 """Levels of nesting: more than any config needs; far more would overflow the parser's stack."""
 MAX_ALIASED = 20_000
-"""Values that aliases may stand for: ten lines of aliases of aliases make billions."""
+"""Values that aliases may expand to: ten lines of aliases of aliases make billions."""
 
 # The core schema of YAML 1.2, but for octal numbers: ruamel's own table also reads dates, and 010 as ten.
 _PLAIN_SCALARS = {
@@ -57,7 +57,7 @@ class _Constructor(SafeConstructor):
         if key in mapping:
             first = next(other for other, _ in node.value if self.construct_object(other) == key)
             raise ReidflowError(
-                f"line {key_node.start_mark.line + 1}: the key '{key}' stands twice (first in line "
+                f"line {key_node.start_mark.line + 1}: the key '{key}' is given twice (first in line "
                 f"{first.start_mark.line + 1}). Rename or remove one of them."
             )
         return True
@@ -141,7 +141,7 @@ def _check_size(text: str) -> None:
         if isinstance(event, AliasEvent):
             if any(event.anchor == anchor for anchor, _ in open_nodes):
                 raise ReidflowError(
-                    f"line {event.start_mark.line + 1}: the alias *{event.anchor} stands inside of what it stands for. "
+                    f"line {event.start_mark.line + 1}: the alias *{event.anchor} contains itself. "
                     "Write out what is meant."
                 )
             made, copies = made + sizes.get(event.anchor, 0), copies + sizes.get(event.anchor, 0)
@@ -155,7 +155,7 @@ def _check_size(text: str) -> None:
             sizes[anchor] = made - before
         if copies > MAX_ALIASED:
             raise ReidflowError(
-                f"line {event.start_mark.line + 1}: the aliases (*name) up to here stand for over {MAX_ALIASED} values. "
+                f"line {event.start_mark.line + 1}: the aliases (*name) up to here expand to over {MAX_ALIASED} values. "
                 "Write out what is meant."
             )
         if len(open_nodes) > MAX_DEPTH:

@@ -12,7 +12,7 @@ from reidflow.splits.sides import GALLERY, QUERY, of_photographs, unanswered
 def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gallery: str) -> dict[str, Any]:
     """Return counts per role, everything that straddles two roles, and the identities that cannot be scored.
 
-    `leaks` is True when a group, a joined near-duplicate or an exact duplicate stands in two roles. Images that are left
+    `leaks` is True when a group, a joined near-duplicate or an exact duplicate is in two roles. Images that are left
     aside do not leak. `sides`, where there are any: the numbers of queries, of gallery images and of images left aside.
     """
     counted, sides = _roles(split), _sides(split, gallery)

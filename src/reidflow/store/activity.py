@@ -55,7 +55,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 def _experiment(outputs: list[str]) -> str:
-    """Return the experiment below whose folder the outputs lie."""
+    """Return the experiment whose folder holds the outputs."""
     parts = Path(outputs[0]).parts if outputs else ()
     return parts[parts.index("experiments") + 1] if "experiments" in parts[:-1] else ""
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Files that are either complete or absent."""
 
 import fcntl
 import os
@@ -74,7 +74,7 @@ def _alive(process: int) -> bool:
 
 
 def append_line(path: str | os.PathLike, line: str) -> None:
-    """Append a line to the file `path`, whole or not at all, whoever else appends and whoever is killed."""
+    """Append a line to the file `path`, completely or not at all, whoever else appends and whoever is killed."""
     data = line.encode() + b"\n"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

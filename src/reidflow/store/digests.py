@@ -1,4 +1,4 @@
-"""What lies behind digests: files of code, images of the data set, descriptions of experiments; a cache of parsed code.
+"""The contents of digests: files of code, images of the data set, descriptions of experiments; a cache of parsed code.
 
 The params of jobs hold digests alone. The digest of each file, recorded beside them, shows later which file changed.
 """
@@ -33,7 +33,7 @@ def image_files(cache: Path) -> dict[str, str]:
 
 
 def record(results: Path, kind: str, digest: str, content: Callable[[], dict[str, Any]]) -> None:
-    """Record `content()`, JSON such as file name -> digest, as what lies behind `digest`, unless that is on record."""
+    """Record `content()`, JSON such as file name -> digest, as the content of `digest`, unless that is on record."""
     path = record_file(results, kind, digest)
     if not path.exists():
         text = json.dumps(content(), separators=(",", ":"))
@@ -41,7 +41,7 @@ def record(results: Path, kind: str, digest: str, content: Callable[[], dict[str
 
 
 def read_record(results: Path, kind: str, digest: str) -> dict[str, Any] | None:
-    """Return what lies behind `digest`; None where it is not on record, or cannot be read."""
+    """Return the content of `digest`; None where it is not on record, or cannot be read."""
     try:
         return json.loads(gzip.decompress(record_file(results, kind, digest).read_bytes()))
     except (OSError, ValueError, EOFError):
@@ -49,12 +49,12 @@ def read_record(results: Path, kind: str, digest: str) -> dict[str, Any] | None:
 
 
 def record_file(results: Path, kind: str, digest: str) -> Path:
-    """Return the file with what lies behind a digest."""
+    """Return the file with the content of a digest."""
     return results / ".store" / kind / record_name(digest)
 
 
 def record_name(digest: str) -> str:
-    """Return the name of the file with what lies behind a digest."""
+    """Return the name of the file with the content of a digest."""
     return f"{digest[:32]}.json.gz"
 
 

@@ -19,7 +19,7 @@ REFUSALS = {
     errno.EFBIG: ("the file would be larger than is allowed.", "Raise the limit (ulimit -f)."),
     errno.EROFS: (
         "cannot be written: its file system is read-only.",
-        "Make it writable, or work in another folder (config and results lie below it).",
+        "Make it writable, or work in another folder (config and results are below it).",
     ),
     errno.EACCES: ("may not be read or written by this user.", "Correct its permissions or those of its folder."),
     errno.EPERM: ("may not be changed by this user.", "Correct its owner or its permissions."),

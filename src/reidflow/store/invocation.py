@@ -33,7 +33,7 @@ def generation_file(results: Path) -> Path:
 
 
 def owner_file(results: Path) -> Path:
-    """Return the marker that lies with Snakemake's own records and is lost together with them."""
+    """Return the marker beside Snakemake's own records and is lost together with them."""
     return Path(".snakemake") / f"reidflow-{'-'.join(results.parts)}"
 
 
@@ -63,7 +63,7 @@ def prepare_main(results: Path) -> None:
     Raises ReidflowError when results exist but Snakemake's records of them do not (stale results would survive), and,
     unless this is a dry run, when another invocation is active or the disk refuses to be written.
     """
-    # Snakemake's own log may lie on a full disk: the message must not drown in tracebacks of the logger.
+    # Snakemake's own log may be on a full disk: the message must not drown in tracebacks of the logger.
     logging.raiseExceptions = False
     if TOUCH & set(sys.argv):
         raise ReidflowError(

@@ -36,7 +36,7 @@ class RunStore:
         self.root = Path(root)
 
     def folder(self, key: str) -> Path:
-        """Return where the run `key` lies or would lie."""
+        """Return the folder of the run `key`, whether or not it exists."""
         return self.root / "runs" / key[:2] / key
 
     def work(self, key: str) -> Path:

@@ -11,7 +11,7 @@ from reidflow.training.mixing import Mixed, Mixing
 
 
 class Augment:
-    """Augments a batch on the device where it lies; made by `make_augment`."""
+    """Augments a batch on its device; made by `make_augment`."""
 
     def __init__(self, specs: Sequence[dict[str, Any]], size: int, seed: int, masks: bool) -> None:
         self.seed, self.mixing = seed, Mixing()

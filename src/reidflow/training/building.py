@@ -26,7 +26,7 @@ def build_module(spec: RunSpec, features: int | None, device: str) -> tuple[nn.M
     """Return the untrained module of a run on `device`, and the dimension of its embeddings.
 
     `features`: the dimension of the frozen features that it reads, None for a run on images. On features it is the head
-    (or nothing, with `trainable: none`), on images the whole network, followed by the geometry's map. Its weights depend
+    (or nothing, with `trainable: none`), on images the complete network, followed by the geometry's map. Its weights depend
     on the spec alone.
     """
     if spec.model.trainable.name == "none":

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, verified when read, loaded without pickle."""
+"""Checkpoints: complete or absent, verified when read, loaded without pickle."""
 
 import hashlib
 import io
@@ -133,6 +133,6 @@ class TrainingState:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def diverged(self) -> bool:
-        """Return whether a loss was not finite, or the last epoch's lies above the loss before the first step."""
+        """Return whether a loss was not finite, or the last epoch's is above the loss before the first step."""
         losses = [row["loss"] for row in self.history if row["loss"] is not None]
         return self.broken or bool(losses and self.first_loss is not None and losses[-1] > self.first_loss)

@@ -17,9 +17,9 @@ class RunData:
     run leaves out). `sides`: query images are no candidates, gallery images are no queries, others are both; None where the
     split has no sides. `features` (N, 1 + views,
     D): the frozen features of the plain image and of its augmented views. `pixels` (N, S, S, 3) uint8, may be
-    memory-mapped, S at least the size that the network sees. `trained_on`: features or pixels that take their place in
+    memory-mapped, S at least the size that the network sees. `trained_on`: features or pixels that replace them in
     training (another background), None where they are the same; then the views are needed there alone. `masks` (N, S, S)
-    uint8 0/255, the animal, for an augmentation that looks at them; None where no training image has one.
+    uint8 0/255, the animal, for an augmentation that uses them; None where no training image has one.
     `gallery`: 'role' ranks the other images of a query's role, 'all' all rows. The parameters and FLOPs (per image) of
     a frozen backbone are given here, since a run on features never builds it; None where unknown.
     """

@@ -43,5 +43,5 @@ def geometry_of(module: nn.Module) -> Geometry | None:
 
 def call_with_distance(kind: str, spec: dict[str, Any], distance: Geodesic | None, *context: Any) -> Any:
     """Build a loss or a miner; one with the context parameter `distance` gets it, after `context`."""
-    asked = "distance" in components.context(kind, spec["name"])
-    return components.call(kind, spec, *context, *([distance] if asked else []))
+    takes_distance = "distance" in components.context(kind, spec["name"])
+    return components.call(kind, spec, *context, *([distance] if takes_distance else []))

@@ -10,14 +10,14 @@ from reidflow.spec.run import RunSpec
 
 
 class ResizingStages:
-    """The epochs of a run, cut into stages of one image size each where its spec asks for them.
+    """The epochs of a run, divided into stages of one image size each where its spec has them.
 
     With `matched: flops` a run has as many epochs as bring its training FLOPs nearest to those of `spec.epochs` at
     `model.size`, the fewer of two that are as near.
     """
 
     def __init__(self, spec: RunSpec, flops: Callable[[int], int]) -> None:
-        """flops: returns the FLOPs of one forward pass of one image of a size; asked only where they are matched.
+        """flops: returns the FLOPs of one forward pass of one image of a size; called only where FLOPs are matched.
 
         Raises ReidflowError where there are fewer epochs than stages.
         """
@@ -47,7 +47,7 @@ class ResizingStages:
             past += length
             if number <= past:
                 return size
-        raise ReidflowError(f"epoch {number} lies behind the last one, {past}.")
+        raise ReidflowError(f"epoch {number} is after the last one, {past}.")
 
 
 def split(epochs: int, shares: list[float], sizes: list[int]) -> list[int]:

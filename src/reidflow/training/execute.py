@@ -34,25 +34,25 @@ from reidflow.training.data import RunData
 LOOP = "reidflow.training.loop"
 
 
-def outcome_specs(outcomes: dict[str, list], winners: str | None) -> dict[str, RunSpec]:
-    """Return the run, with the seed 0, of each arm that is the winner of something.
+def winner_specs(winner_arms: dict[str, list], winners: str | None) -> dict[str, RunSpec]:
+    """Return the run spec, with the seed 0, of each arm with `winner_of`.
 
-    outcomes: arm -> (of what, settings that override it). winners: the file of what searches or rankings found.
+    winner_arms: arm -> (`winner_of`, settings that override the winner's). winners: the file of what searches or rankings found.
     """
     found = json.loads(Path(winners).read_text()) if winners else {}
-    return {arm: winner_spec(found, *outcome) for arm, outcome in outcomes.items()}
+    return {arm: winner_spec(found, *of) for arm, of in winner_arms.items()}
 
 
 def chosen_runs(
-    arms: dict[str, list[list]], runs: list[tuple[str, int]], chosen: str | None, outcomes: dict[str, RunSpec]
+    arms: dict[str, list[list]], runs: list[tuple[str, int]], chosen: str | None, winners: dict[str, RunSpec]
 ) -> list[RunSpec]:
     """Return the run of each (arm, seed): the chosen point of the arm's grid, its only one where nothing is tuned.
 
     arms: arm -> [values, spec with seed 0] at every point of its grid. chosen: the file of the experiment's choices.
-    outcomes: the runs of arms that are the winner of something.
+    winners: arm -> the spec of its winner, of arms with `winner_of`.
     """
     choices = json.loads(Path(chosen).read_text()) if chosen else {}
-    specs = {arm: _point(arm, points, choices.get(arm), chosen) for arm, points in arms.items()} | outcomes
+    specs = {arm: _point(arm, points, choices.get(arm), chosen) for arm, points in arms.items()} | winners
     return [specs[arm].with_seed(seed) for arm, seed in runs]
 
 
@@ -125,7 +125,7 @@ def mirror_images(folder: Path, spec: RunSpec, rows: np.ndarray, results: Path, 
 
 
 def note(results: Path, action: str, key: str, spec: RunSpec, who: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Append to the log of what was trained and what was restored: one JSON line, written at once. who: asked for it."""
+    """Append to the log of what was trained and what was restored: one JSON line, written at once. who: requested it."""
     entry = {"action": action, "key": key, "loss": spec.loss["name"], "seed": spec.seed}
     line = json.dumps({**entry, "experiment": activity.experiment(), **who})
     append_line(results / ".store" / "log.jsonl", line)
@@ -190,7 +190,7 @@ class Source:
         return self.results / "data" / "masks.npy"
 
     def _masked(self, spec: RunSpec) -> bool:
-        """Return whether an augmentation of the run looks at masks, and a training image has one, and a background."""
+        """Return whether an augmentation of the run uses masks, and a training image has one, and a background."""
         if spec.frozen or not needing("augmentation", spec.augmentation, "masks"):
             return False
         trained = self.rows[(self.split["role"] == "train").to_numpy()]

@@ -15,7 +15,7 @@ CHUNK = 8192
 class FeatureInputs:
     """Frozen features (N, 1 + views, D) on the device; view 0 is the plain image.
 
-    trained_on: features that take their place in training, where they differ.
+    trained_on: features that replace them in training, where they differ.
     """
 
     def __init__(self, features: np.ndarray, spec: RunSpec, device: str, trained_on: np.ndarray | None = None) -> None:
@@ -33,7 +33,7 @@ class FeatureInputs:
     def epoch(
         self, number: int, batches: list[np.ndarray], size: int | None = None
     ) -> Iterator[tuple[torch.Tensor, None]]:
-        """Yield the features (B, D) of each batch of rows; with augmented views each is a view drawn at random.
+        """Yield the features (B, D) of each batch of rows; with augmented views each is a view sampled at random.
 
         Features are never mixed, hence the None beside them, and have no size.
         """

@@ -29,7 +29,7 @@ from reidflow.training.validation import Validation
 Watch = Callable[[int, float | None], bool]
 """Takes an epoch and its validation mAP, returns whether the training ends there."""
 
-LOOK_EVERY = 100  # steps between two looks at whether the loss is finite: a look waits for the device
+LOOK_EVERY = 100  # steps between two checks whether the loss is finite: each waits for the device
 
 
 class Fitting:
@@ -62,7 +62,7 @@ class Fitting:
             )
         self.half = spec.precision == "bf16"
         self.state = TrainingState()
-        self.stop, self.asked = spec.stop, 0
+        self.stop, self.watched = spec.stop, 0
 
     def run(self, checkpoints: Checkpoints, progress: Progress, watch: Watch | None = None) -> None:
         """Train to the end, from where `self.state` stands, and leave the weights to keep in the module.
@@ -79,7 +79,7 @@ class Fitting:
             row = self.state.history[-1]
             progress.note(row["epoch"], row["loss"], row["val_id_map"])
             if watch is not None and not self._finished():
-                self._ask(watch, row)
+                self._watch(watch, row)
             if checkpoints.due() and not self._finished():
                 checkpoints.write(self.checkpoint())
         load_state(self.both, self.state.kept)
@@ -96,7 +96,7 @@ class Fitting:
     def resume(self, content: dict[str, Any], watch: Watch | None = None) -> None:
         """Go on from what `checkpoint` returned, unless the training ends before: then start again, to end there."""
         for row in content["course"]["history"][1:] if watch is not None else ():
-            self._ask(watch, row)
+            self._watch(watch, row)
         if self.stop is not None and content["course"]["epoch"] > self.stop:
             return
         load_state(self.both, content["weights"])
@@ -131,11 +131,11 @@ class Fitting:
         last = self.stages.epochs if self.stop is None else min(self.stop, self.stages.epochs)
         return state.broken or state.epoch >= last or (patience is not None and state.stale >= patience)
 
-    def _ask(self, watch: Watch, row: dict[str, Any]) -> None:
+    def _watch(self, watch: Watch, row: dict[str, Any]) -> None:
         """Consult `watch` once for each epoch, in order, until the training ends."""
         epoch = row["epoch"]
-        if epoch > self.asked and (self.stop is None or epoch < self.stop):
-            self.asked = epoch
+        if epoch > self.watched and (self.stop is None or epoch < self.stop):
+            self.watched = epoch
             if watch(epoch, row["val_id_map"]):
                 self.stop = epoch
 

@@ -21,8 +21,8 @@ KEPT = 2**30
 class ImageInputs:
     """Pixels (N, S, S, 3) uint8, scaled to the network's size, augmented per sample on the device.
 
-    trained_on: pixels that take their place in training, where they differ. masks: (N, S, S) uint8 0/255, for an
-    augmentation that looks at them. size: of the images that `embed` sees, `model.size` by default.
+    trained_on: pixels that replace them in training, where they differ. masks: (N, S, S) uint8 0/255, for an
+    augmentation that uses them. size: of the images that `embed` sees, `model.size` by default.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Validation:
         self.queries = data.not_of(data.rows("val"), "gallery")
         self.gallery = data.not_of(data.candidates("val"), "query")
         self.rows = np.union1d(self.queries, self.gallery)
-        self.asking = np.searchsorted(self.rows, self.queries)
-        self.ranked = np.searchsorted(self.rows, self.gallery)
+        self.at_queries = np.searchsorted(self.rows, self.queries)
+        self.at_gallery = np.searchsorted(self.rows, self.gallery)
         place = {row: position for position, row in enumerate(self.gallery)}
         self.index = np.array([place.get(row, -1) for row in self.queries], dtype=np.int64)
         (self.identity,), (self.group,) = integer_codes(data.identities), integer_codes(data.groups)
@@ -48,10 +48,12 @@ class Validation:
 
         Raises ReidflowError where no query has an image of its identity in another group.
         """
-        asking, ranked = (vectors if len(at) == len(vectors) else vectors[at] for at in (self.asking, self.ranked))
+        queries, gallery = (
+            vectors if len(at) == len(vectors) else vectors[at] for at in (self.at_queries, self.at_gallery)
+        )
         ap = average_precisions(
-            asking,
-            ranked,
+            queries,
+            gallery,
             self.identity[self.queries],
             self.identity[self.gallery],
             query_index=self.index,

@@ -1,4 +1,4 @@
-"""Where every result lies, as pure functions of the plan. Patterns hold the wildcards of the rules in braces."""
+"""The paths of all results, as pure functions of the plan. Patterns hold the wildcards of the rules in braces."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,7 +88,7 @@ class Files:
         return f"{folder}/pixels.parquet", f"{folder}/images.json", f"{folder}/images.npy"
 
     def features(self, bank: dict[str, Any]) -> str:
-        """Return the array of a feature bank; its digest lies beside it (`digest_of`)."""
+        """Return the array of a feature bank; its digest is beside it (`digest_of`)."""
         return f"{self.results}/features/{plans.bank_id(bank)}/features.npy"
 
     def network(self, network: dict[str, Any]) -> list[str]:
@@ -160,7 +160,7 @@ class Files:
         return self.jobs(self.trained, experiment, len(self.plan.training(experiment)))
 
     def candidate(self, experiment: str) -> dict[str, Any]:
-        """Return where the scores of an experiment and the runs behind them lie, and its arms."""
+        """Return the paths of an experiment's scores and of the runs behind them, and its arms."""
         return {
             "metrics": self.per_run["metrics"].format(experiment=experiment),
             "runs": self.trained_by(experiment),

@@ -41,7 +41,7 @@ class Params:
 
     @property
     def files(self) -> Files:
-        """Where results lie."""
+        """The results folder."""
         return self.inputs.files
 
     def job(self, script: str, what: dict[str, Any], modules: Iterable[str] = ()) -> str:
@@ -84,7 +84,7 @@ class Params:
     # Data.
 
     def draw_demo(self, wildcards: Wildcards) -> str:
-        """Return the param of the job that draws the demo's images."""
+        """Return the param of the job that renders the demo's images."""
         return self.job("draw_demo", {"source": self.plan.config.dataset.source})
 
     def ingest(self, raw: str, modules: Iterable[str]) -> Job:
@@ -99,7 +99,7 @@ class Params:
         return self.job("split", division, plans.modules(("split", division["split"])))
 
     def background(self, wildcards: Any) -> str:
-        """Return the param of a job that draws an intervention on backgrounds."""
+        """Return the param of a job that renders an intervention on backgrounds."""
         background = self.plan.backgrounds()[wildcards.background]
         what = {"background": background, "without_mask": self.plan.config.backgrounds.without_mask}
         return self.job("background", what, plans.modules(("background", background)))
@@ -172,7 +172,7 @@ class Params:
         arms = [self.inputs.arms(wildcards)[arm] for arm in dict.fromkeys(arm for arm, _ in runs)]
         what = {
             "arms": self._points(wildcards, [arm.name for arm in arms]),
-            "outcomes": {arm.name: [arm.winner_of, arm.over] for arm in arms if arm.winner_of},
+            "winner_arms": {arm.name: [arm.winner_of, arm.over] for arm in arms if arm.winner_of},
             "runs": runs,
         }
         return self._training(wildcards, runs, self.inputs.reported(wildcards), what)

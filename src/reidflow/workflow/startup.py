@@ -42,7 +42,7 @@ class Session:
 
     @cached_property
     def files(self) -> Files:
-        """Where results lie."""
+        """The results folder."""
         return Files(self.plan)
 
     @cached_property
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def compute(self) -> dict[str, Any]:
-        """What affects speed and no number: scripts read it from `snakemake.config`, which no re-run trigger looks at."""
+        """What affects speed and no number: scripts read it from `snakemake.config`, which triggers no re-run."""
         return {**self.plan.config.compute.model_dump(mode="json"), "started": invocation.started()}
 
     def raw_modules(self) -> list[str]:
@@ -120,7 +120,7 @@ class Session:
         with disk.explained(self.files.results):
             lock = invocation.begin(results)
             invocation.record(results, workflow.config_settings.configfiles or [CONFIG], workflow)
-            # Params name code and experiments by digests: jobs load what lies behind, and a later plan compares it.
+            # Params name code and experiments by digests: jobs load their contents, and a later plan compares them.
             jobs = workflow.dag.needrun_jobs()
             given = [job.params.job for job in jobs if "job" in dict(job.params.items())]
             digests.record_code(results, given)

@@ -29,7 +29,7 @@ class Submission:
 
     @property
     def files(self) -> Files:
-        """Where results lie."""
+        """The results folder."""
         return self.inputs.files
 
     @property

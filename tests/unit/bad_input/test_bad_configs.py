@@ -159,7 +159,7 @@ RESULTS = [
     Case(
         "results among the photographs",
         "results: photographs/results",
-        ("the folder 'photographs/results' lies in that of the images ('photographs'). What is written there would",),
+        ("the folder 'photographs/results' is inside that of the images ('photographs'). What is written there would",),
     ),
     Case(
         "results in place of the photographs",
@@ -289,10 +289,10 @@ def test_all_errors_of_config_and_experiment_are_reported_at_once(planning: Plan
         assert part in text, text
 
 
-def test_results_beside_a_table_lie_in_no_folder_of_photographs(planning: Planning):
+def test_results_beside_a_table_are_outside_the_folder_of_images(planning: Planning):
     planning.write("table.csv", "path,identity\n")
     planning.change("config.yaml", "dataset: {source: {name: table, path: table.csv}}\n")
-    assert "lies in that of the images ('.')" in planning.said()
+    assert "is inside that of the images ('.')" in planning.said()
     planning.change("config.yaml", "dataset: {source: {name: table, path: table.csv, images: photographs}}\n")
     assert planning.make()
 

@@ -132,7 +132,7 @@ FACTOR = [
         ("'epochs' cannot be both the factor and tuned.",),
     ),
     Case("an empty grid", "tuned: {epochs: []}", ("key 'tuned.epochs': List should have at least 1 item",)),
-    Case("a grid with a value twice", "tuned: {epochs: [3, 3]}", ("key 'tuned.epochs': a value stands twice.",)),
+    Case("a grid with a value twice", "tuned: {epochs: [3, 3]}", ("key 'tuned.epochs': a value is listed twice.",)),
     Case(
         "a grid of what no arm has",
         "tuned: {epoch: [3, 9]}",

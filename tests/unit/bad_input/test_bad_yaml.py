@@ -24,11 +24,11 @@ TEXTS = {
     "a text that begins with @": ("title: @home\n", "line 1: not valid YAML", "Put a text that begins with '@'"),
     "a key twice": (
         CONFIG + "title: again\n",
-        "config.yaml, line 14: the key 'title' stands twice (first in line 2). Rename or remove one of them.",
+        "config.yaml, line 14: the key 'title' is given twice (first in line 2). Rename or remove one of them.",
     ),
     "a key twice further in": (
         "split:\n  name: closed_set\n  name: image_level\n",
-        "config.yaml, line 3: the key 'name' stands twice (first in line 2).",
+        "config.yaml, line 3: the key 'name' is given twice (first in line 2).",
     ),
     "a list": ("- title\n- split\n", "config.yaml: holds a list, not keys with values. Write 'key: value' lines."),
     "a word": ("title\n", "config.yaml: holds a str, not keys with values."),
@@ -55,9 +55,9 @@ TEXTS = {
     ),
     "aliases of aliases, a thousand million values": (
         BOMB,
-        "config.yaml, line 5: the aliases (*name) up to here stand for over 20000 values. Write out what is meant.",
+        "config.yaml, line 5: the aliases (*name) up to here expand to over 20000 values. Write out what is meant.",
     ),
-    "an alias of itself": ("title: &a [*a]\n", "line 1: the alias *a stands inside of what it stands for. Write"),
+    "an alias of itself": ("title: &a [*a]\n", "line 1: the alias *a contains itself. Write"),
     "an alias of nothing": ("title: *a\n", "line 1: not valid YAML: found undefined alias", "Define it above as &name"),
     "brackets without end": ("title: " + "[" * 100_000, "line 1: nested more than 40 levels deep. Check the brackets."),
     "dashes without end": ("title:\n  " + "- " * 5000, "line 2: nested more than 40 levels deep."),

@@ -142,7 +142,7 @@ def test_more_faces_than_anybody_has_are_too_many(faces):
 
 @pytest.mark.parametrize("given", [{"wide": 0.0}, {"wide": 0.6, "across": 0.2}, {"high": 1.2}, {"down": 0.9}])
 def test_a_part_outside_the_image_is_refused(given):
-    with pytest.raises(ReidflowError, match="does not lie within the image"):
+    with pytest.raises(ReidflowError, match="is not within the image"):
         centre.box(100, 80, None, **given)
 
 

@@ -50,7 +50,7 @@ def build(size, *, seconds: float = 0.0, missing: bool = False, called: str = ""
 
 @pytest.fixture
 def planted(tmp_path, monkeypatch):
-    """A backbone component that tells its own time."""
+    """A backbone component with a clock of its own."""
     (tmp_path / "planted").mkdir()
     (tmp_path / "planted" / "__init__.py").touch()
     (tmp_path / "planted" / "backbone.py").write_text(PLANTED)
@@ -194,7 +194,7 @@ def test_a_spent_budget_still_gives_a_submission(tmp_path, planted, late):
     course = compete(given, [network(called="one"), network(called="two")], 5)
     summary, answers = results_of(course, given)
     assert len(answers) == 4 and all(len(found) == 5 for found in answers.values())
-    assert not course.results and "stands in" in summary["skipped"][-1]
+    assert not course.results and "is used instead" in summary["skipped"][-1]
     assert "not evaluated" in markdown(summary, "faces")
 
 
@@ -247,7 +247,7 @@ def test_without_time_for_the_last_training_features_rank_and_it_is_said(tmp_pat
     monkeypatch.setattr(competition, "best", lambda judged, flops: planted.CLOCK.__setitem__(0, 1e9) or 1)
     given = setting(tmp_path, planted)
     course = compete(given, [network()], 5)
-    assert course.choice == (0, FEATURES) and "features stand in" in course.skipped[-1]
+    assert course.choice == (0, FEATURES) and "features are used instead" in course.skipped[-1]
 
 
 def test_too_few_identities_to_judge_by_choose_the_first_network(tmp_path, planted):

@@ -38,7 +38,7 @@ def scene(seed: int = 0, count: int = 60, identities: int = 8, noise: float = 0.
 
 
 def layout(seed: int = 0) -> Retrieval:
-    """Queries that stand in the gallery, bursts included."""
+    """Queries in the gallery, bursts included."""
     points, _, rng = scene(seed)
     group, places = rng.integers(0, 25, 60), rng.permutation(60)[:30]
     return Retrieval(points[places], points, places, group[places], group)

@@ -52,7 +52,7 @@ def test_yaml_values_are_what_people_mean(tmp_path, text, value):
 
 def test_a_key_given_twice_is_an_error_that_names_both_lines(tmp_path):
     (tmp_path / "a.yaml").write_text("arms:\n  a: {why: x}\n  b: {why: x}\n  a: {why: y}\n")
-    with pytest.raises(ReidflowError, match=r"a\.yaml, line 4: the key 'a' stands twice \(first in line 2\)"):
+    with pytest.raises(ReidflowError, match=r"a\.yaml, line 4: the key 'a' is given twice \(first in line 2\)"):
         load(tmp_path / "a.yaml")
 
 

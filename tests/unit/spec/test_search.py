@@ -175,7 +175,7 @@ ERRORS = [
     ({"search": {"studies": {**STUDIES, "more": {"algorithm": "tpe"}}}}, r"no arm is the winner of 'more'"),
     ({"arms": {**ARMS, "x": {"why": "y", "winner_of": "nowhere"}}}, r"'winner_of': there is no 'nowhere'"),
     ({"arms": {**ARMS, "base": {"why": "y", "winner_of": "tpe"}}}, r"the baseline is where a search starts"),
-    ({"tuned": {"optimizer.learning_rate": [0.1, 0.2]}}, r"key 'search': 'tuned' stands beside it"),
+    ({"tuned": {"optimizer.learning_rate": [0.1, 0.2]}}, r"key 'search': cannot be combined with 'tuned'"),
     ({"seeds": [0, 1000]}, r"a seed is also one that chose the winner"),
     ({"seeds": [0, 100]}, r"a seed is also one that chose the winner"),
     (
@@ -195,9 +195,9 @@ RANKED = [
     ({"seeds": [0]}, r"\[0\] chose the winner in 'search'"),
     ({"seeds": [1007]}, r"\[1007\] chose the winner in 'search'"),
     ({"candidates": {"experiments": ["nowhere"]}}, r"'nowhere' is no experiment that can be ranked"),
-    ({"candidates": {"split_seeds": [0]}}, r"a split stands there twice, or is the main one"),
-    ({"candidates": {"split_seeds": [1, 1]}}, r"a split stands there twice"),
-    ({"tuned": {"epochs": [1, 2]}}, r"key 'candidates': 'tuned' stands beside it"),
+    ({"candidates": {"split_seeds": [0]}}, r"a split is listed twice, or is the main one"),
+    ({"candidates": {"split_seeds": [1, 1]}}, r"a split is listed twice"),
+    ({"tuned": {"epochs": [1, 2]}}, r"key 'candidates': cannot be combined with 'tuned'"),
 ]
 
 

@@ -53,7 +53,7 @@ def test_all_errors_are_reported_at_once():
 
 
 def test_a_run_is_submitted_once():
-    assert "tiny_losses/arcface/1 stands twice" in refused(runs=[chosen(), chosen(seeds=[1])])
+    assert "tiny_losses/arcface/1 is listed twice" in refused(runs=[chosen(), chosen(seeds=[1])])
 
 
 def test_an_index_inference_or_key_that_is_not_there_is_an_error():

@@ -34,7 +34,7 @@ def stages_of(epochs, *stages, matched="epochs", size=32):
 def test_a_run_without_stages_has_the_epochs_and_the_size_of_its_spec():
     made = ResizingStages(image_spec(epochs=7), lambda size: pytest.fail("nothing is to be matched"))
     assert made.epochs == 7 and {made.size(n) for n in range(1, 8)} == {32}
-    with pytest.raises(ReidflowError, match="epoch 8 lies behind the last one, 7"):
+    with pytest.raises(ReidflowError, match="epoch 8 is after the last one, 7"):
         made.size(8)
 
 

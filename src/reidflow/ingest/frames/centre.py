@@ -24,7 +24,7 @@ def box(
     part = (across - wide / 2, down - high / 2, across + wide / 2, down + high / 2)
     if min(wide, high) <= 0 or min(part) < -1e-9 or max(part) > 1 + 1e-9:
         raise ReidflowError(
-            f"frame 'centre': wide {wide}, high {high}, across {across}, down {down} does not lie within the image. All are "
+            f"frame 'centre': wide {wide}, high {high}, across {across}, down {down} is not within the image. All are "
             "shares of it; across and down are the centre of the part."
         )
     left, top, right, bottom = part

@@ -9,7 +9,7 @@ def build(vectors: np.ndarray, *, m: int = 32, ef_construction: int = 200, ef_se
 
     m: neighbours of each node (twice as many on the lowest level). ef_construction, ef_search: candidates kept while a
     node is added, while a query walks; more are slower and nearer to exact, and `ef_search` should be no less than the
-    answers asked for.
+    number of answers.
     Source: Malkov & Yashunin 2016, arXiv:1603.09320. Library: FAISS, IndexHNSWFlat.
     """
     index = faiss.IndexHNSWFlat(vectors.shape[1], m, faiss.METRIC_INNER_PRODUCT)

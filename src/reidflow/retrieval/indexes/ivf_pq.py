@@ -1,11 +1,11 @@
-"""Vectors kept as short codes in lists around centres, of which a query looks at a few: little memory, approximate."""
+"""Vectors kept as short codes in lists around centres, of which a query visits a few: little memory, approximate."""
 
 import faiss
 import numpy as np
 
 from reidflow.spec.errors import ReidflowError
 
-PER_CENTRE = 39  # vectors that FAISS asks for, for each centre that it trains
+PER_CENTRE = 39  # vectors that FAISS needs for each centre that it trains
 
 
 def build(vectors: np.ndarray, *, lists: int = 64, probes: int = 8, m: int = 16, bits: int = 8) -> faiss.Index:

@@ -12,12 +12,12 @@ from reidflow.retrieval.inference._neighbours import largest
 
 @dataclass(frozen=True)
 class Images:
-    """The distinct images of a retrieval: its gallery, then the queries that stand outside it.
+    """The distinct images of a retrieval: its gallery, then the queries that are not in it.
 
     Attributes:
         points: (N, D) float64; unit vectors on the hypersphere.
         group: (N,) integer codes, each a code of its own without groups.
-        asking: (Q, D) float64, the embeddings of the queries.
+        queries: (Q, D) float64, the embeddings of the queries.
         own: (Q,) which image each query is.
         similarity: of the points.
         cosine: whether it is the cosine.
@@ -25,13 +25,13 @@ class Images:
 
     points: np.ndarray
     group: np.ndarray
-    asking: np.ndarray
+    queries: np.ndarray
     own: np.ndarray
     similarity: Similarity
     cosine: bool
 
     def squared(self, steps: np.ndarray) -> np.ndarray:
-        """Return the squared distances that similarities in steps stand for, NaN for minus infinity."""
+        """Return the squared distances of similarities in steps, NaN for minus infinity."""
         similar = np.where(np.isneginf(steps), np.nan, steps / STEPS)
         return np.maximum(2 - 2 * similar, 0) if self.cosine else np.square(similar)
 
@@ -40,16 +40,16 @@ def images(retrieval: Retrieval) -> Images:
     """Return the distinct images of a retrieval."""
     cosine = retrieval.similarity is None
     ready = unit if cosine else (lambda vectors: np.array(vectors, np.float64, ndmin=2))
-    asking, gallery = ready(retrieval.queries), ready(retrieval.gallery)
-    own = np.full(len(asking), -1) if retrieval.query_index is None else np.array(retrieval.query_index)
+    queries, gallery = ready(retrieval.queries), ready(retrieval.gallery)
+    own = np.full(len(queries), -1) if retrieval.query_index is None else np.array(retrieval.query_index)
     outside = np.flatnonzero(own < 0)
     own[outside] = len(gallery) + np.arange(len(outside))
-    points = np.concatenate([gallery, asking[outside]])
+    points = np.concatenate([gallery, queries[outside]])
     if retrieval.query_group is None or retrieval.gallery_group is None:
         group = np.arange(len(points))
     else:
         group = np.concatenate([np.asarray(retrieval.gallery_group), np.asarray(retrieval.query_group)[outside]])
-    return Images(points, group, asking, own, retrieval.similarity or inner_products, cosine)
+    return Images(points, group, queries, own, retrieval.similarity or inner_products, cosine)
 
 
 @dataclass(frozen=True)

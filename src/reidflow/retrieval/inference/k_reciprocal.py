@@ -18,16 +18,16 @@ LAST = True
 def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0.3) -> Retrieval:
     """Return `retrieval` with a matrix: 1 - [(1 - lambda) Jaccard distance + lambda distance], between 0 and 1.
 
-    Among all distinct images, queries and gallery (a query that stands in the gallery is one image):
+    Among all distinct images, queries and gallery (a query in the gallery is one image):
     d(i, j) is the squared distance (2 - 2 cosine on the hypersphere) over the largest of i's.
     N(i, k) is i and its k nearest others, R(i, k) those j of N(i, k) that have i in N(j, k).
-    R*(i) is R(i, k1) joined by every R(j, k1 / 2), j in R(i, k1), of which more than 2/3 lie in R(i, k1).
+    R*(i) is R(i, k1) joined by every R(j, k1 / 2), j in R(i, k1), of which more than 2/3 are in R(i, k1).
     V(i) gives j in R*(i) the weight exp(-d(i, j)), the weights adding up to 1; then it is the mean of V over the `k2`
     first of N(i) (i itself the first). The Jaccard distance is 1 - sum min(V(i), V(j)) / sum max(V(i), V(j)).
     N counts i, d is scaled and the 2/3 are exceeded as in the authors' code; the paper's text has none of the three.
 
     Images of one group are no neighbours of each other, and a query is compared without the weight on its own group.
-    Where a step before has moved a query that stands in the gallery, it has its new place as a query and its old one
+    Where an earlier step has moved a query in the gallery, it has its new place as a query and its old one
     as an image of the gallery. Equal distances rank by row of the gallery, queries outside it last. `k1` or `k2` beyond
     the number of images take all. Works in every geometry. Time grows with the square of the images; memory with Q x G.
     Source: Zhong et al. 2017, arXiv:1701.08398.
@@ -48,9 +48,9 @@ def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0
     with threadpool_limits(1, "blas"):
         count = max(k1 + 1, k2)
         known = neighbours(among, among.points, np.arange(len(among.points)), count)
-        asking = neighbours(among, among.asking, among.own, count, matrix)
-        sides = [described(among, known, side, k1) for side in (known, asking)]
-    shown, wanted = (averaged(side, own, sides[0], k2) for side, own in zip((known, asking), sides, strict=True))
+        of_queries = neighbours(among, among.queries, among.own, count, matrix)
+        sides = [described(among, known, side, k1) for side in (known, of_queries)]
+    shown, wanted = (averaged(side, own, sides[0], k2) for side, own in zip((known, of_queries), sides, strict=True))
     shown = shown[: len(retrieval.gallery)].tocsc()
     for query, image in enumerate(among.own):
         siblings = np.flatnonzero((among.group == among.group[image]) & (np.arange(len(among.group)) != image))
