@@ -181,3 +181,35 @@ def test_views_without_an_augmentation_are_an_error(tmp_path):
     images = photographs(2)
     with pytest.raises(ReidflowError, match="2 augmented views, but has no augmentation"):
         build_bank(images, None, digests(images), spec(2), files(tmp_path / "a"), tmp_path / "cache")
+
+
+def test_a_mirrored_bank_holds_the_features_of_the_mirror_images(tmp_path):
+    images = photographs(4, size=32)
+    mirrored, _ = make(images, tmp_path / "a", tmp_path / "cache", spec={"mirrored": True})
+    turned, _ = make(np.ascontiguousarray(images[:, :, ::-1]), tmp_path / "b", tmp_path / "cache")
+    plain, _ = make(images, tmp_path / "c", tmp_path / "cache")
+    assert np.array_equal(mirrored, turned) and not np.array_equal(mirrored, plain)
+
+
+def test_features_in_bf16_are_near_those_in_fp32_and_not_equal(tmp_path):
+    images = photographs(4)
+    full, _ = make(images, tmp_path / "a", tmp_path / "cache")
+    half, _ = make(images, tmp_path / "b", tmp_path / "cache", spec={"precision": "bf16"})
+    assert 0 < np.abs(half - full).max() < 0.1 * np.abs(full).max()
+
+
+def test_the_backbone_sees_images_of_the_size_seen_and_counts_their_operations(tmp_path):
+    images = photographs(4)
+    features, facts = make(images, tmp_path / "a", tmp_path / "cache", spec={"size": 40, "seen": 32})
+    small, expected = make(images, tmp_path / "b", tmp_path / "cache", spec={"size": 32})
+    assert np.array_equal(features, small) and facts["flops"] == expected["flops"]
+
+
+def test_the_seed_of_the_views_decides_their_rows_even_with_fixed_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank_module, "weights_digest", lambda network: "pretrained")
+    images, seen = photographs(2), embedded(monkeypatch)
+    for views, rows in ((1, [0, 1, 0, 1]), (0, [0, 1])):
+        for seed in (0, 1):
+            make(images, tmp_path / "a", tmp_path / "cache", views=views, seed=seed)
+        assert seen == rows
+        seen.clear()

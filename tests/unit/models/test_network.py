@@ -156,3 +156,12 @@ def test_a_learned_power_is_trained_and_a_fixed_one_is_not():
     learned = build_network(model("all", pooling={"name": "gem", "learned": True}), 0)
     fixed = build_network(model("last_blocks", blocks=1, pooling={"name": "gem"}), 0)
     assert learned.pooling.p.requires_grad and not fixed.pooling.p.requires_grad
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_counting_operations_leaves_mode_and_batch_statistics_alone(training):
+    network = build_network(model("all", "resnet"), 0).train(training)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    count_flops(network, 64)
+    assert network.training is training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())

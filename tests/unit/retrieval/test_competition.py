@@ -280,3 +280,44 @@ def test_the_protocols_inference_changes_what_is_ranked(tmp_path, planted, steps
     course = compete(replace(given, protocol=changed), [network()], 12)
     assert not np.array_equal(course.ranked, plain.ranked) and report(course, given)["inference"] == steps
     assert f"Before the ranking: {', '.join(steps)}" in markdown(report(course, given), "faces")
+
+
+def grouped(given, group):
+    """Return the workspace with `group(person, place)` as the group of each labelled image."""
+    groups = [
+        group(image.split("/")[1], int(image.split("/")[2][:2])) if identity else None
+        for image, identity in given.manifest.select("image", "identity").iter_rows()
+    ]
+    return replace(given, manifest=given.manifest.with_columns(group=pl.Series(groups, dtype=pl.String)))
+
+
+def test_identities_of_a_single_group_evaluate_no_network(tmp_path, planted):
+    given = grouped(setting(tmp_path, planted), lambda person, place: person)
+    course = compete(given, [network()], 5)
+    assert not course.results and "each in two groups" in course.skipped[0]
+
+
+def test_networks_are_evaluated_without_the_group_of_the_query(tmp_path, planted, monkeypatch):
+    given = grouped(setting(tmp_path, planted), lambda person, place: f"{person} {place // 2}")
+    codes, whole = [], competition.evaluate_held_out
+    monkeypatch.setattr(
+        competition,
+        "evaluate_held_out",
+        lambda queries, gallery, identity, group, *rest: (
+            codes.append(group) or whole(queries, gallery, identity, group, *rest)
+        ),
+    )
+    compete(given, [network()], 5)
+    assert len(codes) == 2
+    for group in codes:
+        assert np.array_equal(group[0::2], group[1::2]) and len(np.unique(group)) == 20
+
+
+def test_without_time_for_inference_the_plain_ranking_stands_and_the_report_says_so(tmp_path, planted, monkeypatch):
+    plain = compete(setting(tmp_path, planted), [network()], 12)
+    monkeypatch.setattr(competition, "best", lambda judged, flops: planted.CLOCK.__setitem__(0, 1e9) or 0)
+    given = setting(tmp_path, planted)
+    expanded = RunSpec.model_validate({**given.protocol.plain(), "inference": ["query_expansion"]})
+    course = compete(replace(given, protocol=expanded), [network()], 12)
+    assert course.inference == [] and "inference was left out" in course.skipped[-1]
+    assert plain.choice == course.choice == (0, FEATURES) and np.array_equal(course.ranked, plain.ranked)

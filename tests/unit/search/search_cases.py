@@ -84,11 +84,12 @@ def no_training(monkeypatch):
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["search_cases", "reidflow.training.loop", "pytorch_metric_learning.losses"])
+TIMEOUT = 120  # seconds
 
 
 def start(results: Path, number: int, wanted: Study):
     """Start a worker in a process of its own; it leaves its record and what it printed in `results`."""
-    process = CONTEXT.Process(target=_work, args=(results, number, wanted.plain()))
+    process = CONTEXT.Process(target=_work, args=(results, number, wanted.plain()), daemon=True)
     process.start()
     return process
 

@@ -3,8 +3,9 @@
 import shutil
 
 import pytest
-from search_cases import MEDIAN, SPACE, forget_journals, no_training, small_spec, study, worked
+from search_cases import MEDIAN, SPACE, MadeSource, forget_journals, no_training, small_spec, study, worked
 
+from reidflow.search.study_key import study_key
 from reidflow.search.trials_table import COLUMNS, spent
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.search import TABLE
@@ -133,3 +134,12 @@ def _changed():
 
 def test_no_axis_can_be_called_as_another_column_of_the_table():
     assert list(COLUMNS) == TABLE
+
+
+def test_a_study_is_known_by_all_that_decides_its_trials_and_not_by_its_budget():
+    source = MadeSource()
+    key = study_key(study(), source)
+    assert key == study_key(study(trials=40), source)
+    others = [study("tpe"), study(pruner="none"), study(seed=1), study(generation=5), study(base=small_spec(epochs=5))]
+    keys = [study_key(other, source) for other in others] + [study_key(study(), MadeSource(roles="train val test"))]
+    assert len({key, *keys}) == 7

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import optuna
 import pytest
-from search_cases import MadeSource, start, study, worked
+from search_cases import TIMEOUT, MadeSource, start, study, worked
 
 from reidflow.search.optuna_studies import propose
 from reidflow.search.study_storage import storage
@@ -46,7 +46,7 @@ def until(condition) -> None:
 def test_two_workers_share_the_trials_and_find_what_one_finds(tmp_path, undisturbed):
     workers = [start(tmp_path, number, study(**STUDY)) for number in range(2)]
     for worker in workers:
-        worker.join()
+        worker.join(TIMEOUT)
     assert records(tmp_path) == [undisturbed] * 2
     assert max(trained(tmp_path).values()) == 1
     assert all("trial" in (tmp_path / f"worker-{number}.log").read_text() for number in range(2))
@@ -64,11 +64,11 @@ def test_workers_killed_ten_times_leave_the_whole_budget_without_duplicates(tmp_
         if workers[number].exitcode is None:
             workers[number].kill()
             killed += 1
-        workers[number].join()
+        workers[number].join(TIMEOUT)
         assert len(list(tmp_path.glob("worker-*.json"))) < 2, "the study was over before ten were killed"
         workers[number] = start(tmp_path, number, study(**STUDY))
     for worker in workers.values():
-        worker.join()
+        worker.join(TIMEOUT)
         assert worker.exitcode == 0
     assert records(tmp_path) == [undisturbed] * 2
     assert max(trained(tmp_path).values()) == 1, "a finished trial was trained again"
@@ -93,7 +93,7 @@ def test_a_run_that_another_study_is_making_is_left_to_it(tmp_path):
         worker = start(tmp_path, 0, wanted)
         log = tmp_path / "worker-0.log"
         until(lambda: not worker.is_alive() or (log.exists() and "trial 3" in log.read_text()))
-    worker.join()
+    worker.join(TIMEOUT)
     assert [line.split(":")[1] for line in log.read_text().splitlines()] == [
         f" trial {number}" for number in (1, 2, 3, 0)
     ]

@@ -13,11 +13,12 @@ from training_cases import small_data, small_spec
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["reidflow.training.loop", "pytorch_metric_learning.losses"])
+TIMEOUT = 120  # seconds
 
 
 def start(folder: Path, changes: dict, key: str = "key", die: tuple[str, int] | None = None, **data):
     """Start a training in `folder`; `die` is (what, n): kill itself in the middle of the n-th writing of that."""
-    process = CONTEXT.Process(target=_train, args=(folder, changes, key, die, data))
+    process = CONTEXT.Process(target=_train, args=(folder, changes, key, die, data), daemon=True)
     process.start()
     return process
 
@@ -25,7 +26,7 @@ def start(folder: Path, changes: dict, key: str = "key", die: tuple[str, int] | 
 def finish(folder: Path, changes: dict, **options) -> str:
     """Train to the end; return what was printed to stderr."""
     process = start(folder, changes, **options)
-    process.join()
+    process.join(TIMEOUT)
     assert process.exitcode == 0
     return (folder / "stderr").read_text()
 

@@ -217,7 +217,9 @@ def test_a_final_loss_above_the_initial_one_is_divergence(run):
 def test_gradient_clip_bounds_the_step(run):
     parts = {"optimizer": {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0}, "scheduler": "constant"}
     spec = small_spec(gradient_clip=1e-6, epochs=1, **parts)
-    weights = load_file(run(spec) / "model.safetensors")["model.4.weight"]
+    out = run(spec)
+    assert read_table(out / "history.parquet", HISTORY)["gradient_norm"][1] > 1e-3  # the norm before clipping
+    weights = load_file(out / "model.safetensors")["model.4.weight"]
     start = build_head(spec.model.head, 16, 0)[4].weight
     assert 0 < (weights - start).norm() <= 3.1e-6
 
@@ -267,3 +269,14 @@ def test_bf16_trains(run, loss):
     sampler = {"name": "pk", "identities": 6, "images": 2}
     history = read_table(run(small_spec(loss=loss, precision="bf16", sampler=sampler)) / "history.parquet", HISTORY)
     assert history["loss"].is_not_nan().all()
+
+
+def test_random_numbers_of_an_epoch_depend_on_the_seed_and_its_number_alone(run, monkeypatch):
+    numbers, steps = [], fitting.Fitting._steps
+    monkeypatch.setattr(
+        fitting.Fitting, "_steps", lambda self, *of: (numbers.append(torch.rand(1).item()), steps(self, *of))[1]
+    )
+    for spec in (small_spec(), small_spec(optimizer="nadam"), small_spec(seed=1)):
+        run(spec)
+    first, again, other = numbers[:4], numbers[4:8], numbers[8:]
+    assert first == again and len(set(first) | set(other)) == 8

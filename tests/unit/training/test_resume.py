@@ -3,8 +3,10 @@ import time
 
 import numpy as np
 import pytest
-from killing import finish, start
+from killing import TIMEOUT, finish, start
 from training_cases import stored_bytes
+
+from reidflow.training import checkpoint
 
 RUNS = {
     "everything": {
@@ -43,7 +45,7 @@ def undisturbed(tmp_path_factory):
 
 def kill_itself(folder, name: str, what: str, count: int) -> None:
     process = start(folder, RUNS[name], die=(what, count), **data_of(name))
-    process.join()
+    process.join(TIMEOUT)
     assert process.exitcode == -signal.SIGKILL
 
 
@@ -77,7 +79,7 @@ def test_killed_again_and_again_at_any_moment_gives_the_same_bytes(tmp_path, und
             time.sleep(0.001)
         time.sleep(generator.uniform(0, 0.01))
         process.kill()
-        process.join()
+        process.join(TIMEOUT)
         killed += process.exitcode == -signal.SIGKILL
     assert killed
     finish(tmp_path, RUNS[name], **data_of(name))
@@ -115,3 +117,17 @@ def test_a_checkpoint_runs_no_code_when_it_is_read(tmp_path):
     (tmp_path / "work" / "checkpoint.pt").write_bytes(hashlib.sha256(data).digest() + data)
     assert "cannot be read" in finish(tmp_path, RUNS["last"])
     assert not (tmp_path / "exploded").exists()
+
+
+def test_writing_checkpoints_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "write_bytes", lambda path, data: now.__setitem__(0, now[0] + 3.0))
+    checkpoints = checkpoint.Checkpoints(tmp_path, "key", seconds=2.0)
+    now[0] = 2.0
+    assert checkpoints.due()
+    checkpoints.write({})
+    now[0] = 5.0 + 59.0
+    assert not checkpoints.due()
+    now[0] = 5.0 + 60.0
+    assert checkpoints.due()

@@ -1,5 +1,5 @@
 import pytest
-from killing import start
+from killing import TIMEOUT, start
 from training_cases import small_data, small_spec, stored_bytes
 
 from reidflow.training.loop import train
@@ -54,7 +54,7 @@ def test_a_stopped_run_is_the_beginning_of_the_whole_one(tmp_path):
 def test_a_watched_training_that_was_killed_ends_where_it_would_have(tmp_path, at):
     """The checkpoint is one of an unwatched training, after epoch 4: the end lies before, on or behind it."""
     process = start(tmp_path / "killed", RUN, die=("checkpoint", 5))
-    process.join()
+    process.join(TIMEOUT)
     assert (tmp_path / "killed" / "work" / "checkpoint.pt").exists()
     resumed, _ = trained(tmp_path / "killed", ending(at, calls := []))
     direct, _ = trained(tmp_path / "direct", stop=at)
