@@ -59,14 +59,14 @@ class ChosenRun(NamedTuple):
         return f"{self.experiment}/{slug_of(self.made.arm)}/seed-{self.made.seed}"
 
 
-def chosen_runs(facts_: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
+def chosen_runs(arms: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
     """Return the runs behind a submission.
 
     facts: of each arm its `experiment`, `arm`, `seeds`, and `runs`, the files that list what was trained.
     Raises ReidflowError for an arm that has none, since its network is unavailable.
     """
     found = []
-    for part in facts_:
+    for part in arms:
         jobs = read_jobs(part["runs"], part["arms"], store)
         if part["arm"] in jobs.unavailable:
             reason = jobs.unavailable[part["arm"]]

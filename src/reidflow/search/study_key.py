@@ -8,7 +8,7 @@ from reidflow.spec.components import module_name
 from reidflow.spec.search import Study, apart
 from reidflow.training.execute import Source
 
-DECIDING = ("reidflow.search.optuna_studies", "reidflow.search.optuna_studies", "reidflow.search.trial")
+DECIDING = ("reidflow.search.optuna_studies", "reidflow.search.trial")
 LIBRARIES = ("optuna", "numpy", "scipy")
 FOLDER = "studies"
 JOURNAL = "journal.log"

@@ -163,7 +163,7 @@ class Worker:
             raise ReidflowError(
                 f"study '{study.name}': neither 'trials' nor the steps of '{study.matched_to}' are given."
             )
-        self.board = StudyStorage(folder, study)
+        self.storage = StudyStorage(folder, study)
 
     def record(self) -> dict[str, Any]:
         """Return the record after all trials and finalists are finished."""
@@ -182,7 +182,7 @@ class Worker:
             first = len(trials)
             last = first + self.study.generation
             self._generation(range(first, min(last, self.study.trials or last)), trials)
-            trials = self.board.trials()[: min(last, self.study.trials or last)]
+            trials = self.storage.trials()[: min(last, self.study.trials or last)]
             if self.study.trials is None and not sum(trial.outcome["steps"] for trial in trials[first:]):
                 raise ReidflowError(
                     f"{self._named()}: the trials {first} to {last - 1} took no optimizer step, so it never spends as many "
@@ -204,8 +204,8 @@ class Worker:
     def _generation(self, numbers: Sequence[int], earlier: list[Trial]) -> None:
         """Work on the trials `numbers` until all of them are finished."""
         generation = numbers[0] // self.study.generation
-        self.board.open(numbers, lambda: propose(self.study, generation, earlier))
-        while waiting := [n for n, trial in enumerate(self.board.trials()) if n in numbers and trial.outcome is None]:
+        self.storage.open(numbers, lambda: propose(self.study, generation, earlier))
+        while waiting := [n for n, trial in enumerate(self.storage.trials()) if n in numbers and trial.outcome is None]:
             if not any(self._try(number, earlier) for number in waiting):
                 time.sleep(PAUSE)
 
@@ -214,7 +214,7 @@ class Worker:
 
         Another study may be training the very same run: then there are others to train meanwhile.
         """
-        with self.board.claim(number) as trial:
+        with self.storage.claim(number) as trial:
             if trial is None:
                 return False
             start = time.monotonic()
@@ -223,7 +223,7 @@ class Worker:
                 return False
             made = self._run(trial, lambda: self.runs.watched(spec, earlier))
             outcome = outcome_of(made.folder, made.pruned) | {"run": made.key, "spec": made.spec.plain()}
-            self.board.finish(number, outcome, made.attributes)
+            self.storage.finish(number, outcome, made.attributes)
             self._say(f"trial {number}", outcome, time.monotonic() - start)
         return True
 

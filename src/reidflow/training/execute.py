@@ -94,10 +94,10 @@ def execute(
         _, restored = store.get_or_make(key, _trainer(source, spec, key, device, {"arm": arm}))
         note(results, "restored" if restored else "trained", key, spec, {"arm": arm})
     remaining = iter(keys)
-    return [_told(spec, [next(remaining) for _ in own]) for spec, own in zip(runs, members, strict=True)]
+    return [_run_record(spec, [next(remaining) for _ in own]) for spec, own in zip(runs, members, strict=True)]
 
 
-def _told(spec: RunSpec, keys: list[str]) -> dict[str, Any]:
+def _run_record(spec: RunSpec, keys: list[str]) -> dict[str, Any]:
     return {"seed": spec.seed, "key": keys[0], "members": keys, "spec": spec.plain()}
 
 
