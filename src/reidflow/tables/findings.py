@@ -18,8 +18,7 @@ from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import authored, markdown
 
 ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
-FIGURES = (ARMS, CURVES, IDENTITIES, TUNING)
-"""Names of an experiment's figures: `<folder>/<name>.png` and `.svg`; `tuning` exists where settings are tuned."""
+"""Names of figures: `<folder>/<name>.png` and `.svg`; `tuning` exists where settings are tuned."""
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
 SEVERAL = 8
 """Of more arms than these a sentence gives the names or the extremes alone."""

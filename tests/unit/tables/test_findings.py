@@ -6,7 +6,8 @@ import pytest
 from arms_folder import AUDIT, IDENTITIES, a_description, a_table, an_experiment, build_table, scores, write_arm
 from scipy.stats import norm, spearmanr
 
-from reidflow.tables.findings import FIGURES, findings
+from reidflow.figures.kinds import figures_of
+from reidflow.tables.findings import findings
 from reidflow.tables.identities import flank_contrasts, flank_means, rarity
 
 
@@ -49,7 +50,7 @@ def test_every_section_of_results_links_its_figure(tmp_path):
         ("Training and stability", "curves"),
     ):
         assert section(text, title).rstrip().endswith(f"\n\nFigure: [{name}](pictures/{name}.png)")
-        assert name in FIGURES
+        assert name in figures_of(tuned=True)
 
 
 def test_no_significant_difference_is_said_in_words(tmp_path):
