@@ -38,12 +38,12 @@ def test_a_network_is_that_of_its_row(planned, name):
     assert [network.label for network in networks] == ["random 1", "random 3", "random 0"]
     study = experiment.studies["random"]
     for network, row in zip(networks, (1, 3, 0), strict=True):
-        told = trials.row(row, named=True)
-        assert network.spec == study.spec({axis.name: told[axis.name] for axis in study.axes}, 1000 + row).plain()
-    told = section(networks)
-    assert [row[0] for row in told.tables[0].rows] == ["random 1", "random 3", "random 0"]
-    assert "1e+03 to 4e+03 FLOPs" in told.statements[0]
-    assert all("ir_r" in row[-1] or "batch" in row[-1] or row[-1].count(",") for row in told.tables[0].rows)
+        chosen = trials.row(row, named=True)
+        assert network.spec == study.spec({axis.name: chosen[axis.name] for axis in study.axes}, 1000 + row).plain()
+    block = section(networks)
+    assert [row[0] for row in block.tables[0].rows] == ["random 1", "random 3", "random 0"]
+    assert "1e+03 to 4e+03 FLOPs" in block.statements[0]
+    assert all("ir_r" in row[-1] or "batch" in row[-1] or row[-1].count(",") for row in block.tables[0].rows)
 
 
 def test_only_searches_of_networks_are_drawn(planned):
