@@ -6,12 +6,13 @@ from slow_metric import candidates, expected_average_precision, over_all_orders,
 from reidflow.evaluation.metrics import (
     average_precision_at_r,
     chance_level,
+    cluster_agreement,
     evaluate,
     face_score,
     first_hit,
     top_k,
 )
-from reidflow.evaluation.ranking import integer_codes, tie_groups
+from reidflow.evaluation.ranking import integer_codes, similarity_of, tie_groups
 
 
 def scene(seed: int = 0, count: int = 120, identities: int = 12):
@@ -150,3 +151,18 @@ def test_missing_names_are_nobodys_kin():
     assert query[0] == gallery[2]
     assert query[2] == gallery[0]
     assert len({query[1], gallery[1], gallery[3], query[0], query[2]}) == 5
+
+
+def test_clusters_of_a_curved_space_are_found_in_its_tangent_space():
+    rng = np.random.Generator(np.random.PCG64(4))
+    identity = np.arange(80) % 8
+    directions = rng.standard_normal((8, 3))[identity] + 0.6 * rng.standard_normal((80, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    radii = np.tanh(rng.uniform(0.2, 3, (80, 1)))
+    points = directions * radii
+    metrics, _ = evaluate(
+        points, points, identity, identity, query_index=np.arange(80), similarity=similarity_of("poincare")
+    )
+    tangent = directions * 2 * np.arctanh(radii)
+    assert metrics["nmi"] == pytest.approx(cluster_agreement(tangent, identity, 0, normalise=False), abs=1e-9)
+    assert abs(metrics["nmi"] - cluster_agreement(points, identity, 0, normalise=False)) > 0.01

@@ -7,7 +7,14 @@ from planted_folder import spec_of
 
 from reidflow.evaluation.retrieval_queries import Retrieval, infer, scores
 from reidflow.evaluation.runs import TrainedRun
-from reidflow.retrieval.write_submission import ChosenRun, QueryRows, joint_vectors, rank_query_images, sides_of
+from reidflow.retrieval.write_submission import (
+    ChosenRun,
+    QueryRows,
+    joint_vectors,
+    pairs_csv,
+    rank_query_images,
+    sides_of,
+)
 from reidflow.spec.errors import ReidflowError
 
 QUESTION = QueryRows(np.array([4, 2]), np.array([0, 2, 5, 7]), np.array([-1, 1]))
@@ -186,3 +193,17 @@ def test_chosen_runs_of_an_arm_without_its_network_are_an_error(tmp_path):
     facts = [{"experiment": "e", "arm": "b0", "seeds": [0], "arms": ["b0"], "runs": [str(tmp_path / "runs.json")]}]
     with pytest.raises(ReidflowError, match="No network"):
         chosen_runs(facts, SimpleNamespace())
+
+
+def test_a_query_of_listed_pairs_that_stands_in_the_gallery_does_not_expand_itself(tmp_path):
+    images = [f"test/{row}.png" for row in range(8)]
+    manifest = pl.DataFrame({"image": images, "identity": [None] * 8}, schema_overrides={"identity": pl.String})
+    quarantine = pl.DataFrame(schema=dict.fromkeys(("image", "reason", "detail"), pl.String))
+    pairs = [(query, image) for query in QUESTION.queries for image in QUESTION.gallery]
+    lines = [f"{number},{query}.png,{image}.png" for number, (query, image) in enumerate(pairs)]
+    (tmp_path / "test.csv").write_text("\n".join(["row_id,query_image,gallery_image", *lines]))
+    written = pairs_csv(
+        tmp_path / "test.csv", manifest, quarantine, [run(3)], Stored(), "concatenate", inference=[EXPANSION]
+    )
+    values = np.array([float(line.split(",")[1]) for line in written.splitlines()[1:]])
+    assert np.allclose(values, (1 + combined([run(3)], inference=[EXPANSION])[0].ravel()) / 2, atol=1e-6)

@@ -1,14 +1,18 @@
 """The tables of trials, and winners.json, from records."""
 
+import json
+
 import polars as pl
 import pytest
 from search_cases import study, worked
 
+from reidflow.search.trial import outcome_of
 from reidflow.search.trials_table import (
     TRIALS,
     TRIALS_EFFICIENCY,
     axes_of_studies,
     spent,
+    ten_best,
     trials_efficiency,
     trials_table,
     winners,
@@ -62,3 +66,30 @@ def test_a_winner_is_a_run_that_can_be_trained_again_with_any_seed(made):
         spec = RunSpec.model_validate(found[name]["spec"])
         assert spec.seed == 0 and spec.stop is None and spec.with_seed(won["seed"]).plain() == won["spec"]
         assert found[name]["settings"] == won["settings"] and found[name]["value"] == won["value"]
+
+
+@pytest.mark.parametrize(
+    ("diverged", "pruned", "state", "value"),
+    [(False, False, "complete", 0.5), (True, False, "diverged", 0.0), (False, True, "pruned", None)],
+)
+def test_a_trial_counts_with_its_kept_checkpoint_and_a_diverged_one_with_nothing(
+    tmp_path, diverged, pruned, state, value
+):
+    facts = dict.fromkeys(("epochs", "steps", "flops", "train_flops", "parameters", "trainable_parameters"), 3)
+    (tmp_path / "provenance.json").write_text(json.dumps({**facts, "best_epoch": 2, "diverged": diverged}))
+    history = pl.DataFrame({"epoch": [3, 0, 1, 2], "val_id_map": [0.4, 0.1, 0.3, 0.5]})
+    history.write_parquet(tmp_path / "history.parquet")
+    outcome = outcome_of(tmp_path, pruned)
+    assert (outcome["state"], outcome["value"], outcome["best_epoch"]) == (state, value, 2)
+    assert outcome["values"] == [0.1, 0.3, 0.5, 0.4]
+
+
+def test_the_ten_best_are_complete_trials_of_the_widest_studies_each_run_once():
+    studies = [study(name="narrow", axes=study().axes[:1]), study(name="wide"), study(name="also wide")]
+    rows = [("narrow", "complete", 0.99, "a"), ("wide", "pruned", None, "b"), ("wide", "diverged", 0.0, "c")]
+    rows += [("wide", "complete", 0.5, "d"), ("also wide", "complete", 0.5, "d"), ("also wide", "complete", 0.6, "e")]
+    trials = pl.DataFrame(rows, schema=["study", "state", "value", "run"], orient="row")
+    assert [row["run"] for row in ten_best(studies, trials)] == ["e", "d"]
+    many = [("wide", "complete", 0.01 * number, str(number)) for number in range(12)]
+    found = ten_best(studies, pl.DataFrame(many, schema=trials.schema, orient="row"))
+    assert [row["run"] for row in found] == [str(number) for number in range(11, 1, -1)]
