@@ -1,62 +1,44 @@
-"""Networks as pictures: a row a network, its blocks or the layers of its head as boxes, its costs beside it."""
+"""Figure of networks: a row per network, its blocks or the layers of its head as boxes, its costs beside it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from reidflow.figures.style import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    MARGIN,
-    MUTED,
-    ORANGE,
-    PALE,
-    PURPLE,
-    SEED,
-    SKY,
-    VERMILLION,
-    WIDTH,
-    Heading,
-    Out,
-    Sheet,
-    legend_height,
-    placeholder,
-    sheet,
-)
-from reidflow.figures.text import clean, fit, magnitude, number, text_width
+from reidflow.analyses.architectures.tables import Network
+from reidflow.figures import parts
+from reidflow.figures.parts import drawing
+from reidflow.figures.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, PURPLE, SEED, SKY, VERMILLION, Heading
+from reidflow.figures.text import fit, magnitude, number
 from reidflow.spec.mbconv import STAGES, describe_pooling
 
-ROW, BOX, HEAD = 0.72, 0.34, 0.24
-"""Heights of a row, of the tallest box in it, and of the columns' names; inches."""
-GAP, NARROW, FIXED, SMALL = 0.12, 0.04, 0.3, 7.5
-"""Between columns, of the narrowest box, of a box whose width says nothing; size of the words below boxes, points."""
-NUMBERS = (("validation mAP", 0.95), ("parameters", 0.78), ("FLOPs", 0.62))
-LARGEST = 0.05
-"""Inches a channel at most."""
+ROW, SMALL, ROOM = 0.86, 7.0, 5.2
+"""Inches of a row; size of the words below boxes, points; inches of all columns."""
+TALL, LIFT = 0.44, 0.12
+"""Height of the tallest box, and how far above the middle of its row it stands; rows."""
+GROWTH = 0.5
+"""Share of the columns' width, beside an equal one for each, that goes by the channels in them."""
+GAP, LEAST, FIXED = 0.12, 0.05, 0.5
+"""In units of the narrowest column: between columns, of the narrowest box, and of a box without channels."""
 KERNELS = {3: SKY, 5: BLUE, 7: PURPLE}
 NORMS = {"batch": BLUE, "layer": GREEN, "none": SEED}
-
-
-class Architecture(NamedTuple):
-    """A row: its name, the plain spec of its run, validation mAP, parameters and FLOPs of an image (None: unknown)."""
-
-    label: str
-    spec: dict[str, Any]
-    value: float | None
-    parameters: int | None
-    flops: int | None
+KINDS = ("stem", "stage", "features", "pooling", "hidden", "dropout", "embedding")
+BLOCKS_NOTE = (
+    "A box is a block: its width the channels, its height the expansion (e); below: blocks x channels, kernel (k) and the "
+    "share of squeeze-excite (se). Of stem and features the number alone."
+)
+HEADS_NOTE = "A box is a layer: its width the units; the boxes of pooling and dropout have no scale."
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A stage or layer: channels of each of its boxes (none: one box whose width says nothing), and words below them.
+    """A stage or layer: the words below it, and the channels of each of its boxes (none: one box of fixed width).
 
-    height: share of the tallest box. squeezed: with squeeze-excite. halved: its first box halves the map.
+    height: share of the tallest box. squeezed: with squeeze-excite. halved: its first box halves the feature map.
     """
 
     words: str
@@ -66,69 +48,77 @@ class Cell:
     squeezed: bool = False
     halved: bool = False
 
-    def width(self, scale: float) -> float:
-        """Return the inches that boxes and words need, `scale` inches a channel."""
-        return max(sum(self.sides(scale)), *(text_width(line, SMALL) for line in self.words.split("\n")))
 
-    def sides(self, scale: float, room: float = float("inf")) -> list[float]:
-        """Return the width of each box, inches, within `room` altogether."""
-        wanted = [max(NARROW, scale * channels) for channels in self.boxes] or [FIXED]
-        return [side * min(1.0, room / sum(wanted)) for side in wanted]
+@drawing
+def architectures(networks: Sequence[Network], heading: Heading) -> Figure:
+    """Draw networks in the order given, a row each: the blocks of an `mbconv`, the head of any other network.
 
-
-def draw_architectures(
-    rows: Iterable[Sequence[Any]], heading: Heading, out: Out, *, value: str = NUMBERS[0][0]
-) -> None:
-    """Draw networks in the order given, a row each: the blocks of an `mbconv`, of any other network its head.
-
-    rows: (label, plain run spec, value, parameters, FLOPs), as `Architecture`; `value` names the third. Channels have
-    one scale throughout and stages stand below one another, so that rows can be compared by eye.
+    Channels have one scale throughout and stages stand below one another, so that rows can be compared.
     """
-    drawn = [Architecture(*row) for row in rows]
-    if not drawn:
-        placeholder("No network has been trained.", heading, out)
-        return
-    tallest = max((e for row in drawn if _is_blocks(row.spec) for e in _backbone(row.spec)["expansions"]), default=1)
-    cells = [_cells(row.spec, tallest) for row in drawn]
-    marks = _legend(drawn)
-    names = min(1.5, max(text_width(clean(row.label), 8.5) for row in drawn) + 0.1)
-    numbers = [(value, max(NUMBERS[0][1], text_width(value, 8) + 0.1)), *NUMBERS[1:]]
-    left = MARGIN + names + sum(width for _, width in numbers) + 0.25
-    columns, scale = _columns(cells, WIDTH - MARGIN - left)
-    above = legend_height([words for _, words in marks])
-    with sheet(heading, above + HEAD + ROW * len(drawn), out, _note(drawn)) as page:
-        if marks:
-            page.legend([handle for handle, _ in marks], [words for _, words in marks])
-        _write_numbers(page, drawn, above, names, numbers)
-        axes = _canvas(page, left, above + HEAD, WIDTH - MARGIN - left, ROW * len(drawn))
-        for name, (x, width) in columns.items():
-            page.text(left + x, above + 0.02, fit(name, width + GAP - 0.04, 8), size=8, color=MUTED)
-        for i, row in enumerate(cells):
-            for name, cell in row.items():
-                _draw_cell(axes, cell, columns[name], ROW * i, scale)
+    if not networks:
+        return parts.placeholder("No network has been trained.", heading)
+    specs = [network.spec for network in networks]
+    blocks = [_backbone(spec) for spec in specs if _is_blocks(spec)]
+    largest = max((expansion for backbone in blocks for expansion in backbone["expansions"]), default=1)
+    rows = [cells(spec, largest) for spec in specs]
+    columns, scale = layout(rows)
+    notes = [BLOCKS_NOTE] * bool(blocks) + [HEADS_NOTE] * (len(blocks) < len(specs))
+    figure, grid = parts.new_figure(heading, ROW * len(rows) + 0.3, " ".join(notes))
+    axes = grid[0, 0]
+    end = max(left + width for left, width in columns.values())
+    axes.set(xlim=(0, end), ylim=(len(rows) - 0.5, -0.5))
+    axes.grid(visible=False)
+    axes.xaxis.tick_top()
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    inch = ROOM / end
+    names = [fit(name, inch * (columns[name][1] + GAP) - 0.04, 8, lines=2) for name in columns]
+    axes.set_xticks([left for left, _ in columns.values()], names, size=8, ha="left")
+    axes.set_yticks(
+        [y - LIFT for y in range(len(rows))], [fit(n.label, 1.4, 8.5, lines=2) for n in networks], size=8.5, color=INK
+    )
+    axes.tick_params(length=0)
+    for y, (network, row) in enumerate(zip(networks, rows, strict=True)):
+        for name, cell in row.items():
+            _draw(axes, y, f"{network.label}|{name}", cell, columns[name], scale, inch)
+        value = number(network.value)
+        shown = ["–" if value is None else f"{value:.3f}", *map(_count, (network.parameters, network.flops))]
+        parts.beside(axes, y - LIFT, "  ".join(shown), network.label, "numbers")
+    axes.annotate(
+        "mAP  parameters  FLOPs", (1.0, 1.0), xycoords="axes fraction", xytext=(7, 5), textcoords="offset points",
+        size=8, color=MUTED, annotation_clip=False,
+    )  # fmt: skip
+    parts.legend(figure, _handles(specs))
+    return figure
 
 
-def _is_blocks(spec: dict[str, Any]) -> bool:
-    return spec["model"]["backbone"]["name"] == "mbconv"
+def _count(value: float | None) -> str:
+    return "–" if number(value) is None else magnitude(value)
 
 
-def _backbone(spec: dict[str, Any]) -> dict[str, Any]:
+def _is_blocks(spec: Mapping[str, Any]) -> bool:
+    return _backbone(spec)["name"] == "mbconv"
+
+
+def _backbone(spec: Mapping[str, Any]) -> dict[str, Any]:
     return spec["model"]["backbone"]
 
 
-def _cells(spec: dict[str, Any], tallest: int) -> dict[str, Cell]:
-    """Return column -> cell of a row, in order."""
-    return _blocks(_backbone(spec), tallest) if _is_blocks(spec) else _head(spec["model"])
+def cells(spec: Mapping[str, Any], largest: int) -> dict[str, Cell]:
+    """Return column -> cell of a plain run spec. largest: the expansion of the tallest box."""
+    return _blocks(_backbone(spec), largest) if _is_blocks(spec) else _head(spec["model"])
 
 
-def _blocks(backbone: dict[str, Any], tallest: int) -> dict[str, Cell]:
+def _blocks(backbone: Mapping[str, Any], largest: int) -> dict[str, Cell]:
     found = {"stem": Cell(f"{backbone['stem']}", FAINT, height=0.5)}
     stages = zip(*(backbone[name] for name in STAGES), strict=True)
     for i, (width, depth, kernel, expansion, squeeze, stride) in enumerate(stages, start=1):
         if not depth:
             continue
-        words = f"{depth} x {width}\ne{expansion} k{kernel}" + (f" se{squeeze:g}".replace("0.", ".") if squeeze else "")
-        height = 1 - 0.7 * (1 - expansion / tallest)
+        words = f"{depth} x {width}\ne{expansion} k{kernel}" + (
+            f"\nse{squeeze:g}".replace("0.", ".") if squeeze else ""
+        )
+        height = 1 - 0.7 * (1 - expansion / largest)
         colour = KERNELS.get(kernel, INK)
         found[f"stage {i}"] = Cell(words, colour, (width,) * depth, height, bool(squeeze), stride == 2)
     if backbone["features"]:
@@ -136,118 +126,69 @@ def _blocks(backbone: dict[str, Any], tallest: int) -> dict[str, Cell]:
     return found
 
 
-def _head(model: dict[str, Any]) -> dict[str, Cell]:
+def _head(model: Mapping[str, Any]) -> dict[str, Cell]:
     head = model["head"]
     found = {"pooling": Cell(describe_pooling(model["pooling"]).replace(" ", "\n", 1), FAINT)}
     for i in range(head["depth"] if head["hidden"] else 0):
-        words = f"{head['hidden']}\n" + (f"{head['norm']} " if head["norm"] != "none" else "") + head["activation"]
+        words = f"{head['hidden']}\n" + (f"{head['norm']}\n" if head["norm"] != "none" else "") + head["activation"]
         found[f"hidden {i + 1}"] = Cell(words, NORMS[head["norm"]], (head["hidden"],))
     if head["dropout"]:
         found["dropout"] = Cell(f"{head['dropout']:g}", ORANGE)
     return {**found, "embedding": Cell(f"{head['dim']}", PURPLE, (head["dim"],))}
 
 
-def _columns(rows: list[dict[str, Cell]], room: float) -> tuple[dict[str, tuple[float, float]], float]:
-    """Return column -> (left, width), inches, and the inches a channel: as many as the room allows."""
-    names = sorted({name for row in rows for name in row}, key=_place)
-    scale = LARGEST
-    while True:
-        widths = {n: max(text_width(n, 8), *(row[n].width(scale) for row in rows if n in row)) for n in names}
-        taken = sum(widths.values()) + GAP * (len(names) - 1)
-        if taken <= room or scale < 1e-5:
-            break
-        scale *= 0.97
-    tight = min(1.0, room / taken)
-    # Where the words alone take the room, the boxes may still fill their columns.
-    filled = [tight * widths[n] / sum(c.boxes) for row in rows for n, c in row.items() if c.boxes]
-    scale = min([LARGEST, *filled])
-    lefts = [sum(widths[n] + GAP for n in names[:i]) * tight for i in range(len(names))]
-    return {name: (left, widths[name] * tight) for name, left in zip(names, lefts, strict=True)}, scale
+def layout(rows: Sequence[Mapping[str, Cell]]) -> tuple[dict[str, tuple[float, float]], float]:
+    """Return column -> (left, width) and the width of a channel, the same throughout, in units of a column without boxes."""
+    names = sorted({name for row in rows for name in row}, key=_order)
+    most = {name: max(sum(row[name].boxes) for row in rows if name in row) for name in names}
+    total = max(sum(most.values()), 1)
+    widths = {name: 1 + GROWTH * len(names) * most[name] / total for name in names}
+    scale = min((widths[name] / channels for name, channels in most.items() if channels), default=1.0)
+    lefts = [sum(widths[name] + GAP for name in names[:i]) for i in range(len(names))]
+    return {name: (left, widths[name]) for name, left in zip(names, lefts, strict=True)}, scale
 
 
-def _place(name: str) -> tuple[int, int]:
-    """Return the place of a column among all."""
+def _order(name: str) -> tuple[int, int]:
     kind, _, count = name.partition(" ")
-    order = ("stem", "stage", "features", "pooling", "hidden", "dropout", "embedding")
-    return order.index(kind), int(count or 0)
+    return KINDS.index(kind), int(count or 0)
 
 
-def _canvas(page: Sheet, left: float, top: float, width: float, height: float) -> Axes:
-    """Return axes without a frame whose units are inches from the upper left corner."""
-    axes = page.axes(left, top, width, height)
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    axes.axis("off")
-    return axes
-
-
-def _draw_cell(axes: Axes, cell: Cell, column: tuple[float, float], top: float, scale: float) -> None:
+def _draw(axes: Axes, y: float, key: str, cell: Cell, column: tuple[float, float], scale: float, inch: float) -> None:
+    """Draw the boxes of a cell, side by side from the left of its column, and the words below them."""
     left, width = column
-    middle, x = top + 0.06 + BOX / 2, left
-    tall = BOX * cell.height
-    for i, side in enumerate(cell.sides(scale, width)):
-        inner = max(side - 0.02, NARROW / 2)
-        axes.add_patch(Rectangle((x, middle - tall / 2), inner, tall, facecolor=cell.colour, edgecolor="none"))
-        if cell.squeezed:
-            axes.add_patch(Rectangle((x, middle - tall / 2), inner, 0.05, facecolor=ORANGE, edgecolor="none"))
-        if cell.halved and i == 0:
-            axes.add_patch(Rectangle((x - 0.05, middle - BOX / 2), 0.03, BOX, facecolor=VERMILLION, edgecolor="none"))
+    tall = TALL * cell.height
+    low = y - LIFT + tall / 2
+    sides = [max(LEAST, scale * channels) for channels in cell.boxes] or [FIXED]
+    shrink = min(1.0, width / sum(sides))
+    x = left
+    for i, side in enumerate(side * shrink for side in sides):
+        box = Rectangle((x, low), side, -tall, facecolor=cell.colour, edgecolor="white", linewidth=0.8)
+        parts.mark(axes.add_patch(box), "box", f"{key}|{i}")
         x += side
-    for i, line in enumerate(cell.words.split("\n")):
-        words = fit(line, width + GAP - 0.03, SMALL)
-        axes.text(left, top + 0.06 + BOX + 0.03 + 0.115 * i, words, size=SMALL, va="top", color=MUTED)
+    if cell.squeezed:
+        stripe = Rectangle((left, low - tall), x - left, 0.07, facecolor=ORANGE, edgecolor="none")
+        parts.mark(axes.add_patch(stripe), "squeeze", key)
+    if cell.halved:
+        bar = Rectangle((left - 0.06, y - LIFT + TALL / 2), 0.04, -TALL, facecolor=VERMILLION, edgecolor="none")
+        parts.mark(axes.add_patch(bar), "stride", key)
+    room = inch * (width + GAP) - 0.03
+    words = "\n".join(fit(line, room, SMALL) for line in cell.words.split("\n"))
+    text = axes.text(left, y - LIFT + TALL / 2 + 0.04, words, size=SMALL, va="top", color=MUTED, linespacing=1.0)
+    parts.mark(text, "words", key)
 
 
-def _write_numbers(
-    page: Sheet, rows: list[Architecture], top: float, names: float, numbers: list[tuple[str, float]]
-) -> None:
-    ends = [MARGIN + names + sum(width for _, width in numbers[: i + 1]) for i in range(len(numbers))]
-    for (name, _), end in zip(numbers, ends, strict=True):
-        page.text(end, top + 0.02, name, size=8, color=MUTED, ha="right")
-    for i, row in enumerate(rows):
-        y = top + HEAD + ROW * i
-        if i:
-            line = page.axes(MARGIN, y - 0.01, WIDTH - 2 * MARGIN, 0.01)
-            line.set_facecolor(PALE)
-            line.set_axis_off()
-            line.add_patch(Rectangle((0, 0), 1, 1, facecolor=PALE, transform=line.transAxes))
-        middle = y + 0.06 + BOX / 2
-        page.text(MARGIN, middle, fit(row.label, names - 0.05, 8.5, lines=2), va="center")
-        value = number(row.value)
-        shown = ["–" if value is None else f"{value:.3f}", *map(_count, (row.parameters, row.flops))]
-        for words, end in zip(shown, ends, strict=True):
-            page.text(end, middle, words, ha="right", va="center")
-
-
-def _count(value: float | None) -> str:
-    return "–" if number(value) is None else magnitude(value)
-
-
-def _legend(rows: list[Architecture]) -> list[tuple[Patch, str]]:
-    """Return handle and words of what is drawn in these rows."""
-    blocks = [_backbone(row.spec) for row in rows if _is_blocks(row.spec)]
+def _handles(specs: Sequence[Mapping[str, Any]]) -> dict[str, Artist]:
+    """Return the legend of what these networks have."""
+    blocks = [_backbone(spec) for spec in specs if _is_blocks(spec)]
+    heads = [spec["model"]["head"] for spec in specs if not _is_blocks(spec)]
     kernels = sorted({kernel for backbone in blocks for kernel in backbone["kernels"]})
-    heads = [row.spec["model"]["head"] for row in rows if not _is_blocks(row.spec)]
-    used = {head["norm"] for head in heads if head["hidden"]}
-    norms = [norm for norm in NORMS if norm in used]
-    pairs = [(KERNELS.get(kernel, INK), f"kernel {kernel} x {kernel}") for kernel in kernels]
+    found = {f"kernel {kernel} x {kernel}": KERNELS.get(kernel, INK) for kernel in kernels}
     if any(any(backbone["squeeze"]) for backbone in blocks):
-        pairs.append((ORANGE, "squeeze-excite"))
+        found["squeeze-excite"] = ORANGE
     if any(2 in backbone["strides"] for backbone in blocks):
-        pairs.append((VERMILLION, "halves the map"))
-    pairs += [
-        (NORMS[norm], f"hidden layer, {norm} norm" if norm != "none" else "hidden layer, no norm") for norm in norms
-    ]
+        found["halves the feature map"] = VERMILLION
+    used = {head["norm"] for head in heads if head["hidden"]}
+    found |= {f"hidden layer, {'no' if norm == 'none' else norm} norm": NORMS[norm] for norm in NORMS if norm in used}
     if any(head["dropout"] for head in heads):
-        pairs.append((ORANGE, "dropout"))
-    return [(Patch(color=colour), words) for colour, words in (pairs + [(PURPLE, "embedding")] * bool(heads))]
-
-
-def _note(rows: list[Architecture]) -> str:
-    blocks = (
-        "A box is a block: its width the channels, its height the expansion (e); below: blocks x channels, kernel (k) and "
-        "the share of squeeze-excite (se). Of stem and features the number alone."
-    )
-    heads = "A box is a layer: its width the units; of pooling and dropout it says nothing."
-    kinds = [blocks] * any(_is_blocks(row.spec) for row in rows) + [heads] * any(not _is_blocks(r.spec) for r in rows)
-    return " ".join(kinds)
+        found["dropout"] = ORANGE
+    return {words: parts.patch(colour) for words, colour in (found | ({"embedding": PURPLE} if heads else {})).items()}

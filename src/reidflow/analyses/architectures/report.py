@@ -1,8 +1,8 @@
-"""The report: tables, findings and figures of one experiment."""
+"""Report on the networks that a search found."""
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.architectures.figures import draw_architectures
-from reidflow.analyses.architectures.tables import best_networks, section
+from reidflow.analyses.architectures.figures import architectures
+from reidflow.analyses.architectures.tables import best_networks, sections
 from reidflow.search.trials_table import TRIALS, axes_of_studies
 
 
@@ -11,6 +11,6 @@ def run(inputs: Inputs) -> Report:
     trials = inputs.table("trials", TRIALS(axes_of_studies(inputs.experiment.studies.values())))
     networks = best_networks(inputs.experiment, trials)
     return Report(
-        sections=[section(networks)],
-        figures={"architectures": lambda out: draw_architectures(networks, inputs.heading, out)},
+        sections=sections(networks),
+        figures={"architectures": architectures(networks, inputs.heading)},
     )

@@ -1,17 +1,19 @@
 """The networks of the best trials of a search, as run specs and in words."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
+from reidflow.analyses.architectures import FIGURES
 from reidflow.search.trials_table import axes_of_studies, ten_best
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.mbconv import describe_blocks, describe_head
-from reidflow.tables.layout import Block, count, magnitude
-from reidflow.tables.sections import Section
-from reidflow.tables.text import number
+from reidflow.store.tables import Column
+from reidflow.tables.columns import column, columns
+from reidflow.tables.layout import block
+from reidflow.tables.sections import Section, render, sections_of
 
-FIGURE = "architectures"
 TITLE = "The ten best networks"
 
 
@@ -43,18 +45,23 @@ def best_networks(experiment: Experiment, trials: pl.DataFrame) -> list[Network]
     return found
 
 
-def section(networks: list[Network]) -> Section:
-    """Return the part of the findings that lists networks."""
-    different = len({network.words for network in networks})
-    statement = f"The {len(networks)} best trials are of {different} different networks" + _range(networks) + "."
-    headings = ["trial", "val id_map", "parameters", "FLOPs", "network"]
-    rows = [
-        [each.label, number(each.value), count(each.parameters), magnitude(each.flops), each.words] for each in networks
-    ]
-    return Section(TITLE, [statement] if networks else [], [Block("", headings, rows)], {FIGURE: TITLE})
+COLUMNS = (
+    Column("label", pl.String, "trial", "text", "Study and number of the trial."),
+    Column("value", pl.Float64, "validation mAP", "number", "Validation mAP of its single run."),
+    *columns("parameters"),
+    column("flops").but(format="magnitude"),
+    Column("words", pl.String, "network", "text", "Its blocks, or the layers over its backbone."),
+)
 
 
-def _range(networks: list[Network]) -> str:
-    """Return how many operations they take for an image, where that is known."""
+def sections(networks: list[Network]) -> list[Section]:
+    """Return the section of the findings that lists networks."""
     flops = [network.flops for network in networks if network.flops is not None]
-    return f", of {magnitude(min(flops))} to {magnitude(max(flops))} FLOPs an image" if flops else ""
+    text = render(
+        Path(__file__).with_name("findings.md.j2"),
+        networks=len(networks),
+        different=len({network.words for network in networks}),
+        flops=(min(flops), max(flops)) if flops else None,
+    )
+    rows = [network._asdict() | {"words": network.words} for network in networks]
+    return sections_of(text, {TITLE: [block("", rows, COLUMNS)]}, {TITLE: FIGURES})

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from reidflow.analyses.architectures.tables import best_networks, section
+from reidflow.analyses.architectures.tables import best_networks, sections
 from reidflow.search.trials_table import COLUMNS, TRIALS
 from reidflow.spec import plan
 
@@ -38,12 +38,12 @@ def test_a_network_is_that_of_its_row(planned, name):
     assert [network.label for network in networks] == ["random 1", "random 3", "random 0"]
     study = experiment.studies["random"]
     for network, row in zip(networks, (1, 3, 0), strict=True):
-        chosen = trials.row(row, named=True)
-        assert network.spec == study.spec({axis.name: chosen[axis.name] for axis in study.axes}, 1000 + row).plain()
-    block = section(networks)
-    assert [row[0] for row in block.tables[0].rows] == ["random 1", "random 3", "random 0"]
-    assert "1e+03 to 4e+03 FLOPs" in block.statements[0]
-    assert all("ir_r" in row[-1] or "batch" in row[-1] or row[-1].count(",") for row in block.tables[0].rows)
+        values = trials.row(row, named=True)
+        assert network.spec == study.spec({axis.name: values[axis.name] for axis in study.axes}, 1000 + row).plain()
+    (section,) = sections(networks)
+    assert [row[0] for row in section.tables[0].rows] == ["random 1", "random 3", "random 0"]
+    assert section.statements[0].endswith("of 1e+03 to 4e+03 FLOPs per image.")
+    assert all("ir_r" in row[-1] or "batch" in row[-1] or row[-1].count(",") for row in section.tables[0].rows)
 
 
 def test_only_searches_of_networks_are_drawn(planned):
