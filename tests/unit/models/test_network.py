@@ -165,3 +165,15 @@ def test_counting_operations_leaves_mode_and_batch_statistics_alone(training):
     count_flops(network, 64)
     assert network.training is training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_features_are_pooled_from_normalised_pixels_and_normalised_as_the_architecture_does():
+    network = build_features({"name": "small", "family": "convnext"}, 64, {"name": "avg"}, 0)
+    body, images = network.backbone, pixels()
+    mean, std = (values[:, None, None] for values in (body.mean, body.std))
+    with torch.no_grad():
+        pooled = network.pooling(body((images.float() / 255 - mean) / std))
+        expected = torch.nn.functional.layer_norm(pooled, pooled.shape[1:], eps=1e-6)
+        assert torch.allclose(network(images), expected, atol=1e-5)
+        assert not torch.allclose(pooled, expected, atol=1e-2)
+    assert body.mean.min() > 0.3 and body.std.max() < 0.6
