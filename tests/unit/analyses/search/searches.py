@@ -138,6 +138,10 @@ def results(effects: dict[str, float] | None = None) -> pl.DataFrame:
         effect = (EFFECT if effects is None else effects).get(name, 0.0)
         row = dict.fromkeys(RESULTS.columns) | {"experiment": "hpo", "arm": name, "baseline": name == "default"}
         row |= {"seeds": 5, "id_map": 0.4 + effect, "id_map_std": 0.01, "val_id_map": 0.45 + effect, "note": ""}
+        row |= dict.fromkeys(("data_set", "data", "split", "gallery"), "demo") | {
+            "leaking": False,
+            "versions_mixed": False,
+        }
         row |= {"verdict": "baseline", "ties_with_best": name in ("random", "tpe"), "seed_numbers": list(SEEDS)}
         if name != "default":
             verdict = "better" if effect > 0 else "worse" if effect < 0 else "inconclusive"

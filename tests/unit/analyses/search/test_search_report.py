@@ -1,11 +1,15 @@
 """The tables of a search, against planted effects and against sums made by hand."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import rankdata
 from searches import comparisons, efficiency, experiment, frames, results, trials, winners
 
+from reidflow.analyses import search
+from reidflow.analyses.analysis import Inputs
 from reidflow.analyses.search.effects import EFFECTS, IMPORTANCES, _test, effects_table, importances_table, pool_of
 from reidflow.analyses.search.tables import (
     PROGRESS,
@@ -19,7 +23,13 @@ from reidflow.analyses.search.tables import (
     winners_that_tie,
     with_scores,
 )
+from reidflow.figures.parts import drawn
+from reidflow.search.trials_table import TRIALS, TRIALS_EFFICIENCY
+from reidflow.spec.config import Config
+from reidflow.spec.yaml import load
 from reidflow.store.tables import write_table
+from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.experiment import RESULTS
 
 
 def few(states: list, values: list, steps: list) -> pl.DataFrame:
@@ -187,3 +197,25 @@ def test_a_control_that_the_experiment_names_is_judged_once():
     )
     rows = {row["arm"]: row["delta"] for row in against_matched(experiment(), comparisons(), changed)}
     assert rows["tpe"] == 0.123 != rows["random"]
+
+
+def test_the_report_has_the_tables_and_figures_that_the_analysis_declares(tmp_path):
+    axes = experiment().studies["tpe"].axes
+    made = {
+        "trials": (trials(), TRIALS(axes)),
+        "trials_efficiency": (efficiency(), TRIALS_EFFICIENCY),
+        "results": (results(), RESULTS),
+        "comparisons": (comparisons(), COMPARISONS),
+    }
+    files = {name: tmp_path / f"{name}.parquet" for name in made} | {"winners": tmp_path / "winners.json"}
+    for name, (table, contract) in made.items():
+        write_table(table, files[name], contract)
+    files["winners"].write_text(json.dumps(winners()))
+    assert sorted(files) == sorted(search.INPUTS)
+    config = Config.model_validate(load("config/config.yaml"))
+    report = search.run(Inputs(config, experiment(), files, {}, tmp_path))
+    assert tuple(report.tables) == search.TABLES and list(report.figures) == list(search.FIGURES)
+    for name, (table, contract) in report.tables.items():
+        contract.check(table, name)
+    shown = drawn(report.figures["front"])
+    assert shown["flops/front:all"] and "flops/reference:baseline" in shown
