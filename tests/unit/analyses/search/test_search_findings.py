@@ -9,7 +9,7 @@ import polars as pl
 from searches import SPACE, experiment, frames, results, sections, trials, winners
 
 from reidflow.analyses.search import FIGURES
-from reidflow.analyses.search.findings import in_common, patterns, space_block
+from reidflow.analyses.search.findings import in_common, space_block
 from reidflow.search.trials_table import ten_best
 from reidflow.spec import yaml
 from reidflow.spec.config import Config
@@ -113,6 +113,7 @@ def test_winners_against_the_baseline_the_matched_budget_and_each_other():
     found = lines(WINNER)
     first = "Significantly better than the baseline on test: **random** and **tpe**; of these, better than the budget-matched"
     assert found[0] == f"{first} baseline as well: **random** and **tpe**."
+    assert lines(WINNER, planted={"tpe": 0.05, "learning_rate": 0.05})[0].endswith("baseline as well: none.")
     assert lines(WINNER, planted={"tpe": 0.05, "learning_rate": 0.06})[0].endswith("baseline as well: none.")
     tpe = "is significantly better than the baseline on test: 0.452, +0.052 [+0.042, +0.062], p <0.001."
     assert one(found, "**tpe**, the winner of `tpe`").endswith(tpe)
@@ -154,7 +155,8 @@ def test_patterns_name_the_planted_choices_and_the_undecided_axes():
     assert f"`sampler` = pk ({pk['effect']:+.2f} [{pk['low']:+.2f}, {pk['high']:+.2f}])" in helps
     harms = one(found, "In the trials of **random + quasi**, these choices harm:")
     assert "0.0001 to 0.000669" in harms and "shuffled" not in harms
-    undecided = patterns(effects)["widths"]
+    axes = ["scheduler", "model.head.dropout", "neck"]
+    undecided = [row["high"] - row["effect"] for row in effects.to_dicts() if row["axis"] in axes]
     line = one(found, "No significant effect along `scheduler`, `model.head.dropout` and `neck`")
     assert f"{min(undecided):.2f} to {max(undecided):.2f}" in line
     assert "`sampler` = pk (10 of 10)" in one(found, "The ten best trials")
