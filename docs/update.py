@@ -30,7 +30,7 @@ FIGURES = {
 """Picture -> experiment and figure."""
 IDENTITIES = "identities.jpg"
 TABLE = ("losses", "<!-- table -->", "<!-- /table -->")
-"""The experiment whose table stands in the README, and the marks around it."""
+"""The experiment whose table is in the README, and the marks around it."""
 
 
 def stamped(experiment: str) -> dict[str, str]:

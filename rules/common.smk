@@ -1,4 +1,4 @@
-# What all rules stand on: the session with the checked plan. Nothing here imports torch, and no file is written unless its
+# Shared by all rules: the session with the checked plan. Nothing here imports torch, and no file is written unless its
 # content changed: a dry run must leave no trace.
 import sys
 from pathlib import Path

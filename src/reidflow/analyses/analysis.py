@@ -111,7 +111,7 @@ class Analysis:
 
     @cached_property
     def assets(self) -> list[str]:
-        """Paths, relative to the project where they lie in it, of the files of its package that are not Python."""
+        """Paths, relative to the project where they are in it, of the files of its package that are not Python."""
         if not hasattr(self.module, "__path__"):
             return []
         root = SOURCE_ROOT.parent

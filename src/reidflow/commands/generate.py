@@ -117,7 +117,7 @@ def _plain(value: Any) -> Any:
 
 
 def _below(annotation: Any, suffix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield the models that may stand below a key, each with what its keys stand after: `[]` in a list, `.*` in names."""
+    """Yield the models that may be below a key, each with the prefix of its keys: `[]` in a list, `.*` in names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield suffix, annotation
     more = {list: "[]", dict: ".*"}.get(get_origin(annotation), "")

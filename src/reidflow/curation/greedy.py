@@ -23,7 +23,7 @@ BLOCK_ELEMENTS = 2**22
 DENSE = 8192
 """Up to so many images all similarities are held, 4 bytes each."""
 NEIGHBOURS = 32
-"""Least number of nearest neighbours of each image in the graph that stands in for all similarities."""
+"""Least number of nearest neighbours of each image in the graph that approximates all similarities."""
 WHOLE = 1024
 """So many of the first choices, when one choice still serves most images, are compared with all images."""
 OUTDATED = 256

@@ -150,7 +150,7 @@ def contrast(light: np.ndarray) -> float:
 
 
 def truncation(mask: np.ndarray, inside: np.ndarray) -> float:
-    """Return the share of the mask's outline that lies on the edge of the image, in [0, 1].
+    """Return the share of the mask's outline that is on the edge of the image, in [0, 1].
 
     mask: (S, S) bool, True on the animal. inside: (S, S) bool, False on padding.
     Outline: the pixels of the mask with a neighbour (of four) off it. A frame cut closer than the image counts as
@@ -162,7 +162,7 @@ def truncation(mask: np.ndarray, inside: np.ndarray) -> float:
 
 
 def _surrounded(area: np.ndarray) -> np.ndarray:
-    """Return where a pixel (S, S) and its four neighbours all lie in the area; nothing does beyond the frame."""
+    """Return where a pixel (S, S) and its four neighbours are all in the area; nothing does beyond the frame."""
     wide = np.pad(area, 1)
     return area & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
 

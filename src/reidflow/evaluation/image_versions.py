@@ -64,7 +64,7 @@ def evaluate_versions(
     """Return the TESTED_ON table of a run: each identity's mean average precision on each version of the images.
 
     Identities without a query that has a positive are left out. Of the version `original` there is the mode `both`
-    alone, since its queries already stand before an original gallery.
+    alone, since its queries already have an original gallery.
 
     Args:
         vectors: label of the version -> (n, D) embeddings of the rows `layout.evaluated`, in their order.

@@ -43,7 +43,7 @@ class Layout:
             "gallery_group": self.group[self.gallery],
         }
 
-    def places(self) -> dict[str, np.ndarray]:
+    def filters(self) -> dict[str, np.ndarray]:
         """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
         return {name: codes for name, codes in self.rules().items() if not name.endswith("identity")}
 

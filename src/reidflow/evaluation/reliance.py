@@ -34,7 +34,7 @@ def reliance(background: np.ndarray, foreground: np.ndarray, chance: np.ndarray,
 
     The interval is that of a mean of the linearised ratio u = ((b - c) - r (f - c)) / mean(f - c), over identities and
     seeds crossed, as in `statistics.mean_difference` (linearisation of a ratio: Cochran, Sampling Techniques, 1977,
-    section 6.4). Not defined where the interval of foreground minus chance does not lie above zero: a ratio over
+    section 6.4). Not defined where the interval of foreground minus chance is not above zero: a ratio over
     something that may be nothing says nothing.
 
     Args:

@@ -154,7 +154,7 @@ def best_candidates(retrieval: Retrieval, k: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
-    """Return the places of the k largest values, the largest first, equal ones in their order."""
+    """Return the positions of the k largest values, the largest first, equal ones in their order."""
     keys = -values
     if k >= len(keys):
         return np.argsort(keys, kind="stable")

@@ -31,7 +31,7 @@ def specs_of(jobs: JobResults) -> dict[str, dict[str, Any]]:
 def rank(candidates: Mapping[str, CandidateExperiment]) -> list[dict[str, Any]]:
     """Return every arm of the candidates, the best first: by the mean validation mAP over its seeds.
 
-    A diverged run counts as 0, as does one without a finite score. Ties go to the arm that stands first. Each entry:
+    A diverged run counts as 0, as does one without a finite score. Ties go to the first arm. Each entry:
     experiment, arm, configuration (digest of the spec without its seed), val_id_map, seeds, values (by seed), diverged
     (number of runs). Raises ReidflowError where no run has a validation score.
     """
@@ -83,7 +83,7 @@ def best_parts(metrics: pl.DataFrame, arms: Mapping[str, str], count: int = BEST
     """Return the parts whose own arms have the highest mean validation mAP, best first.
 
     metrics: a row per run: arm, val_id_map. arms: part -> the arm that has this part alone. A run without a score, or
-    whose score is not finite, counts as 0; ties go to the part that stands first.
+    whose score is not finite, counts as 0; ties go to the first part.
     """
     means = {part: _mean(metrics.filter(pl.col("arm") == arm)["val_id_map"].to_list()) for part, arm in arms.items()}
     return sorted(arms, key=lambda part: -means[part])[:count]
@@ -101,7 +101,7 @@ def choose_tuned(
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
     jobs wrote. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
-    the point that stands first in the grid. `on_edge`: for each setting, whether the chosen value is the first or
+    the first point of the grid. `on_edge`: for each setting, whether the chosen value is the first or
     last of a grid of several, of which not all give the same.
     """
     store = RunStore(results / ".store")

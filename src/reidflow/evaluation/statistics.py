@@ -29,7 +29,7 @@ class Comparison:
     Attributes:
         delta: mean over identities and seeds of arm minus baseline.
         low: lower end of the corrected interval.
-        high: upper end of the corrected interval; zero lies in the interval if and only if the verdict is inconclusive.
+        high: upper end of the corrected interval; zero is in the interval if and only if the verdict is inconclusive.
         p: two-sided p value, not corrected.
         p_holm: the same, corrected for all arms by Holm's method.
         verdict: `better`, `worse` or `inconclusive`, from `p_holm` alone.

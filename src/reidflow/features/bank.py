@@ -87,7 +87,7 @@ def without_network(reason: str, required: bool, features: Path, digest: Path) -
     Raises ReidflowError where nothing can be compared without it.
     """
     if required:
-        raise ReidflowError(f"{reason} A baseline, or the choice of training images, rests on this network.")
+        raise ReidflowError(f"{reason} A baseline, or the choice of training images, depends on this network.")
     np.save(features, np.zeros((0, 1, 0), np.float32))
     write_text(digest, json.dumps({"unavailable": reason}) + "\n")
 

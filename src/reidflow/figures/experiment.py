@@ -237,7 +237,7 @@ def _loss(axes: Axes, history: pl.DataFrame) -> None:
 
 TUNING_NOTE = (
     "Line: mean over the sweep's seeds; small dots: one seed each. A choice on the edge of the grid means that a better "
-    "value may lie outside it."
+    "value may be outside it."
 )
 SERIES = [BLUE, GREEN, PURPLE, SKY, ORANGE]
 

@@ -29,7 +29,7 @@ def leaderboard(table: pl.DataFrame, heading: Heading, most: int = 25) -> Figure
     heights = [parts.ROW * min(len(rows), most) for rows in groups.values()]
     sections = sum(0.48 if _remark(rows) else 0.32 for rows in groups.values())
     unscored = table["group"].null_count()
-    note = f"{NOTE} Without a score, and not drawn: {unscored}." if unscored else NOTE
+    note = f"{NOTE} Without a score, and not shown: {unscored}." if unscored else NOTE
     height = sum(heights) + sections + parts.AXIS * len(groups)
     shared = {"height_ratios": heights, "sharex": True}
     figure, grid = parts.new_figure(heading, height, note, rows=len(groups), **shared)
@@ -37,7 +37,7 @@ def leaderboard(table: pl.DataFrame, heading: Heading, most: int = 25) -> Figure
         axes.set_label(name)
         parts.section(axes, _title(name, rows), _remark(rows))
         shown = [_estimate(row) for row in rows[:most]]
-        below = f"  ({len(rows) - most} lower rows not drawn)" if len(rows) > most else ""
+        below = f"  ({len(rows) - most} lower rows not shown)" if len(rows) > most else ""
         xlabel = f"identity-balanced mAP on test{below}"
         parts.forest(axes, shown, point="id_map", xlabel=xlabel, reference=None, width=4.0, shade=False)
         chances = {row.key: source["chance"] for row, source in zip(shown, rows, strict=False)}

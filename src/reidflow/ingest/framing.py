@@ -9,7 +9,7 @@ from reidflow.ingest.decode import Bounds, Photo
 from reidflow.spec.errors import ReidflowError
 
 GREY = (124, 116, 104)
-"""Fills what lies outside the image: the mean colour of ImageNet."""
+"""Fills the area outside the image: the mean colour of ImageNet."""
 
 _GAP = 2.0
 """An image is first shrunk, cheaply, to no less than this times the wanted size, then resized well."""

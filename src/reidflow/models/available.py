@@ -14,7 +14,7 @@ def unavailable(path: str | Path) -> str | None:
     """
     found = json.loads(Path(path).read_text())
     if not isinstance(found.get("available"), bool):
-        raise ReidflowError(f"{path}: says nothing of whether the network is available. Delete it and run again.")
+        raise ReidflowError(f"{path}: does not state whether the network is available. Delete it and run again.")
     return None if found["available"] else f"{found['reason']} To try again, delete {Path(path).as_posix()}."
 
 

@@ -18,7 +18,7 @@ def to_pixels(images: np.ndarray | torch.Tensor, size: int) -> torch.Tensor:
     if stored.shape[1] < size:
         raise ReidflowError(
             f"the image store holds images of {stored.shape[1]} pixels, the model needs {size}. "
-            "Make the store again at the largest size that any arm needs, or lower 'size'."
+            "Rebuild the store at the largest size that any arm needs, or lower 'size'."
         )
     planes = stored.permute(0, 3, 1, 2)
     if stored.shape[1] == size:

@@ -43,7 +43,7 @@ class Embedder:
     """
 
     def __init__(self, folder: Path, spec: RunSpec | None = None, device: str = "cpu") -> None:
-        """folder: of the run, in the results or in the run store; there the spec must be given, else it lies beside.
+        """folder: of the run, in the results or in the run store; there the spec must be given, else it is in the folder.
 
         Raises ReidflowError where it is not the folder of a finished run.
         """

@@ -155,7 +155,7 @@ def write_gallery(
 def open_gallery(folder: Path) -> Gallery:
     """Return the gallery in a folder. Raises ReidflowError where there is none or its files do not fit together."""
     out = folder.absolute()
-    # Between the two renames of an update the gallery still lies beside.
+    # Between the two renames of an update the old gallery is still beside it.
     place = out if (out / FACTS).is_file() or not (_beside(out, "old") / FACTS).is_file() else _beside(out, "old")
     if not (place / FACTS).is_file():
         raise ReidflowError(
@@ -243,7 +243,7 @@ def _check_places(images: Path, out: Path) -> None:
     others = sorted(path.name for path in out.iterdir() if path.name not in NAMES) if out.is_dir() else []
     if others or out.is_file():
         raise ReidflowError(
-            f"{out}: holds what is no part of a gallery ({others[0] if others else 'it is a file'}). Choose an empty or "
+            f"{out}: contains files that do not belong to a gallery ({others[0] if others else 'it is a file'}). Choose an empty or "
             "new folder for --out."
         )
 
@@ -261,7 +261,7 @@ def _beside(out: Path, what: str) -> Path:
 
 
 def _swap(whole: Path, out: Path) -> None:
-    """Put the new gallery in the place of the old one, which lies beside for the moment in between."""
+    """Replace the old gallery by the new one; in between, the old one is beside it."""
     old = _beside(out, "old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():

@@ -47,7 +47,7 @@ def read_index(path: Path) -> faiss.Index:
     try:
         return faiss.read_index(str(path))
     except RuntimeError as error:
-        raise ReidflowError(f"{path}: not an index that can be read. Make the gallery again with --rebuild.") from error
+        raise ReidflowError(f"{path}: not an index that can be read. Rebuild the gallery with --rebuild.") from error
 
 
 def search(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -174,7 +174,7 @@ def _tested(manifest: pl.DataFrame, split: pl.DataFrame, gallery: str) -> QueryR
     layout = Layout(split, manifest, gallery)
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows = np.array([row_of[image] for image in split["image"]], np.int64)
-    return QueryRows(rows[layout.query], rows[layout.gallery], **layout.places())
+    return QueryRows(rows[layout.query], rows[layout.gallery], **layout.filters())
 
 
 def _own(run: ChosenRun, question: QueryRows, embedded: Embedded, inference: list[dict[str, Any]]) -> Retrieval:

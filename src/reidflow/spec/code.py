@@ -196,7 +196,7 @@ def _imported(module: str | None, path: Path, is_package: bool) -> list[tuple[st
 
 @lru_cache(None)
 def _own(module: str) -> list[tuple[str, Path, bool]]:
-    """Return the files behind an import if they are the project's, or lie beside a user's component; else nothing."""
+    """Return the files behind an import if they are the project's, or are beside a user's component; else nothing."""
     top = module.split(".")[0]
     if top == PACKAGE:
         return _files(module)

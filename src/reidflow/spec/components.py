@@ -62,7 +62,7 @@ def module_name(kind: str, name: str) -> str:
     if "." in name:
         if not all(part.isidentifier() for part in name.split(".")):
             raise ReidflowError(
-                f"'{name}' is no dotted path of a module. Write e.g. my_lab.losses, whose file is my_lab/losses.py."
+                f"'{name}' is not a dotted path of a module. Write e.g. my_lab.losses, whose file is my_lab/losses.py."
             )
         if find_module(name) is None:
             raise ReidflowError(
@@ -213,7 +213,7 @@ def _parsed(path: str) -> ast.Module:
     try:
         return ast.parse(Path(path).read_bytes(), path)
     except (SyntaxError, ValueError, OSError) as error:
-        raise ReidflowError(f"{path} is not Python that can be read ({error}). Correct the file.") from error
+        raise ReidflowError(f"{path} is not valid Python ({error}). Correct the file.") from error
 
 
 def _fit(value: Any, annotation: str, where: str) -> Any:

@@ -44,9 +44,7 @@ def _expanded(name: str, content: dict[str, Any], where: str, problems: Problems
         return [(name, content)]
     place, each = f"{where}, arm '{name}', key 'each'", content.pop(EACH)
     if not isinstance(each, dict) or not each or not all(isinstance(v, list) and v for v in each.values()):
-        problems.add(
-            place, "it is not dotted paths with a list of values each.", "Write e.g. each: {epochs: [10, 20]}."
-        )
+        problems.add(place, "it must map dotted paths to lists of values.", "Write e.g. each: {epochs: [10, 20]}.")
         return []
     keys = [path.rpartition(".")[2] for path in each]
     if len(set(keys)) != len(keys) or fields(name) != set(keys):

@@ -170,7 +170,9 @@ def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problem
             problems.add(place, f"{error}", "")
             continue
         if label == "validation":
-            problems.add(place, "the validation score of the experiment's own split is called so.", "Rename it.")
+            problems.add(
+                place, "this label is used for the validation score of the experiment's own split.", "Rename it."
+            )
         if found[label] == division(config):
             problems.add(place, "is the experiment's own split.", "Change or remove it.")
         twin = next((other for other in found if other != label and found[other] == found[label]), None)
@@ -279,7 +281,7 @@ def _check_control(arm: Arm, names: list[str], where: str, problems: Problems) -
     if arm.against is not None and (arm.against not in names or arm.against == arm.name):
         problems.add(
             f"{where}, arm '{arm.name}', key 'against'",
-            f"'{arm.against}' is no other arm.",
+            f"'{arm.against}' is not another arm.",
             f"Choose one of: {', '.join(name for name in names if name != arm.name)}.",
         )
 

@@ -21,7 +21,7 @@ def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
                 "k_reciprocal, which needs distances alone"
             )
         if declared("inference", name, "LAST") and place < len(steps) - 1:
-            return f"inference '{name}' leaves similarities in place of embeddings: put it last"
+            return f"inference '{name}' leaves similarities instead of embeddings: put it last"
         if place and "flipped" in context("inference", name):
             return f"inference '{name}' uses the images themselves: put it first"
     return None

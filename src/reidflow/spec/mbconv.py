@@ -7,7 +7,7 @@ from typing import Any
 STAGES = ("widths", "depths", "kernels", "expansions", "squeeze", "strides")
 """Parameters of the backbone `mbconv` that have an entry for every stage."""
 REDUCED = 32
-"""Up to so many pixels of the image become one place of the last map: beyond, timm would widen kernels instead."""
+"""Up to so many pixels of the image become one position of the last map: beyond, timm would widen kernels instead."""
 
 
 def block_strings(
@@ -37,7 +37,7 @@ def block_strings(
 
 
 def reduction(strides: Sequence[int], depths: Sequence[int]) -> int:
-    """Return how many pixels of the image, in one direction, become one place of the last map; the stem halves too."""
+    """Return how many pixels of the image, in one direction, become one position of the last map; the stem halves too."""
     return 2 * prod(stride for stride, depth in zip(strides, depths, strict=True) if depth)
 
 

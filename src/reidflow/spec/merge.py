@@ -52,7 +52,7 @@ def _differences(one: Any, other: Any, prefix: str) -> set[str]:
 
 
 def covers(prefix: str, path: str) -> bool:
-    """Return whether a dotted path is `prefix` or lies below it."""
+    """Return whether a dotted path is `prefix` or below it."""
     return path == prefix or path.startswith(prefix + ".")
 
 

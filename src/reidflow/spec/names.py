@@ -37,7 +37,7 @@ def check_names(names: Iterable[str], where: str, problems: Problems, kind: str 
         elif len(name) > LONGEST:
             problems.add(place, f"its name has {len(name)} characters.", f"At most {LONGEST} are allowed.")
         elif any(unicodedata.category(c) == "Cs" for c in name):
-            problems.add(place, "its name is no valid text (half of a surrogate pair).", "Write the character itself.")
+            problems.add(place, "its name is not valid text (half of a surrogate pair).", "Write the character itself.")
         elif shown in seen:
             problems.add(place, f"its name looks like that of {kind} {seen[shown][:80]!r}.", "Rename one of them.")
         else:

@@ -17,7 +17,7 @@ def unknown_network(backbone: dict[str, Any]) -> str | None:
     """Return what is wrong with the network of a resolved backbone: its name, or its blocks; None where nothing shows.
 
     A network of a hub is named by an address, a component of the user's own knows its names alone. Addresses of folders
-    are refused: both libraries would load what lies there.
+    are refused: both libraries would load what is there.
     """
     if backbone["name"] == "mbconv":
         return wrong_blocks(backbone)

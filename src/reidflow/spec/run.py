@@ -177,7 +177,7 @@ class Curation(Strict):
 
 
 MEMBER_SEEDS = 10_000
-"""How far apart the seeds of an ensemble's members are; seeds of arms lie below."""
+"""How far apart the seeds of an ensemble's members are; seeds of arms are below."""
 
 
 class Ensemble(Strict):
@@ -282,7 +282,7 @@ class RunSpec(Strict):
         if taken:
             raise ValueError(f"a member of an ensemble does not set '{min(taken)}': the arm does")
         if self.seed >= MEMBER_SEEDS:
-            raise ValueError(f"the seed of an ensemble is below {MEMBER_SEEDS}: its members' seeds lie above")
+            raise ValueError(f"the seed of an ensemble is below {MEMBER_SEEDS}: its members' seeds are above")
         geometries = [member.model.geometry["name"] for member in self.runs()]
         if self.ensemble.combine == "concatenate" and set(geometries) != {HYPERSPHERE["name"]}:
             raise ValueError("embeddings of other geometries than hypersphere cannot be joined: combine: average")

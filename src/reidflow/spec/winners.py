@@ -77,7 +77,9 @@ def _check_axes(axes: tuple[Axis, ...], file: "ExperimentFile", base: RunSpec, w
         place = f"{where}.{axis.name}'"
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,79}", axis.name):
             problems.add(
-                place, "its name is a column of a table, and not plain.", "Use letters, digits, '_', '-', '.'."
+                place,
+                "its name, a column of the table of trials, has characters that are not allowed.",
+                "Use letters, digits, '_', '-', '.'.",
             )
         if axis.name in TABLE:
             problems.add(place, "a column of the table of trials has this name.", "Name its values: {choices: ...}.")
@@ -119,7 +121,7 @@ def _check_studies(search: Search, axes: tuple[Axis, ...], where: str, problems:
             able = [known for known, written in search.studies.items() if known != name and not written.matched_to]
             problems.add(
                 f"{where}.{name}.matched_to'",
-                f"'{other}' is no other study with a budget of its own.",
+                f"'{other}' is not another study with a budget of its own.",
                 f"Choose one of: {', '.join(able) or 'none'}.",
             )
 
@@ -190,7 +192,7 @@ def check_candidates(
     for name in declared.experiments:
         if name not in found:
             problems.add(
-                where, f"'{name}' is no experiment that can be ranked.", f"Known: {', '.join(found) or 'none'}."
+                where, f"'{name}' is not an experiment that can be ranked.", f"Known: {', '.join(found) or 'none'}."
             )
     if not found:
         problems.add(where, "there is no experiment to rank.", "Add some to 'experiments' in the config.")

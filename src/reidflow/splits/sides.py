@@ -88,7 +88,9 @@ def with_queries(split: pl.DataFrame, share: float, gallery: str, seed: int) -> 
     in number, or one an identity where that is more. Raises ReidflowError for a share out of range.
     """
     if not 0 < share < 1:
-        raise ReidflowError(f"queries: {share} is no share of the images. Write a number between 0 and 1, such as 0.2.")
+        raise ReidflowError(
+            f"queries: {share} is not a share of the images. Write a number between 0 and 1, such as 0.2."
+        )
     chosen: set[str] = set()
     for role in (VAL, TEST):
         chosen |= _chosen_queries(split.filter(pl.col("role") != ASIDE), role, share, gallery, seed)

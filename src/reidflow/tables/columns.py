@@ -133,7 +133,7 @@ _ALL: list[Column | Span] = [
     _C("same_as", S, "same as", "text", "An arm above that keeps the same images and trains for as many steps.", nullable=True),
     _C("tested_on", S, "tested on", "text", "Version of the images that the arm is tested on."),
     # Tuned settings.
-    _C("on_edge", B, "on the grid's edge", "yes_no", "Whether a chosen value lies at the edge of its grid.", nullable=True),
+    _C("on_edge", B, "on the grid's edge", "yes_no", "Whether a chosen value is at the edge of its grid.", nullable=True),
     _C("sensitivity", pl.List(POINT), "validation mAP at each point", "grid",
        "Mean validation mAP at every point of the grid of tuned settings.", nullable=True),
     _C("sensitivity_range", F, "best minus worst point", "number",

@@ -344,7 +344,7 @@ def _tuned_columns(paths: list[str]) -> list[str | Column]:
     found: list[str | Column] = ["arm"]
     for path in paths:
         chosen = f"Value of `{path}` that the arm chose on validation."
-        edge = f"Whether that value of `{path}` lies at the edge of its grid, so that a better one may lie beyond."
+        edge = f"Whether that value of `{path}` is at the edge of its grid, so that a better one may be beyond it."
         found.append(Column(f"chosen_{path}", pl.String, path, "setting", chosen, nullable=True))
         found.append(Column(f"on_edge_{path}", pl.Boolean, f"{path} on the grid's edge", "yes_no", edge, nullable=True))
     return [*found, "sensitivity_range", "near_best_of", "sensitivity"]

@@ -49,7 +49,7 @@ def findings(
     """Return the findings of an experiment as Markdown: answer, evidence, limits, next steps, interpretation.
 
     sections: what its analyses add, placed before the limits. figures: the folder of its figures, relative to where
-    the text will lie (default `../figures/<experiment>`).
+    the text will be (default `../figures/<experiment>`).
     """
     read = reading(experiment.file.interpretation, data.title, tables.results)
     own = sections_of(render(TEMPLATE, **_context(data, tables, level), state=read.state))

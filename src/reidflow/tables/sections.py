@@ -25,7 +25,7 @@ class Section:
     """A part of the findings.
 
     title: its heading, plain text. text: Markdown; a list of sentences becomes its list items. tables: blocks of plain
-    text. figures: name of a figure (without suffix) -> its caption; the file lies among the experiment's figures. links:
+    text. figures: name of a figure (without suffix) -> its caption; the file is among the experiment's figures. links:
     names of further figures that the text refers to, which another section shows.
     """
 

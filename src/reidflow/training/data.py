@@ -89,7 +89,7 @@ class RunData:
             )
         for seen in (array, self.trained_on):
             if seen is not None and len(seen) != count:
-                problems.add(name, f"{len(seen)} rows for {count} images.", "Make them again for these images.")
+                problems.add(name, f"{len(seen)} rows for {count} images.", "Recompute them for these images.")
         trained = array if self.trained_on is None else self.trained_on
         if spec.frozen and trained is not None and (trained.ndim != 3 or trained.shape[1] != 1 + spec.views):
             problems.add(

@@ -60,7 +60,7 @@ def _point(arm: str, points: list[list], choice: dict[str, Any] | None, file: st
     wanted = canonical(choice["values"] if choice else points[0][0])
     fitting = [spec for values, spec in points if canonical(values) == wanted]
     if not fitting:
-        raise ReidflowError(f"{file}: {wanted} is no point of the grid of arm '{arm}'. Run the command again.")
+        raise ReidflowError(f"{file}: {wanted} is not a point of the grid of arm '{arm}'. Run the command again.")
     return RunSpec.model_validate(fitting[0])
 
 
@@ -198,7 +198,7 @@ class Source:
         return bool(((facts["mask"] != "none") & facts["background_present"]).any())
 
     def _tested(self, spec: RunSpec) -> Path:
-        """Return the array that a run is evaluated on; its digest lies beside it."""
+        """Return the array that a run is evaluated on; its digest is beside it."""
         if spec.frozen:
             return self.results / "features" / bank_id(tested_bank(spec)) / "features.npy"
         return self.results / "data" / "images.npy"

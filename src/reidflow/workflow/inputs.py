@@ -331,7 +331,7 @@ class Inputs:
         }
         if name not in found:
             known = ", ".join(sorted({*fixed, *found}))
-            raise ReidflowError(f"an analysis reads '{name}', which is no input. Its INPUTS may name: {known}.")
+            raise ReidflowError(f"an analysis reads '{name}', which is not an input. Its INPUTS may name: {known}.")
         return found[name](wildcards)
 
     def of_analysis(self, analysis: Analysis) -> Callable[[Wildcards], dict[str, Paths]]:

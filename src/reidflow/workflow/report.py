@@ -66,7 +66,7 @@ def patch_reporter(folder: Path) -> None:
     """Let the report show tall figures from their top on, and large pages at all.
 
     folder: where report.css and report.js lie. Snakemake lets a report have styles of its own, but no script: the
-    script stands between two style elements. A test shows when Snakemake no longer works this way.
+    script is between two style elements. A test shows when Snakemake no longer works this way.
     """
     from snakemake.report.html_reporter import Reporter
 

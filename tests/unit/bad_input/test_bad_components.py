@@ -79,10 +79,8 @@ CASES = [
         "protocol.loss: lab.other",
         ("lab/other.py has no function 'build'. A component of this kind must define it.",),
     ),
-    Case(
-        "a module that is no Python", "protocol.loss: lab.broken", ("lab/broken.py is not Python that can be read (",)
-    ),
-    Case("a module of bytes", "protocol.loss: lab.bytes", ("lab/bytes.py is not Python that can be read (",)),
+    Case("a module that is no Python", "protocol.loss: lab.broken", ("lab/broken.py is not valid Python (",)),
+    Case("a module of bytes", "protocol.loss: lab.bytes", ("lab/bytes.py is not valid Python (",)),
     Case(
         "a default that is computed",
         "protocol.loss: lab.computed",
@@ -96,10 +94,12 @@ CASES = [
     Case(
         "a path in place of a module",
         "protocol.loss: ../lab.raises",
-        ("'../lab.raises' is no dotted path of a module. Write e.g. my_lab.losses",),
+        ("'../lab.raises' is not a dotted path of a module. Write e.g. my_lab.losses",),
     ),
     Case(
-        "a command in place of a module", "protocol.loss: 'lab.raises; import os'", ("is no dotted path of a module.",)
+        "a command in place of a module",
+        "protocol.loss: 'lab.raises; import os'",
+        ("is not a dotted path of a module.",),
     ),
     Case("a module of 300 letters", f"protocol.loss: {'x' * 300}.y", ("is nowhere on the Python path.",)),
 ]

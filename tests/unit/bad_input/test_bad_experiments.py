@@ -91,9 +91,9 @@ ARMS = [
     Case(
         "a control that is no arm",
         "arms.triplet.against: arcface",
-        ("key 'against': 'arcface' is no other arm. Choose one of: softmax.",),
+        ("key 'against': 'arcface' is not another arm. Choose one of: softmax.",),
     ),
-    Case("a control of itself", "arms.triplet.against: triplet", ("key 'against': 'triplet' is no other arm.",)),
+    Case("a control of itself", "arms.triplet.against: triplet", ("key 'against': 'triplet' is not another arm.",)),
     Case(
         "an arm with one seed",
         "arms.triplet.seed: 3",
@@ -196,7 +196,7 @@ SEARCHES = [
     searching(
         "a name of markup",
         "{'`<b>': {choices: {a: {epochs: 3}, b: {epochs: 4}}}}",
-        "key 'search.space.`<b>': its name is a column of a table, and not plain. Use letters, digits,",
+        "key 'search.space.`<b>': its name, a column of the table of trials, has characters that are not allowed. Use letters, digits,",
     ),
     searching("a value twice", "{epochs: [3, 3]}", "two values are both called '3'. Give each value once"),
     searching("a word", "{epochs: many}", "an axis is a list of values, {low, high} or {choices: {name: {settings}}}."),

@@ -216,7 +216,7 @@ PLACES = {
     "the vectors of a gallery": (as_gallery, "gallery: a damaged gallery ("),
     "the index of a gallery": (
         lambda folder, target: read_index(write(folder / "index.faiss", pickled(target))),
-        "index.faiss: not an index that can be read. Make the gallery again with --rebuild.",
+        "index.faiss: not an index that can be read. Rebuild the gallery with --rebuild.",
     ),
     "the manifest": (
         lambda folder, target: read_table(write(folder / "manifest.parquet", pickled(target)), MANIFEST),

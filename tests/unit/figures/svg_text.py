@@ -15,7 +15,7 @@ def words(path: Path) -> list[str]:
 
 
 def shows(path: Path, name: str) -> bool:
-    """Return whether a name stands in the figure, in lines or with its middle cut out."""
+    """Return whether a name is in the figure, in lines or with its middle cut out."""
     text = squeezed("".join(words(path)))
     whole = squeezed(clean(name))
     return whole in text or bool(re.search(re.escape(whole[:6]) + ".{0,120}…", text) and whole[-4:] in text)

@@ -202,5 +202,5 @@ def test_the_leaderboard_keeps_groups_apart_and_says_what_it_leaves_out(tmp_path
     found = words(saved(leaderboard(pl.concat([table, unscored]), HEADING, most=4), tmp_path))
     assert "Group A: demo" in found
     assert "Group B: demo. The split leaks: every score is too high." in found
-    assert any("(5 lower rows not drawn)" in w for w in found)
-    assert any("not drawn: 1." in w for w in found)
+    assert any("(5 lower rows not shown)" in w for w in found)
+    assert any("not shown: 1." in w for w in found)

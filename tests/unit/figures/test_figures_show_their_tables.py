@@ -1,6 +1,6 @@
 """Every figure shows what its table says: the positions of its marks and its printed values, not only its words.
 
-The cases stand in tests/unit/**/figure_cases.py: CASES, name -> function that returns a figure drawn from a planted table
+The cases are in tests/unit/**/figure_cases.py: CASES, name -> function that returns a figure drawn from a planted table
 and what `drawn` must return of it, computed from the table without the figure's code.
 """
 

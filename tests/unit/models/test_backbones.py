@@ -84,7 +84,7 @@ def test_an_unknown_model_is_named_with_its_neighbours():
 
 
 def test_what_the_architecture_refuses_is_named():
-    with pytest.raises(ReidflowError, match="patches of 8 pixels: a size of 60 leaves a rest"):
+    with pytest.raises(ReidflowError, match="patches of 8 pixels: a size of 60 is not a multiple"):
         small("vit", 60)
     with pytest.raises(ReidflowError, match=r"'vgg11' cannot be built for images of 64 pixels with.*drop_path_rate"):
         call("backbone", resolve("backbone", {"name": "timm", "model": "vgg11", "drop_path": 0.1}), 64)

@@ -79,7 +79,7 @@ def test_an_available_network_has_no_reason_and_a_damaged_description_is_an_erro
     file.write_text(json.dumps({"available": True, "reason": ""}))
     assert unavailable(file) is None
     file.write_text("{}")
-    with pytest.raises(ReidflowError, match="says nothing of whether the network is available"):
+    with pytest.raises(ReidflowError, match="does not state whether the network is available"):
         unavailable(file)
 
 

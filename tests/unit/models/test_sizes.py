@@ -89,7 +89,7 @@ def test_the_image_tower_of_clip_sees_other_sizes():
     reference.load_state_dict({**weights, "net.positional_embedding": positions})
     with torch.no_grad():
         torch.testing.assert_close(backbone(images(96)), reference(images(96)), rtol=1e-4, atol=1e-5)
-    with pytest.raises(ReidflowError, match="sees patches of 32 pixels: a size of 80 leaves a rest"):
+    with pytest.raises(ReidflowError, match="has patches of 32 pixels: a size of 80 is not a multiple"):
         backbone(images(80))
 
 
@@ -129,7 +129,7 @@ def test_operations_are_counted_at_each_size():
 
 
 def test_sizes_that_a_network_cannot_see_are_named():
-    with pytest.raises(ReidflowError, match="'small vit' sees patches of 8 pixels: a size of 60 leaves a rest"):
+    with pytest.raises(ReidflowError, match="'small vit' has patches of 8 pixels: a size of 60 is not a multiple"):
         built(family="vit")(images(60))
     with pytest.raises(ReidflowError, match="nothing is left of an image of 16 pixels"):
         built(family="convnext")(images(16))

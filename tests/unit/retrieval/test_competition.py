@@ -78,7 +78,7 @@ def protocol():
 
 
 def photographs():
-    """Return a manifest and images: a colour for each of 14 people, ten of them labelled; 00.png lies in every folder."""
+    """Return a manifest and images: a colour for each of 14 people, ten of them labelled; 00.png is in every folder."""
     generator = np.random.default_rng(3)
     colours = generator.permutation([(r, g, b) for r in (40, 130, 220) for g in (40, 130, 220) for b in (40, 220)])
     rows, images, truth = [], [], []

@@ -49,7 +49,7 @@ def study(algorithm="random", space=SPACE, pruner=MEDIAN, **changes) -> Study:
 
 
 class MadeSource:
-    """Stands for the data of a pipeline: the small features, with the FLOPs of a backbone."""
+    """A stub for the data of a pipeline: the small features, with the FLOPs of a backbone."""
 
     def __init__(self, **data):
         self.data = data
@@ -68,7 +68,7 @@ def worked(results: Path, wanted: Study, confirm=lambda: None, matched_steps=Non
 
 
 def forget_journals(results: Path) -> None:
-    """Remove all that studies remember; the run store stays."""
+    """Remove the storage of all studies; the run store stays."""
     shutil.rmtree(results / ".store" / "studies")
 
 

@@ -42,7 +42,7 @@ def test_a_choice_that_decides_everything_explains_the_variance():
 
 
 def test_the_logarithm_of_a_rate_counts_where_factors_do():
-    """On the plain scale four fifths of the effect would lie in a tenth of the range."""
+    """On the plain scale four fifths of the effect would be in a tenth of the range."""
     settings = trials(80)
     found = {each.axis: each for each in fanova(AXES, settings, [np.log10(e["rate"]) for e in settings], 0)}
     assert found["rate"].share > 0.95

@@ -170,7 +170,7 @@ ERRORS = [
     ({"search": {"studies": {**STUDIES, "rate": {"algorithm": "tpe", "only": ["x"]}}}}, r"there is no axis 'x'"),
     (
         {"search": {"studies": {**STUDIES, "tpe": {"algorithm": "tpe", "matched_to": "rate"}}}},
-        r"'rate' is no other study",
+        r"'rate' is not another study",
     ),
     ({"search": {"studies": {**STUDIES, "more": {"algorithm": "tpe"}}}}, r"no arm is the winner of 'more'"),
     ({"arms": {**ARMS, "x": {"why": "y", "winner_of": "nowhere"}}}, r"'winner_of': there is no 'nowhere'"),
@@ -194,7 +194,7 @@ def test_an_error_in_a_search_is_named_with_its_key(project, change, message):
 RANKED = [
     ({"seeds": [0]}, r"\[0\] chose the winner in 'search'"),
     ({"seeds": [1007]}, r"\[1007\] chose the winner in 'search'"),
-    ({"candidates": {"experiments": ["nowhere"]}}, r"'nowhere' is no experiment that can be ranked"),
+    ({"candidates": {"experiments": ["nowhere"]}}, r"'nowhere' is not an experiment that can be ranked"),
     ({"candidates": {"split_seeds": [0]}}, r"a split is listed twice, or is the main one"),
     ({"candidates": {"split_seeds": [1, 1]}}, r"a split is listed twice"),
     ({"tuned": {"epochs": [1, 2]}}, r"key 'candidates': cannot be combined with 'tuned'"),

@@ -186,7 +186,7 @@ def test_queries_and_sides_of_the_data_exclude_each_other():
         split_of(data_set(ANIMALS, RENDERS), queries=0.2)
     split = split_of(data_set(ANIMALS, RENDERS), sides="within", queries=0.2)
     assert set(renders_of(split)["role"]) == {"aside"} and min(positives(split)) >= 1
-    with pytest.raises(ReidflowError, match=r"queries: 1.5 is no share"):
+    with pytest.raises(ReidflowError, match=r"queries: 1.5 is not a share"):
         split_of(data_set(ANIMALS), queries=1.5)
 
 

@@ -25,7 +25,7 @@ VERSIONS = "torch 2.15.0, timm 1.0.31, device cpu"
 
 @dataclass(frozen=True)
 class Spec:
-    """Stands for a run spec: the tables read nothing of it but its plain form."""
+    """A stub for a run spec: the tables read its plain form alone."""
 
     tree: dict = field(default_factory=dict)
 

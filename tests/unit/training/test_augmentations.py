@@ -220,5 +220,5 @@ def test_impossible_parameters_are_errors():
         ("blur", {"sigma_low": 3.0}),
         ("erasing", {"value": 2.0}),
     ):
-        with pytest.raises(ReidflowError, match=f"augmentation '{name}: .*must rise and lie within"):
+        with pytest.raises(ReidflowError, match=f"augmentation '{name}: .*must be increasing and within"):
             call("augmentation", resolve("augmentation", {"name": name, **wrong}), 48)

@@ -33,7 +33,7 @@ def test_versions_are_those_of_the_epochs_of_a_run():
 
 
 def test_without_masks_the_error_says_what_to_do():
-    with pytest.raises(ReidflowError, match="Give the photographs masks"):
+    with pytest.raises(ReidflowError, match="Give the images masks"):
         augmented([resolve("augmentation", "background_swap")], SIZE, PIXELS, MASKS | 255, KEYS, shown=1, versions=1)
 
 

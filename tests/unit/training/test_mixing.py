@@ -133,7 +133,7 @@ def test_without_a_mask_a_background_stays_and_is_lent_to_nobody():
 
 def test_no_mask_at_all_is_an_error_that_says_what_to_do():
     assert needing("augmentation", [{"name": "cutmix"}, {"name": "background_swap"}], "masks") == ["background_swap"]
-    with pytest.raises(ReidflowError, match="Give the photographs masks"):
+    with pytest.raises(ReidflowError, match="Give the images masks"):
         augment("background_swap", masks=False)
 
 

@@ -113,7 +113,7 @@ def distributions(found: Curation, contrasts: pl.DataFrame, heading: Heading) ->
     """Draw each score of the kept and the dropped images: a panel per score, a row per method.
 
     contrasts: the CONTRASTS table; the share closest to one half is shown. Lines span the middle half of the images,
-    dots stand at the median.
+    dots are at the median.
     """
     share = typical_share(contrasts)
     if share is None or not found.names:

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 def sections(found: Curation, arms: pl.DataFrame, contrasts: pl.DataFrame, efficiency: pl.DataFrame) -> list[Section]:
     """Return the sections of the findings, from the tables ARMS and CONTRASTS.
 
-    efficiency: arm, seconds_train. Measured seconds stand in a table and in no statement, so that the text is reproducible.
+    efficiency: arm, seconds_train. Measured seconds are in a table and in no statement, so that the text is reproducible.
     """
     rows = arms.to_dicts()
     subsets = [row for row in rows if row["method"] is not None]

@@ -86,7 +86,7 @@ def _tiles(images: np.ndarray, found: Curation, rows: list[tuple[str, str, float
 def scores_sheet(images: np.ndarray, found: Curation, heading: Heading, out: str | Path, *, tile: int = 96) -> None:
     """Write for every score the images at its extremes: the highest from the left, then the lowest.
 
-    images: (N, H, W, 3) uint8, row i being row i of the manifest. No image stands at both ends.
+    images: (N, H, W, 3) uint8, row i being row i of the manifest. No image is at both ends.
     """
     rows = []
     for score in found.names:

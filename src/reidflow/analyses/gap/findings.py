@@ -46,7 +46,7 @@ def sections(gap: pl.DataFrame, lost: pl.DataFrame, transductive: Mapping[str, l
 def costliest(lost: pl.DataFrame) -> dict[str, Any] | None:
     """Return which condition between the first and the last costs the baseline most.
 
-    `among`: those conditions. `condition`: the one whose interval of the share kept lies below all others', None where
+    `among`: those conditions. `condition`: the one whose interval of the share kept is below all others', None where
     intervals overlap. None with fewer than two of them.
     """
     rows = lost.filter("baseline").to_dicts()

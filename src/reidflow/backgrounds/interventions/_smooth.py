@@ -1,4 +1,4 @@
-"""Gaussian averages as products with small dense matrices: fast, exact, and independent of what lies outside."""
+"""Gaussian averages as products with small dense matrices: fast, exact, and independent of what is outside."""
 
 import numpy as np
 

@@ -27,6 +27,6 @@ def below(tree: Tree, folder: str, key: str) -> dict[str, str]:
 
 
 def identity_of(name: str) -> str:
-    """Return the first folder of a name relative to the identities' folders; blank where it lies in none."""
+    """Return the first folder of a name relative to the identities' folders; blank where it is in none."""
     parts = name.split("/")
     return parts[0] if len(parts) > 1 else ""

@@ -16,7 +16,7 @@ def open_source(*, path: str, images: str = ".", masks: str | None = None, group
     masks: a folder, relative to `path`, with a mask for each image, under the same relative name or the same
     name with another suffix. Photographs without one are used as they are.
     groups: whether the folders within an identity's folder are its groups (sightings, bursts).
-    An image that lies in no identity's folder has no label and ends in quarantine.
+    An image in no identity's folder has no label and ends in quarantine.
     Raises ReidflowError if there is none at all.
     """
     root, _ = dataset_paths({"name": "folder", "path": path})

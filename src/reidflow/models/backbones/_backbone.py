@@ -37,7 +37,7 @@ class Backbone(nn.Module):
     def blocks(self) -> list[nn.ModuleList]:
         """Return the stages or blocks in order; norms and layers behind them belong to the last one.
 
-        What stands before them (stem, patch and position embedding) is in none. Raises ReidflowError where the
+        What comes before them (stem, patch and position embedding) is in none. Raises ReidflowError where the
         architecture does not show its blocks.
         """
         children = dict(self.net.named_children())

@@ -92,4 +92,4 @@ def wrap(tower: nn.Module, size: int, *, trained: bool, name: str) -> Backbone:
         return TimmBackbone(tower.trunk, size, mean, std, name)
     if hasattr(tower, "ln_post"):
         return ClipTransformer(tower, mean, std, name)
-    raise ReidflowError(f"the image tower of '{name}' is no vision transformer. Choose a ViT or a model of timm.")
+    raise ReidflowError(f"the image tower of '{name}' is not a vision transformer. Choose a ViT or a model of timm.")

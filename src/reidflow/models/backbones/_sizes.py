@@ -37,7 +37,7 @@ def check_patches(size: int, patch: int, name: str) -> None:
     """Raise ReidflowError where an image of `size` pixels does not fall into whole patches."""
     if size % patch:
         raise ReidflowError(
-            f"backbone '{name}' sees patches of {patch} pixels: a size of {size} leaves a rest. "
+            f"backbone '{name}' has patches of {patch} pixels: a size of {size} is not a multiple. "
             f"Choose a multiple of {patch}."
         )
 

@@ -43,7 +43,7 @@ def build(
     patch = arguments.get("patch_size", 1)
     if size % patch:
         raise ReidflowError(
-            f"backbone 'small', family '{family}', sees patches of {patch} pixels: a size of {size} leaves a rest. "
+            f"backbone 'small', family '{family}', has patches of {patch} pixels: a size of {size} is not a multiple. "
             f"Choose a multiple of {patch}."
         )
     if drop_path:

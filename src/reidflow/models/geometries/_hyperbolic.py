@@ -23,13 +23,13 @@ class Hyperbolic(Geometry):
     def __init__(self, curvature: float, learned: bool, clip: float | None, scale: float) -> None:
         super().__init__()
         if not curvature < 0:
-            raise ReidflowError(f"a hyperbolic geometry has a curvature below 0, not {curvature:g}. Write e.g. -1.")
-        if clip is not None and not clip > 0:
-            raise ReidflowError(f"a geometry clips at a radius above 0, not at {clip:g}. Write e.g. 2, or null.")
-        if not scale > 0:
             raise ReidflowError(
-                f"a geometry scales the head's output by a number above 0, not {scale:g}. Write e.g. 0.1."
+                f"the curvature of a hyperbolic geometry must be below 0, not {curvature:g}. Write e.g. -1."
             )
+        if clip is not None and not clip > 0:
+            raise ReidflowError(f"the clip radius of a geometry must be above 0, not {clip:g}. Write e.g. 2, or null.")
+        if not scale > 0:
+            raise ReidflowError(f"the scale of a geometry must be above 0, not {scale:g}. Write e.g. 0.1.")
         self.clip, self.scale = clip, scale
         log_curvature = torch.tensor(math.log(-curvature))
         self.log_curvature = nn.Parameter(log_curvature) if learned else None

@@ -1,10 +1,10 @@
-"""The average over all places of the image."""
+"""The average over all positions of the map."""
 
 import torch
 from torch import nn
 
 from reidflow.models.backbones._backbone import Backbone
-from reidflow.models.pooling._tokens import places
+from reidflow.models.pooling._tokens import positions
 
 
 class Average(nn.Module):
@@ -16,7 +16,7 @@ class Average(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return (B, C)."""
-        return places(features, self.prefix).mean(-1)
+        return positions(features, self.prefix).mean(-1)
 
 
 def build(backbone: Backbone) -> nn.Module:

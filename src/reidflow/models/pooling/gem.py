@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from reidflow.models.backbones._backbone import Backbone
-from reidflow.models.pooling._tokens import places
+from reidflow.models.pooling._tokens import positions
 from reidflow.spec.errors import ReidflowError
 
 SMALLEST = 1e-6
@@ -22,7 +22,7 @@ class GeneralisedMean(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return (B, C)."""
         with torch.autocast(features.device.type, enabled=False):
-            powers = places(features, self.prefix).float().clamp(min=SMALLEST).pow(self.p)
+            powers = positions(features, self.prefix).float().clamp(min=SMALLEST).pow(self.p)
             return powers.mean(-1).pow(1 / self.p)
 
 

@@ -1,14 +1,14 @@
-"""The largest value over all places of the image."""
+"""The largest value over all positions of the map."""
 
 import torch
 from torch import nn
 
 from reidflow.models.backbones._backbone import Backbone
-from reidflow.models.pooling._tokens import places
+from reidflow.models.pooling._tokens import positions
 
 
 class Maximum(nn.Module):
-    """Features (B, C, H, W) or (B, T, C) -> (B, C). Places that share the maximum share its gradient."""
+    """Features (B, C, H, W) or (B, T, C) -> (B, C). Positions that share the maximum share its gradient."""
 
     def __init__(self, prefix: int) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class Maximum(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return (B, C)."""
         # Not adaptive_max_pool2d, whose backward pass is not deterministic on CUDA.
-        return places(features, self.prefix).amax(-1)
+        return positions(features, self.prefix).amax(-1)
 
 
 def build(backbone: Backbone) -> nn.Module:

@@ -23,7 +23,7 @@ def apply(retrieval: Retrieval, *, shrinkage: float = 0.1) -> Retrieval:
     """
     if not 0 < shrinkage <= 1:
         raise ReidflowError(
-            f"inference: coral's shrinkage is above 0 and at most 1, not {shrinkage:g}. Write e.g. 0.1."
+            f"inference: coral's shrinkage must be above 0 and at most 1, not {shrinkage:g}. Write e.g. 0.1."
         )
     queries, gallery = averageable(retrieval, "coral")
     known = [finite(vectors) for vectors in (queries, gallery)]

@@ -87,7 +87,7 @@ def check_range(name: str, low: float, high: float, least: float, most: float) -
     """Raise ReidflowError unless least <= low <= high <= most."""
     if not least <= low <= high <= most:
         raise ReidflowError(
-            f"augmentation '{name}': the range from {low} to {high} must rise and lie within {least} to {most}."
+            f"augmentation '{name}': the range from {low} to {high} must be increasing and within {least} to {most}."
         )
 
 

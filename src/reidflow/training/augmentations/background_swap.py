@@ -22,7 +22,7 @@ def build(size: int, mixing: Mixing, masks: bool, *, p: float = 0.5) -> Augmenta
     if not masks:
         raise ReidflowError(
             "augmentation 'background_swap' must know where the animal is, and no training image has both a mask and a "
-            "background. Give the photographs masks (as alpha channels or as files), or leave the augmentation out."
+            "background. Give the images masks (as alpha channels or as files), or leave the augmentation out."
         )
 
     def augment(images: torch.Tensor, masks: Masks, draws: Draws) -> tuple[torch.Tensor, Masks]:

@@ -12,7 +12,7 @@ def build(size: int, mixing: Mixing, *, alpha: float = 1.0, p: float = 0.5) -> A
     """Return CutMix, done to a batch with probability p: an animal is known by any part of it.
 
     As published, one rectangle and one permutation serve a batch: the rectangle's share of the area is 1 - Beta(alpha,
-    alpha), its centre uniform, what lies outside the image cut off; the labels are mixed by the area. The masks of the
+    alpha), its centre uniform, cropped to the image; the labels are mixed by the area. The masks of the
     pasted rectangle come along.
     """
     check_range("cutmix: alpha", alpha, alpha, 0.01, 100.0)

@@ -16,7 +16,7 @@ def build(
     value: float = 0.5,
     p: float = 0.5,
 ) -> Augmentation:
-    """Return the erasing of a rectangle, done with probability p: robustness to what stands in front of the animal.
+    """Return the erasing of a rectangle, done with probability p: robustness to occluders in front of the animal.
 
     scale: share of the image's area. ratio: width over height, log-uniform. value: the paint, 0 (black) to 1 (white).
     """

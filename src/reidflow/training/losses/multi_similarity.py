@@ -16,7 +16,7 @@ def build(
 ) -> nn.Module:
     """Return the multi-similarity loss on cosines: weights `alpha` of positives and `beta` of negatives, shift `base`.
 
-    In a geometry with a `distance`, minus the distance takes the place of the cosine, and minus `base` that of `base`.
+    In a geometry with a `distance`, minus the distance replaces the cosine, and minus `base` that of `base`.
 
     `forward(embeddings (B, dim), labels (B,), indices_tuple=None)` gives a scalar.
     Source: Wang et al. 2019, arXiv:1904.06627. Library: pytorch-metric-learning, MultiSimilarityLoss.

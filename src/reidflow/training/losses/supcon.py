@@ -10,7 +10,7 @@ from reidflow.training.losses._counting import CountingReducer
 def build(dim: int, classes: int, distance: BaseDistance | None = None, *, temperature: float = 0.1) -> nn.Module:
     """Return the mean over anchors of the mean negative log-softmax of their positives, cosines over `temperature`.
 
-    In a geometry with a `distance`, minus the distance takes the place of the cosine.
+    In a geometry with a `distance`, minus the distance replaces the cosine.
 
     `forward(embeddings (B, dim), labels (B,), indices_tuple=None)` gives a scalar.
     Source: Khosla et al. 2020, arXiv:2004.11362, L_out. Library: pytorch-metric-learning, SupConLoss.

@@ -246,7 +246,7 @@ def test_the_statements_carry_the_numbers_of_the_tables(found):
         f"Its validation mAP in *{OWN}* is 0.170: that, and no easier condition's, is comparable with the test mAP of "
         f"{base[OWN]['id_map']:.3f} there.",
         where.statements[2],
-        "Of the conditions in between, *known, across* costs it most: its interval lies below the others'.",
+        "Of the conditions in between, *known, across* costs it most: its interval is below the others'.",
     ]
     assert where.statements[2].startswith("Of its mAP above chance in *closed*, the baseline keeps 67% [")
     interval = f"{share['kept']:.0%} [{share['kept_low']:.0%}, {share['kept_high']:.0%}] in *known, across*, "
