@@ -204,13 +204,13 @@ class Inputs:
 class Report:
     """What an analysis says of an experiment, by the names that its module declares.
 
-    tables: name -> (table, contract). sections: its part of findings and page. figures: name -> a figure, or a
-    function that draws into {suffix: path}. sheets: name -> a function that writes a PNG. files: name -> text.
+    tables: name -> (table, contract). sections: its part of findings and page. figures: name -> figure.
+    sheets: name -> a function that writes a PNG. files: name -> text.
     """
 
     tables: dict[str, "tuple[pl.DataFrame, Contract]"] = field(default_factory=dict)
     sections: "list[Section]" = field(default_factory=list)
-    figures: "dict[str, Figure | Callable[[dict[str, Path]], None]]" = field(default_factory=dict)
+    figures: "dict[str, Figure]" = field(default_factory=dict)
     sheets: dict[str, Callable[[Path], None]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -234,8 +234,7 @@ class Report:
             write_table(table, path("table", name), contract, about)
         write_sections(out["sections"], self.sections)
         for name, figure in self.figures.items():
-            paths = {suffix: path(suffix, name) for suffix in ("png", "svg")}
-            figure(paths) if callable(figure) else save(figure, paths)
+            save(figure, {suffix: path(suffix, name) for suffix in ("png", "svg")})
         for name, draw in self.sheets.items():
             draw(path("png", name))
         for name, text in self.files.items():
