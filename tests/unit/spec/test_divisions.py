@@ -66,7 +66,7 @@ def test_further_splits_are_changes_of_the_experiments_own_one_and_a_job_rebuild
     [
         ({"evaluation": {"split": {"name": "nowhere"}}}, "there is no split 'nowhere'"),
         ({"also_on": {"same": {}}}, "is the experiment's own split"),
-        ({"also_on": {"validation": {"queries": 0.2}}}, "is called so"),
+        ({"also_on": {"validation": {"queries": 0.2}}}, "this label is used"),
         ({"evaluation": {"queries": 0.2}, **arm(dedup={"method": "phash"})}, "'dedup' is made for the training images"),
         ({"also_on": {"few": {"queries": 0.2}}, **arm(inference=["flip"])}, "mirror images are embedded on"),
         (arm(inference=["k_reciprocal", "query_expansion"]), "put it last"),

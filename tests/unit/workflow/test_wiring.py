@@ -65,7 +65,7 @@ def test_what_an_analysis_reads_is_known_and_depends_on_digests_of_arrays(demo, 
 
 
 def test_an_input_that_does_not_exist_is_named_with_the_known_ones(demo):
-    with pytest.raises(ReidflowError, match=r"reads 'pictures', which is no input.*per_query"):
+    with pytest.raises(ReidflowError, match=r"reads 'pictures', which is not an input.*per_query"):
         Inputs(demo).named("pictures", job("losses"))
 
 
