@@ -37,8 +37,8 @@ def test_what_is_written_is_not_changed():
 @pytest.mark.parametrize(
     ("name", "each", "message"),
     [
-        ("a_{share}", [], "dotted paths with a list"),
-        ("a_{share}", {"curation.share": 0.5}, "dotted paths with a list"),
+        ("a_{share}", [], "dotted paths to lists"),
+        ("a_{share}", {"curation.share": 0.5}, "dotted paths to lists"),
         ("a", {"curation.share": [0.5]}, "{share}"),
         ("a_{other}", {"curation.share": [0.5]}, "{share}"),
         ("a_{name}", {"x.name": ["b"], "y.name": ["c"]}, "{name}"),
