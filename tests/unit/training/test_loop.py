@@ -280,3 +280,10 @@ def test_random_numbers_of_an_epoch_depend_on_the_seed_and_its_number_alone(run,
         run(spec)
     first, again, other = numbers[:4], numbers[4:8], numbers[8:]
     assert first == again and len(set(first) | set(other)) == 8
+
+
+def test_of_epochs_with_equal_scores_the_first_is_kept(run):
+    still = {"name": "sgd", "learning_rate": 1e-9}
+    out = run(small_spec(model={"head": {"dim": 8}}, optimizer=still))
+    assert read_table(out / "history.parquet", HISTORY)["val_id_map"][1:].n_unique() == 1
+    assert provenance(out)["best_epoch"] == 1
