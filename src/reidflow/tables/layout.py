@@ -1,6 +1,6 @@
 """Blocks: tables as a page, Markdown and LaTeX show them, derived from a frame and the columns to show."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,10 +8,7 @@ import polars as pl
 
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.columns import columns as shared_columns
-from reidflow.tables.text import FORMATS, NOTHING, count, magnitude, share, yes_no
-
-yes = yes_no
-__all__ = ["Block", "block", "block_of", "count", "magnitude", "share", "yes"]
+from reidflow.tables.text import FORMATS, NOTHING
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,3 @@ def _columns(names: Contract | Sequence[str | Column | Span], contract: Contract
     return [
         name if not isinstance(name, str) else own[name] if name in own else shared_columns(name)[0] for name in names
     ]
-
-
-def block_of(
-    title: str, columns: Mapping[str, Callable[[dict[str, Any]], str]], rows: Iterable[dict[str, Any]]
-) -> Block:
-    """Return a block of rows. columns: heading -> what its cell shows of a row."""
-    return Block(title, list(columns), [[show(row) for show in columns.values()] for row in rows])

@@ -1,11 +1,8 @@
 """Looking at figures as they are drawn: what stands where on the canvas."""
 
-from collections.abc import Callable
 from itertools import combinations
 
-import pytest
 from matplotlib.axis import Axis
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -19,17 +16,6 @@ def laid_out(figure: Figure) -> Figure:
         figure.set_dpi(style.SETTINGS["savefig.dpi"])
         figure.draw_without_rendering()
     return figure
-
-
-def draw(monkeypatch: pytest.MonkeyPatch, drawing: Callable[[dict], None]) -> Figure:
-    """Return the figure that `drawing` makes, laid out, instead of its files."""
-    made = []
-    monkeypatch.setattr(style, "_save", lambda figure, out: made.append(figure))
-    drawing({})
-    # Fonts are hinted, so that the width of words depends on the resolution.
-    made[0].set_dpi(style.SETTINGS["savefig.dpi"])
-    made[0].draw_without_rendering()
-    return made[0]
 
 
 def texts(figure: Figure) -> list[tuple[str, Bbox]]:
@@ -61,8 +47,3 @@ def overlapping(figure: Figure, least: float = 0.12) -> list[tuple[str, str]]:
         if wide > 0 and tall > 0 and wide * tall > least * smaller:
             found.append((a, b))
     return found
-
-
-def marks(figure: Figure, axes: int) -> list[PathCollection]:
-    """Return the points of one of the figure's axes."""
-    return [c for c in figure.axes[axes].collections if isinstance(c, PathCollection)]
