@@ -2,8 +2,8 @@
 
 import json
 
-from reidflow.evaluation.runs import METRICS, read_jobs
-from reidflow.evaluation.selection import CandidateExperiment, choose_best, specs_of
+from reidflow.evaluation.runs import METRICS, read_jobs, specs_of
+from reidflow.evaluation.selection import CandidateExperiment, choose_best
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore

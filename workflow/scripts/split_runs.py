@@ -5,8 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from reidflow.curation.on_split import SelectionData, select_on_split
-from reidflow.evaluation.runs import SPLIT_RUNS, TrainedRun, evaluate_split_runs, read_jobs
-from reidflow.evaluation.selection import specs_of
+from reidflow.evaluation.runs import SPLIT_RUNS, TrainedRun, evaluate_split_runs, read_jobs, specs_of
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT

@@ -364,3 +364,8 @@ def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> d
     values, _ = layout.score(arm_retrieval(layout, run, mirrored))
     facts = {name: None if np.isnan(values[name]) else values[name] for name in _SCORES}
     return {"queries": values["queries"], **facts}
+
+
+def specs_of(jobs: JobResults) -> dict[str, dict[str, Any]]:
+    """Return arm -> the plain spec of one of its runs, for every arm that was trained; they differ in the seed alone."""
+    return {made.arm: spec for made, spec in zip(jobs.runs, jobs.specs, strict=True)}

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from reidflow.evaluation.runs import JobResults
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.winners import CANDIDATES
@@ -21,11 +20,6 @@ class CandidateExperiment(NamedTuple):
 
     metrics: pl.DataFrame
     specs: Mapping[str, dict[str, Any]]
-
-
-def specs_of(jobs: JobResults) -> dict[str, dict[str, Any]]:
-    """Return arm -> the plain spec of one of its runs, for every arm that was trained; they differ in the seed alone."""
-    return {made.arm: spec for made, spec in zip(jobs.runs, jobs.specs, strict=True)}
 
 
 def rank(candidates: Mapping[str, CandidateExperiment]) -> list[dict[str, Any]]:

@@ -154,7 +154,7 @@ def test_a_folder_with_other_files_is_never_touched(tmp_path, images):
     with pytest.raises(ReidflowError, match=r"diary\.txt"):
         update(images, tmp_path / "mine", maker(Fake()), FLAT, rebuild=True)
     assert (tmp_path / "mine" / "diary.txt").read_text() == "dear"
-    with pytest.raises(ReidflowError, match="among the images"):
+    with pytest.raises(ReidflowError, match="is inside the folder of images"):
         update(images, images / "g", maker(Fake()), FLAT)
 
 

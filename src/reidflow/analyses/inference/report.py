@@ -5,8 +5,7 @@ from reidflow.analyses.inference import figures
 from reidflow.analyses.inference.findings import sections
 from reidflow.analyses.inference.tables import INFERENCE, inference_table
 from reidflow.evaluation.latency import ANSWERS, answer_times
-from reidflow.evaluation.runs import PER_QUERY
-from reidflow.evaluation.selection import specs_of
+from reidflow.evaluation.runs import PER_QUERY, specs_of
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.experiment import RESULTS
 

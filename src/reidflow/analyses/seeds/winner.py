@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidflow.evaluation.runs import JobResults
-from reidflow.evaluation.selection import specs_of
+from reidflow.evaluation.runs import JobResults, specs_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.winners import CANDIDATES
