@@ -1,7 +1,7 @@
 """Whether two folders of results hold the same numbers: `python benchmarks/compare_tables.py OLD/tables NEW/tables`.
 
 Tables of measured times (`*.efficiency.parquet`) are left out. Columns that were renamed are given as OLD=NEW with
-`--renamed`; columns that hold texts or digests of code and software are compared only with `--texts`.
+`--renamed`, which counts where OLD is gone; columns that hold texts or digests of code and software are compared only with `--texts`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def compare(old: pl.DataFrame, new: pl.DataFrame, renamed: dict[str, str], texts
         return [f"{old.height} rows, now {new.height}"]
     found = []
     for column in old.columns:
-        name = renamed.get(column, column)
+        name = column if column in new.columns else renamed.get(column, column)
         if name not in new.columns:
             found.append(f"column '{column}' is gone")
             continue

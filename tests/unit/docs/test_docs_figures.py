@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from reidflow.tables.interpretation import TOLERANCE
+
 ROOT = Path(__file__).parents[3]
 _SPEC = importlib.util.spec_from_file_location("docs_update", ROOT / "docs" / "update.py")
 update = importlib.util.module_from_spec(_SPEC)
@@ -35,5 +37,8 @@ def test_the_table_of_the_readme_is_the_one_that_was_interpreted():
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     headings = cells[0]
     verdict = headings.index("verdict")
-    found = {row[0].replace("\\", ""): f"{row[1]} {row[verdict]}" for row in cells[2:]}
-    assert found == update.stamped(experiment)
+    expected = {arm: entry.split() for arm, entry in update.stamped(experiment).items()}
+    found = {row[0].replace("\\", ""): (float(row[1]), row[verdict]) for row in cells[2:]}
+    assert {arm: row[1] for arm, row in found.items()} == {arm: entry[1] for arm, entry in expected.items()}
+    for arm, (value, _) in found.items():
+        assert value == pytest.approx(float(expected[arm][0]), abs=TOLERANCE), arm
