@@ -5,16 +5,8 @@ from pathlib import Path
 
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.models.device import resolve_device
+from reidflow.retrieval import write_submission as submissions
 from reidflow.retrieval.gallery import FACTS, INDEX, TABLE, VECTORS, write_gallery
-from reidflow.retrieval.write_submission import (
-    Embedded,
-    chosen_runs,
-    data_root,
-    gallery_facts,
-    gallery_files,
-    gallery_question,
-    require_planned,
-)
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
@@ -24,15 +16,17 @@ from reidflow.store.tables import read_table
 def main(job: Job) -> None:
     given, images = job.given, json.loads(Path(job.input.images).read_text())
     manifest, quarantine = read_table(job.input.manifest, MANIFEST), read_table(job.input.quarantine, QUARANTINE)
-    question = gallery_question(
+    question = submissions.gallery_question(
         given["pairs"], manifest, quarantine, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"]
     )
     if given["pairs"]:
-        require_planned(given["source"], job.results, given["raw"])
-    runs = chosen_runs(given["runs"], RunStore(job.results / ".store"))
-    made = gallery_files(manifest, question, runs, Embedded(job.results, resolve_device(job.compute["device"])))
+        submissions.require_planned(given["source"], job.results, given["raw"])
+    runs = submissions.chosen_runs(given["runs"], RunStore(job.results / ".store"))
+    made = submissions.gallery_files(
+        manifest, question, runs, submissions.Embedded(job.results, resolve_device(job.compute["device"]))
+    )
     folder = job.out.facts.with_name(".whole")
-    facts = gallery_facts(runs, images, data_root(given["source"], job.results))
+    facts = submissions.gallery_facts(runs, images, submissions.data_root(given["source"], job.results))
     recall = write_gallery(folder, *made, {**facts, "index": given["index"]})
     print(
         f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")

@@ -4,15 +4,7 @@ from pathlib import Path
 
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.models.device import resolve_device
-from reidflow.retrieval.write_submission import (
-    Embedded,
-    best_json,
-    chosen_runs,
-    pairs_csv,
-    rank_query_images,
-    require_planned,
-    sides_of,
-)
+from reidflow.retrieval import write_submission as submissions
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
@@ -23,17 +15,19 @@ from reidflow.store.tables import read_table
 def main(job: Job) -> None:
     given, how = job.given, job.given["submission"]
     manifest = read_table(job.input.manifest, MANIFEST)
-    runs = chosen_runs(given["runs"], RunStore(job.results / ".store"))
-    embedded = Embedded(job.results, resolve_device(job.compute["device"]))
+    runs = submissions.chosen_runs(given["runs"], RunStore(job.results / ".store"))
+    embedded = submissions.Embedded(job.results, resolve_device(job.compute["device"]))
     if given["pairs"]:
-        require_planned(given["source"], job.results, given["raw"])
+        submissions.require_planned(given["source"], job.results, given["raw"])
         quarantine = read_table(job.input.quarantine, QUARANTINE)
         together = (runs, embedded, how["combine"], how["inference"])
-        text = pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)
+        text = submissions.pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)
     else:
-        question = sides_of(manifest, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"])
-        retrieval, _ = rank_query_images(runs, question, embedded, how["combine"], how["inference"])
-        text = best_json(retrieval, question, manifest, how["k"])
+        question = submissions.sides_of(
+            manifest, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"]
+        )
+        retrieval, _ = submissions.rank_query_images(runs, question, embedded, how["combine"], how["inference"])
+        text = submissions.best_json(retrieval, question, manifest, how["k"])
     write_text(job.out.submission, text)
 
 

@@ -18,12 +18,11 @@ from reidflow.training.embedding import embed_stored
 
 
 def main(job: Job) -> None:
-    given, parts = job.given, []
+    given, parts, device = job.given, [], resolve_device(job.compute["device"])
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     layout = Layout(split, manifest, given["gallery"])
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     rows = np.array([row_of[image] for image in split["image"].gather(layout.evaluated)])
-    device, tests = resolve_device(job.compute["device"]), given["tests"]
     jobs = read_jobs(job.input.runs, given["order"], RunStore(job.results / ".store"))
     for made, plain in zip(jobs.runs, jobs.specs, strict=True):
         spec = RunSpec.model_validate(plain)
@@ -32,8 +31,8 @@ def main(job: Job) -> None:
         for label, path, size in zip(given["labels"], given["arms"][made.arm], given["sizes"][made.arm], strict=True):
             version = {read: np.load(path, mmap_mode="r"), other: None, "size": size}
             vectors[label] = embed_stored(made.folder, spec, rows, **version, device=device)
-        how = similarity_of(spec.model.geometry["name"]), resized_labels(tests)
-        parts.append(evaluate_versions(vectors, original_label(tests), layout, made.arm, made.seed, *how))
+        how = similarity_of(spec.model.geometry["name"]), resized_labels(given["tests"])
+        parts.append(evaluate_versions(vectors, original_label(given["tests"]), layout, made.arm, made.seed, *how))
     write_table(pl.concat(parts), job.out.tested_on, TESTED_ON)
 
 

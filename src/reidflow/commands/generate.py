@@ -176,7 +176,7 @@ def _flow(value: Any) -> str:
 
 def _components() -> str:
     """Return comments that list every component with its parameters and defaults."""
-    lines = ["# Components: what can stand where a key above asks for one."]
+    lines = ["# Components: the values of the keys above that take one."]
     for kind in components.KINDS:
         lines.append(f"# {kind}:")
         for name in components.names(kind):
