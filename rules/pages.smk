@@ -16,6 +16,7 @@ rule findings:
         findings=shown.result(
             f"{TABLES}/{{experiment}}.findings.md", "Findings", ("experiment", "{experiment}"), "findings"
         ),
+        answer=files.answer,
     log:
         files.log("findings", "{experiment}"),
     group:

@@ -55,7 +55,7 @@ EXPERIMENT = {
     "arms": {BASELINE: {"why": "<script>alert(8)</script>"}}
     | {name: {"why": f"=why | {name}", "model": {"head": {"dim": 4 + n}}} for n, name in enumerate(ARMS)},
     "interpretation": [
-        {"dataset": TITLE, "text": "<script>alert(9)</script> [x](javascript:alert(1)) ![x](http://x/y)"}
+        {"dataset": TITLE, "held": "yes", "text": "<script>alert(9)</script> [x](javascript:alert(1)) ![x](http://x/y)"}
     ],
 }
 CONFIG = {

@@ -4,6 +4,7 @@ from reidflow.store.atomic import write_text
 from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
+from reidflow.tables.answer import answer_json
 from reidflow.tables.caption import caption
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.data import read_description
@@ -27,6 +28,7 @@ def main(job: Job) -> None:
     lines = caption(experiment, data, tables.results)
     for name, text in exports(tables.results, tables.efficiency, lines, sections).items():
         write_text(getattr(job.out, name), text)
+    write_text(job.out.answer, answer_json(experiment, data, tables.results))
     write_text(job.out.findings, findings(experiment, data, tables, sections=sections))
 
 

@@ -27,6 +27,9 @@ class Interpretation(Strict):
 
     dataset: str = Field(description="title of the config whose table it interprets")
     table: dict[str, str] = Field({}, description="arm -> 'id_map verdict', as stamped by `reidflow stamp`")
+    held: Literal["yes", "no", "partly", "undecided"] = Field(
+        description="whether the hypothesis held: yes, no, partly (some of it), or undecided by these data"
+    )
     text: Sentence = Field(description="what was learned, why, what next")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
+from reidflow.tables.answer import answer
 from reidflow.tables.caption import audit_line, data_line, population_line, queries_line, split_line
 from reidflow.tables.comparisons import INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
@@ -89,6 +90,7 @@ def _context(data: DataDescription, tables: Tables, level: float) -> Row:
         "fewest": FEWEST,
         "level": level,
         "data": data,
+        "answer": answer(results, data),
         "base": next(row for row in rows if row["baseline"]),
         "chance": results["chance"].max(),
         "compared": len(compared),
@@ -203,4 +205,5 @@ def _interpretation(read: Reading, data: DataDescription) -> str:
         "fits": f"Same arms and verdicts, every mAP within {TOLERANCE} of the table that it was written for.",
     }[read.state]
     reasons = "\n".join(f"- {markdown(reason)}" for reason in read.reasons)
-    return "\n\n".join(filter(None, [f"State: **{read.state}**. {explained}", reasons, authored(read.text)]))
+    held = f"The hypothesis held: **{read.held}**." if read.held else ""
+    return "\n\n".join(filter(None, [f"State: **{read.state}**. {explained}", reasons, held, authored(read.text)]))

@@ -14,11 +14,13 @@ _UNSCORED = "none"
 
 @dataclass(frozen=True)
 class Reading:
-    """The interpretation that belongs to a table: its state, why it is stale, and its text ('' where there is none)."""
+    """The interpretation that belongs to a table: its state, why it is stale, its text ('' where there is none), and
+    whether its author finds that the hypothesis held."""
 
     state: State
     reasons: tuple[str, ...]
     text: str
+    held: str | None = None
 
 
 def stamped(results: pl.DataFrame) -> dict[str, str]:
@@ -37,7 +39,7 @@ def reading(interpretations: list[Interpretation], dataset: str, results: pl.Dat
     if not own:
         return Reading("of another data set" if interpretations else "missing", (), "")
     reasons = tuple(_changes(own[0].table, results))
-    return Reading("stale" if reasons else "fits", reasons, own[0].text.strip())
+    return Reading("stale" if reasons else "fits", reasons, own[0].text.strip(), own[0].held)
 
 
 def _changes(before: dict[str, str], results: pl.DataFrame) -> list[str]:

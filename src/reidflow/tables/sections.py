@@ -71,6 +71,7 @@ def each(rows: Iterable[Mapping[str, Any]], pattern: str) -> list[str]:
 
 FILTERS = {
     "each": each,
+    "extent": texts.extent,
     "markdown": texts.markdown,
     "name": texts.bold,
     "names": texts.bold_names,
@@ -81,7 +82,7 @@ FILTERS = {
 }
 """`markdown`: a name escaped; `name`, `names`: in bold and escaped, several as `**a**, **b** and **c**`; `listed`: texts that
 are Markdown already as `a, b and c`; `each`: rows as texts for it;
-`one_line`: text of a page; `plural`: `{{ 3 | plural("image") }}`; `p_value`: `p = 0.012`."""
+`extent`: the size of a difference with its interval; `one_line`: text of a page; `plural`: `{{ 3 | plural("image") }}`; `p_value`: `p = 0.012`."""
 
 
 @lru_cache

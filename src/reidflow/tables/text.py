@@ -68,6 +68,12 @@ def _end(value: float, digits: int) -> str:
     return f"{value:+.1e}" if float(text) == 0 and abs(value) >= NOISE else text
 
 
+def extent(value: float, low: float, high: float, digits: int = 3) -> str:
+    """Return the size of a difference with its interval, turned to the side of the difference: `0.202 [0.081, 0.322]`."""
+    ends = (low, high) if value >= 0 else (-high, -low)
+    return f"{number(abs(value), digits)} [{', '.join(_end(end, digits).removeprefix('+') for end in ends)}]"
+
+
 def probability(value: float | None) -> str:
     """Return a p value; tiny ones as `<0.001`."""
     if value is None or math.isnan(value):

@@ -67,6 +67,11 @@ class Files:
         return f"{self.experiment}/runs/runs-{{batch}}.json"
 
     @property
+    def answer(self) -> str:
+        """The pattern of the answer of an experiment."""
+        return f"{self.experiment}/answer.json"
+
+    @property
     def per_run(self) -> dict[str, str]:
         """The patterns of the tables of an experiment's evaluated runs, by name."""
         return {name: f"{self.experiment}/{name}.parquet" for name in PER_RUN}

@@ -84,7 +84,7 @@ class Targets:
         suffixes = ("parquet", "efficiency.parquet", "csv", "md", "tex", "findings.md")
         wanted = [f"{files.tables}/{name}.{suffix}" for suffix in suffixes]
         wanted += [str(Path(path).with_suffix(".png")) for path in self.core_figures(found)]
-        wanted += [f"{files.results}/pages/{name}.html"]
+        wanted += [f"{files.results}/pages/{name}.html", files.answer.format(experiment=name)]
         wanted += [path.format(experiment=name) for path in files.per_run.values()]
         if self.plan.experiments[name].studies:
             wanted += [f"{files.tables}/{name}.{kind}.parquet" for kind in ("trials", "trials.efficiency")]

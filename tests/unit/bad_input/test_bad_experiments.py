@@ -35,8 +35,18 @@ WORDS = [
     ),
     Case(
         "an interpretation of nothing",
-        "interpretation: [{text: Well.}]",
+        "interpretation: [{held: 'yes', text: Well.}]",
         ("key 'interpretation.0.dataset': this key is missing.",),
+    ),
+    Case(
+        "an interpretation that is silent on the hypothesis",
+        "interpretation: [{dataset: demo, text: Well.}]",
+        ("key 'interpretation.0.held': this key is missing.",),
+    ),
+    Case(
+        "a judgement that is none",
+        "interpretation: [{dataset: demo, held: maybe, text: Well.}]",
+        ("key 'interpretation.0.held'", "'yes', 'no', 'partly' or 'undecided'"),
     ),
 ]
 ARMS = [

@@ -137,9 +137,12 @@ def test_warnings_name_what_is_wrong(tmp_path):
     ("entries", "expected"),
     [
         ([], "State: **missing**"),
-        ([{"dataset": "other", "text": "Secret."}], "State: **of another data set**"),
-        ([{"dataset": "demo", "text": "Because."}], "it was never stamped"),
-        ([{"dataset": "demo", "table": {"base": "0.500 baseline"}, "text": "Because."}], "State: **fits**"),
+        ([{"dataset": "other", "held": "yes", "text": "Secret."}], "State: **of another data set**"),
+        ([{"dataset": "demo", "held": "yes", "text": "Because."}], "it was never stamped"),
+        (
+            [{"dataset": "demo", "held": "partly", "table": {"base": "0.500 baseline"}, "text": "Because."}],
+            "State: **fits**",
+        ),
     ],
 )
 def test_the_interpretation_stands_with_its_state(tmp_path, entries, expected):
@@ -189,11 +192,18 @@ def test_the_smallest_detectable_difference_of_all_arms_is_the_next_step(tmp_pat
 
 def test_next_steps_follow_from_what_was_found(tmp_path):
     experiment, tables = a_table(
-        tmp_path, {"base": 0.0, "up": 0.05}, interpretation=[{"dataset": "demo", "text": "Old."}]
+        tmp_path, {"base": 0.0, "up": 0.05}, interpretation=[{"dataset": "demo", "held": "no", "text": "Old."}]
     )
     steps = section(findings(experiment, a_description(), tables), "Next steps")
     assert "Revise the interpretation" in steps and "split" not in steps and "add seeds" not in steps
-    stamped = [{"dataset": "demo", "text": "New.", "table": dict(zip(("base", "up"), stamps(tables), strict=True))}]
+    stamped = [
+        {
+            "dataset": "demo",
+            "held": "no",
+            "text": "New.",
+            "table": dict(zip(("base", "up"), stamps(tables), strict=True)),
+        }
+    ]
     experiment, tables = a_table(tmp_path / "again", {"base": 0.0, "up": 0.05}, interpretation=stamped)
     assert "## Next steps" not in findings(experiment, a_description(), tables)
 

@@ -24,7 +24,7 @@ NASTY = a_results(
 
 
 def written_for(results):
-    return [Interpretation(dataset="demo", table=stamped(results), text="Because.")]
+    return [Interpretation(dataset="demo", table=stamped(results), held="yes", text="Because.")]
 
 
 def test_an_interpretation_fits_its_own_table():

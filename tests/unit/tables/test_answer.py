@@ -1,0 +1,76 @@
+import json
+
+import pytest
+from arms_folder import a_description, a_table
+
+from reidflow.tables.answer import answer, answer_json
+
+ENTRY = {"dataset": "demo", "held": "partly", "text": "Because."}
+
+
+def said(folder, effects, **content):
+    _, tables = a_table(folder, effects, **content)
+    return answer(tables.results, a_description()), {row["arm"]: row for row in tables.results.to_dicts()}
+
+
+def test_the_answer_says_what_is_better_by_how_much_and_what_ties(tmp_path):
+    text, rows = said(tmp_path, {"base": 0.0, "up": 0.2, "up2": 0.1, "same": 0.0, "down": -0.1})
+    up = rows["up"]
+    assert text == (
+        f"**up** is better than **base** by {up['delta']:.3f} [{up['delta_low']:.3f}, {up['delta_high']:.3f}], "
+        "as is 1 other arm by less; every other arm is significantly worse than the best."
+    )
+    assert 0 < up["delta_low"] < 0.2 < up["delta_high"] + 0.02
+
+
+def test_an_arm_that_is_better_is_named_beside_a_higher_mean_that_is_not(tmp_path):
+    _, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05, "high": 0.0})
+    results = tables.results.to_dicts()
+    results[2] |= {"id_map": 0.9, "delta": 0.4, "delta_low": -0.1, "delta_high": 0.9, "ties_with_best": True}
+    text = answer(type(tables.results)(results, schema=tables.results.schema), a_description())
+    assert text.startswith("**up** is better than **base** by 0.0")
+    assert "; the highest mean is that of **high** (0.900, difference +0.400 [-0.100, +0.900]); " in text
+
+
+def test_where_all_are_worse_the_smallest_loss_is_given_as_one(tmp_path):
+    text, rows = said(tmp_path, {"base": 0.0, "down": -0.1, "least": -0.05})
+    least = rows["least"]
+    ends = f"[{-least['delta_high']:.3f}, {-least['delta_low']:.3f}]"
+    base = f"**base** ({rows['base']['id_map']:.3f})"
+    assert text == f"All 2 other arms are worse than {base}, **least** least of all, by {-least['delta']:.3f} {ends}."
+
+
+def test_no_significant_difference_is_no_claim_of_equality(tmp_path):
+    text, rows = said(tmp_path, {"base": 0.0, "same": 0.0})
+    best = max(rows.values(), key=lambda row: row["id_map"])["arm"]
+    assert text.startswith("No arm is significantly different from **base**")
+    assert text.endswith("all 2 arms tie with the best.")
+    assert ("whose mean is the highest" in text) == (best == "base")
+    assert "equal" not in text and "better" not in text
+
+
+@pytest.mark.parametrize(
+    ("entries", "held", "state"),
+    [([], None, "missing"), ([ENTRY], "partly", "stale"), ([{**ENTRY, "dataset": "other"}], None, "missing")],
+)
+def test_the_answer_as_data_carries_the_authors_words_and_judgement(tmp_path, entries, held, state):
+    experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.1, "up2": 0.1}, interpretation=entries)
+    found = json.loads(answer_json(experiment, a_description(), tables.results))
+    assert (found["held"], found["interpretation"]) == (held, state)
+    assert (found["question"], found["hypothesis"], found["motivation"]) == (
+        "Which loss ranks best?",
+        "one does",
+        "it is not known",
+    )
+    means = dict(tables.results.select("arm", "id_map").iter_rows())
+    best, other = sorted(("up", "up2"), key=lambda arm: -means[arm])
+    assert found["best"] == {"arm": best, "id_map": means[best], "ties": [other]}
+    assert found["answer"] == answer(tables.results, a_description())
+
+
+def test_a_leak_is_part_of_the_answer(tmp_path):
+    _, tables = a_table(tmp_path, {"base": 0.0, "up": 0.1})
+    leaking = a_description(
+        audit={"straddling_groups": 2, "straddling_joined_pairs": 0, "train_only": [], "leaks": True}
+    )
+    assert answer(tables.results, leaking).endswith("The split leaks, so every score is too high.")
