@@ -29,6 +29,7 @@ rule index:
         faiss=f"{submission.folder}/gallery/index.faiss",
         table=f"{submission.folder}/gallery/keys.parquet",
         vectors=f"{submission.folder}/gallery/vectors.npy",
+        runs=f"{submission.folder}/gallery/runs.zip",
         facts=f"{submission.folder}/gallery/gallery.json",
     log:
         files.log("index"),

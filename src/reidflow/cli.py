@@ -8,14 +8,23 @@ from reidflow.spec import components, plan, yaml
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import disk
 
+CONFIGFILE = "--configfile"
+DEFAULT = Path("config/config.yaml")
+SUFFIXES = (".yaml", ".yml", ".json")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status: 0, or 1 where something is wrong."""
-    parser = argparse.ArgumentParser(prog="reidflow", description="Commands beside the workflow.")
+    parser = argparse.ArgumentParser(
+        prog="reidflow",
+        description="Commands beside the workflow.",
+    )
+    parser.add_argument("--version", action="version", version=f"reidflow {components.version()}")
     parser.add_argument(
-        "--configfile",
+        CONFIGFILE,
         action="append",
-        help="config file (config/config.yaml); repeat it for files that override earlier ones",
+        metavar="FILE",
+        help=f"config files, later ones over earlier ones (default: {DEFAULT})",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {
@@ -29,10 +38,19 @@ def main(arguments: list[str] | None = None) -> int:
     _add_gc(commands)
     _add_index(commands)
     _add_retrieve(commands)
-    given = parser.parse_args(arguments)
+    for name, each in commands.choices.items():
+        if name not in WITHOUT_CONFIG:
+            each.epilog = (
+                f"{CONFIGFILE} FILE [FILE ...], here or before the command: later files override earlier ones."
+            )
+    given = parser.parse_args(configfiles_first(sys.argv[1:] if arguments is None else arguments, [*commands.choices]))
     try:
         with disk.explained():
-            files = given.configfile or ["config/config.yaml"]
+            if given.command in WITHOUT_CONFIG and given.configfile:
+                raise ReidflowError(f"reidflow {given.command} reads no config: leave {CONFIGFILE} out.")
+            if given.command in WITHOUT_CONFIG:
+                return WITHOUT_CONFIG[given.command](given)
+            files = given.configfile or [default_config()]
             if given.command in WITHOUT_PLAN:
                 return WITHOUT_PLAN[given.command](files, given)
             return COMMANDS[given.command](plan.make(files), given)
@@ -41,10 +59,57 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def configfiles_first(arguments: list[str], commands: list[str]) -> list[str]:
+    """Return the arguments with `--configfile FILE` for each config file in front, whatever the place they came in.
+
+    As in Snakemake, several files may follow one `--configfile`. A further word is a file where it is named like one, or
+    is the path of one; so neither a command nor an experiment is taken for a file.
+    """
+    files: list[str] = []
+    rest: list[str] = []
+    words = iter(range(len(arguments)))
+    for place in words:
+        word = arguments[place]
+        if word == "--":
+            rest += arguments[place:]
+            break
+        if word.startswith(f"{CONFIGFILE}="):
+            files.append(word.removeprefix(f"{CONFIGFILE}="))
+        elif word != CONFIGFILE:
+            rest.append(word)
+        else:
+            own = _following(arguments[place + 1 :], commands)
+            files += own
+            rest += [] if own else [CONFIGFILE]
+            for _ in own:
+                next(words)
+    return [f"{CONFIGFILE}={file}" for file in files] + rest
+
+
+def _following(words: list[str], commands: list[str]) -> list[str]:
+    """Return the config files that follow a `--configfile`."""
+    found: list[str] = []
+    for word in words:
+        is_file = word.endswith(SUFFIXES) or Path(word).is_file()
+        if word.startswith("-") or word in commands or (found and not is_file):
+            break
+        found.append(word)
+    return found
+
+
+def default_config() -> str:
+    """Return the config of a command that names none. Raises ReidflowError outside a project's folder."""
+    if DEFAULT.is_file():
+        return str(DEFAULT)
+    here, own = Path.cwd(), components.SOURCE_ROOT.parent
+    project = next((folder for folder in [*here.parents, own] if (folder / DEFAULT).is_file()), None)
+    where = f"cd {project}" if project else "cd to the project's folder"
+    raise ReidflowError(f"{here}: no {DEFAULT} in this folder: {where}, or name a config with {CONFIGFILE} FILE.")
+
+
 def _add_plan(commands: argparse._SubParsersAction) -> None:
     planned = commands.add_parser("plan", help="list the jobs that would run, why, and about how long they would take")
     planned.add_argument("experiments", nargs="*", help="default: all of the config")
-    planned.add_argument("--configfile", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     planned.add_argument("--cores", help="number of CPU cores, or all (default: the profile's)")
     planned.add_argument("--profile", help="Snakemake profile, such as profiles/slurm (default: profiles/default)")
     planned.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="single keys of the config")
@@ -129,12 +194,12 @@ def _index(made: plan.Plan, given: argparse.Namespace) -> int:
     return 0
 
 
-def _retrieve(made: plan.Plan, given: argparse.Namespace) -> int:
+def _retrieve(given: argparse.Namespace) -> int:
     if given.k < 1:
         raise ReidflowError(f"-k {given.k}: must be at least 1.")
     from reidflow.retrieval.commands import retrieve
 
-    retrieve(made.config, given.gallery, given.queries, given.k, given.out)
+    retrieve(given.gallery, given.queries, given.k, given.out)
     return 0
 
 
@@ -160,13 +225,13 @@ def _gc(files: list[str], given: argparse.Namespace) -> int:
     return collect(files, given.hours, given.remove)
 
 
+WITHOUT_CONFIG = {"retrieve": _retrieve}
 # The Snakefile, which these read, makes the plan itself.
 WITHOUT_PLAN = {"plan": _plan, "gc": _gc}
 COMMANDS = {
     "interpretations": _interpretations,
     "stamp": _stamp,
     "index": _index,
-    "retrieve": _retrieve,
     "watch": _watch,
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
 from reidflow.models.device import resolve_device
 from reidflow.retrieval import write_submission as submissions
-from reidflow.retrieval.gallery import FACTS, INDEX, TABLE, VECTORS, write_gallery
+from reidflow.retrieval.gallery import FACTS, INDEX, RUNS, TABLE, VECTORS, write_gallery
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
 from reidflow.store.runs import RunStore
@@ -26,12 +26,13 @@ def main(job: Job) -> None:
         manifest, question, runs, submissions.Embedded(job.results, resolve_device(job.compute["device"]))
     )
     folder = job.out.facts.with_name(".whole")
-    facts = submissions.gallery_facts(runs, images, submissions.data_root(given["source"], job.results))
-    recall = write_gallery(folder, *made, {**facts, "index": given["index"]})
+    root = submissions.data_root(given["source"], job.results)
+    facts, single = submissions.gallery_facts(runs, images, root, given["max_pixels"])
+    recall = write_gallery(folder, *made, {**facts, "index": given["index"]}, single)
     print(
         f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")
     )
-    for name, target in zip((INDEX, TABLE, VECTORS, FACTS), job.out.paths().values(), strict=True):
+    for name, target in zip((INDEX, TABLE, VECTORS, RUNS, FACTS), job.out.paths().values(), strict=True):
         (folder / name).replace(target)
     folder.rmdir()
 

@@ -7,13 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.device import resolve_device
 from reidflow.retrieval.embedder import Embedder, JointEmbedder, code_of
-from reidflow.retrieval.gallery import Gallery, ImageEmbedder, UpdateSummary, check_maker, listed, open_gallery, update
+from reidflow.retrieval.gallery import (
+    Gallery,
+    ImageEmbedder,
+    UpdateSummary,
+    listed,
+    open_gallery,
+    unpacked_runs,
+    update,
+)
 from reidflow.retrieval.image_files import Framing, find_images
 from reidflow.retrieval.index import search
 from reidflow.retrieval.submission_files import answers_json
-from reidflow.spec.config import Config
+from reidflow.spec import components
+from reidflow.spec.config import Compute, Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 
@@ -33,17 +43,20 @@ def index_images(
     return done
 
 
-def retrieve(config: Config, folder: Path, queries: Path, k: int, out: Path | None) -> dict[str, list[str]]:
-    """Return the keys of the k best images of a gallery for each query image; print them, or write them to a file."""
+def retrieve(folder: Path, queries: Path, k: int, out: Path | None) -> dict[str, list[str]]:
+    """Return the keys of the k best images of a gallery for each query image; print them, or write them to a file.
+
+    The gallery's folder is all that is needed of the pipeline. Raises ReidflowError.
+    """
     gallery = open_gallery(folder)
-    maker = maker_of(config, gallery.facts["name"].split(", "))
-    check_maker(gallery.facts, maker, folder)
     found = find_images(queries)
     keys, parts, left_out = [], [], []
-    for usable, vectors, bad in maker.vectors(found, list(found.digests)):
-        keys += usable
-        parts.append(vectors)
-        left_out += bad
+    with unpacked_runs(folder) as runs:
+        maker = maker_of_gallery(gallery, runs, folder)
+        for usable, vectors, bad in maker.vectors(found, list(found.digests)):
+            keys += usable
+            parts.append(vectors)
+            left_out += bad
     if not keys:
         raise ReidflowError(f"{queries}: none of the {len(found.digests)} images can be used.\n{listed(left_out)}")
     rows, cosines = nearest_others(gallery, np.concatenate(parts), _own_rows(gallery, found.root, keys), k)
@@ -55,6 +68,29 @@ def retrieve(config: Config, folder: Path, queries: Path, k: int, out: Path | No
         _print(best, cosines)
     _say_left_out(left_out)
     return best
+
+
+def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageEmbedder:
+    """Return what embeds query images as those of a gallery were: by its own runs, unpacked, and in its frame.
+
+    Raises ReidflowError where this installation would embed them otherwise, or lacks pretrained weights.
+    """
+    facts, compute = gallery.facts, Compute()
+    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"])
+    try:
+        made = _embedders(runs, resolve_device(compute.device))
+    except MissingWeightsError as error:
+        raise ReidflowError(f"{folder}: its queries are embedded with pretrained weights; {error}") from error
+    maker = _joined(made, framing, facts["name"], compute.workers)
+    own = maker.identity()
+    if own["run"] != facts["run"]:
+        raise ReidflowError(f"{folder}: a damaged gallery (its runs are not those of its vectors). Copy it again.")
+    if own["code"] != facts["code"]:
+        raise ReidflowError(
+            f"{folder}: made by other code (reidflow {facts['version']}; this is {components.version()}), so the vectors of new "
+            "images could not be compared with its own. Use that version, or make the gallery again with `reidflow index`."
+        )
+    return maker
 
 
 def nearest_others(gallery: Gallery, queries: np.ndarray, own: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,17 +109,25 @@ def maker_of(config: Config, runs: list[str]) -> ImageEmbedder:
     Raises ReidflowError where a run is not there, or its embeddings are not compared by their angle.
     """
     results, framing = Path(config.results), framing_of(config)
-    device = resolve_device(config.compute.device)
-    made = [Embedder(_run_folder(results, name), device=device) for name in runs]
+    made = _embedders([_run_folder(results, name) for name in runs], resolve_device(config.compute.device))
     for embedder, name in zip(made, runs, strict=True):
         if not embedder.cosine:
             raise ReidflowError(
                 f"{name}: its embeddings have the geometry '{embedder.spec.model.geometry['name']}', and an index "
                 "compares angles. Choose a run with the geometry hypersphere."
             )
-    digest = code_of([embedder.spec for embedder in made], framing.frame)
-    embed = made[0] if len(made) == 1 else JointEmbedder(made)
-    return ImageEmbedder(embed, framing, ", ".join(runs), digest, config.compute.workers)
+    return _joined(made, framing, ", ".join(runs), config.compute.workers)
+
+
+def _embedders(folders: list[Path], device: str) -> list[Embedder]:
+    return [Embedder(folder, device=device) for folder in folders]
+
+
+def _joined(made: list[Embedder], framing: Framing, name: str, workers: int) -> ImageEmbedder:
+    """Return what embeds images with one run, or with several side by side."""
+    runs = [(embedder.folder, embedder.spec) for embedder in made]
+    digest = code_of([spec for _, spec in runs], framing.frame)
+    return ImageEmbedder(made[0] if len(made) == 1 else JointEmbedder(made), framing, name, digest, workers, runs)
 
 
 def framing_of(config: Config) -> Framing:

@@ -1,8 +1,14 @@
-"""A gallery: the vectors of a folder's images with their keys and an index, kept up to date image by image."""
+"""A gallery: the vectors of a folder's images with their keys and an index, kept up to date image by image.
+
+It also holds the runs that made the vectors, so that queries can be embedded without the results of the pipeline.
+"""
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,15 +22,21 @@ from reidflow.features.shards import keep, stored
 from reidflow.ingest.rawdigest import UNREADABLE
 from reidflow.retrieval.image_files import Framing, ImageFiles, LeftOut, find_images, squares
 from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_index, write_index
+from reidflow.spec import components
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.run import RunSpec
+from reidflow.spec.yaml import dumps
 from reidflow.store.atomic import replacing, write_text
 from reidflow.store.locks import locked
+from reidflow.store.runs import SPEC
 from reidflow.store.tables import Contract, read_table, write_table
+from reidflow.training.embedding import WEIGHTS
 
 KEYS = Contract("keys of a gallery", {"key": pl.String, "sha256": pl.String, "row": pl.Int64})
 INDEX, TABLE, VECTORS, FACTS, FILES = "index.faiss", "keys.parquet", "vectors.npy", "gallery.json", "files.json"
-NAMES = (INDEX, TABLE, VECTORS, FACTS, FILES)
+RUNS = "runs.zip"
+NAMES = (INDEX, TABLE, VECTORS, FACTS, FILES, RUNS)
 BLOCK = 256
 RECALL_AT = 10
 RECALL = f"recall_at_{RECALL_AT}"
@@ -44,13 +56,18 @@ class Embeds(Protocol):
 
 @dataclass(frozen=True)
 class ImageEmbedder:
-    """What turns an image file into its vector. `run` is the name of the run, for people; `code` that of its code."""
+    """What turns an image file into its vector.
+
+    run: name of the run, for people; of several, separated by commas. code: digest of its code. runs: folder and spec
+    of each run, which a gallery keeps.
+    """
 
     embed: Embeds
     framing: Framing
     run: str
     code: str = ""
     workers: int = 2
+    runs: Sequence[tuple[Path, RunSpec]] = ()
 
     def identity(self) -> dict[str, Any]:
         """Return what decides a vector; galleries of different ones cannot be mixed."""
@@ -118,12 +135,15 @@ def update(
             raise ReidflowError(f"{images}: none of its {len(found.digests)} images can be used.\n{listed(left_out)}")
         gone = len(set(old.keys) - set(found.digests)) if old else 0
         facts = {**maker.identity(), "name": maker.run, "images": str(images.absolute())}
+        facts |= {"max_pixels": maker.framing.max_pixels}
         facts |= {"index": index, "left_out": [one._asdict() for one in left_out]}
         digests = [found.digests[key] for key in rows]
-        if old and (old.keys, old.digests) == (list(rows), digests) and facts.items() <= old.facts.items():
+        unchanged = old and (old.keys, old.digests) == (list(rows), digests) and facts.items() <= old.facts.items()
+        if unchanged and (out / RUNS).is_file():
             recall = old.facts[RECALL]
         else:
-            recall = write_gallery(part / "whole", list(rows), digests, np.stack(list(rows.values())), facts)
+            vectors = np.stack(list(rows.values()))
+            recall = write_gallery(part / "whole", list(rows), digests, vectors, facts, maker.runs)
             shutil.move(part / FILES, part / "whole" / FILES)
             _swap(part / "whole", out)
         shutil.rmtree(part)
@@ -131,12 +151,17 @@ def update(
 
 
 def write_gallery(
-    folder: Path, keys: list[str], digests: list[str], vectors: np.ndarray, facts: dict[str, Any]
+    folder: Path,
+    keys: list[str],
+    digests: list[str],
+    vectors: np.ndarray,
+    facts: dict[str, Any],
+    runs: Sequence[tuple[Path, RunSpec]],
 ) -> float | None:
     """Write the files of a gallery into `folder` and return the index's recall, None where it is exact.
 
-    keys: sorted, a row each. vectors: (N, D) unit float32. facts: what gallery.json holds beside count and recall;
-    `index` is the resolved component.
+    keys: sorted, a row each. vectors: (N, D) unit float32. facts: what gallery.json holds beside count, recall and the
+    runs' pretrained backbones; `index` is the resolved component. runs: folder and spec of each run behind the vectors.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -147,7 +172,9 @@ def write_gallery(
     write_index(made, folder / INDEX)
     table = pl.DataFrame({"key": keys, "sha256": digests, "row": np.arange(len(keys))}, schema=KEYS.columns)
     write_table(table, folder / TABLE, KEYS)
+    _write_runs(folder / RUNS, runs)
     facts = {**facts, "count": len(keys), "dim": vectors.shape[1], RECALL: recall}
+    facts |= {"backbones": [spec.model.backbone for _, spec in runs], "version": components.version()}
     write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     return recall
 
@@ -173,6 +200,40 @@ def open_gallery(folder: Path) -> Gallery:
             "index). Rebuild it with --rebuild."
         )
     return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, facts)
+
+
+def _write_runs(path: Path, runs: Sequence[tuple[Path, RunSpec]]) -> None:
+    """Write the spec and the weights of each run into an archive, the same bytes for the same runs."""
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for number, (folder, spec) in enumerate(runs):
+            archive.writestr(zipfile.ZipInfo(f"{number}/{SPEC}"), dumps(spec.plain()))
+            weights = zipfile.ZipInfo(f"{number}/{WEIGHTS}")
+            with (folder / WEIGHTS).open("rb") as source, archive.open(weights, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
+
+
+@contextmanager
+def unpacked_runs(folder: Path) -> Iterator[list[Path]]:
+    """Yield the folders of the runs that a gallery holds, each with its spec and weights. Raises ReidflowError."""
+    out = folder.absolute()
+    place = out if (out / FACTS).is_file() else _beside(out, "old")
+    try:
+        archive = zipfile.ZipFile(place / RUNS)
+    except FileNotFoundError as error:
+        raise ReidflowError(
+            f"{folder / RUNS}: not there, so new images cannot be embedded as those of the gallery were. Make the gallery "
+            "again with `reidflow index`, or copy all of its folder."
+        ) from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ReidflowError(
+            f"{folder / RUNS}: not readable ({error}). Copy the gallery again, or rebuild it."
+        ) from error
+    with archive, tempfile.TemporaryDirectory(prefix="reidflow-") as name:
+        numbers = sorted({int(entry.split("/")[0]) for entry in archive.namelist()})
+        for number in numbers:
+            for file in (SPEC, WEIGHTS):
+                archive.extract(f"{number}/{file}", name)
+        yield [Path(name) / str(number) for number in numbers]
 
 
 def check_maker(facts: dict[str, Any], maker: ImageEmbedder, folder: Path) -> None:

@@ -251,20 +251,24 @@ def gallery_files(
     return facts["image"].to_list(), facts["sha256"].to_list(), vectors
 
 
-def gallery_facts(runs: list[ChosenRun], images: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Return what gallery.json says of vectors from the pipeline: as of those of image files by the same runs.
+def gallery_facts(
+    runs: list[ChosenRun], images: dict[str, Any], root: Path, max_pixels: int
+) -> tuple[dict[str, Any], list[tuple[Path, RunSpec]]]:
+    """Return what gallery.json says of vectors from the pipeline, as of those of image files, and the runs behind them.
 
     images: the content of images.json. root: the folder of the data set.
     """
     single = [(folder, spec) for r in runs for (_, folder), spec in zip(r.made.runs, r.spec.runs(), strict=True)]
-    return {
+    facts = {
         "run": joint_identity([run_identity(folder, spec) for folder, spec in single]),
         "frame": images["frame"],
         "size": images["size"],
         "code": code_of([spec for _, spec in single], images["frame"]),
         "name": ", ".join(run.name for run in runs),
         "images": str(root.absolute()),
+        "max_pixels": max_pixels,
     }
+    return facts, single
 
 
 def gallery_question(

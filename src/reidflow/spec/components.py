@@ -43,6 +43,17 @@ KINDS = {
 }
 
 
+@lru_cache(None)
+def version() -> str:
+    """Return the version of reidflow; 'not installed' where it runs from its sources alone."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("reidflow")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def names(kind: str) -> list[str]:
     """Return the names of the components of a kind that ship with the project, sorted."""
     return list(_shipped(kind))

@@ -9,13 +9,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import disk
 from reidflow.store.atomic import replacing
@@ -215,13 +215,5 @@ def _described(schema: "pyarrow.Schema", contract: Contract, about: Mapping[str,
             known = {"heading": column.heading, "unit": column.unit, "meaning": column.meaning}
             field = field.with_metadata({key: value for key, value in known.items() if value})
         fields.append(field)
-    own = {"contract": contract.name, "version": _version(), **about}
+    own = {"contract": contract.name, "version": components.version(), **about}
     return pyarrow.schema(fields, metadata={_KEY: json.dumps(own, ensure_ascii=False).encode()})
-
-
-@lru_cache(None)
-def _version() -> str:
-    try:
-        return metadata.version("reidflow")
-    except metadata.PackageNotFoundError:
-        return "not installed"

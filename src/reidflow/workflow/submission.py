@@ -128,8 +128,9 @@ class Submission:
 
     def index(self, wildcards: Any) -> str:
         """Return the param of the job that indexes the gallery."""
-        index = self.plan.config.submission.index
-        return self._param("index", {"index": index}, plans.modules(("index", index)))
+        config = self.plan.config
+        index, max_pixels = config.submission.index, config.dataset.max_pixels
+        return self._param("index", {"index": index, "max_pixels": max_pixels}, plans.modules(("index", index)))
 
     def faces(self, wildcards: Any) -> str:
         """Return the param of the job that chooses a network, trains its head and ranks the gallery in a time budget."""

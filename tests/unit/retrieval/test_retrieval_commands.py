@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from planted_folder import FRAME, SIZE, draw, drawn_folder, finished_run, pipeli
 
 from reidflow.cli import main
 from reidflow.evaluation.runs import TrainedRun
+from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.retrieval.gallery import open_gallery, write_gallery
 from reidflow.retrieval.write_submission import ChosenRun, QueryRows, gallery_facts, gallery_files
 
@@ -54,7 +56,8 @@ def command(project, monkeypatch, capfd):
     monkeypatch.chdir(project[0])
 
     def run(*arguments):
-        status = main(["--configfile", "config/tiny.yaml", *map(str, arguments)])
+        config = [] if arguments[0] == "retrieve" else ["--configfile", "config/tiny.yaml"]
+        status = main([*config, *map(str, arguments)])
         out, err = capfd.readouterr()
         return status, out, err
 
@@ -109,8 +112,8 @@ def test_a_gallery_that_the_workflow_wrote_is_asked_like_any_other(command, proj
     rows = np.arange(len(manifest))[::-1]
     made = gallery_files(manifest, QueryRows(rows[:0], rows, rows[:0]), [run], Pipeline(stored[RUN]))
     assert made[0] == sorted(made[0]) == manifest["image"].to_list()
-    facts = gallery_facts([run], {"frame": FRAME, "size": SIZE}, root / "images")
-    write_gallery(tmp_path / "workflow", *made, {**facts, "index": {"name": "flat"}})
+    facts, runs = gallery_facts([run], {"frame": FRAME, "size": SIZE}, root / "images", 10**6)
+    write_gallery(tmp_path / "workflow", *made, {**facts, "index": {"name": "flat"}}, runs)
     index(command, tmp_path / "files")
     answers = []
     for name in ("workflow", "files"):
@@ -120,6 +123,44 @@ def test_a_gallery_that_the_workflow_wrote_is_asked_like_any_other(command, proj
         assert status == 0, err
         answers.append((tmp_path / "s.json").read_text())
     assert answers[0] == answers[1]
+
+
+def test_a_gallery_answers_elsewhere_without_config_or_results(command, project, tmp_path, monkeypatch):
+    index(command, tmp_path / "g", "--run", "losses/arcface/seed-1")
+    command("retrieve", "--gallery", tmp_path / "g", "--queries", "queries", "--out", tmp_path / "here.json")
+    (tmp_path / "g").rename(tmp_path / "moved")
+    shutil.copytree(project[0] / "queries", tmp_path / "queries")
+    monkeypatch.chdir(tmp_path)
+    project[0].rename(project[0].with_name("away"))
+    try:
+        assert command("retrieve", "--gallery", "moved", "--queries", "queries", "--out", "there.json")[0] == 0
+    finally:
+        project[0].with_name("away").rename(project[0])
+    assert Path("there.json").read_text() == Path("here.json").read_text()
+
+
+def test_a_gallery_names_what_it_lacks_elsewhere(command, tmp_path, monkeypatch):
+    index(command, tmp_path / "g")
+    ask = ("retrieve", "--gallery", tmp_path / "g", "--queries", "queries")
+
+    def missing(*arguments, **settings):
+        raise MissingWeightsError("the weights of 'net' come in the package p, which is missing.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reidflow.retrieval.commands.Embedder", missing)
+        assert "come in the package p, which is missing" in command(*ask)[2]
+    with monkeypatch.context() as patch:
+        patch.setattr("reidflow.retrieval.commands.code_of", lambda *_: "other")
+        assert "made by other code (reidflow " in command(*ask)[2]
+    assert "reads no config" in command("--configfile", "config/tiny.yaml", *ask)[2]
+    archive = tmp_path / "g" / "runs.zip"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:100])
+    assert "runs.zip: not readable" in command(*ask)[2]
+    archive.unlink()
+    assert "runs.zip: not there" in command(*ask)[2]
+    index(command, tmp_path / "g")
+    assert archive.read_bytes() == whole and command(*ask)[0] == 0
 
 
 def test_several_runs_stand_side_by_side(command, tmp_path):

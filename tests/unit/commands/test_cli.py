@@ -1,0 +1,103 @@
+"""The command line: config files as Snakemake takes them, the version, and where to go from outside a project."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reidflow import cli
+from reidflow.workflow.command_line import refuse_swallowed_target, swallowed_target
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMANDS = ["plan", "watch", "retrieve"]
+
+
+@pytest.mark.parametrize(
+    ("given", "files", "rest"),
+    [
+        ("--configfile a.yaml plan losses", ["a.yaml"], "plan losses"),
+        ("--configfile a.yaml b.yaml plan losses", ["a.yaml", "b.yaml"], "plan losses"),
+        ("plan --configfile a.yaml b.json losses", ["a.yaml", "b.json"], "plan losses"),
+        ("plan losses --configfile a.yaml b.yml", ["a.yaml", "b.yml"], "plan losses"),
+        ("--configfile a.yaml plan --configfile=b.yaml -v --configfile c", ["a.yaml", "b.yaml", "c"], "plan -v"),
+        ("plan --config title=x --configfile a.yaml", ["a.yaml"], "plan --config title=x"),
+        ("plan -- --configfile a.yaml", [], "plan -- --configfile a.yaml"),
+        ("plan --configfile", [], "plan --configfile"),
+        ("--configfile plan", [], "--configfile plan"),
+    ],
+)
+def test_config_files_may_stand_anywhere_and_several_after_one_flag(given, files, rest):
+    expected = [f"--configfile={file}" for file in files] + rest.split()
+    assert cli.configfiles_first(given.split(), COMMANDS) == expected
+
+
+def test_every_command_takes_config_files_after_it_except_those_that_read_none(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    needed = {"index": ["--run", "r", "--images", "i", "--out", "o"], "retrieve": ["--gallery", "g", "--queries", "q"]}
+    for name in [*cli.COMMANDS, *cli.WITHOUT_PLAN, *cli.WITHOUT_CONFIG]:
+        assert cli.main([name, *needed.get(name, []), "--configfile", "nowhere.yaml", "other.yaml"]) == 1
+        said = capsys.readouterr().err
+        assert ("reads no config" if name in cli.WITHOUT_CONFIG else "nowhere.yaml: there is no such file") in said, (
+            name
+        )
+
+
+def test_outside_a_project_one_sentence_says_where_to_go(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ["plan", "watch", "gc", "stamp"]:
+        assert cli.main([name]) == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"cd {ROOT}, or name a config" in said
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("")
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    assert cli.main(["plan"]) == 1 and f"cd {tmp_path}, or name" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0 and re.fullmatch(r"reidflow \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("given", "corrected"),
+    [
+        ("--resources gpu=1 all_tables", "--resources gpu=1 -- all_tables"),
+        ("--cores 2 --res gpu=1 mem_mb=9 all_tables -n", "--cores 2 --res gpu=1 mem_mb=9 -- all_tables -n"),
+        ("--config title=x results/a.png", "--config title=x -- results/a.png"),
+        ("--configfile a.yaml b.yaml all_tables", "--configfile a.yaml b.yaml -- all_tables"),
+    ],
+)
+def test_a_forgotten_dash_before_a_target_is_explained(given, corrected):
+    said = swallowed_target(given.split())
+    assert said.endswith(f"snakemake {corrected}") and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--cores 2 --resources gpu=1 -- all_tables",
+        "all_tables --resources gpu=1",
+        "--resources gpu=1 --cores 2 all_tables",
+        "--resources=gpu=1 all_tables",
+        "--configfile a.yaml -- all_tables",
+        "--default-resources base64//dG1wZGlyPTE --config a=1 -- x",
+        "-n all_tables",
+    ],
+)
+def test_correct_commands_are_left_alone(given, monkeypatch):
+    assert swallowed_target(given.split()) is None
+    monkeypatch.setattr("sys.argv", ["/bin/snakemake", *given.split()])
+    refuse_swallowed_target()
+
+
+def test_only_snakemake_itself_is_ended(monkeypatch, capsys):
+    arguments = ["--resources", "gpu=1", "all_tables"]
+    monkeypatch.setattr("sys.argv", ["/bin/other", *arguments])
+    refuse_swallowed_target()
+    monkeypatch.setattr("sys.argv", ["/bin/snakemake", *arguments])
+    with pytest.raises(SystemExit, match="1"):
+        refuse_swallowed_target()
+    assert capsys.readouterr().err.count("\n") == 1
