@@ -20,15 +20,6 @@ wildcard_constraints:
     method="[^/]+",
 
 
-onstart:
-    if workflow.is_main_process:
-        try:
-            status = getattr(workflow.executor_settings, "status_command", None)
-            workflow.reidflow_lock = session.begin(status, workflow)
-        except ReidflowError as error:
-            raise WorkflowError(str(error)) from None
-
-
 localrules:
     all_tables,
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-SOURCES = (Path(workflow.basedir) / "src").resolve()
+# The folder above this file's, also where another workflow uses this one as a module.
+PROJECT = Path(workflow.current_basedir).resolve().parent
+SOURCES = PROJECT / "src"
 sys.path.insert(0, str(SOURCES))
 from reidflow.figures.kinds import figures_of
 from reidflow.spec.errors import ReidflowError
@@ -13,13 +15,15 @@ from reidflow.spec.description import TEXTS
 from reidflow.store import gpus, invocation
 from reidflow.workflow import report as reports
 from reidflow.workflow.resources import growing
-from reidflow.workflow.startup import start
+from reidflow.workflow.startup import begin_first, start
 
 invocation.add_sources(SOURCES)
 try:
-    session = start(workflow)
+    session = start(workflow, config)
 except ReidflowError as error:
     raise WorkflowError(str(error)) from None
+if workflow.is_main_process:
+    begin_first(session, workflow)
 
 plan, files, inputs, params = session.plan, session.files, session.inputs, session.params
 requests, targets, shown, submission = session.resources, session.targets, session.shown, session.submission
@@ -31,4 +35,4 @@ if not workflow.is_main_process and gpus.without_gpu():
     # `cuda` is meant for the jobs that request a GPU; runs on stored features do not.
     config["compute"]["device"] = "cpu"
 if session.reporting:
-    reports.patch_reporter(Path(workflow.basedir) / "workflow" / "report")
+    reports.patch_reporter(PROJECT / "workflow" / "report")

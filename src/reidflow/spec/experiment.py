@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reidflow.spec.canonical import canonical
-from reidflow.spec.components import needing
+from reidflow.spec.components import SOURCE_ROOT, needing
 from reidflow.spec.config import Config
 from reidflow.spec.config_errors import ErrorKey, add_errors, error_keys
 from reidflow.spec.errors import Problems, ReidflowError
@@ -87,9 +87,12 @@ class Experiment:
         return bool(self.file.tuned)
 
 
-def locate(name: str) -> Path:
-    """Return the file of an experiment as a config names it."""
-    return Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+def locate(name: str, root: Path = Path()) -> Path:
+    """Return the file of an experiment as a config names it: one of the project's own where `root` has none of this name."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    shipped = SOURCE_ROOT.parent / FOLDER / path.name
+    here = (root / path).exists() or path.parent != FOLDER or not shipped.exists()
+    return root / path if here else shipped
 
 
 def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[str, Experiment]:
@@ -97,7 +100,7 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
     found: dict[str, Experiment] = {}
     seen: list[str] = []
     for entry in config.experiments:
-        path = root / locate(entry)
+        path = locate(entry, root)
         if not check_experiment(path.stem, seen, str(path), problems):
             continue
         seen.append(path.stem)

@@ -2,7 +2,7 @@
 
 import atexit
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,8 +11,12 @@ from typing import Any
 
 from reidflow.ingest import rawdata
 from reidflow.spec import plan as plans
+from reidflow.spec.canonical import short
+from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
+from reidflow.spec.yaml import dumps
 from reidflow.store import digests, disk, gpus, invocation
+from reidflow.store.atomic import write_text
 from reidflow.store.experiments import save_experiments
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Inputs
@@ -27,13 +31,30 @@ CONFIG = "config/config.yaml"
 
 
 @dataclass(frozen=True)
+class Configs:
+    """Where the config comes from: files, later ones merged into earlier ones, and what is merged into them."""
+
+    files: list[str | Path]
+    overrides: dict[str, Any]
+
+    def written(self) -> list[str | Path]:
+        """Return the files; a config that another workflow has made without any is written to one first."""
+        if self.files:
+            return self.files
+        file = Path(".snakemake") / f"reidflow-{short(self.overrides)}.yaml"
+        write_text(file, dumps(self.overrides))
+        return [file]
+
+
+@dataclass(frozen=True)
 class Session:
     """One Snakemake process. raw: digest of the raw data. damaged: results that changed since they were written.
 
-    cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests.
+    cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests. configs: the config's files.
     """
 
     plan: Plan
+    configs: Configs
     raw: str
     damaged: list[Path]
     reporting: bool
@@ -108,18 +129,20 @@ class Session:
         config["report"] = self.targets.report_texts(left_out)
         return wanted
 
-    def begin(self, status_command: str | None, workflow: Any) -> int:
+    def begin(self, workflow: Any) -> int:
         """Begin a real run in the main process: return the descriptor of its lock. Raises ReidflowError.
 
-        status_command: the command that queries the cluster for the state of jobs. workflow: Snakemake's object of that name.
+        workflow: Snakemake's object of that name.
         """
         results = Path(self.files.results)
+        # The command that queries the cluster for the state of jobs.
+        status_command = getattr(workflow.executor_settings, "status_command", None)
         digests.save_parsed_code()
         if self.cluster:
             invocation.require_job_memory(status_command)
         with disk.explained(self.files.results):
             lock = invocation.begin(results)
-            invocation.record(results, workflow.config_settings.configfiles or [CONFIG], workflow)
+            invocation.record(results, self.configs.written(), workflow)
             # Params name code and experiments by digests: jobs load their contents, and a later plan compares them.
             jobs = workflow.dag.needrun_jobs()
             given = [job.params.job for job in jobs if "job" in dict(job.params.items())]
@@ -128,6 +151,43 @@ class Session:
             if self.raw:
                 digests.record_images(results, self.raw, rawdata.cache_file(results))
         return lock
+
+
+def _configs(workflow: Any, config: dict[str, Any]) -> Configs:
+    """Return where the config of a command comes from.
+
+    As a module of another workflow, reidflow takes the `config` that it is given there. Where that is what the other
+    workflow read from its files, these are read again, as Snakemake merges components otherwise and reads YAML 1.1.
+    """
+    given, overrides = workflow.config_settings.configfiles, workflow.config_settings.config
+    if workflow.modifier.is_main_snakefile():
+        return Configs(list(given) or [CONFIG], overrides)
+    declared = workflow.configfiles[len(given) :]
+    if declared or given:
+        whole = workflow.modifier_stack[0].globals["config"]
+        if config == whole:
+            return Configs([*declared, *given], overrides)
+    return Configs([], dict(config))
+
+
+def begin_first(session: Session, workflow: Any) -> None:
+    """Have Snakemake begin the session before its first job, and then what other Snakefiles do `onstart`.
+
+    Snakemake ignores `onstart` in a module, and of several handlers it keeps the last.
+    """
+    register = workflow.onstart
+
+    def begin(others: Callable[[Any], None], log: Any) -> None:
+        try:
+            workflow.reidflow_lock = session.begin(workflow)
+        except ReidflowError as error:
+            from snakemake.exceptions import WorkflowError
+
+            raise WorkflowError(str(error)) from None
+        others(log)
+
+    workflow._onstart = partial(begin, workflow._onstart)
+    workflow.onstart = lambda handler: register(partial(begin, handler))
 
 
 @contextmanager
@@ -141,15 +201,19 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def start(workflow: Any) -> Session:
-    """Return the session of a Snakemake process. workflow: Snakemake's object of that name. Raises ReidflowError."""
+def start(workflow: Any, config: dict[str, Any]) -> Session:
+    """Return the session of a Snakemake process. Raises ReidflowError.
+
+    workflow, config: Snakemake's objects of these names, as the including Snakefile sees them.
+    """
     main = workflow.is_main_process
     reporting = invocation.is_report()
     digests.load_parsed_code()
     if main:
         atexit.register(digests.save_parsed_code)
     with disk.explained(), _uncollected():
-        plan = plans.make(workflow.config_settings.configfiles or [CONFIG], workflow.config_settings.config)
+        configs = _configs(workflow, config)
+        plan = plans.make(configs.files, configs.overrides)
         results, damaged = Path(plan.config.results), []
         if main:
             invocation.prepare_main(results)
@@ -163,4 +227,4 @@ def start(workflow: Any) -> Session:
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
-    return Session(plan, raw, damaged, reporting, cluster, requested)
+    return Session(plan, configs, raw, damaged, reporting, cluster, requested)
