@@ -78,3 +78,9 @@ def test_the_weights_of_a_run_give_its_embeddings_again(tiny):
     with torch.inference_mode():
         again = head.eval()(torch.from_numpy(features[rows, 0])).numpy()
     np.testing.assert_allclose(again, np.stack(stored["vector"].to_numpy()), rtol=1e-4, atol=1e-5)
+
+
+def test_logs_of_training_begin_without_warnings(tiny):
+    logs = [path for rule in ("sweep", "train") for path in (tiny.results / "logs" / rule).glob("*.log")]
+    assert logs
+    assert [path for path in logs if "Warning" in path.read_text()] == []

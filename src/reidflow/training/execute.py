@@ -118,10 +118,21 @@ def mirror_images(folder: Path, spec: RunSpec, rows: np.ndarray, results: Path, 
     from reidflow.training.embedding import embed_stored
 
     if spec.frozen:
-        features = np.load(results / "features" / bank_id(mirrored_bank(spec)) / "features.npy", mmap_mode="r")
+        features = _mapped(results / "features" / bank_id(mirrored_bank(spec)) / "features.npy")
         return embed_stored(folder, spec, rows, features=features, pixels=None, device=device)
-    pixels = np.load(results / "data" / "images.npy", mmap_mode="r")
+    pixels = _mapped(results / "data" / "images.npy")
     return embed_stored(folder, spec, rows, features=None, pixels=pixels, device=device, mirrored=True)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """Return the array in a file, memory-mapped; what is assigned to it stays in memory.
+
+    Torch warns of arrays that are read-only. One that is larger than the memory is read-only all the same.
+    """
+    try:
+        return np.load(path, mmap_mode="c")
+    except OSError:
+        return np.load(path, mmap_mode="r")
 
 
 def note(results: Path, action: str, key: str, spec: RunSpec, who: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -182,7 +193,7 @@ class Source:
         )
 
     def _labelled(self, path: Path) -> np.ndarray:
-        array = np.load(path, mmap_mode="r")
+        array = _mapped(path)
         return array if np.array_equal(self.rows, np.arange(len(array))) else array[self.rows]
 
     @property
