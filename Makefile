@@ -50,6 +50,9 @@ lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
+docs: $(SETUP)  ## write the documentation as a site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 interpretations: $(SETUP)  ## check each interpretation against its table
 	$(BIN)/reidflow $(addprefix --configfile ,$(CONFIG)) interpretations
 
@@ -60,10 +63,10 @@ lock:  ## resolve the dependencies again, pinned and hashed (needs uv)
 docs-figures: $(SETUP)  ## put figures and the table of the README from results/ into README and docs
 	$(BIN)/python docs/update.py
 
-generated: $(SETUP)  ## write the generated files: config schema and defaults, conda environments
+generated: $(SETUP)  ## write the generated files: config schema and defaults, reference pages, conda environment
 	$(BIN)/python -m reidflow.commands.generate
 
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint interpretations lock docs-figures generated clean
+.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint docs interpretations lock docs-figures generated clean

@@ -13,8 +13,8 @@ DEFAULT = Path("config/config.yaml")
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, or 1 where something is wrong."""
+def make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of the command line, and the parser of each command by name."""
     parser = argparse.ArgumentParser(
         prog="reidflow",
         description="Commands beside the workflow.",
@@ -43,7 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
             each.epilog = (
                 f"{CONFIGFILE} FILE [FILE ...], here or before the command: later files override earlier ones."
             )
-    given = parser.parse_args(configfiles_first(sys.argv[1:] if arguments is None else arguments, [*commands.choices]))
+    return parser, commands.choices
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, or 1 where something is wrong."""
+    parser, commands = make_parser()
+    given = parser.parse_args(configfiles_first(sys.argv[1:] if arguments is None else arguments, [*commands]))
     try:
         with disk.explained():
             if given.command in WITHOUT_CONFIG and given.configfile:

@@ -1,4 +1,4 @@
-"""Generated files: schemas, defaults and documentation of the config, the conda environment, tables of columns in docs.
+"""Generated files: schemas, defaults and documentation of the config, the conda environment, reference pages and tables.
 
 `python -m reidflow.commands.generate` writes them; a test shows the difference when one has drifted.
 """
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from reidflow.commands.reference import pages
 from reidflow.spec import components
 from reidflow.spec.config import Config
 from reidflow.spec.experiment_file import ExperimentFile
@@ -33,6 +34,7 @@ def files() -> dict[str, str]:
         "config/defaults.yaml": NOTE + _defaults(Config, 0) + "\n" + _components(),
         "envs/reidflow.yaml": _environment(),
         **_documented_columns(),
+        **pages(),
     }
 
 

@@ -13,7 +13,7 @@ FIGURES = {"architectures": "Search: the architectures found"}
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment searches architectures."""
     return any(study.architectural for study in experiment.studies.values())
 
 

@@ -21,7 +21,7 @@ FIGURES = {
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether the arms differ in their geometry."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
     return len({canonical(spec.model.geometry) for spec in specs}) > 1
 

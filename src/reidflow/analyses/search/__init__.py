@@ -21,7 +21,7 @@ FIGURES = {
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment searches hyperparameters or architectures."""
     return bool(experiment.studies)
 
 

@@ -16,7 +16,7 @@ FILES = ("best.yaml",)
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment is one that this analyses."""
+    """Return whether an experiment takes the best arm of others (`candidates`)."""
     return experiment.file.candidates is not None
 
 

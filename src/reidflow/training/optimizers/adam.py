@@ -1,4 +1,4 @@
-"""Adam."""
+"""Adam: steps scaled by running means of the gradient and of its square."""
 
 from torch.optim import Adam, Optimizer
 

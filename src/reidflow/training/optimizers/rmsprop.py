@@ -1,4 +1,4 @@
-"""RMSprop."""
+"""RMSprop: steps scaled by a running mean of the squared gradient."""
 
 from torch.optim import Optimizer, RMSprop
 
