@@ -198,6 +198,32 @@ def query_slurm(*command: str) -> str | None:
         return None
 
 
+def limit_scheduling() -> None:
+    """Keep Snakemake's scheduler from looking at its waiting jobs again and again where nothing has changed.
+
+    Each of its passes starts a timer of the length of `max-jobs-per-timespan` that begins a further pass, and each
+    finished job begins one more such chain; a pass reads the sizes of all inputs of all jobs that are ready, and the
+    process ends after its last timer. A timer is needed only while that limit holds jobs back: then there is one, and
+    the end does not wait for it. A test shows when Snakemake no longer works this way.
+    """
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    pending = threading.Event()
+
+    def schedule_once(scheduler: JobScheduler, delay: float) -> None:
+        def begin_pass() -> None:
+            pending.clear()
+            scheduler._open_jobs.release()
+
+        if not pending.is_set() and not scheduler.job_rate_limiter.get_free_jobs():
+            pending.set()
+            timer = threading.Timer(delay, begin_pass)
+            timer.daemon = True
+            timer.start()
+
+    JobScheduler._schedule_reevalutation = schedule_once
+
+
 def die_with_main() -> None:
     """End this process as soon as the main process that started it ends: an orphan must not write."""
     pid = int(os.environ.get(MAIN, 0))

@@ -209,6 +209,7 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
     main = workflow.is_main_process
     reporting = invocation.is_report()
     digests.load_parsed_code()
+    invocation.limit_scheduling()
     if main:
         atexit.register(digests.save_parsed_code)
     with disk.explained(), _uncollected():

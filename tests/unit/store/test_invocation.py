@@ -1,14 +1,18 @@
 """What the main process and jobs check before anything else, here and on a cluster."""
 
+import inspect
 import os
 import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
+from snakemake.settings.types import MaxJobsPerTimespan
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import gpus, invocation, published
@@ -204,3 +208,41 @@ def test_the_jobs_of_an_invocation_are_on_record_under_its_target(tmp_path, monk
     assert found.configfiles == ["config/config.yaml", "/elsewhere.yaml"], "a moved project finds its config again"
     name = published.entry_name(["results/b", "results/a"])
     assert (found.jobs, found.pending) == ({expected: [name]}, [name])
+
+
+@pytest.fixture
+def scheduler(monkeypatch):
+    """A scheduler that may start two jobs in 50 ms, with the project's timers."""
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)
+    invocation.limit_scheduling()
+    made = JobScheduler.__new__(JobScheduler)
+    made.job_rate_limiter = JobRateLimiter(MaxJobsPerTimespan(2, "50ms"))
+    made._open_jobs = threading.Semaphore(0)
+    return made
+
+
+def test_passes_of_the_scheduler_begin_no_other_while_the_rate_of_jobs_is_under_its_limit(scheduler):
+    scheduler.job_rate_limiter.register_jobs(1)
+    before = threading.active_count()
+    for _ in range(5):
+        scheduler._schedule_reevalutation(0.05)
+    assert threading.active_count() == before
+
+
+def test_where_the_limit_holds_jobs_back_one_pass_follows_and_the_end_does_not_wait_for_it(scheduler):
+    for _ in range(2):  # a second time after the first
+        scheduler.job_rate_limiter.register_jobs(2)
+        before = set(threading.enumerate())
+        for _ in range(5):
+            scheduler._schedule_reevalutation(0.05)
+        (timer,) = set(threading.enumerate()) - before
+        assert timer.daemon and scheduler._open_jobs.acquire(timeout=60)
+        timer.join(timeout=60)
+        assert not scheduler._open_jobs.acquire(blocking=False)
+        scheduler.job_rate_limiter._jobs.clear()
+
+
+def test_snakemake_s_scheduler_still_begins_passes_with_the_method_that_is_replaced():
+    """A canary for the name of the method and for where it is called."""
+    assert "self._schedule_reevalutation(self.job_rate_limiter.timespan)" in inspect.getsource(JobScheduler.schedule)
+    assert "self._open_jobs.release()" in inspect.getsource(JobScheduler._schedule_reevalutation)
