@@ -47,7 +47,7 @@ packages:  ## install what the tests of cluster and browser need beside Python (
 lint: $(SETUP)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile rules
 	$(BIN)/snakemake --lint
 
 docs: $(SETUP)  ## write the documentation as a site into site/
