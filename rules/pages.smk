@@ -38,6 +38,8 @@ rule page:
         figures=targets.core_figures,
         sections=targets.sections,
         analysis_figures=targets.analysis_figures,
+        browsing=f"{TABLES}/{{experiment}}.browsing.json",
+        thumbnails=f"{TABLES}/{{experiment}}.thumbnails.jpg",
         winners=inputs.winners,
     output:
         page=shown.result(f"{RESULTS}/pages/{{experiment}}.html", "Pages", ("experiment", "{experiment}"), "page"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from reidflow.pages.browse import browse
 from reidflow.pages.page import write_page
 from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
@@ -28,6 +29,7 @@ def main(job: Job) -> None:
         job.out.page,
         experiment.file.baseline,
         [parameters_section(experiment), *read_all(job.input.get("sections", []))],
+        browse(job.input.browsing, job.input.thumbnails),
     )
 
 

@@ -205,22 +205,21 @@ class Report:
     """What an analysis says of an experiment, by the names that its module declares.
 
     tables: name -> (table, contract). sections: its part of findings and page. figures: name -> figure.
-    sheets: name -> a function that writes a PNG. files: name -> text.
+    sheets: name -> a function that writes a PNG. files: name -> content.
     """
 
     tables: dict[str, "tuple[pl.DataFrame, Contract]"] = field(default_factory=dict)
     sections: "list[Section]" = field(default_factory=list)
     figures: "dict[str, Figure]" = field(default_factory=dict)
     sheets: dict[str, Callable[[Path], None]] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | bytes] = field(default_factory=dict)
 
     def write(self, out: Mapping[str, Path], about: Mapping[str, str] | None = None) -> None:
         """Write everything. Raises ReidflowError for what the module of the analysis does not declare.
 
         out: output's name (`outputs`) -> path. about: digests for the metadata of the tables.
         """
-        from reidflow.figures.parts import save
-        from reidflow.store.atomic import write_text
+        from reidflow.store.atomic import write_bytes
         from reidflow.store.tables import write_table
         from reidflow.tables.sections import write_sections
 
@@ -233,12 +232,14 @@ class Report:
         for name, (table, contract) in self.tables.items():
             write_table(table, path("table", name), contract, about)
         write_sections(out["sections"], self.sections)
+        if self.figures:
+            from reidflow.figures.parts import save
         for name, figure in self.figures.items():
             save(figure, {suffix: path(suffix, name) for suffix in ("png", "svg")})
         for name, draw in self.sheets.items():
             draw(path("png", name))
-        for name, text in self.files.items():
-            write_text(path("file", name), text)
+        for name, content in self.files.items():
+            write_bytes(path("file", name), content.encode() if isinstance(content, str) else content)
 
 
 def _key(kind: str, name: str) -> str:

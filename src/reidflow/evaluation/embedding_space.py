@@ -5,6 +5,7 @@
 
 import numpy as np
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
 from reidflow.evaluation.ranking import similarity_of, unit
 
@@ -13,6 +14,8 @@ MOST = 500
 DRAWS = 1000
 FARTHEST = 30.0
 """Hyperbolic distances are shrunk to this before they are drawn: their cosh would leave no digits to the near ones."""
+FEWEST, PERPLEXITY, STEPS = 10, 20.0, 500
+"""Points below which a map is a projection; of t-SNE, the neighbours that it looks at, and its iterations."""
 
 
 def distances(geometry: str, vectors: np.ndarray) -> np.ndarray:
@@ -104,6 +107,33 @@ def picture(geometry: str, distances: np.ndarray) -> tuple[np.ndarray, float]:
     points, drawn = project(distances)
     pairs = np.triu_indices(len(points), 1)
     return points, _rank_agreement(drawn[pairs], distances[pairs])
+
+
+def neighbour_map(distances: np.ndarray) -> np.ndarray:
+    """Return 2-D points (N, 2), within -1 and 1, whose neighbours are those of the given distances (N, N): t-SNE.
+
+    It starts from classical scaling (for Euclidean distances, PCA) and involves no random numbers; few points keep that
+    projection. Distances between far groups mean little. A single thread: several mostly wait for each other on so few points.
+    Source: van der Maaten & Hinton 2008; the start after Kobak & Berens 2019, doi:10.1038/s41467-019-13056-x. Library:
+    scikit-learn.
+    """
+    # Before the limit, which holds for libraries that are loaded; here, as it takes a second.
+    from sklearn.manifold import TSNE
+
+    if len(distances) < 2:
+        return np.zeros((len(distances), 2))
+    with threadpool_limits(limits=1):
+        points = _flat(distances)[0]
+        spread = points[:, 0].std()
+        if len(points) >= FEWEST and spread > 0:
+            perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
+            start = (points / spread * 1e-4).astype(np.float32)
+            projection = TSNE(
+                perplexity=perplexity, metric="precomputed", init=start, max_iter=STEPS, random_state=0, n_jobs=1
+            )
+            points = projection.fit_transform(np.array(distances, dtype=np.float64)).astype(np.float64)
+    points = points - (points.max(axis=0) + points.min(axis=0)) / 2
+    return points / max(np.abs(points).max(), 1e-12)
 
 
 def _rank_agreement(one: np.ndarray, other: np.ndarray) -> float:

@@ -33,6 +33,7 @@ def write_page(
     out: str | Path,
     baseline: str | None = None,
     sections: Sequence[Section] = (),
+    browsed: dict[str, Any] | None = None,
 ) -> None:
     """Write the page of an experiment as one HTML file that fetches nothing.
 
@@ -40,6 +41,7 @@ def write_page(
     the findings, the others below. findings: Markdown; each section is followed by the figures that it links, once, and
     HTML and images in it are shown as text. figures: name -> SVG, PNG or JPEG file. baseline: the arm whose rows are
     marked. sections: what analyses add; their tables are placed with the section of the findings that has their title.
+    browsed: what `browse` returns.
     """
     script = code.read_data(SCRIPT)
     captions = TITLES | {name: title for section in sections for name, title in section.figures.items()}
@@ -69,7 +71,7 @@ def write_page(
         TEMPLATE,
         title=title,
         subtitle=subtitle,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script_digests=[_digest(text) for text in (script, *([browsed["script"]] if browsed else []))],
         script=Markup(script),
         style=Markup(code.read_data(STYLE)),
         blue=BLUE,
@@ -82,8 +84,14 @@ def write_page(
             dict.fromkeys(pair for table in every for pair in zip(table.headings, table.meanings, strict=False))
         ),
         baseline=baseline,
+        browse=browsed,
     )
     write_text(out, page)
+
+
+def _digest(script: str) -> str:
+    """Return the digest by which the page's policy allows a script."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _table(block: Block, section: str = "") -> dict[str, Any]:

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from reidflow.evaluation.embedding_space import distances, picture, radii, rank_correlation, relative_delta
+from reidflow.evaluation.embedding_space import (
+    distances,
+    neighbour_map,
+    picture,
+    radii,
+    rank_correlation,
+    relative_delta,
+)
 
 
 @pytest.fixture
@@ -121,3 +128,23 @@ def test_a_picture_does_not_depend_on_the_order_of_the_images(random):
         order = random.permutation(20)
         one, other = (picture(name, distances(name, rows))[0] for rows in (vectors, vectors[order]))
         np.testing.assert_allclose(one[order], other, atol=1e-6)
+
+
+def test_few_points_are_mapped_by_their_principal_components(random):
+    from sklearn.decomposition import PCA
+
+    points = random.normal(size=(8, 4)) * [3, 2, 1, 0.5]
+    found, wanted = neighbour_map(distances("euclidean", points)), PCA(2).fit_transform(points)
+    wanted -= (wanted.max(axis=0) + wanted.min(axis=0)) / 2
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted) / np.abs(wanted).max(), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 12])
+def test_points_in_one_place_are_mapped_to_one_place(count):
+    assert (neighbour_map(np.zeros((count, count))) == np.zeros((count, 2))).all()
+
+
+def test_the_same_distances_give_the_same_map(random):
+    apart = distances("hypersphere", random.normal(size=(60, 5)))
+    given = apart.copy()
+    assert neighbour_map(apart).tobytes() == neighbour_map(given).tobytes() and (apart == given).all()

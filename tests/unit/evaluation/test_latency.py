@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.analyses.ranked.tables import ranked_runs, shown_runs
 from reidflow.evaluation.latency import ANSWERS, answer_times
 from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.ranked_runs import ranked_runs, shown_runs
 from reidflow.evaluation.retrieval_queries import RANKED
 from reidflow.evaluation.runs import TrainedRun, arm_retrieval
 

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from reidflow.analyses.ranked import SHEETS
-from reidflow.analyses.ranked.tables import WORST, scored_queries
+from reidflow.analyses.ranked.tables import WORST
+from reidflow.evaluation.ranked_runs import scored_queries
 from reidflow.tables.layout import block
 from reidflow.tables.sections import Section, render, sections_of
 

@@ -5,6 +5,7 @@ import numpy as np
 from reidflow.analyses.analysis import Inputs, Report
 from reidflow.analyses.ranked import sheets, tables
 from reidflow.analyses.ranked.findings import sections
+from reidflow.evaluation.ranked_runs import ranked_runs, shown_runs
 from reidflow.evaluation.retrieval_queries import RANKED
 from reidflow.evaluation.runs import PER_QUERY
 from reidflow.ingest.manifest import MANIFEST
@@ -14,8 +15,8 @@ from reidflow.tables.experiment import RESULTS
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
     per_query, heading = inputs.table("per_query", PER_QUERY), inputs.heading
-    shown = tables.shown_runs(inputs.trained().runs, inputs.table("results", RESULTS))
-    ranked = tables.ranked_runs(inputs.layout(), shown, inputs.mirrored())
+    shown = shown_runs(inputs.trained().runs, inputs.table("results", RESULTS))
+    ranked = ranked_runs(inputs.layout(), shown, inputs.mirrored())
     worst = tables.worst_table(per_query, ranked)
     images = np.load(inputs.files["images"], mmap_mode="r")
     shown_images = sheets.ImageRows.of(images, inputs.table("manifest", MANIFEST))

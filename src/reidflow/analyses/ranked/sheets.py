@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from reidflow.analyses.ranked.tables import examples, scored_queries
+from reidflow.analyses.ranked.tables import examples
+from reidflow.evaluation.ranked_runs import scored_queries
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import GREEN, INK, VERMILLION, Heading
 from reidflow.tables.text import number, plural

@@ -9,7 +9,8 @@ from PIL import Image
 
 from reidflow.analyses.ranked import sheets as ranked
 from reidflow.analyses.ranked.findings import confusions, first_candidates, sections
-from reidflow.analyses.ranked.tables import QUANTILES, WORST, examples, scored_queries, shown_runs, worst_table
+from reidflow.analyses.ranked.tables import QUANTILES, WORST, examples, worst_table
+from reidflow.evaluation.ranked_runs import scored_queries, shown_runs
 from reidflow.evaluation.retrieval_queries import RANKED
 from reidflow.evaluation.runs import TrainedRun
 from reidflow.figures import contact
