@@ -3,6 +3,7 @@
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from reidflow.pages import browse
 from reidflow.pages.page import SCRIPT, write_page
 from reidflow.tables.layout import Block
 
@@ -115,9 +116,10 @@ def test_links_lead_to_figures_of_the_page(chromium, page):
         assert -5 <= chromium.run("return arguments[0].getBoundingClientRect().top", target) < 900
 
 
-def test_the_only_script_is_the_projects(chromium, page):
+def test_the_only_scripts_are_the_projects(chromium, page):
     chromium.open(page)
-    assert chromium.run("return [...document.scripts].map(script => script.textContent)") == [SCRIPT.read_text()]
+    scripts = "return [...document.scripts].filter(script => !script.type).map(script => script.textContent)"
+    assert chromium.run(scripts) == [SCRIPT.read_text(), browse.SCRIPT.read_text()]
     assert chromium.run("return document.querySelectorAll('iframe, object, embed, form, link, base').length") == 0
 
 

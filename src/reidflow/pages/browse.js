@@ -58,7 +58,7 @@
       return element("li", right ? "right" : "wrong", thumbnail(candidate, SIDE, 3),
         element("b", "", right ? "\u2713" : "\u2717"), ` ${name(candidate)} ${number(similarity, 2)}`);
     });
-    return element("li", "query", element("div", "asked", thumbnail(image), words), element("ol", "found", ...candidates));
+    return element("li", "query", element("div", "sought", thumbnail(image), words), element("ol", "found", ...candidates));
   }
   function showMore() {
     list.append(...shown.slice(drawn, drawn + BATCH).map(queryItem));
@@ -69,9 +69,9 @@
   function update() {
     const wanted = filters.identity.value, kind = filters.outcome.value;
     const own = run().queries.some(query => query[0] === only);
-    const asked = query => only === null || (own ? query[0] === only : query[2].some(found => found[0] === only));
+    const chosen = query => only === null || (own ? query[0] === only : query[2].some(found => found[0] === only));
     shown = run().queries.filter(query => (wanted === "" || images[query[0]][1] === Number(wanted))
-      && (kind === "" || outcome(query) === kind) && asked(query)).sort(ORDERS[filters.order.value]);
+      && (kind === "" || outcome(query) === kind) && chosen(query)).sort(ORDERS[filters.order.value]);
     count.textContent = `${shown.length} of ${run().queries.length} queries`
       + (only === null ? "" : own ? `: ${images[only][0]}` : ` with ${images[only][0]} among their candidates`);
     list.replaceChildren();

@@ -87,10 +87,9 @@ def test_only_the_texts_that_an_analysis_prints_decide_it(demo, monkeypatch):
     monkeypatch.setattr(
         plans.Plan, "experiment_params", lambda plan, name, *texts: described.update({name: texts}) or {}
     )
-    for name in ("augmentation", "schedulers"):
-        (analysis,) = analyses_of(demo.plan.experiments[name])
-        Params(Inputs(demo)).analysis(analysis)(job(name))
-    assert described == {"augmentation": ("question", "why"), "schedulers": ("question",)}
+    for name, analysis in (("augmentation", "augmentation"), ("schedulers", "schedules"), ("losses", "browsing")):
+        Params(Inputs(demo)).analysis(load(analysis))(job(name))
+    assert described == {"augmentation": ("question", "why"), "schedulers": ("question",), "losses": ()}
 
 
 def test_runs_on_features_read_features_and_those_on_images_read_images(demo):
