@@ -54,12 +54,12 @@ class Session:
     """
 
     plan: Plan
-    configs: Configs
     raw: str
     damaged: list[Path]
     reporting: bool
     cluster: bool
     gpus: int
+    configs: Configs = Configs([CONFIG], {})
 
     @cached_property
     def files(self) -> Files:
@@ -228,4 +228,4 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
-    return Session(plan, configs, raw, damaged, reporting, cluster, requested)
+    return Session(plan, raw, damaged, reporting, cluster, requested, configs)
