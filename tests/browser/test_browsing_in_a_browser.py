@@ -20,14 +20,10 @@ NAMES = [one_line(name(n)) for n in range(COUNT)]
 
 @pytest.fixture
 def page(chromium, tmp_path):
-    """The page, opened and unfolded; a function picks in its filters."""
+    """The page, unfolded on a screen that is too low for the map."""
     write_page("Which?", "", [], [], "", {}, tmp_path / "page.html", browsed=browsed(tmp_path))
-    chromium.open(tmp_path / "page.html")
+    chromium.open(tmp_path / "page.html", 1200, 300)
     assert chromium.run("return document.querySelectorAll('#browse *').length") < 80
-    return opened(chromium)
-
-
-def opened(chromium):
     chromium.all("#browse summary")[0].click()
     chromium.wait("#browse .query")
     return chromium

@@ -11,7 +11,7 @@
   const find = selector => root.querySelector(selector);
   const filters = Object.fromEntries([...root.querySelectorAll("select")].map(box => [box.dataset.filter, box]));
   const count = find(".count"), map = find(".map svg"), tip = find(".tip"), list = find(".queries"), more = find("[data-action=more]");
-  const number = (value, digits) => value === null ? "\u2013" : value.toFixed(digits);
+  const number = (value, digits) => value === null ? "\u2013" : value.toFixed(digits).replace("-", "\u2212");
   const name = image => identities[images[image][1]] ?? "no identity";
   let only = null, current = null, shown = [], drawn = 0, signs = [];
 
@@ -176,12 +176,12 @@
   });
   filters.arm.append(...arms.map((made, place) => new Option(made.arm, place)));
   filters.identity.append(...identities.map((who, place) => new Option(who, place)));
-  // Nothing is drawn before it can be seen.
+  // Nothing is drawn before it is unfolded.
   new IntersectionObserver((entries, observer) => {
     if (!entries.some(entry => entry.isIntersecting)) return;
     observer.disconnect();
     legend();
     draw();
     update();
-  }).observe(map);
+  }, { rootMargin: "10000px" }).observe(count);
 }
