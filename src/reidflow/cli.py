@@ -33,6 +33,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
     }
     for name, text in helps.items():
         commands.add_parser(name, help=text).add_argument("experiments", nargs="*", help="default: all of the config")
+    _add_init(commands)
     _add_plan(commands)
     _add_watch(commands)
     _add_gc(commands)
@@ -111,6 +112,14 @@ def default_config() -> str:
     project = next((folder for folder in [*here.parents, own] if (folder / DEFAULT).is_file()), None)
     where = f"cd {project}" if project else "cd to the project's folder"
     raise ReidflowError(f"{here}: no {DEFAULT} in this folder: {where}, or name a config with {CONFIGFILE} FILE.")
+
+
+def _add_init(commands: argparse._SubParsersAction) -> None:
+    found = commands.add_parser("init", help="look at a folder or table of images and write a config that fits it")
+    found.add_argument("photos", metavar="PHOTOS", help="folder, or CSV or Parquet table, of the images")
+    found.add_argument("--images", metavar="FOLDER", help="folder to which a table's file names are relative")
+    found.add_argument("--out", type=Path, metavar="FILE", help="config to write (default: named after PHOTOS)")
+    found.add_argument("--force", action="store_true", help="overwrite it")
 
 
 def _add_plan(commands: argparse._SubParsersAction) -> None:
@@ -200,6 +209,13 @@ def _index(made: plan.Plan, given: argparse.Namespace) -> int:
     return 0
 
 
+def _init(files: list[str], given: argparse.Namespace) -> int:
+    from reidflow.commands.init import init
+
+    init(given.photos, given.images, given.out, files, given.force)
+    return 0
+
+
 def _retrieve(given: argparse.Namespace) -> int:
     if given.k < 1:
         raise ReidflowError(f"-k {given.k}: must be at least 1.")
@@ -233,7 +249,7 @@ def _gc(files: list[str], given: argparse.Namespace) -> int:
 
 WITHOUT_CONFIG = {"retrieve": _retrieve}
 # The Snakefile, which these read, makes the plan itself.
-WITHOUT_PLAN = {"plan": _plan, "gc": _gc}
+WITHOUT_PLAN = {"plan": _plan, "gc": _gc, "init": _init}
 COMMANDS = {
     "interpretations": _interpretations,
     "stamp": _stamp,

@@ -1,0 +1,390 @@
+"""`reidflow init`: look at a folder or table of images and write a config that fits it and runs."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import polars as pl
+from PIL import Image
+
+from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.listing import REASONS, Listing, Row
+from reidflow.ingest.recognise import Recognised, recognise
+from reidflow.spec import plan as plans
+from reidflow.spec.config import Config, Dataset, read, require
+from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.experiment import build, locate
+from reidflow.spec.plan import Plan
+from reidflow.spec.run import ORIGINAL
+from reidflow.splits.split import split_images
+from reidflow.store.atomic import write_text
+
+SAMPLE = 40  # images whose headers are read
+DECODED = 4  # of those, images whose masks are looked at
+SIZE, SMALLEST = 224, 64  # sides at which networks see images, pixels
+MANY_TRAINED = 0.25  # share of an experiment's runs that train from images, above which it is left out
+DISJOINT = 10  # individuals from which on some can be kept for validation and test alone
+GENERIC = {"annotations", "data", "images", "index", "labels", "meta", "metadata", "train"}  # names of tables
+CENTRE = {"name": "centre", "wide": 0.376, "high": 0.5, "down": 0.53}  # what scikit-learn cuts out of an image of LFW
+SHARES = {"train": 0.5, "val": 0.2, "test": 0.3, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the sampled images look like. side: median of their longer sides, pixels. masks: their origin, or ''."""
+
+    side: int
+    masks: str
+    background: bool
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the images are divided, and why."""
+
+    split: str
+    gallery: str
+    sides: str | None
+    why: str
+
+
+def init(given: str, images: str | None, out: Path | None, base: list[str], force: bool) -> Path:
+    """Write a config for the images in a folder or table, to be laid over the configs `base`; say what was found.
+
+    images: folder to which a table's file names are relative. Raises ReidflowError where the data cannot be used as they
+    are, and where a file would be overwritten without `force`.
+    """
+    found = recognise(_from_here(given), _from_here(images) if images else None)
+    name = _name_of(Path(given).expanduser().resolve())
+    out = out or Path(f"{name}.yaml")
+    if found.table:
+        found.source = {**found.source, "path": out.with_suffix(".csv").as_posix()}
+    _check_free([out, *([Path(found.source["path"])] if found.table else [])], force)
+    _check_usable(given, found.listing)
+    labelled = [row for row in found.listing.rows if row.identity is not None]
+    looks, division = _look(found.listing), _divide(given, labelled, found.source["name"] == "jaguar")
+    settings = _settings(name, found, labelled, looks, division)
+    known = read([*base])["experiments"]
+    config = require(read([*base], {**settings, "experiments": known}), ", ".join(base))
+    left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
+    settings["experiments"] = [name for name in known if name not in left_out]
+    made = plans.make([*base], settings)
+    command = _command([*base, out.as_posix()])
+    if found.table:
+        write_text(Path(found.source["path"]), _csv(found.table))
+    write_text(out, _config(given, found, labelled, looks, division, settings, left_out, command))
+    print("\n".join(_said(given, out, found, labelled, looks, division, made, left_out, command)))
+    return out
+
+
+def _from_here(given: str) -> str:
+    """Return a path as a config names it: relative where it is below the working folder."""
+    path, here = Path(given).expanduser().absolute(), Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of a data set: that of its folder, or of its table where that says something."""
+    own = path.stem if path.is_file() else path.name
+    own = path.parent.name if path.is_file() and own.lower() in GENERIC else own
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", own).strip("-")[:60] or "images"
+
+
+def _check_free(files: list[Path], force: bool) -> None:
+    there = [str(file) for file in files if file.exists()]
+    if there and not force:
+        raise ReidflowError(
+            f"{there[0]}: exists already. Choose another name with --out, or overwrite it with --force."
+        )
+
+
+def _check_usable(given: str, listing: Listing) -> None:
+    """Raise ReidflowError where ingest would stop, or there is only one individual."""
+    total, bad = len(listing.rows) + len(listing.faults), len(listing.faults)
+    allowed = Dataset.model_fields["max_bad_share"].default
+    if bad > allowed * total:
+        reasons = "; ".join(f"{n} x {REASONS[r]}" for r, n in Counter(f.reason for f in listing.faults).most_common())
+        some = "".join(f"\n  {fault.image}: {fault.detail}" for fault in listing.faults[:3])
+        raise ReidflowError(
+            f"{given}: {bad} of {total} images cannot be used ({reasons}), for example{some}\nCorrect this first."
+        )
+    identities = {row.identity for row in listing.rows if row.identity is not None}
+    if len(identities) < 2:
+        whom = f"all labelled images show '{next(iter(identities))}'" if identities else "no image has a label"
+        raise ReidflowError(
+            f"{given}: {whom}, so there is nothing to distinguish. It takes a folder (or a label in a table) for each of several "
+            "individuals; if this is the folder of one of them, name the folder above it."
+        )
+
+
+def _look(listing: Listing) -> Looks:
+    """Return what a sample of the images looks like, by their headers; a few are decoded for their masks."""
+    rows = [row for row in listing.rows if row.side is None or row.identity is not None] or listing.rows
+    sides, masked = [], []
+    for row in rows[:: math.ceil(len(rows) / SAMPLE)]:
+        try:
+            with Image.open(listing.root / row.path) as opened:
+                sides.append(max(opened.size))
+                masked += [row] if row.mask or opened.has_transparency_data else []
+        except (OSError, ValueError):  # ingest will name it
+            continue
+    photos = [photo for row in masked[:: max(1, len(masked) // DECODED)] if (photo := _decoded(listing.root, row))]
+    origins = [photo.source for photo in photos if photo.source != "none"]
+    enough = len(masked) * 2 > len(sides) and len(origins) * 2 > len(photos)
+    side = round(median(sides)) if sides else SIZE
+    return Looks(side, origins[0] if enough else "", any(photo.background_present for photo in photos))
+
+
+def _decoded(root: Path, row: Row) -> Any:
+    try:
+        sidecar = (root / row.mask).read_bytes() if row.mask else None
+        return decode((root / row.path).read_bytes(), sidecar, max_pixels=Dataset.model_fields["max_pixels"].default)
+    except (OSError, UnusableError):
+        return None
+
+
+def _divide(given: str, rows: list[Row], known: bool) -> Division:
+    """Return the split that scores most individuals, tried on these images. Raises ReidflowError where none does.
+
+    known: whether queries will be of these individuals, so that a split into known ones is preferred.
+    """
+    groups = {row.image: f"{row.identity}/{row.group}" if row.group else row.image for row in rows}
+    of: dict[str, set[str]] = {}
+    for row in rows:
+        if row.side != "gallery":
+            of.setdefault(row.identity or "", set()).add(groups[row.image])
+    counts = [len(some) for some in of.values()]
+    unit = "groups" if any(row.group for row in rows) else "images"
+    two_sides = {"gallery"} < {row.side or "query" for row in rows}
+    manifest = pl.DataFrame(
+        {"image": [r.image for r in rows], "identity": [r.identity for r in rows], "side": [r.side for r in rows]},
+        schema={"image": pl.String, "identity": pl.String, "side": pl.String},
+    )
+    blocks = list(groups.values())
+    table = pl.DataFrame({"image": list(groups), "group": blocks, "block": blocks})
+    refused: ReidflowError | None = None
+    for wanted in (0.5,) if known else (0.8, 0.5):
+        for least, split, gallery in (
+            (5, "closed_set", "role"),
+            (3, "closed_set", "all"),
+            (2, "identity_disjoint", "role"),
+        ):
+            enough = sum(count >= least for count in counts)
+            too_few = split == "identity_disjoint" and len(counts) < DISJOINT
+            if enough < wanted * len(counts) or too_few:
+                continue
+            why = f"{enough} of {len(counts)} individuals have {least} {unit} or more"
+            for sides in ("across", "within") if two_sides else ("within",):
+                try:
+                    split_images(manifest, table, {"name": split, **SHARES}, gallery, sides)
+                except ReidflowError as error:
+                    refused = refused or error
+                    continue
+                return Division(split, gallery, sides if two_sides else None, why)
+    if refused:
+        raise ReidflowError(f"{given}: {refused}")
+    single = sum(count < 3 for count in counts)
+    raise ReidflowError(
+        f"{given}: {single} of {len(counts)} individuals have fewer than 3 {unit}, too few to learn them, choose on them and test on "
+        f"them. Move their images out of this folder, as long as others remain, or add images of them."
+    )
+
+
+def _settings(name: str, found: Recognised, rows: list[Row], looks: Looks, division: Division) -> dict[str, Any]:
+    """Return the config as data, all but its experiments."""
+    size = SIZE if looks.side >= SIZE else max(SMALLEST, 32 * math.ceil(looks.side / 32))
+    frame = {"name": "mask_box", "margin": 0.1} if looks.masks else {"name": "pad"}
+    return {
+        "title": name,
+        "scale": f"{len({row.identity for row in rows})} individuals, {len(rows)} images",
+        "results": f"results-{name}",
+        "dataset": {"source": found.source, "frame": CENTRE if found.source["name"] == "lfw" else frame},
+        **({"backgrounds": {"without_mask": "keep"}} if looks.masks else {}),
+        "split": {"name": division.split, **SHARES},
+        "gallery": division.gallery,
+        **({"sides": division.sides} if division.sides else {}),
+        "protocol": {"model": {"size": size}, "epochs": 30},
+        "seeds": [0, 1, 2, 3, 4],
+    }
+
+
+def _lacking(name: str, config: Config, looks: Looks, division: Division) -> str:
+    """Return why these images cannot answer an experiment's question; '' where they can."""
+    path, problems = locate(name), Problems()
+    experiment = build(path.stem, str(path), read([path]), config, problems)
+    if experiment is None or problems.found:
+        return "as they do not fit the split"
+    file = experiment.file
+    specs = [spec for arm in experiment.arms.values() for _, point in arm.points for spec in point.runs()]
+    backgrounds = [spec.background for spec in specs] + [version.background for version in file.tested_on.values()]
+    swapping = any(part["name"] == "background_swap" for spec in specs for part in spec.augmentation)
+    if (swapping or any(one != ORIGINAL for one in backgrounds)) and not looks.masks:
+        return "for want of masks"
+    if file.probes and not looks.background:
+        return "for want of backgrounds around the animals"
+    sides = [evaluation.sides for evaluation in (file.evaluation, *file.also_on.values())]
+    if division.sides is None and (file.score or "across" in sides):
+        return "for want of the sides query and gallery"
+    if division.sides == "across" and file.evaluation.queries and file.evaluation.sides is None:
+        return "as they draw queries and gallery from one side"
+    if sum(not spec.frozen for spec in specs) > MANY_TRAINED * len(specs):
+        return "as they train networks from images, at the demo's small size"
+    return ""
+
+
+def _command(files: list[str]) -> str:
+    local = Path(".venv/bin/snakemake")
+    return f"{local if local.exists() else 'snakemake'} --configfile {' '.join(map(_word, files))} -- all_tables"
+
+
+def _word(text: str) -> str:
+    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "'\\''") + "'"
+
+
+def _csv(table: dict[str, str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("path", "identity"), *table.items()])
+    return text.getvalue()
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value, re.ASCII)
+    return (
+        value
+        if plain and value.lower() not in ("true", "false", "null", "yes", "no")
+        else json.dumps(value, ensure_ascii=False)
+    )
+
+
+def _config(
+    given: str, found: Recognised, rows: list[Row], looks: Looks, division: Division, settings: dict[str, Any],
+    left_out: dict[str, str], command: str,
+) -> str:  # fmt: skip
+    """Return the text of the config."""
+    dataset = settings["dataset"]
+    known = {
+        "closed_set": "each is in training, validation and test, as when known ones are looked up",
+        "identity_disjoint": "those in validation and test are never trained on",
+    }
+    pool = {
+        "role": "A query is ranked among the images of its role",
+        "all": "With so few, a query is ranked among all labelled images",
+    }
+    ranked = {
+        "across": "  # photographs are queries, the side gallery is ranked",
+        "within": "  # the side gallery is left aside",
+    }
+    lines = [
+        f"# Written by `reidflow init {_word(given)}`, to be laid over the demo's config:",
+        f"#   {command}",
+        *(f"{key}: {_flow(settings[key])}" for key in ("title", "scale", "results")),
+        "",
+        f"# {found.kind[0].upper()}{found.kind[1:]}. {_unlabelled(found.listing)}",
+        "dataset:",
+        f"  source: {_flow(dataset['source'])}",
+        f"  # {_framed(dataset['frame'], looks)}",
+        f"  frame: {_flow(dataset['frame'])}",
+        *([f"backgrounds: {_flow(settings['backgrounds'])}  # an image without a mask stays as it is"] if looks.masks else []),
+        f"# {_grouped(rows)}",
+        "groups: {phash_distance: 4}",
+        "",
+        f"# {division.why}: {known[division.split]}.",
+        f"# {pool[division.gallery]}.",
+        f"split: {_flow(settings['split'])}",
+        f"gallery: {division.gallery}",
+        *([f"sides: {division.sides}{ranked[division.sides]}"] if division.sides else []),
+        f"protocol: {_flow(settings['protocol'])}",
+        f"seeds: {_flow(settings['seeds'])}",
+        "",
+        *_reasons(left_out, "# "),
+        f"experiments: {_flow(settings['experiments'])}",
+    ]  # fmt: skip
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _unlabelled(listing: Listing) -> str:
+    count = sum(row.identity is None for row in listing.rows)
+    return f"{count} unlabelled images are embedded, never scored." if count else ""
+
+
+def _framed(frame: dict[str, Any], looks: Looks) -> str:
+    where = {"alpha": "the alpha channels", "sidecar": "files of their own"}
+    texts = {
+        "mask_box": f"Masks from {where.get(looks.masks, '')}: cut to the animal, with a margin.",
+        "pad": "No masks: the whole picture, padded to a square.",
+        "centre": "What scikit-learn cuts out of each photograph.",
+    }
+    return texts[frame["name"]]
+
+
+def _grouped(rows: list[Row]) -> str:
+    own = (
+        "Groups (sightings, bursts) as given"
+        if any(row.group for row in rows)
+        else "No groups are given; each image is one"
+    )
+    return f"{own}, near-duplicates within an individual joined. A group is never split."
+
+
+def _reasons(left_out: dict[str, str], start: str) -> list[str]:
+    why: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        why.setdefault(reason, []).append(name)
+    return [f"{start}Left out, {reason}: {', '.join(names)}." for reason, names in why.items()]
+
+
+def _said(
+    given: str, out: Path, found: Recognised, rows: list[Row], looks: Looks, division: Division, made: Plan,
+    left_out: dict[str, str], command: str,
+) -> list[str]:  # fmt: skip
+    """Return what was found and what comes next, a line each."""
+    counts = sorted(Counter(row.identity for row in rows).values())
+    each = (
+        f"{counts[0]} of each"
+        if counts[0] == counts[-1]
+        else f"{counts[0]} to {counts[-1]} of each, median {median(counts):g}"
+    )
+    facts = [
+        f"{len(rows)} images of {len(counts)} individuals, {each}",
+        _unlabelled(found.listing),
+        _framed(made.config.dataset.frame, looks),
+        _grouped(rows),
+        f"Split: {division.split}, gallery {division.gallery}, since {division.why}.",
+        *(f"{note}." for note in found.notes),
+        *(f"{len(found.listing.faults)} images are left out: {found.listing.faults[0].image} ({found.listing.faults[0].detail}), ..." for _ in found.listing.faults[:1]),
+        *_reasons(left_out, ""),
+    ]  # fmt: skip
+    return [
+        f"{given}: {found.kind}",
+        *(f"  {fact}" for fact in facts if fact),
+        f"{out}: {len(made.experiments)} experiments, {_runs(made)} trainings",
+        "",
+        "Read it, then run:",
+        f"  {command}",
+        *_submitting(made.config, command),
+    ]
+
+
+def _runs(made: Plan) -> int:
+    jobs = [job for name in made.experiments for job in [*made.training(name), *made.sweep(name)]]
+    return sum(map(len, jobs))
+
+
+def _submitting(config: Config, command: str) -> list[str]:
+    """Return how the unlabelled images of a competition are ranked, where there are any."""
+    source = config.dataset.source
+    if source["name"] not in ("jaguar", "query_gallery") or source.get("labelled"):
+        return []
+    return ["and, for the ranking of the unlabelled images:", f"  {command.replace('-- all_tables', '-- submission')}"]

@@ -1,0 +1,245 @@
+"""`reidflow init`: what it makes of the ways in which people keep their images, and that the configs it writes plan."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reidflow.cli import main
+from reidflow.ingest.recognise import recognise
+from reidflow.spec import plan
+from reidflow.spec.components import call
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.yaml import load
+
+ROOT = Path(__file__).resolve().parents[3]
+BASE = "config/tiny.yaml"
+PEOPLE, EACH = 6, 5
+
+
+def draw(path: Path, seed: int, alpha: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    if alpha:
+        mask = np.zeros((20, 24), np.uint8)
+        mask[5:15, 5:15] = 255
+        picture.putalpha(Image.fromarray(mask))
+    picture.save(path)
+
+
+def folders(root: Path, name: str = "{who}/{k}.png", each: int = EACH, alpha: bool = False) -> None:
+    for number in range(PEOPLE * each):
+        who, k = divmod(number, each)
+        draw(root / name.format(who=f"cat{'abcdef'[who]}", k=k, n=number, half=k // 2), number, alpha)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def init(project, capsys):
+    def run(*arguments, base=BASE):
+        status = main(["init", *map(str, arguments), "--configfile", base])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def table(path: Path, header: str, row: str) -> None:
+    rows = [row.format(who="abcdef"[n // EACH], n=n, k=n % EACH) for n in range(PEOPLE * EACH)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def jaguar(root: Path) -> None:
+    folders(root, "train/train/{n}.png", alpha=True)
+    draw(root / "test" / "test" / "q.png", 99, alpha=True)
+    table(root / "train.csv", "filename,ground_truth", "{n}.png,{who}")
+    table(root / "facts.csv", "filename,sighting,orientation", "{n}.png,{who}-{k},left")
+
+
+def two_sides(root: Path) -> None:
+    for folder in ("train", "query", "gallery"):
+        folders(root / folder, f"{{who}}/{folder}{{k}}.png")
+
+
+def unlabelled_sides(root: Path) -> None:
+    folders(root / "train")
+    folders(root / "query", "{n}.png", each=1)
+    folders(root / "gallery", "{n}.png", each=1)
+
+
+def mixed_table(root: Path) -> None:
+    folders(root / "pictures", "{n}.png")
+    table(root / "meta.csv", "Image;Individual ID;encounter;date;bbox", "{n}.png;{who};{who}{k};2024-05-0{k};1")
+    (root / "meta.csv").write_text(
+        (root / "meta.csv").read_text().replace(";f;f0", ";unknown;f0").replace("-00", "-09")
+    )
+
+
+LAYOUTS = {
+    "folder per individual": (folders, {"name": "folder"}),
+    "groups in a folder below": (
+        lambda root: folders(root, "all/{who}/{half}/{k}.png"),
+        {"name": "folder", "images": "all", "groups": True},
+    ),
+    "masks in a folder beside": (
+        lambda root: (folders(root / "im"), folders(root / "masks")),
+        {"name": "folder", "images": "im", "masks": "masks"},
+    ),
+    "jaguar": (jaguar, {"name": "jaguar", "metadata": "facts.csv", "group": "sighting", "flank": "orientation"}),
+    "two sides": (
+        two_sides,
+        {"name": "query_gallery", "train": "train", "query": "query", "gallery": "gallery", "labelled": True},
+    ),
+    "unlabelled sides": (
+        unlabelled_sides,
+        {"name": "query_gallery", "train": "train", "query": "query", "gallery": "gallery", "labelled": False},
+    ),
+    "lfw": (lambda root: folders(root / "lfw_home" / "lfw_funneled"), {"name": "lfw", "faces": 5}),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_becomes_a_config_that_plans_and_lists_all_images(init, layout):
+    make, expected = LAYOUTS[layout]
+    make(Path("photos"))
+    status, out, err = init("photos", "--out", "mine.yaml")
+    assert status == 0, err
+    made = plan.make([BASE, "mine.yaml"])
+    source = load("mine.yaml")["dataset"]["source"]
+    assert source == {**expected, "path": "photos"}
+    rows = call("source", made.config.dataset.source).rows
+    labelled = [row for row in rows if row.identity is not None]
+    assert len({row.identity for row in labelled}) == PEOPLE
+    assert made.config.scale == f"{PEOPLE} individuals, {len(labelled)} images"
+    assert f"snakemake --configfile {BASE} mine.yaml -- all_tables" in out
+    assert (made.config.dataset.frame["name"] == "mask_box") == (layout in ("jaguar", "masks in a folder beside"))
+    comments = [line for line in Path("mine.yaml").read_text().splitlines() if line.startswith("#")]
+    assert 5 <= len(comments) <= 12 and made.config.results == "results-photos"
+
+
+def test_a_table_is_read_by_the_names_of_its_columns(init):
+    mixed_table(Path("photos"))
+    status, out, err = init("photos/meta.csv")
+    assert status == 0, err
+    source = load("photos.yaml")["dataset"]["source"]
+    assert source == {
+        "name": "table",
+        "path": "photos/meta.csv",
+        "images": "photos/pictures",
+        "image": "Image",
+        "identity": "Individual ID",
+        "group": "encounter",
+        "time": "date",
+        "unlabelled": "unknown",
+    }
+    assert "the column 'bbox' is not used" in out and "unlabelled images" in out
+    assert recognise("photos").source == {**source}
+
+
+def test_names_of_files_in_one_folder_become_a_table(init):
+    folders(Path("photos"), "{who}_{k:03}.png")
+    status, out, err = init("photos", "--out", "mine.yaml")
+    assert status == 0, err
+    assert "check them in the table" in out
+    made = plan.make([BASE, "mine.yaml"])
+    rows = call("source", made.config.dataset.source).rows
+    assert {row.path: row.identity for row in rows} == {
+        f"cat{who}_{k:03}.png": f"cat{who}" for who in "abcdef" for k in range(EACH)
+    }
+    assert init("photos", "--out", "mine.yaml", "--force")[0] == 0
+
+
+def test_the_split_fits_the_images_of_an_individual(init):
+    for each, expected in ((5, ("closed_set", "role")), (3, ("closed_set", "all"))):
+        folders(Path(f"p{each}"), each=each)
+        assert init(f"p{each}")[0] == 0
+        config = load(f"p{each}.yaml")
+        assert (config["split"]["name"], config["gallery"]) == expected
+    status, _, err = init("p3", "--out", "again.yaml")
+    assert status == 0, err
+    folders(Path("p2"), each=2)
+    status, _, err = init("p2")
+    assert status == 1 and "6 of 6 individuals have fewer than 3 images" in err
+    for number in range(6, 12):
+        for k in (0, 1):
+            draw(Path("p2") / str(number) / f"{k}.png", 100 * number + k)
+    status, _, err = init("p2")
+    assert status == 0, err
+    assert load("p2.yaml")["split"]["name"] == "identity_disjoint"
+
+
+def test_experiments_that_the_images_cannot_answer_are_left_out_with_the_reason(init):
+    folders(Path("plain"))
+    folders(Path("masked"), alpha=True)
+    two_sides(Path("sides"))
+    chosen, said = {}, {}
+    for name in ("plain", "masked", "sides"):
+        status, said[name], err = init(name, base="config/config.yaml")
+        assert status == 0, err
+        chosen[name] = set(load(f"{name}.yaml")["experiments"])
+    assert "eda_backgrounds" in chosen["masked"] and "eda_backgrounds" not in chosen["plain"]
+    assert "Left out, for want of masks: eda_backgrounds" in said["plain"]
+    assert "faces_remedies" in chosen["sides"] and not {"faces", "faces_remedies"} & chosen["plain"]
+    assert all({"losses", "geometry", "eda_dedup", "a_against_a"} <= some for some in chosen.values())
+
+
+def test_nothing_is_overwritten_and_only_headers_of_a_sample_are_read(init, monkeypatch):
+    folders(Path("photos"), each=20)
+    Path("photos.yaml").write_text("mine")
+    status, _, err = init("photos")
+    assert status == 1 and "exists already" in err and Path("photos.yaml").read_text() == "mine"
+    opened, real = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda *given, **more: opened.append(given) or real(*given, **more))
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("an image was decoded"))
+    assert init("photos", "--force")[0] == 0
+    assert 0 < len(opened) <= 40
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "photos: no such file or folder"),
+        (lambda root: root.mkdir(), "it is empty. Name the folder that holds the images"),
+        (lambda root: folders(root, "IMG_{n}.png"), "their names do not show whom they are of"),
+        (lambda root: folders(root, "one/{n}.png"), "name the folder that holds the folders of all"),
+        (lambda root: (folders(root / "train"), folders(root / "test")), "split into test and train already"),
+        (lambda root: (folders(root / "query", "{n}.png"), folders(root / "gallery", "{n}.png")), "nothing can be learned"),
+        (lambda root: (root.mkdir(), (root / "a.csv").write_text("x,y\n1,2\n")), "none of its 1 files is an image"),
+    ],
+)  # fmt: skip
+def test_what_nothing_can_be_made_of_says_what_to_do(init, make, message):
+    make(Path("photos"))
+    status, _, err = init("photos")
+    assert status == 1 and message in err and err.count("\n") == 1 and not Path("photos.yaml").exists()
+
+
+def test_unusable_tables_say_what_to_do(init):
+    folders(Path("p"))
+    Path("p/bad.csv").write_bytes(b"\xff\xfe")
+    assert "UTF-16" in init("p/bad.csv")[2]
+    Path("p/odd.csv").write_text("x,y\n1,2\n")
+    assert "Rename them to path and identity" in init("p/odd.csv")[2]
+    Path("p/gone.csv").write_text("path,identity\nq/1.png,a\nq/2.png,b\n")
+    assert "Name their folder with --images" in init("p/gone.csv")[2]
+    table(Path("p/one.csv"), "path,identity", "cat{who}/{k}.png,same")
+    assert "all labelled images show 'same'" in init("p/one.csv")[2]
+    table(Path("p/blank.csv"), "path,identity", "cat{who}/{k}.png,")
+    assert "name" in init("p/blank.csv")[2]
+
+
+def test_labels_that_look_alike_or_unknown_are_named(project):
+    folders(Path("photos"))
+    for name in ("CATA", "unknown"):
+        draw(Path("photos") / name / "0.png", 900)
+    notes = " ".join(recognise("photos").notes)
+    assert "'CATA', 'cata' count as 2 individuals" in notes and "'unknown' counts as one individual" in notes
+    with pytest.raises(ReidflowError, match="no such file"):
+        recognise("nowhere")
