@@ -19,12 +19,15 @@ def make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
         prog="reidflow",
         description="Commands beside the workflow.",
     )
-    parser.add_argument("--version", action="version", version=f"reidflow {components.version()}")
+    parser.add_argument(
+        "--version", action="version", version=f"reidflow {components.version()}", help="show the version"
+    )
     parser.add_argument(
         CONFIGFILE,
         action="append",
         metavar="FILE",
-        help=f"config files, later ones over earlier ones (default: {DEFAULT})",
+        help="config files, before or after the command, several after one flag; later ones override earlier ones "
+        f"(default: {DEFAULT})",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {

@@ -56,11 +56,12 @@ class Division:
 
 
 def init(given: str, images: str | None, out: Path | None, base: list[str], force: bool) -> Path:
-    """Write a config for the images in a folder or table, to be laid over the configs `base`; say what was found.
+    """Write a config for the images in a folder or table, to be merged into the configs `base`; say what was found.
 
     images: folder to which a table's file names are relative. Raises ReidflowError where the data cannot be used as they
     are, and where a file would be overwritten without `force`.
     """
+    known = read([*base])["experiments"]
     found = recognise(_from_here(given), _from_here(images) if images else None)
     name = _name_of(Path(given).expanduser().resolve())
     out = out or Path(f"{name}.yaml")
@@ -71,7 +72,6 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     labelled = [row for row in found.listing.rows if row.identity is not None]
     looks, division = _look(found.listing), _divide(given, labelled, found.source["name"] == "jaguar")
     settings = _settings(name, found, labelled, looks, division)
-    known = read([*base])["experiments"]
     config = require(read([*base], {**settings, "experiments": known}), ", ".join(base))
     left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
     settings["experiments"] = [name for name in known if name not in left_out]
@@ -287,7 +287,7 @@ def _config(
         "within": "  # the side gallery is left aside",
     }
     lines = [
-        f"# Written by `reidflow init {_word(given)}`, to be laid over the demo's config:",
+        f"# Written by `reidflow init {_word(given)}`, to be merged into the demo's config:",
         f"#   {command}",
         *(f"{key}: {_flow(settings[key])}" for key in ("title", "scale", "results")),
         "",

@@ -34,6 +34,7 @@ def test_config_files_may_stand_anywhere_and_several_after_one_flag(given, files
 def test_every_command_takes_config_files_after_it_except_those_that_read_none(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     needed = {"index": ["--run", "r", "--images", "i", "--out", "o"], "retrieve": ["--gallery", "g", "--queries", "q"]}
+    needed["init"] = ["photos"]
     for name in [*cli.COMMANDS, *cli.WITHOUT_PLAN, *cli.WITHOUT_CONFIG]:
         assert cli.main([name, *needed.get(name, []), "--configfile", "nowhere.yaml", "other.yaml"]) == 1
         said = capsys.readouterr().err
