@@ -16,7 +16,7 @@ TEXTS = ()
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment has embeddings: each has."""
+    """Return whether an experiment has embeddings, as every experiment has."""
     return True
 
 
