@@ -35,6 +35,7 @@ rule page:
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         findings=rules.findings.output.findings,
+        answer=rules.findings.output.answer,
         figures=targets.core_figures,
         sections=targets.sections,
         analysis_figures=targets.analysis_figures,
@@ -50,6 +51,6 @@ rule page:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=params.experiment("page", "question", templates="reidflow.pages"),
+        job=params.experiment("page", *TEXTS, templates="reidflow.pages", experiments=list(plan.experiments)),
     script:
         "../workflow/scripts/page.py"

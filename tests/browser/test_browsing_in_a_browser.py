@@ -10,7 +10,8 @@ from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from reidflow.pages.page import write_page
+from reidflow.pages.page import Opening, write_page
+from reidflow.tables.layout import Block
 from reidflow.tables.text import one_line
 
 FILES = "return [...document.querySelectorAll('#browse .query .sought .thumb')].map(e => e.title)"
@@ -21,7 +22,15 @@ NAMES = [one_line(name(n)) for n in range(COUNT)]
 @pytest.fixture
 def page(chromium, tmp_path):
     """The page, unfolded on a screen that is too low for the map."""
-    write_page("Which?", "", [], [], "", {}, tmp_path / "page.html", browsed=browsed(tmp_path))
+    write_page(
+        Opening("which", "Which?"),
+        Block("", ["arm"], []),
+        [],
+        "",
+        {},
+        tmp_path / "page.html",
+        browsed=browsed(tmp_path),
+    )
     chromium.open(tmp_path / "page.html", 1200, 300)
     assert chromium.run("return document.querySelectorAll('#browse *').length") < 80
     chromium.all("#browse summary")[0].click()

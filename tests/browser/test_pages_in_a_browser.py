@@ -4,7 +4,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from reidflow.pages import browse
-from reidflow.pages.page import SCRIPT, write_page
+from reidflow.pages.page import SCRIPT, Opening, write_page
 from reidflow.tables.layout import Block
 
 CELLS = "return [...arguments[0].tBodies[0].rows].map(row => row.cells[arguments[1]].textContent)"
@@ -22,7 +22,9 @@ def planted(tmp_path):
 
     def write(*values):
         rows = [[f"arm {place}", value] for place, value in enumerate(values)]
-        write_page("Planted", "", [], [Block("", ["arm", "value"], rows)], "", {}, tmp_path / "planted.html")
+        write_page(
+            Opening("planted", "Planted"), Block("", ["arm", "value"], rows), [], "", {}, tmp_path / "planted.html"
+        )
         return tmp_path / "planted.html"
 
     return write
@@ -88,32 +90,54 @@ def test_every_column_of_every_table_sorts_and_says_so(chromium, page):
 def test_tables_sort_from_the_keyboard(chromium, planted, key):
     chromium.open(planted("1", "3", "2"))
     table = chromium.all("table")[0]
-    chromium.driver.switch_to.active_element.send_keys(Keys.TAB)
+    chromium.run("document.querySelector('thead button').focus()")
     chromium.driver.switch_to.active_element.send_keys(Keys.TAB)
     chromium.driver.switch_to.active_element.send_keys(key)
     assert chromium.run(CELLS, table, 1) == ["3", "2", "1"]
     assert chromium.run(MARKED, table) == [[1, "descending"]]
 
 
+UNFOLD = "document.getElementById('unfold').click()"
+
+
 def test_all_figures_show(chromium, page):
     chromium.open(page)
+    chromium.run(UNFOLD)
     sizes = chromium.run("return [...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth, i.alt])")
     assert len(sizes) == 5
     for complete, natural, shown, words in sizes:
-        assert complete and natural > 300 and shown > 600 and words
+        assert complete and natural > 300 and shown > 400 and words
     assert chromium.faults() == []
 
 
-def test_links_lead_to_figures_of_the_page(chromium, page):
+def test_permalinks_unfold_what_they_lead_to(chromium, page):
     chromium.open(page)
-    links = chromium.all("a[href]")
-    assert links
-    assert {link.get_dom_attribute("href")[:8] for link in links} == {"#figure-"}
-    for link in links:
-        chromium.run("scrollTo(0, document.body.scrollHeight)")
+    anchors = chromium.run("return [...new Set([...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.hash))]")
+    anchors += chromium.run(
+        "return [...document.querySelectorAll('section[id^=table-], main details details')].map(e => '#' + e.id)"
+    )
+    assert len(anchors) > 12 and {"#section-limits", "#section-design", "#table-all-columns-scores"} <= set(anchors)
+    for anchor in anchors:
+        chromium.open(page.with_name(f"{page.name}"))
+        chromium.run("location.hash = arguments[0]", anchor)
+        target = chromium.wait(anchor)
+        seen = "return [arguments[0].checkVisibility(), arguments[0].getBoundingClientRect().top]"
+        visible, top = chromium.run(seen, target)
+        assert visible and -5 <= top < 900, anchor
+        closed = "return [...document.querySelectorAll('.part[open]')].every(part => part.contains(arguments[0]))"
+        assert chromium.run(closed, target), anchor
+    chromium.driver.get(f"{page.as_uri()}#table-all-columns-scores")
+    assert chromium.run("return document.querySelector('#table-all-columns-scores td').checkVisibility()")
+    assert chromium.faults() == []
+
+
+def test_a_link_that_was_followed_unfolds_again(chromium, page):
+    chromium.open(page)
+    link, part = (chromium.all(selector)[0] for selector in (".contents a", ".part"))
+    for _ in range(2):
         chromium.run("arguments[0].click()", link)
-        target = chromium.all(link.get_dom_attribute("href"))[0]
-        assert -5 <= chromium.run("return arguments[0].getBoundingClientRect().top", target) < 900
+        chromium.wait(".part[open]")
+        chromium.run("arguments[0].open = false", part)
 
 
 def test_the_only_scripts_are_the_projects(chromium, page):
@@ -123,20 +147,114 @@ def test_the_only_scripts_are_the_projects(chromium, page):
     assert chromium.run("return document.querySelectorAll('iframe, object, embed, form, link, base').length") == 0
 
 
-@pytest.mark.parametrize("width", [360, 800])
-def test_a_narrow_screen_scrolls_tables_and_figures_but_not_the_page(chromium, page, width):
+@pytest.mark.parametrize("width", [360, 390, 800, 1440])
+def test_tables_and_figures_scroll_but_never_the_page(chromium, page, width):
     chromium.open(page, width)
+    chromium.run(UNFOLD)
     assert chromium.run("return document.documentElement.scrollWidth") <= width
-    assert chromium.run("return Math.min(...[...document.images].map(i => i.clientWidth))") >= 600
+    assert chromium.run("return Math.min(...[...document.images].map(i => i.clientWidth))") >= 500
     assert chromium.run("return parseFloat(getComputedStyle(document.querySelector('td')).fontSize)") >= 12
+
+
+LONG = "An arm with some more words than one would like, which says what was expected and why it matters here. "
+ARMS = [f"database_augmentation_{place}" for place in range(20)]
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """A page with twenty arms, a tall figure, and texts as long as those of the demo."""
+    cells = [[arm, "0.514 ± 0.015", "-0.147", "[-0.221, -0.072]", "inconclusive", "yes"] for arm in ARMS]
+    formats = ["text", "spread", "signed", "interval", "verdict", "yes_no"]
+    heads = ["arm", "balanced mAP", "difference", "interval", "verdict", "ties"]
+    table = Block("Result", heads, cells, [f"Meaning of {head}." for head in heads], formats)
+    opening = Opening(
+        "crowded", LONG[:90], "demo", LONG * 2, LONG * 5, "no", f"{LONG * 8}\n\n{LONG * 9}", "stale", [LONG] * 9, ARMS
+    )
+    (tmp_path / "arms.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 648 1200' width='648pt'/>")
+    parts = "".join(f"## Part {place}\n\n- {LONG}\n\n" for place in range(15))
+    out = tmp_path / "crowded.html"
+    write_page(
+        opening,
+        table,
+        [table],
+        parts,
+        {"arms": tmp_path / "arms.svg"},
+        out,
+        baseline=ARMS[14],
+        siblings=["one", "crowded", "two"],
+    )
+    return out
+
+
+BOXES = """
+return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect())
+  .map(box => [box.left, box.top, box.right, box.bottom])
+"""
+
+
+@pytest.mark.parametrize("which", ["page", "crowded"])
+@pytest.mark.parametrize(("width", "height", "rows"), [(1440, 900, 11), (390, 844, 3)])
+def test_the_first_screen_answers(chromium, request, which, width, height, rows):
+    chromium.open(request.getfixturevalue(which), width, height)
+    selectors = ["h1", ".answer, .hypothesis, .text-block"]
+    selectors += ["#figure-arms"] if width == 1440 else []
+    verdicts = chromium.run(BOXES, ".result tbody .verdict")[:rows]
+    assert len(verdicts) == (min(rows, 11) if which == "crowded" else min(rows, len(verdicts)))
+    for left, top, right, bottom in [*verdicts, *(box for part in selectors for box in chromium.run(BOXES, part))]:
+        assert 0 <= left < right <= width and 0 <= top < bottom <= height
+    assert chromium.faults() == []
+
+
+def test_folded_a_page_has_at_most_three_screens(chromium, crowded):
+    chromium.open(crowded, 1440, 900)
+    assert chromium.run("return document.documentElement.scrollHeight") <= 3 * 900
+
+
+def test_further_arms_unfold_and_the_baseline_is_always_there(chromium, crowded):
+    chromium.open(crowded)
+    visible = "return [...document.querySelectorAll('.result tbody tr')].filter(r => r.checkVisibility()).map(r => r.cells[0].textContent)"
+    assert chromium.run(visible) == [*ARMS[:10], ARMS[14]]
+    chromium.run("document.querySelector('label[for=all-rows]').click()")
+    assert chromium.run(visible) == ARMS
+
+
+def test_the_whole_interpretation_is_one_click_away(chromium, crowded):
+    chromium.open(crowded, 390, 844)
+    before = chromium.run(BOXES, "#interpretation")[0]
+    chromium.run("document.querySelector('#interpretation summary').click()")
+    after = chromium.run(BOXES, "#interpretation")[0]
+    assert before[3] - before[1] < 160 < after[3] - after[1]
+    assert chromium.run("return document.querySelectorAll('#interpretation p').length") >= 2
+
+
+def test_meanings_of_columns_show_from_keyboard_and_touch(chromium, crowded):
+    chromium.open(crowded, 390, 844)
+    for place in (0, 4):
+        chromium.run("document.querySelectorAll('.result thead button')[arguments[0]].focus()", place)
+        bubble = chromium.wait("#meaning:not([hidden])")
+        assert bubble.text == ["Meaning of arm.", "", "", "", "Meaning of verdict."][place]
+        left, top, right, bottom = chromium.run(BOXES, "#meaning")[0]
+        assert left >= 0 and right <= 390 and top >= 0 and bottom <= 844
+    chromium.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert chromium.run("return document.getElementById('meaning').hidden")
+
+
+def test_a_printed_page_is_unfolded(chromium, crowded):
+    chromium.open(crowded)
+    states = "return [...document.querySelectorAll('.part')].map(part => part.open)"
+    chromium.run("dispatchEvent(new Event('beforeprint'))")
+    assert set(chromium.run(states)) == {True}
+    chromium.run("dispatchEvent(new Event('afterprint'))")
+    assert set(chromium.run(states)) == {False}
 
 
 def test_arms_keep_their_names_in_one_piece(chromium, tmp_path):
     name = "database_augmentation_narrow"
     parts = [Block("", ["arm", *(f"column_{place}" for place in range(12))], [[name, *["0.123 ± 0.456"] * 12]])]
-    write_page("Names", "", [], parts, "", {}, tmp_path / "names.html")
+    write_page(Opening("names", "Names"), parts[0], parts, "", {}, tmp_path / "names.html")
     chromium.open(tmp_path / "names.html")
-    lines = "const r = document.createRange(); r.selectNodeContents(document.querySelector('tbody th'));"
+    chromium.run("document.querySelector('.part').open = true")
+    lines = "const r = document.createRange(); r.selectNodeContents(document.querySelector('.part tbody th'));"
     assert chromium.run(f"{lines} return r.getClientRects().length") == 1
 
 

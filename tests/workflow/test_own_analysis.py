@@ -38,7 +38,7 @@ ANALYSIS = '''
                 Column("images", pl.Int64, "images", "count", "Images of the identity."),
             ],
         )
-        figure = parts.placeholder(f"{counted.height} identities", inputs.heading)
+        figure = parts.placeholder(f"{counted.height} identities", inputs.heading("counted"))
         statement = f"{counted.height} identities were counted."
         section = Section(TITLE, [statement], [], {"counted": FIGURES["counted"]})
         return Report({"counted": (counted, contract)}, [section], {"counted": figure})

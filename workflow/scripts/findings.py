@@ -8,6 +8,7 @@ from reidflow.tables.answer import answer_json
 from reidflow.tables.caption import caption
 from reidflow.tables.comparisons import COMPARISONS
 from reidflow.tables.data import read_description
+from reidflow.tables.design import design
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables
 from reidflow.tables.export import exports
 from reidflow.tables.findings import findings
@@ -26,7 +27,8 @@ def main(job: Job) -> None:
     )
     sections = [parameters_section(experiment), *read_all(job.input.get("sections", []))]
     lines = caption(experiment, data, tables.results)
-    for name, text in exports(tables.results, tables.efficiency, lines, sections).items():
+    designed = design(experiment, data)
+    for name, text in exports(tables.results, tables.efficiency, lines, sections, *designed).items():
         write_text(getattr(job.out, name), text)
     write_text(job.out.answer, answer_json(experiment, data, tables.results))
     write_text(job.out.findings, findings(experiment, data, tables, sections=sections))

@@ -20,7 +20,7 @@ what is slow to load.
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -103,7 +103,7 @@ class Analysis:
 
     def run(self, inputs: "Inputs") -> "Report":
         """Return its report on an experiment."""
-        return self.module.run(inputs)
+        return self.module.run(replace(inputs, titles={**self.figures, **self.sheets}))
 
     def params(self, plan: "Plan", experiment: str) -> dict[str, Any]:
         """Return what decides its numbers beside the experiment and its inputs."""
@@ -155,7 +155,7 @@ class Inputs:
     """What `run` gets: the checked config and experiment, the files that it reads by name, and its params.
 
     files: path or list of paths by the names of INPUTS; an empty list where the experiment has no such file. store:
-    the folder of the run store.
+    the folder of the run store. titles: name -> title of the figures and sheets that the analysis declares.
     """
 
     config: "Config"
@@ -163,14 +163,13 @@ class Inputs:
     files: Mapping[str, Any]
     params: Mapping[str, Any]
     store: Path
+    titles: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def heading(self) -> "Heading":
-        """The words above its figures."""
-        from reidflow.figures.style import Heading
+    def heading(self, name: str) -> "Heading":
+        """Return the words above a figure or sheet: its title, then experiment and data set."""
+        from reidflow.figures.style import heading
 
-        subtitle = " · ".join(filter(None, [self.config.title, self.config.scale]))
-        return Heading(self.experiment.file.question, subtitle)
+        return heading(self.titles.get(name, name), self.experiment.name, self.config)
 
     def table(self, name: str, contract: "Contract") -> "pl.DataFrame":
         """Return a table that it reads, checked against its contract. Raises ReidflowError."""

@@ -7,7 +7,7 @@ TITLES = {
     "pareto": "Value against cost",
     "tuning": "Tuned hyperparameters on validation",
 }
-"""Name -> title on pages and in the report."""
+"""Name -> title of the figure, in it and in the report."""
 
 
 def figures_of(tuned: bool) -> list[str]:

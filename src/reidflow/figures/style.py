@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 
 WIDTH = 9.0
@@ -52,10 +53,15 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Heading:
-    """The words above a figure: the question (or name), then data set and scale, as in "demo (demo scale), 3 seeds"."""
+    """The words above a figure: its title, then what it is of, as in "losses · demo · demo scale"."""
 
     title: str
     subtitle: str = ""
+
+
+def heading(title: str, experiment: str, config: Config) -> Heading:
+    """Return the words above a figure of an experiment."""
+    return Heading(title, " · ".join(filter(None, [experiment, config.title, config.scale])))
 
 
 def need(frame: pl.DataFrame, columns: list[str], figure: str) -> None:

@@ -35,5 +35,4 @@ def browse(data: str | Path, thumbnails: str | Path) -> dict[str, Any] | None:
         "thumbnails": f"data:image/jpeg;base64,{base64.b64encode(Path(thumbnails).read_bytes()).decode()}",
         "style": Markup(code.read_data(STYLE)),
         "script": Markup(code.read_data(SCRIPT)),
-        "green": GREEN,
     }

@@ -21,3 +21,46 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...(next ? [...original].sort(compare) : original));
   }));
 }
+
+const folds = () => [...document.querySelectorAll("main details")];
+const unfold = () => {
+  const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+  for (let place = target; place; place = place.parentElement) if (place.localName === "details") place.open = true;
+  target?.scrollIntoView();
+};
+addEventListener("hashchange", unfold);
+document.addEventListener("click", event => {
+  const link = event.target.closest("a[href^='#']");
+  if (link && link.hash === location.hash) setTimeout(unfold);
+});
+unfold();
+
+const button = document.getElementById("unfold");
+if (button) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const open = folds().some(part => !part.open);
+    folds().forEach(part => { part.open = open; });
+    button.textContent = open ? "Fold all" : "Unfold all";
+  });
+}
+let closed = [];
+addEventListener("beforeprint", () => { closed = folds().filter(part => !part.open); closed.forEach(part => { part.open = true; }); });
+addEventListener("afterprint", () => { closed.forEach(part => { part.open = false; }); });
+
+const meaning = document.getElementById("meaning");
+if (meaning) {
+  const hide = () => { meaning.hidden = true; };
+  document.addEventListener("focusin", event => {
+    const head = event.target.closest("thead button[title]");
+    if (!head) return hide();
+    meaning.textContent = head.title;
+    meaning.hidden = false;
+    const box = head.getBoundingClientRect(), edge = document.documentElement.clientWidth - meaning.offsetWidth - 8;
+    meaning.style.left = `${Math.max(8, Math.min(box.left, edge))}px`;
+    meaning.style.top = `${box.bottom + 4}px`;
+  });
+  document.addEventListener("focusout", hide);
+  document.addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
+  addEventListener("scroll", hide, { passive: true });
+}

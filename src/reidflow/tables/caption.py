@@ -34,7 +34,8 @@ def caption(
         ("Statistics", _statistics(results, level)),
         *_controls(results, level),
         ("Population", population_line(results)),
-        ("Varies", _varies(experiment)),
+        ("Varies", varies_line(experiment)),
+        *([("Tuned", tuned_line(experiment))] if experiment.tuned else []),
         ("Fixed", "; ".join(fixed_settings(experiment)) + "."),
         ("Software", versions_line(results["versions"])),
     ]
@@ -98,12 +99,16 @@ def audit_line(data: DataDescription) -> str:
 
 
 def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
+    count = _range(results.filter(pl.col("seeds") > 0)["seeds"])
+    return f"every number is the mean over {count} training seeds {seeds_sentence(experiment)}"
+
+
+def seeds_sentence(experiment: Experiment) -> str:
+    """Return the training seeds of the arms, and the seeds that chose settings, of which none is reported."""
     lists = {canonical(list(arm.seeds)): list(arm.seeds) for arm in experiment.arms.values()}
     own = " or ".join(as_text(seeds) for seeds in lists.values())
-    means = f"every number is the mean over {_range(results.filter(pl.col('seeds') > 0)['seeds'])} training seeds {own}"
     chose = seeds_line(experiment)
-    if chose:
-        means = f"{means}; {chose}, none of which is reported"
+    means = f"{own}; {chose}, none of which is reported" if chose else own
     if not experiment.tuned:
         return f"{means}."
     sweep = as_text(experiment.sweep_seeds)
@@ -136,26 +141,39 @@ def population_line(results: pl.DataFrame) -> str:
     )
 
 
-def _varies(experiment: Experiment) -> str:
+def varies_line(experiment: Experiment) -> str:
+    """Return what differs between the arms, and the baseline, in a sentence."""
     seeds = "" if SEED not in experiment.file.varies else " (arms differ in their seeds, which are paired by position)"
-    tuned = [f"{path} from {as_text(grid)}" for path, grid in experiment.file.tuned.items()]
-    chosen = f"; each arm chooses on validation {listed(tuned)}" if tuned else ""
-    return f"{listed(list(experiment.file.varies))}{seeds}{chosen}; baseline: {experiment.file.baseline}."
+    return f"{listed(experiment.file.varies)}{seeds}; baseline: {experiment.file.baseline}."
+
+
+def tuned_line(experiment: Experiment) -> str:
+    """Return what each arm chooses on validation, in a sentence."""
+    grids = [f"{path} from {as_text(grid)}" for path, grid in experiment.file.tuned.items()]
+    return f"each arm, the baseline included, chooses {listed(grids)} on validation."
 
 
 def fixed_settings(experiment: Experiment) -> list[str]:
     """Return the settings that every run of every arm shares, as `path=value`, derived from the run specs."""
+    return [f"{path}={as_text(value)}" for path, value in shared_settings(experiment).items()]
+
+
+def shared_settings(experiment: Experiment) -> dict[str, Any]:
+    """Return dotted path -> value of the settings that every run of every arm shares; a component is one setting.
+
+    Where the arms' components have the same name and differ in parameters, it is split into `name` and the parameters.
+    """
     specs = [spec.plain() for arm in experiment.arms.values() for _, spec in arm.points]
-    return [text for path, text in _shared(specs) if path != SEED]
+    return {path: value for path, value in _shared(specs) if path != SEED}
 
 
-def _shared(trees: list[Any], prefix: str = "") -> list[tuple[str, str]]:
+def _shared(trees: list[Any], prefix: str = "") -> list[tuple[str, Any]]:
     first = trees[0]
     if all(canonical(tree) == canonical(first) for tree in trees):
         if not prefix or (isinstance(first, dict) and "name" not in first):
             return [pair for key in first for pair in _shared([first[key]], f"{prefix}{key}.")]
         path = prefix.removesuffix(".")
-        return [(path, f"{path}={as_text(first)}")]
+        return [(path, first)]
     if not all(isinstance(tree, dict) for tree in trees) or len({tree.get("name") for tree in trees}) > 1:
         return []  # parameters of different components share a name at most
     keys = [key for key in first if all(key in tree for tree in trees)]

@@ -31,6 +31,7 @@ _ALL: list[Column | Span] = [
     _C("flank", S, "flank", "text", "Flank or viewpoint; empty: all queries of the identity.", nullable=True),
     _C("method", S, "method", "text", "Id of the method with its parameters."),
     _C("label", S, "method", "text", "Name of the method, with the parameters in which others of that name differ."),
+    _C("why", S, "why", "prose", "Why the arm is in the experiment."),
     _C("note", S, "note", "text", "What limits the row's numbers, or why there are none."),
     # Metrics on test.
     _C("id_map", F, "balanced mAP", "number",
@@ -38,6 +39,9 @@ _ALL: list[Column | Span] = [
        nullable=True),
     _C("id_map_std", F, "std over seeds", "number", "Standard deviation of the balanced mAP over training seeds.",
        nullable=True),
+    Span("spread", ("id_map", "id_map_std"), "balanced mAP", "spread",
+         "Identity-balanced mAP on test: average precision per query, mean per identity, mean over identities; mean ± "
+         "standard deviation over training seeds."),
     _C("id_map_by_seed", pl.List(F), "balanced mAP of each seed", "numbers", "Balanced mAP of each training seed, in their order.",
        nullable=True),
     _C("val_id_map", F, "validation mAP", "number",

@@ -13,7 +13,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import EvaluatedArm, known, mean, same_runs
-from reidflow.tables.columns import columns
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import (
     AGAINST,
     INCONCLUSIVE,
@@ -67,6 +67,7 @@ EFFICIENCY = Contract(
 RESULT = (
     "arm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict", "ties_with_best", "smallest_detectable", "note",
 )  # fmt: skip
+SUMMARY = ("arm", "spread", "delta", "interval", "verdict", column("ties_with_best").but(heading="ties"))
 AGAINST_CONTROLS = (
     "arm", "against", "against_delta", "against_interval", "against_p_holm", "against_verdict", "against_smallest_detectable",
 )  # fmt: skip
@@ -315,6 +316,11 @@ def _mean_of_seeds(history: pl.DataFrame, column: str) -> float | None:
 
 def _finite(history: pl.DataFrame, column: str) -> list[float]:
     return [value for value in history[column] if value is not None and math.isfinite(value)]
+
+
+def summary(results: pl.DataFrame) -> Block:
+    """Return the columns of the table RESULTS that answer the question, the highest score first."""
+    return block("Result", results.sort("id_map", descending=True, nulls_last=True, maintain_order=True), SUMMARY)
 
 
 def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:

@@ -10,22 +10,32 @@ from reidflow.tables.experiment import blocks
 from reidflow.tables.layout import Block
 from reidflow.tables.sections import Section, section_blocks
 
-Caption = list[tuple[str, str]]
+Caption = Sequence[tuple[str, str]]
 
 
 def exports(
-    results: pl.DataFrame, efficiency: pl.DataFrame, caption: Caption, sections: Sequence[Section] = ()
+    results: pl.DataFrame,
+    efficiency: pl.DataFrame,
+    caption: Caption,
+    sections: Sequence[Section] = (),
+    design: Caption = (),
+    arms: Block | None = None,
 ) -> dict[str, str]:
     """Return results and efficiency joined, one row an arm, as texts: `csv`, `markdown` and `latex`.
 
-    The tables of `sections` follow in the latter two.
+    The tables of `sections` follow in the latter two, then `arms`: the arms with why each is there, in LaTeX with the design
+    as its caption.
     """
     title = results["experiment"][0]
     parts = [*blocks(results, efficiency), *section_blocks(sections)]
+    latex = latex_table(title, parts, caption)
+    if arms is not None:
+        parts.append(arms)
+        latex += "\n" + latex_block(arms, _caption(f"{title}: {arms.title}", design))
     return {
         "csv": csv_table(results, efficiency),
         "markdown": markdown_table(title, parts, caption),
-        "latex": latex_table(title, parts, caption),
+        "latex": latex,
     }
 
 
@@ -74,15 +84,20 @@ def latex_table(title: str, parts: list[Block], caption: Caption) -> str:
 
     Names beyond Latin letters need LuaLaTeX or XeLaTeX with a font that has them.
     """
-    sentences = " ".join(rf"\textbf{{{heading}:}} {text.latex(sentence)}" for heading, sentence in caption)
-    floats = [latex_block(parts[0], rf"{text.latex(title)}. {sentences}")]
+    floats = [latex_block(parts[0], _caption(title, caption))]
     floats += [latex_block(part, f"{text.latex(title)}: {text.latex(part.title)}") for part in parts[1:]]
     return "\n".join(floats)
 
 
+def _caption(title: str, sentences: Caption) -> str:
+    """Return a caption as LaTeX: the title, then a sentence under each heading."""
+    rest = " ".join(rf"\textbf{{{heading}:}} {text.latex(sentence)}" for heading, sentence in sentences)
+    return rf"{text.latex(title)}. {rest}"
+
+
 def latex_block(part: Block, caption: str) -> str:
     """Return one part as a LaTeX float with a caption that is LaTeX already."""
-    kinds = "".join("l" if _left(part, column) else "r" for column in range(len(part.headings)))
+    kinds = "".join(_alignment(part, column) for column in range(len(part.headings)))
     rows = [" & ".join(text.latex(cell) for cell in row) + r" \\" for row in [part.headings, *part.rows]]
     return "\n".join(
         [
@@ -100,6 +115,13 @@ def latex_block(part: Block, caption: str) -> str:
             "",
         ]
     )
+
+
+def _alignment(part: Block, column: int) -> str:
+    """Return how LaTeX aligns a column: sentences are broken into lines."""
+    if part.formats and part.formats[column] == "prose":
+        return r"p{0.6\linewidth}"
+    return "l" if _left(part, column) else "r"
 
 
 def _left(part: Block, column: int) -> bool:

@@ -12,6 +12,8 @@ from reidflow.tables.answer import answer
 from reidflow.tables.caption import audit_line, data_line, population_line, queries_line, split_line
 from reidflow.tables.comparisons import INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
+from reidflow.tables.design import TITLE as DESIGN
+from reidflow.tables.design import design
 from reidflow.tables.experiment import BASELINE, Tables, tuned_paths
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
@@ -23,6 +25,8 @@ ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
 SEVERAL = 8
 """Of more arms than these a sentence gives the names or the extremes alone."""
+NAMED = 5
+"""Of more arms than these a sentence names the first; the table has all."""
 MANY = 12
 """More statements of one kind give way to one sentence for all."""
 SPIKE = 10.0
@@ -47,9 +51,9 @@ def findings(
     level: float = LEVEL,
     sections: Sequence[Section] = (),
 ) -> str:
-    """Return the findings of an experiment as Markdown: answer, evidence, limits, next steps, interpretation.
+    """Return the findings of an experiment as Markdown: answer, evidence, design, limits, next steps, interpretation.
 
-    sections: what its analyses add, placed before the limits. figures: the folder of its figures, relative to where
+    sections: what its analyses add, placed before the design and the limits. figures: the folder of its figures, relative to where
     the text will be (default `../figures/<experiment>`).
     """
     read = reading(experiment.file.interpretation, data.title, tables.results)
@@ -61,7 +65,9 @@ def findings(
         f"# {markdown(experiment.name)}: findings",
         markdown(experiment.file.question.strip()),
         f"Data: {markdown(data_line(data))} Metric: identity-balanced mAP on test (gallery: {data.gallery}).",
-        *(_written(section, folder) for section in [*own[:end], *sections, *own[end:]]),
+        *(_written(section, folder) for section in [*own[:end], *sections]),
+        f"## {DESIGN}\n\n{design(experiment, data).markdown}",
+        *(_written(section, folder) for section in own[end:]),
         f"## {INTERPRETATION}\n\n{_interpretation(read, data)}",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -85,6 +91,7 @@ def _context(data: DataDescription, tables: Tables, level: float) -> Row:
     different = [row for row in compared if row["verdict"] != INCONCLUSIVE]
     return {
         "several": SEVERAL,
+        "named": NAMED,
         "many": MANY,
         "spike": SPIKE,
         "fewest": FEWEST,
@@ -97,7 +104,7 @@ def _context(data: DataDescription, tables: Tables, level: float) -> Row:
         "different": sorted(different, key=lambda row: -row["delta"]),
         "undecided_arms": undecided,
         "detectable": _known(row["smallest_detectable"] for row in undecided),
-        "ties": results.filter("ties_with_best")["arm"].to_list(),
+        "ties": results.filter("ties_with_best").sort("id_map", descending=True, maintain_order=True)["arm"].to_list(),
         "highest": max(rows, key=lambda row: row["id_map"] or 0.0)["arm"],
         "scored": results["id_map"].count(),
         "missing": [row for row in rows if row["verdict"] == UNAVAILABLE],

@@ -12,6 +12,7 @@ NOISE = 1e-9
 """Smaller than this is rounding, not a difference."""
 _JOINERS = "\u200c\u200d"
 _MARKDOWN = re.compile(r"([\\`*{}\[\]<>#|~$&]|(?<![^\W_])_|_(?![^\W_]))")
+_SENTENCE_END = re.compile(r"(?<=[.!?:)])\n(?=[^\s>|#*+-])(?!\d+[.)] )")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -72,6 +73,11 @@ def extent(value: float, low: float, high: float, digits: int = 3) -> str:
     """Return the size of a difference with its interval, turned to the side of the difference: `0.202 [0.081, 0.322]`."""
     ends = (low, high) if value >= 0 else (-high, -low)
     return f"{number(abs(value), digits)} [{', '.join(_end(end, digits).removeprefix('+') for end in ends)}]"
+
+
+def spread(value: float | None, deviation: float | None) -> str:
+    """Return a mean with the standard deviation around it, as `0.512 ± 0.014`; the mean alone where that is unknown."""
+    return number(value) if value is None or deviation is None else f"{number(value)} ± {number(deviation)}"
 
 
 def probability(value: float | None) -> str:
@@ -173,8 +179,14 @@ def latex(value: str) -> str:
 
 
 def authored(value: str) -> str:
-    """Return Markdown that a person wrote, with HTML escaped and its formatting kept."""
+    """Return Markdown that a person wrote, with HTML escaped, its formatting and its paragraphs kept.
+
+    A folded text of YAML has single line breaks where its author left blank lines: without any blank line, each line
+    break after a sentence ends a paragraph.
+    """
     lines = "\n".join(visible(line) for line in value.splitlines())
+    if "\n\n" not in lines:
+        lines = _SENTENCE_END.sub("\n\n", lines)
     return re.sub(r"<(?=[A-Za-z/!?])(?!https?://)", "&lt;", lines)
 
 
@@ -218,9 +230,15 @@ def bold(name: str) -> str:
     return f"**{markdown(name)}**"
 
 
-def bold_names(names: Iterable[str]) -> str:
-    """Return names in bold Markdown as a sentence lists them."""
-    return listed(map(bold, names))
+def bold_names(names: Iterable[str], most: int | None = None) -> str:
+    """Return names in bold Markdown as a sentence lists them.
+
+    most: of more names than these only the first are given, and the number of the others: `**a**, **b** and 7 more`.
+    """
+    shown = list(map(bold, names))
+    if most is not None and len(shown) > most + 1:
+        shown = [*shown[:most], f"{len(shown) - most} more"]
+    return listed(shown)
 
 
 def plural(value: int, noun: str, nouns: str = "") -> str:
@@ -236,6 +254,7 @@ def p_value(value: float | None) -> str:
 
 FORMATS: dict[str, Callable[..., str]] = {
     "text": plain,
+    "prose": plain,
     "verdict": plain,
     "setting": chosen,
     "yes_no": yes_no,
@@ -246,6 +265,7 @@ FORMATS: dict[str, Callable[..., str]] = {
     "signed": signed,
     "signed1": partial(signed, digits=1),
     "signed2": partial(signed, digits=2),
+    "spread": spread,
     "interval": interval,
     "interval1": partial(interval, digits=1),
     "interval2": partial(interval, digits=2),
@@ -267,5 +287,5 @@ FORMATS: dict[str, Callable[..., str]] = {
     "near_best": near_best,
 }
 """How the cells of a column are printed, by the format's name: the values of the column's fields -> plain text."""
-WORDS = frozenset({"text", "verdict", "setting", "yes_no", "grid"})
+WORDS = frozenset({"text", "prose", "verdict", "setting", "yes_no", "grid"})
 """Formats that print words, which are aligned to the left."""

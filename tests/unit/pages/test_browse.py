@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from browsed import EVIL, IDENTITIES, browsed, planted
 
-from reidflow.pages.page import write_page
+from reidflow.pages.page import Opening, write_page
+from reidflow.tables.layout import Block
 
 
 class Parsed(HTMLParser):
@@ -34,7 +35,15 @@ class Parsed(HTMLParser):
 
 @pytest.fixture
 def page(tmp_path):
-    write_page("Which?", "", [], [], "", {}, tmp_path / "page.html", browsed=browsed(tmp_path))
+    write_page(
+        Opening("which", "Which?"),
+        Block("", ["arm"], []),
+        [],
+        "",
+        {},
+        tmp_path / "page.html",
+        browsed=browsed(tmp_path),
+    )
     return (tmp_path / "page.html").read_text()
 
 
@@ -63,12 +72,20 @@ def test_the_policy_allows_the_pages_scripts_and_no_other(page):
 
 def test_a_page_without_runs_has_nothing_to_browse(tmp_path):
     assert browsed(tmp_path, arms=[]) is None
-    write_page("Which?", "", [], [], "", {}, tmp_path / "page.html", browsed=None)
+    write_page(Opening("which", "Which?"), Block("", ["arm"], []), [], "", {}, tmp_path / "page.html", browsed=None)
     assert 'id="browse"' not in (tmp_path / "page.html").read_text()
 
 
 def test_how_many_of_the_queries_are_shown_is_said(tmp_path):
     for of, words in ((30, "All 30 queries of the test images"), (5000, "30 of 5000 queries, taken in turn")):
-        write_page("Which?", "", [], [], "", {}, tmp_path / "page.html", browsed=browsed(tmp_path, of=of))
+        write_page(
+            Opening("which", "Which?"),
+            Block("", ["arm"], []),
+            [],
+            "",
+            {},
+            tmp_path / "page.html",
+            browsed=browsed(tmp_path, of=of),
+        )
         assert words in (tmp_path / "page.html").read_text()
     assert EVIL not in (tmp_path / "page.html").read_text()

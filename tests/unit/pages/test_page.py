@@ -10,13 +10,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from reidflow.pages.page import SCRIPT, write_page
+from reidflow.figures.kinds import TITLES
+from reidflow.pages.page import SCRIPT, Opening, write_page
 from reidflow.store.tables import Column
 from reidflow.tables.columns import COLUMNS
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section
 
 EVIL = "<img src=x onerror=alert(1)>\"' onload='x"
+EVIL_ID = "figure--img-src-x-onerror-alert-1-onload-x"
 NAMES = ["base", "<script>alert(1)</script>", "Ünïcödé 🐆", "a\u202eb\x07", "50% <b>", "line\nbreak", "x" * 80]
 FINDINGS = f"""# Findings
 
@@ -35,7 +37,13 @@ Figure: [arms](../figures/losses/arms.png)
 
 ## Reliance
 
-- shown ([reliance](../figures/losses/reliance.png))
+- shown
+
+Figure: [reliance](../figures/losses/reliance.png)
+
+## The author's interpretation
+
+- found in the opening
 """
 
 
@@ -60,20 +68,33 @@ def page(tmp_path: Path) -> str:
     (tmp_path / "arms.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     rows = [{"arm": name, "evil": 0.5, "verdict": "better"} for name in [*NAMES, EVIL]]
     evil = Column("evil", pl.Float64, EVIL, "number", f"Meaning {EVIL}.")
+    first = block(EVIL, rows, ["arm", evil, "verdict"])
     write_page(
-        f"Which {EVIL}?",
-        EVIL,
-        [(EVIL, EVIL)],
-        [block(EVIL, rows, ["arm", evil, "verdict"]), block("More", [{"arm": "base"}], ["arm"])],
+        Opening(
+            "losses",
+            f"Which {EVIL}?",
+            EVIL,
+            f"**one**, {EVIL}",
+            EVIL,
+            "partly",
+            f"First {EVIL}\n\nSecond {EVIL}",
+            "stale",
+            [EVIL],
+            [f"{EVIL}{place}" for place in range(8)],
+        ),
+        first,
+        [first, block("More", [{"arm": "base"}], ["arm"])],
         FINDINGS,
         dict.fromkeys(("arms", EVIL, "reliance"), tmp_path / "arms.svg"),
         tmp_path / "page.html",
+        caption=[(EVIL, EVIL), ("Said", "better, ")],
         baseline="base",
         sections=[
             Section("Reliance", [], [Block(EVIL, ["image", EVIL], [[EVIL, EVIL]])], {"reliance": EVIL}),
             Section("Says no more than its statements", [EVIL]),
             Section("Tables alone", tables=[Block("", ["x"], [["1"]])]),
         ],
+        siblings=["before", "losses", "after"],
     )
     return (tmp_path / "page.html").read_text()
 
@@ -97,9 +118,11 @@ def test_nothing_is_fetched_from_outside(page: str) -> None:
 
 
 def test_the_policy_lets_the_pages_own_script_run(page: str) -> None:
-    script = re.search(r"<script>(.*)</script>", page, re.DOTALL).group(1)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in page
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert scripts == [SCRIPT.read_text()]
+    policy = next(a["content"] for _, a in Elements(page).found if a.get("http-equiv") == "Content-Security-Policy")
+    assert "script-src " + " ".join(f"'sha256-{digest}'" for digest in digests) + ";" in policy
 
 
 def test_links_to_a_figure_lead_to_it_on_the_page(page: str) -> None:
@@ -108,21 +131,60 @@ def test_links_to_a_figure_lead_to_it_on_the_page(page: str) -> None:
     assert "figure-arms" in [a.get("id") for _, a in elements.found]
 
 
-def test_a_page_answers_first_and_shows_each_figure_once_where_it_is_first_referred_to(page: str) -> None:
+def test_a_page_answers_first_and_folds_the_rest_in_the_order_of_the_findings(page: str) -> None:
     elements = Elements(page)
-    order = ["<h1>", "<h2>Answer", "<table", 'id="figure-arms"', "<h2>Again", "<h2>Reliance", 'id="figure-reliance"']
-    order += ["<h3>", 'id="figure--img', "<h2>Tables alone", "<h2>More", "<h2>How to read"]
+    first = ['class="answer"', 'id="hypothesis"', 'id="interpretation"', 'id="result"', "<table", 'id="figure-arms"']
+    evidence = ['id="section-answer"', 'id="section-again"', 'id="section-reliance"', 'id="figure-reliance"', "<h3>"]
+    rest = ("tables-alone", "all-columns", "further-figures", "how-to-read")
+    order = ["<h1>", *first, 'class="contents"', *evidence, *(f'id="section-{part}"' for part in rest)]
     found = [page.index(part) for part in order]
     assert found == sorted(found)
-    assert [a["id"] for tag, a in elements.found if tag == "figure"].count("figure-arms") == 1
-    assert "Says no more" not in elements.text
-    captions = [a["alt"] for tag, a in elements.found if tag == "img"]
-    assert captions == ["Arms, and their differences from the baseline", EVIL, EVIL]
+    assert all("open" not in a for tag, a in elements.found if tag == "details")
+    assert "Says no more" not in elements.text and "found in the opening" not in elements.text
 
 
-def test_the_caption_closes_the_page(page: str) -> None:
-    caption = page[page.index("<h2>How to read these numbers") : page.index("<details>")]
-    assert Elements(caption).text.split("\n")[2].strip() == EVIL * 2
+def test_each_figure_stands_once_and_is_not_announced_where_it_stands(page: str) -> None:
+    elements = Elements(page)
+    assert [a["id"] for tag, a in elements.found if tag == "figure"] == ["figure-arms", "figure-reliance", EVIL_ID]
+    assert [a["alt"] for tag, a in elements.found if tag == "img"] == [TITLES["arms"], EVIL, EVIL]
+    assert "Figure:" not in elements.text
+
+
+def test_permalinks_and_contents_lead_to_every_folded_section(page: str) -> None:
+    found = Elements(page).found
+    parts = [a["id"] for tag, a in found if tag == "details" and a.get("class") == "part"]
+    links = [a["href"] for tag, a in found if tag == "a" and a["href"] in {f"#{part}" for part in parts}]
+    assert len(parts) == len(set(parts)) == 7
+    assert sorted(links) == sorted(2 * [f"#{part}" for part in parts])
+    ids = [a["id"] for _, a in found if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_leads_to_the_index_and_to_the_other_experiments(page: str) -> None:
+    links = [a for tag, a in Elements(page).found if tag == "a"]
+    pages = ["../index.html", "before.html", "after.html", "before.html", "after.html"]
+    assert [a["href"] for a in links if a["href"].endswith(".html")] == pages
+    assert [a["href"] for a in links if "rel" in a] == ["before.html", "after.html"]
+
+
+def test_what_the_hypothesis_came_to_and_why_an_interpretation_is_stale_are_said(page: str) -> None:
+    text = Elements(page).text
+    assert "The hypothesis held in part:" in text and "(stale)" in text
+    assert text.index(f"First {EVIL}") < text.index(f"Second {EVIL}") < text.index("The table has changed")
+
+
+def test_long_lists_of_ties_are_folded(page: str) -> None:
+    ties = page[page.index('class="ties"') : page.index("</details>", page.index('class="ties"'))]
+    before, after = ties.split("<summary>and 3 more</summary>")
+    assert before.count("onerror") == 5 and after.count("onerror") == 3
+
+
+def test_notes_that_the_findings_give_are_not_repeated(page: str) -> None:
+    notes = [
+        text.strip()
+        for text in re.findall(r"<d[td]>(.*?)</d[td]>", page[page.index('id="section-how-to-read"') :], re.DOTALL)
+    ]
+    assert len(notes) > 2 and "Said" not in notes
 
 
 def test_headings_carry_the_meaning_of_their_columns(page: str) -> None:
@@ -133,8 +195,8 @@ def test_headings_carry_the_meaning_of_their_columns(page: str) -> None:
 
 def test_the_baseline_and_the_verdicts_are_marked(page: str) -> None:
     classes = [a.get("class") for tag, a in Elements(page).found if tag in ("tr", "td")]
-    assert classes.count("baseline") == 2
-    assert classes.count("better") == len(NAMES) + 1
+    assert classes.count("baseline") == 3
+    assert classes.count("verdict better") == 2 * (len(NAMES) + 1)
 
 
 DOM = """
@@ -147,7 +209,8 @@ const heads = HEADS.map(() => {
 });
 const body = { rows, order: rows, append(...sorted) { this.order = sorted; } };
 const table = { tBodies: [body], tHead: { rows: [{ cells: heads }] } };
-const document = { querySelectorAll: () => [table] };
+const document = { querySelectorAll: () => [table], getElementById: () => null, addEventListener() {} };
+const addEventListener = () => {}, location = { hash: "" };
 """
 
 

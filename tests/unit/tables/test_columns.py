@@ -38,10 +38,10 @@ FRAME = pl.DataFrame(
 
 
 FITTING = {
-    pl.String: {"text", "verdict"},
+    pl.String: {"text", "prose", "verdict"},
     pl.Boolean: {"yes_no"},
     pl.Int64: {"count", "text"},
-    pl.Float64: FORMATS.keys() - {"text", "verdict", "yes_no", "setting"},
+    pl.Float64: FORMATS.keys() - {"text", "prose", "verdict", "yes_no", "setting"},
     pl.List: {"numbers", "grid"},
 }
 

@@ -118,7 +118,7 @@ def test_the_caption_holds_everything_that_decides_the_numbers(tmp_path):
     assert "[100, 101]" in text["Seeds"]
     assert "over 1 comparison at 5%" in text["Statistics"]
     assert "the 20 tested here" in text["Population"]
-    assert "optimizer.lr from [0.1]" in text["Varies"]
+    assert "optimizer.lr from [0.1]" in text["Tuned"]
     assert text["Software"] == "device cpu, timm 1.0.31, torch 2.15.0."
 
 
@@ -179,6 +179,23 @@ def test_markdown_that_a_person_wrote_keeps_its_formatting_and_holds_no_html():
     assert text.authored(written) == (
         "**Better** &lt;script>x&lt;/script> p <0.001, <https://a.b>\\x1b[2J\n\n- &lt;!-- c -->"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("One ends.\nTwo (ends).\nThree\ngoes on", "One ends.\n\nTwo (ends).\n\nThree\ngoes on"),
+        ("A list:\n- one.\n- two.\n1. three.\n2. four.", None),
+        ("Wrapped.\nHere.\n\nSecond", None),
+    ],
+)
+def test_the_paragraphs_of_a_folded_text_are_kept(written, shown):
+    assert text.authored(written) == (shown or written)
+
+
+def test_of_many_names_the_first_are_given_and_the_others_counted():
+    assert text.bold_names("abcd", 3) == "**a**, **b**, **c** and **d**"
+    assert text.bold_names("abcde", 3) == "**a**, **b**, **c** and 2 more"
 
 
 def test_no_beginning_that_a_spreadsheet_computes_is_left():

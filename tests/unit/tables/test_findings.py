@@ -31,7 +31,7 @@ def test_planted_effects_are_answered_first_with_the_numbers_of_the_table(tmp_pa
         assert (row["delta"] > 0) == (verdict == "better")
     assert f"The baseline **base** scores {rows['base']['id_map']:.3f}" in answer
     assert "Not significantly different from the baseline: **same**." in answer
-    assert "one of **up** and **up2**: these 2" in answer
+    assert "one of **up2** and **up**: these 2" in answer
     apart = section(text, "Not significantly different")
     same = rows["same"]
     assert f"**same** against the baseline: {same['delta']:+.3f} [{same['delta_low']:+.3f}, " in apart

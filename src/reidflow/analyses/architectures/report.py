@@ -12,5 +12,5 @@ def run(inputs: Inputs) -> Report:
     networks = best_networks(inputs.experiment, trials)
     return Report(
         sections=sections(networks),
-        figures={"architectures": architectures(networks, inputs.heading)},
+        figures={"architectures": architectures(networks, inputs.heading("architectures"))},
     )

@@ -24,13 +24,12 @@ def run(inputs: Inputs) -> Report:
     picked = json.loads(Path(inputs.files["picked"]).read_text())
     metrics, tried = inputs.table("metrics", METRICS), inputs.table("strengths", METRICS)
     strengths = tables.strengths_table(inputs.experiment, picked, metrics, tried)
-    heading = inputs.heading
     return Report(
         tables={"parts": (parts, tables.PARTS), "strengths": (strengths, tables.STRENGTHS)},
         sections=sections(parts, strengths),
         figures={
-            "parts": figures.part_effects(parts, heading),
-            "strengths": figures.strength_curves(strengths, heading),
+            "parts": figures.part_effects(parts, inputs.heading("parts")),
+            "strengths": figures.strength_curves(strengths, inputs.heading("strengths")),
         },
         sheets={"augmented": lambda out: _draw_sheet(inputs, out)},
     )
@@ -47,4 +46,6 @@ def _draw_sheet(inputs: Inputs, out: Path) -> None:
         name: augmented(spec.augmentation, spec.model.size, pixels, masks, keys, shown=SHOWN, versions=VERSIONS)
         for name, spec in specs.items()
     }
-    sheets.augmented_sheet(samples, {name: spec.augmentation for name, spec in specs.items()}, inputs.heading, out)
+    sheets.augmented_sheet(
+        samples, {name: spec.augmentation for name, spec in specs.items()}, inputs.heading("augmented"), out
+    )

@@ -19,15 +19,15 @@ SHOWN = 12
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    probes, heading = inputs.experiment.file.probes.model_dump(), inputs.heading
+    probes = inputs.experiment.file.probes.model_dump()
     matrix, reliance = background_tables(inputs.experiment, by_arm(inputs.table("tested_on", TESTED_ON)), probes)
     return Report(
         tables={"tested_on": (matrix, TESTED_MATRIX), "reliance": (reliance, RELIANCE)},
         sections=sections(matrix, reliance, inputs.table("results", RESULTS), probes),
         figures={
-            "tested_on": figures.tested_on(matrix, heading),
-            "query_only": figures.query_only(matrix, heading),
-            "reliance": figures.reliance(reliance, heading),
+            "tested_on": figures.tested_on(matrix, inputs.heading("tested_on")),
+            "query_only": figures.query_only(matrix, inputs.heading("query_only")),
+            "reliance": figures.reliance(reliance, inputs.heading("reliance")),
         },
         sheets={"interventions": lambda out: _draw_sheet(inputs, out)},
     )
@@ -40,4 +40,4 @@ def _draw_sheet(inputs: Inputs, out: Path) -> None:
     files = zip(inputs.experiment.file.tested_on, inputs.files["versions"], strict=True)
     versions = {label: np.load(path, mmap_mode="r") for label, path in files}
     captions = [f"{manifest['identity'][row]}\n{manifest['image'][row]}" for row in rows]
-    sheets.interventions_sheet(versions, rows, captions, inputs.heading, out)
+    sheets.interventions_sheet(versions, rows, captions, inputs.heading("interventions"), out)

@@ -13,16 +13,16 @@ def run(inputs: Inputs) -> Report:
     found = tables.read_curation(inputs.params, inputs.files)
     arms = tables.arms_table(inputs.experiment, found, inputs.table("results", RESULTS))
     contrasts = tables.contrasts_table(found, arms)
-    images, heading = np.load(inputs.files["images"], mmap_mode="r"), inputs.heading
+    images = np.load(inputs.files["images"], mmap_mode="r")
     return Report(
         tables={"curation": (arms, tables.ARMS)},
         sections=sections(found, arms, contrasts, inputs.table("efficiency", EFFICIENCY)),
         figures={
-            "shares": figures.shares(arms, heading),
-            "distributions": figures.distributions(found, contrasts, heading),
+            "shares": figures.shares(arms, inputs.heading("shares")),
+            "distributions": figures.distributions(found, contrasts, inputs.heading("distributions")),
         },
         sheets={
-            "valuable": lambda out: sheets.valuable_sheet(images, found, arms, heading, out),
-            "scores": lambda out: sheets.scores_sheet(images, found, heading, out),
+            "valuable": lambda out: sheets.valuable_sheet(images, found, arms, inputs.heading("valuable"), out),
+            "scores": lambda out: sheets.scores_sheet(images, found, inputs.heading("scores"), out),
         },
     )

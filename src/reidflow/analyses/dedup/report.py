@@ -16,7 +16,7 @@ def run(inputs: Inputs) -> Report:
     methods, suspects = tables.methods_table(found), tables.suspects_table(found)
     arms = tables.arms_table(inputs.experiment, found, inputs.table("results", RESULTS), histories)
     own = {name: histories[name] for name in arms["arm"]}
-    images, heading = np.load(inputs.files["images"], mmap_mode="r"), inputs.heading
+    images = np.load(inputs.files["images"], mmap_mode="r")
     return Report(
         tables={
             "methods": (methods, tables.METHODS),
@@ -25,12 +25,12 @@ def run(inputs: Inputs) -> Report:
         },
         sections=sections(found, methods, suspects, arms),
         figures={
-            "detection": figures.detection(methods, heading),
-            "thresholds": figures.thresholds(methods, arms, heading),
-            "dynamics": figures.dynamics(own, arms, heading),
+            "detection": figures.detection(methods, inputs.heading("detection")),
+            "thresholds": figures.thresholds(methods, arms, inputs.heading("thresholds")),
+            "dynamics": figures.dynamics(own, arms, inputs.heading("dynamics")),
         },
         sheets={
-            "groups": lambda out: sheets.groups_sheet(images, found, arms, heading, out),
-            "suspects": lambda out: sheets.suspects_sheet(images, found, suspects, heading, out),
+            "groups": lambda out: sheets.groups_sheet(images, found, arms, inputs.heading("groups"), out),
+            "suspects": lambda out: sheets.suspects_sheet(images, found, suspects, inputs.heading("suspects"), out),
         },
     )

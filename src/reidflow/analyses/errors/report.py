@@ -20,5 +20,5 @@ def run(inputs: Inputs) -> Report:
     return Report(
         tables={"errors": (errors, tables.ERRORS)},
         sections=sections(errors),
-        figures={"errors": figures.errors(errors, inputs.heading)},
+        figures={"errors": figures.errors(errors, inputs.heading("errors"))},
     )

@@ -77,10 +77,12 @@ def run(inputs: Inputs) -> Report:
         tables={name: (table, CONTRACTS[name]) for name, table in zip(CONTRACTS, faces, strict=True)},
         sections=sections(inputs.experiment.file, faces, flops, ["ranked"]),
         figures={
-            "score_by_rate": figures.score_by_rate(faces.configurations, inputs.heading),
-            "score_by_epochs": figures.score_by_epochs(faces.configurations, inputs.heading),
-            "score_ablation": figures.score_ablation(faces.ablation, inputs.heading),
-            "score_per_minute": figures.score_per_minute(faces.efficiency, inputs.heading),
-            "score_by_time": figures.score_by_time(faces.configurations, faces.efficiency, inputs.heading),
+            "score_by_rate": figures.score_by_rate(faces.configurations, inputs.heading("score_by_rate")),
+            "score_by_epochs": figures.score_by_epochs(faces.configurations, inputs.heading("score_by_epochs")),
+            "score_ablation": figures.score_ablation(faces.ablation, inputs.heading("score_ablation")),
+            "score_per_minute": figures.score_per_minute(faces.efficiency, inputs.heading("score_per_minute")),
+            "score_by_time": figures.score_by_time(
+                faces.configurations, faces.efficiency, inputs.heading("score_by_time")
+            ),
         },
     )

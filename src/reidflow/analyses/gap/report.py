@@ -21,7 +21,7 @@ def run(inputs: Inputs) -> Report:
         tables={"gap": (gap, tables.GAP), "lost": (lost, tables.LOST)},
         sections=sections(gap, lost, tables.transductive_arms(experiment)),
         figures={
-            "gap": figures.gap(gap, lost, inputs.heading),
-            "remedies": figures.remedies(gap, inputs.heading),
+            "gap": figures.gap(gap, lost, inputs.heading("gap")),
+            "remedies": figures.remedies(gap, inputs.heading("remedies")),
         },
     )

@@ -27,8 +27,8 @@ def run(inputs: Inputs) -> Report:
         },
         sections=sections(arms, tables.features_of(layout, manifest, inputs.files["features"])),
         figures={
-            "geodesic": figures.geodesic(arms, runs, inputs.heading),
-            "radii": figures.radii(arms, radii, inputs.heading),
-            "projections": figures.projections(tables.projections(embedded, layout), inputs.heading),
+            "geodesic": figures.geodesic(arms, runs, inputs.heading("geodesic")),
+            "radii": figures.radii(arms, radii, inputs.heading("radii")),
+            "projections": figures.projections(tables.projections(embedded, layout), inputs.heading("projections")),
         },
     )

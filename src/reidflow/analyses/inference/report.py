@@ -22,7 +22,7 @@ def run(inputs: Inputs) -> Report:
         tables={"inference": (table, INFERENCE), "inference.efficiency": (times, ANSWERS)},
         sections=sections(table, bool((layout.query_index >= 0).any())),
         figures={
-            "methods": figures.methods(table, inputs.heading),
-            "queries": figures.queries(table, per_query, inputs.heading),
+            "methods": figures.methods(table, inputs.heading("methods")),
+            "queries": figures.queries(table, per_query, inputs.heading("queries")),
         },
     )

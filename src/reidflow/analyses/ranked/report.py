@@ -14,7 +14,7 @@ from reidflow.tables.experiment import RESULTS
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    per_query, heading = inputs.table("per_query", PER_QUERY), inputs.heading
+    per_query = inputs.table("per_query", PER_QUERY)
     shown = shown_runs(inputs.trained().runs, inputs.table("results", RESULTS))
     ranked = ranked_runs(inputs.layout(), shown, inputs.mirrored())
     worst = tables.worst_table(per_query, ranked)
@@ -24,7 +24,7 @@ def run(inputs: Inputs) -> Report:
         tables={"ranked": (ranked, RANKED), "worst": (worst, tables.WORST)},
         sections=sections(ranked, per_query, worst),
         sheets={
-            "ranked": lambda out: sheets.ranked_sheet(shown_images, ranked, per_query, heading, out),
-            "worst": lambda out: sheets.worst_sheet(shown_images, ranked, worst, heading, out),
+            "ranked": lambda out: sheets.ranked_sheet(shown_images, ranked, per_query, inputs.heading("ranked"), out),
+            "worst": lambda out: sheets.worst_sheet(shown_images, ranked, worst, inputs.heading("worst"), out),
         },
     )

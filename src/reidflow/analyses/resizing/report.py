@@ -10,7 +10,7 @@ from reidflow.tables.experiment import RESULTS
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    experiment, heading = inputs.experiment, inputs.heading
+    experiment = inputs.experiment
     metrics, history = inputs.table("metrics", METRICS), inputs.table("history", HISTORY)
     tested = inputs.table("tested_on", TESTED_ON) if inputs.files["tested_on"] else None
     training = tables.training_table(experiment, metrics, history, inputs.table("results", RESULTS))
@@ -19,8 +19,8 @@ def run(inputs: Inputs) -> Report:
         tables={"resizing": (training, tables.RESIZING), "sizes": (sizes, tables.SIZES)},
         sections=sections(training, sizes),
         figures={
-            "stages": figures.stages(training, heading),
-            "sizes": figures.sizes(sizes, heading),
-            "training_flops": figures.training_flops(training, heading),
+            "stages": figures.stages(training, inputs.heading("stages")),
+            "sizes": figures.sizes(sizes, inputs.heading("sizes")),
+            "training_flops": figures.training_flops(training, inputs.heading("training_flops")),
         },
     )

@@ -29,5 +29,5 @@ def run(inputs: Inputs) -> Report:
     return Report(
         tables={"rates": (table, RATES)},
         sections=sections(table, kept),
-        figures={"rates": figures.rates(table, kept, experiment.file.baseline, inputs.heading)},
+        figures={"rates": figures.rates(table, kept, experiment.file.baseline, inputs.heading("rates"))},
     )

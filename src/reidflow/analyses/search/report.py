@@ -13,7 +13,7 @@ from reidflow.tables.experiment import RESULTS
 
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
-    experiment, heading = inputs.experiment, inputs.heading
+    experiment = inputs.experiment
     axes = axes_of_studies(experiment.studies.values())
     winners = json.loads(Path(inputs.files["winners"]).read_text())
     trials, timed = inputs.table("trials", TRIALS(axes)), inputs.table("trials_efficiency", TRIALS_EFFICIENCY)
@@ -33,11 +33,11 @@ def run(inputs: Inputs) -> Report:
         tables=found,
         sections=sections(experiment, trials, results, comparisons, frames),
         figures={
-            "progress": figures.progress(progress, heading, value),
-            "slices": figures.slices(trials, axes, heading, value),
-            "parallel": figures.parallel(trials, axes, heading, value),
-            "importances": figures.importances(frames["importances"], heading),
-            "effects": figures.effects(frames["effects"], heading),
-            "front": figures.front(tables.front(trials), heading, baseline),
+            "progress": figures.progress(progress, inputs.heading("progress"), value),
+            "slices": figures.slices(trials, axes, inputs.heading("slices"), value),
+            "parallel": figures.parallel(trials, axes, inputs.heading("parallel"), value),
+            "importances": figures.importances(frames["importances"], inputs.heading("importances")),
+            "effects": figures.effects(frames["effects"], inputs.heading("effects")),
+            "front": figures.front(tables.front(trials), inputs.heading("front"), baseline),
         },
     )

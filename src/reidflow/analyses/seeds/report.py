@@ -24,8 +24,8 @@ def run(inputs: Inputs) -> Report:
         tables={name: (tables[name], contract) for name, contract in CONTRACTS.items()},
         sections=sections(best, **tables),
         figures={
-            "seeds": figures.runs(seeds, tables["spreads"], best.arm, best.baseline, inputs.heading),
-            "readings": figures.readings(tables["readings"], inputs.heading),
+            "seeds": figures.runs(seeds, tables["spreads"], best.arm, best.baseline, inputs.heading("seeds")),
+            "readings": figures.readings(tables["readings"], inputs.heading("readings")),
         },
         files={"best.yaml": as_yaml(ranking[0], best.specs[best.arm], experiment.arms[best.arm].seeds)},
     )
