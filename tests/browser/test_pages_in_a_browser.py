@@ -168,7 +168,7 @@ def crowded(tmp_path):
     heads = ["arm", "balanced mAP", "difference", "interval", "verdict", "ties"]
     table = Block("Result", heads, cells, [f"Meaning of {head}." for head in heads], formats)
     opening = Opening(
-        "crowded", LONG[:90], "demo", LONG * 2, LONG * 5, "no", f"{LONG * 8}\n\n{LONG * 9}", "stale", [LONG] * 9, ARMS
+        "crowded", LONG[:90], "demo", LONG * 2, LONG * 4, "no", f"{LONG * 8}\n\n{LONG * 9}", "stale", [LONG] * 9, ARMS
     )
     (tmp_path / "arms.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 648 1200' width='648pt'/>")
     parts = "".join(f"## Part {place}\n\n- {LONG}\n\n" for place in range(15))
