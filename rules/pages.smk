@@ -8,6 +8,7 @@ rule findings:
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,
         sections=targets.sections,
+        quantities=targets.quantities,
         winners=inputs.winners,
     output:
         csv=shown.result(f"{TABLES}/{{experiment}}.csv", "Tables", ("experiment", "{experiment}"), "table"),
@@ -36,6 +37,7 @@ rule page:
         efficiency=rules.table.output.efficiency,
         findings=rules.findings.output.findings,
         answer=rules.findings.output.answer,
+        quantities=targets.quantities,
         figures=targets.core_figures,
         sections=targets.sections,
         analysis_figures=targets.analysis_figures,

@@ -13,6 +13,7 @@ from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables
 from reidflow.tables.export import exports
 from reidflow.tables.findings import findings
 from reidflow.tables.parameters import parameters_section, with_winners
+from reidflow.tables.quantities import headline_quantities
 from reidflow.tables.sections import read_all
 
 
@@ -25,13 +26,15 @@ def main(job: Job) -> None:
         read_table(job.input.efficiency, EFFICIENCY),
         read_table(job.input.comparisons, COMPARISONS),
     )
+    quantities = headline_quantities(experiment, tables.results, job.input.get("quantities", []))
     sections = [parameters_section(experiment), *read_all(job.input.get("sections", []))]
     lines = caption(experiment, data, tables.results)
     designed = design(experiment, data)
-    for name, text in exports(tables.results, tables.efficiency, lines, sections, *designed).items():
+    texts = exports(tables.results, tables.efficiency, lines, sections, *designed, quantities=quantities)
+    for name, text in texts.items():
         write_text(getattr(job.out, name), text)
-    write_text(job.out.answer, answer_json(experiment, data, tables.results))
-    write_text(job.out.findings, findings(experiment, data, tables, sections=sections))
+    write_text(job.out.answer, answer_json(experiment, data, tables.results, quantities))
+    write_text(job.out.findings, findings(experiment, data, tables, sections=sections, quantities=quantities))
 
 
 if __name__ == "__main__":

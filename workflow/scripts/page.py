@@ -13,6 +13,7 @@ from reidflow.tables.data import read_description
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, blocks, summary
 from reidflow.tables.interpretation import reading
 from reidflow.tables.parameters import parameters_section, with_winners
+from reidflow.tables.quantities import headline_quantities
 from reidflow.tables.sections import read_all
 from reidflow.tables.text import authored
 
@@ -24,6 +25,7 @@ def main(job: Job) -> None:
     results, efficiency = read_table(job.input.results, RESULTS), read_table(job.input.efficiency, EFFICIENCY)
     answer = json.loads(Path(job.input.answer).read_text())
     read = reading(experiment.file.interpretation, config.title, results)
+    quantities = headline_quantities(experiment, results, job.input.get("quantities", []))
     write_page(
         Opening(
             experiment.name,
@@ -37,8 +39,8 @@ def main(job: Job) -> None:
             read.reasons,
             answer["best"]["ties"] if answer["best"] else [],
         ),
-        summary(results),
-        blocks(results, efficiency),
+        summary(results, quantities),
+        blocks(results, efficiency, quantities),
         Path(job.input.findings).read_text(),
         {Path(path).stem: path for path in [*job.input.figures, *job.input.get("analysis_figures", [])]},
         job.out.page,

@@ -15,6 +15,7 @@ what is slow to load.
     applies(experiment) -> bool
     modules(experiment) -> list of dotted modules of the components that `run` executes (optional)
     params(plan, experiment) -> JSON of what else decides its numbers (optional)
+    quantities(experiment) -> list of the Quantity that it measures, which `headline` may name (optional)
     run(inputs: Inputs) -> Report
 """
 
@@ -27,7 +28,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from reidflow.spec.components import SOURCE_ROOT, find_module
-from reidflow.spec.errors import ReidflowError
+from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.quantities import Quantity, check_headline
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,6 +103,15 @@ class Analysis:
         """Return whether an experiment is one that it analyses."""
         return bool(self.module.applies(experiment))
 
+    @property
+    def measures(self) -> bool:
+        """Whether it measures quantities that an experiment may put first."""
+        return hasattr(self.module, "quantities")
+
+    def quantities(self, experiment: "Experiment") -> list[Quantity]:
+        """Return the quantities that it measures of an experiment."""
+        return list(self.module.quantities(experiment)) if self.measures else []
+
     def run(self, inputs: "Inputs") -> "Report":
         """Return its report on an experiment."""
         return self.module.run(replace(inputs, titles={**self.figures, **self.sheets}))
@@ -148,6 +159,23 @@ def load(name: str) -> Analysis:
 def analyses_of(experiment: "Experiment", own: tuple[str, ...] = ()) -> list[Analysis]:
     """Return the analyses that apply to an experiment: those of the project by name, then the user's own in order."""
     return [found for found in map(load, (*shipped(), *own)) if found.applies(experiment)]
+
+
+def check_headlines(plan: "Plan") -> None:
+    """Raise ReidflowError for every entry of a `headline` that its experiment lacks. Nothing is imported without one."""
+    problems = Problems()
+    for experiment in plan.experiments.values():
+        if experiment.file.headline:
+            from reidflow.tables.quantities import core_quantities
+
+            found = [
+                each
+                for own in analyses_of(experiment, tuple(plan.config.analyses))
+                for each in own.quantities(experiment)
+            ]
+            known = [quantity.name for quantity in [*found, *core_quantities(experiment)]]
+            check_headline(experiment.file.headline, known, experiment.path, problems)
+    problems.raise_if_any(plan.where)
 
 
 @dataclass(frozen=True)
@@ -203,12 +231,14 @@ class Inputs:
 class Report:
     """What an analysis says of an experiment, by the names that its module declares.
 
-    tables: name -> (table, contract). sections: its part of findings and page. figures: name -> figure.
-    sheets: name -> a function that writes a PNG. files: name -> content.
+    tables: name -> (table, contract). sections: its part of findings and page. quantities: rows of
+    `tables.quantities.QUANTITIES`, where its module declares any. figures: name -> figure. sheets: name -> a function that
+    writes a PNG. files: name -> content.
     """
 
     tables: dict[str, "tuple[pl.DataFrame, Contract]"] = field(default_factory=dict)
     sections: "list[Section]" = field(default_factory=list)
+    quantities: list[dict[str, Any]] = field(default_factory=list)
     figures: "dict[str, Figure]" = field(default_factory=dict)
     sheets: dict[str, Callable[[Path], None]] = field(default_factory=dict)
     files: dict[str, str | bytes] = field(default_factory=dict)
@@ -231,6 +261,10 @@ class Report:
         for name, (table, contract) in self.tables.items():
             write_table(table, path("table", name), contract, about)
         write_sections(out["sections"], self.sections)
+        if "quantities" in out:
+            from reidflow.tables.quantities import QUANTITIES, frame
+
+            write_table(frame(self.quantities), out["quantities"], QUANTITIES, about)
         if self.figures:
             from reidflow.figures.parts import save
         for name, figure in self.figures.items():
@@ -252,4 +286,6 @@ def outputs(analysis: Analysis, tables: str, figures: str, sections: str) -> dic
         found |= {_key(suffix, name): f"{figures}/{name}.{suffix}" for suffix in ("png", "svg")}
     found |= {_key("png", name): f"{figures}/{name}.png" for name in analysis.sheets}
     found |= {_key("file", name): f"{tables}.{name}" for name in analysis.files}
+    if analysis.measures:
+        found["quantities"] = f"{sections}/{analysis.name}.quantities.parquet"
     return {**found, "sections": f"{sections}/{analysis.name}.json"}

@@ -11,8 +11,8 @@ from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import evaluated
 from reidflow.spec.experiment import Experiment, build
 
-TEXTS = ("question", "motivation", "hypothesis", "interpretation", "why")
-"""What the author wrote about an experiment. Texts change no number, so a job's experiment has only those that it prints."""
+TEXTS = ("question", "motivation", "hypothesis", "interpretation", "headline", "why")
+"""What the author wrote about an experiment, and what to say first. Texts change no number, so a job's experiment has only those that it prints."""
 
 # What no table depends on, or what the experiments have already taken in.
 OMITTED = {"compute", "results", "protocols", "searches", "submission", "analyses"}
@@ -38,7 +38,7 @@ def describe(config: Config, experiment: Experiment, texts: Iterable[str]) -> di
     # The experiment's own split is the config's here.
     file = {**experiment.file.model_dump(mode="json"), "evaluation": {}}
     omitted = [text for text in TEXTS if text not in texts]
-    file |= {text: [] if text == "interpretation" else "-" for text in omitted if text in file}
+    file |= {text: [] if text in ("interpretation", "headline") else "-" for text in omitted if text in file}
     if "why" in omitted:
         file["arms"] = {name: {**arm, "why": "-"} for name, arm in file["arms"].items()}
         for path, parts in file["parts"].items():

@@ -95,6 +95,11 @@ class ExperimentFile(Strict):
     score: dict[Literal["top1", "top5", "top10"], float] | None = Field(
         None, description="weights of a competition's score, reported beside the mAP"
     )
+    headline: list[str] = Field(
+        [],
+        description="quantities that stand beside the balanced mAP in the first table and in the answer: names that the "
+        "experiment's analyses declare, `control` (gain over the control) or columns of the table such as `flops`",
+    )
     published: Published | None = Field(None, description="published figures of others for the same arms")
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
     seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")

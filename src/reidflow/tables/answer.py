@@ -8,23 +8,33 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
-from reidflow.tables.comparisons import UNAVAILABLE
+from reidflow.tables.comparisons import INCONCLUSIVE, UNAVAILABLE
 from reidflow.tables.data import DataDescription
 from reidflow.tables.interpretation import Reading, reading
 from reidflow.tables.sections import render
+from reidflow.tables.text import FORMATS, bold, extent, interval, signed
 
 TEMPLATE = Path(__file__).with_name("answer.md.j2")
+JUDGED = ("better", "worse", INCONCLUSIVE)
+Row = dict[str, Any]
 _STATES = {"fits": "ok", "stale": "stale", "missing": "missing", "of another data set": "missing"}
 
 
-def answer(results: pl.DataFrame, data: DataDescription) -> str:
-    """Return the answer as one line of Markdown. results: RESULTS."""
+def answer(results: pl.DataFrame, data: DataDescription, quantities: pl.DataFrame) -> str:
+    """Return the answer as one line of Markdown: headline quantities with a verdict first, then the balanced mAP.
+
+    results: RESULTS. quantities: QUANTITIES of the headline.
+    """
     rows = results.to_dicts()
     base = next(row for row in rows if row["baseline"])
     compared = [row for row in rows if row is not base and row["verdict"] != UNAVAILABLE]
     best = best_arm(results)
+    named = quantities.partition_by("quantity", maintain_order=True)
+    stated = [_quantity(own.to_dicts(), best["arm"] if best else None) for own in named]
     text = render(
         TEMPLATE,
+        judged=[quantity for quantity in stated if quantity["judged"]],
+        plain=[quantity for quantity in stated if not quantity["judged"] and quantity["count"]],
         base=base,
         compared=len(compared),
         better=sorted((row for row in compared if row["verdict"] == "better"), key=lambda row: -row["delta"]),
@@ -38,6 +48,55 @@ def answer(results: pl.DataFrame, data: DataDescription) -> str:
     return re.sub(r"\s+(?=[,;.)])", "", " ".join(text.split()))
 
 
+def _quantity(rows: list[Row], top: str | None) -> Row:
+    """Return what the template says of a quantity. rows: its QUANTITIES. top: the arm with the highest balanced mAP."""
+    about, sign = rows[0], -1 if rows[0]["better"] == "lower" else 1
+    values = {row["arm"]: row["value"] for row in rows if row["value"] is not None}
+    show = FORMATS[about["format"]]
+    judged = [{**row, "shown": _shown(row)} for row in rows if row["verdict"] in JUDGED and row["delta"] is not None]
+    judged.sort(key=lambda row: -sign * row["delta"])
+    found = {"heading": _begin(about["heading"]), "better": about["better"]}
+    if not judged:
+        ends = {"low": show(min(values.values())), "high": show(max(values.values()))} if values else {}
+        return {
+            **found,
+            "judged": False,
+            "count": len(values),
+            "of_top": show(values[top]) if top in values else "",
+            **ends,
+        }
+    references = list(dict.fromkeys(row["reference"] for row in judged))
+    one = references[0] if len(references) == 1 else None
+    return {
+        **found,
+        "judged": True,
+        "count": len(judged),
+        "improved": [row for row in judged if row["verdict"] == "better"],
+        "worsened": [row for row in judged if row["verdict"] == "worse"],
+        "best": next((row for row in judged if row["verdict"] == INCONCLUSIVE), None),
+        "against": bold(one) if one else "its control",
+        "base": show(values[one]) if one in values and about["format"] != "signed" else "",
+    }
+
+
+def _begin(heading: str) -> str:
+    """Return a heading as the beginning of a sentence; names such as `mAP` stay as they are."""
+    return heading if heading[1:2].isupper() else heading[:1].upper() + heading[1:]
+
+
+def _shown(row: Row) -> dict[str, str]:
+    """Return the numbers of a difference as text: of a share in percentage points, of a gain without its value."""
+    scale, digits = {"share": (100, 1), "number1": (1, 1)}.get(row["format"], (1, 3))
+    delta, *ends = (None if row[key] is None else scale * row[key] for key in ("delta", "delta_low", "delta_high"))
+    unit = " percentage points" if row["format"] == "share" else ""
+    return {
+        "value": "" if row["format"] == "signed" else FORMATS[row["format"]](row["value"]),
+        "delta": signed(delta, digits) + unit,
+        "interval": interval(*ends, digits),
+        "extent": "" if None in ends else extent(delta, *ends, digits) + unit,
+    }
+
+
 def best_arm(results: pl.DataFrame) -> dict[str, Any] | None:
     """Return the arm with the highest mean: `arm`, `id_map` and `ties`, the other arms that are not significantly different
     from the best; None where no arm has a score."""
@@ -49,7 +108,7 @@ def best_arm(results: pl.DataFrame) -> dict[str, Any] | None:
     return {"arm": first["arm"], "id_map": first["id_map"], "ties": ties}
 
 
-def answer_json(experiment: Experiment, data: DataDescription, results: pl.DataFrame) -> str:
+def answer_json(experiment: Experiment, data: DataDescription, results: pl.DataFrame, quantities: pl.DataFrame) -> str:
     """Return `answer.json`: the author's question, hypothesis and motivation beside what was found.
 
     held: whether the hypothesis held in the author's judgement, null without an interpretation of these data.
@@ -62,7 +121,7 @@ def answer_json(experiment: Experiment, data: DataDescription, results: pl.DataF
         "hypothesis": " ".join(experiment.file.hypothesis.split()),
         "motivation": " ".join(experiment.file.motivation.split()),
         "held": read.held,
-        "answer": answer(results, data),
+        "answer": answer(results, data, quantities),
         "best": best_arm(results),
         "interpretation": _STATES[read.state],
     }

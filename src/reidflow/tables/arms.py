@@ -73,6 +73,16 @@ def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {name: table.filter(pl.col("arm") == name) for name in table["arm"].unique(maintain_order=True)}
 
 
+def evaluated_arms(experiment: Experiment, metrics: pl.DataFrame, per_query: pl.DataFrame) -> dict[str, EvaluatedArm]:
+    """Return the arms that have runs in METRICS and PER_QUERY, in the order of the experiment, without history."""
+    runs, queries, nothing = by_arm(metrics), by_arm(per_query), pl.DataFrame()
+    return {
+        name: EvaluatedArm(name, tuple(runs[name]["seed"]), runs[name], queries[name], nothing, nothing, None)
+        for name in experiment.arms
+        if name in runs
+    }
+
+
 def known(value: float | None) -> float | None:
     """Return the value, None for NaN."""
     return None if value is None or math.isnan(value) else value

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.statistics import Comparison, compare, ties_with_best
+from reidflow.evaluation.statistics import LARGEST, Comparison, compare, ties_with_best
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Contract
 from reidflow.tables.arms import EvaluatedArm, mean
 from reidflow.tables.columns import column, columns
 
 LEVEL = 0.05
-INCONCLUSIVE, UNAVAILABLE = "inconclusive", "unavailable"
+BASELINE, INCONCLUSIVE, UNAVAILABLE = "baseline", "inconclusive", "unavailable"
+Scores = tuple[list[str], np.ndarray]
+"""Identities, and the value of each with each seed: (identities, seeds)."""
 AGAINST = tuple(
     f"against{part}" for part in ("", "_delta", "_low", "_high", "_p_holm", "_verdict", "_smallest_detectable")
 )
@@ -53,29 +55,36 @@ class Paired:
 
 def pair(arm: EvaluatedArm, other: EvaluatedArm, flank: str | None = None) -> Paired:
     """Return the differences of an arm to another one over the identities that both score with every seed."""
-    ours, scores = arm.scores(flank)
-    theirs, base = other.scores(flank)
+    return pair_scores(arm.scores(flank), other.scores(flank), remark=flank is None)
+
+
+def pair_scores(arm: Scores, other: Scores, remark: bool = True) -> Paired:
+    """Return the differences of scores over the identities that both have. remark: whether to note that there is none."""
+    (ours, scores), (theirs, base) = arm, other
     shared = [identity for identity in ours if identity in set(theirs)]
-    seeds = min(len(arm.seeds), len(other.seeds))
+    seeds = min(scores.shape[1], base.shape[1])
     rows, base_rows = [ours.index(i) for i in shared], [theirs.index(i) for i in shared]
     differences = scores[rows, :seeds] - base[base_rows, :seeds]
     notes = []
     if seeds < 2:
         notes.append("one seed alone: the noise between seeds is unknown, so nothing is concluded")
-    elif len(arm.seeds) != len(other.seeds):
+    elif scores.shape[1] != base.shape[1]:
         notes.append(f"compared on the first {seeds} seeds, which both arms have")
     left_out = len({*ours, *theirs}) - len(shared)
-    if not shared and flank is None:
+    if not shared and remark:
         notes.append("no identity is scored with every seed of both arms")
     elif left_out:
         notes.append(f"compared on the {len(shared)} identities that both arms score ({left_out} left out)")
     return Paired(shared, differences, tuple(notes))
 
 
-def judge(pairs: dict[str, Paired], level: float = LEVEL) -> dict[str, Comparison]:
-    """Return the comparison of every arm that has enough seeds and identities, corrected over those arms."""
+def judge(pairs: dict[str, Paired], level: float = LEVEL, largest: float = LARGEST) -> dict[str, Comparison]:
+    """Return the comparison of every arm that has enough seeds and identities, corrected over those arms.
+
+    largest: no difference can be larger in size.
+    """
     enough = {arm: paired.differences for arm, paired in pairs.items() if paired.enough}
-    return compare(enough, level) if enough else {}
+    return compare(enough, level, largest) if enough else {}
 
 
 def judged(found: Comparison) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -16,6 +16,7 @@ from reidflow.tables.arms import EvaluatedArm, known, mean, same_runs
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import (
     AGAINST,
+    BASELINE,
     INCONCLUSIVE,
     LEVEL,
     UNAVAILABLE,
@@ -30,9 +31,9 @@ from reidflow.tables.comparisons import (
 )
 from reidflow.tables.data import DataDescription, mixed_versions
 from reidflow.tables.layout import Block, block
+from reidflow.tables.quantities import QUANTITIES, beside
 from reidflow.tables.text import setting as as_text
 
-BASELINE = "baseline"
 GAIN = 0.95
 """Share of a run's gain in validation mAP, and of the best point's validation mAP, that counts as nearly all of it."""
 MEANS = (
@@ -318,14 +319,27 @@ def _finite(history: pl.DataFrame, column: str) -> list[float]:
     return [value for value in history[column] if value is not None and math.isfinite(value)]
 
 
-def summary(results: pl.DataFrame) -> Block:
-    """Return the columns of the table RESULTS that answer the question, the highest score first."""
-    return block("Result", results.sort("id_map", descending=True, nulls_last=True, maintain_order=True), SUMMARY)
+def summary(results: pl.DataFrame, quantities: pl.DataFrame | None = None) -> Block:
+    """Return the columns of the table RESULTS that answer the question, the highest score first.
+
+    quantities: QUANTITIES of its headline, which stand behind the verdict.
+    """
+    ordered = results.sort("id_map", descending=True, nulls_last=True, maintain_order=True)
+    return _result(ordered, SUMMARY, quantities, short=True)
 
 
-def blocks(results: pl.DataFrame, efficiency: pl.DataFrame) -> list[Block]:
-    """Return the blocks of an experiment's tables RESULTS and EFFICIENCY, in the order in which they are read."""
-    found = [block("Result", results, RESULT)]
+def _result(results: pl.DataFrame, names: Sequence[Any], quantities: pl.DataFrame | None, short: bool = False) -> Block:
+    place = names.index("verdict") + 1
+    table, shown = beside(results, QUANTITIES.empty() if quantities is None else quantities, short)
+    return block("Result", table, [*names[:place], *shown, *names[place:]])
+
+
+def blocks(results: pl.DataFrame, efficiency: pl.DataFrame, quantities: pl.DataFrame | None = None) -> list[Block]:
+    """Return the blocks of an experiment's tables RESULTS and EFFICIENCY, in the order in which they are read.
+
+    quantities: QUANTITIES of its headline, which stand in the first block behind the verdict.
+    """
+    found = [_result(results, RESULT, quantities)]
     compared = controlled(results)
     if compared.height:
         found.append(block("Against their controls", compared, AGAINST_CONTROLS))

@@ -20,14 +20,15 @@ def exports(
     sections: Sequence[Section] = (),
     design: Caption = (),
     arms: Block | None = None,
+    quantities: pl.DataFrame | None = None,
 ) -> dict[str, str]:
     """Return results and efficiency joined, one row an arm, as texts: `csv`, `markdown` and `latex`.
 
     The tables of `sections` follow in the latter two, then `arms`: the arms with why each is there, in LaTeX with the design
-    as its caption.
+    as its caption. quantities: QUANTITIES of the headline.
     """
     title = results["experiment"][0]
-    parts = [*blocks(results, efficiency), *section_blocks(sections)]
+    parts = [*blocks(results, efficiency, quantities), *section_blocks(sections)]
     latex = latex_table(title, parts, caption)
     if arms is not None:
         parts.append(arms)

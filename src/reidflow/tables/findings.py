@@ -17,6 +17,7 @@ from reidflow.tables.design import design
 from reidflow.tables.experiment import BASELINE, Tables, tuned_paths
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import TOLERANCE, Reading, reading
+from reidflow.tables.quantities import QUANTITIES
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import authored, markdown
 
@@ -50,14 +51,16 @@ def findings(
     figures: str | None = None,
     level: float = LEVEL,
     sections: Sequence[Section] = (),
+    quantities: pl.DataFrame | None = None,
 ) -> str:
     """Return the findings of an experiment as Markdown: answer, evidence, design, limits, next steps, interpretation.
 
-    sections: what its analyses add, placed before the design and the limits. figures: the folder of its figures, relative to where
+    sections: what its analyses add, placed before the design and the limits. quantities: QUANTITIES of its headline.
+    figures: the folder of its figures, relative to where
     the text will be (default `../figures/<experiment>`).
     """
     read = reading(experiment.file.interpretation, data.title, tables.results)
-    own = sections_of(render(TEMPLATE, **_context(data, tables, level), state=read.state))
+    own = sections_of(render(TEMPLATE, **_context(data, tables, level, quantities), state=read.state))
     own = [replace(section, links=_FIGURES_OF.get(section.title, [])) for section in own]
     end = next(index for index, section in enumerate(own) if section.title == LIMITS)
     folder = f"../figures/{experiment.name}" if figures is None else figures
@@ -82,7 +85,7 @@ def _written(section: Section, folder: str) -> str:
     return f"## {markdown(section.title)}\n\n{text}{figures}" if text else ""
 
 
-def _context(data: DataDescription, tables: Tables, level: float) -> Row:
+def _context(data: DataDescription, tables: Tables, level: float, quantities: pl.DataFrame | None) -> Row:
     """Return the numbers behind the statements, as the template names them."""
     results = tables.results
     rows = results.to_dicts()
@@ -97,7 +100,7 @@ def _context(data: DataDescription, tables: Tables, level: float) -> Row:
         "fewest": FEWEST,
         "level": level,
         "data": data,
-        "answer": answer(results, data),
+        "answer": answer(results, data, QUANTITIES.empty() if quantities is None else quantities),
         "base": next(row for row in rows if row["baseline"]),
         "chance": results["chance"].max(),
         "compared": len(compared),

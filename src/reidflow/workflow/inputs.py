@@ -218,6 +218,9 @@ class Inputs:
         """Return the metrics of an experiment's runs on further splits, where it has any."""
         return self._own("also_on.parquet", wildcards) if self.of(wildcards).also_on else []
 
+    def _also_on_queries(self, wildcards: Wildcards) -> Paths:
+        return self._own("also_on.per_query.parquet", wildcards) if self.of(wildcards).also_on else []
+
     def version_arrays(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Return arm -> arrays of the versions that it is tested on, in the order of the experiment's file."""
         versions = self.of(wildcards).file.tested_on.values()
@@ -305,7 +308,6 @@ class Inputs:
             "masks": f"{data}/masks.npy",
             "scores": f"{files.results}/curation/scores.parquet",
             "truth": f"{data}/truth.parquet" if self.plan.config.dataset.source["name"] == "demo" else [],
-            "also_on_queries": own("also_on.per_query.parquet", wildcards),
             "picked": own("picked.json", wildcards),
             "strengths": own("strengths.parquet", wildcards),
             "best": own("best.json", wildcards),
@@ -320,6 +322,7 @@ class Inputs:
             "chosen": self.chosen,
             "winners": self.winners,
             "also_on": self.also_on,
+            "also_on_queries": self._also_on_queries,
             "tested_on": self.tested_on,
             "split_runs": self.split_runs,
             "keep": self._keep,

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from reidflow.analyses.analysis import check_headlines
 from reidflow.ingest import rawdata
 from reidflow.spec import plan as plans
 from reidflow.spec.canonical import short
@@ -215,6 +216,7 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
     with disk.explained(), _uncollected():
         configs = _configs(workflow, config)
         plan = plans.make(configs.files, configs.overrides)
+        check_headlines(plan)
         results, damaged = Path(plan.config.results), []
         if main:
             invocation.prepare_main(results)

@@ -56,6 +56,16 @@ class Targets:
         name = wildcards.experiment
         return [f"{self.files.results}/analyses/{name}/{analysis.name}.json" for analysis in self.analyses(name)]
 
+    def quantities(self, wildcards: Wildcards) -> list[str]:
+        """Return the quantities that the analyses of an experiment measure, of those that measure one of its headline."""
+        name, experiment = wildcards.experiment, self.plan.experiments[wildcards.experiment]
+        headline = set(experiment.file.headline)
+        return [
+            f"{self.files.results}/analyses/{name}/{analysis.name}.quantities.parquet"
+            for analysis in self.analyses(name)
+            if headline & {quantity.name for quantity in analysis.quantities(experiment)}
+        ]
+
     def core_figures(self, wildcards: Wildcards) -> list[str]:
         """Return the figures that every experiment has (SVG)."""
         tuned = self.plan.experiments[wildcards.experiment].tuned

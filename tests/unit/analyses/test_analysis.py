@@ -1,11 +1,13 @@
 """The protocol of analyses: names, code and files of each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reidflow.analyses.analysis import Report, load, outputs, shipped
+from reidflow.analyses.analysis import Report, check_headlines, load, outputs, shipped
 from reidflow.spec import code
+from reidflow.spec import plan as plans
 from reidflow.spec.errors import ReidflowError
 
 ROOT = Path(__file__).parents[3]
@@ -66,3 +68,25 @@ def test_what_an_analysis_returns_without_declaring_it_is_named(tmp_path):
     for report in (Report(files={"notes.txt": "a"}), Report(figures={"more": print}), Report(sheets={"more": print})):
         with pytest.raises(ReidflowError, match=r"returns '(notes\.txt|more)', which its module does not declare"):
             report.write(out)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "headline", "message"),
+    [
+        ("eda_backgrounds", ["reliance", "queries on random"], None),
+        ("losses", ["flops"], None),
+        ("losses", ["reliance"], "no quantity 'reliance'. Choose among: .*steps"),
+        ("faces_remedies", ["known identities, across domains", "control"], None),
+        ("hpo", ["gain_at_equal_budget", "gain_at_equal_budget"], "listed twice"),
+    ],
+)
+def test_a_headline_names_what_an_analysis_of_the_experiment_measures(experiment, headline, message):
+    made = plans.make([ROOT / "config/config.yaml"], {"experiments": [experiment]}, root=ROOT)
+    file = made.experiments[experiment].file.model_copy(update={"headline": headline})
+    made.experiments[experiment] = replace(made.experiments[experiment], file=file)
+    if message is None:
+        check_headlines(made)
+    else:
+        with pytest.raises(ReidflowError, match=message) as found:
+            check_headlines(made)
+        assert f"{experiment}.yaml, key 'headline'" in str(found.value)

@@ -4,13 +4,14 @@ import pytest
 from arms_folder import a_description, a_table
 
 from reidflow.tables.answer import answer, answer_json
+from reidflow.tables.quantities import frame
 
 ENTRY = {"dataset": "demo", "held": "partly", "text": "Because."}
 
 
 def said(folder, effects, **content):
     _, tables = a_table(folder, effects, **content)
-    return answer(tables.results, a_description()), {row["arm"]: row for row in tables.results.to_dicts()}
+    return answer(tables.results, a_description(), frame([])), {row["arm"]: row for row in tables.results.to_dicts()}
 
 
 def test_the_answer_says_what_is_better_by_how_much_and_what_ties(tmp_path):
@@ -27,7 +28,7 @@ def test_an_arm_that_is_better_is_named_beside_a_higher_mean_that_is_not(tmp_pat
     _, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05, "high": 0.0})
     results = tables.results.to_dicts()
     results[2] |= {"id_map": 0.9, "delta": 0.4, "delta_low": -0.1, "delta_high": 0.9, "ties_with_best": True}
-    text = answer(type(tables.results)(results, schema=tables.results.schema), a_description())
+    text = answer(type(tables.results)(results, schema=tables.results.schema), a_description(), frame([]))
     assert text.startswith("**up** is better than **base** by 0.0")
     assert "; the highest mean is that of **high** (0.900, difference +0.400 [-0.100, +0.900]); " in text
 
@@ -55,7 +56,7 @@ def test_no_significant_difference_is_no_claim_of_equality(tmp_path):
 )
 def test_the_answer_as_data_carries_the_authors_words_and_judgement(tmp_path, entries, held, state):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.1, "up2": 0.1}, interpretation=entries)
-    found = json.loads(answer_json(experiment, a_description(), tables.results))
+    found = json.loads(answer_json(experiment, a_description(), tables.results, frame([])))
     assert (found["held"], found["interpretation"]) == (held, state)
     assert (found["question"], found["hypothesis"], found["motivation"]) == (
         "Which loss ranks best?",
@@ -65,7 +66,7 @@ def test_the_answer_as_data_carries_the_authors_words_and_judgement(tmp_path, en
     means = dict(tables.results.select("arm", "id_map").iter_rows())
     best, other = sorted(("up", "up2"), key=lambda arm: -means[arm])
     assert found["best"] == {"arm": best, "id_map": means[best], "ties": [other]}
-    assert found["answer"] == answer(tables.results, a_description())
+    assert found["answer"] == answer(tables.results, a_description(), frame([]))
 
 
 def test_a_leak_is_part_of_the_answer(tmp_path):
@@ -73,4 +74,4 @@ def test_a_leak_is_part_of_the_answer(tmp_path):
     leaking = a_description(
         audit={"straddling_groups": 2, "straddling_joined_pairs": 0, "train_only": [], "leaks": True}
     )
-    assert answer(tables.results, leaking).endswith("The split leaks, so every score is too high.")
+    assert answer(tables.results, leaking, frame([])).endswith("The split leaks, so every score is too high.")

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.backgrounds import figures, sheets
+from reidflow.analyses.backgrounds import figures, quantities, sheets
 from reidflow.analyses.backgrounds.findings import sections
-from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, background_tables
+from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, background_tables, quantity_rows
 from reidflow.evaluation.image_versions import TESTED_ON
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.tables.arms import by_arm
@@ -20,9 +20,11 @@ SHOWN = 12
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
     probes = inputs.experiment.file.probes.model_dump()
-    matrix, reliance = background_tables(inputs.experiment, by_arm(inputs.table("tested_on", TESTED_ON)), probes)
+    tested = by_arm(inputs.table("tested_on", TESTED_ON))
+    matrix, reliance = background_tables(inputs.experiment, tested, probes)
     return Report(
         tables={"tested_on": (matrix, TESTED_MATRIX), "reliance": (reliance, RELIANCE)},
+        quantities=quantity_rows(inputs.experiment, tested, reliance, quantities(inputs.experiment)),
         sections=sections(matrix, reliance, inputs.table("results", RESULTS), probes),
         figures={
             "tested_on": figures.tested_on(matrix, inputs.heading("tested_on")),

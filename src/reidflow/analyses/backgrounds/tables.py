@@ -1,7 +1,7 @@
 """Tables of tests on other versions of the images: trained-on x tested-on, and reliance on the background."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.image_versions import BOTH, original_label, resized_labels
+from reidflow.evaluation.image_versions import BOTH, QUERY, original_label, resized_labels
 from reidflow.evaluation.reliance import Reliance, compare_reliance, reliance, together
-from reidflow.evaluation.statistics import Comparison, compare
+from reidflow.evaluation.statistics import LARGEST, Comparison, compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.quantities import Quantity
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.arms import mean
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
+from reidflow.tables.quantities import compared, described
 
 ROLES = ("background", "control", "foreground", "silhouette")
 ORIGINAL, REFERENCE, UNDEFINED = "original", "reference", "undefined"
@@ -304,3 +306,36 @@ def _ends(found: Comparison | None, prefix: str) -> dict[str, Any]:
 
 def _frame(rows: list[dict[str, Any]], contract: Contract) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in contract.columns} for row in rows], schema=contract.columns)
+
+
+def quantity_rows(
+    experiment: Experiment,
+    tested: Mapping[str, pl.DataFrame],
+    table: pl.DataFrame,
+    quantities: Sequence[Quantity],
+    level: float = LEVEL,
+) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES. tested: arm -> its TESTED_ON table. table: RELIANCE. quantities: those of the module."""
+    reliance, *queries = quantities
+    turned = {HIGHER: "worse", LOWER: "better", UNDEFINED: INCONCLUSIVE}
+    differences = ("delta", "delta_low", "delta_high", "p_holm")
+    rows = described(
+        reliance,
+        (
+            {
+                "arm": row["arm"],
+                "value": row["reliance"],
+                "reference": None if row["baseline"] else experiment.file.baseline,
+                **{key: row[key] for key in differences},
+                "verdict": turned.get(row["verdict"], row["verdict"]),
+            }
+            for row in table.to_dicts()
+        ),
+    )
+    arms = {name: _read(name, found, experiment) for name, found in tested.items()}
+    for quantity, label in zip(
+        queries, (quantity.name.removeprefix("queries on ") for quantity in queries), strict=True
+    ):
+        scores = {name: (arm.identities, arm.scores[label, QUERY]) for name, arm in arms.items()}
+        rows += compared(quantity, scores, experiment.file.baseline, level, LARGEST)
+    return rows

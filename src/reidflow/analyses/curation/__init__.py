@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from reidflow.spec.plan import subsets_of
+from reidflow.spec.quantities import Quantity
 
 if TYPE_CHECKING:
     from reidflow.analyses.analysis import Inputs, Report
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 TITLE = "Curation"
 CAPTION = "Selection of training images: mAP by the share of images kept, and which images each method keeps and drops."
-INPUTS = ("keep", "scores", "manifest", "images", "results", "efficiency")
+INPUTS = ("keep", "scores", "manifest", "images", "results", "efficiency", "metrics", "per_query")
 TABLES = ("curation",)
 FIGURES = {
     "shares": "Curation: mAP by the share of images kept",
@@ -31,6 +32,12 @@ def applies(experiment: "Experiment") -> bool:
 def params(plan: "Plan", experiment: str) -> dict[str, Any]:
     """Return the subset of each arm, which names its keep list."""
     return {"subsets": subsets_of(plan.experiments[experiment])}
+
+
+def quantities(experiment: "Experiment") -> list[Quantity]:
+    """Return the mAP by the optimizer steps that it took."""
+    meaning = "Balanced mAP divided by the hundreds of optimizer steps of the training."
+    return [Quantity("map_per_step", "mAP per 100 steps", meaning, "higher")]
 
 
 def run(inputs: "Inputs") -> "Report":

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from reidflow.spec.plan import dedup_methods, subsets_of
+from reidflow.spec.quantities import Quantity
 
 if TYPE_CHECKING:
     from reidflow.analyses.analysis import Inputs, Report
@@ -38,6 +39,17 @@ def params(plan: "Plan", experiment: str) -> dict[str, Any]:
         "methods": {name: method["method"] for name, method in methods.items()},
         **found,
     }
+
+
+def quantities(experiment: "Experiment") -> list[Quantity]:
+    """Return the share of images that is dropped, and how well the method finds planted copies, where they are known."""
+    found = (
+        "Harmonic mean of precision and recall of the pairs that the arm's method finds, against the planted copies."
+    )
+    return [
+        Quantity("dropped", "images dropped", "Share of the training images that is dropped.", "higher", "share"),
+        Quantity("f1", "F1 of planted copies", found, "higher"),
+    ]
 
 
 def run(inputs: "Inputs") -> "Report":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.dedup import figures, sheets, tables
+from reidflow.analyses.dedup import figures, quantities, sheets, tables
 from reidflow.analyses.dedup.findings import sections
 from reidflow.tables.arms import HISTORY, by_arm
 from reidflow.tables.experiment import RESULTS
@@ -23,6 +23,7 @@ def run(inputs: Inputs) -> Report:
             "suspects": (suspects, tables.SUSPECTS),
             "dedup": (arms, tables.ARMS),
         },
+        quantities=tables.quantity_rows(arms, methods, quantities(inputs.experiment)),
         sections=sections(found, methods, suspects, arms),
         figures={
             "detection": figures.detection(methods, inputs.heading("detection")),

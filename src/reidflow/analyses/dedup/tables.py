@@ -1,6 +1,6 @@
 """Tables of a deduplication experiment: methods by threshold, suspected label errors, and what each arm drops."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,13 @@ from reidflow.dedup.images import DUPLICATES
 from reidflow.dedup.keep import suspects
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.quantities import Quantity
 from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import Column, Contract, read_table
 from reidflow.tables.columns import column, columns
 from reidflow.tables.parameters import component_labels
+from reidflow.tables.quantities import plain
 
 FINE = 40
 """Steps of the grid of thresholds where distances are not a few whole numbers."""
@@ -250,6 +252,20 @@ def arms_table(
     for row, level in recommended(rows).items():
         rows[row]["recommended"] = level
     return pl.DataFrame(rows, schema=ARMS.columns)
+
+
+def quantity_rows(arms: pl.DataFrame, methods: pl.DataFrame, quantities: Sequence[Quantity]) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES: what each arm drops, and the F1 of its method at its threshold; the baseline drops nothing."""
+    dropped, f1 = quantities
+    known = {
+        (method, threshold): value
+        for method, threshold, value in methods.select("method", "threshold", "f1").iter_rows()
+    }
+    rows = arms.select("arm", "share", "method", "threshold").to_dicts()
+    return [
+        *plain(dropped, {row["arm"]: row["share"] for row in rows}),
+        *plain(f1, {row["arm"]: known.get((row["method"], row["threshold"])) for row in rows}),
+    ]
 
 
 def _dropped(found: Duplicates, arm: str, dedup: Any) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from reidflow.spec.plan import ranking_modules
+from reidflow.spec.quantities import Quantity
 
 if TYPE_CHECKING:
     from reidflow.analyses.analysis import Inputs, Report
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
 
 TITLE = "Faces"
 CAPTION = "The competition's score by learning rate, epochs, single settings and time."
-INPUTS = ("runs", "split", "manifest", "mirrored", "metrics", "also_on", "results", "efficiency")
+INPUTS = (
+    "runs", "split", "manifest", "mirrored", "metrics", "per_query", "also_on", "also_on_queries", "results", "efficiency",
+)  # fmt: skip
 TABLES = ("configurations", "configurations.efficiency", "architectures", "ablation", "choices.efficiency")
 FIGURES = {
     "score_by_rate": "Score by learning rate",
@@ -29,6 +32,18 @@ def applies(experiment: "Experiment") -> bool:
 def modules(experiment: "Experiment") -> list[str]:
     """Return the modules of the components that `run` executes."""
     return ranking_modules(experiment)
+
+
+def quantities(experiment: "Experiment") -> list[Quantity]:
+    """Return the competition's score, and the mAP on each further split, such as individuals that were never trained on."""
+    weights = ", ".join(f"{weight:g} {key.replace('top', 'top-')}" for key, weight in experiment.file.score.items())
+    return [
+        Quantity("score", "competition score", f"Sum of {weights}: shares of the queries.", "higher", "number1"),
+        *(
+            Quantity(label, f"mAP, {label}", f"Balanced mAP of the arm trained and tested on '{label}'.", "higher")
+            for label in experiment.also_on
+        ),
+    ]
 
 
 def run(inputs: "Inputs") -> "Report":

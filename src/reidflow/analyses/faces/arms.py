@@ -2,15 +2,18 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+import polars as pl
 from scipy.special import stdtrit
 
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
 from reidflow.tables.arms import mean
+from reidflow.tables.comparisons import Scores
 
 DESCRIBED, TRAINED = "as described", "trained projection"
 SIDES = (DESCRIBED, TRAINED)
@@ -139,6 +142,29 @@ class Spread(NamedTuple):
 def score(weights: Mapping[str, float], values: Mapping[str, Any]) -> float:
     """Return the score of top-k accuracies. weights: k -> weight, some of KEYS."""
     return sum(weight * values[key] for key, weight in weights.items())
+
+
+def query_scores(per_query: pl.DataFrame, seeds: Sequence[int], weights: Mapping[str, float]) -> Scores:
+    """Return the identities of an arm's queries and what each adds to the score of each seed, times their number.
+
+    So the mean over identities is the score: that of a query is the sum of the weights of all k that its first hit is
+    within (under ties the hit counts behind the tied negatives), and the score is their mean over queries.
+    per_query: PER_QUERY of the arm.
+    """
+    worth = pl.sum_horizontal(
+        pl.when(pl.col("first_hit") <= int(key.removeprefix("top"))).then(float(weight)).otherwise(0.0)
+        for key, weight in weights.items()
+    )
+    scored = per_query.filter(pl.col("ap").is_finite()).with_columns(worth=worth)
+    identities = sorted(scored["identity"].unique())
+    values = np.full((len(identities), len(seeds)), np.nan)
+    for place, seed in enumerate(seeds):
+        own = scored.filter(pl.col("seed") == seed)
+        sums: dict[str, float] = {}
+        for identity, value in own.select("identity", "worth").iter_rows():
+            sums[identity] = sums.get(identity, 0.0) + value
+        values[:, place] = [sums.get(identity, math.nan) * len(identities) / own.height for identity in identities]
+    return identities, values
 
 
 def score_error(weights: Mapping[str, float], values: Mapping[str, Any], queries: int) -> float | None:

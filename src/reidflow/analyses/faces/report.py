@@ -1,13 +1,13 @@
 """The report: tables, findings and figures of one experiment."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.faces import figures
-from reidflow.analyses.faces.arms import controlled_arms
+from reidflow.analyses.faces import figures, quantities
+from reidflow.analyses.faces.arms import controlled_arms, query_scores
 from reidflow.analyses.faces.choices import CHOICES, choices_table, values_of
 from reidflow.analyses.faces.findings import sections
 from reidflow.analyses.faces.tables import (
@@ -22,11 +22,14 @@ from reidflow.analyses.faces.tables import (
     efficiency_table,
     embedded_images,
 )
-from reidflow.evaluation.runs import ALSO_ON, METRICS, validate_runs
+from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES, METRICS, PER_QUERY, validate_runs
+from reidflow.evaluation.statistics import LARGEST
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
 from reidflow.splits.split import SPLIT
+from reidflow.tables.arms import evaluated_arms
 from reidflow.tables.experiment import EFFICIENCY, RESULTS
+from reidflow.tables.quantities import compared
 
 CONTRACTS = {
     "configurations": CONFIGURATIONS,
@@ -62,6 +65,24 @@ def all_tables(experiment: Experiment, sources: Sources, roles: Mapping[str, int
     )
 
 
+def _quantity_rows(inputs: Inputs) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES: the score of the experiment's own queries, and the mAP on each further split."""
+    experiment = inputs.experiment
+    score, *others = quantities(experiment)
+    weights, baseline = experiment.file.score, experiment.file.baseline
+    own = evaluated_arms(experiment, inputs.table("metrics", METRICS), inputs.table("per_query", PER_QUERY))
+    rows = compared(
+        score, {name: query_scores(arm.per_query, arm.seeds, weights) for name, arm in own.items()}, baseline
+    )
+    if others:
+        also, queries = inputs.table("also_on", ALSO_ON), inputs.table("also_on_queries", ALSO_ON_QUERIES)
+        for quantity in others:
+            label = pl.col("label") == quantity.name
+            arms = evaluated_arms(experiment, also.filter(label), queries.filter(label))
+            rows += compared(quantity, {name: arm.scores() for name, arm in arms.items()}, baseline, largest=LARGEST)
+    return rows
+
+
 def run(inputs: Inputs) -> Report:
     """Return the report on an experiment."""
     split, manifest = inputs.table("split", SPLIT), inputs.table("manifest", MANIFEST)
@@ -75,6 +96,7 @@ def run(inputs: Inputs) -> Report:
     flops = dict(results.select("arm", "flops").iter_rows())
     return Report(
         tables={name: (table, CONTRACTS[name]) for name, table in zip(CONTRACTS, faces, strict=True)},
+        quantities=_quantity_rows(inputs),
         sections=sections(inputs.experiment.file, faces, flops, ["ranked"]),
         figures={
             "score_by_rate": figures.score_by_rate(faces.configurations, inputs.heading("score_by_rate")),

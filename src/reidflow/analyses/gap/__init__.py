@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from reidflow.spec.plan import ranking_modules
+from reidflow.spec.quantities import Quantity
 
 if TYPE_CHECKING:
     from reidflow.analyses.analysis import Inputs, Report
@@ -23,6 +24,16 @@ def applies(experiment: "Experiment") -> bool:
 def modules(experiment: "Experiment") -> list[str]:
     """Return the modules of the components that `run` executes."""
     return ranking_modules(experiment)
+
+
+def quantities(experiment: "Experiment") -> list[Quantity]:
+    """Return the mAP on each further split."""
+    return [
+        Quantity(
+            label, f"mAP, {label}", f"Balanced mAP of the arm trained and tested on the split '{label}'.", "higher"
+        )
+        for label in experiment.also_on
+    ]
 
 
 def run(inputs: "Inputs") -> "Report":

@@ -1,7 +1,7 @@
 """The report: tables, findings and figures of one experiment."""
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.gap import figures, tables
+from reidflow.analyses.gap import figures, quantities, tables
 from reidflow.analyses.gap.findings import sections
 from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES, METRICS, PER_QUERY
 from reidflow.ingest.manifest import MANIFEST
@@ -19,6 +19,7 @@ def run(inputs: Inputs) -> Report:
     lost = tables.lost_table(experiment, conditions)
     return Report(
         tables={"gap": (gap, tables.GAP), "lost": (lost, tables.LOST)},
+        quantities=tables.quantity_rows(experiment, gap, quantities(experiment)),
         sections=sections(gap, lost, tables.transductive_arms(experiment)),
         figures={
             "gap": figures.gap(gap, lost, inputs.heading("gap")),

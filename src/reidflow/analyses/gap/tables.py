@@ -1,7 +1,7 @@
 """The tables of an experiment on several splits: each arm's mAP in each condition, and the share of it that is kept."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ from reidflow.spec.config import Config
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.inference import transductive
+from reidflow.spec.quantities import Quantity
 from reidflow.store.tables import Column, Contract, Span
-from reidflow.tables.arms import EvaluatedArm, by_arm, known, mean
+from reidflow.tables.arms import EvaluatedArm, evaluated_arms, known, mean
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import AGAINST, LEVEL, Paired, against_controls, judge, judged, pair
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
+from reidflow.tables.quantities import described
 
 VALIDATION = "validation"
 IDENTITIES = {"closed_set": "known identities", "identity_disjoint": "unseen identities"}
@@ -92,7 +94,7 @@ def conditions(
     tables = {label: [table.filter(pl.col("label") == label) for table in also] for label in experiment.also_on}
     found = []
     for name, division in divisions.items():
-        arms = _evaluated(experiment, *tables.get(name, own))
+        arms = evaluated_arms(experiment, *tables.get(name, own))
         if experiment.file.baseline not in arms:
             raise ReidflowError(
                 f"{experiment.path}: the baseline {experiment.file.baseline} has no runs in '{name}'. Delete the "
@@ -115,15 +117,6 @@ def describe_split(division: dict[str, Any], sided: bool) -> str:
     parts = [division["split"]["name"], sides[division["sides"]] if sided else ""]
     parts.append(f"{division['queries']:.0%} of the test images as queries" if division["queries"] else "")
     return ", ".join(filter(None, parts))
-
-
-def _evaluated(experiment: Experiment, metrics: pl.DataFrame, per_query: pl.DataFrame) -> dict[str, EvaluatedArm]:
-    runs, queries, nothing = by_arm(metrics), by_arm(per_query), pl.DataFrame()
-    return {
-        name: EvaluatedArm(name, tuple(runs[name]["seed"]), runs[name], queries[name], nothing, nothing, None)
-        for name in experiment.arms
-        if name in runs
-    }
 
 
 def gap_table(
@@ -211,6 +204,26 @@ def _compared(condition: Condition, experiment: Experiment, level: float) -> dic
 
 def _difference(paired: Paired, found: Comparison | None) -> dict[str, Any]:
     return {"delta": paired.delta} if found is None else {"delta": found.delta, **judged(found)}
+
+
+def quantity_rows(experiment: Experiment, gap: pl.DataFrame, quantities: Sequence[Quantity]) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES: the mAP in each condition, against the baseline. gap: of `gap_table`."""
+    rows = []
+    for quantity in quantities:
+        own = gap.filter(pl.col("condition") == quantity.name).to_dicts()
+        numbers = {"value": "id_map", "std": "id_map_std", **{key: key for key in (*_DIFFERENCE[:4], "verdict")}}
+        rows += described(
+            quantity,
+            (
+                {
+                    "arm": row["arm"],
+                    "reference": None if row["baseline"] else experiment.file.baseline,
+                    **{key: row[source] for key, source in numbers.items()},
+                }
+                for row in own
+            ),
+        )
+    return rows
 
 
 def effects(gap: pl.DataFrame) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.plan import ranking_modules
+from reidflow.spec.quantities import Quantity
 
 if TYPE_CHECKING:
     from reidflow.analyses.analysis import Inputs, Report
@@ -29,6 +30,12 @@ def applies(experiment: "Experiment") -> bool:
 def modules(experiment: "Experiment") -> list[str]:
     """Return the modules of the components that `run` executes."""
     return ranking_modules(experiment)
+
+
+def quantities(experiment: "Experiment") -> list[Quantity]:
+    """Return the forward passes of an image: what an arm costs at the time of the ranking, on any machine."""
+    meaning = "Forward passes of an image through a network: those of every run and of its mirror image."
+    return [Quantity("forward_passes", "forward passes", meaning, "lower", "count")]
 
 
 def run(inputs: "Inputs") -> "Report":

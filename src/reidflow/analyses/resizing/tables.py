@@ -1,7 +1,7 @@
 """Tables of an experiment on image sizes: the training cost of each arm, and its mAP at several sizes."""
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from reidflow.evaluation.image_versions import BOTH
 from reidflow.evaluation.statistics import Comparison, compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.quantities import Quantity
 from reidflow.store.tables import Column, Contract
-from reidflow.tables.arms import mean
+from reidflow.tables.arms import EvaluatedArm, mean
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL, judged
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
+from reidflow.tables.quantities import by_cost, described
 
 _RESULT = columns(
     "id_map", "id_map_std", "delta", "delta_low", "delta_high", "interval", "p_holm", "smallest_detectable", "verdict",
@@ -127,6 +129,31 @@ def sizes_table(experiment: Experiment, tested: pl.DataFrame | None, level: floa
             }
             rows.append(row | _difference(found[label].get(name)))
     return pl.DataFrame([{key: row.get(key) for key in SIZES.columns} for row in rows], schema=SIZES.columns)
+
+
+def quantity_rows(
+    experiment: Experiment, evaluated: Mapping[str, EvaluatedArm], sizes: pl.DataFrame, quantities: Sequence[Quantity]
+) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES. sizes: of `sizes_table`. quantities: those of the module."""
+    per_operation, *at = quantities
+    rows = by_cost(per_operation, experiment, evaluated, "train_flops", 1e12)
+    differences = ("delta", "delta_low", "delta_high", "p_holm", "verdict")
+    for quantity in at:
+        own = sizes.filter(pl.col("tested_on") == quantity.name.removeprefix("at "))
+        rows += described(
+            quantity,
+            (
+                {
+                    "arm": row["arm"],
+                    "value": row["id_map"],
+                    "std": row["id_map_std"],
+                    "reference": None if row["baseline"] else experiment.file.baseline,
+                    **{key: row[key] for key in differences},
+                }
+                for row in own.to_dicts()
+            ),
+        )
+    return rows
 
 
 class _Cube:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from reidflow.spec.quantities import Quantity
+
 if TYPE_CHECKING:
     from reidflow.analyses.analysis import Inputs, Report
     from reidflow.spec.experiment import Experiment
@@ -23,6 +25,13 @@ FIGURES = {
 def applies(experiment: "Experiment") -> bool:
     """Return whether an experiment searches hyperparameters or architectures."""
     return bool(experiment.studies)
+
+
+def quantities(experiment: "Experiment") -> list[Quantity]:
+    """Return the gain at equal budget, where a study's budget is matched to that of another one."""
+    meaning = "Balanced mAP of the search's winner minus that of the winner of the study with the matched budget."
+    matched = any(study.matched_to for study in experiment.studies.values())
+    return [Quantity("gain_at_equal_budget", "gain at equal budget", meaning, "higher", "signed")] if matched else []
 
 
 def run(inputs: "Inputs") -> "Report":

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.search import effects, figures, tables
+from reidflow.analyses.search import effects, figures, quantities, tables
 from reidflow.analyses.search.findings import sections
 from reidflow.search.trials_table import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
 from reidflow.tables.comparisons import COMPARISONS
@@ -29,8 +29,14 @@ def run(inputs: Inputs) -> Report:
     frames = {name: frame for name, (frame, _) in found.items()}
     baseline = results.filter("baseline").row(0, named=True)
     value = baseline["val_id_map"]
+    measured = [
+        row
+        for quantity in quantities(experiment)
+        for row in tables.quantity_rows(quantity, tables.against_matched(experiment, comparisons, results))
+    ]
     return Report(
         tables=found,
+        quantities=measured,
         sections=sections(experiment, trials, results, comparisons, frames),
         figures={
             "progress": figures.progress(progress, inputs.heading("progress"), value),

@@ -9,9 +9,11 @@ import polars as pl
 from reidflow.evaluation.statistics import compare, ties_with_best
 from reidflow.search.trial import COMPLETE, DIVERGED, PRUNED
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.quantities import Quantity
 from reidflow.store.tables import Column, Contract
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.quantities import described
 from reidflow.tables.text import setting
 
 SPACE_FILLING = ("random", "quasi_random")
@@ -244,6 +246,32 @@ def against_matched(
     compared = compare(named, level) if named else {}
     paired = {pair: {key: getattr(compared["\0".join(pair)], key) for key in AGAINST} for pair in pairs}
     return [{"arm": arm, "other": other} | values for (arm, other), values in (controlled | paired).items()]
+
+
+def quantity_rows(quantity: Quantity, gains: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES: the gain of each winner over that of the first study with a matched budget.
+
+    gains: of `against_matched`.
+    """
+    firsts: dict[str, dict[str, Any]] = {}
+    for row in gains:
+        firsts.setdefault(row["arm"], row)
+    return described(
+        quantity,
+        (
+            {
+                "arm": arm,
+                "value": row["delta"],
+                "reference": row["other"],
+                "delta": row["delta"],
+                "delta_low": row["low"],
+                "delta_high": row["high"],
+                "p_holm": row["p_holm"],
+                "verdict": row["verdict"],
+            }
+            for arm, row in firsts.items()
+        ),
+    )
 
 
 def _differences(comparisons: pl.DataFrame, arms: Iterable[str]) -> dict[str, np.ndarray]:

@@ -15,13 +15,14 @@ from reidflow.analyses.backgrounds import figures
 from reidflow.analyses.backgrounds.findings import largest_losses
 from reidflow.analyses.backgrounds.findings import sections as sections_from
 from reidflow.analyses.backgrounds.sheets import interventions_sheet, typical_and_hard
-from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, background_tables
+from reidflow.analyses.backgrounds.tables import RELIANCE, TESTED_MATRIX, background_tables, quantity_rows
 from reidflow.evaluation.reliance import reliance
 from reidflow.evaluation.statistics import compare
 from reidflow.figures.contact import MARGIN
 from reidflow.figures.style import Heading
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.quantities import Quantity
 
 ARMS = {
     "original": a_test(means(0.60, 0.45, 0.35)),
@@ -300,3 +301,25 @@ def test_images_are_chosen_over_the_identities_and_by_the_difficulty_of_their_ma
     assert typical_and_hard(nobody.manifest, masks, 5) == []
     sides = planted.manifest.with_columns(side=pl.Series(["gallery"] * 9 + ["query"] * 3))
     assert sorted(typical_and_hard(sides, masks, 5)) == [9, 10, 11]
+
+
+def test_a_lower_reliance_is_better_and_altered_queries_are_compared_with_the_baselines(experiment_and_results):
+    experiment, _ = experiment_and_results
+    _, table = background_tables(experiment, ARMS, PROBES)
+    quantities = [Quantity("reliance", "r", "m", "lower"), Quantity("queries on gray", "q", "m", "higher")]
+    rows = quantity_rows(experiment, ARMS, table, quantities)
+    reliance, queries = ({row["arm"]: row for row in rows if row["quantity"] == q.name} for q in quantities)
+    assert {arm: reliance[arm]["verdict"] for arm in ("original", "free", "same")} == {
+        "original": "baseline",
+        "free": "better",
+        "same": "inconclusive",
+    }
+    assert {arm: row["value"] for arm, row in reliance.items()} == dict(table.select("arm", "reliance").iter_rows())
+    base = cube(ARMS["original"], "gray", "query")
+    expected = compare({arm: cube(ARMS[arm], "gray", "query") - base for arm in ARMS if arm != "original"})
+    assert queries["costly"]["verdict"] == "worse" == expected["costly"].verdict
+    for arm, found in expected.items():
+        assert (queries[arm]["delta"], queries[arm]["p_holm"]) == (
+            pytest.approx(found.delta),
+            pytest.approx(found.p_holm),
+        )

@@ -27,6 +27,7 @@ from reidflow.analyses.faces.arms import (
     configuration_of,
     controlled_arms,
     entries,
+    query_scores,
     score,
     score_error,
     share_error,
@@ -387,3 +388,19 @@ def drawn(made) -> None:
 def test_the_planted_scores_of_the_frozen_arms_are_the_same_with_every_seed():
     assert len({top1("lite1_frozen", seed) for seed in SEEDS}) == 1
     assert validated(["lite1_frozen"])["top10"].to_list() == [0.9] * 3
+
+
+def test_what_identities_add_to_the_score_averages_to_it():
+    hits = {"a": [1, 3, None], "b": [11], "c": [1, 7]}
+    rows = [
+        {"seed": seed, "identity": who, "ap": 0.5, "first_hit": hit if seed == 0 else 1}
+        for seed in (0, 1)
+        for who, own in hits.items()
+        for hit in own
+    ]
+    skipped = {"seed": 0, "identity": "d", "ap": None, "first_hit": None}
+    identities, values = query_scores(pl.DataFrame([*rows, skipped]), (0, 1), {"top1": 600, "top5": 300, "top10": 100})
+    assert identities == ["a", "b", "c"]
+    # Hits at 1, 3, none | 11 | 1, 7: top-1 2 of 6, top-5 3 of 6, top-10 4 of 6.
+    assert values.mean(axis=0).tolist() == pytest.approx([600 * 2 / 6 + 300 * 3 / 6 + 100 * 4 / 6, 1000.0])
+    assert values[0, 0] == pytest.approx((1000 + 400 + 0) * 3 / 6)

@@ -7,10 +7,21 @@ import polars as pl
 import pytest
 
 from reidflow.analyses.gap.findings import by_condition, consistent, costliest, sections
-from reidflow.analyses.gap.tables import GAP, LOST, conditions, describe_split, effects, gap_table, lost_table, own_name
+from reidflow.analyses.gap.tables import (
+    GAP,
+    LOST,
+    conditions,
+    describe_split,
+    effects,
+    gap_table,
+    lost_table,
+    own_name,
+    quantity_rows,
+)
 from reidflow.evaluation.runs import ALSO_ON, ALSO_ON_QUERIES, METRICS, PER_QUERY
 from reidflow.evaluation.statistics import compare
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.quantities import Quantity
 from reidflow.tables.comparisons import AGAINST
 
 SEEDS = (0, 1, 2, 3)
@@ -326,3 +337,15 @@ def test_the_planted_tables_have_the_contracts_of_the_files():
     metrics, queries = also()
     ALSO_ON.check(metrics, "here")
     ALSO_ON_QUERIES.check(queries, "here")
+
+
+def test_the_map_of_a_condition_is_a_quantity_with_the_verdict_of_that_condition():
+    own = runs(OWN)
+    gap = gap_table(experiment(), conditions(experiment(), CONFIG, own, also(), True), results())
+    rows = {row["arm"]: row for row in quantity_rows(experiment(), gap, [Quantity("disjoint", "h", "m", "higher")])}
+    base = scores("disjoint", "as_described")
+    expected = compare({arm: scores("disjoint", arm) - base for arm in ARMS[1:]})
+    assert rows["metric_loss"]["verdict"] == "better" and rows["as_described"]["verdict"] == "baseline"
+    for arm, found in expected.items():
+        assert rows[arm]["value"] == pytest.approx(scores("disjoint", arm).mean())
+        assert (rows[arm]["delta"], rows[arm]["verdict"]) == (pytest.approx(found.delta), found.verdict)

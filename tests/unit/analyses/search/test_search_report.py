@@ -21,6 +21,7 @@ from reidflow.analyses.search.tables import (
     budget_table,
     efficiency_table,
     front,
+    quantity_rows,
     winners_that_tie,
     with_scores,
 )
@@ -228,3 +229,14 @@ def test_the_report_has_the_tables_and_figures_that_the_analysis_declares(tmp_pa
         contract.check(table, name)
     shown = drawn(report.figures["front"])
     assert shown["flops/front:all"] and "flops/reference:baseline" in shown
+
+
+def test_the_gain_at_equal_budget_is_that_over_the_study_with_the_matched_budget():
+    gains = against_matched(experiment(), comparisons(), results())
+    (quantity,) = search.quantities(experiment())
+    rows = quantity_rows(quantity, gains)
+    assert [(row["arm"], row["reference"]) for row in rows] == [
+        (n, "learning_rate") for n in ("random", "quasi", "tpe")
+    ]
+    assert [row["value"] for row in rows] == [row["delta"] for row in gains]
+    assert rows[1]["verdict"] == "worse" and rows[1]["delta_high"] == gains[1]["high"] < 0
