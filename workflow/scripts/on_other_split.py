@@ -5,7 +5,7 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import LEFT_OUT, RunStore
 from reidflow.store.tables import read_table, write_table
 from reidflow.training.execute import OtherSplit, execute
 
@@ -16,7 +16,9 @@ def main(job: Job) -> None:
     specs = [RunSpec.model_validate(spec) for spec in jobs.specs]
     other = OtherSplit.at(given["split"])
     arms, device = [own.arm for own in jobs.runs], job.compute["device"]
-    done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
+    done = execute(
+        specs, job.results, given["gallery"], device, job.confirm_code, other, arms, LEFT_OUT["on_other_split"]
+    )
     runs = [TrainedRun.of(own.arm, made, store) for own, made in zip(jobs.runs, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     metrics, per_query = evaluate_further_split(given["label"], runs, split, manifest, given["gallery"])

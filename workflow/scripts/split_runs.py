@@ -10,7 +10,7 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import LEFT_OUT, RunStore
 from reidflow.store.tables import read_table, write_table
 from reidflow.training.execute import OtherSplit, execute
 
@@ -27,7 +27,9 @@ def main(job: Job) -> None:
         split = read_table(folder / "split.parquet", SPLIT)
         other = OtherSplit(folder, select_on_split(specs, split, data))
         named, device = [arm for arm, _ in wanted], job.compute["device"]
-        done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, named)
+        done = execute(
+            specs, job.results, given["gallery"], device, job.confirm_code, other, named, LEFT_OUT["split_runs"]
+        )
         runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
         parts.append(evaluate_split_runs(split_seed, runs, split, manifest, given["gallery"]))
     write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)

@@ -8,7 +8,7 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import LEFT_OUT, RunStore
 from reidflow.store.tables import read_table, write_table
 from reidflow.training.execute import OtherSplit, execute
 
@@ -19,7 +19,7 @@ def main(job: Job) -> None:
     specs = [spec for _, spec in wanted]
     other = OtherSplit.at(given["split"])
     arms, device = [arm for arm, _ in wanted], job.compute["device"]
-    done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms)
+    done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms, LEFT_OUT["strengths"])
     store = RunStore(job.results / ".store")
     runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)

@@ -6,6 +6,7 @@ from reidflow.models.available import missing_arms
 from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
+from reidflow.store.runs import LEFT_OUT, WHOLE
 from reidflow.training.execute import OtherSplit, chosen_runs, execute, winner_specs
 
 
@@ -28,6 +29,7 @@ def main(job: Job) -> None:
         job.confirm_code,
         split,
         arms=[arm for arm, _ in wanted],
+        without=LEFT_OUT["sweep"] if "specs" in given else WHOLE,
     )
     named = [{"arm": arm, **made} for (arm, _), made in zip(wanted, done, strict=True)]
     write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))

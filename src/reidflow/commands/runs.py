@@ -1,7 +1,7 @@
 """The training runs that jobs need, with their keys in the run store, as far as they are decided. Imports no torch."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
 from reidflow.spec.winners import winner_spec
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import LEFT_OUT, WHOLE, RunStore
 
 if TYPE_CHECKING:
     from reidflow.commands.sources import CachedSource, Digests
@@ -58,7 +58,7 @@ class Runs:
             return None
         found, why = JobRuns(), DATA if data_change else CHOICE if rule == "strengths" else ""
         for options, split in self._options(rule, self.plan.experiments[wildcards["experiment"]], wildcards):
-            self._add(found, options, split, why)
+            self._add(found, options, split, why, LEFT_OUT.get(rule, WHOLE))
         return found
 
     def study_key(self, study: Study, division: dict[str, Any]) -> str | None:
@@ -120,7 +120,8 @@ class Runs:
         """Return whether all sweep runs of an arm are stored: its choice is the same when it is made again."""
         split = self.plan.other_split_folder(experiment.division)
         runs = [spec.runs()[0].with_seed(seed) for _, spec in arm.points for seed in experiment.sweep_seeds]
-        return all(key and self.store.has(key) for key in (self._key(run, split) for run in runs))
+        keys = [self._key(run, split) for run in runs]
+        return all(key and self.store.has(key, LEFT_OUT["sweep"]) for key in keys)
 
     def _decided(self, file: Path, stands: bool = False) -> dict[str, Any]:
         """Return what a job has decided; nothing where it would run again and may decide something else."""
@@ -138,14 +139,17 @@ class Runs:
             found.undecided = {f"{experiment.name} {study.name} {n}": study.base for n in range(count)}
         return found
 
-    def _add(self, found: JobRuns, options: Options, split: str | None, why: str) -> None:
-        """Add the runs of one arm and seed. why: what decides them, if something before the job does."""
+    def _add(self, found: JobRuns, options: Options, split: str | None, why: str, without: Set[str]) -> None:
+        """Add the runs of one arm and seed. why: what decides them, if something before the job does.
+
+        without: the files that a stored run may lack.
+        """
         keys = [[(self._key(spec, split), spec) for spec in option] for option in options]
-        stored = {bool(key) and self.store.has(key) for option in keys for key, _ in option}
+        stored = {bool(key) and self.store.has(key, without) for option in keys for key, _ in option}
         why = why or ("" if all(key for option in keys for key, _ in option) else DATA)
         if not why and (len(keys) == 1 or (len(stored) == 1 and all(options))):
             for key, spec in keys[0]:
-                (found.stored if self.store.has(key) else found.train)[key] = spec
+                (found.stored if self.store.has(key, without) else found.train)[key] = spec
             return
         named = {f"{split} {canonical(spec.plain())}": spec for spec in options[0]}
         if self._empty:

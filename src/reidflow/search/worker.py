@@ -19,7 +19,7 @@ from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
 from reidflow.store import activity, published
 from reidflow.store.locks import try_lock
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import LEFT_OUT, RunStore
 from reidflow.training.execute import LOOP, Source, note
 
 
@@ -48,7 +48,7 @@ class StudyRuns:
 
     def stored(self, spec: RunSpec) -> bool:
         """Return whether the run is there."""
-        return self.store.has(self.source.key(spec))
+        return self.store.has(self.source.key(spec), LEFT_OUT["search"])
 
     def busy(self, spec: RunSpec) -> bool:
         """Return whether another process is making the run right now."""
@@ -67,7 +67,8 @@ class StudyRuns:
         while (known := self._known(spec, earlier)) is None:
             watcher, made = TrialPruner(self.study, earlier), []
             key = self.source.key(spec)
-            folder, restored = self.store.get_or_make(key, self._trainer(spec, key, watcher, made))
+            trainer = self._trainer(spec, key, watcher, made)
+            folder, restored = self.store.get_or_make(key, trainer, LEFT_OUT["search"])
             if not restored:
                 note(self.results, "trained", folder.name, made[0], self._who(made[0]))
                 return TrialRun(made[0], folder.name, folder, made[0] != spec, watcher.attributes)
@@ -92,7 +93,7 @@ class StudyRuns:
 
     def _stored(self, spec: RunSpec, pruned: bool, attributes: dict[str, Any]) -> TrialRun:
         key = self.source.key(spec)
-        folder, restored = self.store.get_or_make(key, self._trainer(spec, key, None, []))
+        folder, restored = self.store.get_or_make(key, self._trainer(spec, key, None, []), LEFT_OUT["search"])
         note(self.results, "restored" if restored else "trained", key, spec, self._who(spec))
         return TrialRun(spec, key, folder, pruned, attributes)
 

@@ -1,6 +1,8 @@
 """The run store: finished training runs under a key of all that determines them, and readable folders of their files.
 
 Only complete runs are ever visible. A lock per key admits one writer; an unfinished run keeps a resumable work folder.
+A run is stored without the large files that nobody has requested yet: those of the many runs that are only compared on
+validation would fill the disk. A request for a file that was left out makes the run again, once.
 """
 
 import hashlib
@@ -8,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,19 @@ from reidflow.store.locks import locked
 
 DONE = "done.json"
 SPEC = "run.yaml"
-COPIED = (".json", ".parquet")
+WEIGHTS, EMBEDDINGS = "model.safetensors", "embeddings.parquet"
+LARGE = frozenset({WEIGHTS, EMBEDDINGS})
+WHOLE: frozenset[str] = frozenset()
+LEFT_OUT = {
+    # A choice on validation reads the history alone.
+    "sweep": LARGE,
+    "search": LARGE,
+    # Scored in the same job, and never used again.
+    "strengths": frozenset({WEIGHTS}),
+    "on_other_split": frozenset({WEIGHTS}),
+    "split_runs": frozenset({WEIGHTS}),
+}
+"""Rule -> the files of its runs that no consumer of them reads; those of other rules are stored whole."""
 
 
 def run_key(spec: dict, code: str, data: str) -> str:
@@ -43,30 +57,37 @@ class RunStore:
         """Return the folder in which an unfinished run `key` keeps its checkpoint and progress."""
         return self.root / "work" / key
 
-    def has(self, key: str) -> bool:
-        """Return whether the run is finished and stored."""
-        return (self.folder(key) / DONE).is_file()
+    def has(self, key: str, without: Set[str] = WHOLE) -> bool:
+        """Return whether the run is finished and stored, with all its files but those that the caller can do `without`."""
+        sums = self._sums(key)
+        return sums is not None and _left_out(sums) <= without
 
-    def get_or_make(self, key: str, make: Callable[[Path, Path], str | None]) -> tuple[Path, bool]:
+    def get_or_make(
+        self, key: str, make: Callable[[Path, Path], str | None], without: Set[str] = WHOLE
+    ) -> tuple[Path, bool]:
         """Return (folder of the finished run, whether it was stored already), making it where it is absent.
 
         `make(work, out)` may keep checkpoints in `work`; the files it leaves in `out` become the run. It returns a key
-        where that of the run it made is not `key` (training was stopped early).
-        A stored run whose files do not match their checksums is removed and made again.
+        where that of the run it made is not `key` (training was stopped early). without: the files that the caller does
+        not need, which are not stored. A stored run that lacks others is made again, and replaced when that is done.
+        A stored run whose files do not match their checksums is removed and made again, with the files that it had.
         """
         with locked(self.root / "locks" / key):
-            if self.has(key):
-                if self._intact(key):
+            sums = self._sums(key)
+            if sums is not None:
+                if not self._intact(key, sums):
+                    without = without & _left_out(sums)
+                    self._discard(key)
+                elif _left_out(sums) <= without:
                     # A process that was killed just after it stored the run has left its checkpoint.
                     shutil.rmtree(self.work(key), ignore_errors=True)
                     self._note_use(key)
                     return self.folder(key), True
-                self._discard(key)
             work, out = self.work(key), self.work(key) / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir(parents=True)
             made = make(work, out) or key
-            self._store_as(made, out, requested=key)
+            self._store_as(made, out, without, requested=key)
             shutil.rmtree(work, ignore_errors=True)
             self._note_use(made)
         return self.folder(made), False
@@ -77,31 +98,54 @@ class RunStore:
         with suppress(OSError):
             os.utime(self.folder(key))
 
-    def _store_as(self, made: str, out: Path, requested: str) -> None:
+    def _store_as(self, made: str, out: Path, without: Set[str], requested: str) -> None:
         if made == requested:
-            self._store(made, out)
+            self._store(made, out, without)
             return
         with locked(self.root / "locks" / made):
-            if not (self.has(made) and self._intact(made)):
-                self._store(made, out)
+            sums = self._sums(made)
+            if sums is None:
+                self._store(made, out, without)
+            elif not (self._intact(made, sums) and _left_out(sums) <= without):
+                self._store(made, out, without & _left_out(sums))
 
-    def _store(self, key: str, out: Path) -> None:
-        sums = {path.name: _checksum(path) for path in sorted(out.iterdir())}
+    def _store(self, key: str, out: Path, without: Set[str]) -> None:
+        sums: dict[str, str | None] = {}
         for path in sorted(out.iterdir()):
+            if path.name in without:
+                path.unlink()
+                sums[path.name] = None
+                continue
+            sums[path.name] = _checksum(path)
             path.chmod(0o444)
             sync(path)
         (out / DONE).write_text(json.dumps(sums, sort_keys=True))
         sync(out / DONE)
-        self.folder(key).parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.folder(key), ignore_errors=True)
-        out.rename(self.folder(key))
+        folder, former = self.folder(key), out.with_name("former")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(former, ignore_errors=True)
+        # Whoever reads the files of a run that is replaced misses it for a moment at most.
+        with suppress(FileNotFoundError):
+            folder.rename(former)
+        out.rename(folder)
+        shutil.rmtree(former, ignore_errors=True)
 
-    def _intact(self, key: str) -> bool:
-        folder = self.folder(key)
+    def _sums(self, key: str) -> dict[str, str | None] | None:
+        """Return the checksum of each file of a stored run, None for one that was left out; {} where it is not legible."""
         try:
-            sums = json.loads((folder / DONE).read_text())
-            return all(_checksum(folder / name) == checksum for name, checksum in sums.items())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            sums = json.loads((self.folder(key) / DONE).read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError:
+            return {}
+        return sums if isinstance(sums, dict) else {}
+
+    def _intact(self, key: str, sums: dict[str, str | None]) -> bool:
+        try:
+            return bool(sums) and all(
+                _checksum(self.folder(key) / name) == checksum for name, checksum in sums.items() if checksum
+            )
+        except (FileNotFoundError, NotADirectoryError):
             return False  # any other error in reading it is the disk's, and no reason to discard the run
 
     def _discard(self, key: str) -> None:
@@ -112,7 +156,7 @@ class RunStore:
 def write_readable(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int, dict[str, Any]]) -> None:
     """Write the readable folder `arm`/seed-<n>/ of each run (seed, key, folder in the store); remove those of other seeds.
 
-    Small files are copied; weights are hard links (where the file system has them) to the store's read-only file.
+    Small files are copied; weights and embeddings are links to the store's read-only files.
     run.yaml is the full spec of the arm's run, from `specs` (seed -> plain spec).
     """
     wanted = {f"seed-{seed}": folder for seed, _, folder in runs}
@@ -123,16 +167,18 @@ def write_readable(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int
         for file in sorted(folder.iterdir()):
             if file.name in (DONE, SPEC):
                 continue
-            if file.suffix in COPIED:
-                with replacing(arm / name / file.name) as temporary:
-                    shutil.copyfile(file, temporary)
-            else:
+            if file.name in LARGE:
                 _link(file, arm / name / file.name)
+                continue
+            with replacing(arm / name / file.name) as temporary:
+                shutil.copyfile(file, temporary)
     for seed, spec in specs.items():
         write_text(arm / f"seed-{seed}" / SPEC, dumps(spec))
 
 
 def _link(file: Path, target: Path) -> None:
+    """Make `target` a hard link to `file`, else a symbolic one, else a read-only copy: as the file system allows."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".tmp-{target.name}")
     temporary.unlink(missing_ok=True)
     # Renaming a link to the same file does nothing, and would leave both.
@@ -141,8 +187,11 @@ def _link(file: Path, target: Path) -> None:
     try:
         os.link(file, temporary)
     except OSError:
-        shutil.copyfile(file, temporary)
-        temporary.chmod(0o444)
+        try:
+            temporary.symlink_to(os.path.relpath(file, target.parent))
+        except OSError:
+            shutil.copyfile(file, temporary)
+            temporary.chmod(0o444)
     temporary.replace(target)
 
 
@@ -151,6 +200,10 @@ def remove_former_arms(experiment: Path, kept: list[str]) -> None:
     for folder in sorted(experiment.iterdir()):
         if folder.is_dir() and folder.name not in kept:
             shutil.rmtree(folder)
+
+
+def _left_out(sums: dict[str, str | None]) -> Set[str]:
+    return {name for name, checksum in sums.items() if checksum is None}
 
 
 def _checksum(path: Path) -> str:

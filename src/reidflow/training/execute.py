@@ -6,7 +6,7 @@ Imports no torch at the top: a job whose runs are all stored must not pay for it
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from reidflow.spec.winners import winner_spec
 from reidflow.splits.split import SPLIT
 from reidflow.store import activity
 from reidflow.store.atomic import append_line
-from reidflow.store.runs import RunStore, run_key
+from reidflow.store.runs import WHOLE, RunStore, run_key
 from reidflow.store.tables import read_table
 from reidflow.training.data import RunData
 
@@ -72,12 +72,13 @@ def execute(
     confirm_code: Callable[[], None],
     split: "OtherSplit | None" = None,
     arms: Sequence[str] = (),
+    without: Set[str] = WHOLE,
 ) -> list[dict[str, Any]]:
     """Return for each run of an arm its seed, key and spec, after making those that the store lacks.
 
     Where the arm is an ensemble, `members` are the keys of all its runs, the first of which is `key`.
     confirm_code is called once all code is loaded and before the first training. split: where it is not the pipeline's.
-    arms: of the runs, for people who watch.
+    arms: of the runs, for people who watch. without: the files of the runs that nobody reads.
     Raises ReidflowError.
     """
     source = Source(results, gallery, split)
@@ -85,13 +86,13 @@ def execute(
     members = [spec.runs() for spec in runs]
     single = [spec for own in members for spec in own]
     keys = [source.key(spec) for spec in single]
-    if not all(store.has(key) for key in keys):
+    if not all(store.has(key, without) for key in keys):
         for module in sorted({LOOP, *(module for spec in single for module in spec.component_modules())}):
             importlib.import_module(module)
         confirm_code()
     named = [arm for arm, own in zip(arms or [""] * len(members), members, strict=True) for _ in own]
     for spec, key, arm in zip(single, keys, named, strict=True):
-        _, restored = store.get_or_make(key, _trainer(source, spec, key, device, {"arm": arm}))
+        _, restored = store.get_or_make(key, _trainer(source, spec, key, device, {"arm": arm}), without)
         note(results, "restored" if restored else "trained", key, spec, {"arm": arm})
     remaining = iter(keys)
     return [_run_record(spec, [next(remaining) for _ in own]) for spec, own in zip(runs, members, strict=True)]

@@ -9,7 +9,7 @@ from reidflow.search.study_key import study_key
 from reidflow.search.trials_table import COLUMNS, spent
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.search import TABLE
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import LARGE, RunStore
 
 ALGORITHMS = ["random", "tpe", "quasi_random", "nsga2", "evolution"]
 never = pytest.fixture(no_training)
@@ -30,7 +30,9 @@ def test_a_record_says_what_came_of_every_trial(alone):
     states = {trial["state"] for trial in record["trials"]}
     assert {"complete", "pruned"} <= states
     for trial in record["trials"]:
-        assert RunStore(results / ".store").has(trial["run"]) and len(trial["values"]) == trial["epochs"] + 1
+        store = RunStore(results / ".store")
+        assert store.has(trial["run"], LARGE) and not store.has(trial["run"])
+        assert len(trial["values"]) == trial["epochs"] + 1
         assert trial["spec"]["seed"] == trial["seed"] and set(trial["settings"]) == set(SPACE)
         if trial["state"] == "pruned":
             assert trial["value"] is None and trial["spec"]["stop"] == trial["epochs"] < 4
@@ -68,7 +70,7 @@ def test_a_lost_run_of_a_finished_trial_is_made_again(alone):
     run = next(trial["run"] for trial in record["trials"] if trial["state"] == "pruned")
     store = RunStore(results / ".store")
     shutil.rmtree(store.folder(run))
-    assert worked(results, study("tpe")) == record and store.has(run)
+    assert worked(results, study("tpe")) == record and store.has(run, LARGE)
 
 
 @pytest.mark.parametrize("pruner", [MEDIAN, {"name": "successive_halving", "factor": 2}])

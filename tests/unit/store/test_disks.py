@@ -134,18 +134,38 @@ def test_what_a_run_left_when_it_was_killed_after_it_was_stored_is_cleared_away(
     assert store.get_or_make("ab12", lambda work, out: None)[1] and not store.work("ab12").exists()
 
 
-def test_readable_folders_link_the_weights_and_follow_the_seeds(tmp_path):
-    run, arm = tmp_path / "run", tmp_path / "arm"
-    run.mkdir()
-    (run / "model.safetensors").write_bytes(b"weights")
-    (run / "history.json").write_text("[]")
+def no_link(*_, **__):
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("links", ["hard", "symbolic", "none"])
+def test_readable_folders_link_the_large_files_as_the_disk_allows_and_follow_the_seeds(tmp_path, monkeypatch, links):
+    store, arm = RunStore(tmp_path / "store"), tmp_path / "arms" / "arm"
+
+    def make(work, out):
+        (out / "history.parquet").write_text("history")
+        for name in runs.LARGE:
+            (out / name).write_text(name)
+
+    if links != "hard":
+        monkeypatch.setattr(os, "link", no_link)
+    if links == "none":
+        monkeypatch.setattr(Path, "symlink_to", no_link)
+    run, _ = store.get_or_make("ab12", make)
     write_readable(arm, [(1, "ab12", run)], {})
     for _ in range(2):
         write_readable(arm, [(0, "ab12", run)], {0: {"loss": "arcface"}})
-    assert {path.name for path in (arm / "seed-0").iterdir()} == {"model.safetensors", "history.json", "run.yaml"}
-    assert (arm / "seed-0" / "model.safetensors").samefile(run / "model.safetensors")
-    assert not (arm / "seed-0" / "history.json").samefile(run / "history.json")
-    assert not (arm / "seed-1").exists()
+    seed = arm / "seed-0"
+    assert {path.name for path in seed.iterdir()} == {*runs.LARGE, "history.parquet", "run.yaml"}
+    for name in runs.LARGE:
+        assert (seed / name).read_text() == name and not (seed / name).stat().st_mode & 0o222
+        assert (seed / name).samefile(run / name) == (links != "none")
+        assert (seed / name).is_symlink() == (links == "symbolic")
+    assert not (seed / "history.parquet").samefile(run / "history.parquet") and not (arm / "seed-1").exists()
+    monkeypatch.undo()
+    tmp_path.rename(moved := tmp_path.with_name(f"{tmp_path.name}-moved"))
+    assert all((moved / "arms" / "arm" / "seed-0" / name).read_text() == name for name in runs.LARGE)
+    moved.rename(tmp_path)
 
 
 def test_folders_of_former_arms_are_removed(tmp_path):

@@ -8,7 +8,9 @@ import textwrap
 import pytest
 
 from reidflow.store import published
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import DONE, EMBEDDINGS, LARGE, WEIGHTS, WHOLE, RunStore
+
+SCORED = frozenset({WEIGHTS})
 
 
 def make(content):
@@ -99,3 +101,92 @@ def test_trained_and_restored_runs_are_noted_as_used_with_the_time_of_their_use(
     assert used("ab12", make("two")) == {published.RUNS: {"ab12"}}
     assert store.folder("ab12").stat().st_mtime > 0
     assert used("ef56", lambda work, out: make("shorter")(work, out) or "cd34") == {published.RUNS: {"cd34"}}
+
+
+def make_large(work, out):
+    (out / "history.parquet").write_text("history")
+    for name in LARGE:
+        (out / name).write_text(name)
+
+
+def fail(work, out):
+    raise AssertionError("made again")
+
+
+@pytest.mark.parametrize("without", [LARGE, SCORED])
+def test_files_that_nobody_needs_are_not_stored_and_a_request_for_them_makes_the_run_again_once(tmp_path, without):
+    store = RunStore(tmp_path)
+    folder, _ = store.get_or_make("ab12", make_large, without)
+    assert {path.name for path in folder.iterdir()} == {DONE, "history.parquet", *LARGE} - without
+    assert store.has("ab12", without) and not store.has("ab12")
+    assert store.get_or_make("ab12", fail, without) == (folder, True)
+    assert store.get_or_make("ab12", make_large) == (folder, False)
+    assert all((folder / name).read_text() == name for name in LARGE)
+    for needed in (WHOLE, SCORED, LARGE):
+        assert store.has("ab12", needed) and store.get_or_make("ab12", fail, needed) == (folder, True)
+    assert {path.name for path in folder.iterdir()} == {DONE, "history.parquet", *LARGE}
+
+
+def test_a_run_with_embeddings_alone_satisfies_those_who_score_it(tmp_path):
+    store = RunStore(tmp_path)
+    store.get_or_make("ab12", make_large, LARGE)
+    assert not store.has("ab12", SCORED)
+    folder, restored = store.get_or_make("ab12", make_large, SCORED)
+    assert not restored and (folder / EMBEDDINGS).exists() and not (folder / WEIGHTS).exists()
+
+
+def test_a_run_stays_as_it_is_until_the_missing_files_are_made(tmp_path):
+    store = RunStore(tmp_path)
+    folder, _ = store.get_or_make("ab12", make_large, LARGE)
+
+    def interrupted(work, out):
+        make_large(work, out)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.get_or_make("ab12", interrupted)
+    assert store.has("ab12", LARGE) and not store.has("ab12")
+    assert store.get_or_make("ab12", fail, LARGE)[1] and (folder / "history.parquet").read_text() == "history"
+
+
+@pytest.mark.parametrize("damaged", [DONE, "history.parquet"])
+def test_a_damaged_run_is_made_again_with_the_files_that_it_had(tmp_path, damaged):
+    """Whoever needed its weights has finished, and would not request them again."""
+    store = RunStore(tmp_path)
+    folder, _ = store.get_or_make("ab12", make_large)
+    (folder / damaged).chmod(0o644)
+    (folder / damaged).write_text("cut")
+    assert store.get_or_make("ab12", make_large, LARGE) == (folder, False)
+    assert store.has("ab12") and (folder / WEIGHTS).read_text() == WEIGHTS
+
+
+def test_a_damaged_run_without_large_files_is_made_again_without_them(tmp_path):
+    store = RunStore(tmp_path)
+    folder, _ = store.get_or_make("ab12", make_large, LARGE)
+    (folder / "history.parquet").unlink()
+    assert store.get_or_make("ab12", make_large, LARGE) == (folder, False)
+    assert {path.name for path in folder.iterdir()} == {DONE, "history.parquet"}
+
+
+def test_a_trial_that_ends_as_a_whole_stored_run_takes_nothing_from_it(tmp_path):
+    store = RunStore(tmp_path)
+    store.get_or_make("cd34", make_large)
+    store.get_or_make("ab12", lambda work, out: make_large(work, out) or "cd34", LARGE)
+    assert store.has("cd34")
+
+
+def test_one_process_that_needs_all_files_and_one_that_does_not_end_with_all_of_them(tmp_path):
+    program = textwrap.dedent(f"""
+        import sys
+        from reidflow.store.runs import LARGE, RunStore
+        def make(work, out):
+            for name in [*LARGE, "history.parquet"]:
+                (out / name).write_text(name)
+        store = RunStore({str(tmp_path)!r})
+        for _ in range(20):
+            folder, _ = store.get_or_make("ab12", make, frozenset(LARGE) if sys.argv[1] == "slim" else frozenset())
+            assert sys.argv[1] == "slim" or all((folder / name).exists() for name in LARGE)
+    """)
+    both = [subprocess.Popen([sys.executable, "-c", program, needs]) for needs in ("slim", "whole")]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert RunStore(tmp_path).has("ab12") and not (tmp_path / "work" / "ab12").exists()
