@@ -41,6 +41,8 @@ KINDS = {
     "inference": ("reidflow.retrieval.inference", "apply"),
     "index": ("reidflow.retrieval.indexes", "build"),
 }
+MAY_BE_NONE = {"geometry"}
+"""Kinds of which one component returns None: the hypersphere leaves embeddings as they are."""
 
 
 @lru_cache(None)
@@ -93,9 +95,32 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def call(kind: str, spec: dict[str, Any], *context: Any) -> Any:
-    """Call a component with what the pipeline hands it and the parameters of its resolved `spec`."""
+    """Call a component with what the pipeline hands it and the parameters of its resolved `spec`.
+
+    Raises ReidflowError where it returns nothing; a loss that does so raises it when it is first used.
+    """
     parameters = {key: value for key, value in spec.items() if key != "name"}
-    return getattr(load(kind, spec["name"]), KINDS[kind][1])(*context, **parameters)
+    module, verb = load(kind, spec["name"]), KINDS[kind][1]
+    made = getattr(module, verb)(*context, **parameters)
+    if made is None and kind not in MAY_BE_NONE:
+        raise ReidflowError(
+            f"{module.__file__}: '{verb}' returns nothing. Let it return the {kind}: docs/extending.md shows one."
+        )
+    if kind == "loss" and hasattr(made, "register_forward_hook"):
+        _check_first_loss(made, str(module.__file__))
+    return made
+
+
+def _check_first_loss(loss: Any, file: str) -> None:
+    """Check the first value of a loss, a module of torch: what is no number fails far from its cause."""
+
+    def check(module: Any, given: Any, value: Any) -> None:
+        checking.remove()
+        if not hasattr(value, "backward") or value.numel() != 1:
+            found = "nothing" if value is None else getattr(value, "shape", type(value).__name__)
+            raise ReidflowError(f"{file}: 'forward' returns {found}. Let it return the loss, a tensor of one number.")
+
+    checking = loss.register_forward_hook(check)
 
 
 def resolve(kind: str, spec: str | dict[str, Any]) -> dict[str, Any]:

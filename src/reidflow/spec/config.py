@@ -1,6 +1,7 @@
 """The config: one pydantic model per section. The shipped YAML defaults and the JSON schema are generated from it."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -181,19 +182,47 @@ def read(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> di
     return merge(merged, overrides or {})
 
 
-def parse(data: dict[str, Any], where: str, problems: Problems) -> Config | None:
+def file_of(paths: Sequence[str | Path], overrides: dict[str, Any] | None = None) -> Callable[[str], str]:
+    """Return the function from the dotted path of a key to the config file that gives it, the last one where several do.
+
+    A missing key is that of the file that holds most of its path. The files are read again at each call.
+    """
+
+    def find(key: str) -> str:
+        layers = [*((str(path), load(path)) for path in paths), *([("--config", overrides)] if overrides else [])]
+        depths = [_depth(content, key.split(".")) for _, content in layers]
+        if not max(depths):
+            return ", ".join(name for name, _ in layers)
+        return next(name for (name, _), depth in reversed([*zip(layers, depths, strict=True)]) if depth == max(depths))
+
+    return find
+
+
+def _depth(content: Any, path: list[str]) -> int:
+    """Return how many parts of a dotted path a content has."""
+    for depth, part in enumerate(path):
+        if isinstance(content, list) and part.isdecimal() and int(part) < len(content):
+            content = content[int(part)]
+        elif isinstance(content, dict) and part in content:
+            content = content[part]
+        else:
+            return depth
+    return len(path)
+
+
+def parse(data: dict[str, Any], problems: Problems) -> Config | None:
     """Return the config in `data`, or None after adding every error to `problems`."""
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        add_errors(error, Config, where, problems)
+        add_errors(error, Config, None, problems)
         return None
 
 
 def require(data: dict[str, Any], where: str) -> Config:
     """Return the config in `data`. Raises ReidflowError that lists every error."""
-    problems = Problems()
-    config = parse(data, where, problems)
+    problems = Problems(lambda key: where)
+    config = parse(data, problems)
     problems.raise_if_any(where)
     if config is None:
         raise ReidflowError(f"{where}: not a config.")
@@ -203,27 +232,28 @@ def require(data: dict[str, Any], where: str) -> Config:
 PROJECT_FOLDERS = {"benchmarks", "config", "docs", "envs", "profiles", "rules", "src", "tests", "workflow"}
 
 
-def check_results(config: Config, where: str, problems: Problems) -> None:
+def check_results(config: Config, problems: Problems) -> None:
     """Report a results folder that contains the images, is inside their folder, or is one of the project's own folders."""
-    place = f"{where}, key 'results'"
     results = Path(config.results)
     if results.parts[0] in PROJECT_FOLDERS:
-        problems.add(place, f"'{results.parts[0]}' is a folder of the project itself.", "Write e.g. results: results.")
+        problems.add_key(
+            "results", f"'{results.parts[0]}' is a folder of the project itself.", "Write e.g. results: results."
+        )
     if results.is_file():
-        problems.add(place, f"'{results}' is a file.", "Name a folder, or one that does not exist yet.")
+        problems.add_key("results", f"'{results}' is a file.", "Name a folder, or one that does not exist yet.")
     data = _data_folder(config)
     if data is None:
         return
     ours, theirs = results.resolve(), data.resolve()
     if ours == theirs or theirs.is_relative_to(ours):
-        problems.add(
-            place,
+        problems.add_key(
+            "results",
             f"the folder '{results}' holds the images ('{data}').",
             "Results are written and removed there: give them a folder of their own.",
         )
     elif ours.is_relative_to(theirs):
-        problems.add(
-            place,
+        problems.add_key(
+            "results",
             f"the folder '{results}' is inside that of the images ('{data}').",
             "What is written there would become part of the data: move one of them, or give 'images' beside a table.",
         )

@@ -21,7 +21,7 @@ def error_keys(error: ValidationError) -> set[ErrorKey]:
 def add_errors(
     error: ValidationError,
     model: type[BaseModel],
-    where: str,
+    where: str | None,
     problems: Problems,
     *,
     only: Collection[ErrorKey] | None = None,
@@ -29,7 +29,7 @@ def add_errors(
 ) -> None:
     """Add each error with file, key and remedy.
 
-    model: what the content was taken for. only: note those alone; known: those are noted elsewhere.
+    model: what the content was taken for. where: the file, None for the config, whose files `problems` knows. only: note those alone; known: those are noted elsewhere.
     """
     seen = set()
     for detail in error.errors(include_url=False):
@@ -40,7 +40,10 @@ def add_errors(
         seen.add(place)
         if not doubled and key_of_error not in known and (only is None or key_of_error in only):
             key = ".".join(str(part) for part in place if part != "[key]")
-            problems.add(f"{where}, key '{key}'" if key else where, *_message(detail, model))
+            if where is None:
+                problems.add_key(key, *_message(detail, model))
+            else:
+                problems.add(f"{where}, key '{key}'" if key else where, *_message(detail, model))
 
 
 def first_message(error: ValidationError, model: type[BaseModel]) -> str:

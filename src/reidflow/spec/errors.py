@@ -1,19 +1,29 @@
 """Errors that a person reads: what is wrong, where, and what to do."""
 
+from collections.abc import Callable
+
 
 class ReidflowError(Exception):
     """An error in the input, the config or the state of the results, with a message for the user."""
 
 
 class Problems:
-    """Collects the errors of one input so that all of them are reported at once."""
+    """Collects the errors of one input so that all of them are reported at once.
 
-    def __init__(self) -> None:
+    file_of: returns the file that gives a key of the config, by its dotted path ('': all of its files).
+    """
+
+    def __init__(self, file_of: Callable[[str], str] = lambda key: "the config") -> None:
         self.found: list[str] = []
+        self.file_of = file_of
 
     def add(self, where: str, what: str, remedy: str) -> None:
         """Add one error: where it is (file and key, or row), what is wrong, what to do about it."""
         self.found.append(f"{_visible(where, '')}: {_visible(f'{what} {remedy}')}".rstrip())
+
+    def add_key(self, key: str, what: str, remedy: str) -> None:
+        """Add an error in a key of the config ('': in the config as a whole)."""
+        self.add(f"{self.file_of(key)}, key '{key}'" if key else self.file_of(key), what, remedy)
 
     def raise_if_any(self, title: str) -> None:
         """Raise one ReidflowError that lists every error, each a paragraph of its own; nothing if there is none."""

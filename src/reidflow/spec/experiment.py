@@ -107,7 +107,7 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
         try:
             content = load(path)
         except ReidflowError as error:
-            problems.add("experiments", f"{error}", "")
+            problems.add_key("experiments", f"{error}", "")
             continue
         made = build(path.stem, str(path), content, config, problems)
         if made is not None:
@@ -118,9 +118,9 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
     for key in ("protocols", "searches"):
         for name in getattr(config, key):
             if name not in stems:
-                problems.add(f"{key}.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
+                problems.add_key(f"{key}.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
             elif key == "searches" and name in found and found[name].file.search is None:
-                problems.add(f"{key}.{name}", "this experiment does not search.", "Remove it.")
+                problems.add_key(f"{key}.{name}", "this experiment does not search.", "Remove it.")
     return found
 
 

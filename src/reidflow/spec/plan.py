@@ -316,18 +316,18 @@ def bank_modules(bank: dict[str, Any]) -> list[str]:
 def make(paths: list[str | Path], overrides: dict[str, Any] | None = None, root: Path = Path()) -> Plan:
     """Read config files and experiments. Raises ReidflowError that lists every error of all of them at once."""
     where = ", ".join(str(p) for p in paths)
-    problems = Problems()
-    config = configs.parse(configs.read(paths, overrides), where, problems)
+    problems = Problems(configs.file_of(paths, overrides))
+    config = configs.parse(configs.read(paths, overrides), problems)
     if config is None:
         problems.raise_if_any("The config cannot be used")
         raise ReidflowError(where)
     if config.split.get("val") == 0 and config.protocol.checkpoint == "best":
-        problems.add(
-            f"{where}, key 'protocol.checkpoint'",
+        problems.add_key(
+            "protocol.checkpoint",
             "the split has no validation images to choose a checkpoint on.",
             "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
         )
-    check_results(config, where, problems)
+    check_results(config, problems)
     experiments = _ranked(read_all(config, problems, root))
     _check_networks(experiments, problems)
     check_submission(config, experiments, problems)

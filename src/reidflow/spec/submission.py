@@ -88,34 +88,36 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
     try:
         candidate_networks(config.protocol, [], config.submission.candidates)
     except ReidflowError as error:
-        problems.add("the config", f"{error}", "")
+        problems.add_key("submission.candidates", f"{error}", "")
     for number, chosen in enumerate(config.submission.runs):
-        _check_chosen(chosen, experiments, f"key 'submission.runs.{number}", problems)
+        _check_chosen(chosen, experiments, f"submission.runs.{number}", problems)
     if len(problems.found) > before or not experiments:
         return
     arms = chosen_arms(config, experiments)
     runs = [(name, arm, seed) for name, arm, seeds in arms for seed in seeds]
     for run in sorted({run for run in runs if runs.count(run) > 1}):
-        problems.add("key 'submission.runs'", f"{'/'.join(map(str, run))} is listed twice.", "Name each run once.")
+        problems.add_key("submission.runs", f"{'/'.join(map(str, run))} is listed twice.", "Name each run once.")
     _check_together([experiments[name].arms[arm] for name, arm, _ in arms], len(runs), config.submission, problems)
 
 
 def _check_chosen(chosen: Chosen, experiments: dict[str, Any], place: str, problems: Problems) -> None:
     if chosen.experiment not in experiments:
         known = ", ".join(experiments)
-        problems.add(f"{place}.experiment'", f"no experiment '{chosen.experiment}' in the config.", f"Known: {known}.")
+        problems.add_key(
+            f"{place}.experiment", f"no experiment '{chosen.experiment}' in the config.", f"Known: {known}."
+        )
         return
     arms = experiments[chosen.experiment].arms
     if chosen.arm not in arms:
-        problems.add(
-            f"{place}.arm'", f"'{chosen.experiment}' has no arm '{chosen.arm}'.", f"Its arms: {', '.join(arms)}."
+        problems.add_key(
+            f"{place}.arm", f"'{chosen.experiment}' has no arm '{chosen.arm}'.", f"Its arms: {', '.join(arms)}."
         )
         return
     seeds = arms[chosen.arm].seeds
     unknown = [seed for seed in chosen.seeds if seed not in seeds]
     if unknown:
-        problems.add(
-            f"{place}.seeds'",
+        problems.add_key(
+            f"{place}.seeds",
             f"the arm '{chosen.arm}' is not run with the seed {unknown[0]}.",
             f"Choose among {', '.join(map(str, seeds))}, or add it to the config's 'seeds'.",
         )
@@ -128,26 +130,26 @@ def _check_together(arms: list["Arm"], runs: int, submission: Submission, proble
         for spec in {spec.model.geometry["name"]: spec for _, spec in arm.points}.values():
             geometry, steps = spec.model.geometry["name"], [*spec.inference, *submission.inference]
             if joined and geometry != HYPERSPHERE["name"]:
-                problems.add(
-                    "key 'submission.combine'",
+                problems.add_key(
+                    "submission.combine",
                     f"the embeddings of '{arm.name}' have the geometry '{geometry}' and cannot be concatenated with others.",
                     "Write combine: average.",
                 )
             if joined and any(declared("inference", step["name"], "LAST") for step in spec.inference):
-                problems.add(
-                    "key 'submission.combine'",
+                problems.add_key(
+                    "submission.combine",
                     f"the arm '{arm.name}' leaves similarities, not embeddings that can be joined to others.",
                     "Write combine: average.",
                 )
             if spec.ensemble and spec.ensemble.combine == "average" and (joined or submission.inference):
-                problems.add(
-                    "key 'submission'",
+                problems.add_key(
+                    "submission",
                     f"the arm '{arm.name}' averages similarities: there are no embeddings to join or to infer with.",
                     "Choose another arm, or combine: average without 'inference'.",
                 )
             wrong = problem(steps, geometry)
             if wrong:
-                problems.add("key 'submission.inference'", f"{wrong}.", f"The arm '{arm.name}' is ranked so.")
+                problems.add_key("submission.inference", f"{wrong}.", f"The arm '{arm.name}' is ranked so.")
 
 
 NETWORK_KEYS = ("backbone", "size", "pooling")

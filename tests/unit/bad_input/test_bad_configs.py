@@ -1,6 +1,12 @@
 """Each error in a config is reported while planning: the key, what is wrong, and a remedy."""
 
-from config_cases import REMOVED, Case, Planning, of_cases, planning
+from pathlib import Path
+
+import pytest
+from config_cases import CONFIG, REMOVED, Case, Planning, of_cases, planning
+
+from reidflow.spec import plan
+from reidflow.spec.errors import ReidflowError
 
 __all__ = ["planning"]
 
@@ -213,7 +219,7 @@ EXPERIMENTS = [
         "the leaderboard's name", "experiments: [leaderboard]", ("the name 'leaderboard' is taken by results of all",)
     ),
     Case(
-        "a protocol of nothing", "protocols: {loses: {epochs: 3}}", ("protocols.loses: there is no such experiment.",)
+        "a protocol of nothing", "protocols: {loses: {epochs: 3}}", ("protocols.loses': there is no such experiment.",)
     ),
     Case(
         "a protocol with an error, reported once for all arms",
@@ -223,7 +229,7 @@ EXPERIMENTS = [
     Case(
         "a search of what does not search",
         "searches: {losses: {trials: 9}}",
-        ("searches.losses: this experiment does not search.",),
+        ("searches.losses': this experiment does not search.",),
     ),
 ]
 SUBMISSIONS = [
@@ -300,3 +306,32 @@ def test_results_beside_a_table_are_outside_the_folder_of_images(planning: Plann
 def test_a_name_cannot_write_to_the_terminal(planning: Planning):
     planning.change("config/experiments/losses.yaml", 'baseline: "\\e[2J"\n')
     assert "there is no arm '\\x1b[2J'" in planning.said()
+
+
+def test_an_error_of_merged_files_names_the_file_that_holds_the_key(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = {
+        "a.yaml": CONFIG,
+        "b.yaml": "seeds: [1, 1]\nprotocol: {model: {size: big}}\nprotocols: {none: {}}",
+        "c.yaml": "split: {train: 0.7}\nsubmission: {runs: [{experiment: x, arm: y}]}\nresults: src",
+    }
+    for name, text in texts.items():
+        Path(name).write_text(text)
+    Path("photographs").mkdir()
+
+    def said(files, **overrides):
+        with pytest.raises(ReidflowError) as error:
+            plan.make(files, overrides)
+        return str(error.value)
+
+    text = said(list(texts), queries=2)
+    for line in ("b.yaml, key 'seeds': holds", "b.yaml, key 'protocol.model.size': must", "c.yaml, key 'split': "):
+        assert f"\n\n{line}" in text
+    assert "\n\n--config, key 'queries': must" in text
+    Path("b.yaml").write_text("protocols: {none: {}}\nexperiments: [losses, nix]")
+    Path("c.yaml").write_text("results: src\nsubmission: {runs: [{experiment: x, arm: y}]}")
+    text = said(list(texts))
+    assert "\n\nb.yaml, key 'protocols.none': there" in text and "\n\nb.yaml, key 'experiments': " in text
+    assert "\n\nc.yaml, key 'results': 'src'" in text and "\n\nc.yaml, key 'submission.runs.0.experiment': no" in text
+    Path("a.yaml").write_text(CONFIG.replace("split:", "no_split:"))
+    assert "\n\na.yaml, b.yaml, c.yaml, key 'split': this key is missing" in said(list(texts))

@@ -53,9 +53,8 @@ STOPS = [
         "images in no identity's folder",
         files("1.png", "2.png"),
         (
-            "{data}: 2 of 2 images cannot be used, so none is left.",
-            "2 x no_identity: the row has no label",
-            "'path'",
+            "{data}: its 2 images lie directly in this folder. Put them into a folder per identity within it;",
+            "`reidflow init`",
         ),
     ),
     Case(

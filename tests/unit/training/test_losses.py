@@ -1,10 +1,15 @@
+import importlib
 import math
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from reidflow.spec import components
+from reidflow.spec.errors import ReidflowError
 from reidflow.training.fitting import Epoch
 from reidflow.training.losses._counting import take_terms
 
@@ -254,3 +259,51 @@ def test_multi_similarity_miner_keeps_pairs_harder_than_the_hardest_of_the_other
     hard_positives = {(i, j) for i, j in positive if cosine[i, j] - 0.1 < max(cosine[q] for q in negative if q[0] == i)}
     assert set(zip(a.tolist(), p.tolist(), strict=True)) == hard_positives
     assert set(zip(b.tolist(), n.tolist(), strict=True)) == hard_negatives
+
+
+def own_loss(folder, monkeypatch, text):
+    (folder / "own_loss.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "own_loss", raising=False)
+    module = importlib.import_module("own_loss")
+    monkeypatch.setattr(components, "load", lambda *_: module)
+    return components.call("loss", {"name": "own_loss"}, 4, 3)
+
+
+def test_the_loss_of_the_docs_is_a_triplet_loss(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "extending.md").read_text()
+    loss = own_loss(tmp_path, monkeypatch, re.search(r"```python\n(.*?)```", page, re.DOTALL)[1])
+    embeddings = torch.randn(8, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = [0, 0, 1, 1, 2, 2, 0, 1]
+    unit = embeddings.detach().numpy() / np.linalg.norm(embeddings.detach().numpy(), axis=1, keepdims=True)
+    distance = lambda i, j: np.linalg.norm(unit[i] - unit[j])  # noqa: E731
+    violated = [
+        max(
+            0,
+            max(distance(i, j) for j in range(8) if labels[i] == labels[j])
+            - min(distance(i, j) for j in range(8) if labels[i] != labels[j])
+            + 0.2,
+        )
+        for i in range(8)
+    ]
+    value = loss(embeddings, torch.tensor(labels))
+    assert value.item() == pytest.approx(np.mean(np.square(violated)), rel=1e-4)
+    value.backward()
+    assert torch.isfinite(embeddings.grad).all() and embeddings.grad.abs().sum() > 0
+
+
+BUILT = "from torch import nn\nclass Loss(nn.Module):\n    def forward(self, e, l, t=None): {}\ndef build(dim, classes): return Loss()"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def build(dim, classes): ...", "own_loss.py: 'build' returns nothing. Let it return the loss"),
+        (BUILT.format("..."), "own_loss.py: 'forward' returns nothing. Let it return the loss"),
+        (BUILT.format("return e.sum(1)"), r"'forward' returns torch.Size\(\[2\]\)"),
+        (BUILT.format("return 3.0"), "'forward' returns float"),
+    ],
+)
+def test_a_loss_that_returns_no_number_is_named(tmp_path, monkeypatch, text, message):
+    with pytest.raises(ReidflowError, match=message):
+        own_loss(tmp_path, monkeypatch, text)(torch.ones(2, 4), torch.tensor([0, 1]))

@@ -27,6 +27,12 @@ def open_source(*, path: str, images: str = ".", masks: str | None = None, group
     found = {name: file for name, file in files.items() if file not in taken and counts_as_image(tree.root / file)}
     if not found:
         raise ReidflowError(f"{root}: no image is in this folder. It should hold a folder per identity.")
+    if not any(map(identity_of, found)):
+        raise ReidflowError(
+            f"{root if images == '.' else root / images}: its {len(found)} images lie directly in this folder. Put them into a "
+            "folder per identity within it; or write a table with a path and an identity in each row, and use the source "
+            "'table'. `reidflow init` writes that table where the files' names hold the identity."
+        )
     by_stem = {_stem(name): file for name, file in sorted(sidecars.items(), reverse=True)}
     rows = [
         Row(file, identity_of(name), mask=sidecars.get(name) or by_stem.get(_stem(name)), group=_group(name, groups))
