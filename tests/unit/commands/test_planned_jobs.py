@@ -106,7 +106,7 @@ def lookup(made, tmp_path, monkeypatch):
         Path("results-tiny/.store/runs").mkdir(parents=True, exist_ok=True)
         runs = Runs(made, rebuilt)
         runs._source = lambda split: Known() if data else None
-        runs.store.has = lambda key: key in stored
+        runs.store.has = lambda key, without: key in stored
         return runs.of(rule, {"experiment": LOSSES, "batch": "0", **wildcards}, data_change)
 
     return look
