@@ -56,6 +56,9 @@ docs: $(SETUP)  ## write the documentation as a site into site/
 interpretations: $(SETUP)  ## check each interpretation against its table
 	$(BIN)/reidflow $(addprefix --configfile ,$(CONFIG)) interpretations
 
+times: $(SETUP)  ## record how long jobs of the demo took here, for the first estimate elsewhere (after `make tables`)
+	$(BIN)/python -m reidflow.commands.times $(CONFIG)
+
 lock:  ## resolve the dependencies again, pinned and hashed (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
@@ -69,4 +72,4 @@ generated: $(SETUP)  ## write the generated files: config schema and defaults, r
 clean:  ## remove the results (asks first; the images and configs stay)
 	@printf 'Remove results/ and all finished runs in it? [y/N] '; read answer; [ "$$answer" = y ] && rm -rf results .snakemake || true
 
-.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint docs interpretations lock docs-figures generated clean
+.PHONY: help setup tables test test-kills test-kills-demo test-cluster test-browser packages lint docs interpretations times lock docs-figures generated clean

@@ -68,6 +68,7 @@ rule leaderboard:
         table=f"{TABLES}/leaderboard.parquet",
         csv=shown.result(f"{TABLES}/leaderboard.csv", "Leaderboard", ("leaderboard", "table (CSV)"), "leaderboard"),
         markdown=f"{TABLES}/leaderboard.md",
+        page=shown.result(f"{RESULTS}/pages/leaderboard.html", "Leaderboard", ("leaderboard", "page"), "leaderboard"),
         png=f"{FIGURES}/leaderboard.png",
         svg=shown.result(f"{FIGURES}/leaderboard.svg", "Leaderboard", ("leaderboard", "figure"), "leaderboard"),
     log:
@@ -75,7 +76,7 @@ rule leaderboard:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=params.title("leaderboard", experiments=list(plan.experiments)),
+        job=params.title("leaderboard", templates="reidflow.pages", experiments=list(plan.experiments)),
     script:
         "../workflow/scripts/leaderboard.py"
 

@@ -65,7 +65,7 @@ def test_the_report_lists_all_that_a_person_reads(report):
     expected = {(kind, "", name) for kind in ("Pages", "Tables", "Findings") for name in EXPERIMENTS}
     expected |= {("Figures", name, figure) for name in EXPERIMENTS for figure in FIGURES}
     expected |= {("Figures", "tiny_losses", "Tuned hyperparameters on validation")}
-    expected |= {("Leaderboard", "", "table (CSV)"), ("Leaderboard", "", "figure")}
+    expected |= {("Leaderboard", "", label) for label in ("table (CSV)", "page", "figure")}
     expected |= {("Data", "", "images of each identity"), ("Data", "", "leak audit of the split (JSON)")}
     assert set(report.results()) == expected
     assert report.chromium.faults() == []
@@ -206,7 +206,7 @@ def test_a_report_shows_what_is_there_while_another_run_is_active(chromium, repo
     report = Report(chromium, project.folder / "report.html")
     results = report.results()
     assert {label for kind, _, label in results if kind == "Pages"} == {"tiny_losses"}
-    assert {label for kind, _, label in results if kind == "Leaderboard"} == {"figure"}
+    assert {label for kind, _, label in results if kind == "Leaderboard"} == {"figure", "page"}
     words = chromium.wait(".prose").text
     assert "Not in this report, as not all of it has been made: tiny_backbones" in words
     assert words.count(EVIL) == 2

@@ -49,12 +49,17 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("REIDFLOW_", "PYTHONPATH"))}
-        return {**kept, "XDG_CACHE_HOME": str(self.folder / ".cache"), "HF_HUB_OFFLINE": "1"}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("REIDFLOW_")}
+        own = {"PYTHONPATH": str(self.folder / "src"), "XDG_CACHE_HOME": str(self.folder / ".cache")}
+        return {**kept, **own, "HF_HUB_OFFLINE": "1"}
+
+    def chatter(self) -> dict[Path, str]:
+        """Return what Snakemake itself said in each of its runs, which a screen shows in brief."""
+        return {path: path.read_text() for path in sorted(self.folder.glob(".snakemake/log/*.log"))}
 
     def run(self, *arguments: str) -> Outcome:
         """Run Snakemake (by default all tables) and return what it did."""
-        before = len(self.log())
+        before, chatter = len(self.log()), self.chatter()
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -65,7 +70,9 @@ class Project:
         )
         text, log = done.stdout + done.stderr, self.log()[before:]
         by = {action: [line for line in log if line["action"] == action] for action in ("trained", "restored")}
-        return Outcome(done.returncode, text, executed(text), by["trained"], by["restored"])
+        chatter = [said for path, said in self.chatter().items() if path not in chatter]
+        jobs = executed("".join(chatter) or text)
+        return Outcome(done.returncode, text, jobs, by["trained"], by["restored"])
 
     def plan(self, *arguments: str) -> str:
         """Return the output of `reidflow plan`."""

@@ -3,7 +3,6 @@
 import json
 import random
 import subprocess
-import threading
 import time
 
 from conftest import LONGEST, Project, checkout
@@ -12,6 +11,7 @@ from kills import disturb
 
 def started(project):
     """Start the workflow and return its main process once the first sweep runs."""
+    before = project.chatter()
     main = subprocess.Popen(
         project.command(),
         cwd=project.folder,
@@ -20,13 +20,12 @@ def started(project):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    overdue = threading.Timer(LONGEST, main.kill)
-    overdue.start()
-    for line in main.stdout:
-        if "rule sweep" in line:
-            overdue.cancel()
+    deadline = time.monotonic() + LONGEST
+    while main.poll() is None and time.monotonic() < deadline:
+        if any("rule sweep" in said for path, said in project.chatter().items() if path not in before):
             return main
-    overdue.cancel()
+        time.sleep(0.05)
+    main.kill()
     raise AssertionError("the workflow ended before its first sweep, or hung")
 
 

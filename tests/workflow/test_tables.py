@@ -1,5 +1,8 @@
 """The tables of a real run say what its runs measured."""
 
+import json
+import re
+
 import numpy as np
 import polars as pl
 import pyarrow.parquet
@@ -23,6 +26,31 @@ def test_each_row_is_of_its_own_arm(tiny, experiment):
         if experiment == "tiny_losses":
             assert {spec["loss"]["name"] for spec in specs} == {row["arm"]}
             assert {s["optimizer"]["learning_rate"] for s in specs} == {row["chosen_optimizer.learning_rate"]}
+
+
+def test_a_run_in_a_pipe_says_little_and_ends_with_what_to_open(tiny):
+    lines = [line for line in tiny.outcome.text.splitlines() if not re.match(r"Using workflow|\d\d:\d\d  ", line)]
+    assert lines[0].startswith("2 of 2 experiments to make:") and "16 runs, about" in lines[0]
+    assert lines[1].startswith(
+        "Pages appear in results-tiny/index.html; Snakemake's own messages are in .snakemake/log/"
+    )
+    assert {line.split(":")[0] for line in lines[2:4]} == {"tiny_losses", "tiny_backbones"}
+    for line in lines[2:4]:
+        assert line.endswith(f"  results-tiny/pages/{line.split(':')[0]}.html")
+    assert re.fullmatch(r"Done in .*: 2 of 2 experiments are finished\. Open results-tiny/index\.html", lines[4])
+    assert len(lines) == 5
+
+
+def test_the_index_of_a_finished_run_waits_for_nothing_and_holds_every_answer(tiny):
+    page = (tiny.results / "index.html").read_text()
+    assert "refresh" not in page and "data-written" not in page
+    assert re.findall(r'class="state \w+">(.*?)<', page) == ["done"] * 2
+    for name in ("tiny_losses", "tiny_backbones"):
+        found = json.loads((tiny.results / "experiments" / name / "answer.json").read_text())
+        assert found["question"] in page and found["best"]["arm"] in page
+    linked = {link for link in re.findall(r'href="(.*?)"', page) if ":" not in link}
+    assert "pages/leaderboard.html" in linked and len(linked) == 1 + 2 * 4
+    assert all((tiny.results / link).is_file() for link in linked)
 
 
 def test_published_tables_carry_their_columns_and_digests(tiny):

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reidflow.commands.units import duration, size
 from reidflow.commands.watch import file_time, read_json, run_name
 from reidflow.spec import config as configs
 from reidflow.spec.errors import ReidflowError
 from reidflow.store import digests, published
 from reidflow.store.activity import ABOUT, JOBS
 from reidflow.store.locks import hold, is_held, try_lock
+from reidflow.workflow.units import duration, size
 
 TRASH = "trash"
 RECORDS = (digests.CODE, digests.IMAGES, digests.EXPERIMENTS)

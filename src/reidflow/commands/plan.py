@@ -3,13 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from statistics import median
 from typing import Any
 
 from reidflow.commands.plan_dag import Dag, PlannedJob, Request, read_dag
 from reidflow.commands.plan_reasons import few, reasons
 from reidflow.commands.runs import JobRuns, Runs, unique
-from reidflow.commands.units import duration
+from reidflow.workflow.units import duration
 
 # Jobs that decide which runs there are, but make none of the data that runs read.
 DECIDING = {"sweep", "choose", "search", "trials", "best", "train", "pick_parts"}
@@ -51,9 +50,8 @@ def _data_change(dag: Dag, job: PlannedJob) -> bool:
 
 
 def _seconds(dag: Dag, job: PlannedJob) -> float | None:
-    """Return how long a job took before, else the median of its rule; None where none ever ran."""
-    others = dag.seconds.get(job.rule)
-    return job.seconds_before if job.seconds_before is not None else median(others) if others else None
+    """Return how long a job is expected to take; None where none like it ever ran."""
+    return dag.estimates.seconds(job.rule, job.experiment, job.seconds_before)
 
 
 def _counts(runs: list[JobRuns | None]) -> dict[str, Any]:
@@ -74,6 +72,7 @@ def _time(dag: Dag, seconds: list[float | None]) -> dict[str, Any]:
         "work_seconds": round(sum(took for _, took in jobs), 1),
         "gpu_seconds": round(sum(took * job.gpus for job, took in jobs), 1),
         "gpu_jobs": sum(bool(job.gpus) for job in dag.jobs),
+        "shipped": sum(job.seconds_before is None and job.rule not in dag.seconds for job, _ in jobs),
         "unknown": dict(Counter(job.rule for job, took in zip(dag.jobs, seconds, strict=True) if took is None)),
     }
 
@@ -153,7 +152,8 @@ def _times(time: dict[str, Any]) -> list[str]:
     if not time["work_seconds"]:
         return [f"How long it takes is unknown: no such job has run here yet; {gpus}."]
     where = f"on {_count(time['cores'], 'core')}" if time["cores"] else f"with {_count(time['nodes'], 'job')} at once"
-    work = f"{duration(time['work_seconds'])} of work by the recorded times of earlier jobs"
+    demo = "; those of the demo where no such job ran here" if time["shipped"] else ""
+    work = f"{duration(time['work_seconds'])} of work by the recorded times of earlier jobs{demo}"
     found = [f"About {duration(time['seconds'])} {where} ({work}), {gpus}.".replace("About under", "Under")]
     return found + (
         [f"Not counted, since none has run here yet: {_rules(time['unknown'])}."] if time["unknown"] else []

@@ -23,18 +23,21 @@ from reidflow.spec.components import SOURCE_ROOT
 from reidflow.spec.config import read
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
-
-SAMPLED = 20  # jobs of a rule whose recorded times are read
+from reidflow.workflow.estimates import Estimates, demo_images, record_of, recorded, took
 
 
 class Request(NamedTuple):
-    """What to plan: config files, experiments ([] for all); the others as Snakemake's options of that name."""
+    """What to plan: config files, experiments ([] for all); the others as Snakemake's options of that name.
+
+    everything: whether jobs whose results are up to date are planned as well.
+    """
 
     files: list[str]
     experiments: list[str]
     cores: str | None = None
     profile: str | None = None
     config: Sequence[str] = ()
+    everything: bool = False
 
 
 @dataclass
@@ -87,6 +90,11 @@ class Dag:
     seconds: dict[str, list[float]]
     former: dict[tuple[str, str], list[str]]
 
+    @property
+    def estimates(self) -> Estimates:
+        """How long jobs are expected to take."""
+        return Estimates(self.seconds, demo_images(self.plan.config))
+
 
 def read_dag(request: Request) -> Dag:
     """Return what `snakemake -n` would find in the current folder. Nothing is run or written.
@@ -96,6 +104,7 @@ def read_dag(request: Request) -> Dag:
     # Snakemake reports a config that cannot be read with a traceback.
     read(request.files)
     arguments = ["-n", "-q", "--snakefile", str(_snakefile()), "--configfile", *request.files]
+    arguments += ["--forceall"] if request.everything else []
     arguments += ["--cores", request.cores] if request.cores else []
     arguments += ["--profile", request.profile] if request.profile else []
     arguments += ["--config", *request.config] if request.config else []
@@ -215,14 +224,14 @@ def _dag(workflow: Any, executor: str) -> Dag:
         damaged=[str(path) for path in session.damaged],
         raw=session.raw,
         unrecorded=sum(bool(dag.reason(job).no_metadata) for job in every if job not in number),
-        seconds=_seconds(workflow, every),
+        seconds=recorded(workflow, every),
         former=_former(workflow, every),
     )
 
 
 def _job(workflow: Any, job: Any, number: dict[Any, int]) -> PlannedJob:
     reason, resources = workflow.dag.reason(job), job.resources
-    record = _record(workflow, job)
+    record = record_of(workflow, job)
     return PlannedJob(
         rule=job.rule.name,
         wildcards=dict(job.wildcards_dict),
@@ -234,7 +243,7 @@ def _job(workflow: Any, job: Any, number: dict[Any, int]) -> PlannedJob:
         given=job.params.get("job"),
         before=_param(record),
         inputs_before=record.input if record else None,
-        seconds_before=_took(record),
+        seconds_before=took(record),
         missing=sorted(map(str, reason.missing_output)),
         newer=sorted(map(str, reason.updated_input)),
         follows=bool(reason.updated_input_run),
@@ -243,33 +252,12 @@ def _job(workflow: Any, job: Any, number: dict[Any, int]) -> PlannedJob:
     )
 
 
-def _record(workflow: Any, job: Any) -> Any:
-    """Return Snakemake's record of the job's last run; None where it never ran."""
-    return next(filter(None, map(workflow.persistence.metadata, job.output)), None)
-
-
 def _param(record: Any) -> str | None:
     """Return the JSON of the param `job` in a record, which keeps the `repr` of each param."""
     for text in (record.params or []) if record else []:
         if text.startswith(("'{", '"{')):
             return ast.literal_eval(text)
     return None
-
-
-def _took(record: Any) -> float | None:
-    """Return how many seconds the job of a record took."""
-    if record is None or not record.starttime or not record.endtime:
-        return None
-    return max(record.endtime - record.starttime, 0.0)
-
-
-def _seconds(workflow: Any, jobs: list[Any]) -> dict[str, list[float]]:
-    """Return rule -> recorded seconds of some of its jobs."""
-    own: dict[str, list[Any]] = {}
-    for job in jobs:
-        own.setdefault(job.rule.name, []).append(job)
-    times = {rule: [_took(_record(workflow, job)) for job in some[:SAMPLED]] for rule, some in own.items()}
-    return {rule: found for rule, some in times.items() if (found := [time for time in some if time is not None])}
 
 
 def _former(workflow: Any, jobs: list[Any]) -> dict[tuple[str, str], list[str]]:

@@ -17,12 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from reidflow.commands.runs import Runs, unique
-from reidflow.commands.units import duration
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.plan import Plan
 from reidflow.store.activity import ABOUT, JOBS
 from reidflow.store.locks import is_held
 from reidflow.store.published import STUDIES
+from reidflow.workflow.units import duration
 
 RUN_COLUMNS = ("run", "seed", "epoch", "loss", "val mAP", "left", "where", "last sign", "")
 JOB_COLUMNS = ("job", "makes", "where", "for", "")

@@ -159,6 +159,9 @@ def run(main: Callable[[Job], None], snakemake: Any) -> None:
             if whole and log.lost:
                 log.on_screen(text)  # its first half may have gone to the file
             raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            stream.write("\nInterrupted.\n")
+            raise SystemExit(130) from None
 
 
 def _explain(error: Exception, results: Path) -> str:

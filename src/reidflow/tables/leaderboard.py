@@ -1,6 +1,8 @@
 """All arms of all experiments in one table that says which rows may be compared."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 
@@ -99,30 +101,36 @@ def _letters(index: int) -> str:
     return (_letters(index // 26 - 1) if index >= 26 else "") + chr(ord("A") + index % 26)
 
 
-def leaderboard_markdown(table: pl.DataFrame) -> str:
-    """Return the leaderboard as Markdown, a table for each group."""
-    parts = ["# Leaderboard", NO_CLAIM]
+def leaderboard_groups(table: pl.DataFrame) -> list[tuple[Block, list[str]]]:
+    """Return the leaderboard as a table for each group, with the sentences that belong below it."""
+    found = []
     for group in table["group"].unique(maintain_order=True):
         rows = table.filter(pl.col("group").eq_missing(pl.lit(group, dtype=pl.String)))
         first = rows.row(0, named=True)
-        title = (
-            "Without a score" if group is None else f"Group {group}: {first['data_set']}, gallery: {first['gallery']}"
-        )
-        lines = [f"## {markdown(title)}", markdown_block(_block(rows))]
-        if group is not None:
-            lines.append(f"Comparable {markdown(first['comparable'])}.")
-            lines += [f"**Warning:** {sentence}" for sentence in _warnings(rows)]
-        parts += lines
+        if group is None:
+            found.append((replace(_block(rows), title="Without a score"), []))
+            continue
+        title = f"Group {group}: {first['data_set']}, gallery: {first['gallery']}"
+        found.append((replace(_block(rows), title=title), [f"Comparable {first['comparable']}.", *_warnings(rows)]))
+    return found
+
+
+def leaderboard_markdown(table: pl.DataFrame) -> str:
+    """Return the leaderboard as Markdown, a table for each group."""
+    parts = ["# Leaderboard", NO_CLAIM]
+    for own, sentences in leaderboard_groups(table):
+        parts += [f"## {markdown(own.title)}", markdown_block(own)]
+        parts += [re.sub(r"^Warning:", "**Warning:**", markdown(sentence)) for sentence in sentences]
     return "\n\n".join(parts) + "\n"
 
 
 def _warnings(rows: pl.DataFrame) -> list[str]:
     found = []
     if rows["leaking"].any():
-        found.append("the split leaks: the same moment is in two roles, and the scores are too high.")
+        found.append("Warning: the split leaks: the same moment is in two roles, and the scores are too high.")
     differing = mixed_versions(rows["versions"])
     if differing:
-        found.append(f"the runs come from different software versions ({', '.join(differing)}).")
+        found.append(f"Warning: the runs come from different software versions ({', '.join(differing)}).")
     return found
 
 

@@ -278,7 +278,7 @@ class Params:
         name = wildcards.experiment
         return self.job("table", {"experiment": self.plan.experiment_params(name), "speeds": self.files.speeds(name)})
 
-    def title(self, script: str, **what: Any) -> Job:
-        """Return the param of a job that prints the title of the data set."""
-        config = self.plan.config
-        return self.fixed(script, {**what, "title": config.title, "scale": config.scale})
+    def title(self, script: str, templates: str = "", **what: Any) -> Job:
+        """Return the param of a job that prints the title of the data set. templates: as in `experiment`."""
+        config, files = self.plan.config, code.data_files(templates) if templates else ()
+        return self.fixed(script, {**what, "title": config.title, "scale": config.scale}, files)

@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from reidflow.store.experiments import save_experiments
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Inputs
 from reidflow.workflow.params import Params
+from reidflow.workflow.progress import Progress, attach
 from reidflow.workflow.report import Shown
 from reidflow.workflow.resources import Resources
 from reidflow.workflow.submission import Submission
@@ -52,6 +54,7 @@ class Session:
     """One Snakemake process. raw: digest of the raw data. damaged: results that changed since they were written.
 
     cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests. configs: the config's files.
+    progress: of the run of the pipeline that this process plans; None in a process that starts no jobs.
     """
 
     plan: Plan
@@ -61,6 +64,7 @@ class Session:
     cluster: bool
     gpus: int
     configs: Configs = Configs([CONFIG], {})
+    progress: Progress | None = None
 
     @cached_property
     def files(self) -> Files:
@@ -149,6 +153,7 @@ class Session:
             given = [job.params.job for job in jobs if "job" in dict(job.params.items())]
             digests.record_code(results, given)
             save_experiments(results, given, self.plan.descriptions)
+            self.progress.begin(workflow, map(json.loads, given), self.cluster)
             if self.raw:
                 digests.record_images(results, self.raw, rawdata.cache_file(results))
         return lock
@@ -230,4 +235,5 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
-    return Session(plan, raw, damaged, reporting, cluster, requested, configs)
+    progress = attach(plan, invocation.is_dry_run()) if main else None
+    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress)

@@ -84,6 +84,7 @@ class Targets:
         wanted = [f"{files.data}/{name}.parquet" for name in ("manifest", "quarantine", "groups", "split")]
         wanted += [f"{files.data}/audit.json", f"{files.figures}/data/identities.png"]
         wanted += [f"{files.tables}/leaderboard.{suffix}" for suffix in ("parquet", "csv", "md")]
+        wanted += [f"{files.results}/pages/leaderboard.html"]
         for name in self.plan.experiments:
             wanted += self.results_of(name)
         return wanted
@@ -119,6 +120,7 @@ class Targets:
         files = self.files
         wanted = [f"{files.figures}/data/identities.png", f"{files.data}/audit.json"]
         wanted += [f"{files.tables}/leaderboard.csv", f"{files.figures}/leaderboard.svg"]
+        wanted += [f"{files.results}/pages/leaderboard.html"]
         submitted = ("submission.csv", "submission.json", "faces/submission.md")
         wanted += [f"{files.results}/submission/{name}" for name in submitted]
         wanted, left_out = list(filter(self.present, wanted)), []

@@ -49,7 +49,7 @@ def test_on_a_cluster_work_is_divided_by_the_jobs_at_once(made):
 
 def test_the_text_says_what_runs_why_and_how_long(made, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    jobs = [job("train", before=60.0, batch="0"), job("table", before=20.0, upstream=[0]), job("split", experiment="")]
+    jobs = [job("train", before=60.0, batch="0"), job("table", before=20.0, upstream=[0]), job("new", experiment="")]
     why = [["arcface: loss.margin 0.5 -> 0.4"], [], ["not made yet"]]
     monkeypatch.setattr(commands, "reasons", lambda dag: why)
     found = commands.plan(dag(made, jobs, {}), [])
@@ -57,7 +57,7 @@ def test_the_text_says_what_runs_why_and_how_long(made, monkeypatch, tmp_path):
         "3 of 6 jobs would run; 3 are up to date.",
         "6 runs would be trained.",
         "About 40 s on 2 cores (80 s of work by the recorded times of earlier jobs), no job requests a GPU.",
-        "Not counted, since none has run here yet: split.",
+        "Not counted, since none has run here yet: new.",
         "",
         "experiment                 jobs  runs to train  from the store  undecided  work",
         "tiny_losses                2     6              -               -          80 s",
@@ -68,13 +68,23 @@ def test_the_text_says_what_runs_why_and_how_long(made, monkeypatch, tmp_path):
         "  because of the above: 1 job (table)",
         "",
         "shared by all experiments",
-        "  not made yet  (split)",
+        "  not made yet  (new)",
         "",
         "jobs, in an order in which they may run",
         "  train experiment=tiny_losses batch=0: arcface: loss.margin 0.5 -> 0.4 (60 s)",
         "  table experiment=tiny_losses: because of the above (20 s)",
-        "  split: not made yet (unknown)",
+        "  new: not made yet (unknown)",
     ]
+
+
+def test_the_first_estimate_is_by_the_times_of_the_demo(made):
+    jobs = [job("train", experiment="losses"), job("table", before=10.0)]
+    found = times(dag(made, jobs, {}), jobs)
+    assert found["shipped"] == 1 and found["work_seconds"] > 10.0 and not found["unknown"]
+    assert (
+        "by the recorded times of earlier jobs; those of the demo where no such job ran here)"
+        in commands._times(found)[0]
+    )
 
 
 def test_a_reason_of_many_experiments_is_printed_once():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reidflow.commands.units import duration, size
+from reidflow.workflow.units import duration, size
 
 
 @pytest.mark.parametrize(
