@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from reidflow.spec.components import wrong_shares
 from reidflow.spec.config_errors import add_errors
@@ -24,6 +24,11 @@ def _distinct(values: list) -> list:
     return values
 
 
+def _or_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+Overrides = Annotated[dict[str, Any], BeforeValidator(_or_empty)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 
 
@@ -139,13 +144,10 @@ class Config(Strict):
     protocol: RunSpec = Field(
         description="the run from which every arm starts; arms change what their experiment declares"
     )
-    protocols: dict[str, dict[str, Any]] = Field(
+    overrides: Annotated[dict[str, Overrides], BeforeValidator(_or_empty)] = Field(
         {},
-        description="experiment -> changes to its protocol, applied after those of its file, where this dataset needs them",
-    )
-    searches: dict[str, dict[str, Any]] = Field(
-        {},
-        description="experiment -> changes to its `search`, where this dataset needs another budget or space: {hpo: {trials: 200}}",
+        description="experiment -> changes to its file, where this dataset needs them: {hpo: {search: {trials: 200}}}; null "
+        "for an arm, a part, a study or another named entry removes it, and for all of an experiment's changes undoes them",
     )
     seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm; at least five on real data")
     sweep_seeds: Seeds = Field(

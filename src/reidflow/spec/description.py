@@ -15,7 +15,7 @@ TEXTS = ("question", "motivation", "hypothesis", "interpretation", "headline", "
 """What the author wrote about an experiment, and what to say first. Texts change no number, so a job's experiment has only those that it prints."""
 
 # What no table depends on, or what the experiments have already taken in.
-OMITTED = {"compute", "results", "protocols", "searches", "submission", "analyses"}
+OMITTED = {"compute", "results", "overrides", "submission", "analyses"}
 
 # Where the order of keys is that of arms, settings or axes; elsewhere it means nothing. `*` stands for any key.
 ORDERED = (

@@ -15,7 +15,7 @@ from reidflow.spec.config_errors import ErrorKey, add_errors, error_keys
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import check_versions, division, evaluated
 from reidflow.spec.expansion import expand
-from reidflow.spec.experiment_file import LARGEST_GRID, SEED, ExperimentFile, check_factor, points_of
+from reidflow.spec.experiment_file import LARGEST_GRID, SEED, ExperimentFile, check_factor, override, points_of
 from reidflow.spec.merge import covers, differences, merge, put
 from reidflow.spec.names import check_experiment, check_names, slug_of
 from reidflow.spec.part_strengths import check_strengths
@@ -115,28 +115,23 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
     for experiment in found.values():
         check_candidates(experiment, found, config, problems)
     stems = [locate(entry).stem for entry in config.experiments]
-    for key in ("protocols", "searches"):
-        for name in getattr(config, key):
-            if name not in stems:
-                problems.add_key(f"{key}.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
-            elif key == "searches" and name in found and found[name].file.search is None:
-                problems.add_key(f"{key}.{name}", "this experiment does not search.", "Remove it.")
+    for name in config.overrides:
+        if name not in stems:
+            problems.add_key(f"overrides.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
     return found
 
 
 def build(name: str, path: str, content: dict[str, Any], config: Config, problems: Problems) -> Experiment | None:
     """Return the experiment in `content`, or None after adding every error to `problems`."""
-    if isinstance(content.get("search"), dict):
-        content = {**content, "search": merge(content["search"], config.searches.get(name, {}))}
+    changes = config.overrides.get(name)
     try:
-        file = ExperimentFile.model_validate(content)
+        file = ExperimentFile.model_validate(override(content, changes) if changes else content)
     except ValidationError as error:
-        add_errors(error, ExperimentFile, path, problems)
+        add_errors(error, ExperimentFile, path + _with_changes(name, config), problems)
         return None
     before = len(problems.found)
     main, config = division(config), _own_config(file, config, path, problems)
     also_on = _also_on(file, config, path, problems)
-    file = file.model_copy(update={"protocol": merge(file.protocol, config.protocols.get(name, {}))})
     arms = _arms(name, file, config, path, problems)
     if division(config) != main or also_on:
         _check_other_splits(arms, bool(also_on), path, problems)
@@ -270,9 +265,12 @@ def _check_protocol(
             except ValidationError as other:
                 shared &= error_keys(other)
         place = f"{where}, key 'protocol'" if file.protocol else where
-        place += f" (with the config's 'protocols.{name}')" if name in config.protocols else ""
-        add_errors(error, RunSpec, place, problems, only=shared)
+        add_errors(error, RunSpec, place + _with_changes(name, config), problems, only=shared)
         return shared
+
+
+def _with_changes(name: str, config: Config) -> str:
+    return f" (with the config's 'overrides.{name}')" if config.overrides.get(name) else ""
 
 
 def _settings(content: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from reidflow.spec.config import Config, Seeds
 from reidflow.spec.errors import Problems
 from reidflow.spec.evaluation import Evaluation, Probes, Version
+from reidflow.spec.merge import merge
 from reidflow.spec.run import Strict
 from reidflow.spec.search import Search
 from reidflow.spec.winners import Candidates
@@ -104,6 +105,37 @@ class ExperimentFile(Strict):
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
     seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
     interpretation: list[Interpretation] = Field([], description="the author's interpretation, one per dataset")
+
+
+# Mappings whose keys are names: an override removes an entry of one of them by null.
+NAMED = (
+    "arms",
+    "parts",
+    "parts.*",
+    "tested_on",
+    "also_on",
+    "tuned",
+    "published.arms",
+    "search.space",
+    "search.studies",
+)
+
+
+def override(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of an experiment's file merged with a config's changes to it; null removes a named entry."""
+    merged = merge(content, changes)
+    for path in NAMED:
+        merged = _without_null(merged, path.split("."))
+    return merged
+
+
+def _without_null(tree: Any, path: list[str]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    if not path:
+        return {key: value for key, value in tree.items() if value is not None}
+    head, *rest = path
+    return {key: _without_null(value, rest) if head in (key, "*") else value for key, value in tree.items()}
 
 
 SEED = "seed"

@@ -156,7 +156,28 @@ class Session:
             self.progress.begin(workflow, map(json.loads, given), self.cluster)
             if self.raw:
                 digests.record_images(results, self.raw, rawdata.cache_file(results))
+        prioritize(workflow.dag, list(self.plan.experiments))
         return lock
+
+
+def prioritize(dag: Any, experiments: list[str]) -> None:
+    """Have Snakemake finish one experiment after the other, in this order: a job runs for the first that needs it.
+
+    dag: Snakemake's, which has no other place for priorities that depend on what a job is needed for. Jobs that the
+    user prioritizes stay first.
+    """
+    own: dict[str, list[Any]] = {}
+    for job in dag.needrun_jobs():
+        own.setdefault(job.wildcards_dict.get("experiment", ""), []).append(job)
+    seen: set[Any] = set()
+    for place, experiment in enumerate(experiments):
+        waiting = own.get(experiment, [])
+        while waiting:
+            job = waiting.pop()
+            if job not in seen:
+                seen.add(job)
+                dag._priority[job] = max(dag._priority.get(job, 0), len(experiments) - place)
+                waiting += dag.dependencies[job]
 
 
 def _configs(workflow: Any, config: dict[str, Any]) -> Configs:

@@ -51,7 +51,7 @@ KEYS = [
         "protocol.model.trainable: all",
         ("must be keys with values. It is 'all'. Known keys: name, blocks.",),
     ),
-    Case("a list for keys", "protocols: [losses]", ("key 'protocols': must be a valid dictionary.", "['losses']")),
+    Case("a list for keys", "overrides: [losses]", ("key 'overrides': must be a valid dictionary.", "['losses']")),
 ]
 VALUES = [
     Case("a number as a word", "protocol.epochs: ten", ("key 'protocol.epochs': must be a valid integer.", "'ten'")),
@@ -219,17 +219,19 @@ EXPERIMENTS = [
         "the leaderboard's name", "experiments: [leaderboard]", ("the name 'leaderboard' is taken by results of all",)
     ),
     Case(
-        "a protocol of nothing", "protocols: {loses: {epochs: 3}}", ("protocols.loses': there is no such experiment.",)
+        "overrides of nothing",
+        "overrides: {loses: {protocol: {epochs: 3}}}",
+        ("overrides.loses': there is no such experiment.",),
     ),
     Case(
         "a protocol with an error, reported once for all arms",
-        "protocols: {losses: {epochs: many}}",
-        ("losses.yaml, key 'protocol' (with the config's 'protocols.losses'), key 'epochs': must be a valid integer.",),
+        "overrides: {losses: {protocol: {epochs: many}}}",
+        ("losses.yaml, key 'protocol' (with the config's 'overrides.losses'), key 'epochs': must be a valid integer.",),
     ),
     Case(
         "a search of what does not search",
-        "searches: {losses: {trials: 9}}",
-        ("searches.losses': this experiment does not search.",),
+        "overrides: {losses: {search: {trials: 9}}}",
+        ("losses.yaml (with the config's 'overrides.losses'), key 'search.space'",),
     ),
 ]
 SUBMISSIONS = [
@@ -281,14 +283,14 @@ def test_the_config_without_a_mistake_is_planned(planning: Planning):
 
 
 def test_all_errors_of_config_and_experiment_are_reported_at_once(planning: Planning):
-    planning.change("config.yaml", "results: src\nexperiments: [losses, nothing]\nprotocols: {loses: {}}\n")
+    planning.change("config.yaml", "results: src\nexperiments: [losses, nothing]\noverrides: {loses: {}}\n")
     planning.change("config/experiments/losses.yaml", "varies: [los]\nbaseline: z\n")
     text = planning.said()
     for part in (
         "5 errors",
         "'src' is a folder",
         "nothing.yaml",
-        "protocols.loses",
+        "overrides.loses",
         "no setting 'los'",
         "no arm 'z'",
     ):

@@ -234,7 +234,7 @@ def test_images_are_stored_at_the_largest_size_of_any_stage_or_version(project):
 
 def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(project):
     plain = project({}, {"protocol": {"epochs": 7, "views": 0}})
-    changed = project({"protocols": {"losses": {"epochs": 3, "model": {"size": 96}}}})
+    changed = project({"overrides": {"losses": {"protocol": {"epochs": 3, "model": {"size": 96}}}}})
     for name, arm in changed.experiments["losses"].arms.items():
         assert arm.spec.epochs == 3 and arm.spec.model.size == 96
         assert arm.spec.loss == plain.experiments["losses"].arms[name].spec.loss
@@ -244,8 +244,8 @@ def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(projec
 
 
 def test_a_protocol_of_an_experiment_that_is_not_there_is_an_error(project):
-    with pytest.raises(ReidflowError, match=r"protocols\.nowhere.*there is no such experiment"):
-        project({"protocols": {"nowhere": {"epochs": 3}}})
+    with pytest.raises(ReidflowError, match=r"overrides\.nowhere.*there is no such experiment"):
+        project({"overrides": {"nowhere": {"protocol": {"epochs": 3}}}})
 
 
 def test_generated_files_are_up_to_date():

@@ -123,7 +123,7 @@ def test_a_study_that_a_job_loads_is_the_same_study_with_its_axes_in_order(proje
 
 
 def test_more_trials_are_the_same_study_for_every_job_but_its_own(project):
-    few, more = project(), project(config={"searches": {"search": {"trials": 30}}})
+    few, more = project(), project(config={"overrides": {"search": {"search": {"trials": 30}}}})
     assert more.experiments["search"].studies["tpe"].trials == 30
     assert few.experiments["search"].studies["tpe"].axes == more.experiments["search"].studies["tpe"].axes
     assert few.banks() == more.banks()
@@ -214,5 +214,5 @@ def test_a_search_and_a_ranking_need_validation_images(project):
 
 
 def test_changes_to_a_search_that_is_not_there_are_an_error(project):
-    with pytest.raises(ReidflowError, match=r"searches\.seeds.*does not search"):
-        project(config={"searches": {"seeds": {"trials": 3}}}, ranking={"candidates": {}})
+    with pytest.raises(ReidflowError, match=r"overrides\.seeds'\), key 'search"):
+        project(config={"overrides": {"seeds": {"search": {"trials": 3}}}}, ranking={"candidates": {}})
