@@ -9,7 +9,7 @@ from conftest import ROOT, Project, checkout
 FOLDERS = ("train", "query", "gallery")
 CASES = {
     "config/config.yaml": [],
-    "config/config.yaml config/brief.yaml": [],
+    "config/config.yaml config/demo_full.yaml": [],
     "config/tiny.yaml": [],
     "config/faces.yaml": [f"data/faces/{part}" for part in FOLDERS],
     "config/jaguar.yaml": ["data/jaguar"],

@@ -116,7 +116,7 @@ def read_all(config: Config, problems: Problems, root: Path = Path()) -> dict[st
         check_candidates(experiment, found, config, problems)
     stems = [locate(entry).stem for entry in config.experiments]
     for name in config.overrides:
-        if name not in stems:
+        if name not in stems and not locate(name, root).exists():
             problems.add_key(f"overrides.{name}", "there is no such experiment.", f"Choose one of: {', '.join(stems)}.")
     return found
 

@@ -232,6 +232,7 @@ EXPERIMENTS = [
         "a search of what does not search",
         "overrides: {losses: {search: {trials: 9}}}",
         ("losses.yaml (with the config's 'overrides.losses'), key 'search.space'",),
+        errors=2,
     ),
 ]
 SUBMISSIONS = [

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def project(tmp_path):
     """Return a function that plans a config with one experiment, each changed by a dict of dotted paths."""
-    config = load(ROOT / "config" / "config.yaml")
+    config = {**load(ROOT / "config" / "config.yaml"), "overrides": None}
     config |= {"experiments": ["losses"], "seeds": [0, 1, 2]}
     experiment = {
         "question": "Which?",
@@ -241,6 +241,16 @@ def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(projec
     _, again = rebuild(described(changed, "losses"))
     assert again.arms["a"].spec == changed.experiments["losses"].arms["a"].spec
     assert plain.experiments["losses"].arms["a"].spec.epochs == 7
+
+
+def test_a_config_removes_named_entries_of_an_experiment_by_null_and_keeps_other_nulls(project):
+    arms = {"arms/c": {"why": "x", "loss": {"name": "circle"}, "against": "b"}}
+    changes = {"losses": {"arms": {"b": {"loss": {"name": "supcon"}}, "c": None}, "protocol": {"gradient_clip": None}}}
+    changed = project({"overrides": changes, "protocol/gradient_clip": 1.0}, arms).experiments["losses"].arms
+    assert list(changed) == ["a", "b"]
+    assert changed["b"].spec.loss["name"] == "supcon" and changed["b"].spec.gradient_clip is None
+    whole = project({"overrides": {"losses": None}}).experiments["losses"].arms
+    assert list(whole) == ["a", "b", "c"] and whole["b"].spec.gradient_clip == 1.0
 
 
 def test_a_protocol_of_an_experiment_that_is_not_there_is_an_error(project):

@@ -3,7 +3,8 @@
 import inspect
 from types import SimpleNamespace
 
-from snakemake.workflow import DAG
+import snakemake.api  # noqa: F401 - first, for its modules import each other
+from snakemake.dag import DAG
 
 from reidflow.workflow.startup import prioritize
 
