@@ -221,6 +221,7 @@ def _per_query(columns: dict[str, np.ndarray]) -> pl.DataFrame:
 
 RESTARTS = 4
 ROUNDS = 100
+LOOK_EVERY = 5  # rounds between two checks whether the centres still move
 
 
 def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, normalise: bool = True) -> float:
@@ -245,6 +246,17 @@ def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, norm
     count = min(len(np.unique(identity)), len(np.unique(vectors, axis=0)))
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a cluster that lost its last member
-        found = [kmeans2(vectors, count, ROUNDS, minit="++", rng=random) for _ in range(RESTARTS)]
+        found = [_clusters(vectors, count, random) for _ in range(RESTARTS)]
     spread = [((vectors - centres[labels]) ** 2).sum() for centres, labels in found]
     return float(normalized_mutual_info_score(identity, found[int(np.argmin(spread))][1]))
+
+
+def _clusters(vectors: np.ndarray, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return centres (count, D) and labels (N,) of k-means after ROUNDS rounds, of which those without effect are skipped."""
+    centres, labels = kmeans2(vectors, count, LOOK_EVERY, minit="++", rng=random)
+    for _ in range(ROUNDS // LOOK_EVERY - 1):
+        before = centres
+        centres, labels = kmeans2(vectors, before, LOOK_EVERY, minit="matrix")
+        if np.array_equal(before, centres):
+            break
+    return centres, labels
