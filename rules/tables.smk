@@ -1,4 +1,4 @@
-# From evaluated arms to the table and the figures that every experiment has.
+# From evaluated arms to the table of every experiment, and the leaderboard.
 
 
 rule table:
@@ -22,26 +22,6 @@ rule table:
         job=params.table,
     script:
         "../workflow/scripts/table.py"
-
-
-rule figures:
-    input:
-        history=files.per_run["history"],
-        results=rules.table.output.results,
-        efficiency=rules.table.output.efficiency,
-        comparisons=rules.table.output.comparisons,
-    output:
-        **shown.core_figures(figures_of(tuned=False)),
-    log:
-        files.log("figures", "{experiment}"),
-    group:
-        "tables-{experiment}"
-    conda:
-        "../envs/reidflow.yaml"
-    params:
-        job=params.experiment("figures", "question"),
-    script:
-        "../workflow/scripts/figures.py"
 
 
 rule tuning:

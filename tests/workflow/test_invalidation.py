@@ -32,7 +32,7 @@ def done(outcome):
     """Return what an outcome did, in short."""
     assert outcome.status == 0, outcome.text
     rules = {rule for rule, _ in outcome.jobs}
-    return len(outcome.trained), outcome.of("table"), outcome.of("figures"), rules & DATA_RULES
+    return len(outcome.trained), outcome.of("table"), outcome.of("page"), rules & DATA_RULES
 
 
 def contents(project):
@@ -111,7 +111,7 @@ def test_edited_plotting_redraws_and_makes_no_table(project):
         file.write("\nEDITED = True\n")
     outcome = project.run()
     assert done(outcome) == (0, set(), BOTH, set())
-    assert {rule for rule, _ in outcome.jobs} == {"figures", "tuning", "page", "all_tables"}
+    assert {rule for rule, _ in outcome.jobs} == {"tuning", "page", "all_tables"}
 
 
 def test_an_edited_store_trains_nothing(project):

@@ -1,6 +1,6 @@
 """The one param of each job: canonical JSON of all that determines it, with the digest of the code that it executes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +55,15 @@ class Params:
         """Return the param of a rule with one job. It is computed for its own job alone: every process reads all rules."""
         return lambda wildcards: self.job(script, what or {}, modules)
 
-    def experiment(self, script: str, *texts: str, templates: str = "", **what: Any) -> Job:
+    def experiment(self, script: str, *texts: str, templates: Sequence[str] = (), **what: Any) -> Job:
         """Return the param of a job that loads its experiment.
 
-        texts: those of the author that it prints. templates: the package whose templates it renders. what: further JSON.
+        texts: those of the author that it prints. templates: the packages whose templates it renders. what: further JSON.
         """
 
         def job(wildcards: Wildcards) -> str:
             given = {"experiment": self.plan.experiment_params(wildcards.experiment, *texts), **what}
-            return self.job(script, given, code.data_files(templates) if templates else ())
+            return self.job(script, given, [file for package in templates for file in code.data_files(package)])
 
         return job
 

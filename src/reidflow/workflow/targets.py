@@ -71,6 +71,12 @@ class Targets:
         tuned = self.plan.experiments[wildcards.experiment].tuned
         return [f"{self.files.figures}/{wildcards.experiment}/{kind}.svg" for kind in figures_of(tuned)]
 
+    def further_figures(self, wildcards: Wildcards) -> list[str]:
+        """Return the figures of an experiment that are drawn before its page: of its tuning, and of its analyses."""
+        tuning = f"{self.files.figures}/{wildcards.experiment}/tuning.svg"
+        tuned = self.plan.experiments[wildcards.experiment].tuned
+        return [*([tuning] if tuned else []), *self.analysis_figures(wildcards)]
+
     def analysis_figures(self, wildcards: Wildcards) -> list[str]:
         """Return the figures of an experiment's analyses as its page shows them: plots as SVG, sheets as PNG."""
         found = []
