@@ -42,6 +42,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
     _add_gc(commands)
     _add_index(commands)
     _add_retrieve(commands)
+    _add_export(commands)
     for name, each in commands.choices.items():
         if name not in WITHOUT_CONFIG:
             each.epilog = (
@@ -175,6 +176,15 @@ def _add_retrieve(commands: argparse._SubParsersAction) -> None:
     retrieve.add_argument("--out", type=Path, help="write the answers to this file, as JSON, instead of showing them")
 
 
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser("export", help="give runs to other tools: all to MLflow, or one as an ONNX file")
+    export.add_argument("experiments", nargs="*", help="with --mlflow; default: all that are evaluated")
+    target = export.add_mutually_exclusive_group(required=True)
+    target.add_argument("--mlflow", metavar="PLACE", help="a folder, or MLflow's tracking URI")
+    target.add_argument("--onnx", metavar="RUN", help="the finished run, as experiment/arm/seed-0")
+    export.add_argument("--out", type=Path, metavar="FILE", help="with --onnx (experiment-arm-seed-0.onnx)")
+
+
 def _named(made: plan.Plan, names: list[str]) -> list[str]:
     unknown = [name for name in names if name not in made.experiments]
     if unknown:
@@ -228,6 +238,23 @@ def _retrieve(given: argparse.Namespace) -> int:
     return 0
 
 
+def _export(made: plan.Plan, given: argparse.Namespace) -> int:
+    if given.onnx and given.experiments:
+        raise ReidflowError(f"--onnx exports one run: remove '{given.experiments[0]}', or write --mlflow.")
+    if given.mlflow and given.out:
+        raise ReidflowError("--out belongs to --onnx; --mlflow names its place itself.")
+    if given.mlflow:
+        from reidflow.export.mlflow import export_experiments
+
+        _named(made, given.experiments)
+        export_experiments(made, given.experiments, given.mlflow)
+    else:
+        from reidflow.export.onnx import export_onnx
+
+        export_onnx(made, given.onnx, given.out)
+    return 0
+
+
 def _plan(files: list[str], given: argparse.Namespace) -> int:
     from reidflow.commands.plan import print_plan
     from reidflow.commands.plan_dag import Request
@@ -257,6 +284,7 @@ COMMANDS = {
     "interpretations": _interpretations,
     "stamp": _stamp,
     "index": _index,
+    "export": _export,
     "watch": _watch,
 }
 

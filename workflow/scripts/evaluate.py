@@ -2,7 +2,10 @@
 
 import json
 
+import polars as pl
+
 from reidflow.evaluation import runs
+from reidflow.export.tensorboard import write_events
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
@@ -24,6 +27,10 @@ def main(job: Job) -> None:
         own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]
         specs = {made.seed: spec for made, spec in own}
         write_readable(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
+        for seed, spec in specs.items():
+            of_run = pl.col("arm") == name, pl.col("seed") == seed
+            history, metrics = (tables[table].filter(of_run) for table in ("history", "metrics"))
+            write_events(folder / slug / f"seed-{seed}", spec, history.drop("arm", "seed"), metrics.row(0, named=True))
     remove_former_arms(folder, [*slugs.values(), "also_on", "runs", "search", "sweep"])
 
 

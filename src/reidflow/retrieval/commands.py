@@ -109,7 +109,7 @@ def maker_of(config: Config, runs: list[str]) -> ImageEmbedder:
     Raises ReidflowError where a run is not there, or its embeddings are not compared by their angle.
     """
     results, framing = Path(config.results), framing_of(config)
-    made = _embedders([_run_folder(results, name) for name in runs], resolve_device(config.compute.device))
+    made = _embedders([run_folder(results, name) for name in runs], resolve_device(config.compute.device))
     for embedder, name in zip(made, runs, strict=True):
         if not embedder.cosine:
             raise ReidflowError(
@@ -144,7 +144,8 @@ def framing_of(config: Config) -> Framing:
     return Framing(facts["frame"], facts["size"], config.dataset.max_pixels)
 
 
-def _run_folder(results: Path, name: str) -> Path:
+def run_folder(results: Path, name: str) -> Path:
+    """Return the folder of a finished run: experiment/arm/seed-0 below the results, or a path. Raises ReidflowError."""
     experiments = results / "experiments"
     for folder in (experiments / name, Path(name)):
         if folder.is_dir():
