@@ -187,18 +187,40 @@ def _without_links(text: str, names: Sequence[str]) -> str:
 
 
 def _table(block: Block, section: str = "") -> dict[str, Any]:
-    """Return a block as the template takes it: headings with their meanings, cells with the classes that mark them."""
+    """Return a block as the template takes it: headings with their meanings, cells with the classes that mark them.
+
+    groups: how many quantities have columns of their own, each with its difference, interval and verdict as far as there
+    are any.
+    """
     formats = block.formats or [""] * len(block.headings)
+    classes, groups = _classes(formats)
     rows = []
     for row in block.rows:
         cells = [
-            (cell, f"{kind} {cell}" if kind == "verdict" and cell in VERDICTS else kind)
-            for cell, kind in zip(row, formats, strict=True)
+            (cell, f"{kind} {cell}" if format_ == "verdict" and cell in VERDICTS else kind)
+            for cell, format_, kind in zip(row, formats, classes, strict=True)
         ]
         rows.append({"name": row[0], "others": cells[1:]})
-    heads = list(zip_longest(block.headings, block.meanings, formats, fillvalue=""))
+    heads = list(zip_longest(block.headings, block.meanings, classes, fillvalue=""))
     anchor = f"table-{_anchor(section)}-{_anchor(block.title)}" if block.title and section else ""
-    return {"id": anchor, "title": block.title, "heads": heads, "rows": rows}
+    return {"id": anchor, "title": block.title, "heads": heads, "rows": rows, "groups": groups}
+
+
+def _classes(formats: Sequence[str]) -> tuple[list[str], int]:
+    """Return the classes of columns: the format, the place in its group (value, difference, interval, verdict), the group."""
+    found, group, before = formats[:1], 0, ""
+    for format_ in formats[1:]:
+        if format_ in ("verdict", "yes_no"):
+            kind = format_
+        elif format_.startswith("interval"):
+            kind = "interval"
+        elif format_.startswith(("signed", "points")) and before == "value":
+            kind = "difference"
+        else:
+            kind, group = "value", group + 1
+        found.append(f"{format_} {kind} g{group}" if format_ != kind else f"{kind} g{group}")
+        before = kind
+    return list(found), group
 
 
 def _figure(name: str, path: Path, titles: Mapping[str, str]) -> dict[str, str]:
