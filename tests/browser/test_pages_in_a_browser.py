@@ -205,6 +205,34 @@ def test_the_first_screen_answers(chromium, request, which, width, height, rows)
     assert chromium.faults() == []
 
 
+@pytest.mark.parametrize("quantities", [2, 3])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_every_quantity_shows_its_verdict_without_scrolling_sideways(chromium, tmp_path, quantities, width, height):
+    kinds = ["number", "signed", "interval", "verdict"]
+    cells = ["0.368", "-0.147", "[-0.221, -0.072]", "inconclusive"]
+    heads = ["mAP with queries on random", "difference", "interval", "verdict"]
+    rows = [[arm, *cells * quantities, "yes"] for arm in ARMS]
+    table = Block("", ["arm", *heads * quantities, "ties"], rows, [], ["text", *kinds * quantities, "yes_no"])
+    write_page(Opening("q", "Which?", answer=LONG * 3), table, [], "", {}, tmp_path / "page.html", baseline=ARMS[14])
+    chromium.open(tmp_path / "page.html", width, height)
+    verdicts = chromium.run(BOXES, ".result tbody .verdict")
+    assert len(verdicts) == 8 * quantities
+    assert all(0 <= left < right <= width for left, _, right, _ in verdicts)
+    assert all(bottom <= height for *_, bottom in verdicts[: quantities * (8 if width == 1440 else 4)])
+    tops = chromium.run(
+        "return [...document.querySelectorAll('.result tbody tr')[0].cells].map(c => [...c.classList].pop())"
+    )
+    assert tops[1:-1] == [
+        f"g{group + 1}" if kind != "inconclusive" else kind for group in range(quantities) for kind in cells
+    ]
+    for place in range(quantities):
+        boxes = [chromium.run(BOXES, f"tbody tr:first-child .g{place + 1}.{kind}")[0] for kind in ("value", *kinds[2:])]
+        assert boxes[0][3] <= boxes[1][1] + 1
+    chromium.all(".result thead button")[1].click()
+    assert chromium.run("return document.querySelector('.result th[aria-sort]').ariaSort") == "descending"
+    assert chromium.faults() == []
+
+
 def test_folded_a_page_has_at_most_three_screens(chromium, crowded):
     chromium.open(crowded, 1440, 900)
     assert chromium.run("return document.documentElement.scrollHeight") <= 3 * 900

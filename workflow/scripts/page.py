@@ -1,12 +1,14 @@
 """Write what people read of an experiment: exported tables, findings, figures, and a page with everything."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reidflow.figures import experiment as figures
+from reidflow.figures.kinds import TITLES
 from reidflow.figures.parts import save
-from reidflow.figures.style import Heading
+from reidflow.figures.style import Heading, heading
 from reidflow.pages.browse import browse
 from reidflow.pages.page import Opening, write_page
 from reidflow.store.atomic import write_text
@@ -21,7 +23,7 @@ from reidflow.tables.data import read_description
 from reidflow.tables.design import design
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables, blocks, summary
 from reidflow.tables.export import exports
-from reidflow.tables.findings import findings
+from reidflow.tables.findings import ARMS, findings
 from reidflow.tables.interpretation import Reading, reading
 from reidflow.tables.parameters import parameters_section, with_winners
 from reidflow.tables.quantities import headline_quantities
@@ -51,19 +53,21 @@ def main(job: Job) -> None:
     answer = answer_json(experiment, data, results, quantities)
     write_text(job.out.answer, answer)
 
-    subtitle = " · ".join(filter(None, [config.title, config.scale]))
-    shown = _figures(job, tables, experiment.file.baseline, Heading(experiment.file.question, subtitle))
+    headings = {name: heading(title, experiment.name, config) for name, title in TITLES.items()}
+    shown = _figures(job, tables, experiment.file.baseline, headings)
+    shown |= {Path(path).stem: path for path in job.input.get("figures", [])}
     write_page(
         _opening(
             experiment.name,
-            subtitle,
+            " · ".join(filter(None, [config.title, config.scale])),
             json.loads(answer),
             reading(experiment.file.interpretation, config.title, results),
+            next((name for name in experiment.file.headline if name in shown), ARMS),
         ),
         summary(results, quantities),
         blocks(results, efficiency, quantities),
         found,
-        {**shown, **{Path(path).stem: path for path in job.input.get("figures", [])}},
+        shown,
         job.out.page,
         caption=lines,
         baseline=experiment.file.baseline,
@@ -73,22 +77,22 @@ def main(job: Job) -> None:
     )
 
 
-def _figures(job: Job, tables: Tables, baseline: str, heading: Heading) -> dict[str, Path]:
+def _figures(job: Job, tables: Tables, baseline: str, headings: Mapping[str, Heading]) -> dict[str, Path]:
     """Draw the figures that every experiment has; return their SVG files by name."""
     results, efficiency = tables.results, tables.efficiency
     joined = results.join(efficiency.drop("experiment"), on="arm", how="left", maintain_order="left")
     drawn = {
-        "arms": figures.arms(results, heading),
-        "curves": figures.curves(by_arm(read_table(job.input.history, HISTORY)), baseline, heading),
-        "identities": figures.identities(tables.comparisons, heading),
-        "pareto": figures.pareto(joined, heading),
+        "arms": figures.arms(results, headings["arms"]),
+        "curves": figures.curves(by_arm(read_table(job.input.history, HISTORY)), baseline, headings["curves"]),
+        "identities": figures.identities(tables.comparisons, headings["identities"]),
+        "pareto": figures.pareto(joined, headings["pareto"]),
     }
     for name, figure in drawn.items():
         save(figure, {suffix: getattr(job.out, f"{name}_{suffix}") for suffix in ("png", "svg")})
     return {name: getattr(job.out, f"{name}_svg") for name in drawn}
 
 
-def _opening(name: str, subtitle: str, answer: dict[str, Any], read: Reading) -> Opening:
+def _opening(name: str, subtitle: str, answer: dict[str, Any], read: Reading, figure: str) -> Opening:
     return Opening(
         name,
         answer["question"],
@@ -100,6 +104,7 @@ def _opening(name: str, subtitle: str, answer: dict[str, Any], read: Reading) ->
         read.state,
         read.reasons,
         answer["best"]["ties"] if answer["best"] else [],
+        figure,
     )
 
 

@@ -23,8 +23,9 @@ from reidflow.tables.text import markdown, one_line
 
 TEMPLATE, STYLE, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("html.j2", "css", "js"))
 KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
-ROWS = 10
-"""Rows of the first table before the others are folded; the baseline is never folded."""
+ROWS, GROUPED_ROWS = 10, 7
+"""Rows of the first table before the others are folded, as in page.css; fewer where several quantities have a verdict,
+which takes two lines a row. The baseline is never folded."""
 NAMES = 5
 """Names of a list on the first screen before the others are folded."""
 HELD = {
@@ -106,6 +107,7 @@ def write_page(
     notes = [pair for pair in caption if markdown(pair[1]) not in findings]
     every = [table, *blocks, *(own for section in sections for own in section.tables)]
     meanings = dict.fromkeys(pair for own in every for pair in zip(own.headings, own.meanings, strict=False))
+    first_table = _table(table)
     reading, more = _first_paragraph(opening.interpretation)
     scripts = [code.read_data(SCRIPT), *([browsed["script"]] if browsed else [])]
     page = render(
@@ -117,8 +119,8 @@ def write_page(
         reading=reading,
         more=more,
         names=NAMES,
-        rows=ROWS,
-        table=_table(table),
+        table=first_table,
+        rows=GROUPED_ROWS if first_table["grouped"] else ROWS,
         figure=first,
         folded=folded,
         notes=notes,
@@ -190,7 +192,7 @@ def _table(block: Block, section: str = "") -> dict[str, Any]:
     """Return a block as the template takes it: headings with their meanings, cells with the classes that mark them.
 
     groups: how many quantities have columns of their own, each with its difference, interval and verdict as far as there
-    are any.
+    are any. grouped: whether the first screen shows the columns of a quantity below each other, as several have verdicts.
     """
     formats = block.formats or [""] * len(block.headings)
     classes, groups = _classes(formats)
@@ -203,7 +205,8 @@ def _table(block: Block, section: str = "") -> dict[str, Any]:
         rows.append({"name": row[0], "others": cells[1:]})
     heads = list(zip_longest(block.headings, block.meanings, classes, fillvalue=""))
     anchor = f"table-{_anchor(section)}-{_anchor(block.title)}" if block.title and section else ""
-    return {"id": anchor, "title": block.title, "heads": heads, "rows": rows, "groups": groups}
+    grouped = formats.count("verdict") > 1
+    return {"id": anchor, "title": block.title, "heads": heads, "rows": rows, "groups": groups, "grouped": grouped}
 
 
 def _classes(formats: Sequence[str]) -> tuple[list[str], int]:

@@ -325,12 +325,12 @@ def summary(results: pl.DataFrame, quantities: pl.DataFrame | None = None) -> Bl
     quantities: QUANTITIES of its headline, which stand behind the verdict.
     """
     ordered = results.sort("id_map", descending=True, nulls_last=True, maintain_order=True)
-    return _result(ordered, SUMMARY, quantities, short=True)
+    return _result(ordered, SUMMARY, quantities)
 
 
-def _result(results: pl.DataFrame, names: Sequence[Any], quantities: pl.DataFrame | None, short: bool = False) -> Block:
+def _result(results: pl.DataFrame, names: Sequence[Any], quantities: pl.DataFrame | None) -> Block:
     place = names.index("verdict") + 1
-    table, shown = beside(results, QUANTITIES.empty() if quantities is None else quantities, short)
+    table, shown = beside(results, QUANTITIES.empty() if quantities is None else quantities)
     return block("Result", table, [*names[:place], *shown, *names[place:]])
 
 

@@ -48,9 +48,9 @@ PLAIN = {
 }  # fmt: skip
 """Columns of RESULTS that may stand in the first table as they are, without a verdict: name -> the better direction."""
 _DIFFERENCES = {
-    "number": ("signed", "interval", "difference"),
-    "number1": ("signed1", "interval1", "difference1"),
-    "share": ("points", "interval_points", "difference_points"),
+    "number": ("signed", "interval"),
+    "number1": ("signed1", "interval1"),
+    "share": ("points", "interval_points"),
 }
 """Formats of a difference, of its interval and of both, by the format of the values."""
 Row = dict[str, Any]
@@ -175,29 +175,27 @@ def _of_results(quantity: Quantity, results: pl.DataFrame) -> list[Row]:
     return described(quantity, rows)
 
 
-def beside(
-    results: pl.DataFrame, quantities: pl.DataFrame, short: bool = False
-) -> tuple[pl.DataFrame, list[Column | Span]]:
+def beside(results: pl.DataFrame, quantities: pl.DataFrame) -> tuple[pl.DataFrame, list[Column | Span]]:
     """Return a results table with the columns of its headline quantities, and how they are shown: value, difference,
-    interval and verdict of each, as far as it has them. short: difference and interval in one cell."""
+    interval and verdict of each, as far as it has them."""
     shown: list[Column | Span] = []
     for rows in quantities.partition_by("quantity", maintain_order=True):
         about = rows.row(0, named=True)
         own = {key: f"{about['quantity']}: {key}" for key in ("value", "delta", "delta_low", "delta_high", "verdict")}
         added = rows.select("arm", **{name: pl.col(key) for key, name in own.items()})
         results = results.join(added, on="arm", how="left", maintain_order="left")
-        shown += _shown(about, own, short, rows["verdict"].null_count() < rows.height)
+        shown += _shown(about, own, rows["verdict"].null_count() < rows.height)
     return results, shown
 
 
-def _shown(about: Row, own: Mapping[str, str], short: bool, judged: bool) -> list[Column | Span]:
+def _shown(about: Row, own: Mapping[str, str], judged: bool) -> list[Column | Span]:
     heading, direction = about["heading"], f"{about['better']} is better"
     value = Column(
         own["value"], _F, heading, about["format"], f"{about['meaning']} {direction.capitalize()}.", about["unit"]
     )
     if not judged:
         return [value]
-    signed, interval, both = _DIFFERENCES.get(about["format"], _DIFFERENCES["number"])
+    signed, interval = _DIFFERENCES.get(about["format"], _DIFFERENCES["number"])
     of = f"Difference of {heading} from the baseline"
     difference = COLUMNS["delta"].but(name=own["delta"], format=signed, meaning=f"{of}.")
     ends = COLUMNS["interval"].but(
@@ -207,8 +205,4 @@ def _shown(about: Row, own: Mapping[str, str], short: bool, judged: bool) -> lis
         name=own["verdict"], meaning=f"Verdict on {heading}: better, worse, or inconclusive; {direction}."
     )
     gain = about["format"] == "signed"
-    if short and not gain:
-        fields = (own["delta"], own["delta_low"], own["delta_high"])
-        whole = Span(f"{about['quantity']}: difference", fields, "difference", both, f"{of}, with its interval.")
-        return [value, whole, verdict]
     return [value, *([] if gain else [difference]), ends, verdict]

@@ -112,17 +112,6 @@ def interval_points(low: float | None, high: float | None) -> str:
     return NOTHING if low is None or high is None else interval(100 * low, 100 * high, 1)
 
 
-def difference(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
-    """Return a difference with its interval, as `-0.179 [-0.367, +0.010]`; alone where its noise is unknown."""
-    ends = interval(low, high, digits)
-    return signed(value, digits) if ends == NOTHING else f"{signed(value, digits)} {ends}"
-
-
-def difference_points(value: float | None, low: float | None, high: float | None) -> str:
-    """Return a difference of shares with its interval in percentage points."""
-    return difference(*(None if number is None else 100 * number for number in (value, low, high)), digits=1)
-
-
 def count(value: float | None) -> str:
     """Return a count with thousands set apart; a mean of counts with one decimal where it is not whole."""
     if value is None:
@@ -280,9 +269,6 @@ FORMATS: dict[str, Callable[..., str]] = {
     "interval": interval,
     "interval1": partial(interval, digits=1),
     "interval2": partial(interval, digits=2),
-    "difference": difference,
-    "difference1": partial(difference, digits=1),
-    "difference_points": difference_points,
     "interval_share": share_interval,
     "interval_points": interval_points,
     "points": points,
