@@ -63,7 +63,7 @@ lock:  ## resolve the dependencies again, pinned and hashed (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
 
-docs-figures: $(SETUP)  ## put figures and the table of the README from results/ into README and docs
+docs-figures: $(SETUP)  ## put pictures from results/ into README and docs
 	$(BIN)/python docs/update.py
 
 generated: $(SETUP)  ## write the generated files: config schema and defaults, reference pages, conda environment

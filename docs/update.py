@@ -1,13 +1,14 @@
-"""Figures and numbers of README and docs, from the demo's results: `make docs-figures`, after `make tables`.
+"""Pictures of README and docs, from the demo's results: `make docs-figures`, after `make tables`.
 
 Each picture carries in its metadata what it shows: the digest of the table that its experiment's interpretation was
 stamped for, or of the settings that the demo's images are drawn by. A test compares the two, so that a picture of
 another table is noticed; CI holds the stamped tables against those that it makes.
 """
 
-import re
 import shutil
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -21,7 +22,6 @@ RESULTS = ROOT / "results"
 FOLDER = ROOT / "docs" / "figures"
 KEY = "reidflow"
 FIGURES = {
-    "losses.png": ("losses", "arms.png"),
     "backbones.png": ("backbones", "pareto.png"),
     "hpo.png": ("hpo", "slices.png"),
     "networks.png": ("nas_mbconv", "architectures.png"),
@@ -29,8 +29,10 @@ FIGURES = {
 }
 """Picture -> experiment and figure."""
 IDENTITIES = "identities.jpg"
-TABLE = ("losses", "<!-- table -->", "<!-- /table -->")
-"""The experiment whose table is in the README, and the marks around it."""
+PAGE, SHOWN = "page.jpg", "losses"
+"""The picture of a page's first screen, and its experiment."""
+SCREEN = (1280, 720)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def stamped(experiment: str) -> dict[str, str]:
@@ -43,7 +45,7 @@ def shown_by(picture: str) -> str:
     """Return the digest of what a picture has to show."""
     if picture == IDENTITIES:
         return short(dict(load(ROOT / "config" / "config.yaml")["dataset"]["source"]))
-    return short(stamped(FIGURES[picture][0]))
+    return short(stamped(SHOWN if picture == PAGE else FIGURES[picture][0]))
 
 
 def recorded(path: Path) -> str | None:
@@ -59,8 +61,23 @@ def mark(picture: str) -> None:
     Image.open(path).save(path, pnginfo=info, optimize=True)
 
 
+def photograph(page: Path, picture: Path) -> None:
+    """Put the first screen of a page into a JPEG that says what it shows, by the Chromium that is installed."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"{picture.name} stays as it is: no {' or '.join(BROWSERS)} is installed")
+        return
+    with TemporaryDirectory() as folder:
+        screen = Path(folder) / "screen.png"
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}"]
+        size = f"--window-size={SCREEN[0]},{SCREEN[1]}"
+        command = [browser, *options, size, f"--screenshot={screen}", page.resolve().as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        Image.open(screen).convert("RGB").save(picture, quality=88, comment=shown_by(picture.name))
+
+
 def main() -> None:
-    """Copy the pictures whose experiments were made and rewrite the table between its marks."""
+    """Make the pictures of all experiments whose results are there."""
     FOLDER.mkdir(exist_ok=True)
     for picture, (experiment, figure) in FIGURES.items():
         source = RESULTS / "figures" / experiment / figure
@@ -72,12 +89,7 @@ def main() -> None:
     sheet = Image.open(RESULTS / "figures" / "data" / "identities.png").convert("RGB")
     top = sheet.crop((0, 0, sheet.width, min(sheet.height, 820)))
     top.save(FOLDER / IDENTITIES, quality=80, comment=shown_by(IDENTITIES))
-    experiment, begin, end = TABLE
-    text = (RESULTS / "tables" / f"{experiment}.md").read_text()
-    table = re.search(r"## Result\n\n(.*?)\n\n", text, re.DOTALL)[1]
-    readme = ROOT / "README.md"
-    new = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{table}\n{end}", readme.read_text(), flags=re.DOTALL)
-    readme.write_text(new)
+    photograph(RESULTS / "pages" / f"{SHOWN}.html", FOLDER / PAGE)
 
 
 if __name__ == "__main__":
