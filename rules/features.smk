@@ -1,6 +1,6 @@
 # The networks behind the arms, and one forward pass per image and augmented view through each frozen one, ever.
-# A downloaded network has a job of its own: to try again after a download failed, delete its description. All others are
-# described in one job: starting a process takes longer.
+# A downloaded network has a job of its own, which the next run repeats where a failed download may succeed by then. All
+# others are described in one job: starting a process takes longer.
 
 
 for batch, networks in session.networks().items():

@@ -1,10 +1,15 @@
-"""Whether the weights of a described network are available."""
+"""Whether the weights of a described network are available, and whether it is worth trying again where they were not."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from reidflow.spec.errors import ReidflowError
+
+HUB = "https://huggingface.co"
+SECONDS = 3.0  # to wait for the hub's answer
 
 
 def unavailable(path: str | Path) -> str | None:
@@ -15,7 +20,64 @@ def unavailable(path: str | Path) -> str | None:
     found = json.loads(Path(path).read_text())
     if not isinstance(found.get("available"), bool):
         raise ReidflowError(f"{path}: does not state whether the network is available. Delete it and run again.")
-    return None if found["available"] else f"{found['reason']} To try again, delete {Path(path).as_posix()}."
+    if found["available"]:
+        return None
+    return (
+        f"{found['reason']} The next run tries again where the network is back or a model was added to the cache; to try at "
+        f"once: snakemake --forcerun backbones_{Path(path).stem} -- all_tables"
+    )
+
+
+def hub_reachable() -> bool:
+    """Return whether the Hugging Face hub answers; whatever it answers."""
+    # Imported here: only a run that lacked weights before needs it.
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    try:
+        urlopen(Request(os.environ.get("HF_ENDPOINT", HUB), method="HEAD"), timeout=SECONDS).close()
+    except HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def cached_models() -> list[str]:
+    """Return the names of the models in the hub's cache, sorted."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
+    folder = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    try:
+        return sorted(path.name for path in folder.glob("models--*"))
+    except OSError:
+        return []
+
+
+def circumstances() -> dict[str, object]:
+    """Return what a description keeps of a failed download: whether the hub was reachable, and the models in its cache."""
+    return {"online": hub_reachable(), "cached": cached_models()}
+
+
+def worth_retrying(paths: Iterable[str | Path], reachable: Callable[[], bool] = hub_reachable) -> list[Path]:
+    """Return the descriptions of unavailable networks whose download may succeed now: they are to be made again.
+
+    The network is probed once, and only where a download failed without it.
+    """
+    probe = cache(reachable)
+    return [path for path in map(Path, paths) if _may_succeed(path, probe)]
+
+
+def _may_succeed(path: Path, online: Callable[[], bool]) -> bool:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    if found.get("available") is not False or "online" not in found:
+        return False
+    return cached_models() != found["cached"] or (not found["online"] and online())
 
 
 def first_reason(paths: Sequence[str | Path]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from reidflow.models.available import circumstances
 from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.determinism import deterministic, seeded
 from reidflow.models.network import Network, count_flops, count_parameters
@@ -34,7 +35,7 @@ def describe(network: dict[str, Any]) -> tuple[dict[str, Any], Network | None]:
     try:
         built = build(network)
     except MissingWeightsError as error:
-        return known | {"available": False, "reason": str(error)} | facts, None
+        return known | {"available": False, "reason": str(error)} | facts | circumstances(), None
     body = built.backbone
     facts |= {
         "parameters": count_parameters(built).total,

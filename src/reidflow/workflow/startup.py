@@ -3,6 +3,7 @@
 import atexit
 import gc
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from reidflow.analyses.analysis import check_headlines
 from reidflow.ingest import rawdata
+from reidflow.models.available import worth_retrying
 from reidflow.spec import plan as plans
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
@@ -228,6 +230,16 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def _retry_downloads(plan: Plan) -> None:
+    """Remove the descriptions of networks whose download failed and may succeed now, so that a job tries again."""
+    if invocation.is_dry_run():
+        return
+    files = Files(plan)
+    for path in worth_retrying(path for network in plan.backbones().values() for path in files.network(network)):
+        print(f"{path}: its weights could not be downloaded before; trying again", file=sys.stderr)
+        path.unlink(missing_ok=True)
+
+
 def start(workflow: Any, config: dict[str, Any]) -> Session:
     """Return the session of a Snakemake process. Raises ReidflowError.
 
@@ -247,6 +259,7 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
         if main:
             invocation.prepare_main(results)
             damaged = invocation.remove_damaged(results)
+            _retry_downloads(plan)
         else:
             same_machine = workflow.exec_mode.name == "SUBPROCESS"
             invocation.prepare_job(results, same_machine)

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import timm
@@ -6,12 +7,14 @@ import torch
 from torch import nn
 
 from reidflow.models import describe as descriptions
-from reidflow.models.available import unavailable
+from reidflow.models.available import unavailable, worth_retrying
 from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.describe import MEASURED, describe, measure, timed
 from reidflow.models.network import count_parameters
+from reidflow.spec import plan
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.workflow import startup
 
 
 def network(size=32, pooling="avg", **backbone):
@@ -71,7 +74,41 @@ def test_missing_weights_are_a_reason_and_never_a_network(monkeypatch, tmp_path)
     assert set(measure(built, 32, device="cpu", threads=1, precision="fp32").values()) == {None}
     file = tmp_path / "x.json"
     file.write_text(json.dumps(found))
-    assert unavailable(file) == f"the weights of X could not be loaded. To try again, delete {file.as_posix()}."
+    assert unavailable(file).startswith("the weights of X could not be loaded. The next run tries again")
+    assert unavailable(file).endswith("snakemake --forcerun backbones_x -- all_tables")
+
+
+def test_a_failed_download_is_repeated_when_the_network_is_back_or_the_cache_has_grown(monkeypatch, tmp_path):
+    def fail(*_):
+        raise MissingWeightsError("the weights of X could not be loaded.")
+
+    monkeypatch.setattr(descriptions, "call", fail)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    found, _ = describe(network(name="timm", model="resnet10t", weights="hub"))
+    offline, online, known = tmp_path / "offline.json", tmp_path / "online.json", tmp_path / "known.json"
+    offline.write_text(json.dumps(found))
+    online.write_text(json.dumps(found | {"online": True}))
+    known.write_text(json.dumps({"available": True, "reason": ""}))
+    paths, probes = [offline, online, known, tmp_path / "none.json"], []
+    assert worth_retrying(paths) == []
+    assert worth_retrying(paths, lambda: not probes.append(1)) == [offline] and len(probes) == 1
+    assert worth_retrying([online, known], lambda: pytest.fail("probed in vain")) == []
+    (tmp_path / "cache" / "models--timm--resnet10t").mkdir(parents=True)
+    assert worth_retrying(paths, lambda: False) == [offline, online]
+
+
+def test_the_start_of_a_run_removes_what_it_tries_again_and_a_dry_run_does_not(monkeypatch, tmp_path):
+    made = plan.make([Path(__file__).parents[3] / "config" / "jaguar.yaml"], root=Path(__file__).parents[3])
+    monkeypatch.chdir(tmp_path)
+    files = [Path(f) for one in made.backbones().values() for f in startup.Files(made).network(one)]
+    files[0].parent.mkdir(parents=True)
+    files[0].write_text("{}")
+    monkeypatch.setattr(startup, "worth_retrying", lambda paths: [files[0]] if str(files[0]) in [*paths] else [])
+    for option, kept in (("-n", True), ("-q", False)):
+        monkeypatch.setattr("sys.argv", ["snakemake", option])
+        startup._retry_downloads(made)
+        assert files[0].exists() == kept
 
 
 def test_an_available_network_has_no_reason_and_a_damaged_description_is_an_error(tmp_path):
