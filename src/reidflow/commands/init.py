@@ -25,6 +25,8 @@ from reidflow.spec.plan import Plan
 from reidflow.spec.run import ORIGINAL
 from reidflow.splits.split import split_images
 from reidflow.store.atomic import write_text
+from reidflow.workflow.estimates import Estimates
+from reidflow.workflow.units import duration
 
 SAMPLE = 40  # images whose headers are read
 DECODED = 4  # of those, images whose masks are looked at
@@ -33,6 +35,8 @@ MANY_TRAINED = 0.25  # share of an experiment's runs that train from images, abo
 DISJOINT = 10  # individuals from which on some can be kept for validation and test alone
 GENERIC = {"annotations", "data", "images", "index", "labels", "meta", "metadata", "train"}  # names of tables
 CENTRE = {"name": "centre", "wide": 0.376, "high": 0.5, "down": 0.53}  # what scikit-learn cuts out of an image of LFW
+CORES = 2  # those of profiles/default
+REPORTING = ("evaluate", "table", "figures", "findings", "page")  # rules with a job for each experiment
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.3, "seed": 0}
 
 
@@ -55,32 +59,49 @@ class Division:
     why: str
 
 
+@dataclass(frozen=True)
+class Found:
+    """What was found: how the images are laid out, the labelled ones, and why experiments are left out.
+
+    given: the folder or table as given. command: what to run next.
+    """
+
+    given: str
+    data: Recognised
+    rows: list[Row]
+    looks: Looks
+    division: Division
+    left_out: dict[str, str]
+    command: str
+
+
 def init(given: str, images: str | None, out: Path | None, base: list[str], force: bool) -> Path:
     """Write a config for the images in a folder or table, to be merged into the configs `base`; say what was found.
 
     images: folder to which a table's file names are relative. Raises ReidflowError where the data cannot be used as they
     are, and where a file would be overwritten without `force`.
     """
-    known = read([*base])["experiments"]
-    found = recognise(_from_here(given), _from_here(images) if images else None)
+    before = read([*base])
+    data = recognise(_from_here(given), _from_here(images) if images else None)
     name = _name_of(Path(given).expanduser().resolve())
     out = out or Path(f"{name}.yaml")
-    if found.table:
-        found.source = {**found.source, "path": out.with_suffix(".csv").as_posix()}
-    _check_free([out, *([Path(found.source["path"])] if found.table else [])], force)
-    _check_usable(given, found.listing)
-    labelled = [row for row in found.listing.rows if row.identity is not None]
-    looks, division = _look(found.listing), _divide(given, labelled, found.source["name"] == "jaguar")
-    settings = _settings(name, found, labelled, looks, division)
+    if data.table:
+        data.source = {**data.source, "path": out.with_suffix(".csv").as_posix()}
+    _check_free([out, *([Path(data.source["path"])] if data.table else [])], force)
+    _check_usable(given, data.listing)
+    rows = [row for row in data.listing.rows if row.identity is not None]
+    looks, division = _look(data.listing), _divide(given, rows, data.source["name"] == "jaguar")
+    settings, known = _settings(name, data, rows, looks, division), before["experiments"]
     config = require(read([*base], {**settings, "experiments": known}), ", ".join(base))
     left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
     settings["experiments"] = [name for name in known if name not in left_out]
     made = plans.make([*base], settings)
-    command = _command([*base, out.as_posix()])
-    if found.table:
-        write_text(Path(found.source["path"]), _csv(found.table))
-    write_text(out, _config(given, found, labelled, looks, division, settings, left_out, command))
-    print("\n".join(_said(given, out, found, labelled, looks, division, made, left_out, command)))
+    found = Found(given, data, rows, looks, division, left_out, _command([*base, out.as_posix()]))
+    if data.table:
+        write_text(Path(data.source["path"]), _csv(data.table))
+    write_text(out, _config(found, settings))
+    extent = _extent(made, len(data.listing.rows), before["protocol"]["model"]["size"])
+    print("\n".join([*_seen(found, made.config), f"{out}: {extent}", *_next(found, made.config)]))
     return out
 
 
@@ -268,11 +289,9 @@ def _flow(value: Any) -> str:
     )
 
 
-def _config(
-    given: str, found: Recognised, rows: list[Row], looks: Looks, division: Division, settings: dict[str, Any],
-    left_out: dict[str, str], command: str,
-) -> str:  # fmt: skip
+def _config(found: Found, settings: dict[str, Any]) -> str:
     """Return the text of the config."""
+    rows, looks, division = found.rows, found.looks, found.division
     dataset = settings["dataset"]
     known = {
         "closed_set": "each is in training, validation and test, as when known ones are looked up",
@@ -287,11 +306,11 @@ def _config(
         "within": "  # the side gallery is left aside",
     }
     lines = [
-        f"# Written by `reidflow init {_word(given)}`, to be merged into the demo's config:",
-        f"#   {command}",
+        f"# Written by `reidflow init {_word(found.given)}`, to be merged into the demo's config:",
+        f"#   {found.command}",
         *(f"{key}: {_flow(settings[key])}" for key in ("title", "scale", "results")),
         "",
-        f"# {found.kind[0].upper()}{found.kind[1:]}. {_unlabelled(found.listing)}",
+        f"# {found.data.kind[0].upper()}{found.data.kind[1:]}. {_unlabelled(found.data.listing)}",
         "dataset:",
         f"  source: {_flow(dataset['source'])}",
         f"  # {_framed(dataset['frame'], looks)}",
@@ -308,7 +327,7 @@ def _config(
         f"protocol: {_flow(settings['protocol'])}",
         f"seeds: {_flow(settings['seeds'])}",
         "",
-        *_reasons(left_out, "# "),
+        *_reasons(found.left_out, "# "),
         f"experiments: {_flow(settings['experiments'])}",
     ]  # fmt: skip
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -345,46 +364,45 @@ def _reasons(left_out: dict[str, str], start: str) -> list[str]:
     return [f"{start}Left out, {reason}: {', '.join(names)}." for reason, names in why.items()]
 
 
-def _said(
-    given: str, out: Path, found: Recognised, rows: list[Row], looks: Looks, division: Division, made: Plan,
-    left_out: dict[str, str], command: str,
-) -> list[str]:  # fmt: skip
-    """Return what was found and what comes next, a line each."""
-    counts = sorted(Counter(row.identity for row in rows).values())
-    each = (
-        f"{counts[0]} of each"
-        if counts[0] == counts[-1]
-        else f"{counts[0]} to {counts[-1]} of each, median {median(counts):g}"
-    )
+def _seen(found: Found, config: Config) -> list[str]:
+    """Return what was found, a line each."""
+    data, division = found.data, found.division
+    counts = sorted(Counter(row.identity for row in found.rows).values())
+    alike = counts[0] == counts[-1]
+    each = f"{counts[0]}" if alike else f"{counts[0]} to {counts[-1]} (median {median(counts):g})"
     facts = [
-        f"{len(rows)} images of {len(counts)} individuals, {each}",
-        _unlabelled(found.listing),
-        _framed(made.config.dataset.frame, looks),
-        _grouped(rows),
+        f"{len(found.rows)} images of {len(counts)} individuals, {each} of each",
+        _unlabelled(data.listing),
+        _framed(config.dataset.frame, found.looks),
+        _grouped(found.rows),
         f"Split: {division.split}, gallery {division.gallery}, since {division.why}.",
-        *(f"{note}." for note in found.notes),
-        *(f"{len(found.listing.faults)} images are left out: {found.listing.faults[0].image} ({found.listing.faults[0].detail}), ..." for _ in found.listing.faults[:1]),
-        *_reasons(left_out, ""),
+        *(f"{note}." for note in data.notes),
+        *(f"{len(data.listing.faults)} images are left out, such as {one.image} ({one.detail})." for one in data.listing.faults[:1]),
+        *_reasons(found.left_out, ""),
     ]  # fmt: skip
-    return [
-        f"{given}: {found.kind}",
-        *(f"  {fact}" for fact in facts if fact),
-        f"{out}: {len(made.experiments)} experiments, {_runs(made)} trainings",
-        "",
-        "Read it, then run:",
-        f"  {command}",
-        *_submitting(made.config, command),
+    return [f"{found.given}: {data.kind}", *(f"  {fact}" for fact in facts if fact)]
+
+
+def _next(found: Found, config: Config) -> list[str]:
+    """Return what comes next: the command, and that for the ranking of a competition's unlabelled images."""
+    lines, source = ["", "Read it, then run:", f"  {found.command}"], config.dataset.source
+    if source["name"] in ("jaguar", "query_gallery") and not source.get("labelled"):
+        command = found.command.replace("-- all_tables", "-- submission")
+        lines += ["and, for the ranking of the unlabelled images:", f"  {command}"]
+    return lines
+
+
+def _extent(made: Plan, images: int, demo_size: int) -> str:
+    """Return how much there is to run, and roughly how long it takes. demo_size: side of the demo's images, pixels."""
+    batches = {"train": {name: made.training(name) for name in made.experiments}}
+    batches["sweep"] = {name: made.sweep(name) for name, own in made.experiments.items() if own.tuned}
+    trainings = sum(len(job) for own in batches.values() for jobs in own.values() for job in jobs)
+    number = f"{len(made.experiments)} experiments" if len(made.experiments) > 1 else "1 experiment"
+    estimates, pixels = Estimates({}, images), (made.config.protocol.model.size / demo_size) ** 2
+    seconds = [pixels * (estimates.seconds("features", "", None) or 0.0) for _ in made.banks()]
+    seconds += [
+        estimates.seconds(rule, name, None) or 0.0 for rule, own in batches.items() for name in own for _ in own[name]
     ]
-
-
-def _runs(made: Plan) -> int:
-    jobs = [job for name in made.experiments for job in [*made.training(name), *made.sweep(name)]]
-    return sum(map(len, jobs))
-
-
-def _submitting(config: Config, command: str) -> list[str]:
-    """Return how the unlabelled images of a competition are ranked, where there are any."""
-    source = config.dataset.source
-    if source["name"] not in ("jaguar", "query_gallery") or source.get("labelled"):
-        return []
-    return ["and, for the ranking of the unlabelled images:", f"  {command.replace('-- all_tables', '-- submission')}"]
+    seconds += [estimates.seconds(rule, name, None) or 0.0 for rule in REPORTING for name in made.experiments]
+    took = duration(sum(seconds) / CORES)
+    return f"{number}, {trainings} trainings, about {took} on {CORES} cores by the demo's recorded times"

@@ -1,6 +1,9 @@
 """The command line: config files as Snakemake takes them, the version, and where to go from outside a project."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +105,12 @@ def test_only_snakemake_itself_is_ended(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         refuse_swallowed_target()
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_snakemake_says_it_before_it_fails_with_a_traceback(tmp_path):
+    """The hook is in the logger plugin, which Snakemake's command line imports before it reads its arguments."""
+    command = [sys.executable, "-m", "snakemake", "--resources", "gpu=1", "all_tables"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [swallowed_target(command[3:])]
