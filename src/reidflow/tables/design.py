@@ -11,7 +11,7 @@ from reidflow.tables.export import markdown_block
 from reidflow.tables.layout import Block, block
 from reidflow.tables.text import authored, listed, markdown, setting
 
-TITLE = "Design"
+TITLE = "Motivation and design"
 AUTHORED = ("Motivation", "Hypothesis")
 """Lines that the author of the experiment wrote, in Markdown."""
 _TRAINED = {

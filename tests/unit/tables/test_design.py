@@ -66,7 +66,7 @@ def test_settings_that_an_arm_changes_are_not_said_to_be_fixed():
 def test_the_design_and_why_each_arm_is_there_are_in_findings_markdown_and_latex(tmp_path):
     _, tables = a_table(tmp_path, {"base": 0.0, "arm_2": 0.05})
     experiment = an_experiment_of({"base": [run("a", 0.1)], "arm_2": [run("b", 0.1)]})
-    text = findings(experiment, a_description(), tables).split("## Design\n")[1].split("\n## ")[0]
+    text = findings(experiment, a_description(), tables).split("## Motivation and design\n")[1].split("\n## ")[0]
     assert "- **Motivation:** Nobody `knows`." in text and "- **Sampler:** pk(images=4)." in text
     assert r"| arm_2 | 50 % of \<b\>it\</b\> \& more. |" in text
     lines = caption(experiment, a_description(), tables.results)

@@ -37,7 +37,13 @@ def test_sections_stand_in_the_findings_before_the_limits_each_with_its_figures(
     text = findings(experiment, a_description(), tables, figures="pictures", sections=SECTIONS)
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
     after = titles.index("Training and stability") + 1
-    assert titles[after : after + 5] == [r"What was_left \*out\*", "Reliance", "Figures alone", "Design", "Limits"]
+    assert titles[after : after + 5] == [
+        r"What was_left \*out\*",
+        "Reliance",
+        "Figures alone",
+        "Motivation and design",
+        "Limits",
+    ]
     links = "Figures: [kept sharpest](pictures/kept_sharpest.png), [kept](pictures/kept.png)"
     assert f"- **nearest** drops most.\n- Nothing else does.\n\n{links}\n" in text
     assert "- It shows.\n\nFigure: [reliance](pictures/reliance.png)\n" in text
