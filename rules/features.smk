@@ -27,6 +27,7 @@ for batch, networks in session.networks().items():
 rule features:
     input:
         pixels=inputs.bank_pixels,
+        manifest=inputs.bank_manifest,
         digest=inputs.bank_digest,
         network=inputs.bank_network,
         images=ancient(inputs.bank_images),

@@ -60,7 +60,7 @@ class CachedSource(Source):
             return super()._digest(path, whole, training)
         found = path.stat()
         mark = [self._rows, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-        name = f"{path} {self.other.folder if self.other else ''} {'training' if training else 'all'}"
+        name = f"{path} {self.other.folder if self.other else ''} {'training' if training else 'ranked'}"
         if self._cached.get(name, [None])[:-1] != mark:
             self._cached[name] = [*mark, super()._digest(path, whole, training)]
         return self._cached[name][-1]

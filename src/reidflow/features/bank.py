@@ -37,6 +37,7 @@ def build_bank(
     seed: int = 0,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
+    wanted: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Write the features, float32 (N, 1 + V, C), and the JSON of what they are, to the two files of `out`; return it.
 
@@ -44,7 +45,8 @@ def build_bank(
     them, else None. digests: a text per row that identifies its pixels. bank: what `RunSpec.bank()` returns.
     View 0 is the plain image; view v is `augment(pixels (B, 3, S, S) uint8, keys, v, masks)` with the rows' digests
     as keys, so copies of an image share their views. `code` is the digest of the code that decides the numbers, `seed`
-    that of the backbone's initialisation and of `augment`. progress(done, total) is called with rows to embed.
+    that of the backbone's initialisation and of `augment`. progress(done, total) is called with rows to embed. wanted:
+    which rows are embedded, bool (N,), by default all; the features of the others are NaN.
 
     Rows are kept in `cache` under everything that decides their bits, so that only images not seen before are
     embedded, and an interrupted bank goes on from its last shard. Every forward pass has the same number of rows
@@ -54,7 +56,9 @@ def build_bank(
     if bank["views"] and augment is None:
         raise ReidflowError(f"the feature bank is to hold {bank['views']} augmented views, but has no augmentation.")
     kind = torch.device(device).type
-    rows = _row_digests(digests, masks)
+    rows: list[str | None] = list(_row_digests(digests, masks))
+    if wanted is not None:
+        rows = [row if kept else None for row, kept in zip(rows, wanted, strict=True)]
     with deterministic(bank["threads"], device):
         network = build_features(bank["backbone"], bank["size"], bank["pooling"], seed)
         facts = {
@@ -150,9 +154,9 @@ def _row_digests(digests: Sequence[str], masks: np.ndarray | None) -> list[str]:
     return [hashlib.sha256(d.encode() + b"\0" + m.tobytes()).hexdigest() for d, m in zip(digests, masks, strict=True)]
 
 
-def _missing(rows: list[str], known: set[str]) -> list[int]:
+def _missing(rows: list[str | None], known: set[str]) -> list[int]:
     """Return the first row of each digest that is not known, in order."""
-    seen = set(known)
+    seen = {None, *known}
     found = []
     for index, digest in enumerate(rows):
         if digest not in seen:

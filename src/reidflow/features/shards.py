@@ -31,24 +31,31 @@ def stored(place: Path) -> dict[str, tuple[Path, int]]:
     return found
 
 
-def assemble(place: Path, digests: Sequence[str], shape: tuple[int, int, int], target: Path) -> str:
+def assemble(place: Path, digests: Sequence[str | None], shape: tuple[int, int, int], target: Path) -> str:
     """Write the rows of `digests`, all of them kept in `place`, to the .npy file `target`; return its SHA-256.
+
+    Rows without a digest are NaN.
 
     The array is written through a memory map, one file of rows at a time, so memory does not grow with the rows.
     """
     found = stored(place)
     wanted: dict[Path, list[tuple[int, int]]] = {}
     for index, digest in enumerate(digests):
+        if digest is None:
+            continue
         path, row = found[digest]
         wanted.setdefault(path, []).append((index, row))
+    absent = [index for index, digest in enumerate(digests) if digest is None]
     with replacing(target) as temporary:
-        _fill(temporary, shape, wanted)
+        _fill(temporary, shape, wanted, absent)
         with temporary.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     return digest
 
 
-def _fill(path: Path, shape: tuple[int, int, int], wanted: dict[Path, list[tuple[int, int]]]) -> None:
+def _fill(
+    path: Path, shape: tuple[int, int, int], wanted: dict[Path, list[tuple[int, int]]], absent: list[int]
+) -> None:
     if 0 in shape:
         np.save(path, np.zeros(shape, np.float32))
         return
@@ -58,6 +65,7 @@ def _fill(path: Path, shape: tuple[int, int, int], wanted: dict[Path, list[tuple
             features = content["features"]
         targets, rows = (list(column) for column in zip(*pairs, strict=True))
         array[targets] = features[rows]
+    array[absent] = np.nan
     array.flush()
 
 

@@ -17,7 +17,7 @@ from reidflow.spec.memo import cached_by_identity
 from reidflow.spec.network_names import unknown_network
 from reidflow.spec.part_strengths import strength_specs
 from reidflow.spec.run import ORIGINAL, RunSpec
-from reidflow.spec.submission import candidate_networks, check_submission, mirroring_specs
+from reidflow.spec.submission import candidate_networks, check_submission, chosen_arms, mirroring_specs
 from reidflow.spec.winners import CANDIDATES, candidate_experiments
 
 BEYOND = 1.5
@@ -69,6 +69,25 @@ class Plan:
             found.append(self.embedding())
         found += [mirrored_bank(spec) for spec in mirroring_specs(self.config, self.experiments) if spec.frozen]
         return {bank_id(bank): bank for bank in found}
+
+    @cache
+    def two_sided_banks(self) -> frozenset[str]:
+        """Return the feature banks that hold labelled images of the side `gallery`: most experiments leave these aside.
+
+        They are the banks of experiments that match across sides, of the submission, and of the choice of images.
+        """
+        across = [
+            experiment
+            for experiment in self.experiments.values()
+            if any(one["sides"] == "across" for one in (experiment.division, *experiment.also_on.values()))
+        ]
+        found = [bank for experiment in across for bank in _banks(experiment)]
+        submitted = [self.experiments[name].arms[arm] for name, arm, _ in chosen_arms(self.config, self.experiments)]
+        specs = [spec for arm in submitted for spec in arm.specs if spec.frozen]
+        found += [bank for spec in specs for bank in (tested_bank(spec), mirrored_bank(spec))]
+        if self.subsets():
+            found.append(self.embedding())
+        return frozenset(map(bank_id, found))
 
     @cache
     def splits(self) -> dict[str, dict[str, Any]]:

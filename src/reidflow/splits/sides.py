@@ -6,6 +6,7 @@ An image of the side `gallery` belongs to a second domain (renders, mugshots); t
 import heapq
 from collections import defaultdict
 
+import numpy as np
 import polars as pl
 
 from reidflow.spec.errors import ReidflowError
@@ -17,6 +18,11 @@ QUERY, GALLERY = "query", "gallery"
 def of_photographs(column: str = "side") -> pl.Expr:
     """Return which rows are photographs: those that are not of the gallery side."""
     return pl.col(column).ne_missing(GALLERY)
+
+
+def without_gallery_side(manifest: pl.DataFrame) -> np.ndarray:
+    """Return which rows of the manifest, bool (N,), are of use where labelled images of the gallery side are left aside."""
+    return manifest.select(of_photographs() | pl.col("identity").is_null()).to_series().to_numpy()
 
 
 def apart(images: pl.DataFrame) -> pl.DataFrame:

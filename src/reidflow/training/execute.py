@@ -24,6 +24,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import background_id, bank_id, mirrored_bank, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.winners import winner_spec
+from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store import activity
 from reidflow.store.atomic import append_line
@@ -251,7 +252,7 @@ class Source:
     def _seen(self, spec: RunSpec) -> list[Any]:
         """Return what identifies all that a run sees of the labelled images: features or pixels, and those left out.
 
-        Unlabelled images, and other bytes of a file with the same pixels, do not count.
+        Unlabelled images, those left aside, and other bytes of a file with the same pixels, do not count.
         """
         tested, trained, left_out = self._tested(spec), self._trained(spec), sorted(self._dropped(spec))
         seen: list[Any] = [self._digest(tested, spec.frozen)]
@@ -262,13 +263,13 @@ class Source:
         return [*seen, *([left_out, spec.matched] if left_out else [])]
 
     def _digest(self, path: Path, whole: bool, training: bool = False) -> str:
-        """Return the digest of an array's labelled rows, or of its training rows alone.
+        """Return the digest of an array's labelled rows but those left aside, or of its training rows alone.
 
         whole: of their bytes; else of the digests that are known of each image's pixels.
         """
         if (path, training) not in self._digests:
-            wanted = (self.split["role"] == "train").to_numpy() if training else np.ones(len(self.rows), bool)
-            rows = self.rows[wanted]
+            roles = self.split["role"]
+            rows = self.rows[(roles == "train" if training else roles != ASIDE).to_numpy()]
             if whole:
                 content = np.ascontiguousarray(np.load(path, mmap_mode="r")[rows])
                 digest = hashlib.sha256(content.data).hexdigest()

@@ -126,6 +126,10 @@ class Inputs:
         """Return the digests of the pixels that a feature bank is made from, image by image."""
         return self.files.versions(self._banks[wildcards.bank]["background"])[0]
 
+    def bank_manifest(self, wildcards: Wildcards) -> Paths:
+        """Return the manifest, which says what a feature bank leaves out, where it leaves out anything."""
+        return [] if wildcards.bank in self.plan.two_sided_banks() else f"{self.files.data}/manifest.parquet"
+
     def bank_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of all of these pixels."""
         return self.files.versions(self._banks[wildcards.bank]["background"])[1]

@@ -108,6 +108,7 @@ class Params:
         """Return the param of a job that makes a feature bank."""
         bank = self.plan.banks()[wildcards.bank]
         what = {"bank": bank, "required": wildcards.bank in self.plan.required_banks()}
+        what["two_sided"] = wildcards.bank in self.plan.two_sided_banks()
         return self.job("features", what, plans.bank_modules(bank))
 
     def backbones(self, names: list[str]) -> Job:

@@ -213,3 +213,15 @@ def test_the_seed_of_the_views_decides_their_rows_even_with_fixed_weights(tmp_pa
             make(images, tmp_path / "a", tmp_path / "cache", views=views, seed=seed)
         assert seen == rows
         seen.clear()
+
+
+def test_a_bank_of_some_rows_embeds_these_alone_with_the_same_bits(tmp_path, monkeypatch):
+    images, seen = photographs(), embedded(monkeypatch)
+    wanted = np.arange(len(images)) % 3 > 0
+    some, facts = make(images, tmp_path / "some", tmp_path / "cache", wanted=wanted)
+    assert seen == np.flatnonzero(wanted).tolist() and facts["count"] == len(images)
+    assert np.isnan(some[~wanted]).all()
+    seen.clear()
+    whole, _ = make(images, tmp_path / "whole", tmp_path / "cache")
+    assert seen == np.flatnonzero(~wanted).tolist()
+    assert np.array_equal(some[wanted], whole[wanted]) and np.isfinite(whole).all()

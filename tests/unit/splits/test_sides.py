@@ -8,6 +8,7 @@ from reidflow.evaluation.layout import Layout
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.audit import audit
+from reidflow.splits.sides import without_gallery_side
 from reidflow.splits.split import split_images
 
 NO_PAIRS = pl.DataFrame(
@@ -200,3 +201,11 @@ def test_an_audit_counts_queries_ranked_and_aside():
 def test_a_gallery_side_that_shows_nobody_of_the_queries_is_an_error():
     with pytest.raises(ReidflowError, match=r"none of the .* photographs of the role 'val'.*sides: within"):
         split_of(data_set(ANIMALS, {"stranger": 4}))
+
+
+def test_only_labelled_images_of_the_gallery_side_are_of_no_use_where_it_is_left_aside():
+    rows = {
+        "identity": ["Ana", "Ana", None, None, "Ana"],
+        "side": [None, "gallery", "gallery", None, "query"],
+    }
+    assert without_gallery_side(pl.DataFrame(rows)).tolist() == [True, False, True, True, True]

@@ -86,3 +86,17 @@ def test_the_choice_of_the_main_split_never_stands_in(results):
     Source(results, "role").key(spec)
     with pytest.raises(KeyError):
         other(results, "turned").key(spec)
+
+
+def test_features_of_images_left_aside_are_no_part_of_what_a_run_is(results):
+    data = small_data()
+    roles = ["aside" if i % 7 == 0 else role for i, role in enumerate(data.roles)]
+    lay_split(results / "aside", data, roles)
+    before, path = other(results, "aside").key(small_spec()), next(results.glob("features/*/features.npy"))
+    features = np.load(path)
+    features[::7] = np.nan
+    np.save(path, features)
+    assert other(results, "aside").key(small_spec()) == before
+    features[1] += 1
+    np.save(path, features)
+    assert other(results, "aside").key(small_spec()) != before

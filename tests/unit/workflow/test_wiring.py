@@ -235,3 +235,27 @@ def test_a_damaged_result_counts_as_absent(tmp_path):
 
 def test_free_text_is_no_markup_in_the_report():
     assert in_rst("a *b*\n|c|_") == r"a \*b\* \|c\|\_"
+
+
+def test_renders_are_embedded_where_an_experiment_matches_across_sides_alone(demo):
+    plan, inputs = demo.plan, Inputs(demo)
+    two_sided = plan.two_sided_banks()
+    across = plan.experiments["faces_remedies"].arms.values()
+    assert {plans.bank_id(plans.tested_bank(arm.spec)) for arm in across if arm.frozen} <= two_sided
+    for name in ("eda_backgrounds", "hpo"):
+        for arm in plan.experiments[name].arms.values():
+            bank = plans.bank_id(plans.trained_bank(arm.spec))
+            assert (bank in two_sided) == (bank == plans.bank_id(plan.embedding()))
+    assert len(two_sided) < len(plan.banks()) / 2
+    for bank in plan.banks():
+        given = inputs.bank_manifest(SimpleNamespace(bank=bank))
+        assert (given == []) == (bank in two_sided)
+        assert json.loads(Params(inputs).features(SimpleNamespace(bank=bank)))["two_sided"] == (bank in two_sided)
+
+
+def test_where_all_images_are_ranked_all_are_embedded():
+    """The sides are matched unless a config leaves one aside; the submission's arm needs all images in any case."""
+    plain, aside = tiny().plan, tiny(sides="within").plan
+    assert plain.two_sided_banks() >= set(plain.banks())
+    baseline = next(iter(aside.experiments.values())).baseline
+    assert plans.bank_id(plans.tested_bank(baseline.spec)) in aside.two_sided_banks()
