@@ -20,14 +20,11 @@ wildcard_constraints:
     method="[^/]+",
 
 
-localrules:
-    all_tables,
-
-
 # The first rule, so that `snakemake` alone makes everything.
 rule all_tables:
     input:
         session.all_tables(config),
+    localrule: True
 
 
 include: "rules/data.smk"
