@@ -7,6 +7,7 @@ import pytest
 from browsed import COLOURS, COUNT, UNMATCHED, WRONG, browsed, identity, name, planted
 from PIL import Image
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
@@ -60,14 +61,14 @@ def nearest(seen):
     return int(np.argmin([np.abs(seen - np.array(each)).sum() for each in COLOURS]))
 
 
-def hover(chromium, image):
+def hover(chromium, image, kind="mouse"):
     chromium.run("document.querySelector('#browse .map').scrollIntoView({ block: 'center' })")
     point = planted()["arms"][0]["points"][image]
     box = chromium.run(
         "const b = document.querySelector('#browse .map svg').getBoundingClientRect(); return [b.x, b.y, b.width]"
     )
     x, y = ((value + 1.06) / 2.12 * box[2] for value in (point[0], -point[1]))
-    actions = ActionBuilder(chromium.driver, duration=0)
+    actions = ActionBuilder(chromium.driver, mouse=PointerInput(kind, kind), duration=0)
     actions.pointer_action.move_to_location(round(box[0] + x), round(box[1] + y))
     actions.perform()
     return actions
@@ -141,6 +142,17 @@ def test_pointing_at_the_map_shows_the_image_and_a_click_its_query(page, width):
     actions.perform()
     assert shown(page) == [29]
     assert page.run("return document.documentElement.scrollWidth") <= width
+    assert page.faults() == []
+
+
+def test_a_tap_shows_the_image_and_the_next_one_its_query(page):
+    page.resize(390, 844)
+    for wanted in (COUNT, 1):
+        actions = hover(page, 17, "touch")
+        actions.pointer_action.click()
+        actions.perform()
+        assert "photos/17.jpg" in page.wait("#browse .tip:not([hidden])").text
+        assert len(shown(page)) == wanted
     assert page.faults() == []
 
 

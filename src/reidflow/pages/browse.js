@@ -13,7 +13,7 @@
   const count = find(".count"), map = find(".map svg"), tip = find(".tip"), list = find(".queries"), more = find("[data-action=more]");
   const number = (value, digits) => value === null ? "\u2013" : value.toFixed(digits).replace("-", "\u2212");
   const name = image => identities[images[image][1]] ?? "no identity";
-  let only = null, current = null, shown = [], drawn = 0, signs = [];
+  let only = null, current = null, tapped = null, shown = [], drawn = 0, signs = [];
 
   function element(tag, className, ...content) {
     const made = document.createElement(tag);
@@ -139,10 +139,13 @@
   map.addEventListener("blur", () => point(null));
   map.addEventListener("click", event => {
     const image = under(event);
-    if (image === null) return;
-    choose(image);
+    // A finger cannot point: its first tap shows the image, the next one the query.
+    const first = event.pointerType === "touch" && image !== tapped;
+    tapped = image;
+    if (image === null) return point(null);
+    if (!first) choose(image);
     point(image);
-    list.scrollIntoView({ block: "nearest" });
+    if (!first) list.scrollIntoView({ block: "nearest" });
   });
   map.addEventListener("keydown", event => {
     if (event.key === "Enter" && current !== null) choose(current);
