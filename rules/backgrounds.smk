@@ -1,4 +1,4 @@
-# The same images with an intervention on their background.
+# The same images with an intervention on their background: a job each, side by side on one core.
 
 
 rule background:
@@ -18,7 +18,6 @@ rule background:
         "backgrounds"
     conda:
         "../envs/reidflow.yaml"
-    threads: plan.config.compute.workers
     resources:
         **requests.images,
     params:
