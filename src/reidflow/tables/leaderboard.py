@@ -137,5 +137,5 @@ def _warnings(rows: pl.DataFrame) -> list[str]:
 def _block(rows: pl.DataFrame) -> Block:
     if rows["group"].null_count() == rows.height:
         return block("", rows, ["arm", "experiment", COMPARABLE.but(heading="reason")])
-    shown = ["arm", "experiment", "rank", "id_map", "id_map_std", "seeds", "chance", "baseline"]
+    shown = ["arm", "rank", "id_map", "experiment", "id_map_std", "seeds", "chance", "baseline"]
     return block("", rows, shown, LEADERBOARD)
