@@ -181,7 +181,7 @@ class Screen:
         with self._lock, suppress(OSError, ValueError):
             self._said = time.monotonic()
             if self._live:
-                self._live.console.print(text, markup=False, highlight=False)
+                self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
             else:
                 self._stream.write(f"{text}\n")
                 self._stream.flush()

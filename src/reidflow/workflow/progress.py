@@ -127,7 +127,8 @@ class Progress(logging.Handler):
             found[dag.jobid(job)] = Job(rule, experiment, seconds, 1 if cluster else threads)
         self.runs, self.cluster = runs_of(params), cluster
         self.log_file = next(map(_here, workflow.logger_manager.get_logfile()), "")
-        self.work = Work(found, (workflow.nodes if cluster else workflow.cores) or 1)
+        limit = (workflow.nodes if cluster else workflow.cores) or 1
+        self.work = Work(found, min(limit, len(found)) if cluster else limit)
         self._write_index()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
