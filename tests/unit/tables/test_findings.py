@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -7,6 +8,7 @@ from arms_folder import AUDIT, IDENTITIES, a_description, a_table, an_experiment
 from scipy.stats import norm, spearmanr
 
 from reidflow.figures.kinds import figures_of
+from reidflow.tables import findings as findings_module
 from reidflow.tables.findings import findings
 from reidflow.tables.identities import flank_contrasts, flank_means, rarity
 
@@ -210,3 +212,30 @@ def test_next_steps_follow_from_what_was_found(tmp_path):
 
 def stamps(tables):
     return [f"{row['id_map']:.3f} {row['verdict']}" for row in tables.results.to_dicts()]
+
+
+def test_whoever_says_that_nothing_differs_says_from_what():
+    """A row of the same table may have a verdict against another arm."""
+    folder = Path(findings_module.__file__).parents[1]
+    for path in [*folder.glob("analyses/*/*.md.j2"), *folder.glob("tables/*.md.j2")]:
+        text = re.sub(r"{[{%#].*?[}%#]}", " x ", path.read_text(), flags=re.DOTALL)
+        for item in re.split(r"\n(?=- |\s*x)|\.\s", text):
+            sentence = " ".join(item.split())
+            if re.search(
+                r"\b(?:no|none|nothing)\b.*\bsignificantly (?:different|better|worse)", sentence, re.IGNORECASE
+            ):
+                assert re.search(r"significantly \w+(?: x)?(?: reliance)? (?:from|than|correlated)", sentence), (
+                    path,
+                    sentence,
+                )
+
+
+@pytest.mark.parametrize("effects", [{"base": 0.0, "up": 0.1}, {"base": 0.0, "same": 0.0}, {"base": 0.0, "down": -0.1}])
+def test_no_statement_denies_a_verdict_of_the_table(tmp_path, effects):
+    experiment, tables = a_table(tmp_path, effects)
+    text = findings(experiment, a_description(), tables)
+    for row in tables.results.filter(~pl.col("baseline")).to_dicts():
+        different = row["verdict"] != "inconclusive"
+        assert ("No arm is significantly different from the baseline" in text) == (not different)
+        assert ("No arm is significantly different from **base**" in text) == (not different)
+        assert (f"**{row['arm']}** is {row['verdict']} than" in text) == different

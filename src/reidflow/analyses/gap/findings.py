@@ -33,6 +33,7 @@ def sections(gap: pl.DataFrame, lost: pl.DataFrame, transductive: Mapping[str, l
         kept=lost.filter("baseline").to_dicts(),
         costliest=costliest(lost),
         remedies=by_condition(effects(gap)),
+        from_baseline=from_baseline(gap),
         consistent=consistent(effects(gap)),
         transductive=transductive,
     )
@@ -78,6 +79,20 @@ def by_condition(changed: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "smallest_detectable": None if None in seen else max(seen),
             }
         )
+    return found
+
+
+def from_baseline(gap: pl.DataFrame) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Return condition -> verdict -> the arms with a control that are better or worse than the baseline there.
+
+    The table has these verdicts beside those against the control.
+    """
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    baseline = gap.filter("baseline")["arm"][0]
+    for row in gap.filter(pl.col("against").is_not_null(), pl.col("verdict").is_in(["better", "worse"])).to_dicts():
+        each = {"arm": row["arm"], "reference": baseline, "delta": row["delta"]}
+        each |= {"low": row["delta_low"], "high": row["delta_high"]}
+        found.setdefault(row["condition"], {}).setdefault(row["verdict"], []).append(each)
     return found
 
 

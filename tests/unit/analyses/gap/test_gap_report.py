@@ -264,13 +264,19 @@ def test_the_statements_carry_the_numbers_of_the_tables(found):
     assert interval in where.statements[2]
     changed = {(row["arm"], row["condition"]): row for row in effects(found.gap)}
     paired = changed["paired", OWN]
-    own = remedies.statements[0]
-    assert own.startswith(f"In *{OWN}*, the experiment's own condition: better: **metric_loss** (+0.05")
-    assert f"**paired** ({paired['delta']:+.3f} [{paired['low']:+.3f}, {paired['high']:+.3f}])" in own
-    assert "; worse: **paired** (-0.10" in next(line for line in remedies.statements if line.startswith("In *closed*"))
+    own = remedies.statements[1]
+    assert own.startswith(
+        f"In *{OWN}*, the experiment's own condition: better: **metric_loss** than **as_described** (+0.05"
+    )
+    assert (
+        f"**paired** than **metric_loss** ({paired['delta']:+.3f} [{paired['low']:+.3f}, {paired['high']:+.3f}])" in own
+    )
+    assert "; worse: **paired** than **metric_loss** (-0.10" in next(
+        line for line in remedies.statements if line.startswith("In *closed*")
+    )
     assert remedies.statements[-3:] == [
-        "Better in every condition: **coral\\_\\***.",
-        f"**paired** is better in *{OWN}* alone: do not expect the gain elsewhere.",
+        "Better in every condition than its control, or than the baseline: **coral\\_\\***.",
+        f"**paired** is better in *{OWN}* alone than its control, or than the baseline: do not expect the gain elsewhere.",
         "**coral\\_\\*** (coral) is transductive: its scores hold for queries that arrive together, not for a single one.",
     ]
     assert "nothing" not in " ".join(remedies.statements)
@@ -310,7 +316,10 @@ def test_without_a_difference_the_smallest_detectable_one_is_stated(found):
     largest = found.gap.filter(pl.col("condition") == "closed")["smallest_detectable"].max()
     assert by_condition(effects(quiet))[0]["smallest_detectable"] == largest
     (line,) = [each for each in sections(quiet, found.lost, {})[1].statements if each.startswith("In *closed*")]
-    assert f"no remedy is significantly different; differences of {largest:.3f} and more" in line
+    assert (
+        f"no remedy is significantly different from its control, or from the baseline where it names none; differences of {largest:.3f} and more"
+        in line
+    )
     noisy = quiet.with_columns(smallest_detectable=pl.lit(1.0))
     assert any("noise would hide any" in line for line in sections(noisy, found.lost, {})[1].statements)
 
@@ -349,3 +358,28 @@ def test_the_map_of_a_condition_is_a_quantity_with_the_verdict_of_that_condition
     for arm, found in expected.items():
         assert rows[arm]["value"] == pytest.approx(scores("disjoint", arm).mean())
         assert (rows[arm]["delta"], rows[arm]["verdict"]) == (pytest.approx(found.delta), found.verdict)
+
+
+def test_a_remedy_that_is_better_than_the_baseline_is_said_to_be_so_where_its_control_ties_with_it(found):
+    """The table has the verdict `better` in that row: the findings must say against what nothing is different."""
+    quiet = found.gap.with_columns(
+        verdict=pl.when(pl.col("arm") == "paired").then("verdict").otherwise(pl.lit("inconclusive")),
+        against_verdict=pl.lit("inconclusive"),
+    )
+    lines = sections(quiet, found.lost, {})[1].statements
+    for condition in LEVELS:
+        row = quiet.filter((pl.col("arm") == "paired") & (pl.col("condition") == condition)).row(0, named=True)
+        own = [line for line in lines if line.startswith(f"In *{condition}*")]
+        if condition == "closed":
+            assert row["verdict"] == "worse"
+        if row["verdict"] == "inconclusive":
+            assert not any("compared with the baseline" in line for line in own)
+            continue
+        assert (
+            "no remedy is significantly different from its control, or from the baseline where it names none" in own[0]
+        )
+        numbers = f"{row['delta']:+.3f} [{row['delta_low']:+.3f}, {row['delta_high']:+.3f}]"
+        assert own[1] == (
+            f"In *{condition}*, compared with the baseline instead of the control, {row['verdict']}: "
+            f"**paired** than **as_described** ({numbers})."
+        )

@@ -159,7 +159,7 @@ def test_statements_name_better_worse_and_tied_arms_with_the_numbers_of_the_tabl
     level = text(table.with_columns(ties_with_best=pl.lit(True)), METHODS)
     assert "Of these, prefer **none**: one forward pass per image" in level
     quiet = table.with_columns(verdict=pl.lit("inconclusive"))
-    assert text(quiet, METHODS).startswith("No method is better than the baseline.")
+    assert text(quiet, METHODS).startswith("No method is significantly better than the baseline.")
 
 
 def test_the_cheapest_of_the_best_needs_one_pass_and_no_other_query():
