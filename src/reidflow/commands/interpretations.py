@@ -6,7 +6,7 @@ import polars as pl
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
-from reidflow.tables.interpretation import reading
+from reidflow.tables.interpretation import reading, unheld_numbers
 from reidflow.tables.stamp import stamp
 
 
@@ -23,8 +23,13 @@ def check_interpretations(made: Plan, experiments: list[str]) -> int:
 def stamp_tables(made: Plan, experiments: list[str]) -> int:
     """Record in each experiment's file the table that its interpretation was written for; return 0."""
     for name in experiments:
-        changed = stamp(made.experiments[name].path, made.config.title, _table(made, name))
-        print(f"{made.experiments[name].path}: {'stamped' if changed else 'unchanged'}")
+        experiment, table = made.experiments[name], _table(made, name)
+        changed = stamp(experiment.path, made.config.title, table)
+        print(f"{experiment.path}: {'stamped' if changed else 'unchanged'}")
+        texts = [entry.text for entry in experiment.file.interpretation if entry.dataset == made.config.title]
+        unheld = [number for text in texts for number in unheld_numbers(text, table)]
+        if unheld:
+            print(f"  not in the table, so nobody will notice when they change: {', '.join(unheld)}")
     return 0
 
 

@@ -225,6 +225,14 @@ def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems:
             problems.add(
                 f"{where}, key 'published.arms'", f"there is no arm '{label}'.", f"Choose among: {', '.join(written)}."
             )
+    for entry in file.interpretation:
+        for label in entry.leans_on or ():
+            if label not in written:
+                problems.add(
+                    f"{where}, key 'interpretation.leans_on'",
+                    f"there is no arm '{label}'.",
+                    f"Choose among: {', '.join(written)}.",
+                )
     check_names(file.tested_on, where, problems, "key 'tested_on'")
     check_names(file.also_on, where, problems, "key 'also_on'")
     reported = _check_protocol(protocol, name, file, written, config, where, problems)

@@ -28,6 +28,12 @@ class Interpretation(Strict):
 
     dataset: str = Field(description="title of the config whose table it interprets")
     table: dict[str, str] = Field({}, description="arm -> 'id_map verdict', as stamped by `reidflow stamp`")
+    numbers: dict[str, str] = Field(
+        {}, description="number in the text -> 'arm column' of the table that holds it, as stamped by `reidflow stamp`"
+    )
+    leans_on: list[str] | None = Field(
+        None, description="arms whose verdicts the text leans on; those of others may gain or lose significance (all)"
+    )
     held: Literal["yes", "no", "partly", "undecided"] = Field(
         description="whether the hypothesis held: yes, no, partly (some of it), or undecided by these data"
     )

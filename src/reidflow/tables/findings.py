@@ -16,7 +16,7 @@ from reidflow.tables.design import TITLE as DESIGN
 from reidflow.tables.design import design
 from reidflow.tables.experiment import BASELINE, Tables, tuned_paths
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
-from reidflow.tables.interpretation import TOLERANCE, Reading, reading
+from reidflow.tables.interpretation import Reading, reading
 from reidflow.tables.quantities import QUANTITIES
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import authored, markdown
@@ -212,7 +212,8 @@ def _interpretation(read: Reading, data: DataDescription) -> str:
         "of another data set": "The experiment's file interprets other data; nothing in it is about "
         f"{markdown(data.title)}.",
         "stale": "The table has changed since this was written:",
-        "fits": f"Same arms and verdicts, every mAP within {TOLERANCE} of the table that it was written for.",
+        "fits": "Same arms, the verdicts that it leans on, and every mAP within its uncertainty of the table that it was "
+        "written for.",
     }[read.state]
     reasons = "\n".join(f"- {markdown(reason)}" for reason in read.reasons)
     held = f"The hypothesis held: **{read.held}**." if read.held else ""

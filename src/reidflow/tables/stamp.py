@@ -13,11 +13,11 @@ from ruamel.yaml.util import load_yaml_guess_indent
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load, round_trip
 from reidflow.store.atomic import replacing
-from reidflow.tables.interpretation import stamped
+from reidflow.tables.interpretation import stamped, stamped_numbers
 
 
 def stamp(path: str | Path, dataset: str, results: pl.DataFrame) -> bool:
-    """Rewrite the `table:` mapping of the interpretation of `dataset` in the experiment file `path`.
+    """Rewrite the mappings `table` and `numbers` of the interpretation of `dataset` in the experiment file `path`.
 
     Comments, order and everything else stay as they are. Returns whether the file changed. Raises ReidflowError when
     there is not exactly one interpretation of that data set, or the file is written in a way that cannot be edited.
@@ -31,22 +31,24 @@ def stamp(path: str | Path, dataset: str, results: pl.DataFrame) -> bool:
             f"{path}, key 'interpretation': there are {len(own)} entries for the data set '{dataset}'. "
             f"Write one: - {{dataset: {dataset}, text: what was learned, why, what next}}."
         )
-    table = stamped(results)
-    if entries[own[0]].get("table") == table:
+    entry = entries[own[0]]
+    written = {"table": stamped(results), "numbers": stamped_numbers(str(entry.get("text", "")), results)}
+    changed = {key: value for key, value in written.items() if (entry.get(key) or {}) != value}
+    if not changed:
         return False
-    entries[own[0]]["table"] = table
-    edited = _edit(path, own[0], table)
+    entry |= changed
+    edited = _edit(path, own[0], changed)
     with replacing(path) as temporary:
         temporary.write_bytes(edited.encode("utf-8"))
         if load(temporary) != content:
             raise ReidflowError(
-                f"{path}: cannot be edited safely. Write the table of '{dataset}' as plain 'arm: value' lines."
+                f"{path}: cannot be edited safely. Write the table and numbers of '{dataset}' as plain 'name: value' lines."
             )
     return True
 
 
-def _edit(path: Path, number: int, table: dict[str, str]) -> str:
-    """Return the text of an experiment file with another table in one of its interpretations."""
+def _edit(path: Path, number: int, changed: dict[str, dict[str, str]]) -> str:
+    """Return the text of an experiment file with other mappings in one of its interpretations."""
     text = path.read_bytes().decode("utf-8")
     line_break = "\r\n" if "\r\n" in text else "\n"
     text = text.replace("\r\n", "\n")
@@ -55,15 +57,17 @@ def _edit(path: Path, number: int, table: dict[str, str]) -> str:
     editor.indent(mapping=2, sequence=max(indent or 2, (dash or 0) + 2), offset=dash or 0)
     before = _dumped(editor, tree)
     entry = tree["interpretation"][number]
-    old = entry.get("table")
-    if getattr(old, "anchor", None) is not None and old.anchor.value:
-        raise ReidflowError(f"{path}, key 'table': is an alias of another place. Write it out: table: {{}}.")
-    if isinstance(old, CommentedMap) and old:
-        _update(old, table)
-    elif "table" in entry:
-        entry["table"] = table
-    else:
-        entry.insert(list(entry).index("dataset") + 1, "table", table)
+    for key, value in changed.items():
+        old = entry.get(key)
+        if getattr(old, "anchor", None) is not None and old.anchor.value:
+            raise ReidflowError(f"{path}, key '{key}': is an alias of another place. Write it out: {key}: {{}}.")
+        if isinstance(old, CommentedMap) and old and value:
+            _update(old, value)
+        elif key in entry:
+            entry[key] = value
+        else:
+            after = "table" if key == "numbers" else "dataset"
+            entry.insert(list(entry).index(after) + 1, key, value)
     return _carried_over(text, before, _dumped(editor, tree)).replace("\n", line_break)
 
 

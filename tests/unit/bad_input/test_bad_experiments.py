@@ -44,6 +44,11 @@ WORDS = [
         ("key 'interpretation.0.held': this key is missing.",),
     ),
     Case(
+        "a verdict of an arm that is not there",
+        "interpretation: [{dataset: demo, held: 'yes', leans_on: [arface], text: Well.}]",
+        ("key 'interpretation.leans_on': there is no arm 'arface'. Choose among: softmax",),
+    ),
+    Case(
         "a judgement that is none",
         "interpretation: [{dataset: demo, held: maybe, text: Well.}]",
         ("key 'interpretation.0.held'", "'yes', 'no', 'partly' or 'undecided'"),

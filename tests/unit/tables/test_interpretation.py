@@ -7,7 +7,7 @@ from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment_file import Interpretation
 from reidflow.spec.yaml import load
-from reidflow.tables.interpretation import reading, stamped
+from reidflow.tables.interpretation import reading, stamped, stamped_numbers, unheld_numbers
 from reidflow.tables.stamp import stamp
 
 ROOT = Path(__file__).parents[3]
@@ -169,3 +169,92 @@ def test_a_stamp_leaves_the_layout_of_other_keys_as_it_was_written(tmp_path):
     assert stamp(path, "demo", RESULTS)
     after = path.read_text()
     assert after.startswith(kept) and after.endswith(kept_below)
+
+
+WITH_NOISE = pl.DataFrame(
+    {
+        "arm": ["base", "steady_net", "noisy"],
+        "id_map": [0.5, 0.412, 0.441],
+        "verdict": ["baseline", "worse", "worse"],
+        "seeds": [3, 3, 3],
+        "id_map_std": [0.03, 0.001, 0.03],
+        "delta": [None, -0.088, -0.0591],
+        "delta_low": [None, -0.104, -0.115],
+        "delta_high": [None, -0.072, -0.003],
+    }
+)
+
+
+def changed(arm, **values):
+    own = pl.col("arm") == arm
+    return WITH_NOISE.with_columns(
+        pl.when(own).then(pl.lit(new)).otherwise(name).alias(name) for name, new in values.items()
+    )
+
+
+def state(table, text="Because.", **more):
+    entry = Interpretation(dataset="demo", held="no", table=stamped(WITH_NOISE), text=text, **more)
+    return reading([entry], "demo", table)
+
+
+def test_a_mean_may_move_within_three_of_its_own_standard_errors():
+    assert state(changed("noisy", id_map=0.441 + 0.05)).state == "fits"
+    assert state(changed("noisy", id_map=0.441 + 0.06)).state == "stale"
+    assert state(changed("steady_net", id_map=0.412 + 0.019)).state == "fits"
+    assert state(changed("steady_net", id_map=0.412 - 0.03)).reasons == (
+        "arm 'steady_net' had an id_map of 0.412 and has 0.382",
+    )
+
+
+def test_a_verdict_that_the_text_does_not_lean_on_may_lose_significance_but_not_turn_round():
+    lost, turned = changed("noisy", verdict="inconclusive"), changed("noisy", verdict="better")
+    assert state(lost).reasons == ("arm 'noisy' was worse and is inconclusive",)
+    assert state(lost, leans_on=["noisy"]).state == "stale"
+    assert state(lost, leans_on=["steady_net"]).state == "fits"
+    assert state(turned, leans_on=["steady_net"]).reasons == ("arm 'noisy' was worse and is better",)
+    assert state(changed("noisy", verdict="unavailable"), leans_on=[]).state == "stale"
+
+
+PROSE = (
+    "The noisy one loses 0.059, its interval from -0.115 to \u22120.003. Steady-net is at 0.41. A rate of 0.44 and steps of "
+    "0.5 are settings, and 0.104 has no arm beside it.\n\nHere 0.059 of 0.31 is repeated; v1.25.3 and random_0.25_x are names."
+)
+
+
+def test_the_numbers_of_a_text_are_found_in_the_cells_that_hold_them():
+    assert stamped_numbers(PROSE, WITH_NOISE) == {
+        "0.059": "noisy -delta",
+        "-0.115": "noisy delta_low",
+        "-0.003": "noisy delta_high",
+        "0.41": "steady_net id_map",
+        "0.104": "steady_net -delta_low",
+    }
+    assert unheld_numbers(PROSE, WITH_NOISE) == ["0.44", "0.31"]
+
+
+def test_a_number_in_the_text_that_the_table_no_longer_holds_is_stale():
+    numbers = stamped_numbers(PROSE, WITH_NOISE)
+    assert state(WITH_NOISE, PROSE, numbers=numbers).state == "fits"
+    # A quarter of the interval of 0.112 is 0.028; three standard errors are 0.052.
+    assert state(changed("noisy", delta=-0.059 + 0.051), PROSE, numbers=numbers).state == "fits"
+    gone = state(changed("noisy", delta=0.02), PROSE, numbers=numbers)
+    assert gone.reasons == ("the text says 0.059, and delta of 'noisy' is 0.020",)
+    assert state(changed("noisy", delta_high=None), PROSE, numbers=numbers).reasons == (
+        "the text says -0.003, and delta_high of 'noisy' has no value",
+    )
+    # A number that the author took out of the text binds nothing.
+    assert state(changed("noisy", delta=0.02), "Because.", numbers=numbers).state == "fits"
+
+
+def test_a_stamp_writes_the_numbers_and_another_one_changes_nothing(tmp_path):
+    path = tmp_path / "losses.yaml"
+    head = "question: x   # kept\ninterpretation:\n  - dataset: demo   # kept too\n    held: no\n    text: >-\n"
+    path.write_text(head + "      Noisy loses 0.059, from -0.115.\n")
+    assert stamp(path, "demo", WITH_NOISE)
+    entry = load(path)["interpretation"][0]
+    assert entry["numbers"] == {"0.059": "noisy -delta", "-0.115": "noisy delta_low"}
+    assert (entry["table"], entry["held"]) == (stamped(WITH_NOISE), "no")
+    assert path.read_text().count("# kept") == 2
+    assert not stamp(path, "demo", WITH_NOISE)
+    assert stamp(path, "demo", changed("noisy", delta=-0.2))
+    assert load(path)["interpretation"][0]["numbers"] == {"-0.115": "noisy delta_low"}
