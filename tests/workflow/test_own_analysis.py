@@ -64,6 +64,8 @@ def test_a_planted_analysis_adds_its_table_figure_and_section(tiny, tmp_path, wh
     assert dict(counted.iter_rows()) == dict(manifest.group_by("identity").len().iter_rows())
     for suffix in ("png", "svg"):
         assert (project.results / "figures" / "tiny_backbones" / f"counted.{suffix}").stat().st_size > 1000
+    drawn = (project.results / "figures" / "tiny_backbones" / "counted.svg").read_text()
+    assert "Counted: images of each identity" in drawn and "Does the machinery" not in drawn
     said = f"{counted.height} identities were counted"
     assert said in (project.results / "tables" / "tiny_backbones.findings.md").read_text()
     page = (project.results / "pages" / "tiny_backbones.html").read_text()
