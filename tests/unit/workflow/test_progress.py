@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from snakemake.workflow import NOTHING_TO_BE_DONE_MSG
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from reidflow.spec import plan as plans
