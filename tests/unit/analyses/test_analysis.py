@@ -90,3 +90,10 @@ def test_a_headline_names_what_an_analysis_of_the_experiment_measures(experiment
         with pytest.raises(ReidflowError, match=message) as found:
             check_headlines(made)
         assert f"{experiment}.yaml, key 'headline'" in str(found.value)
+
+
+def test_files_of_an_analysis_are_text_or_bytes(tmp_path):
+    out = {name: tmp_path / name for name in outputs(load("browsing"), "tables", "figures", "sections")}
+    Report(files={"browsing.json": "Ünïcödé", "thumbnails.jpg": b"\xff\xd8"}).write(out)
+    assert (tmp_path / "file_browsing_json").read_bytes().decode() == "Ünïcödé"
+    assert (tmp_path / "file_thumbnails_jpg").read_bytes() == b"\xff\xd8"
