@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reidflow.features.bank import build_bank, without_network
+from reidflow.features.bank import PLAIN, build_bank, without_network
 from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.models.available import first_reason
 from reidflow.models.device import resolve_device
@@ -31,6 +31,7 @@ def main(job: Job) -> None:
         job.results / ".store" / "features",
         augment=make_augment(bank["augmentation"], bank["size"], seed=0) if bank["views"] else None,
         code=code.run_digest(*bank_code(bank)),
+        plain_code=code.run_digest(*bank_code({**bank, **PLAIN})),
         device=resolve_device(job.compute["device"]),
         wanted=wanted,
         progress=lambda done, total: print(f"{done} of {total} images"),

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store import published
 from reidflow.store.atomic import write_text
 
+PLAIN = {"augmentation": [], "views": 0}
 BATCH = {"cpu": 16, "cuda": 128}
 SHARD = 256
 
@@ -34,6 +35,7 @@ def build_bank(
     *,
     augment: Augment | None = None,
     code: str = "",
+    plain_code: str | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
@@ -44,11 +46,12 @@ def build_bank(
     images: (N, S0, S0, 3) uint8, best memory-mapped. masks: (N, S0, S0) uint8, only where an augmentation uses
     them, else None. digests: a text per row that identifies its pixels. bank: what `RunSpec.bank()` returns.
     View 0 is the plain image; view v is `augment(pixels (B, 3, S, S) uint8, keys, v, masks)` with the rows' digests
-    as keys, so copies of an image share their views. `code` is the digest of the code that decides the numbers, `seed`
-    that of the backbone's initialisation and of `augment`. progress(done, total) is called with rows to embed. wanted:
-    which rows are embedded, bool (N,), by default all; the features of the others are NaN.
+    as keys, so copies of an image share their views. `code` is the digest of the code that decides the numbers,
+    `plain_code` that of the plain images alone, `seed` that of the backbone's initialisation and of `augment`.
+    progress(done, total) is called with rows to embed, those of the augmented views counted apart. wanted: which rows are
+    embedded, bool (N,), by default all; the features of the others are NaN.
 
-    Rows are kept in `cache` under everything that decides their bits, so that only images not seen before are
+    The plain images are embedded once for all banks of a network, whatever their views. Rows are kept in `cache` under everything that decides their bits, so that only images not seen before are
     embedded, and an interrupted bank goes on from its last shard. Every forward pass has the same number of rows
     (the last one is filled up), because a row's bits depend on that number; they do not depend on the other rows.
     Raises ReidflowError for views without an augmentation, images that are too small, unavailable weights.
@@ -56,31 +59,35 @@ def build_bank(
     if bank["views"] and augment is None:
         raise ReidflowError(f"the feature bank is to hold {bank['views']} augmented views, but has no augmentation.")
     kind = torch.device(device).type
-    rows: list[str | None] = list(_row_digests(digests, masks))
-    if wanted is not None:
-        rows = [row if kept else None for row, kept in zip(rows, wanted, strict=True)]
+    kept = np.ones(len(digests), bool) if wanted is None else wanted
     with deterministic(bank["threads"], device):
         network = build_features(bank["backbone"], bank["size"], bank["pooling"], seed)
         facts = {
-            "count": len(rows),
+            "count": len(digests),
             "dim": network.backbone.dim,
             "views": bank["views"],
             "parameters": count_parameters(network).total,
             "flops": count_flops(network, _seen(bank)),
         }
-        place = Path(cache) / _key(network, bank, code, seed, kind)
-        published.note_use(published.FEATURES, place.name)
-        missing = _missing(rows, set(stored(place)))
-        embed = _Embedder(network, bank, augment, device)
-        step = _shard_rows(BATCH[kind], bank["views"])
-        for start in range(0, len(missing), step):
-            chosen = missing[start : start + step]
-            features = embed(images, masks, chosen, [rows[i] for i in chosen])
-            keep(place, [rows[i] for i in chosen], features)
-            if progress:
-                progress(min(start + step, len(missing)), len(missing))
-    shape = (len(rows), 1 + bank["views"], facts["dim"])
-    facts = {"digest": assemble(place, rows, shape, out[0]), **facts}
+        plain = {**bank, **PLAIN}
+        own = code if plain_code is None else plain_code
+        parts = [_Part.of(Path(cache) / _key(network, plain, own, seed, kind), range(1), digests, kept)]
+        if bank["views"]:
+            place = Path(cache) / _key(network, bank, code, seed, kind)
+            parts.append(_Part.of(place, range(1, 1 + bank["views"]), _row_digests(digests, masks), kept))
+        embed, done, total = _Embedder(network, bank, augment, device), 0, sum(len(part.missing) for part in parts)
+        for part in parts:
+            published.note_use(published.FEATURES, part.place.name)
+            step = _shard_rows(BATCH[kind], len(part.views))
+            for start in range(0, len(part.missing), step):
+                chosen = part.missing[start : start + step]
+                names = [part.rows[i] for i in chosen]
+                keep(part.place, names, embed(images, masks, chosen, names, part.views))
+                done += len(chosen)
+                if progress:
+                    progress(done, total)
+    shape = (len(digests), 1 + bank["views"], facts["dim"])
+    facts = {"digest": assemble([(part.place, part.rows) for part in parts], shape, out[0]), **facts}
     write_text(out[1], json.dumps(facts, indent=1) + "\n")
     return facts
 
@@ -96,6 +103,24 @@ def without_network(reason: str, required: bool, features: Path, digest: Path) -
     write_text(digest, json.dumps({"unavailable": reason}) + "\n")
 
 
+class _Part(NamedTuple):
+    """Views that are kept together, in the folder `place`.
+
+    rows: per image of the bank the digest under which its row is kept, None for one that is left out. missing: those
+    images whose rows are not kept yet.
+    """
+
+    place: Path
+    views: range
+    rows: list[str | None]
+    missing: list[int]
+
+    @classmethod
+    def of(cls, place: Path, views: range, digests: Sequence[str], wanted: np.ndarray) -> "_Part":
+        rows = [digest if kept else None for digest, kept in zip(digests, wanted, strict=True)]
+        return cls(place, views, rows, _missing(rows, set(stored(place))))
+
+
 class _Embedder:
     """Embeds rows in batches of one fixed size."""
 
@@ -106,8 +131,10 @@ class _Embedder:
         self.device = torch.device(device)
         self.batch = BATCH[self.device.type]
 
-    def __call__(self, images: np.ndarray, masks: np.ndarray | None, rows: list[int], keys: list[str]) -> np.ndarray:
-        """Return the features of the rows, float32 (len(rows), 1 + V, C)."""
+    def __call__(
+        self, images: np.ndarray, masks: np.ndarray | None, rows: list[int], keys: list[str], views: range
+    ) -> np.ndarray:
+        """Return the features of some views of the rows, float32 (len(rows), len(views), C)."""
         parts = []
         for start in range(0, len(rows), self.batch):
             chosen = rows[start : start + self.batch]
@@ -118,11 +145,12 @@ class _Embedder:
                 if masks is None
                 else np.concatenate([masks[chosen], np.zeros((padding, *masks.shape[1:]), np.uint8)])
             )
-            parts.append(self._views(stored, held, [*keys[start : start + self.batch], *[""] * padding])[: len(chosen)])
+            names = [*keys[start : start + self.batch], *[""] * padding]
+            parts.append(self._views(stored, held, names, views)[: len(chosen)])
         return np.concatenate(parts)
 
     @torch.inference_mode()
-    def _views(self, stored: np.ndarray, masks: np.ndarray | None, keys: list[str]) -> np.ndarray:
+    def _views(self, stored: np.ndarray, masks: np.ndarray | None, keys: list[str], views: range) -> np.ndarray:
         size = _seen(self.bank)
         pixels = to_pixels(torch.from_numpy(stored).to(self.device), size)
         if self.bank.get("mirrored"):
@@ -131,10 +159,8 @@ class _Embedder:
         if masks is not None:
             planes = torch.from_numpy(masks).to(self.device)[..., None].expand(-1, -1, -1, 3)
             small = to_pixels(planes, size)[:, :1]
-        views = [self._features(pixels)]
-        for view in range(1, self.bank["views"] + 1):
-            views.append(self._features(self.augment(pixels, keys, view, small)))
-        return torch.stack(views, dim=1).cpu().numpy()
+        seen = [self._features(self.augment(pixels, keys, view, small) if view else pixels) for view in views]
+        return torch.stack(seen, dim=1).cpu().numpy()
 
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
         pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -167,7 +193,7 @@ def _missing(rows: list[str | None], known: set[str]) -> list[int]:
 
 def _shard_rows(batch: int, views: int) -> int:
     """Return the rows of a shard: about SHARD forward rows, whole batches."""
-    return max(1, SHARD // (batch * (1 + views))) * batch
+    return max(1, SHARD // (batch * views)) * batch
 
 
 def _key(network: Network, bank: dict[str, Any], code: str, seed: int, kind: str) -> str:

@@ -31,41 +31,40 @@ def stored(place: Path) -> dict[str, tuple[Path, int]]:
     return found
 
 
-def assemble(place: Path, digests: Sequence[str | None], shape: tuple[int, int, int], target: Path) -> str:
-    """Write the rows of `digests`, all of them kept in `place`, to the .npy file `target`; return its SHA-256.
+def assemble(parts: Sequence[tuple[Path, Sequence[str | None]]], shape: tuple[int, int, int], target: Path) -> str:
+    """Write an array of `shape`, float32 (N, V, C), to the .npy file `target`; return its SHA-256.
 
-    Rows without a digest are NaN.
-
-    The array is written through a memory map, one file of rows at a time, so memory does not grow with the rows.
+    parts: of some of the views each, in their order: the folder in which their rows are kept, and the digest of each row,
+    None for a row of NaN. The array is written through a memory map, one file of rows at a time, so memory does not grow
+    with the rows.
     """
-    found = stored(place)
-    wanted: dict[Path, list[tuple[int, int]]] = {}
-    for index, digest in enumerate(digests):
-        if digest is None:
-            continue
-        path, row = found[digest]
-        wanted.setdefault(path, []).append((index, row))
-    absent = [index for index, digest in enumerate(digests) if digest is None]
     with replacing(target) as temporary:
-        _fill(temporary, shape, wanted, absent)
+        _fill(temporary, shape, parts)
         with temporary.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     return digest
 
 
-def _fill(
-    path: Path, shape: tuple[int, int, int], wanted: dict[Path, list[tuple[int, int]]], absent: list[int]
-) -> None:
+def _fill(path: Path, shape: tuple[int, int, int], parts: Sequence[tuple[Path, Sequence[str | None]]]) -> None:
     if 0 in shape:
         np.save(path, np.zeros(shape, np.float32))
         return
-    array = _allocated(path, shape)
-    for source, pairs in wanted.items():
-        with np.load(source, allow_pickle=False) as content:
-            features = content["features"]
-        targets, rows = (list(column) for column in zip(*pairs, strict=True))
-        array[targets] = features[rows]
-    array[absent] = np.nan
+    array, first = _allocated(path, shape), 0
+    array[[index for index, digest in enumerate(parts[0][1]) if digest is None]] = np.nan
+    for place, digests in parts:
+        found, last = stored(place), first
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for index, digest in enumerate(digests):
+            if digest is not None:
+                source, row = found[digest]
+                wanted.setdefault(source, []).append((index, row))
+        for source, pairs in wanted.items():
+            with np.load(source, allow_pickle=False) as content:
+                features = content["features"]
+            targets, rows = (list(column) for column in zip(*pairs, strict=True))
+            last = first + features.shape[1]
+            array[targets, first:last] = features[rows]
+        first = last
     array.flush()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.features.bank import Augment, build_bank
+from reidflow.features.bank import PLAIN, Augment, build_bank
 from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.network import build_features, count_flops
 from reidflow.spec import code
@@ -179,6 +179,7 @@ class Workspace:
                 self.cache,
                 augment=self.augment(bank),
                 code=code.run_digest(*bank_code(bank)),
+                plain_code=code.run_digest(*bank_code({**bank, **PLAIN})),
                 seed=SEED,
                 device=self.device,
                 progress=progress,
@@ -221,6 +222,3 @@ class Workspace:
 
     def _digests(self, rows: np.ndarray) -> list[str]:
         return self.manifest["pixels"].gather(rows).to_list()
-
-
-PLAIN = {"augmentation": [], "views": 0}

@@ -55,7 +55,7 @@ def embedded(monkeypatch):
     monkeypatch.setattr(
         bank_module._Embedder,
         "__call__",
-        lambda self, i, m, rows, keys: seen.extend(rows) or whole(self, i, m, rows, keys),
+        lambda self, i, m, rows, keys, views: seen.extend(rows) or whole(self, i, m, rows, keys, views),
     )
     return seen
 
@@ -130,13 +130,13 @@ def test_a_changed_mask_is_another_row(tmp_path, monkeypatch):
     make(images, tmp_path / "a", tmp_path / "cache", views=1, masks=masks)
     masks[1, 0] = 0
     make(images, tmp_path / "a", tmp_path / "cache", views=1, masks=masks)
-    assert seen == [0, 1, 2, 1]
+    assert seen == [0, 1, 2, 0, 1, 2, 1]
 
 
 def test_copies_of_an_image_are_embedded_once(tmp_path, monkeypatch):
     images, seen = photographs(3)[[0, 1, 0, 2, 1]], embedded(monkeypatch)
     features, _ = make(images, tmp_path / "a", tmp_path / "cache", views=1)
-    assert seen == [0, 1, 3]
+    assert seen == 2 * [0, 1, 3]
     assert np.array_equal(features[0], features[2]) and np.array_equal(features[1], features[4])
 
 
@@ -208,7 +208,8 @@ def test_the_backbone_sees_images_of_the_size_seen_and_counts_their_operations(t
 def test_the_seed_of_the_views_decides_their_rows_even_with_fixed_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(bank_module, "weights_digest", lambda network: "pretrained")
     images, seen = photographs(2), embedded(monkeypatch)
-    for views, rows in ((1, [0, 1, 0, 1]), (0, [0, 1])):
+    # The plain images are embedded once, the views of each seed.
+    for views, rows in ((1, [0, 1, 0, 1, 0, 1]), (0, [])):
         for seed in (0, 1):
             make(images, tmp_path / "a", tmp_path / "cache", views=views, seed=seed)
         assert seen == rows
@@ -225,3 +226,18 @@ def test_a_bank_of_some_rows_embeds_these_alone_with_the_same_bits(tmp_path, mon
     whole, _ = make(images, tmp_path / "whole", tmp_path / "cache")
     assert seen == np.flatnonzero(~wanted).tolist()
     assert np.array_equal(some[wanted], whole[wanted]) and np.isfinite(whole).all()
+
+
+def test_banks_of_one_network_share_their_plain_images(tmp_path, monkeypatch):
+    images, seen = photographs(3), embedded(monkeypatch)
+    codes = {"plain_code": "network"}
+    make(images, tmp_path / "plain", tmp_path / "cache", code="network", **codes)
+    assert seen == [0, 1, 2]
+    seen.clear()
+    views, _ = make(images, tmp_path / "views", tmp_path / "cache", views=2, code="network and views", **codes)
+    assert seen == [0, 1, 2], "the augmented views alone"
+    seen.clear()
+    make(images, tmp_path / "views", tmp_path / "cache", views=2, code="network and other views", **codes)
+    assert seen == [0, 1, 2]
+    alone, _ = make(images, tmp_path / "alone", tmp_path / "fresh", views=2)
+    assert np.array_equal(alone, views)

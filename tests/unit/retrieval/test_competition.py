@@ -210,7 +210,7 @@ def test_a_repeated_command_embeds_and_trains_nothing_and_writes_the_same(tmp_pa
     seen = []
     whole = bank_module._Embedder.__call__
     monkeypatch.setattr(
-        bank_module._Embedder, "__call__", lambda self, i, m, r, k: seen.extend(r) or whole(self, i, m, r, k)
+        bank_module._Embedder, "__call__", lambda self, i, m, r, k, v: seen.extend(r) or whole(self, i, m, r, k, v)
     )
     given = setting(tmp_path, planted)
     first = results_of(compete(given, [network(), network(called="other")], 5), given)
