@@ -1,4 +1,4 @@
-"""The command `reidflow`: planning, watching, cleaning up, retrieval and interpretations, beside the workflow."""
+"""The command `reidflow`: a config for own images, planning, watching, cleaning up, retrieval and interpretations."""
 
 import argparse
 import sys
@@ -22,13 +22,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
     parser.add_argument(
         "--version", action="version", version=f"reidflow {components.version()}", help="show the version"
     )
-    parser.add_argument(
-        CONFIGFILE,
-        action="append",
-        metavar="FILE",
-        help="config files, before or after the command, several after one flag; later ones override earlier ones "
-        f"(default: {DEFAULT})",
-    )
+    _add_configfile(parser, "files_before")
     commands = parser.add_subparsers(dest="command", required=True)
     helps = {
         "interpretations": "check that each experiment's interpretation fits its table; fails if one does not",
@@ -45,23 +39,22 @@ def make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentP
     _add_export(commands)
     for name, each in commands.choices.items():
         if name not in WITHOUT_CONFIG:
-            each.epilog = (
-                f"{CONFIGFILE} FILE [FILE ...], here or before the command: later files override earlier ones."
-            )
+            _add_configfile(each, "files_after")
     return parser, commands.choices
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status: 0, or 1 where something is wrong."""
     parser, commands = make_parser()
-    given = parser.parse_args(configfiles_first(sys.argv[1:] if arguments is None else arguments, [*commands]))
+    given = parser.parse_args(one_configfile_each(sys.argv[1:] if arguments is None else arguments, [*commands]))
     try:
         with disk.explained():
-            if given.command in WITHOUT_CONFIG and given.configfile:
-                raise ReidflowError(f"reidflow {given.command} reads no config: leave {CONFIGFILE} out.")
+            files = [*given.files_before, *getattr(given, "files_after", [])]
             if given.command in WITHOUT_CONFIG:
+                if files:
+                    raise ReidflowError(f"reidflow {given.command} reads no config: leave {CONFIGFILE} out.")
                 return WITHOUT_CONFIG[given.command](given)
-            files = given.configfile or [default_config()]
+            files = files or [default_config()]
             if given.command in WITHOUT_PLAN:
                 return WITHOUT_PLAN[given.command](files, given)
             return COMMANDS[given.command](plan.make(files), given)
@@ -70,31 +63,34 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def configfiles_first(arguments: list[str], commands: list[str]) -> list[str]:
-    """Return the arguments with `--configfile FILE` for each config file in front, whatever the place they came in.
+def _add_configfile(parser: argparse.ArgumentParser, dest: str) -> None:
+    parser.add_argument(
+        CONFIGFILE,
+        action="append",
+        default=[],
+        dest=dest,
+        metavar="FILE",
+        help="config files, before or after the command, several after one flag; later ones override earlier ones "
+        f"(default: {DEFAULT})",
+    )
+
+
+def one_configfile_each(arguments: list[str], commands: list[str]) -> list[str]:
+    """Return the arguments with a `--configfile` of its own for each config file.
 
     As in Snakemake, several files may follow one `--configfile`. A further word is a file where it is named like one, or
     is the path of one; so neither a command nor an experiment is taken for a file.
     """
-    files: list[str] = []
-    rest: list[str] = []
-    words = iter(range(len(arguments)))
-    for place in words:
-        word = arguments[place]
+    found: list[str] = []
+    for place, word in enumerate(arguments):
         if word == "--":
-            rest += arguments[place:]
-            break
-        if word.startswith(f"{CONFIGFILE}="):
-            files.append(word.removeprefix(f"{CONFIGFILE}="))
-        elif word != CONFIGFILE:
-            rest.append(word)
-        else:
-            own = _following(arguments[place + 1 :], commands)
-            files += own
-            rest += [] if own else [CONFIGFILE]
-            for _ in own:
-                next(words)
-    return [f"{CONFIGFILE}={file}" for file in files] + rest
+            return found + arguments[place:]
+        if word == CONFIGFILE:
+            files = _following(arguments[place + 1 :], commands)
+            rest = one_configfile_each(arguments[place + 1 + len(files) :], commands)
+            return [*found, *([f"{CONFIGFILE}={file}" for file in files] or [word]), *rest]
+        found.append(word)
+    return found
 
 
 def _following(words: list[str], commands: list[str]) -> list[str]:

@@ -81,7 +81,7 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     images: folder to which a table's file names are relative. Raises ReidflowError where the data cannot be used as they
     are, and where a file would be overwritten without `force`.
     """
-    before = read([*base])
+    below = require(read([*base]), ", ".join(base))
     data = recognise(_from_here(given), _from_here(images) if images else None)
     name = _name_of(Path(given).expanduser().resolve())
     out = out or Path(f"{name}.yaml")
@@ -91,7 +91,7 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     _check_usable(given, data.listing)
     rows = [row for row in data.listing.rows if row.identity is not None]
     looks, division = _look(data.listing), _divide(given, rows, data.source["name"] == "jaguar")
-    settings, known = _settings(name, data, rows, looks, division), before["experiments"]
+    settings, known = _settings(name, data, rows, looks, division), below.experiments
     config = require(read([*base], {**settings, "experiments": known}), ", ".join(base))
     left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
     settings["experiments"] = [name for name in known if name not in left_out]
@@ -100,7 +100,7 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     if data.table:
         write_text(Path(data.source["path"]), _csv(data.table))
     write_text(out, _config(found, settings))
-    extent = _extent(made, len(data.listing.rows), before["protocol"]["model"]["size"])
+    extent = _extent(made, len(data.listing.rows), below.protocol.model.size)
     print("\n".join([*_seen(found, made.config), f"{out}: {extent}", *_next(found, made.config)]))
     return out
 

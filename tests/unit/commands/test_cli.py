@@ -12,38 +12,53 @@ from reidflow import cli
 from reidflow.workflow.command_line import refuse_swallowed_target, swallowed_target
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ["plan", "watch", "retrieve"]
 
 
 @pytest.mark.parametrize(
     ("given", "files", "rest"),
     [
-        ("--configfile a.yaml plan losses", ["a.yaml"], "plan losses"),
-        ("--configfile a.yaml b.yaml plan losses", ["a.yaml", "b.yaml"], "plan losses"),
-        ("plan --configfile a.yaml b.json losses", ["a.yaml", "b.json"], "plan losses"),
-        ("plan losses --configfile a.yaml b.yml", ["a.yaml", "b.yml"], "plan losses"),
-        ("--configfile a.yaml plan --configfile=b.yaml -v --configfile c", ["a.yaml", "b.yaml", "c"], "plan -v"),
-        ("plan --config title=x --configfile a.yaml", ["a.yaml"], "plan --config title=x"),
-        ("plan -- --configfile a.yaml", [], "plan -- --configfile a.yaml"),
-        ("plan --configfile", [], "plan --configfile"),
-        ("--configfile plan", [], "--configfile plan"),
+        ("--configfile a.yaml plan losses", ["a.yaml"], {"experiments": ["losses"]}),
+        ("--configfile a.yaml b.yaml plan losses", ["a.yaml", "b.yaml"], {"experiments": ["losses"]}),
+        ("plan --configfile a.yaml b.json losses", ["a.yaml", "b.json"], {"experiments": ["losses"]}),
+        ("plan losses --configfile a.yaml b.yml", ["a.yaml", "b.yml"], {"experiments": ["losses"]}),
+        ("--configfile a plan --configfile=b.yaml -v --configfile c", ["a", "b.yaml", "c"], {"verbose": True}),
+        ("plan --config x=1 --configfile a.yaml losses", ["a.yaml"], {"config": ["x=1"], "experiments": ["losses"]}),
+        ("gc --configfile a.yaml --remove", ["a.yaml"], {"remove": True}),
+        ("gc", None, {"remove": False}),
     ],
 )
-def test_config_files_may_stand_anywhere_and_several_after_one_flag(given, files, rest):
-    expected = [f"--configfile={file}" for file in files] + rest.split()
-    assert cli.configfiles_first(given.split(), COMMANDS) == expected
+def test_config_files_may_stand_anywhere_and_several_after_one_flag(given, files, rest, monkeypatch):
+    seen = []
+    for table in (cli.COMMANDS, cli.WITHOUT_PLAN):
+        for name in table:
+            monkeypatch.setitem(table, name, lambda *found: seen.append(found) or 0)
+    monkeypatch.chdir(ROOT)
+    assert cli.main(given.split()) == 0
+    assert seen[0][0] == (files or ["config/config.yaml"])
+    assert {key: getattr(seen[0][1], key) for key in rest} == rest
+
+
+def test_a_command_is_never_taken_for_a_config_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("plan").write_text("")
+    for given in ("--configfile plan", "plan --configfile", "plan --configfile --json"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(given.split())
+    assert cli.one_configfile_each(["plan", "--", "--configfile", "a", "b.yaml"], ["plan"])[1:] == [
+        "--", "--configfile", "a", "b.yaml"
+    ]  # fmt: skip
 
 
 def test_every_command_takes_config_files_after_it_except_those_that_read_none(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    needed = {"index": ["--run", "r", "--images", "i", "--out", "o"], "retrieve": ["--gallery", "g", "--queries", "q"]}
-    needed["init"] = ["photos"]
-    for name in [*cli.COMMANDS, *cli.WITHOUT_PLAN, *cli.WITHOUT_CONFIG]:
+    needed = {"index": ["--run", "r", "--images", "i", "--out", "o"], "init": ["photos"]}
+    needed["export"] = ["--onnx", "run"]
+    for name in [*cli.COMMANDS, *cli.WITHOUT_PLAN]:
         assert cli.main([name, *needed.get(name, []), "--configfile", "nowhere.yaml", "other.yaml"]) == 1
-        said = capsys.readouterr().err
-        assert ("reads no config" if name in cli.WITHOUT_CONFIG else "nowhere.yaml: there is no such file") in said, (
-            name
-        )
+        assert "nowhere.yaml: there is no such file" in capsys.readouterr().err, name
+    for name in cli.WITHOUT_CONFIG:
+        assert cli.main(["--configfile", "a.yaml", name, "--gallery", "g", "--queries", "q"]) == 1
+        assert "reads no config" in capsys.readouterr().err
 
 
 def test_outside_a_project_one_sentence_says_where_to_go(monkeypatch, tmp_path, capsys):
