@@ -166,12 +166,15 @@ def test_a_run_on_another_split_reads_what_its_choice_of_images_looks_at(demo):
     assert inputs.choosing_files(job("losses")) == inputs.choosing_arrays(job("losses")) == []
 
 
-def test_a_submission_reads_the_jobs_of_its_runs_and_what_they_rank_by(demo):
-    def submission(**given):
-        made = plans.make([ROOT / "config/config.yaml"], {"submission": given}, root=ROOT)
-        return Submission(Inputs(Files(made)), Params(Inputs(Files(made))), "raw")
+def test_a_submission_reads_the_jobs_of_its_runs_and_what_they_rank_by():
+    def planned(**given):
+        return plans.make([ROOT / "config/config.yaml"], {"compute": {"feature_runs_per_job": 10}, **given}, root=ROOT)
 
-    jobs = demo.plan.training("eda_curation")
+    def submission(**given):
+        inputs = Inputs(Files(planned(submission=given)))
+        return Submission(inputs, Params(inputs), "raw")
+
+    jobs = planned().training("eda_curation")
     arm, seed = jobs[-1][-1]
     last = submission(runs=[{"experiment": "eda_curation", "arm": arm, "seeds": [seed]}])
     assert len(jobs) > 1 and (arm, seed) not in jobs[0]
