@@ -34,7 +34,7 @@ def main(job: Job) -> None:
         plain_code=code.run_digest(*bank_code({**bank, **PLAIN})),
         device=resolve_device(job.compute["device"]),
         wanted=wanted,
-        progress=lambda done, total: print(f"{done} of {total} images"),
+        progress=lambda done, total: print(f"{done} of {total} rows (of plain images, then of augmented views)"),
     )
 
 
