@@ -1,5 +1,6 @@
 """Backgrounds, deduplication and curation on a small drawing: variants, tables, and what an edit invalidates."""
 
+import json
 import textwrap
 
 import numpy as np
@@ -16,6 +17,7 @@ FILES = {
         hypothesis: It does.
         varies: [background]
         baseline: original
+        headline: [reliance, queries on noise]
         arms:
           original: {why: As it is.}
           noise: {why: No place., background: noise}
@@ -34,6 +36,7 @@ FILES = {
         hypothesis: They do.
         varies: [dedup, curation, matched]
         baseline: all
+        headline: [control, map_per_step, dropped, steps]
         arms:
           all: {why: Every image.}
           same_bytes: {why: Files twice., dedup: {method: exact_bytes}}
@@ -95,6 +98,18 @@ def test_every_experiment_comes_with_its_tables_figures_and_findings(explored):
     findings = {name: (explored.results / "tables" / f"{name}.findings.md").read_text() for name in FILES}
     assert "reliance" in findings[BACKGROUNDS].lower()
     assert "label errors" in findings[CHOICES].lower() and "random" in findings[CHOICES].lower()
+    answers = {
+        name: json.loads((explored.results / "experiments" / name / "answer.json").read_text()) for name in FILES
+    }
+    reliance = table(explored, f"{BACKGROUNDS}.reliance").row(by_predicate=pl.col("arm") == "noise", named=True)[
+        "reliance"
+    ]
+    said = "is not defined" if reliance is None else f"{reliance:.3f}"
+    assert said in answers[BACKGROUNDS]["answer"] + findings[BACKGROUNDS]
+    assert "mAP with queries on noise (higher is better): " in answers[BACKGROUNDS]["answer"]
+    for heading in ("Gain over the control", "mAP per 100 steps", "Images dropped", "Steps"):
+        assert heading in answers[CHOICES]["answer"]
+    assert "## Answer\n\n" + answers[CHOICES]["answer"] in findings[CHOICES]
     for name in (BACKGROUNDS, CHOICES):
         page = (explored.results / "pages" / f"{name}.html").read_text()
         assert page.count("<figure") > 5 and page.count("<table") > 5

@@ -40,7 +40,7 @@ def quantities(experiment: "Experiment") -> list[Quantity]:
     return [
         Quantity("score", "competition score", f"Sum of {weights}: shares of the queries.", "higher", "number1"),
         *(
-            Quantity(label, f"mAP, {label}", f"Balanced mAP of the arm trained and tested on '{label}'.", "higher")
+            Quantity(label, f"mAP on {label}", f"Balanced mAP of the arm trained and tested on '{label}'.", "higher")
             for label in experiment.also_on
         ),
     ]

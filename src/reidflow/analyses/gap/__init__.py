@@ -30,7 +30,7 @@ def quantities(experiment: "Experiment") -> list[Quantity]:
     """Return the mAP on each further split."""
     return [
         Quantity(
-            label, f"mAP, {label}", f"Balanced mAP of the arm trained and tested on the split '{label}'.", "higher"
+            label, f"mAP on {label}", f"Balanced mAP of the arm trained and tested on the split '{label}'.", "higher"
         )
         for label in experiment.also_on
     ]
