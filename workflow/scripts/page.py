@@ -61,7 +61,7 @@ def main(job: Job) -> None:
             experiment.name,
             " · ".join(filter(None, [config.title, config.scale])),
             json.loads(answer),
-            reading(experiment.file.interpretation, config.title, results),
+            reading(experiment.file.interpretation, config.title, results, quantities),
             next((name for name in experiment.file.headline if name in shown), ARMS),
         ),
         summary(results, quantities),

@@ -1,13 +1,17 @@
 """`reidflow interpretations` and `reidflow stamp`: check what was written about a table against the table."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import Plan
 from reidflow.tables.interpretation import reading, unheld_numbers
+from reidflow.tables.quantities import beside, headline_quantities
 from reidflow.tables.stamp import stamp
+from reidflow.workflow.files import Files
+from reidflow.workflow.targets import Targets
 
 
 def check_interpretations(made: Plan, experiments: list[str]) -> int:
@@ -34,7 +38,10 @@ def stamp_tables(made: Plan, experiments: list[str]) -> int:
 
 
 def _table(made: Plan, name: str) -> pl.DataFrame:
+    """Return the table of an experiment beside its headline quantities. Raises ReidflowError where it was not made yet."""
     path = Path(made.config.results) / "tables" / f"{name}.parquet"
     if not path.is_file():
         raise ReidflowError(f"{path}: no such table yet. Run the pipeline first.")
-    return pl.read_parquet(path)
+    results, experiment = pl.read_parquet(path), made.experiments[name]
+    files = Targets(Files(made), bool).quantities(SimpleNamespace(experiment=name))
+    return beside(results, headline_quantities(experiment, results, files))[0]

@@ -114,7 +114,7 @@ def answer_json(experiment: Experiment, data: DataDescription, results: pl.DataF
     held: whether the hypothesis held in the author's judgement, null without an interpretation of these data.
     interpretation: `ok`, `stale` or `missing`. answer: Markdown. best: see `best_arm`.
     """
-    read: Reading = reading(experiment.file.interpretation, data.title, results)
+    read: Reading = reading(experiment.file.interpretation, data.title, results, quantities)
     found = {
         "experiment": experiment.name,
         "question": " ".join(experiment.file.question.split()),

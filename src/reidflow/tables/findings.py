@@ -59,7 +59,7 @@ def findings(
     figures: the folder of its figures, relative to where
     the text will be (default `../figures/<experiment>`).
     """
-    read = reading(experiment.file.interpretation, data.title, tables.results)
+    read = reading(experiment.file.interpretation, data.title, tables.results, quantities)
     own = sections_of(render(TEMPLATE, **_context(data, tables, level, quantities), state=read.state))
     own = [replace(section, links=_FIGURES_OF.get(section.title, [])) for section in own]
     end = next(index for index, section in enumerate(own) if section.title == LIMITS)

@@ -5,13 +5,14 @@ uncertainty, and an interpretation survives that (`docs/running.md`).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
 
 from reidflow.spec.experiment_file import Interpretation
+from reidflow.tables.quantities import beside
 
 TOLERANCE = 0.02
 """By this much a number may move in any case: machines differ in the last bits of sums, and training enlarges them."""
@@ -31,6 +32,8 @@ LIMITS = (
 )
 _CELLS = ("id_map", *DELTAS, *LIMITS, "val_id_map", "id_map_std")
 """Columns of RESULTS that a number in the text may repeat, the likeliest first."""
+_VERDICT, _OF_QUANTITIES = ": verdict", (": value", ": delta", ": delta_low", ": delta_high")
+"""How the columns of headline quantities end."""
 _UNSCORED = "none"
 _DECIDED = ("better", "worse")
 _NUMBER = re.compile(r"(?<![\w.])([+\u2212-]?)(\d+\.\d{2,})(?![\w.]*\d|\w)")
@@ -51,9 +54,21 @@ class Reading:
 
 
 def stamped(results: pl.DataFrame) -> dict[str, str]:
-    """Return what an interpretation records of its table: arm -> id_map with three decimals, and verdict."""
-    rows = results.select("arm", "id_map", "verdict").iter_rows()
-    return {arm: f"{_UNSCORED if id_map is None else f'{id_map:.3f}'} {verdict}" for arm, id_map, verdict in rows}
+    """Return what an interpretation records of its table: arm -> id_map with three decimals, and verdict.
+
+    results: RESULTS, beside its headline quantities (`quantities.beside`) where it has any: their verdicts follow.
+    """
+    return {row["arm"]: f"{_written(row['id_map'])} {', '.join(_verdicts(row).values())}" for row in results.to_dicts()}
+
+
+def _written(id_map: float | None) -> str:
+    return _UNSCORED if id_map is None else f"{id_map:.3f}"
+
+
+def _verdicts(row: Row) -> dict[str, str]:
+    """Return the verdicts of a row, '' for that on the mAP, else by the quantity, with its name before it."""
+    own = {name.removesuffix(_VERDICT): name for name in row if name.endswith(_VERDICT) and row[name] is not None}
+    return {"": row["verdict"], **{quantity: f"{quantity} {row[name]}" for quantity, name in own.items()}}
 
 
 def stamped_numbers(text: str, results: pl.DataFrame) -> dict[str, str]:
@@ -64,18 +79,19 @@ def stamped_numbers(text: str, results: pl.DataFrame) -> dict[str, str]:
     decimals and no other cell holds it. Other numbers, such as those of other tables, are left out.
     """
     rows = results.to_dicts()
+    columns = [*_CELLS, *(name for name in results.columns if name.endswith(_OF_QUANTITIES))]
     found: dict[str, str] = {}
     for sentence, written in _numbers(text):
         cells = [
             (row["arm"], column, sign)
             for row in rows
-            for column in _CELLS
+            for column in columns
             if row.get(column) is not None
             for sign in ([1] if written[0] in "+-" else [1, -1])
             if abs(float(written) - sign * row[column]) <= _half_unit(written)
         ]
         named = [cell for cell in cells if len(cell[0]) > 1 and f" {_plain(cell[0])} " in f" {_plain(sentence)} "]
-        named.sort(key=lambda cell: (_CELLS.index(cell[1]), -len(cell[0])))
+        named.sort(key=lambda cell: (columns.index(cell[1]), -len(cell[0])))
         if named or (len(cells) == 1 and len(written.partition(".")[2]) >= _SURE):
             arm, column, sign = (named or cells)[0]
             found.setdefault(written, f"{arm} {'-' if sign < 0 else ''}{column}")
@@ -88,16 +104,20 @@ def unheld_numbers(text: str, results: pl.DataFrame) -> list[str]:
     return list(dict.fromkeys(written for _, written in _numbers(text) if written not in held))
 
 
-def reading(interpretations: list[Interpretation], dataset: str, results: pl.DataFrame) -> Reading:
+def reading(
+    interpretations: list[Interpretation], dataset: str, results: pl.DataFrame, quantities: pl.DataFrame | None = None
+) -> Reading:
     """Return the interpretation of data set `dataset` and whether it fits the table.
 
+    results: RESULTS. quantities: QUANTITIES of its headline, where they do not stand beside it yet.
     It is stale when the arms differ; when a verdict that it leans on differs, or any turned into its opposite; when an
     id_map, or a number that the text repeats from the table, moved by more than its own uncertainty.
     """
     own = [entry for entry in interpretations if entry.dataset == dataset]
     if not own:
         return Reading("of another data set" if interpretations else "missing", (), "")
-    reasons = tuple(_changes(own[0], results))
+    table = results if quantities is None else beside(results, quantities)[0]
+    reasons = tuple(_changes(own[0], table))
     return Reading("stale" if reasons else "fits", reasons, own[0].text.strip(), own[0].held)
 
 
@@ -111,13 +131,23 @@ def _changes(entry: Interpretation, results: pl.DataFrame) -> list[str]:
         if arm not in before:
             changes.append(f"arm '{arm}' is new")
             continue
-        old_map, _, old_verdict = before[arm].strip().partition(" ")
-        if _turned(old_verdict.strip(), row["verdict"], entry.leans_on is None or arm in entry.leans_on):
-            changes.append(f"arm '{arm}' was {old_verdict.strip() or 'without verdict'} and is {row['verdict']}")
+        old_map, _, old_verdicts = before[arm].strip().partition(" ")
+        changes += _other_verdicts(old_verdicts, row, entry.leans_on is None or arm in entry.leans_on)
         if _moved(old_map, row):
-            now = _UNSCORED if row["id_map"] is None else f"{row['id_map']:.3f}"
-            changes.append(f"arm '{arm}' had an id_map of {old_map} and has {now}")
+            changes.append(f"arm '{arm}' had an id_map of {old_map} and has {_written(row['id_map'])}")
     return changes + list(_numbers_that_moved(entry, rows))
+
+
+def _other_verdicts(before: str, row: Row, leaned_on: bool) -> list[str]:
+    """Return a sentence for every verdict of an arm that changed; quantities that were not stamped are left out."""
+    own, *others = (each.strip() for each in before.split(", "))
+    known = {"": own, **{each.rpartition(" ")[0]: each for each in others}}
+    now = _verdicts(row)
+    return [
+        f"arm '{row['arm']}' was {known[name] or 'without verdict'} and is {now[name]}"
+        for name in known
+        if name in now and _turned(known[name].rpartition(" ")[2], now[name].rpartition(" ")[2], leaned_on)
+    ]
 
 
 def _turned(before: str, now: str, leaned_on: bool) -> bool:
@@ -139,19 +169,31 @@ def _numbers_that_moved(entry: Interpretation, rows: dict[str, Row]) -> Iterator
     """Return a sentence for every number of the text that the table no longer holds."""
     written = {number for _, number in _numbers(entry.text)}
     for number, cell in entry.numbers.items():
-        arm, _, named = cell.rpartition(" ")
-        row, column, sign = rows.get(arm), named.removeprefix("-"), -1 if named.startswith("-") else 1
-        if row is None or number not in written:
+        arm = max((name for name in rows if cell.startswith(f"{name} ")), key=len, default=None)
+        if arm is None or number not in written:
             continue
+        named, row = cell.removeprefix(f"{arm} "), rows[arm]
+        column, sign = named.removeprefix("-"), -1 if named.startswith("-") else 1
         value = row.get(column)
         if value is None:
             yield f"the text says {number}, and {column} of '{arm}' has no value"
-        elif abs(float(number) - sign * value) > _half_unit(number) + _uncertainty(row, column):
+        elif abs(float(number) - sign * value) > _half_unit(number) + _uncertainty(row, column, rows):
             yield f"the text says {number}, and {column} of '{arm}' is {value:.3f}"
 
 
-def _uncertainty(row: Row, column: str) -> float:
-    """Return by how much a value may move without being called another one."""
+def _uncertainty(row: Row, column: str, rows: Mapping[str, Row] | None = None) -> float:
+    """Return by how much a value may move without being called another one.
+
+    rows: all of the table, for the baseline's value of a quantity, which has no interval of its own: the widest counts.
+    """
+    quantity, separator, _ = column.rpartition(": ")
+    if separator:
+        ends = [
+            [each.get(f"{quantity}: delta_{end}") for end in ("low", "high")] for each in (row, *(rows or {}).values())
+        ]
+        widths = [high - low for low, high in ends if low is not None and high is not None]
+        own = widths[:1] if ends[0][0] is not None else widths
+        return max(TOLERANCE, ENDS * max(own, default=0.0))
     error = (row.get("id_map_std") or 0.0) / max(row.get("seeds") or 1, 1) ** 0.5
     if column in LIMITS or column in DELTAS:
         low, high = ("against_low", "against_high") if column.startswith("against") else ("delta_low", "delta_high")

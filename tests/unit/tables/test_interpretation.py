@@ -6,8 +6,10 @@ import pytest
 from reidflow.spec import plan
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment_file import Interpretation
+from reidflow.spec.quantities import Quantity
 from reidflow.spec.yaml import load
 from reidflow.tables.interpretation import reading, stamped, stamped_numbers, unheld_numbers
+from reidflow.tables.quantities import beside, described, frame
 from reidflow.tables.stamp import stamp
 
 ROOT = Path(__file__).parents[3]
@@ -258,3 +260,42 @@ def test_a_stamp_writes_the_numbers_and_another_one_changes_nothing(tmp_path):
     assert not stamp(path, "demo", WITH_NOISE)
     assert stamp(path, "demo", changed("noisy", delta=-0.2))
     assert load(path)["interpretation"][0]["numbers"] == {"-0.115": "noisy delta_low"}
+
+
+def with_reliance(table, **changes):
+    rows = [
+        {"arm": "base", "value": 0.525, "verdict": "baseline"},
+        {
+            "arm": "noisy",
+            "value": 0.347,
+            "delta": -0.178,
+            "delta_low": -0.258,
+            "delta_high": -0.098,
+            "verdict": "better",
+        },
+    ]
+    rows[1] |= changes
+    quantity = Quantity("reliance", "reliance", "How much.", "lower")
+    return beside(table, frame(described(quantity, rows)))[0]
+
+
+def test_the_headline_quantities_and_their_verdicts_are_part_of_the_table():
+    table, text = with_reliance(WITH_NOISE), "The reliance of base, 0.525, falls by 0.178 for the noisy one."
+    record, numbers = stamped(table), stamped_numbers(text, table)
+    assert record["noisy"] == "0.441 worse, reliance better" and record["steady_net"] == "0.412 worse"
+    assert numbers == {"0.525": "base reliance: value", "0.178": "noisy -reliance: delta"}
+    entry = Interpretation(dataset="demo", held="no", table=record, numbers=numbers, text=text)
+    assert reading([entry], "demo", table).state == "fits"
+    lost = with_reliance(WITH_NOISE, verdict="inconclusive")
+    assert reading([entry], "demo", lost).reasons == ("arm 'noisy' was reliance better and is reliance inconclusive",)
+    # A quarter of the interval of 0.16 is 0.04.
+    near, far = (with_reliance(WITH_NOISE, delta=-0.178 + step) for step in (0.035, 0.045))
+    assert reading([entry], "demo", near).state == "fits"
+    assert reading([entry], "demo", far).reasons == ("the text says 0.178, and reliance: delta of 'noisy' is -0.133",)
+    # One that was stamped before the quantity was in the headline says nothing of it.
+    assert reading([entry], "demo", WITH_NOISE.with_columns()).reasons == (
+        "the text says 0.525, and reliance: value of 'base' has no value",
+        "the text says 0.178, and reliance: delta of 'noisy' has no value",
+    )
+    older = Interpretation(dataset="demo", held="no", table=stamped(WITH_NOISE), text=text)
+    assert reading([older], "demo", table).state == "fits"
