@@ -25,7 +25,7 @@ from reidflow.spec.plan import Plan
 from reidflow.spec.run import ORIGINAL
 from reidflow.splits.split import split_images
 from reidflow.store.atomic import write_text
-from reidflow.workflow.estimates import Estimates
+from reidflow.workflow.estimates import planned_seconds
 from reidflow.workflow.units import duration
 
 SAMPLE = 40  # images whose headers are read
@@ -36,7 +36,6 @@ DISJOINT = 10  # individuals from which on some can be kept for validation and t
 GENERIC = {"annotations", "data", "images", "index", "labels", "meta", "metadata", "train"}  # names of tables
 CENTRE = {"name": "centre", "wide": 0.376, "high": 0.5, "down": 0.53}  # what scikit-learn cuts out of an image of LFW
 CORES = 2  # those of profiles/default
-REPORTING = ("evaluate", "table", "figures", "findings", "page")  # rules with a job for each experiment
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.3, "seed": 0}
 
 
@@ -394,15 +393,8 @@ def _next(found: Found, config: Config) -> list[str]:
 
 def _extent(made: Plan, images: int, demo_size: int) -> str:
     """Return how much there is to run, and roughly how long it takes. demo_size: side of the demo's images, pixels."""
-    batches = {"train": {name: made.training(name) for name in made.experiments}}
-    batches["sweep"] = {name: made.sweep(name) for name, own in made.experiments.items() if own.tuned}
-    trainings = sum(len(job) for own in batches.values() for jobs in own.values() for job in jobs)
+    jobs = [job for name in made.experiments for job in made.training(name)]
+    jobs += [job for name, own in made.experiments.items() if own.tuned for job in made.sweep(name)]
     number = f"{len(made.experiments)} experiments" if len(made.experiments) > 1 else "1 experiment"
-    estimates, pixels = Estimates({}, images), (made.config.protocol.model.size / demo_size) ** 2
-    seconds = [pixels * (estimates.seconds("features", "", None) or 0.0) for _ in made.banks()]
-    seconds += [
-        estimates.seconds(rule, name, None) or 0.0 for rule, own in batches.items() for name in own for _ in own[name]
-    ]
-    seconds += [estimates.seconds(rule, name, None) or 0.0 for rule in REPORTING for name in made.experiments]
-    took = duration(sum(seconds) / CORES)
-    return f"{number}, {trainings} trainings, about {took} on {CORES} cores by the demo's recorded times"
+    took = duration(planned_seconds(made, images, demo_size) / CORES)
+    return f"{number}, {sum(map(len, jobs))} trainings, about {took} on {CORES} cores by the demo's recorded times"

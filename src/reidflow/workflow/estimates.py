@@ -12,6 +12,7 @@ from statistics import mean, median
 from typing import Any
 
 from reidflow.spec.config import Config
+from reidflow.spec.plan import Plan
 
 SHIPPED = Path(__file__).with_name("times.json")
 SAMPLED = 20  # jobs of a rule whose recorded times are read
@@ -53,6 +54,26 @@ class Estimates:
 def shipped() -> dict[str, Any]:
     """Return the recorded times of the demo: its number of images, and rule -> experiment ('' for all) -> mean seconds."""
     return json.loads(SHIPPED.read_text(encoding="utf-8"))
+
+
+REPORTING = ("evaluate", "table", "figures", "findings", "page")
+"""Rules that have a job for each experiment, whatever it is about."""
+
+
+def planned_seconds(plan: Plan, images: int, demo_size: int) -> float:
+    """Return roughly how many seconds of work a plan is, by the demo's times, without the jobs of a dry run.
+
+    images: how many there are. demo_size: side of the demo's images as its networks see them, pixels.
+    """
+    estimates, pixels = Estimates({}, images), (plan.config.protocol.model.size / demo_size) ** 2
+    seconds = [pixels * (estimates.seconds("features", "", None) or 0.0) for _ in plan.banks()]
+    for name, experiment in plan.experiments.items():
+        several = {"train": len(plan.training(name)), "sweep": len(plan.sweep(name)) if experiment.tuned else 0}
+        several["search"] = len(experiment.studies) * plan.config.compute.search_workers
+        known = {*REPORTING, *(rule for rule, own in shipped()["seconds"].items() if name in own)}
+        jobs = {**dict.fromkeys(sorted(known), 1), **several}
+        seconds += [count * (estimates.seconds(rule, name, None) or 0.0) for rule, count in jobs.items()]
+    return sum(seconds)
 
 
 def demo_images(config: Config) -> int | None:

@@ -1,9 +1,14 @@
+from pathlib import Path
+
 import pytest
 
 from reidflow.commands.plan_dag import PlannedJob
 from reidflow.commands.times import times
+from reidflow.spec import plan
 from reidflow.workflow import estimates
 from reidflow.workflow.estimates import START, Estimates, shipped
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +61,15 @@ def test_the_shipped_times_are_of_rules_with_experiments():
     found = shipped()
     assert found["images"] > 0 and found["seconds"]["train"].keys() >= {"losses"}
     assert all(took >= 0 for own in found["seconds"].values() for took in own.values())
+
+
+def test_a_plan_without_jobs_is_estimated_by_its_runs_its_images_and_their_size(monkeypatch):
+    monkeypatch.setattr(
+        estimates,
+        "shipped",
+        lambda: {"images": 100, "seconds": {"features": {"": 14.0}, "train": {"x": 24.0}, "figures": {"x": 3.0}}},
+    )
+    made = plan.make([ROOT / "config" / "tiny.yaml"], root=ROOT)
+    trained = sum(len(made.training(name)) for name in made.experiments)
+    expected = len(made.banks()) * (4 + 20) * 4 + trained * (4 + 40) + 3 * len(made.experiments)
+    assert estimates.planned_seconds(made, 200, made.config.protocol.model.size // 2) == pytest.approx(expected)
