@@ -22,6 +22,7 @@ from reidflow.spec.plan import Plan
 from reidflow.store.activity import ABOUT, JOBS
 from reidflow.store.locks import is_held
 from reidflow.store.published import STUDIES
+from reidflow.store.runs import LARGE
 from reidflow.workflow.units import duration
 
 RUN_COLUMNS = ("run", "seed", "epoch", "loss", "val mAP", "left", "where", "last sign", "")
@@ -243,7 +244,8 @@ class Counts:
 
     def _count(self, experiment: Experiment) -> Count:
         keys, unknown = self._needed[experiment.name]
-        done, needed = sum(map(self._runs.store.has, keys)), len(keys) + unknown
+        # Whether large files are stored with a run is of no interest here.
+        done, needed = sum(self._runs.store.has(key, LARGE) for key in keys), len(keys) + unknown
         for study in experiment.studies.values():
             key = self._runs.study_key(study, experiment.division)
             finished = len(finished_trials(self._results / ".store" / STUDIES / str(key) / "journal.log"))
