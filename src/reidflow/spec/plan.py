@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,12 @@ class Plan:
         return [[(arm.name, seed) for arm, seed in job] for job in runs]
 
     def _jobs(self, runs: list[tuple[Arm, Any]]) -> list[list[tuple[Arm, Any]]]:
-        """Return the runs cut into jobs: those on features, which take a second each, apart from those on images."""
+        """Return the runs cut into jobs of equal size: those on features, a second each, apart from those on images."""
         compute = self.config.compute
         jobs = []
-        for frozen, size in ((True, compute.feature_runs_per_job), (False, compute.runs_per_job)):
+        for frozen, most in ((True, compute.feature_runs_per_job), (False, compute.runs_per_job)):
             alike = [run for run in runs if run[0].frozen == frozen]
+            size = ceil(len(alike) / ceil(len(alike) / most)) if alike else most
             jobs += [alike[start : start + size] for start in range(0, len(alike), size)]
         return jobs
 
