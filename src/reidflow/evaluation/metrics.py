@@ -1,12 +1,10 @@
 """All test metrics of one run: what a query finds in its gallery. Definitions: docs/metric.md."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from scipy.cluster.vq import kmeans2
 from threadpoolctl import threadpool_limits
 
 from reidflow.evaluation.average_precision import (
@@ -221,7 +219,6 @@ def _per_query(columns: dict[str, np.ndarray]) -> pl.DataFrame:
 
 RESTARTS = 4
 ROUNDS = 100
-LOOK_EVERY = 5  # rounds between two checks whether the centres still move
 
 
 def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, normalise: bool = True) -> float:
@@ -242,21 +239,13 @@ def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, norm
     vectors = unit(vectors) if normalise else np.asarray(vectors, dtype=np.float64)
     if not np.isfinite(vectors).all():
         return float("nan")
-    random = np.random.default_rng(seed % 2**32)
     count = min(len(np.unique(identity)), len(np.unique(vectors, axis=0)))
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a cluster that lost its last member
-        found = [_clusters(vectors, count, random) for _ in range(RESTARTS)]
-    spread = [((vectors - centres[labels]) ** 2).sum() for centres, labels in found]
-    return float(normalized_mutual_info_score(identity, found[int(np.argmin(spread))][1]))
+    return float(normalized_mutual_info_score(identity, _clusters(vectors, count, seed)))
 
 
-def _clusters(vectors: np.ndarray, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return centres (count, D) and labels (N,) of k-means after ROUNDS rounds, of which those without effect are skipped."""
-    centres, labels = kmeans2(vectors, count, LOOK_EVERY, minit="++", rng=random)
-    for _ in range(ROUNDS // LOOK_EVERY - 1):
-        before = centres
-        centres, labels = kmeans2(vectors, before, LOOK_EVERY, minit="matrix")
-        if np.array_equal(before, centres):
-            break
-    return centres, labels
+def _clusters(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the cluster (N,) of each vector (N, D) by k-means."""
+    from sklearn.cluster import KMeans
+
+    with threadpool_limits(limits=1):
+        return KMeans(count, n_init=RESTARTS, max_iter=ROUNDS, random_state=seed % 2**32).fit(vectors).labels_
