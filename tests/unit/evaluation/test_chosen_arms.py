@@ -163,7 +163,7 @@ def test_an_arm_without_runs_is_left_out(swept):
 def test_the_reported_runs_have_the_chosen_setting_and_their_own_seeds(tmp_path):
     from reidflow.spec import plan
 
-    arms = plan.make(["config/config.yaml"]).experiments["losses"].arms
+    arms = plan.make(["config/config.yaml"], {"overrides": None}).experiments["losses"].arms
     points = {name: [[values, spec.plain()] for values, spec in arms[name].points] for name in ("triplet", "circle")}
     rates = {"triplet": 0.01, "circle": 0.03}
     choices = {name: {"values": {"optimizer.learning_rate": rate}} for name, rate in rates.items()}

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def demo():
-    return Files(plans.make([ROOT / "config/config.yaml"], root=ROOT))
+    return Files(plans.make([ROOT / "config/config.yaml"], {"overrides": None}, root=ROOT))
 
 
 @pytest.fixture(scope="module")
