@@ -161,7 +161,8 @@ def test_no_name_becomes_an_element_of_a_page(evil):
     assert pages
     for path in pages:
         page = Page(path.read_text())
-        assert page.scripts == 2, "the page's own: that of its tables, and that of its queries"
+        own = 1 if path.stem == "leaderboard" else 2
+        assert page.scripts == own, "the page's own: that of its tables, and that of its queries"
         assert page.acting == []
         assert "<script>alert(2)</script>" in page.text, "the arm's name is shown as text"
 

@@ -119,7 +119,7 @@ def test_an_arm_whose_weights_cannot_be_had_is_a_row_that_says_so(explored):
     rows = {row["arm"]: row for row in table(explored, DOWNLOADS).to_dicts()}
     for arm in ("frozen", "trained"):
         assert (rows[arm]["verdict"], rows[arm]["id_map"], rows[arm]["seeds"]) == ("unavailable", None, 0)
-        assert "hf-hub:nobody/nothing" in rows[arm]["note"] and "delete results-tiny/backbones/" in rows[arm]["note"]
+        assert "hf-hub:nobody/nothing" in rows[arm]["note"] and "snakemake --forcerun backbones_" in rows[arm]["note"]
     assert rows["there"]["id_map"] > 0 and not runs_of(explored, DOWNLOADS, "frozen")
     text = (explored.results / "tables" / f"{DOWNLOADS}.findings.md").read_text()
     assert "**frozen** was not run" in text and "**trained** was not run" in text

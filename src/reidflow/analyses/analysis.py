@@ -231,17 +231,17 @@ class Inputs:
 class Report:
     """What an analysis says of an experiment, by the names that its module declares.
 
-    tables: name -> (table, contract). sections: its part of findings and page. quantities: rows of
-    `tables.quantities.QUANTITIES`, where its module declares any. figures: name -> figure. sheets: name -> a function that
-    writes a PNG. files: name -> content.
+    tables: name -> (table, contract). sections: its part of findings and page. figures: name -> figure. sheets: name -> a
+    function that writes a PNG. files: name -> content. quantities: rows of `tables.quantities.QUANTITIES`, where its module
+    declares any.
     """
 
     tables: dict[str, "tuple[pl.DataFrame, Contract]"] = field(default_factory=dict)
     sections: "list[Section]" = field(default_factory=list)
-    quantities: list[dict[str, Any]] = field(default_factory=list)
     figures: "dict[str, Figure]" = field(default_factory=dict)
     sheets: dict[str, Callable[[Path], None]] = field(default_factory=dict)
     files: dict[str, str | bytes] = field(default_factory=dict)
+    quantities: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, out: Mapping[str, Path], about: Mapping[str, str] | None = None) -> None:
         """Write everything. Raises ReidflowError for what the module of the analysis does not declare.

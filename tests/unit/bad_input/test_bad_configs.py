@@ -315,7 +315,7 @@ def test_an_error_of_merged_files_names_the_file_that_holds_the_key(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     texts = {
         "a.yaml": CONFIG,
-        "b.yaml": "seeds: [1, 1]\nprotocol: {model: {size: big}}\nprotocols: {none: {}}",
+        "b.yaml": "seeds: [1, 1]\nprotocol: {model: {size: big}}\noverrides: {none: {}}",
         "c.yaml": "split: {train: 0.7}\nsubmission: {runs: [{experiment: x, arm: y}]}\nresults: src",
     }
     for name, text in texts.items():
@@ -331,10 +331,10 @@ def test_an_error_of_merged_files_names_the_file_that_holds_the_key(tmp_path, mo
     for line in ("b.yaml, key 'seeds': holds", "b.yaml, key 'protocol.model.size': must", "c.yaml, key 'split': "):
         assert f"\n\n{line}" in text
     assert "\n\n--config, key 'queries': must" in text
-    Path("b.yaml").write_text("protocols: {none: {}}\nexperiments: [losses, nix]")
+    Path("b.yaml").write_text("overrides: {none: {}}\nexperiments: [losses, nix]")
     Path("c.yaml").write_text("results: src\nsubmission: {runs: [{experiment: x, arm: y}]}")
     text = said(list(texts))
-    assert "\n\nb.yaml, key 'protocols.none': there" in text and "\n\nb.yaml, key 'experiments': " in text
+    assert "\n\nb.yaml, key 'overrides.none': there" in text and "\n\nb.yaml, key 'experiments': " in text
     assert "\n\nc.yaml, key 'results': 'src'" in text and "\n\nc.yaml, key 'submission.runs.0.experiment': no" in text
     Path("a.yaml").write_text(CONFIG.replace("split:", "no_split:"))
     assert "\n\na.yaml, b.yaml, c.yaml, key 'split': this key is missing" in said(list(texts))

@@ -56,7 +56,9 @@ CONTENT = {
 @cache
 def experiment() -> Experiment:
     problems = Problems()
-    found = build("hpo", "hpo.yaml", CONTENT, Config.model_validate({**load("config/config.yaml"), "overrides": {}}), problems)
+    found = build(
+        "hpo", "hpo.yaml", CONTENT, Config.model_validate({**load("config/config.yaml"), "overrides": {}}), problems
+    )
     assert not problems.found, problems.found
     return found
 
