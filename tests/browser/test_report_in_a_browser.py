@@ -137,7 +137,7 @@ def test_the_words_on_a_result_are_read_beside_it(report):
     report.follow("Figures", "tiny_backbones")
     report.press("Value against cost", WORDS)
     report.chromium.wait_for("//*[contains(text(), 'Score over measured cost')]")
-    report.chromium.wait_for("//*[normalize-space(text())='figures']")
+    report.chromium.wait_for("//*[normalize-space(text())='page']")
     assert report.chromium.faults() == []
 
 
