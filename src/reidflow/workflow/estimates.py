@@ -56,7 +56,7 @@ def shipped() -> dict[str, Any]:
     return json.loads(SHIPPED.read_text(encoding="utf-8"))
 
 
-REPORTING = ("evaluate", "table", "figures", "findings", "page")
+REPORTING = ("evaluate", "table", "page")
 """Rules that have a job for each experiment, whatever it is about."""
 
 
