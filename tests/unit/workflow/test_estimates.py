@@ -67,7 +67,7 @@ def test_a_plan_without_jobs_is_estimated_by_its_runs_its_images_and_their_size(
     monkeypatch.setattr(
         estimates,
         "shipped",
-        lambda: {"images": 100, "seconds": {"features": {"": 14.0}, "train": {"x": 24.0}, "figures": {"x": 3.0}}},
+        lambda: {"images": 100, "seconds": {"features": {"": 14.0}, "train": {"x": 24.0}, "page": {"x": 3.0}}},
     )
     made = plan.make([ROOT / "config" / "tiny.yaml"], root=ROOT)
     trained = sum(len(made.training(name)) for name in made.experiments)
