@@ -32,6 +32,8 @@ LIMITS = (
 )
 _CELLS = ("id_map", *DELTAS, *LIMITS, "val_id_map", "id_map_std")
 """Columns of RESULTS that a number in the text may repeat, the likeliest first."""
+EDGE = 1 / 3
+"""Share of an interval's half width within which its end counts as touching zero."""
 _VERDICT, _OF_QUANTITIES = ": verdict", (": value", ": delta", ": delta_low", ": delta_high")
 """How the columns of headline quantities end."""
 _UNSCORED = "none"
@@ -110,7 +112,8 @@ def reading(
     """Return the interpretation of data set `dataset` and whether it fits the table.
 
     results: RESULTS. quantities: QUANTITIES of its headline, where they do not stand beside it yet.
-    It is stale when the arms differ; when a verdict that it leans on differs, or any turned into its opposite; when an
+    It is stale when the arms differ; when a verdict that it leans on differs by more than an interval that all but touches
+    zero (within EDGE of its half width), or any turned into its opposite; when an
     id_map, or a number that the text repeats from the table, moved by more than its own uncertainty.
     """
     own = [entry for entry in interpretations if entry.dataset == dataset]
@@ -146,8 +149,15 @@ def _other_verdicts(before: str, row: Row, leaned_on: bool) -> list[str]:
     return [
         f"arm '{row['arm']}' was {known[name] or 'without verdict'} and is {now[name]}"
         for name in known
-        if name in now and _turned(known[name].rpartition(" ")[2], now[name].rpartition(" ")[2], leaned_on)
+        if name in now
+        and _turned(known[name].rpartition(" ")[2], now[name].rpartition(" ")[2], leaned_on and not _on_edge(row, name))
     ]
+
+
+def _on_edge(row: Row, quantity: str) -> bool:
+    """Return whether an interval ends so near to zero that another machine may see it on the other side."""
+    low, high = (row.get(f"{quantity}: {end}" if quantity else end) for end in ("delta_low", "delta_high"))
+    return low is not None and high is not None and min(abs(low), abs(high)) <= EDGE * (high - low) / 2
 
 
 def _turned(before: str, now: str, leaned_on: bool) -> bool:

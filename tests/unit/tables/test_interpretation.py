@@ -209,9 +209,12 @@ def test_a_mean_may_move_within_three_of_its_own_standard_errors():
 
 
 def test_a_verdict_that_the_text_does_not_lean_on_may_lose_significance_but_not_turn_round():
-    lost, turned = changed("noisy", verdict="inconclusive"), changed("noisy", verdict="better")
+    apart = {"delta_low": -0.3, "delta_high": 0.1}
+    lost, turned = changed("noisy", verdict="inconclusive", **apart), changed("noisy", verdict="better")
     assert state(lost).reasons == ("arm 'noisy' was worse and is inconclusive",)
     assert state(lost, leans_on=["noisy"]).state == "stale"
+    edge = changed("noisy", verdict="inconclusive", delta_low=-0.3, delta_high=0.01)
+    assert state(edge).state == "fits", "its interval all but excludes zero"
     assert state(lost, leans_on=["steady_net"]).state == "fits"
     assert state(turned, leans_on=["steady_net"]).reasons == ("arm 'noisy' was worse and is better",)
     assert state(changed("noisy", verdict="unavailable"), leans_on=[]).state == "stale"
