@@ -56,7 +56,7 @@ rule leaderboard:
     conda:
         "../envs/reidflow.yaml"
     params:
-        job=params.title("leaderboard", templates="reidflow.pages", experiments=list(plan.experiments)),
+        job=params.title("leaderboard", templates=["reidflow.pages"], experiments=list(plan.experiments)),
     script:
         "../workflow/scripts/leaderboard.py"
 

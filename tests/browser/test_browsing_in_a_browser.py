@@ -4,15 +4,13 @@ import io
 
 import numpy as np
 import pytest
-from browsed import COLOURS, COUNT, UNMATCHED, WRONG, browsed, identity, name, planted
+from browsed import COLOURS, COUNT, UNMATCHED, WRONG, browsed_page, identity, name, planted
 from PIL import Image
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from reidflow.pages.page import Opening, write_page
-from reidflow.tables.layout import Block
 from reidflow.tables.text import one_line
 
 FILES = "return [...document.querySelectorAll('#browse .query .sought .thumb')].map(e => e.title)"
@@ -23,16 +21,7 @@ NAMES = [one_line(name(n)) for n in range(COUNT)]
 @pytest.fixture
 def page(chromium, tmp_path):
     """The page, unfolded on a screen that is too low for the map."""
-    write_page(
-        Opening("which", "Which?"),
-        Block("", ["arm"], []),
-        [],
-        "",
-        {},
-        tmp_path / "page.html",
-        browsed=browsed(tmp_path),
-    )
-    chromium.open(tmp_path / "page.html", 1200, 300)
+    chromium.open(browsed_page(tmp_path), 1200, 300)
     assert chromium.run("return document.querySelectorAll('#browse *').length") < 80
     chromium.all("#browse summary")[0].click()
     chromium.wait("#browse .query")

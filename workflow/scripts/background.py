@@ -22,7 +22,6 @@ def main(job: Job) -> None:
         job.given["background"],
         job.out.images,
         without_mask=job.given["without_mask"],
-        workers=1,
         pools=donor_pools(manifest, read_table(job.input.split, SPLIT)),
     )
     write_table(pixels, job.out.pixels, PIXELS)

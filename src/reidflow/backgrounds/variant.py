@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,6 @@ from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
 
-_CHUNK = 8
 _SHOWN = 3
 
 
@@ -31,7 +29,6 @@ def write_variant(
     out: Path,
     *,
     without_mask: Literal["error", "keep"],
-    workers: int,
     pools: Sequence[str | None] | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Write the images under `intervention`, a resolved component of `interventions/`, to `out`, uint8 (N, S, S, 3).
@@ -41,8 +38,8 @@ def write_variant(
     and `blank`, the number of images of one colour throughout (where a tight frame leaves no background around the
     animal's box).
     images: uint8 (N, S, S, 3), masks: uint8 (N, S, S), best memory-mapped, row i being row i of the manifest.
-    workers: threads; they change only the time. pools: a name per row, or null for any: donors are
-    of the same pool, so that with roles as pools no background of a test image is trained on.
+    pools: a name per row, or null for any: donors are of the same pool, so that with roles as pools no background of a
+    test image is trained on.
 
     Randomness is seeded by the intervention, its seed and the image, so other images do not affect an image's noise.
     The choice of donors does depend on the other images: hence a digest of the pixels, not of the parameters.
@@ -55,7 +52,7 @@ def write_variant(
     target = RowFile(out, (size, size, 3))
     render = _Intervention(manifest, images, masks, intervention, pools)
     try:
-        digests, blank = _write_rows(render, manifest.height, target, workers)
+        digests, blank = _write_rows(render, manifest.height, target)
         target.finish(list(range(manifest.height)))
     finally:
         target.discard()
@@ -115,28 +112,18 @@ class _Intervention:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
 
 
-def _write_rows(
-    render: Callable[[int], np.ndarray], count: int, target: RowFile, workers: int
-) -> tuple[list[str], list[bool]]:
+def _write_rows(render: Callable[[int], np.ndarray], count: int, target: RowFile) -> tuple[list[str], list[bool]]:
     """Write every row; return the SHA-256 of each, and whether it is of one colour throughout."""
-
-    def chunk(start: int) -> list[tuple[str, bool]]:
-        facts = []
-        for row in range(start, min(start + _CHUNK, count)):
+    digests, blank = [], []
+    # Threads inside a matrix product could change the order of its sums.
+    with threadpool_limits(1, "blas"):
+        for row in range(count):
             pixels = render(row)
             data = pixels.tobytes()
             target.write(data, row)
-            facts.append((hashlib.sha256(data).hexdigest(), bool((pixels == pixels[0, 0]).all())))
-        return facts
-
-    pool = ThreadPoolExecutor(workers)
-    # Threads inside a matrix product could change the order of its sums, and would compete with the workers.
-    with threadpool_limits(1, "blas"):
-        try:
-            facts = [each for part in pool.map(chunk, range(0, count, _CHUNK)) for each in part]
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return [digest for digest, _ in facts], [blank for _, blank in facts]
+            digests.append(hashlib.sha256(data).hexdigest())
+            blank.append(bool((pixels == pixels[0, 0]).all()))
+    return digests, blank
 
 
 def _check(manifest: pl.DataFrame, without_mask: str) -> None:

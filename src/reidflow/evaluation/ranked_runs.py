@@ -9,8 +9,8 @@ from reidflow.evaluation.retrieval_queries import RANKED, ranked_table
 from reidflow.evaluation.runs import TrainedRun, arm_retrieval
 
 
-def shown_runs(runs: Sequence[TrainedRun], results: pl.DataFrame) -> list[TrainedRun]:
-    """Return the first run of the baseline and that of the best arm; one where they are the same.
+def shown_arms(results: pl.DataFrame) -> list[str]:
+    """Return the baseline and the best arm; one where they are the same.
 
     results: RESULTS of the experiment. The best arm has the highest validation mAP, or the highest id_map where nothing
     is validated; of equals it is the first of the experiment. Arms without a score are not shown.
@@ -20,7 +20,12 @@ def shown_runs(runs: Sequence[TrainedRun], results: pl.DataFrame) -> list[Traine
     by = "val_id_map" if any(row["val_id_map"] is not None for row in scored) else "id_map"
     if scored:
         arms.append(max(scored, key=lambda row: -1.0 if row[by] is None else row[by])["arm"])
-    return [next(made for made in runs if made.arm == arm) for arm in dict.fromkeys(arms)]
+    return list(dict.fromkeys(arms))
+
+
+def shown_runs(runs: Sequence[TrainedRun], results: pl.DataFrame) -> list[TrainedRun]:
+    """Return the first run of each of `shown_arms`."""
+    return [next(made for made in runs if made.arm == arm) for arm in shown_arms(results)]
 
 
 def ranked_runs(layout: Layout, runs: Sequence[TrainedRun], mirrored: pl.DataFrame | None = None) -> pl.DataFrame:

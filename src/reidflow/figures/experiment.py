@@ -547,3 +547,24 @@ def _by_value(row: dict) -> tuple:
 def _key_line(row: dict, name: str) -> str:
     value = number(row["id_map"])
     return f"{name}  {fit(row['arm'], parts.BODY / 3 - 1.2, 8)}  {'no value' if value is None else f'{value:.3f}'}"
+
+
+def figures_of_arms(
+    results: pl.DataFrame,
+    efficiency: pl.DataFrame,
+    comparisons: pl.DataFrame,
+    histories: Mapping[str, pl.DataFrame],
+    baseline: str,
+    headings: Mapping[str, Heading],
+) -> dict[str, Figure]:
+    """Return the figures that every experiment has, by their names in `kinds.TITLES`.
+
+    results, efficiency, comparisons: the experiment's tables of these names. histories: arm -> HISTORY of its runs.
+    """
+    joined = results.join(efficiency.drop("experiment"), on="arm", how="left", maintain_order="left")
+    return {
+        "arms": arms(results, headings["arms"]),
+        "curves": curves(histories, baseline, headings["curves"]),
+        "identities": identities(comparisons, headings["identities"]),
+        "pareto": pareto(joined, headings["pareto"]),
+    }

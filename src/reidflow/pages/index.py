@@ -4,8 +4,6 @@ Both have the look of the experiments' pages. The index is written by the main p
 torch nor matplotlib.
 """
 
-import base64
-import hashlib
 import json
 import re
 import time
@@ -17,7 +15,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from reidflow.figures.style import BLUE, VERMILLION
+from reidflow.pages.page import HELD, script_digest, styles
 from reidflow.spec import code
 from reidflow.store.atomic import write_text
 from reidflow.tables.layout import Block
@@ -32,12 +30,6 @@ FILES = {
     "findings": "tables/{}.findings.md",
     "table (CSV)": "tables/{}.csv",
     "table (Parquet)": "tables/{}.parquet",
-}
-HELD = {
-    "yes": "The hypothesis held.",
-    "no": "The hypothesis did not hold.",
-    "partly": "The hypothesis held in part.",
-    "undecided": "The hypothesis is undecided.",
 }
 
 
@@ -135,10 +127,8 @@ def _page(title: str, subtitle: str, **content: Any) -> str:
         FOLDER / "index.html.j2",
         title=title,
         subtitle=subtitle,
-        blue=BLUE,
-        vermillion=VERMILLION,
         script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(code.read_data(FOLDER / "page.css")),
+        policy=script_digest(script),
+        style=Markup(styles()),
         **{"entries": [], "tables": [], "note": "", "doing": "", "written": None, **content},
     )

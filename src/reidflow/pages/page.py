@@ -17,9 +17,10 @@ from reidflow.figures.style import BLUE, GREEN, VERDICTS, VERMILLION
 from reidflow.spec import code
 from reidflow.store.atomic import write_text
 from reidflow.tables.findings import ARMS, INTERPRETATION
+from reidflow.tables.interpretation import Reading
 from reidflow.tables.layout import Block
 from reidflow.tables.sections import Section, render
-from reidflow.tables.text import markdown, one_line
+from reidflow.tables.text import authored, markdown, one_line
 
 TEMPLATE, STYLE, SCRIPT = (Path(__file__).with_name(f"page.{kind}") for kind in ("html.j2", "css", "js"))
 KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
@@ -56,6 +57,23 @@ class Opening:
     reasons: Sequence[str] = ()
     ties: Sequence[str] = ()
     figure: str = ARMS
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any], subtitle: str, read: Reading, figure: str) -> "Opening":
+        """Return the opening of an experiment. answer: the content of its answer.json; read: its interpretation."""
+        return cls(
+            answer["experiment"],
+            answer["question"],
+            subtitle,
+            answer["answer"],
+            answer["hypothesis"],
+            answer["held"],
+            authored(read.text),
+            read.state,
+            read.reasons,
+            answer["best"]["ties"] if answer["best"] else [],
+            figure,
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +146,7 @@ def write_page(
         baseline=baseline,
         siblings=siblings,
         **neighbours(opening.name, siblings),
-        policy=" ".join(map(_digest, scripts)),
+        policy=Markup(" ").join(map(script_digest, scripts)),
         scripts=[Markup(script) for script in scripts],
         style=Markup(styles()),
         browse=browsed,
@@ -151,8 +169,9 @@ def neighbours(name: str, siblings: Sequence[str]) -> dict[str, str | None]:
     }
 
 
-def _digest(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+def script_digest(script: str) -> Markup:
+    """Return a script as a content security policy names it."""
+    return Markup(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'")
 
 
 def _findings(

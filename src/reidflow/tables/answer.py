@@ -108,14 +108,16 @@ def best_arm(results: pl.DataFrame) -> dict[str, Any] | None:
     return {"arm": first["arm"], "id_map": first["id_map"], "ties": ties}
 
 
-def answer_json(experiment: Experiment, data: DataDescription, results: pl.DataFrame, quantities: pl.DataFrame) -> str:
-    """Return `answer.json`: the author's question, hypothesis and motivation beside what was found.
+def answer_of(
+    experiment: Experiment, data: DataDescription, results: pl.DataFrame, quantities: pl.DataFrame
+) -> dict[str, Any]:
+    """Return the content of `answer.json`: the author's question, hypothesis and motivation beside what was found.
 
     held: whether the hypothesis held in the author's judgement, null without an interpretation of these data.
     interpretation: `ok`, `stale` or `missing`. answer: Markdown. best: see `best_arm`.
     """
     read: Reading = reading(experiment.file.interpretation, data.title, results, quantities)
-    found = {
+    return {
         "experiment": experiment.name,
         "question": " ".join(experiment.file.question.split()),
         "hypothesis": " ".join(experiment.file.hypothesis.split()),
@@ -125,4 +127,8 @@ def answer_json(experiment: Experiment, data: DataDescription, results: pl.DataF
         "best": best_arm(results),
         "interpretation": _STATES[read.state],
     }
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_json(answer: dict[str, Any]) -> str:
+    """Return the text of `answer.json`."""
+    return json.dumps(answer, indent=1, ensure_ascii=False) + "\n"

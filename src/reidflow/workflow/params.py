@@ -63,7 +63,7 @@ class Params:
 
         def job(wildcards: Wildcards) -> str:
             given = {"experiment": self.plan.experiment_params(wildcards.experiment, *texts), **what}
-            return self.job(script, given, [file for package in templates for file in code.data_files(package)])
+            return self.job(script, given, _files_of(templates))
 
         return job
 
@@ -279,7 +279,12 @@ class Params:
         name = wildcards.experiment
         return self.job("table", {"experiment": self.plan.experiment_params(name), "speeds": self.files.speeds(name)})
 
-    def title(self, script: str, templates: str = "", **what: Any) -> Job:
+    def title(self, script: str, templates: Sequence[str] = (), **what: Any) -> Job:
         """Return the param of a job that prints the title of the data set. templates: as in `experiment`."""
-        config, files = self.plan.config, code.data_files(templates) if templates else ()
-        return self.fixed(script, {**what, "title": config.title, "scale": config.scale}, files)
+        config = self.plan.config
+        return self.fixed(script, {**what, "title": config.title, "scale": config.scale}, _files_of(templates))
+
+
+def _files_of(packages: Sequence[str]) -> list[str]:
+    """Return the files of packages that are not Python."""
+    return [file for package in packages for file in code.data_files(package)]

@@ -157,8 +157,9 @@ class Progress(logging.Handler):
         return min(self._log.count(), self.runs)
 
     def finished(self) -> list[str]:
-        """Return the experiments whose jobs are all done."""
-        return [name for name in self.plan.experiments if self.work is None or self.work.state(name) == DONE]
+        """Return the experiments that are whole: their page is there, and none of its jobs is outstanding."""
+        done = [name for name in self.plan.experiments if self.work is None or self.work.state(name) == DONE]
+        return [name for name in done if self.page(name).exists()]
 
     def page(self, experiment: str) -> Path:
         """Return the page of an experiment."""

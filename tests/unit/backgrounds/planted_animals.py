@@ -107,7 +107,6 @@ def variant(
     planted: Planted,
     intervention: str | dict,
     folder: Path,
-    workers: int = 1,
     without_mask: str = "error",
     **more: object,
 ) -> np.ndarray:
@@ -119,7 +118,6 @@ def variant(
         resolve("background", intervention),
         folder / "images.npy",
         without_mask=without_mask,
-        workers=workers,
         **more,
     )
     return np.load(folder / "images.npy")

@@ -73,6 +73,9 @@ def test_a_run_is_a_few_lines_that_end_with_what_to_open(handler, progress):
     (tick,) = progress.watchers
     tick(0.0)
     answer(progress, "tiny_losses", "**arcface** is better. More follows.")
+    (progress.results / "pages").mkdir()
+    for name in progress.plan.experiments:
+        progress.page(name).write_text("")
     for number, job in progress.work.jobs.items():
         started = record(f"Rule: {job.rule}", event=LogEvent.JOB_INFO, jobid=number)
         ended = record("Finished", event=LogEvent.JOB_FINISHED, job_id=number)
@@ -95,6 +98,15 @@ def test_a_run_is_a_few_lines_that_end_with_what_to_open(handler, progress):
         "2 of 2 experiments are finished. Open results-tiny/index.html"
     )
     assert len(lines) == 5 and "refresh" not in (progress.results / "index.html").read_text()
+
+
+def test_an_experiment_without_a_page_is_not_finished(handler, progress):
+    begin(handler, progress)
+    for number in progress.work.jobs:
+        progress.handle(record("Finished", event=LogEvent.JOB_FINISHED, job_id=number))
+    handler.handle(record("Complete log(s): x"))
+    handler.close()
+    assert "0 of 2 experiments are finished" in said(handler)[-1]
 
 
 def test_what_is_running_is_said_at_least_every_minute(handler, progress):

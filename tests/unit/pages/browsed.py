@@ -7,6 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from reidflow.pages.browse import browse
+from reidflow.pages.page import Opening, write_page
+from reidflow.tables.layout import Block
 
 EVIL = "</script><script>window.hit = 1</script><img src=x onerror=alert(1)>\u202e\u2028&amp;'\""
 IDENTITIES = ["ann", EVIL, "cy"]
@@ -78,3 +80,10 @@ def browsed(folder: Path, **more) -> dict:
     canvas.save(written, "JPEG", quality=95, subsampling=0)
     (folder / "thumbnails.jpg").write_bytes(written.getvalue())
     return browse(folder / "browsing.json", folder / "thumbnails.jpg")
+
+
+def browsed_page(folder: Path) -> Path:
+    """Return the page of an experiment on which nothing but queries can be browsed."""
+    out = folder / "page.html"
+    write_page(Opening("which", "Which?"), Block("", ["arm"], []), [], "", {}, out, browsed=browsed(folder))
+    return out

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from browsed import EVIL, IDENTITIES, browsed, planted
+from browsed import EVIL, IDENTITIES, browsed, browsed_page, planted
 
 from reidflow.pages.page import Opening, write_page
 from reidflow.tables.layout import Block
@@ -35,16 +35,7 @@ class Parsed(HTMLParser):
 
 @pytest.fixture
 def page(tmp_path):
-    write_page(
-        Opening("which", "Which?"),
-        Block("", ["arm"], []),
-        [],
-        "",
-        {},
-        tmp_path / "page.html",
-        browsed=browsed(tmp_path),
-    )
-    return (tmp_path / "page.html").read_text()
+    return browsed_page(tmp_path).read_text()
 
 
 def test_the_data_arrive_whole_and_hostile_names_stay_text(page):

@@ -243,6 +243,15 @@ def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(projec
     assert plain.experiments["losses"].arms["a"].spec.epochs == 7
 
 
+def test_runs_are_cut_into_as_few_jobs_as_allowed_of_equal_size(project):
+    cut = project({"seeds": [*range(5)], "compute": {"feature_runs_per_job": 4}})
+    runs = [run for job in cut.training("losses") for run in job]
+    assert [len(job) for job in cut.training("losses")] == [4, 4, 2]
+    assert runs == [(arm, seed) for arm in "ab" for seed in range(5)]
+    even = project({"seeds": [*range(5)], "compute": {"feature_runs_per_job": 9}})
+    assert [len(job) for job in even.training("losses")] == [5, 5]
+
+
 def test_a_config_removes_named_entries_of_an_experiment_by_null_and_keeps_other_nulls(project):
     arms = {"arms/c": {"why": "x", "loss": {"name": "circle"}, "against": "b"}}
     changes = {"losses": {"arms": {"b": {"loss": {"name": "supcon"}}, "c": None}, "protocol": {"gradient_clip": None}}}

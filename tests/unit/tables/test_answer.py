@@ -3,7 +3,7 @@ import json
 import pytest
 from arms_folder import a_description, a_table
 
-from reidflow.tables.answer import answer, answer_json
+from reidflow.tables.answer import answer, answer_of, as_json
 from reidflow.tables.quantities import frame
 
 ENTRY = {"dataset": "demo", "held": "partly", "text": "Because."}
@@ -56,7 +56,7 @@ def test_no_significant_difference_is_no_claim_of_equality(tmp_path):
 )
 def test_the_answer_as_data_carries_the_authors_words_and_judgement(tmp_path, entries, held, state):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.1, "up2": 0.1}, interpretation=entries)
-    found = json.loads(answer_json(experiment, a_description(), tables.results, frame([])))
+    found = json.loads(as_json(answer_of(experiment, a_description(), tables.results, frame([]))))
     assert (found["held"], found["interpretation"]) == (held, state)
     assert (found["question"], found["hypothesis"], found["motivation"]) == (
         "Which loss ranks best?",

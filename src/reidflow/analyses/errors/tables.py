@@ -13,7 +13,6 @@ from reidflow.evaluation.runs import TrainedRun, arm_retrieval
 from reidflow.evaluation.statistics import Comparison, compare, interval, mean_difference
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract, Span
-from reidflow.tables.arms import known, mean
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import INCONCLUSIVE
@@ -58,21 +57,6 @@ ERRORS = Contract(
         column("against_verdict").but(meaning="Verdict on the excess compared with the baseline's.", nullable=True),
     ],
 )  # fmt: skip
-
-
-def compared_arms(experiment: Experiment, metrics: pl.DataFrame) -> list[str]:
-    """Return the baseline and the arm with the highest mean validation mAP; test mAP where a split has no validation.
-
-    metrics: METRICS of the experiment's runs. Arms with a run without a score are left out; of equals the first counts.
-    """
-    column = "id_map" if metrics["val_id_map"].is_null().all() else "val_id_map"
-    means: dict[str, float] = {}
-    for name in experiment.arms:
-        values = [known(value) for value in metrics.filter(pl.col("arm") == name)[column]]
-        if values and None not in values:
-            means[name] = round(mean(values), 12)
-    best = [max(means, key=lambda name: means[name])] if means else []
-    return list(dict.fromkeys([experiment.file.baseline, *best]))
 
 
 def looks_of(layout: Layout, manifest: pl.DataFrame, images: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 
 from reidflow.analyses.errors import tables
 from reidflow.analyses.errors.findings import by_arm, sections
-from reidflow.analyses.errors.tables import ERRORS, LESS, MORE, compared_arms, errors_table, looks_of
+from reidflow.analyses.errors.tables import ERRORS, LESS, MORE, errors_table, looks_of
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.evaluation.statistics import compare
@@ -173,21 +173,6 @@ def test_without_verdicts_the_statements_say_so(monkeypatch):
     assert (dull["baseline"], dull["compared"], len(dull["like_chance"])) == (True, False, 3)
     (alone,) = sections(table.filter("baseline"))
     assert alone.statements[-1].startswith("Shown is the baseline alone")
-
-
-def test_the_best_arm_is_chosen_on_validation():
-    metrics = pl.DataFrame(
-        {
-            "arm": ["other", "other", "dull", "dull", "keen", "keen"],
-            "val_id_map": [0.9, None, 0.1, 0.2, 0.3, 0.4],
-            "id_map": [0.9, 0.9, 0.8, 0.8, 0.1, 0.1],
-        }
-    )
-    assert compared_arms(EXPERIMENT, metrics) == ["dull", "keen"]
-    assert compared_arms(EXPERIMENT, metrics.with_columns(val_id_map=pl.lit(None, pl.Float64))) == ["dull", "other"]
-    assert compared_arms(EXPERIMENT, metrics.with_columns(val_id_map="id_map").filter(pl.col("arm") == "dull")) == [
-        "dull"
-    ]
 
 
 def test_looks_stand_where_the_split_has_the_images():
