@@ -8,6 +8,7 @@ rule page:
         results=rules.table.output.results,
         efficiency=rules.table.output.efficiency,
         comparisons=rules.table.output.comparisons,
+        profiles=rules.table.output.profiles,
         sections=targets.sections,
         quantities=targets.quantities,
         figures=targets.further_figures,

@@ -12,6 +12,7 @@ rule table:
         results=f"{TABLES}/{{experiment}}.parquet",
         efficiency=f"{TABLES}/{{experiment}}.efficiency.parquet",
         comparisons=f"{TABLES}/{{experiment}}.identities.parquet",
+        profiles=f"{TABLES}/{{experiment}}.profiles.parquet",
     log:
         files.log("table", "{experiment}"),
     group:

@@ -15,7 +15,7 @@ from reidflow.store.tables import read_table
 from reidflow.tables.answer import answer_of, as_json
 from reidflow.tables.arms import HISTORY, by_arm
 from reidflow.tables.caption import caption
-from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.comparisons import COMPARISONS, PROFILES
 from reidflow.tables.data import read_description
 from reidflow.tables.design import design
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, Tables, blocks, summary
@@ -35,6 +35,7 @@ def main(job: Job) -> None:
         read_table(job.input.results, RESULTS),
         read_table(job.input.efficiency, EFFICIENCY),
         read_table(job.input.comparisons, COMPARISONS),
+        read_table(job.input.profiles, PROFILES),
     )
     results, efficiency = tables.results, tables.efficiency
     quantities = headline_quantities(experiment, results, job.input.get("quantities", []))

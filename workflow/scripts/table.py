@@ -7,7 +7,7 @@ from reidflow.store.experiments import load_experiment
 from reidflow.store.job import Job, run
 from reidflow.store.tables import write_table
 from reidflow.tables.arms import TABLES, read_arms
-from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.comparisons import COMPARISONS, PROFILES
 from reidflow.tables.data import read_description, versions_line
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
 
@@ -23,6 +23,7 @@ def main(job: Job) -> None:
     write_table(tables.results, job.out.results, RESULTS, about)
     write_table(tables.efficiency, job.out.efficiency, EFFICIENCY, about)
     write_table(tables.comparisons, job.out.comparisons, COMPARISONS, about)
+    write_table(tables.profiles, job.out.profiles, PROFILES, about)
 
 
 if __name__ == "__main__":

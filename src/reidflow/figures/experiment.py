@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from reidflow.figures import parts
 from reidflow.figures.parts import Estimate, drawing
+from reidflow.figures.profiles import profiles
 from reidflow.figures.style import (
     BLUE,
     FAINT,
@@ -553,17 +554,19 @@ def figures_of_arms(
     results: pl.DataFrame,
     efficiency: pl.DataFrame,
     comparisons: pl.DataFrame,
+    shares: pl.DataFrame,
     histories: Mapping[str, pl.DataFrame],
     baseline: str,
     headings: Mapping[str, Heading],
 ) -> dict[str, Figure]:
     """Return the figures that every experiment has, by their names in `kinds.TITLES`.
 
-    results, efficiency, comparisons: the experiment's tables of these names. histories: arm -> HISTORY of its runs.
+    results, efficiency, comparisons: the experiment's tables of these names; shares: PROFILES. histories: arm -> HISTORY of its runs.
     """
     joined = results.join(efficiency.drop("experiment"), on="arm", how="left", maintain_order="left")
     return {
         "arms": arms(results, headings["arms"]),
+        "profiles": profiles(shares, baseline, headings["profiles"]),
         "curves": curves(histories, baseline, headings["curves"]),
         "identities": identities(comparisons, headings["identities"]),
         "pareto": pareto(joined, headings["pareto"]),

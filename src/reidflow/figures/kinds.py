@@ -2,6 +2,7 @@
 
 TITLES = {
     "arms": "Arms, and their differences from the baseline",
+    "profiles": "Performance profiles: how many identities are ranked how well",
     "curves": "Training curves",
     "identities": "Differences per identity",
     "pareto": "Value against cost",
@@ -12,4 +13,4 @@ TITLES = {
 
 def figures_of(tuned: bool) -> list[str]:
     """Return the names of an experiment's figures; that of tuned hyperparameters only where there are any."""
-    return ["arms", "curves", "identities", *(["tuning"] if tuned else []), "pareto"]
+    return ["arms", "profiles", "curves", "identities", *(["tuning"] if tuned else []), "pareto"]

@@ -232,7 +232,7 @@ def _classes(formats: Sequence[str]) -> tuple[list[str], int]:
     """Return the classes of columns: the format, the place in its group (value, difference, interval, verdict), the group."""
     found, group, before = formats[:1], 0, ""
     for format_ in formats[1:]:
-        if format_ in ("verdict", "yes_no"):
+        if format_ in ("verdict", "estimate", "yes_no"):
             kind = format_
         elif format_.startswith("interval"):
             kind = "interval"

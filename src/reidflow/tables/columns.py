@@ -94,6 +94,16 @@ _ALL: list[Column | Span] = [
        "better, worse: significantly different; inconclusive: not significantly different; unavailable: not run."),
     _C("ties_with_best", B, "ties with best", "yes_no",
        "Whether the arm is not significantly different from the arm with the highest mean."),
+    _C("improvement", F, "probability of improvement", "number2",
+       "Probability that the arm scores higher than the baseline on an identity, each with a seed of its own (Agarwal et al. "
+       "2021); ties count one half.", nullable=True),
+    _C("improvement_low", F, "lower end", "number2",
+       "Lower end of the 95 % interval of the probability of improvement, by a bootstrap over identities and seeds; not "
+       "corrected for the number of arms.", nullable=True),
+    _C("improvement_high", F, "upper end", "number2", "Upper end of the same interval.", nullable=True),
+    Span("improves", ("improvement", "improvement_low", "improvement_high"), "P(better)", "estimate",
+         "Probability that the arm scores higher than the baseline on an identity, each with a seed of its own (Agarwal et al. "
+         "2021), with its 95 % interval for this arm alone."),
     _C("smallest_detectable", F, "smallest detectable", "number",
        "Difference that this comparison would find with 80 % power.", nullable=True),
     # The comparison with a control.

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation import bootstrap
 from reidflow.evaluation.statistics import LARGEST, Comparison, compare, ties_with_best
 from reidflow.spec.experiment import Experiment
-from reidflow.store.tables import Contract
-from reidflow.tables.arms import EvaluatedArm, mean
+from reidflow.store.tables import Column, Contract
+from reidflow.tables.arms import EvaluatedArm, known, mean
 from reidflow.tables.columns import column, columns
 
 LEVEL = 0.05
@@ -32,6 +33,20 @@ COMPARISONS = Contract(
         *columns("delta", "delta_by_seed"),
     ],
 )
+
+PROFILES = Contract(
+    "performance profiles",
+    [
+        *columns("experiment", "arm"),
+        Column("threshold", pl.Float64, "threshold", "number2", "Mean average precision of an identity."),
+        Column("share", pl.Float64, "share", "share1",
+               "Share of identities with at least this mean average precision, mean over seeds."),
+        Column("share_low", pl.Float64, "lower end", "share1",
+               "Lower end of the pointwise 95 % band, by a bootstrap over identities and seeds.", nullable=True),
+        Column("share_high", pl.Float64, "upper end", "share1", "Upper end of the same band.", nullable=True),
+    ],
+)  # fmt: skip
+"""The share of identities that an arm ranks at least as well as each threshold (Dolan and More 2002, Agarwal et al. 2021)."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,29 @@ def judged(found: Comparison) -> dict[str, Any]:
         "verdict": found.verdict,
         "smallest_detectable": found.smallest_detectable,
     }
+
+
+def improves(arm: EvaluatedArm, baseline: EvaluatedArm) -> dict[str, float | None]:
+    """Return the columns of the probability of improvement, over the identities that both arms score with every seed."""
+    (ours, scores), (theirs, base) = arm.scores(), baseline.scores()
+    shared = sorted(set(ours) & set(theirs))
+    own, other = scores[[ours.index(i) for i in shared]], base[[theirs.index(i) for i in shared]]
+    names = ("improvement", "improvement_low", "improvement_high")
+    return {name: known(float(value)) for name, value in zip(names, bootstrap.improvement(own, other), strict=True)}
+
+
+def profiles(experiment: str, arms: list[EvaluatedArm]) -> pl.DataFrame:
+    """Return PROFILES of the arms that score an identity with every seed."""
+    rows = []
+    for arm in arms:
+        _, scores = arm.scores()
+        if scores.size:
+            found = bootstrap.profile(scores)
+            rows += [
+                [experiment, arm.name, threshold, *map(known, values)]
+                for threshold, *values in zip(bootstrap.THRESHOLDS, *np.array(found).tolist(), strict=True)
+            ]
+    return pl.DataFrame(rows, schema=PROFILES.columns, orient="row")
 
 
 def best_set(arms: list[EvaluatedArm], level: float = LEVEL) -> list[str]:

@@ -24,10 +24,12 @@ from reidflow.tables.comparisons import (
     against_controls,
     best_set,
     controlled,
+    improves,
     judge,
     judged,
     pair,
     per_identity,
+    profiles,
 )
 from reidflow.tables.data import DataDescription, mixed_versions
 from reidflow.tables.layout import Block, block
@@ -45,7 +47,7 @@ RESULTS = Contract(
     "results",
     columns(
         "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm",
-        "verdict", "ties_with_best", "smallest_detectable", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, *QUERIES,
+        "verdict", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, *QUERIES,
         "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
         "divergence", "below_untrained", "gradient_norm", "gradient_norm_max", "epochs_to_95", "train_flops",
         "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "leaking",
@@ -66,9 +68,10 @@ EFFICIENCY = Contract(
 
 
 RESULT = (
-    "arm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict", "ties_with_best", "smallest_detectable", "note",
+    "arm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict", "improves", "ties_with_best", "smallest_detectable",
+    "note",
 )  # fmt: skip
-SUMMARY = ("arm", "spread", "delta", "interval", "verdict", column("ties_with_best").but(heading="ties"))
+SUMMARY = ("arm", "spread", "delta", "interval", "verdict", "improves", column("ties_with_best").but(heading="ties"))
 AGAINST_CONTROLS = (
     "arm", "against", "against_delta", "against_interval", "against_p_holm", "against_verdict", "against_smallest_detectable",
 )  # fmt: skip
@@ -95,11 +98,12 @@ SPEED = ("arm", "latency_ms", "latency_quartiles", "throughput", "throughput_qua
 
 
 class Tables(NamedTuple):
-    """What an experiment found: RESULTS, EFFICIENCY (measured on this machine), COMPARISONS (per identity)."""
+    """What an experiment found: RESULTS, EFFICIENCY (measured on this machine), COMPARISONS (per identity), PROFILES."""
 
     results: pl.DataFrame
     efficiency: pl.DataFrame
     comparisons: pl.DataFrame
+    profiles: pl.DataFrame
 
 
 def build_table(
@@ -129,6 +133,8 @@ def build_table(
     pairs = {arm.name: pair(arm, baseline) for arm in arms if arm is not baseline}
     verdicts, best = judge(pairs, level), set(best_set(arms, level))
     rows = {arm.name: _row(arm, pairs.get(arm.name), verdicts.get(arm.name), arm.name in best) for arm in arms}
+    for arm in arms:
+        rows[arm.name] |= improves(arm, baseline) if arm is not baseline else {}
     rows |= {name: _missing(reason) for name, reason in unavailable.items()}
     controls = against_controls(experiment, {arm.name: arm for arm in arms}, pairs, level)
     same = same_runs(arms)
@@ -144,6 +150,7 @@ def build_table(
             schema=EFFICIENCY.columns,
         ),
         per_identity(experiment.name, arms, baseline, data.split),
+        profiles(experiment.name, arms),
     )
 
 

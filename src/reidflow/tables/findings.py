@@ -21,7 +21,7 @@ from reidflow.tables.quantities import QUANTITIES
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import authored, markdown
 
-ARMS, CURVES, IDENTITIES, TUNING = "arms", "curves", "identities", "tuning"
+ARMS, CURVES, IDENTITIES, PROFILES, TUNING = "arms", "curves", "identities", "profiles", "tuning"
 """Names of figures: `<folder>/<name>.png` and `.svg`; `tuning` exists where settings are tuned."""
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
 SEVERAL = 8
@@ -37,7 +37,7 @@ _FIGURES_OF = {
     "Answer": [ARMS],
     "Not significantly different": [ARMS],
     "Against controls": [ARMS],
-    "For which identities": [IDENTITIES],
+    "For which identities": [PROFILES, IDENTITIES],
     "Tuned settings": [TUNING],
     "Training and stability": [CURVES],
 }

@@ -80,6 +80,12 @@ def spread(value: float | None, deviation: float | None) -> str:
     return number(value) if value is None or deviation is None else f"{number(value)} ± {number(deviation)}"
 
 
+def estimate(value: float | None, low: float | None, high: float | None) -> str:
+    """Return a value with its interval, both with two decimals, as `0.83 [0.71, 0.92]`; the value alone without one."""
+    ends = "" if low is None or high is None else f" [{number(low, 2)}, {number(high, 2)}]"
+    return f"{number(value, 2)}{ends}"
+
+
 def probability(value: float | None) -> str:
     """Return a p value; tiny ones as `<0.001`."""
     if value is None or math.isnan(value):
@@ -266,6 +272,7 @@ FORMATS: dict[str, Callable[..., str]] = {
     "signed1": partial(signed, digits=1),
     "signed2": partial(signed, digits=2),
     "spread": spread,
+    "estimate": estimate,
     "interval": interval,
     "interval1": partial(interval, digits=1),
     "interval2": partial(interval, digits=2),

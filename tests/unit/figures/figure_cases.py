@@ -6,6 +6,7 @@ import figure_tables as planted
 import polars as pl
 
 from reidflow.figures import experiment
+from reidflow.figures import profiles as profiles_figure
 from reidflow.figures.leaderboard import leaderboard
 from reidflow.figures.parts import gid
 from reidflow.figures.style import Heading
@@ -90,6 +91,20 @@ def epochs(history: pl.DataFrame, column: str) -> tuple[dict[int, list[float]], 
     rest = {seed: [(e, of[seed, e]) for e in range(shared[-1], 20) if (seed, e) in of] for seed in seeds}
     together = {e: [of[seed, e] for seed in seeds] for e in shared}
     return together, {seed: points for seed, points in rest.items() if len(points) > 1}
+
+
+def profiles(count: int) -> tuple:
+    """The baseline, arm 0, and the two arms with the largest shares have bands; a band needs both of its ends."""
+    table = planted.profiles(count)
+    arms = planted.names(count)
+    expected = {}
+    for i, arm in enumerate(arms):
+        points = [(t, (0.3 + i / 100) ** t) for t in (0.0, 0.25, 0.5, 1.0)]
+        expected[gid("line", arm)] = points
+        if i != 1 and (i == 0 or i >= count - 2):
+            low = [(t, 0.9 * 0.2**t) for t in (0.0, 0.25, 0.5, 1.0)]
+            expected[gid("band", arm)] = low + [(t, (0.6 + i / 200) ** t) for t in (1.0, 0.5, 0.25, 0.0)]
+    return profiles_figure.profiles(table, "base", HEADING), expected
 
 
 def tuning(count: int) -> tuple:
@@ -203,6 +218,7 @@ CASES: dict[str, Callable[[], tuple]] = {
     for name, draw in {
         "arms": arms,
         "curves": curves,
+        "profiles": profiles,
         "tuning": tuning,
         "pareto": pareto,
         "leaderboard": ranking,

@@ -78,6 +78,21 @@ def comparisons(count: int, identities: int = 12) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"flank": pl.String, "delta": pl.Float64})
 
 
+def profiles(count: int) -> pl.DataFrame:
+    rows = [
+        {
+            "arm": arm,
+            "threshold": t,
+            "share": (0.3 + i / 100) ** t,
+            "share_low": 0.9 * 0.2**t,
+            "share_high": (0.6 + i / 200) ** t,
+        }
+        for i, arm in enumerate(names(count))
+        for t in (0.0, 0.25, 0.5, 1.0)
+    ]
+    return pl.DataFrame(rows).with_columns(share_low=pl.when(pl.col("arm") != names(2)[1]).then("share_low"))
+
+
 def choices(count: int) -> dict:
     found = {}
     for i, arm in enumerate(names(count)):

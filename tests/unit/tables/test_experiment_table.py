@@ -12,10 +12,11 @@ from arms_folder import (
     write_arm,
 )
 
+from reidflow.evaluation.bootstrap import improvement
 from reidflow.evaluation.statistics import compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables.comparisons import COMPARISONS
+from reidflow.tables.comparisons import COMPARISONS, PROFILES
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, blocks
 
 CHOSEN = {
@@ -58,6 +59,11 @@ def test_the_difference_is_that_of_identity_means_paired_by_seed(tmp_path):
     assert row["id_map"] == pytest.approx(arm.mean())
     assert row["id_map_std"] == pytest.approx(arm.mean(axis=0).std(ddof=1))
     assert row["id_map_by_seed"] == pytest.approx(list(arm.mean(axis=0)))
+    chances = [row[name] for name in ("improvement", "improvement_low", "improvement_high")]
+    assert chances == pytest.approx([float(value) for value in improvement(arm, base)])
+    shares = tables.profiles.filter(pl.col("arm") == "arm", pl.col("threshold").is_between(0.39, 0.51))
+    assert shares["share"].to_list() == pytest.approx([(arm >= t).mean() for t in shares["threshold"]])
+    assert shares.height == 6
     assert (row["steps"], row["queries"], row["skipped"]) == (101.0, 80, 20)
     per_identity = tables.comparisons.filter(pl.col("flank").is_null() & (pl.col("arm") == "arm"))
     assert per_identity["identity"].to_list() == IDENTITIES
@@ -92,6 +98,11 @@ def test_seeds_that_differ_between_arms_are_paired_by_position(tmp_path):
     row = rows_of(tables.results)["arm"]
     assert row["seed_numbers"] == [9, 7, 8]
     assert row["id_map_by_seed"] == pytest.approx(list(arm.mean(axis=0)))
+    chances = [row[name] for name in ("improvement", "improvement_low", "improvement_high")]
+    assert chances == pytest.approx([float(value) for value in improvement(arm, base)])
+    shares = tables.profiles.filter(pl.col("arm") == "arm", pl.col("threshold").is_between(0.39, 0.51))
+    assert shares["share"].to_list() == pytest.approx([(arm >= t).mean() for t in shares["threshold"]])
+    assert shares.height == 6
     assert row["p_holm"] == pytest.approx(compare({"arm": arm - base})["arm"].p_holm, abs=1e-9)
 
 
@@ -203,7 +214,7 @@ def test_results_of_other_seeds_are_an_error(tmp_path):
 def test_tables_keep_their_contract_and_their_bytes(tmp_path):
     tables = a_table(tmp_path / "one", {"base": 0.0, "a|b, =x ✓": 0.1})[1]
     again = a_table(tmp_path / "two", {"base": 0.0, "a|b, =x ✓": 0.1})[1]
-    for frame, other, contract in zip(tables, again, (RESULTS, EFFICIENCY, COMPARISONS), strict=True):
+    for frame, other, contract in zip(tables, again, (RESULTS, EFFICIENCY, COMPARISONS, PROFILES), strict=True):
         write_table(frame, tmp_path / "x.parquet", contract)
         write_table(other, tmp_path / "y.parquet", contract)
         assert (tmp_path / "x.parquet").read_bytes() == (tmp_path / "y.parquet").read_bytes()

@@ -46,13 +46,14 @@ def test_planted_effects_are_answered_first_with_the_numbers_of_the_table(tmp_pa
 def test_every_section_of_results_links_its_figure(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
     text = findings(experiment, a_description(), tables, figures="pictures")
-    for title, name in (
+    for title, *names in (
         ("Answer", "arms"),
-        ("For which identities", "identities"),
+        ("For which identities", "profiles", "identities"),
         ("Training and stability", "curves"),
     ):
-        assert section(text, title).rstrip().endswith(f"\n\nFigure: [{name}](pictures/{name}.png)")
-        assert name in figures_of(tuned=True)
+        links = ", ".join(f"[{name}](pictures/{name}.png)" for name in names)
+        assert section(text, title).rstrip().endswith(f"\n\nFigure{'s' * (len(names) > 1)}: {links}")
+        assert set(names) <= set(figures_of(tuned=True))
 
 
 def test_no_significant_difference_is_said_in_words(tmp_path):
