@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from reidflow.spec.errors import Problems
 
 SHOWN = 80
+NO_KEYS = ("[key]", "[list]", "[keys]")
+"""Parts of the place of an error that pydantic adds: the error is about a key itself, or about one of two forms of a value."""
 ErrorKey = tuple[tuple[int | str, ...], str]
 
 
@@ -39,7 +41,7 @@ def add_errors(
         doubled = place != detail["loc"] and place in seen
         seen.add(place)
         if not doubled and key_of_error not in known and (only is None or key_of_error in only):
-            key = ".".join(str(part) for part in place if part != "[key]")
+            key = ".".join(str(part) for part in place if part not in NO_KEYS)
             if where is None:
                 problems.add_key(key, *_message(detail, model))
             else:

@@ -21,6 +21,7 @@ from reidflow.spec.names import check_experiment, check_names, slug_of
 from reidflow.spec.part_strengths import check_strengths
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.search import Study
+from reidflow.spec.sequential import SequentialSeeds, check_mirroring, seeds_of_looks
 from reidflow.spec.winners import WINNER_OF, check_candidates, check_winners, possible_specs, studies
 from reidflow.spec.yaml import load
 
@@ -33,7 +34,8 @@ class Arm:
 
     `against` names the arm that is its control, where it has one beside the baseline. `winner_of` names the outcome that
     decides the settings of an arm, changed by `over`: its point is then where the search starts, and `may_be`
-    are runs that read and execute whatever it may.
+    are runs that read and execute whatever it may. `further`: the seeds that each further look adds to `seeds` while the
+    arm is undecided.
     """
 
     name: str
@@ -45,6 +47,21 @@ class Arm:
     winner_of: str | None = None
     over: dict[str, Any] = field(default_factory=dict)
     may_be: tuple[RunSpec, ...] = ()
+    further: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def looks(self) -> tuple[tuple[int, ...], ...]:
+        """The seeds that each look adds; one look where no seeds are added."""
+        return (self.seeds, *self.further)
+
+    @property
+    def possible_seeds(self) -> tuple[int, ...]:
+        """The seeds that the arm may have, in the order in which they are added."""
+        return tuple(seed for look in self.looks for seed in look)
+
+    def look_of(self, seed: int) -> int:
+        """Return the number of the look that adds a seed, from 0."""
+        return next(number for number, seeds in enumerate(self.looks) if seed in seeds)
 
     @cached_property
     def specs(self) -> list[RunSpec]:
@@ -85,6 +102,11 @@ class Experiment:
     def tuned(self) -> bool:
         """Whether there is anything to choose."""
         return bool(self.file.tuned)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """How many seeds an arm has at each look, where seeds are added to undecided arms; else nothing."""
+        return self.file.seeds.looks if isinstance(self.file.seeds, SequentialSeeds) else ()
 
 
 def locate(name: str, root: Path = Path()) -> Path:
@@ -136,6 +158,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     if division(config) != main or also_on:
         _check_other_splits(arms, bool(also_on), path, problems)
     _check_checkpoints(arms, [division(config), *also_on.values()], main, path, problems)
+    check_mirroring(file, arms, path, problems)
     check_winners(file, arms, config, path, problems)
     base = arms[file.baseline].spec if file.baseline in arms else None
     found = studies(name, file, base, config, path, problems) if base else {}
@@ -325,22 +348,13 @@ def _arm(
     other = name != file.baseline and file.baseline in file.arms
     if not content and winner_of is None and seeds is None and other:
         problems.add(place, "the arm is empty: it changes nothing.", "Give it a setting of the factor, or remove it.")
-    seeds = seeds or file.seeds or config.seeds
-    if (
-        not isinstance(seeds, list)
-        or not all(type(s) is int and s >= 0 for s in seeds)
-        or len(set(seeds)) != len(seeds)
-    ):
-        problems.add(place, "'seeds' is not a list of different numbers from 0.", "Write e.g. seeds: [0, 1, 2].")
-    elif set(seeds) & set(config.sweep_seeds) and file.tuned:
-        problems.add(
-            place, "a seed is also one of sweep_seeds.", "A setting must not be reported on a seed that chose it."
-        )
+    looks = seeds_of_looks(seeds, file, config, place, problems)
     points = _points({**merge(protocol, content), "seed": 0}, file.tuned, reported, place, problems)
     if len(problems.found) > before or not points:
         return None
     over = content if winner_of is not None else {}
-    return Arm(name, slug_of(name), why.strip(), against, tuple(seeds), tuple(points), winner_of, over)
+    first, *further = looks
+    return Arm(name, slug_of(name), why.strip(), against, first, tuple(points), winner_of, over, further=tuple(further))
 
 
 def _points(
@@ -387,7 +401,7 @@ def _check_differences(file: ExperimentFile, arms: dict[str, Arm], where: str, p
                 f"differs from the baseline '{file.baseline}' in {', '.join(undeclared)}, which is not declared.",
                 f"Add it to 'varies' (now {file.varies}) if it is the question, else give every arm the same value.",
             )
-        identity = canonical([[p, s.plain()] for p, s in arm.points] + [list(arm.seeds), arm.winner_of])
+        identity = canonical([[p, s.plain()] for p, s in arm.points] + [list(arm.possible_seeds), arm.winner_of])
         if identity in seen:
             problems.add(place, f"is the same as arm '{seen[identity]}'.", "Change or remove one of them.")
         seen[identity] = name

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from reidflow.spec.config import Config, Seeds
+from reidflow.spec.config import Config
 from reidflow.spec.errors import Problems
 from reidflow.spec.evaluation import Evaluation, Probes, Version
 from reidflow.spec.merge import merge
 from reidflow.spec.run import Strict
 from reidflow.spec.search import Search
+from reidflow.spec.sequential import OwnSeeds
 from reidflow.spec.winners import Candidates
 
 
@@ -109,7 +110,11 @@ class ExperimentFile(Strict):
     )
     published: Published | None = Field(None, description="published figures of others for the same arms")
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
-    seeds: Seeds | None = Field(None, description="training seeds, where they differ from the config's")
+    seeds: OwnSeeds | None = Field(
+        None,
+        description="training seeds, where they differ from the config's; or how many an arm has at least and at most, "
+        "where seeds are added to undecided arms (docs/statistics.md)",
+    )
     interpretation: list[Interpretation] = Field([], description="the author's interpretation, one per dataset")
 
 

@@ -48,10 +48,20 @@ class Plan:
 
     @cache
     def training(self, experiment: str) -> list[list[tuple[str, int]]]:
-        """Return the jobs that train an experiment's reported runs: (arm, seed) of each; the arm's setting is chosen."""
-        arms = self.experiments[experiment].arms.values()
-        runs = self._jobs([(arm, seed) for arm in arms for seed in arm.seeds])
-        return [[(arm.name, seed) for arm, seed in job] for job in runs]
+        """Return the jobs that train an experiment's reported runs: (arm, seed) of each; the arm's setting is chosen.
+
+        Where seeds are added to undecided arms, the jobs of a look follow those of the look before, and train the seeds
+        that it adds to the arms which are undecided then.
+        """
+        arms = list(self.experiments[experiment].arms.values())
+        looks = range(max(len(arm.looks) for arm in arms))
+        added = [[(arm, seed) for arm in arms if look < len(arm.looks) for seed in arm.looks[look]] for look in looks]
+        return [[(arm.name, seed) for arm, seed in job] for runs in added for job in self._jobs(runs)]
+
+    def look_of(self, experiment: str, batch: int) -> int:
+        """Return the number of the look, from 0, for which a job trains an experiment's reported runs."""
+        arm, seed = self.training(experiment)[batch][0]
+        return self.experiments[experiment].arms[arm].look_of(seed)
 
     def _jobs(self, runs: list[tuple[Arm, Any]]) -> list[list[tuple[Arm, Any]]]:
         """Return the runs cut into jobs of equal size: those on features, a second each, apart from those on images."""
@@ -161,7 +171,7 @@ class Plan:
         found: dict[str, set[int]] = {}
         for experiment in self.experiments.values():
             for arm in experiment.arms.values():
-                seeds = {*arm.seeds, *(experiment.sweep_seeds if experiment.tuned else ())}
+                seeds = {*arm.possible_seeds, *(experiment.sweep_seeds if experiment.tuned else ())}
                 for subset in dict.fromkeys(subset_id(spec) for spec in arm.specs):
                     found.setdefault(subset, set()).update(seeds)
         return {subset: sorted(seeds) for subset, seeds in found.items()}

@@ -144,7 +144,7 @@ def check_winners(
             problems.add(where, f"no arm is the winner of '{name}'.", f"Add one: {{why: ..., {WINNER_OF}: {name}}}.")
     if file.search:
         for arm in arms.values():
-            if any(seed >= file.search.first_seed or seed in config.sweep_seeds for seed in arm.seeds):
+            if any(seed >= file.search.first_seed or seed in config.sweep_seeds for seed in arm.possible_seeds):
                 problems.add(
                     f"{where}, arm '{arm.name}', key 'seeds'",
                     f"a seed is also one that chose the winner (from {file.search.first_seed} on, or of sweep_seeds).",
@@ -204,10 +204,10 @@ def check_candidates(
         )
     if config.split.get("val") == 0:
         problems.add(where, "the split has no validation images to rank by.", "Give the split a share for 'val'.")
-    own = {seed for arm in experiment.arms.values() for seed in arm.seeds}
+    own = {seed for arm in experiment.arms.values() for seed in arm.possible_seeds}
     for name in found:
         searched = others[name].file.search
-        chose = {seed for arm in others[name].arms.values() for seed in arm.seeds} | set(config.sweep_seeds)
+        chose = {seed for arm in others[name].arms.values() for seed in arm.possible_seeds} | set(config.sweep_seeds)
         shared = sorted(own & chose) or [seed for seed in sorted(own) if searched and seed >= searched.first_seed]
         if shared:
             problems.add(
