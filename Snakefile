@@ -12,6 +12,7 @@ include: "rules/common.smk"
 wildcard_constraints:
     experiment="|".join(plan.experiments),
     batch="[0-9]+",
+    look="[0-9]+",
     study="[A-Za-z0-9][A-Za-z0-9_-]*",
     worker="[0-9]+",
     bank="[^/]+",

@@ -7,12 +7,13 @@ rule train:
         arrays=ancient(inputs.arrays_of_runs(inputs.reported)),
         chosen=inputs.chosen,
         winners=inputs.winners,
+        undecided=inputs.undecided,
     output:
         runs=files.trained,
     log:
         files.log("train", "{experiment}-{batch}"),
     group:
-        requests.heads(inputs.reported)
+        requests.training
     conda:
         "../envs/reidflow.yaml"
     threads: requests.threads(inputs.reported)
@@ -22,6 +23,28 @@ rule train:
         job=params.train,
     script:
         "../workflow/scripts/train.py"
+
+
+# Where seeds are added to undecided arms: which arms are undecided with the seeds so far.
+rule look:
+    input:
+        runs=inputs.looked_at,
+        split=inputs.split,
+        manifest=f"{DATA}/manifest.parquet",
+    output:
+        look=files.look,
+    log:
+        files.log("look", "{experiment}-{look}"),
+    group:
+        requests.heads(inputs.all_runs)
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        **requests.small,
+    params:
+        job=params.look,
+    script:
+        "../workflow/scripts/look.py"
 
 
 rule mirrored:

@@ -31,7 +31,7 @@ def main(job: Job) -> None:
             of_run = pl.col("arm") == name, pl.col("seed") == seed
             history, metrics = (tables[table].filter(of_run) for table in ("history", "metrics"))
             write_events(folder / slug / f"seed-{seed}", spec, history.drop("arm", "seed"), metrics.row(0, named=True))
-    remove_former_arms(folder, [*slugs.values(), "also_on", "runs", "search", "sweep"])
+    remove_former_arms(folder, [*slugs.values(), "also_on", "looks", "runs", "search", "sweep"])
 
 
 if __name__ == "__main__":

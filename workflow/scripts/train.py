@@ -1,6 +1,7 @@
 """Train the runs of one job, or take them from the run store."""
 
 import json
+from pathlib import Path
 
 from reidflow.models.available import missing_arms
 from reidflow.spec.run import RunSpec
@@ -14,6 +15,9 @@ def main(job: Job) -> None:
     given = job.given
     missing = missing_arms(given["downloaded"], given["baseline"])
     wanted = [run for run in given.get("specs", given.get("runs")) if run[0] not in missing]
+    if undecided := job.input.get("undecided"):
+        more = json.loads(Path(undecided).read_text())["more"]
+        wanted = [run for run in wanted if run[0] in more]
     if "specs" in given:
         runs = [RunSpec.model_validate(spec) for _, spec in wanted]
     else:

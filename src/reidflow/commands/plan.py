@@ -11,7 +11,7 @@ from reidflow.commands.runs import JobRuns, Runs, unique
 from reidflow.workflow.units import duration
 
 # Jobs that decide which runs there are, but make none of the data that runs read.
-DECIDING = {"sweep", "choose", "search", "trials", "best", "train", "pick_parts"}
+DECIDING = {"sweep", "choose", "search", "trials", "best", "train", "look", "pick_parts"}
 EVERYWHERE = 3  # groups from which on a reason is printed once, for all of them
 SHARED = "shared by all experiments"
 

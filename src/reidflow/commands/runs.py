@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reidflow.commands.sources import CachedSource, Digests
 
 DATA, CHOICE, SEARCH = "when their data are there", "when the tuned values are chosen", "by the searches"
+LOOK = "by the looks at fewer seeds, which may need none of them"
 
 Options = list[list[RunSpec]]
 """What one arm and seed may turn out to train: alternatives, each a run or the members of an ensemble; []: any."""
@@ -57,8 +58,8 @@ class Runs:
         if rule not in ("sweep", "train", "on_other_split", "split_runs", "strengths"):
             return None
         found, why = JobRuns(), DATA if data_change else CHOICE if rule == "strengths" else ""
-        for options, split in self._options(rule, self.plan.experiments[wildcards["experiment"]], wildcards):
-            self._add(found, options, split, why, LEFT_OUT.get(rule, WHOLE))
+        for options, split, open_ in self._options(rule, self.plan.experiments[wildcards["experiment"]], wildcards):
+            self._add(found, options, split, why or open_, LEFT_OUT.get(rule, WHOLE))
         return found
 
     def study_key(self, study: Study, division: dict[str, Any]) -> str | None:
@@ -81,26 +82,39 @@ class Runs:
 
     def _options(
         self, rule: str, experiment: Experiment, wildcards: Mapping[str, str]
-    ) -> Iterator[tuple[Options, str | None]]:
-        """Yield what each arm and seed of a job may train, and on which split (its folder; None: the config's own)."""
+    ) -> Iterator[tuple[Options, str | None, str]]:
+        """Yield what each arm and seed of a job may train, on which split (its folder; None: the config's own), and LOOK
+        where it is not known whether it does."""
         own = self.plan.other_split_folder(experiment.division)
         if rule == "sweep":
-            yield from (([[spec]], own) for _, spec in self.plan.sweep(experiment.name)[int(wildcards["batch"])])
+            yield from (([[spec]], own, "") for _, spec in self.plan.sweep(experiment.name)[int(wildcards["batch"])])
         elif rule == "train":
-            for arm, seed in self.plan.training(experiment.name)[int(wildcards["batch"])]:
-                yield self._seeded(experiment, arm, seed), own
+            job = set(self.plan.training(experiment.name)[int(wildcards["batch"])])
+            yield from (
+                (options, own, open_) for arm, seed, options, open_ in self._seeded(experiment) if (arm, seed) in job
+            )
         elif rule == "strengths":
             for candidate in candidates(experiment):
                 for tried in candidate.tried:
-                    yield from (([[tried.spec.with_seed(seed)]], own) for seed in candidate.seeds)
+                    yield from (([[tried.spec.with_seed(seed)]], own, "") for seed in candidate.seeds)
         else:
             splits = [wildcards["split"]] if "split" in wildcards else experiment.file.candidates.split_seeds
             for split in map(str, splits):
-                for arm in experiment.arms.values():
-                    yield from ((self._seeded(experiment, arm.name, seed), split) for seed in arm.seeds)
+                yield from ((options, split, open_) for _, _, options, open_ in self._seeded(experiment))
 
-    def _seeded(self, experiment: Experiment, arm: str, seed: int) -> Options:
-        return [spec.with_seed(seed).runs() if spec else [] for spec in self._specs(experiment.name, arm)]
+    def _seeded(self, experiment: Experiment) -> Iterator[tuple[str, int, Options, str]]:
+        """Yield arm, seed, what they may train, and LOOK where it is not known whether they do."""
+        for arm in experiment.arms.values():
+            specs = self._specs(experiment.name, arm.name)
+            for seed, open_ in self._seeds(experiment, arm):
+                yield arm.name, seed, [spec.with_seed(seed).runs() if spec else [] for spec in specs], open_
+
+    def _seeds(self, experiment: Experiment, arm: Arm) -> Iterator[tuple[int, str]]:
+        for number, seeds in enumerate(arm.looks):
+            look = self._decided(self.results / "experiments" / experiment.name / "looks" / f"{number - 1}.json")
+            if number and "more" in look and arm.name not in look["more"]:
+                return
+            yield from ((seed, "" if not number or "more" in look else LOOK) for seed in seeds)
 
     def _possible_specs(self, experiment_name: str, arm_name: str) -> list[RunSpec | None]:
         """Return the runs, with the seed 0, that an arm may turn out to be: one, where that is decided; None: any."""
@@ -152,7 +166,7 @@ class Runs:
                 (found.stored if self.store.has(key, without) else found.train)[key] = spec
             return
         named = {f"{split} {canonical(spec.plain())}": spec for spec in options[0]}
-        if self._empty:
+        if self._empty and why != LOOK:
             found.train |= named
             return
         found.undecided |= named

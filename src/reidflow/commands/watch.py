@@ -37,6 +37,7 @@ DECIDING = (
     "experiments/*/chosen.json",
     "experiments/*/winners.json",
     "experiments/*/best.json",
+    "experiments/*/looks/*.json",
 )
 KEY_LENGTH = 32  # of a run in the store; runs whose data are not there yet go by their specs
 PROGRESS, CHECKPOINT = "progress.jsonl", "checkpoint.pt"

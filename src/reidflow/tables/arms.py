@@ -4,8 +4,9 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ class EvaluatedArm:
     history: pl.DataFrame
     efficiency: pl.DataFrame
     chosen: dict[str, Any] | None
+
+    def first(self, seeds: int) -> "EvaluatedArm":
+        """Return the arm with its first seeds alone."""
+        if seeds >= len(self.seeds):
+            return self
+        own = {name: getattr(self, name) for name in TABLES}
+        kept = {n: t.filter(pl.col("seed").is_in(self.seeds[:seeds])) if t.width else t for n, t in own.items()}
+        return replace(self, seeds=self.seeds[:seeds], **kept)
 
     def evaluated(self) -> str:
         """Return the digest of the queries that were scored: (image, identity), in the order of their names."""
@@ -132,19 +141,31 @@ def read_arms(experiment: Experiment, files: Mapping[str, str | Path], chosen: s
         own["per_query"] = read_table(files["per_query"], PER_QUERY, QUERY_COLUMNS, [("arm", "==", arm.name)])
         for name in ("metrics", "efficiency"):
             own[name] = _ordered(own[name], arm, files[name])
-        found.append(EvaluatedArm(arm.name, arm.seeds, **own, chosen=_chosen(choices, arm.name, chosen)))
+        seeds = tuple(own["metrics"]["seed"])
+        found.append(EvaluatedArm(arm.name, seeds, **own, chosen=_chosen(choices, arm.name, chosen)))
         _check_means(found[-1], files["metrics"])
     return found
 
 
 def _ordered(frame: pl.DataFrame, arm: Arm, file: str | Path) -> pl.DataFrame:
-    if sorted(frame["seed"]) != sorted(arm.seeds):
-        raise ReidflowError(
-            f"{file}: holds the seeds {sorted(frame['seed'])} of the arm '{arm.name}', which has {sorted(arm.seeds)}. "
-            "Delete the file and run again."
-        )
-    seeds = pl.DataFrame({"seed": arm.seeds}, schema={"seed": pl.Int64})
+    seeds = pl.DataFrame({"seed": trained_seeds(arm, frame["seed"], file)}, schema={"seed": pl.Int64})
     return seeds.join(frame, on="seed", how="left", maintain_order="left")
+
+
+def trained_seeds(arm: Arm, found: Iterable[int], file: str | Path) -> tuple[int, ...]:
+    """Return the seeds of an arm in its order: those of the looks at it so far. found: those that a table has.
+
+    Raises ReidflowError where these are others.
+    """
+    found = sorted(found)
+    possible = [tuple(chain(*arm.looks[: look + 1])) for look in range(len(arm.looks))]
+    for seeds in possible:
+        if sorted(seeds) == found:
+            return seeds
+    raise ReidflowError(
+        f"{file}: holds the seeds {found} of the arm '{arm.name}', which has {' or '.join(str(sorted(s)) for s in possible)}. "
+        "Delete the file and run again."
+    )
 
 
 def _choices(path: str | Path) -> dict[str, Any]:

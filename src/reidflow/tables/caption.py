@@ -10,6 +10,7 @@ from reidflow.splits.roles import ASIDE
 from reidflow.tables.comparisons import LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
 from reidflow.tables.experiment import BASELINE
+from reidflow.tables.looks import spent
 from reidflow.tables.text import listed, number, plural
 from reidflow.tables.text import setting as as_text
 
@@ -31,7 +32,7 @@ def caption(
         ("Split", split_line(data)),
         ("Leak audit", audit_line(data)),
         ("Seeds", _seeds(experiment, results)),
-        ("Statistics", _statistics(results, level)),
+        ("Statistics", _statistics(experiment, results, level)),
         *_controls(results, level),
         ("Population", population_line(results)),
         ("Varies", varies_line(experiment)),
@@ -100,7 +101,8 @@ def audit_line(data: DataDescription) -> str:
 
 def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
     count = _range(results.filter(pl.col("seeds") > 0)["seeds"])
-    return f"every number is the mean over {count} training seeds {seeds_sentence(experiment)}"
+    text = f"every number is the mean over {count} training seeds {seeds_sentence(experiment)} {spent(experiment, results)}"
+    return text.rstrip()
 
 
 def seeds_sentence(experiment: Experiment) -> str:
@@ -109,17 +111,20 @@ def seeds_sentence(experiment: Experiment) -> str:
     own = " or ".join(as_text(seeds) for seeds in lists.values())
     chose = seeds_line(experiment)
     means = f"{own}; {chose}, none of which is reported" if chose else own
+    if experiment.looks:
+        means += f"; undecided arms have more, up to {experiment.looks[-1]}"
     if not experiment.tuned:
         return f"{means}."
     sweep = as_text(experiment.sweep_seeds)
     return f"{means}; tuned settings were chosen on validation with the seeds {sweep}, which are not reported."
 
 
-def _statistics(results: pl.DataFrame, level: float) -> str:
+def _statistics(experiment: Experiment, results: pl.DataFrame, level: float) -> str:
     compared = results.filter(~pl.col("verdict").is_in([BASELINE, UNAVAILABLE])).height
+    over = f" for all {len(experiment.looks)} looks at the seeds together" if experiment.looks else ""
     return (
         "the difference is arm minus baseline, paired by identity and seed, both treated as random effects; verdicts, p values "
-        f"and intervals are corrected (Holm) over {plural(compared, 'comparison')} at {level:.0%}. The smallest detectable difference "
+        f"and intervals are corrected (Holm) over {plural(compared, 'comparison')} at {level:.0%}{over}. The smallest detectable difference "
         "is found with 80% power. Ties with best: not significantly different from the arm with the highest mean."
     )
 

@@ -3,14 +3,15 @@
 A control is the arm that does as much as another one at random: what was done is worth something if it beats that.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from reidflow.evaluation import bootstrap
+from reidflow.evaluation.sequential import compare_looks
 from reidflow.evaluation.statistics import LARGEST, Comparison, compare, ties_with_best
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract
@@ -69,8 +70,15 @@ class Paired:
 
 
 def pair(arm: EvaluatedArm, other: EvaluatedArm, flank: str | None = None) -> Paired:
-    """Return the differences of an arm to another one over the identities that both score with every seed."""
-    return pair_scores(arm.scores(flank), other.scores(flank), remark=flank is None)
+    """Return the differences of an arm to another one over the identities that both score with every seed.
+
+    Where one has more seeds, its first ones count.
+    """
+    seeds = min(len(arm.seeds), len(other.seeds))
+    paired = pair_scores(arm.first(seeds).scores(flank), other.first(seeds).scores(flank), remark=flank is None)
+    if seeds < 2 or (len(arm.seeds) == seeds and (arm.seeds == other.seeds[:seeds] or len(other.seeds) == seeds)):
+        return paired
+    return replace(paired, notes=(f"compared on the first {seeds} seeds, which both arms have", *paired.notes))
 
 
 def pair_scores(arm: Scores, other: Scores, remark: bool = True) -> Paired:
@@ -93,13 +101,17 @@ def pair_scores(arm: Scores, other: Scores, remark: bool = True) -> Paired:
     return Paired(shared, differences, tuple(notes))
 
 
-def judge(pairs: dict[str, Paired], level: float = LEVEL, largest: float = LARGEST) -> dict[str, Comparison]:
+def judge(
+    pairs: dict[str, Paired], level: float = LEVEL, largest: float = LARGEST, looks: Sequence[int] = ()
+) -> dict[str, Comparison]:
     """Return the comparison of every arm that has enough seeds and identities, corrected over those arms.
 
-    largest: no difference can be larger in size.
+    largest: no difference can be larger in size. looks: how many seeds each look has, where undecided arms get more.
     """
     enough = {arm: paired.differences for arm, paired in pairs.items() if paired.enough}
-    return compare(enough, level, largest) if enough else {}
+    if not enough:
+        return {}
+    return compare_looks(enough, looks, level, largest) if looks else compare(enough, level, largest)
 
 
 def judged(found: Comparison) -> dict[str, Any]:
@@ -185,7 +197,7 @@ def against_controls(
         for name, control in controls.items()
         if name in arms and control in arms and name != control
     }
-    verdicts = judge(pairs, level)
+    verdicts = judge(pairs, level, looks=experiment.looks)
     rows = {}
     for name, control in controls.items():
         row: dict[str, Any] = {"against": control, "against_verdict": UNAVAILABLE, "note": ""}

@@ -33,6 +33,7 @@ from reidflow.tables.comparisons import (
 )
 from reidflow.tables.data import DataDescription, mixed_versions
 from reidflow.tables.layout import Block, block
+from reidflow.tables.looks import look_note
 from reidflow.tables.quantities import QUANTITIES, beside
 from reidflow.tables.text import setting as as_text
 
@@ -131,7 +132,7 @@ def build_table(
         )
     baseline = next(arm for arm in arms if arm.name == experiment.file.baseline)
     pairs = {arm.name: pair(arm, baseline) for arm in arms if arm is not baseline}
-    verdicts, best = judge(pairs, level), set(best_set(arms, level))
+    verdicts, best = judge(pairs, level, looks=experiment.looks), set(best_set(arms, level))
     rows = {arm.name: _row(arm, pairs.get(arm.name), verdicts.get(arm.name), arm.name in best) for arm in arms}
     for arm in arms:
         rows[arm.name] |= improves(arm, baseline) if arm is not baseline else {}
@@ -142,7 +143,8 @@ def build_table(
     whole = [{"arm": n, **rows[n], **controls.get(n, {}), **shared} for n in experiment.arms]
     for row in whole:
         name = row["arm"]
-        row["note"] = _note(same.get(name), rows[name]["note"], controls.get(name, {}).get("note"))
+        look = look_note(row["seeds"], row["verdict"], experiment.looks) if name in pairs else None
+        row["note"] = _note(same.get(name), look, rows[name]["note"], controls.get(name, {}).get("note"))
     return Tables(
         _frame(whole, list(experiment.file.tuned)),
         pl.DataFrame(

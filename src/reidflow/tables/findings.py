@@ -17,6 +17,7 @@ from reidflow.tables.design import design
 from reidflow.tables.experiment import BASELINE, Tables, tuned_paths
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import Reading, reading
+from reidflow.tables.looks import spent
 from reidflow.tables.quantities import QUANTITIES
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import authored, markdown
@@ -60,7 +61,7 @@ def findings(
     the text will be (default `../figures/<experiment>`).
     """
     read = reading(experiment.file.interpretation, data.title, tables.results, quantities)
-    own = sections_of(render(TEMPLATE, **_context(data, tables, level, quantities), state=read.state))
+    own = sections_of(render(TEMPLATE, **_context(experiment, data, tables, level, quantities), state=read.state))
     own = [replace(section, links=_FIGURES_OF.get(section.title, [])) for section in own]
     end = next(index for index, section in enumerate(own) if section.title == LIMITS)
     folder = f"../figures/{experiment.name}" if figures is None else figures
@@ -85,7 +86,9 @@ def _written(section: Section, folder: str) -> str:
     return f"## {markdown(section.title)}\n\n{text}{figures}" if text else ""
 
 
-def _context(data: DataDescription, tables: Tables, level: float, quantities: pl.DataFrame | None) -> Row:
+def _context(
+    experiment: Experiment, data: DataDescription, tables: Tables, level: float, quantities: pl.DataFrame | None
+) -> Row:
     """Return the numbers behind the statements, as the template names them."""
     results = tables.results
     rows = results.to_dicts()
@@ -105,6 +108,7 @@ def _context(data: DataDescription, tables: Tables, level: float, quantities: pl
         "chance": results["chance"].max(),
         "compared": len(compared),
         "different": sorted(different, key=lambda row: -row["delta"]),
+        "spent": spent(experiment, results),
         "undecided_arms": undecided,
         "detectable": _known(row["smallest_detectable"] for row in undecided),
         "ties": results.filter("ties_with_best").sort("id_map", descending=True, maintain_order=True)["arm"].to_list(),

@@ -67,6 +67,11 @@ class Files:
         return f"{self.experiment}/runs/runs-{{batch}}.json"
 
     @property
+    def look(self) -> str:
+        """The pattern of what a look at an experiment's seeds found: the arms that get more."""
+        return f"{self.experiment}/looks/{{look}}.json"
+
+    @property
     def answer(self) -> str:
         """The pattern of the answer of an experiment."""
         return f"{self.experiment}/answer.json"

@@ -23,6 +23,7 @@ class Wildcards(Protocol):
 
     experiment: str
     batch: str
+    look: str
     study: str
     bank: str
     split: str
@@ -156,6 +157,18 @@ class Inputs:
     def runs(self, wildcards: Wildcards) -> list[str]:
         """Return the records of all jobs that train an experiment's reported runs."""
         return self.files.trained_by(wildcards.experiment)
+
+    def undecided(self, wildcards: Wildcards) -> Paths:
+        """Return what the look before found, where a job trains seeds that are added to undecided arms."""
+        look = self.plan.look_of(wildcards.experiment, int(wildcards.batch))
+        return self.files.look.format(experiment=wildcards.experiment, look=look - 1) if look else []
+
+    def looked_at(self, wildcards: Wildcards) -> list[str]:
+        """Return the records of the jobs that train the seeds of a look and of those before."""
+        name, look = wildcards.experiment, int(wildcards.look)
+        return [
+            file for batch, file in enumerate(self.files.trained_by(name)) if self.plan.look_of(name, batch) <= look
+        ]
 
     def chosen(self, wildcards: Wildcards) -> Paths:
         """Return the choices of an experiment's tuned settings, where it has any."""

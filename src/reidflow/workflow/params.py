@@ -178,6 +178,12 @@ class Params:
         }
         return self._training(wildcards, runs, self.inputs.reported(wildcards), what)
 
+    def look(self, wildcards: Wildcards) -> str:
+        """Return the param of the job that looks which arms are undecided."""
+        what = {**self._evaluating(wildcards), "experiment": self.plan.experiment_params(wildcards.experiment)}
+        modules = plans.ranking_modules(self.inputs.of(wildcards))
+        return self.job("look", {**what, "look": int(wildcards.look)}, modules)
+
     def _points(self, wildcards: Wildcards, arms: Iterable[str]) -> dict[str, list[list[Any]]]:
         """Return arm -> [values, plain spec] at every point of its grid."""
         found = {arm: self.inputs.arms(wildcards)[arm].points for arm in arms}

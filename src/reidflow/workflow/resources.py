@@ -60,6 +60,11 @@ class Resources:
         """Return the group of an experiment's jobs on features: none for jobs that need images."""
         return lambda wildcards: f"heads-{wildcards.experiment}" if frozen(specs_of(wildcards)) else None
 
+    def training(self, wildcards: Wildcards) -> str | None:
+        """Return the group of a job that trains reported runs: `heads`, unless a look at runs on images is before it."""
+        later = self.inputs.plan.look_of(wildcards.experiment, int(wildcards.batch)) > 0
+        return self.heads(self.inputs.all_runs if later else self.inputs.reported)(wildcards)
+
     def scoring(self, wildcards: Wildcards) -> str:
         """Return the group of what scores an experiment: that of its runs, where none of them needs images."""
         return self.heads(self.inputs.all_runs)(wildcards) or f"scores-{wildcards.experiment}"

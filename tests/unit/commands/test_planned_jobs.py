@@ -8,7 +8,7 @@ import pytest
 
 from reidflow.commands import plan as commands
 from reidflow.commands.plan_dag import Dag, PlannedJob
-from reidflow.commands.runs import CHOICE, DATA, SEARCH, JobRuns, Runs, unique
+from reidflow.commands.runs import CHOICE, DATA, LOOK, SEARCH, JobRuns, Runs, unique
 from reidflow.spec import plan as plans
 
 ROOT = Path(__file__).parents[3]
@@ -120,6 +120,26 @@ def lookup(made, tmp_path, monkeypatch):
         return runs.of(rule, {"experiment": LOSSES, "batch": "0", **wildcards}, data_change)
 
     return look
+
+
+def test_seeds_of_later_looks_are_undecided_until_the_look_before_has_said_who_gets_them(tmp_path, monkeypatch):
+    added = {"seeds": {"from": 2, "to": 3, "step": 1, "until": "decided"}, "tuned": {"optimizer.learning_rate": [0.01]}}
+    made = plans.make([ROOT / "config" / "tiny.yaml"], {"overrides": {LOSSES: added}}, root=ROOT)
+    monkeypatch.chdir(tmp_path)
+    looks = Path("results-tiny/experiments") / LOSSES / "looks"
+    Path("results-tiny/.store/runs").mkdir(parents=True)
+
+    def runs(batch, rebuilt=()):
+        found = Runs(made, rebuilt)
+        found._source = lambda split: Known()
+        return found.of("train", {"experiment": LOSSES, "batch": batch})
+
+    assert len(runs("0").train) == 6 and not runs("0").why
+    assert len(runs("1").undecided) == 3 and runs("1").why == [LOOK]
+    looks.mkdir(parents=True)
+    (looks / "0.json").write_text(json.dumps({"more": ["cross_entropy", "triplet"]}))
+    assert sorted(runs("1").train) == ["cross_entropy 0.01 2", "triplet 0.01 2"] and not runs("1").why
+    assert runs("1", {str(looks / "0.json")}).why == [LOOK], "it may say something else when it is made again"
 
 
 def margins(found):

@@ -252,6 +252,38 @@ def test_runs_are_cut_into_as_few_jobs_as_allowed_of_equal_size(project):
     assert [len(job) for job in even.training("losses")] == [5, 5]
 
 
+ADDED = {"from": 2, "to": 7, "step": 2, "until": "decided"}
+
+
+def test_seeds_that_are_added_to_undecided_arms_follow_those_of_the_config_and_have_jobs_of_their_own(project):
+    made = project({"seeds": [5, 6, 9], "compute": {"feature_runs_per_job": 3}}, {"seeds": ADDED})
+    experiment = made.experiments["losses"]
+    assert experiment.looks == (2, 4, 7)
+    assert all(arm.looks == ((5, 6), (9, 10), (11, 12, 13)) for arm in experiment.arms.values())
+    jobs = made.training("losses")
+    assert [made.look_of("losses", batch) for batch in range(len(jobs))] == [0, 0, 1, 1, 2, 2]
+    assert [run for job in jobs[2:4] for run in job] == [("a", 9), ("a", 10), ("b", 9), ("b", 10)]
+    _, again = rebuild(described(made, "losses"))
+    assert again.looks == experiment.looks and again.arms["b"].looks == experiment.arms["b"].looks
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        ({}, {"seeds": {**ADDED, "to": 3}}, r"key 'seeds'.*'to', the largest number of seeds, must be at least"),
+        ({}, {"seeds": {"from": 2, "to": 9}}, r"key 'seeds\.until': this key is missing"),
+        ({}, {"seeds": {**ADDED, "up": 3}}, r"key 'seeds\.up': this key is unknown\. Known here: from, to, step, until"),
+        ({}, {"seeds": "many"}, r"key 'seeds': must be keys with values"),
+        ({"sweep_seeds": [4]}, {"seeds": ADDED}, r"a seed is also one of sweep_seeds"),
+        ({}, {"seeds": ADDED, "varies": ["loss", "miner", "seed"], "arms/b/seeds": [7, 8]}, r"has seeds of its own although"),
+        ({}, {"seeds": ADDED, "arms/b/inference": ["flip"], "varies": ["loss", "miner", "inference"]}, r"ranks by mirror"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_seeds_that_are_added_are_named(project, config, changes, message):
+    with pytest.raises(ReidflowError, match=message):
+        project(config, changes)
+
+
 def test_a_config_removes_named_entries_of_an_experiment_by_null_and_keeps_other_nulls(project):
     arms = {"arms/c": {"why": "x", "loss": {"name": "circle"}, "against": "b"}}
     changes = {"losses": {"arms": {"b": {"loss": {"name": "supcon"}}, "c": None}, "protocol": {"gradient_clip": None}}}

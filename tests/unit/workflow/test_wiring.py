@@ -40,6 +40,21 @@ def job(experiment, **wildcards):
     return SimpleNamespace(experiment=experiment, **wildcards)
 
 
+def test_training_of_a_later_look_reads_the_look_before_which_reads_all_runs_so_far():
+    added = {"seeds": {"from": 2, "to": 4, "step": 1, "until": "decided"}}
+    made = tiny(overrides={"tiny_backbones": added})
+    inputs, folder = Inputs(made), "results-tiny/experiments/tiny_backbones"
+    assert [inputs.undecided(job("tiny_backbones", batch=batch)) for batch in range(6)] == [
+        [], [], f"{folder}/looks/0.json", f"{folder}/looks/0.json", f"{folder}/looks/1.json", f"{folder}/looks/1.json",
+    ]  # fmt: skip
+    assert inputs.looked_at(job("tiny_backbones", look="1")) == [
+        f"{folder}/runs/runs-{batch}.json" for batch in range(4)
+    ]
+    groups = [Resources(inputs, 1).training(job("tiny_backbones", batch=batch)) for batch in range(6)]
+    # The frozen runs of later looks wait for runs on images: they cannot be submitted with those of the first look.
+    assert groups == ["heads-tiny_backbones", None, None, None, None, None]
+
+
 def test_every_analysis_of_the_project_applies_to_an_experiment_of_the_demo(demo):
     applied = {found.name for name in demo.plan.experiments for found in analyses_of(demo.plan.experiments[name])}
     assert applied == set(shipped())

@@ -16,7 +16,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.quantities import Quantity
 from reidflow.store.tables import Column, Contract, Span
-from reidflow.tables.arms import mean
+from reidflow.tables.arms import mean, trained_seeds
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
@@ -124,12 +124,7 @@ def background_tables(
 
 
 def _read(arm: str, frame: pl.DataFrame, experiment: Experiment) -> Tested:
-    seeds = experiment.arms[arm].seeds
-    if sorted(set(frame["seed"])) != sorted(seeds):
-        raise ReidflowError(
-            f"tested_on.parquet of the arm '{arm}' holds the seeds {sorted(set(frame['seed']))}, but the arm has "
-            f"{sorted(seeds)}. Delete the file and run again."
-        )
+    seeds = trained_seeds(experiment.arms[arm], set(frame["seed"]), "tested_on.parquet")
     versions = list(dict.fromkeys(frame.select("tested_on", "mode").iter_rows()))
     found = frame.select("tested_on", "mode", "identity", "seed", "ap", "ap_chance").rows()
     ap = {key: value for *key, value, _ in found for key in [tuple(key)]}

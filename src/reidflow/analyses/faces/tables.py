@@ -363,8 +363,8 @@ def _row(
         "published_difference": _minus(row["published_score"], base["published_score"]),
         **_compared(compared.get(row["arm"], {}), compared.get(base["arm"], {})),
     }
-    if ours and theirs and len(ours) == len(theirs):
-        by_seed = [own - other for own, other in zip(ours, theirs, strict=True)]
+    if ours and theirs:
+        by_seed = [own - other for own, other in zip(ours, theirs, strict=False)]
         mean, _, low, high = spread(by_seed)
         found |= dict(zip(_DIFFERENCE, (mean, low, high), strict=True)) | {"difference_by_seed": by_seed}
     return found

@@ -245,7 +245,7 @@ def test_what_is_missing_is_named(reported):
     unseen = {name: frame.filter(pl.col("tested_on") != "original") for name, frame in ARMS.items()}
     with pytest.raises(ReidflowError, match=r"not among the tested versions: original: original"):
         reported(unseen)
-    with pytest.raises(ReidflowError, match=r"'free' holds the seeds \[0, 1\], but the arm has \[0, 1, 2\]"):
+    with pytest.raises(ReidflowError, match=r"holds the seeds \[0, 1\] of the arm 'free', which has \[0, 1, 2\]"):
         reported({**ARMS, "free": ARMS["free"].filter(pl.col("seed") < 2)})
     with pytest.raises(ReidflowError, match="'same' was tested on other versions or identities"):
         reported({**ARMS, "same": ARMS["same"].filter(pl.col("identity") != IDENTITIES[3])})
