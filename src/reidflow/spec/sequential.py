@@ -50,7 +50,7 @@ SequentialSeeds = create_model(
         "until": (
             Literal["decided"],
             Field(
-                description="decided: an arm with a verdict gets no more seeds, nor does the baseline once all have one"
+                description="decided: arms with a verdict get no more seeds, nor do those that more would hardly decide"
             ),
         ),
     },

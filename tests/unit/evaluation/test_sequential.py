@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reidflow.evaluation.sequential import compare_looks, shares
+from reidflow.evaluation.sequential import chance_of_verdict, compare_looks, shares
 from reidflow.evaluation.statistics import compare
 
 LOOKS = (3, 5, 7, 10)
@@ -103,3 +103,25 @@ def test_an_arm_with_nothing_to_judge_by_is_inconclusive():
     found = compare_looks({"none": np.full((4, 10), np.nan), "other": draw(1, 0.3)}, LOOKS)
     assert found["none"].verdict == "inconclusive" and (found["none"].low, found["none"].high) == (-1, 1)
     assert found["other"].verdict == "better"
+
+
+def test_the_chance_of_a_verdict_is_that_of_a_mean_that_goes_on_as_it_began():
+    """Against draws of the last mean: seeds still to come scatter around the present mean as those so far do."""
+    values = draw(6, 0.01, seeds=3, noise=0.05)
+    seed_means = values.mean(axis=0)
+    residual = values - values.mean(axis=1, keepdims=True) - seed_means + values.mean()
+    per_seed = max(seed_means.var(ddof=1), (residual**2).sum() / 38 / 20)
+    by_identity = values.mean(axis=1).var(ddof=1) - (residual**2).sum() / 38 / 3
+    half = stats.norm.isf(0.05 * 0.51 / 4 / 2) * np.sqrt(max(by_identity, 0) / 20 + per_seed / 10)
+    rng = np.random.Generator(np.random.PCG64(1))
+    # The mean of all seeds moves by the difference of two nested means, of variance per_seed (1 / 3 - 1 / 10).
+    last = values.mean() + rng.normal(0, 1, 200_000) * np.sqrt(per_seed * (1 / 3 - 1 / 10))
+    assert chance_of_verdict(values, LOOKS, 4) == pytest.approx((np.abs(last) > half).mean(), abs=0.005)
+
+
+def test_more_seeds_are_worth_nothing_where_identities_decide_and_all_where_the_difference_is_clear():
+    identities = np.random.Generator(np.random.PCG64(2)).normal(0, 0.1, (20, 1))
+    assert chance_of_verdict(identities - identities.mean() + draw(1, seeds=3) / 50, LOOKS, 3) < 0.01
+    assert chance_of_verdict(draw(1, 0.2, seeds=3), LOOKS, 3) > 0.99
+    assert chance_of_verdict(np.zeros((5, 3)), LOOKS, 3) == 0
+    assert chance_of_verdict(np.full((5, 3), 0.1), LOOKS, 3) == 1

@@ -15,7 +15,7 @@ from reidflow.tables.looks import look_at, spent
 
 FURTHER = ((3, 4), (5, 6))
 ALL = (*SEEDS, 3, 4, 5, 6)
-EFFECTS = {"base": (0.0, 0.01), "clear": (0.3, 0.01), "fair": (0.04, 0.03), "same": (0.0, 0.03)}
+EFFECTS = {"base": (0.0, 0.01), "clear": (0.3, 0.01), "fair": (0.04, 0.03), "same": (0.0, 0.03), "slow": (0.015, 0.05)}
 SCORES = {
     name: scores(0.4 + effect, row, noise, len(ALL)) for row, (name, (effect, noise)) in enumerate(EFFECTS.items())
 }
@@ -57,9 +57,14 @@ def read(folder, name):
 
 def test_only_undecided_arms_and_the_baseline_get_more_seeds(walked):
     _, found, trained, _ = walked
-    assert found[0] == {"seeds": 3, "decided": {"clear": "better"}, "more": ["base", "fair", "same"]}
-    assert found[1]["more"] == ["base", "same"] and found[1]["decided"] == {"clear": "better", "fair": "better"}
-    assert trained == {"base": 7, "clear": 3, "fair": 5, "same": 7}
+    assert found[0]["seeds"] == 3 and found[0]["decided"] == {"clear": "better"}
+    assert found[0]["chance"]["same"] < 0.1 < found[0]["chance"]["slow"] and found[0]["more"] == [
+        "base",
+        "fair",
+        "slow",
+    ]
+    assert found[1]["more"] == ["base", "slow"] and found[1]["decided"] == {"clear": "better", "fair": "better"}
+    assert trained == {"base": 7, "clear": 3, "fair": 5, "same": 3, "slow": 7}
 
 
 def test_the_table_has_the_verdicts_of_the_looks_and_the_seeds_that_were_spent(walked):
@@ -67,12 +72,13 @@ def test_the_table_has_the_verdicts_of_the_looks_and_the_seeds_that_were_spent(w
     rows = {row["arm"]: row for row in tables[-1].results.to_dicts()}
     assert {name: row["seeds"] for name, row in rows.items()} == trained
     assert {name: row["verdict"] for name, row in rows.items() if name != "base"} == {
-        "clear": "better", "fair": "better", "same": "inconclusive",
+        "clear": "better", "fair": "better", "same": "inconclusive", "slow": "inconclusive",
     }  # fmt: skip
     assert found[-1]["decided"] == {name: rows[name]["verdict"] for name in ("clear", "fair")}
     assert rows["clear"]["note"] == "decided with 3 seeds, at look 1 of 3"
-    assert rows["same"]["note"] == "undecided with 7 seeds, at look 3 of 3"
-    for name in ("clear", "fair", "same"):
+    assert rows["same"]["note"] == "undecided with 3 seeds, at look 1 of 3: more would hardly decide it"
+    assert rows["slow"]["note"] == "undecided with 7 seeds, at look 3 of 3"
+    for name in ("clear", "fair", "same", "slow"):
         difference = (SCORES[name] - SCORES["base"])[:, : trained[name]]
         assert rows[name]["delta"] == pytest.approx(difference.mean(), abs=1e-12)
         assert rows[name]["delta_low"] < rows[name]["delta"] < rows[name]["delta_high"]
@@ -83,8 +89,8 @@ def test_the_table_has_the_verdicts_of_the_looks_and_the_seeds_that_were_spent(w
 def test_what_was_spent_is_said_on_the_page(walked):
     experiment, _, _, tables = walked
     said = (
-        "Seeds were added to undecided arms: of 3 arms, 1 was decided with 3 seeds, 1 with 5 and 1 stayed "
-        "undecided with 7. 22 runs were trained instead of 28."
+        "Seeds were added to undecided arms: of 4 arms, 1 was decided with 3 seeds, 1 with 5 and 2 stayed undecided (1 of "
+        "them left early: more seeds would hardly decide them). 25 runs were trained instead of 35."
     )
     assert spent(experiment, tables[-1].results) == said
     assert said in findings(experiment, a_description(), tables[-1])
