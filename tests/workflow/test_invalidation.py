@@ -13,6 +13,7 @@ import subprocess
 import numpy as np
 import polars as pl
 import pytest
+from conftest import runs_of
 from PIL import Image
 
 LOSSES, BACKBONES = "tiny_losses", "tiny_backbones"
@@ -251,15 +252,28 @@ def test_a_truncated_result_is_detected_and_rebuilt(tiny, project, name):
     nothing(project)
 
 
-def test_a_damaged_run_in_the_store_is_trained_again_when_it_is_needed(tiny, project):
-    key = tiny.outcome.trained[0]["key"]
+@pytest.mark.parametrize("damage", ["edited", "decayed"])
+def test_a_flipped_byte_in_stored_embeddings_trains_this_run_again_and_changes_no_table(tiny, project, damage):
+    key = runs_of(tiny, LOSSES, "arcface")[0]["key"]
     path = project.results / ".store" / "runs" / key[:2] / key / "embeddings.parquet"
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
     path.chmod(0o644)
-    path.write_bytes(b"cut")
-    shutil.rmtree(project.results / "experiments")
+    path.write_bytes(content)
+    if damage == "edited":
+        jobs, planned = project.planned()
+        assert planned["runs"]["train"] == 1 and ("train", LOSSES) in jobs
+    else:  # nothing but its content shows it: whoever evaluates it notices
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        (project.results / "experiments" / LOSSES / "metrics.parquet").unlink()
+        stopped = project.run()
+        assert stopped.status == 1 and not stopped.trained and "Traceback" not in stopped.text
+        assert f"{key}/embeddings.parquet: not as it was stored. The run has been set aside" in stopped.text
     outcome = project.run()
-    assert outcome.status == 0 and [line["key"] for line in outcome.trained] == [key]
-    assert project.tables() == tiny.tables()
+    assert outcome.status == 0, outcome.text
+    assert f"{key}: this run is not as it was stored; it is set aside and made again" in outcome.text
+    assert [line["key"] for line in outcome.trained] == [key] and project.tables() == tiny.tables()
+    nothing(project)
 
 
 def test_lost_records_stop_the_run_and_the_remedy_works(tiny, project):

@@ -12,7 +12,7 @@ from reidflow.models.device import resolve_device
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
 from reidflow.store.job import Job, run
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import WEIGHTS, RunStore, verified
 from reidflow.store.tables import read_table, write_table
 from reidflow.training.embedding import embed_stored
 
@@ -30,6 +30,7 @@ def main(job: Job) -> None:
         vectors = {}
         for label, path, size in zip(given["labels"], given["arms"][made.arm], given["sizes"][made.arm], strict=True):
             version = {read: np.load(path, mmap_mode="r"), other: None, "size": size}
+            verified(made.folder, WEIGHTS)
             vectors[label] = embed_stored(made.folder, spec, rows, **version, device=device)
         how = similarity_of(spec.model.geometry["name"]), resized_labels(given["tests"])
         parts.append(evaluate_versions(vectors, original_label(given["tests"]), layout, made.arm, made.seed, *how))

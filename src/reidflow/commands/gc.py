@@ -23,6 +23,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store import digests, published
 from reidflow.store.activity import ABOUT, JOBS
 from reidflow.store.locks import hold, is_held, try_lock
+from reidflow.store.runs import ASIDE
 from reidflow.workflow.units import duration, size
 
 TRASH = "trash"
@@ -176,9 +177,9 @@ def _topmost(file: Path, results: Path, needed: set[Path]) -> Path:
 
 
 def _leftovers(results: Path) -> Iterator[tuple[Item, bool]]:
-    """Yield what killed processes left."""
+    """Yield what killed processes left, and damaged runs that no job has made again."""
     store = results / ".store"
-    for path in sorted([*store.glob(f"{TRASH}/*"), *store.glob(".tmp-features-*")]):
+    for path in sorted([*store.glob(f"{TRASH}/*"), *store.glob(f"{ASIDE}/*"), *store.glob(".tmp-features-*")]):
         yield Item("leftover", path.name, (path,)), False
     for path in sorted((store / JOBS).glob("*.json")):
         yield Item("leftover", f"of the job {(read_json(path) or {}).get('job', '')}", (path,), (path.stem,)), False

@@ -39,7 +39,7 @@ class _Reasons:
 
     def of(self, job: PlannedJob) -> Iterable[str]:
         for path in sorted(self.damaged.intersection(job.outputs)):
-            yield f"{path} was changed or truncated since it was written"
+            yield f"{path}, or a stored run behind it, was changed or truncated since it was written"
         missing = [path for path in job.missing if path not in self.damaged]
         if job.before is None and not any(Path(path).exists() for path in job.outputs):
             yield NEW

@@ -14,6 +14,7 @@ from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
 from reidflow.spec.winners import winner_spec
+from reidflow.store import published
 from reidflow.store.runs import LEFT_OUT, WHOLE, RunStore
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Runs:
     def __init__(self, made: Plan, rebuilt: Collection[str] = ()) -> None:
         self.plan, self.results, self._rebuilt = made, Path(made.config.results), rebuilt
         self.store = RunStore(self.results / ".store")
+        self._damaged = set(self.store.damaged(published.used(self.results, published.RUNS)))
         self._empty = not (self.results / ".store" / "runs").exists()
         self._source, self._specs = lru_cache(None)(self._read_source), lru_cache(None)(self._possible_specs)
         self._digests: Digests | None = None
@@ -135,7 +137,10 @@ class Runs:
         split = self.plan.other_split_folder(experiment.division)
         runs = [spec.runs()[0].with_seed(seed) for _, spec in arm.points for seed in experiment.sweep_seeds]
         keys = [self._key(run, split) for run in runs]
-        return all(key and self.store.has(key, LEFT_OUT["sweep"]) for key in keys)
+        return all(key and self._has(key, LEFT_OUT["sweep"]) for key in keys)
+
+    def _has(self, key: str, without: Set[str]) -> bool:
+        return key not in self._damaged and self.store.has(key, without)
 
     def _decided(self, file: Path, stands: bool = False) -> dict[str, Any]:
         """Return what a job has decided; nothing where it would run again and may decide something else."""
@@ -159,11 +164,11 @@ class Runs:
         without: the files that a stored run may lack.
         """
         keys = [[(self._key(spec, split), spec) for spec in option] for option in options]
-        stored = {bool(key) and self.store.has(key, without) for option in keys for key, _ in option}
+        stored = {bool(key) and self._has(key, without) for option in keys for key, _ in option}
         why = why or ("" if all(key for option in keys for key, _ in option) else DATA)
         if not why and (len(keys) == 1 or (len(stored) == 1 and all(options))):
             for key, spec in keys[0]:
-                (found.stored if self.store.has(key, without) else found.train)[key] = spec
+                (found.stored if self._has(key, without) else found.train)[key] = spec
             return
         named = {f"{split} {canonical(spec.plain())}": spec for spec in options[0]}
         if self._empty and why != LOOK:

@@ -11,6 +11,7 @@ from reidflow.evaluation.ranking import Similarity, integer_codes
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import ASIDE
+from reidflow.store.runs import EMBEDDINGS, verified
 
 
 class Layout:
@@ -61,7 +62,8 @@ class Layout:
 
     def vectors(self, folder: Path, stage: str) -> np.ndarray:
         """Return (images of the split, dim) float32; rows that the run did not embed are never read."""
-        return self.spread(pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == stage), folder)
+        table = pl.read_parquet(verified(folder, EMBEDDINGS))
+        return self.spread(table.filter(pl.col("stage") == stage), folder)
 
     def spread(self, table: pl.DataFrame, folder: Path) -> np.ndarray:
         """Return (images of the split, dim) float32 of a table (image, vector) of the run in a folder."""

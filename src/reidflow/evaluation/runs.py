@@ -13,7 +13,7 @@ from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
 from reidflow.spec.canonical import canonical
 from reidflow.spec.components import needing
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
 
 METRICS = Contract(
@@ -168,7 +168,7 @@ def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame 
     """Return the tables of one run, without its arm and seed."""
     facts, layout = _provenance(run.folder), layouts["test"]
     similarity = similarity_of(facts["geometry"]["name"])
-    history = pl.read_parquet(run.folder / "history.parquet")
+    history = pl.read_parquet(verified(run.folder, "history.parquet"))
     values, per_query = layout.score(arm_retrieval(layout, run, mirrored))
     untrained = layout.id_map(run.folder, "initial", similarity)
     metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(facts, history)}
@@ -195,7 +195,7 @@ def _summed(members: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, 
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "provenance.json").read_text())
+    return json.loads(verified(folder, "provenance.json").read_text())
 
 
 def _validated(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> float | None:
@@ -270,7 +270,7 @@ def _validation(kept: int, history: pl.DataFrame) -> float | None:
 
 
 def _efficiency(folder: Path) -> dict[str, Any]:
-    facts = json.loads((folder / "efficiency.json").read_text())
+    facts = json.loads(verified(folder, "efficiency.json").read_text())
     return {
         "seconds_train": facts["seconds"],
         "images_per_second": facts["images_per_second"],

@@ -12,7 +12,7 @@ import polars as pl
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.winners import CANDIDATES
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import RunStore, verified
 
 
 class CandidateExperiment(NamedTuple):
@@ -125,8 +125,8 @@ def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int,
 
 def _validation(folder: Path) -> float:
     """Return the validation mAP of the checkpoint that a run kept."""
-    provenance = json.loads((folder / "provenance.json").read_text())
+    provenance = json.loads(verified(folder, "provenance.json").read_text())
     if provenance["diverged"]:
         return 0.0
-    history = pl.read_parquet(folder / "history.parquet")
+    history = pl.read_parquet(verified(folder, "history.parquet"))
     return float(history.filter(pl.col("epoch") == provenance["best_epoch"])["val_id_map"][0])

@@ -19,7 +19,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import modules
 from reidflow.spec.run import HYPERSPHERE, RunSpec
 from reidflow.spec.yaml import load
-from reidflow.store.runs import SPEC
+from reidflow.store.runs import SPEC, verified
 from reidflow.training.building import build_module
 from reidflow.training.embedding import WEIGHTS, restore
 from reidflow.training.image_inputs import CHUNK
@@ -53,6 +53,7 @@ class Embedder:
             self.network = self._backbone() if self.spec.frozen else None
             features = self.network.backbone.dim if self.network else None
             self.module, self.dim = build_module(self.spec, features, device)
+            verified(folder, WEIGHTS)
             restore(self.module, folder)
             self.module.eval()
 

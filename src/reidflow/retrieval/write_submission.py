@@ -30,7 +30,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import slug_of
 from reidflow.spec.plan import bank_id, tested_bank
 from reidflow.spec.run import RunSpec
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import WEIGHTS, RunStore, verified
 from reidflow.training.embedding import embed_stored
 from reidflow.training.execute import mirror_images
 
@@ -90,6 +90,7 @@ class Embedded:
 
     def rows(self, folder: Path, spec: RunSpec, rows: np.ndarray) -> np.ndarray:
         """Return the embeddings (len(rows), dim) of the images as they are."""
+        verified(folder, WEIGHTS)
         features = pixels = None
         if spec.frozen:
             path = self.results / "features" / bank_id(tested_bank(spec)) / "features.npy"

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.search import Value
+from reidflow.store.runs import verified
 
 COMPLETE, PRUNED, DIVERGED = "complete", "pruned", "diverged"
 
@@ -45,7 +46,7 @@ class Trial:
 
 def history_of(folder: Path) -> dict[int, float | None]:
     """Return epoch -> validation mAP of a stored run, the untrained state being epoch 0."""
-    history = pl.read_parquet(folder / "history.parquet", columns=["epoch", "val_id_map"]).sort("epoch")
+    history = pl.read_parquet(verified(folder, "history.parquet"), columns=["epoch", "val_id_map"]).sort("epoch")
     return dict(zip(history["epoch"].to_list(), history["val_id_map"].to_list(), strict=True))
 
 
@@ -54,7 +55,7 @@ def outcome_of(folder: Path, pruned: bool) -> dict[str, Any]:
 
     `value` is the validation mAP of the kept checkpoint: 0 for a diverged run, none for one that was stopped early.
     """
-    facts = json.loads((folder / "provenance.json").read_text())
+    facts = json.loads(verified(folder, "provenance.json").read_text())
     history = history_of(folder)
     state = PRUNED if pruned else DIVERGED if facts["diverged"] else COMPLETE
     value = {PRUNED: None, DIVERGED: 0.0}.get(state, history[facts["best_epoch"]])

@@ -9,7 +9,7 @@ import polars as pl
 
 from reidflow.search.trial import COMPLETE
 from reidflow.spec.search import Axis, Study
-from reidflow.store.runs import RunStore
+from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
 
 # spec.search.TABLE names them: no axis may be called so.
@@ -116,7 +116,7 @@ def _rows(study: str, record: dict[str, Any], axes: Iterable[Axis]) -> list[dict
 
 
 def _efficiency(store: RunStore, run: str) -> dict[str, Any]:
-    facts = json.loads((store.folder(run) / "efficiency.json").read_text())
+    facts = json.loads(verified(store.folder(run), "efficiency.json").read_text())
     return {"seconds": facts["seconds"], "device": facts["device"]}
 
 

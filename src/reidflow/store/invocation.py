@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store import disk, published
 from reidflow.store.atomic import remove_orphaned, write_text
 from reidflow.store.locks import hold
+from reidflow.store.runs import RunStore
 
 MAIN = "REIDFLOW_MAIN"
 GENERATION = "REIDFLOW_GENERATION"
@@ -91,24 +92,32 @@ def prepare_main(results: Path) -> None:
 def remove_damaged(results: Path) -> list[Path]:
     """Remove published files whose content has changed since, and return them; a dry run only reports them.
 
-    Snakemake makes missing outputs, so removal is all that a rebuild takes.
+    Snakemake makes missing outputs, so removal is all that a rebuild takes. A damaged run is set aside, and what was
+    published by the jobs that made it or read it is removed, so that they make it and read it again.
     """
     if is_dry_run():
-        damaged = published.damaged(results)
-        _report(damaged, "a real run rebuilds it")
-        return damaged
+        return _damaged(results, "a real run rebuilds it", "a real run makes it again")
     # A job that outlives its main process may be between publishing a file and recording it.
     with published.publishing(results):
-        damaged = published.damaged(results)
+        damaged = _damaged(results, "it is rebuilt", "it is set aside and made again", RunStore.set_aside)
         for path in damaged:
             path.unlink(missing_ok=True)
-    _report(damaged, "it is rebuilt")
     return damaged
 
 
-def _report(damaged: list[Path], action: str) -> None:
-    for path in damaged:
-        print(f"{path}: changed or truncated since it was written; {action}", file=sys.stderr)
+def _damaged(
+    results: Path, rebuilt: str, made: str, of_run: Callable[[RunStore, str], None] = lambda store, key: None
+) -> list[Path]:
+    """Return, and report, the damaged files, and those of jobs with a damaged run. of_run: what is done with the run."""
+    files, store = published.damaged(results), RunStore(results / ".store")
+    for path in files:
+        print(f"{path}: changed or truncated since it was written; {rebuilt}", file=sys.stderr)
+    found = published.made_from(results, published.RUNS, store.damaged(published.used(results, published.RUNS)))
+    for key, own in found.items():
+        of_run(store, key)
+        if own:
+            print(f"{store.folder(key)}: this run is not as it was stored; {made}", file=sys.stderr)
+    return [*files, *(path for own in found.values() for path in own)]
 
 
 def prepare_job(results: Path, same_machine: bool) -> None:

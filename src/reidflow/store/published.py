@@ -96,6 +96,20 @@ def damaged(results: Path) -> list[Path]:
     return bad
 
 
+def made_from(results: Path, kind: str, keys: Iterable[str]) -> dict[str, list[Path]]:
+    """Return key -> the published files, of those that are there, of the jobs that used a store entry of a kind."""
+    found: dict[str, list[Path]] = {key: [] for key in keys}
+    for entry in entries(results).values() if found else ():
+        for key in found.keys() & set(entry.uses.get(kind, ())):
+            found[key] += [path for path in map(Path, entry.files) if path.exists()]
+    return found
+
+
+def used(results: Path, kind: str) -> list[str]:
+    """Return the keys of the store entries of a kind that any job used, sorted."""
+    return sorted({key for entry in entries(results).values() for key in entry.uses.get(kind, ())})
+
+
 class Invocation(NamedTuple):
     """The latest invocation of a config.
 

@@ -1,6 +1,8 @@
 """The run store: finished training runs under a key of all that determines them, and readable folders of their files.
 
 Only complete runs are ever visible. A lock per key admits one writer; an unfinished run keeps a resumable work folder.
+Whoever reads a file of a stored run reads it through `verified`: a damaged run is set aside, and made again by the next
+invocation of the pipeline.
 A run is stored without the large files that nobody has requested yet: those of the many runs that are only compared on
 validation would fill the disk. A request for a file that was left out makes the run again, once.
 """
@@ -10,18 +12,21 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from reidflow.spec.canonical import short
+from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import dumps
 from reidflow.store import published
 from reidflow.store.atomic import replacing, sync, write_text
 from reidflow.store.locks import locked
 
 DONE = "done.json"
+ASIDE = "damaged"
+"""Folder of the store with the damaged runs, until they are made again."""
 SPEC = "run.yaml"
 WEIGHTS, EMBEDDINGS = "model.safetensors", "embeddings.parquet"
 LARGE = frozenset({WEIGHTS, EMBEDDINGS})
@@ -36,6 +41,9 @@ LEFT_OUT = {
     "split_runs": frozenset({WEIGHTS}),
 }
 """Rule -> the files of its runs that no consumer of them reads; those of other rules are stored whole."""
+
+# (file, inode, time of change) of those that this process has found as they were stored.
+_VERIFIED: set[tuple[Path, int, int]] = set()
 
 
 def run_key(spec: dict, code: str, data: str) -> str:
@@ -70,14 +78,15 @@ class RunStore:
         `make(work, out)` may keep checkpoints in `work`; the files it leaves in `out` become the run. It returns a key
         where that of the run it made is not `key` (training was stopped early). without: the files that the caller does
         not need, which are not stored. A stored run that lacks others is made again, and replaced when that is done.
-        A stored run whose files do not match their checksums is removed and made again, with the files that it had.
+        A stored run whose files do not match their checksums is set aside and made again, with the files that it had.
         """
         with locked(self.root / "locks" / key):
             sums = self._sums(key)
             if sums is not None:
                 if not self._intact(key, sums):
                     without = without & _left_out(sums)
-                    self._discard(key)
+                    self._set_aside(key)
+                    print(f"{self.folder(key)}: damaged; the run is made again", file=sys.stderr, flush=True)
                 elif _left_out(sums) <= without:
                     # A process that was killed just after it stored the run has left its checkpoint.
                     shutil.rmtree(self.work(key), ignore_errors=True)
@@ -129,6 +138,7 @@ class RunStore:
             folder.rename(former)
         out.rename(folder)
         shutil.rmtree(former, ignore_errors=True)
+        shutil.rmtree(self.root / ASIDE / key, ignore_errors=True)
 
     def _sums(self, key: str) -> dict[str, str | None] | None:
         """Return the checksum of each file of a stored run, None for one that was left out; {} where it is not legible."""
@@ -148,9 +158,81 @@ class RunStore:
         except (FileNotFoundError, NotADirectoryError):
             return False  # any other error in reading it is the disk's, and no reason to discard the run
 
-    def _discard(self, key: str) -> None:
-        print(f"{self.folder(key)}: damaged; the run is made again", file=sys.stderr, flush=True)
-        shutil.rmtree(self.folder(key), ignore_errors=True)
+    def require_intact(self, key: str, name: str) -> None:
+        """Raise ReidflowError where a run lacks a file, or has one that is not as it was stored; set the run aside."""
+        with locked(self.root / "locks" / key):
+            sums = self._sums(key) or {}
+            if not (sums.get(name) and self._intact(key, sums)):
+                self._set_aside(key)
+                raise ReidflowError(
+                    f"{self.folder(key) / name}: not as it was stored. The run has been set aside, in "
+                    f"{self.root / ASIDE / key}. Run the same command again: this run is then made again, and no other."
+                )
+
+    def damaged(self, keys: Iterable[str]) -> list[str]:
+        """Return those of the runs `keys` that were set aside, or whose files have changed since they were stored.
+
+        The files of a run are read where one of them is newer than the checksums, which are written last.
+        """
+        aside = {path.name for path in (self.root / ASIDE).glob("*")}
+        return [key for key in keys if key in aside or self._changed(key)]
+
+    def _changed(self, key: str) -> bool:
+        sums, folder = self.folder(key) / DONE, self.folder(key)
+        try:
+            with os.scandir(folder) as found:
+                latest = max(file.stat().st_mtime_ns for file in found)
+            if latest <= sums.stat().st_mtime_ns:
+                return False
+        except (OSError, ValueError):
+            return False  # whoever needs a run that is gone misses it
+        if not self._intact(key, self._sums(key) or {}):
+            return True
+        # It only saves reading them again; a dry run must work in a folder that cannot be written.
+        with suppress(OSError):
+            os.utime(sums)
+        return False
+
+    def set_aside(self, key: str) -> None:
+        """Move a damaged run out of the store, where it stays until it is made again."""
+        with locked(self.root / "locks" / key):
+            self._set_aside(key)
+
+    def _set_aside(self, key: str) -> None:
+        aside = self.root / ASIDE / key
+        if not self.folder(key).exists() and aside.exists():
+            return
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder(key).rename(aside)
+        except FileNotFoundError:
+            aside.mkdir()
+
+
+def verified(folder: Path, name: str) -> Path:
+    """Return a file of a finished run after comparing it with its checksum, once in this process.
+
+    The job of this process then uses the run: what it publishes is made again if the run is found damaged later. A folder
+    without checksums, such as a readable one, is taken as it is. Raises ReidflowError where the file is not as
+    it was stored, or gone: the run is then set aside.
+    """
+    path = folder / name
+    if not (folder / DONE).exists() and folder.parent.name != folder.name[:2]:
+        return path
+    published.note_use(published.RUNS, folder.name)
+    try:
+        stat = path.stat()
+        mark = path, stat.st_ino, stat.st_mtime_ns
+        if mark in _VERIFIED:
+            return path
+        if json.loads((folder / DONE).read_text())[name] == _checksum(path):
+            _VERIFIED.add(mark)
+            return path
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        pass
+    RunStore(folder.parents[2]).require_intact(folder.name, name)
+    return path
 
 
 def write_readable(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int, dict[str, Any]]) -> None:

@@ -28,7 +28,7 @@ from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store import activity
 from reidflow.store.atomic import append_line
-from reidflow.store.runs import WHOLE, RunStore, run_key
+from reidflow.store.runs import WEIGHTS, WHOLE, RunStore, run_key, verified
 from reidflow.store.tables import read_table
 from reidflow.training.data import RunData
 
@@ -119,6 +119,7 @@ def mirror_images(folder: Path, spec: RunSpec, rows: np.ndarray, results: Path, 
     """Return the embeddings (len(rows), dim) that a finished run gives to the mirror images of rows of the manifest."""
     from reidflow.training.embedding import embed_stored
 
+    verified(folder, WEIGHTS)
     if spec.frozen:
         features = _mapped(results / "features" / bank_id(mirrored_bank(spec)) / "features.npy")
         return embed_stored(folder, spec, rows, features=features, pixels=None, device=device)

@@ -105,14 +105,15 @@ def swept(tmp_path):
             for rate, values in points.items():
                 for seed, value in enumerate(values, 100):
                     key = f"{arm}{rate}{seed}".replace(".", "").ljust(32, "0")
-                    folder = RunStore(tmp_path / ".store").folder(key)
-                    folder.mkdir(parents=True)
                     # The kept epoch is the second one: the last has another score.
-                    pl.DataFrame({"epoch": [1, 2, 3], "val_id_map": [0.0, value, 0.9]}).write_parquet(
-                        folder / "history.parquet"
-                    )
-                    kept = {"best_epoch": 2, "diverged": (arm, rate, seed) in diverged}
-                    (folder / "provenance.json").write_text(json.dumps(kept))
+                    history = pl.DataFrame({"epoch": [1, 2, 3], "val_id_map": [0.0, value, 0.9]})
+                    kept = json.dumps({"best_epoch": 2, "diverged": (arm, rate, seed) in diverged})
+
+                    def make(work, out, history=history, kept=kept):
+                        history.write_parquet(out / "history.parquet")
+                        (out / "provenance.json").write_text(kept)
+
+                    RunStore(tmp_path / ".store").get_or_make(key, make)
                     records.append({"arm": arm, "seed": seed, "key": key, "spec": spec(arm, rate) | {"seed": seed}})
         half = len(records) // 2
         files = [tmp_path / "one.json", tmp_path / "two.json"]

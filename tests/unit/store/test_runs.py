@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from reidflow.spec.errors import ReidflowError
 from reidflow.store import published
-from reidflow.store.runs import DONE, EMBEDDINGS, LARGE, WEIGHTS, WHOLE, RunStore
+from reidflow.store.runs import DONE, EMBEDDINGS, LARGE, WEIGHTS, WHOLE, RunStore, verified
 from reidflow.store.tables import Contract, read_table, write_table
 
 SCORED = frozenset({WEIGHTS})
@@ -39,6 +40,42 @@ def test_a_damaged_run_is_made_again(tmp_path, damage):
     path.unlink() if damage == "missing" else path.write_text({"truncated": "o", "changed": "eno"}[damage])
     folder, restored = store.get_or_make("ab12", make("two"))
     assert not restored and (folder / "result.txt").read_text() == "two"
+
+
+def flip(path, keep_times):
+    """Change one byte of a file."""
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    if keep_times:
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("damage", ["flipped", "missing"])
+def test_whoever_reads_a_damaged_run_sets_it_aside_and_says_so_until_it_is_made_again(tmp_path, damage):
+    store = RunStore(tmp_path)
+    folder, _ = store.get_or_make("ab12", make("one"))
+    assert verified(folder, "result.txt").read_text() == "one" and store.damaged(["ab12"]) == []
+    path = folder / "result.txt"
+    path.unlink() if damage == "missing" else flip(path, keep_times=False)
+    for _ in range(2):
+        with pytest.raises(ReidflowError, match=f"{path}: not as it was stored. The run has been set aside"):
+            verified(folder, "result.txt")
+        assert not store.has("ab12") and store.damaged(["cd34", "ab12"]) == ["ab12"]
+    assert store.get_or_make("ab12", make("one")) == (folder, False)
+    assert verified(folder, "result.txt").read_text() == "one" and store.damaged(["ab12"]) == []
+
+
+def test_runs_that_were_edited_are_found_without_reading_the_others(tmp_path, monkeypatch):
+    store = RunStore(tmp_path)
+    for key in ("ab12", "cd34", "ef56"):
+        store.get_or_make(key, make(key))
+    flip(store.folder("ab12") / "result.txt", keep_times=False)
+    os.utime(store.folder("cd34") / "result.txt")
+    assert store.damaged(["ab12", "cd34", "ef56", "gone"]) == ["ab12"]
+    monkeypatch.setattr(RunStore, "_intact", None)
+    assert store.damaged(["cd34", "ef56"]) == []
 
 
 def test_a_failed_run_leaves_its_work_and_nothing_in_the_store(tmp_path):

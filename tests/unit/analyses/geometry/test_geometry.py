@@ -176,18 +176,17 @@ def test_without_frozen_features_nothing_is_said_of_them(found):
 
 def test_embeddings_are_read_in_the_order_of_the_evaluated_images(tmp_path, layout):
     store = RunStore(tmp_path)
-    folder = store.folder("k")
-    folder.mkdir(parents=True)
     vectors = planted("sphere", 0).astype(np.float32)
     turned = list(range(len(IMAGES)))[::-1]
-    pl.DataFrame(
+    table = pl.DataFrame(
         {
             "image": [IMAGES[i] for i in turned],
             "role": ["test"] * len(IMAGES),
             "stage": ["final"] * len(IMAGES),
             "vector": pl.Series(vectors[turned].tolist(), dtype=pl.List(pl.Float32)),
         }
-    ).write_parquet(folder / "embeddings.parquet")
+    )
+    store.get_or_make("k", lambda work, out: table.write_parquet(out / "embeddings.parquet"))
     metrics = pl.DataFrame({"arm": ["inside"], "seed": [5], "run": ["k"]})
     (run,) = tables.embedded(EXPERIMENT, metrics, layout, store)
     assert (run.arm, run.seed, run.geometry) == ("inside", 5, "poincare")
