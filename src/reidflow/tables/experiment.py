@@ -48,7 +48,8 @@ RESULTS = Contract(
     "results",
     columns(
         "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm",
-        "verdict", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, *QUERIES,
+        "verdict", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable", *AGAINST,
+        "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
         "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
         "divergence", "below_untrained", "gradient_norm", "gradient_norm_max", "epochs_to_95", "train_flops",
         "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "leaking",
@@ -78,7 +79,7 @@ AGAINST_CONTROLS = (
 )  # fmt: skip
 SCORES = (
     "arm", "id_map_by_seed", "val_id_map", "chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10",
-    "map_at_r", "nmi",
+    "map_at_r", "nmi_spread",
 )  # fmt: skip
 TRAINING = (
     "arm",
@@ -170,7 +171,8 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         "baseline": paired is None,
         "seeds": len(arm.seeds),
         "id_map": _mean(values),
-        "id_map_std": statistics.stdev(values) if not unscored and len(values) > 1 else None,
+        "id_map_std": _std(values),
+        "nmi_std": _std(arm.metrics["nmi"]),
         "delta": paired.delta if paired and whole else None,
         "verdict": BASELINE if paired is None else INCONCLUSIVE,
         "ties_with_best": best,
@@ -198,6 +200,12 @@ def _mean(values: pl.Series | list) -> float | None:
     """Return the mean over seeds; None where a seed has no value: a mean over the others would flatter the arm."""
     found = [known(value) for value in values]
     return None if None in found else mean(found)
+
+
+def _std(values: pl.Series | list) -> float | None:
+    """Return the standard deviation over seeds; None with one seed, or where a seed has no value."""
+    found = [known(value) for value in values]
+    return statistics.stdev(found) if None not in found and len(found) > 1 else None
 
 
 def _below(trained: list[float | None], untrained: list[float | None]) -> float | None:

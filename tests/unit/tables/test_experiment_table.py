@@ -64,6 +64,8 @@ def test_the_difference_is_that_of_identity_means_paired_by_seed(tmp_path):
     shares = tables.profiles.filter(pl.col("arm") == "arm", pl.col("threshold").is_between(0.39, 0.51))
     assert shares["share"].to_list() == pytest.approx([(arm >= t).mean() for t in shares["threshold"]])
     assert shares.height == 6
+    nmi = 0.7 + 0.01 * np.arange(arm.shape[1])
+    assert (row["nmi"], row["nmi_std"]) == pytest.approx((np.mean(nmi), np.std(nmi, ddof=1))) and row["nmi_std"] > 0
     assert (row["steps"], row["queries"], row["skipped"]) == (101.0, 80, 20)
     per_identity = tables.comparisons.filter(pl.col("flank").is_null() & (pl.col("arm") == "arm"))
     assert per_identity["identity"].to_list() == IDENTITIES
