@@ -74,7 +74,7 @@ rule mirrored:
 rule evaluate:
     input:
         runs=inputs.runs,
-        split=inputs.split,
+        splits=inputs.splits,
         manifest=f"{DATA}/manifest.parquet",
         mirrored=inputs.mirrored,
     output:

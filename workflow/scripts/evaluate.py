@@ -10,27 +10,29 @@ from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
-from reidflow.store.runs import RunStore, remove_former_arms, write_readable
+from reidflow.store.runs import RunStore, readable_name, remove_former_arms, write_readable
 from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
     slugs, folder = job.given["arms"], job.out.final["metrics"].parent
     jobs = runs.read_jobs(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
-    split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
+    splits, manifest = [read_table(file, SPLIT) for file in job.input.splits], read_table(job.input.manifest, MANIFEST)
     mirrored = read_table(job.input.mirrored, runs.MIRRORED) if job.input.mirrored else None
-    tables = runs.evaluate_runs(jobs.runs, split, manifest, job.given["gallery"], mirrored)
+    tables = runs.evaluate_runs(jobs.runs, splits, manifest, job.given["gallery"], mirrored)
     for name, contract in runs.CONTRACTS.items():
         write_table(tables[name], getattr(job.out, name), contract, {"code": job.given["code"]})
     write_text(job.out.unavailable, json.dumps(jobs.unavailable, indent=1) + "\n")
     for name, slug in slugs.items():
         own = [(made, spec) for made, spec in zip(jobs.runs, jobs.specs, strict=True) if made.arm == name]
-        specs = {made.seed: spec for made, spec in own}
-        write_readable(folder / slug, [(made.seed, made.key, made.folder) for made, _ in own], specs)
-        for seed, spec in specs.items():
-            of_run = pl.col("arm") == name, pl.col("seed") == seed
+        folded = len(own) > len({made.seed for made, _ in own})
+        named = {readable_name(made.seed, made.split if folded else None): (made, spec) for made, spec in own}
+        write_readable(folder / slug, {folder_name: (made.folder, spec) for folder_name, (made, spec) in named.items()})
+        for folder_name, (made, spec) in named.items():
+            of_run = pl.col("arm") == name, pl.col("seed") == made.seed, pl.col("split") == made.split
             history, metrics = (tables[table].filter(of_run) for table in ("history", "metrics"))
-            write_events(folder / slug / f"seed-{seed}", spec, history.drop("arm", "seed"), metrics.row(0, named=True))
+            epochs = history.drop("arm", "seed", "split")
+            write_events(folder / slug / folder_name, spec, epochs, metrics.row(0, named=True))
     remove_former_arms(folder, [*slugs.values(), "also_on", "looks", "runs", "search", "sweep"])
 
 

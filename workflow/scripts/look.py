@@ -18,7 +18,7 @@ def main(job: Job) -> None:
     _, experiment = load_experiment(job.results, job.given["experiment"])
     jobs = read_jobs(job.input.runs, job.given["order"], RunStore(job.results / ".store"))
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    tables = evaluate_runs(jobs.runs, split, manifest, job.given["gallery"])
+    tables = evaluate_runs(jobs.runs, [split], manifest, job.given["gallery"])
     arms = evaluated_arms(experiment, tables["metrics"], tables["per_query"])
     write_text(job.out.look, json.dumps(look_at(experiment, arms, job.given["look"]), indent=1) + "\n")
 

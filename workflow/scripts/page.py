@@ -30,7 +30,7 @@ from reidflow.tables.sections import read_all
 def main(job: Job) -> None:
     config, experiment = load_experiment(job.results, job.given["experiment"])
     experiment = with_winners(experiment, job.input.get("winners"))
-    data = read_description(config, job.input.split, job.input.audit, job.input.images)
+    data = read_description(config, job.input.splits, job.input.audits, job.input.images)
     tables = Tables(
         read_table(job.input.results, RESULTS),
         read_table(job.input.efficiency, EFFICIENCY),

@@ -16,7 +16,7 @@ def main(job: Job) -> None:
     gallery = job.given["gallery"]
     groups = read_table(job.input.groups, GROUPS)
     sides, queries = job.given.get("sides", "across"), job.given.get("queries")
-    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries)
+    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, job.given.get("fold", 0))
     audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery)
     write_table(split, job.out.split, SPLIT)
     write_text(job.out.audit, json.dumps({"method": job.given["split"], **audited}, indent=1))

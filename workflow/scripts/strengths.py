@@ -23,7 +23,7 @@ def main(job: Job) -> None:
     store = RunStore(job.results / ".store")
     runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
-    found = evaluate_runs(runs, split, manifest, given["gallery"])["metrics"] if runs else METRICS.empty()
+    found = evaluate_runs(runs, [split], manifest, given["gallery"])["metrics"] if runs else METRICS.empty()
     write_table(found, job.out.metrics, METRICS)
 
 

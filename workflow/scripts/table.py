@@ -14,7 +14,7 @@ from reidflow.tables.experiment import EFFICIENCY, RESULTS, build_table
 
 def main(job: Job) -> None:
     config, experiment = load_experiment(job.results, job.given["experiment"])
-    data = read_description(config, job.input.split, job.input.audit, job.input.images)
+    data = read_description(config, job.input.splits, job.input.audits, job.input.images)
     arms = read_arms(experiment, {name: job.input[name] for name in TABLES}, job.input.get("chosen"))
     missing = json.loads(Path(job.input.unavailable).read_text())
     speeds = {arm: json.loads(Path(file).read_text()) for arm, file in job.given["speeds"].items()}

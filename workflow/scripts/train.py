@@ -19,23 +19,27 @@ def main(job: Job) -> None:
         more = json.loads(Path(undecided).read_text())["more"]
         wanted = [run for run in wanted if run[0] in more]
     if "specs" in given:
-        runs = [RunSpec.model_validate(spec) for _, spec in wanted]
+        runs = [RunSpec.model_validate(spec) for _, spec, _ in wanted]
     else:
         arms = {arm: points for arm, points in given["arms"].items() if arm not in missing}
         winners = winner_specs(given["winner_arms"], job.input.get("winners"))
         runs = chosen_runs(arms, wanted, job.input.get("chosen"), winners)
-    split = OtherSplit.at(given["split"])
-    done = execute(
-        runs,
-        job.results,
-        given["gallery"],
-        job.compute["device"],
-        job.confirm_code,
-        split,
-        arms=[arm for arm, _ in wanted],
-        without=LEFT_OUT["sweep"] if "specs" in given else WHOLE,
-    )
-    named = [{"arm": arm, **made} for (arm, _), made in zip(wanted, done, strict=True)]
+    named = []
+    for number, folder in enumerate(given["splits"]):
+        own = [(arm, spec) for (arm, _, on), spec in zip(wanted, runs, strict=True) if on == number]
+        if not own:
+            continue
+        done = execute(
+            [spec for _, spec in own],
+            job.results,
+            given["gallery"],
+            job.compute["device"],
+            job.confirm_code,
+            OtherSplit.at(folder),
+            arms=[arm for arm, _ in own],
+            without=LEFT_OUT["sweep"] if "specs" in given else WHOLE,
+        )
+        named += [{"arm": arm, "split": number, **made} for (arm, _), made in zip(own, done, strict=True)]
     write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))
 
 

@@ -14,6 +14,8 @@ what is slow to load.
     TEXTS       the author's texts that it prints, by their keys in the experiment's file (default: the question)
     applies(experiment) -> bool
     modules(experiment) -> list of dotted modules of the components that `run` executes (optional)
+    ONE_SPLIT   whether it is about the runs of one split: of an experiment on several splits it then gets those of the
+                first alone, and its sections say so (default: whether it reads `runs` or `split`)
     params(plan, experiment) -> JSON of what else decides its numbers (optional)
     quantities(experiment) -> list of the Quantity that it measures, which `headline` may name (optional)
     run(inputs: Inputs) -> Report
@@ -95,6 +97,11 @@ class Analysis:
         return tuple(getattr(self.module, "FILES", ()))
 
     @property
+    def one_split(self) -> bool:
+        """Whether it is about the runs of one split."""
+        return bool(getattr(self.module, "ONE_SPLIT", {"runs", "split"} & set(self.inputs)))
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The author's texts that it prints: only these are in its description of the experiment."""
         return tuple(getattr(self.module, "TEXTS", ("question",)))
@@ -114,7 +121,9 @@ class Analysis:
 
     def run(self, inputs: "Inputs") -> "Report":
         """Return its report on an experiment."""
-        return self.module.run(replace(inputs, titles={**self.figures, **self.sheets}))
+        one = self.one_split and len(inputs.experiment.divisions) > 1
+        report = self.module.run(replace(inputs, titles={**self.figures, **self.sheets}, one_split=one))
+        return replace(report, sections=[_of_first(section, inputs) for section in report.sections]) if one else report
 
     def params(self, plan: "Plan", experiment: str) -> dict[str, Any]:
         """Return what decides its numbers beside the experiment and its inputs."""
@@ -183,7 +192,8 @@ class Inputs:
     """What `run` gets: the checked config and experiment, the files that it reads by name, and its params.
 
     files: path or list of paths by the names of INPUTS; an empty list where the experiment has no such file. store:
-    the folder of the run store. titles: name -> title of the figures and sheets that the analysis declares.
+    the folder of the run store. titles: name -> title of the figures and sheets that the analysis declares. one_split:
+    whether runs and their tables are those of the first of several splits.
     """
 
     config: "Config"
@@ -192,18 +202,36 @@ class Inputs:
     params: Mapping[str, Any]
     store: Path
     titles: Mapping[str, str] = field(default_factory=dict)
+    one_split: bool = False
+
+    @property
+    def first_split(self) -> str:
+        """The first of the experiment's splits, in words."""
+        count = len(self.experiment.divisions)
+        return f"first of {count} folds" if self.experiment.folds else f"first of the {count} seeds' splits"
 
     def heading(self, name: str) -> "Heading":
         """Return the words above a figure or sheet: its title, then experiment and data set."""
         from reidflow.figures.style import heading
 
-        return heading(self.titles.get(name, name), self.experiment.name, self.config)
+        title = self.titles.get(name, name)
+        title = f"{title} ({self.first_split})" if self.one_split else title
+        return heading(title, self.experiment.name, self.config)
 
     def table(self, name: str, contract: "Contract") -> "pl.DataFrame":
-        """Return a table that it reads, checked against its contract. Raises ReidflowError."""
+        """Return a table that it reads, checked against its contract. Raises ReidflowError.
+
+        Of an experiment with folds, `metrics` has the row of all folds together, `history` the runs of the first.
+        """
+        from reidflow.evaluation.runs import of_seeds, of_split
         from reidflow.store.tables import read_table
 
-        return read_table(self.files[name], contract)
+        table = read_table(self.files[name], contract)
+        if self.one_split and name in ("metrics", "per_query", "history", "efficiency") and "split" in table.columns:
+            return of_split(table)
+        if self.experiment.folds and name in ("metrics", "history"):
+            return of_seeds(table) if name == "metrics" else of_split(table)
+        return table
 
     def layout(self) -> "Layout":
         """Return the queries and the gallery of the experiment's split; needs `split` and `manifest`."""
@@ -218,7 +246,11 @@ class Inputs:
         from reidflow.evaluation.runs import read_jobs
         from reidflow.store.runs import RunStore
 
-        return read_jobs(self.files["runs"], list(self.experiment.arms), RunStore(self.store))
+        jobs = read_jobs(self.files["runs"], list(self.experiment.arms), RunStore(self.store))
+        if not self.one_split:
+            return jobs
+        runs, specs = zip(*(own for own in zip(jobs.runs, jobs.specs, strict=True) if own[0].split == 0), strict=True)
+        return jobs._replace(runs=list(runs), specs=list(specs))
 
     def mirrored(self) -> "pl.DataFrame | None":
         """Return the embeddings of mirrored images, where an arm uses them; needs `mirrored`."""
@@ -273,6 +305,15 @@ class Report:
             draw(path("png", name))
         for name, content in self.files.items():
             write_bytes(path("file", name), content.encode() if isinstance(content, str) else content)
+
+
+def _of_first(section: "Section", inputs: Inputs) -> "Section":
+    """Return a section that says of which split it is."""
+    note = (
+        f"Queries, galleries and runs are those of the {inputs.first_split} alone; columns of the experiment's table are "
+        "over all of them."
+    )
+    return replace(section, text=f"{note}\n\n{section.text}".rstrip())
 
 
 def _key(kind: str, name: str) -> str:

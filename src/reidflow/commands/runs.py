@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reidflow.evaluation.selection import chosen_values
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import Arm, Experiment
 from reidflow.spec.part_strengths import candidates
@@ -87,14 +88,17 @@ class Runs:
     ) -> Iterator[tuple[Options, str | None, str]]:
         """Yield what each arm and seed of a job may train, on which split (its folder; None: the config's own), and LOOK
         where it is not known whether it does."""
-        own = self.plan.other_split_folder(experiment.division)
+        splits = [self.plan.other_split_folder(division) for division in experiment.divisions]
+        own = splits[0]
         if rule == "sweep":
-            yield from (([[spec]], own, "") for _, spec in self.plan.sweep(experiment.name)[int(wildcards["batch"])])
+            for _, spec, number in self.plan.sweep(experiment.name)[int(wildcards["batch"])]:
+                yield [[spec]], splits[number], ""
         elif rule == "train":
             job = set(self.plan.training(experiment.name)[int(wildcards["batch"])])
-            yield from (
-                (options, own, open_) for arm, seed, options, open_ in self._seeded(experiment) if (arm, seed) in job
-            )
+            for number, split in enumerate(splits):
+                for arm, seed, options, open_ in self._seeded(experiment, number):
+                    if (arm, seed, number) in job:
+                        yield options, split, open_
         elif rule == "strengths":
             for candidate in candidates(experiment):
                 for tried in candidate.tried:
@@ -104,10 +108,13 @@ class Runs:
             for split in map(str, splits):
                 yield from ((options, split, open_) for _, _, options, open_ in self._seeded(experiment))
 
-    def _seeded(self, experiment: Experiment) -> Iterator[tuple[str, int, Options, str]]:
-        """Yield arm, seed, what they may train, and LOOK where it is not known whether they do."""
+    def _seeded(self, experiment: Experiment, number: int = 0) -> Iterator[tuple[str, int, Options, str]]:
+        """Yield arm, seed, what they may train, and LOOK where it is not known whether they do.
+
+        number: which of the experiment's splits.
+        """
         for arm in experiment.arms.values():
-            specs = self._specs(experiment.name, arm.name)
+            specs = self._specs(experiment.name, arm.name, number)
             for seed, open_ in self._seeds(experiment, arm):
                 yield arm.name, seed, [spec.with_seed(seed).runs() if spec else [] for spec in specs], open_
 
@@ -118,8 +125,11 @@ class Runs:
                 return
             yield from ((seed, "" if not number or "more" in look else LOOK) for seed in seeds)
 
-    def _possible_specs(self, experiment_name: str, arm_name: str) -> list[RunSpec | None]:
-        """Return the runs, with the seed 0, that an arm may turn out to be: one, where that is decided; None: any."""
+    def _possible_specs(self, experiment_name: str, arm_name: str, number: int) -> list[RunSpec | None]:
+        """Return the runs, with the seed 0, that an arm may turn out to be: one, where that is decided; None: any.
+
+        number: which of the experiment's splits.
+        """
         experiment = self.plan.experiments[experiment_name]
         arm, folder = experiment.arms[arm_name], self.results / "experiments" / experiment_name
         if arm.winner_of:
@@ -128,15 +138,15 @@ class Runs:
         if len(arm.points) == 1:
             return [arm.spec]
         choice = self._decided(folder / "chosen.json", self._is_swept(experiment, arm)).get(arm.name)
-        wanted = canonical(choice["values"]) if choice else None
+        wanted = canonical(chosen_values(choice, number)) if choice else None
         fitting = [spec for values, spec in arm.points if canonical(values) == wanted]
         return fitting or [spec for _, spec in arm.points]
 
     def _is_swept(self, experiment: Experiment, arm: Arm) -> bool:
         """Return whether all sweep runs of an arm are stored: its choice is the same when it is made again."""
-        split = self.plan.other_split_folder(experiment.division)
+        splits = [self.plan.other_split_folder(division) for division in experiment.divisions]
         runs = [spec.runs()[0].with_seed(seed) for _, spec in arm.points for seed in experiment.sweep_seeds]
-        keys = [self._key(run, split) for run in runs]
+        keys = [self._key(run, split) for split in splits for run in runs]
         return all(key and self._has(key, LEFT_OUT["sweep"]) for key in keys)
 
     def _has(self, key: str, without: Set[str]) -> bool:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-from reidflow.evaluation.metrics import evaluate_retrieval
+from reidflow.evaluation.average_precision import average_precisions
+from reidflow.evaluation.metrics import ScoredQueries, scored_queries
 from reidflow.evaluation.ranking import Similarity, integer_codes
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.spec.errors import ReidflowError
@@ -48,17 +48,16 @@ class Layout:
         """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
         return {name: codes for name, codes in self.rules().items() if not name.endswith("identity")}
 
-    def score(self, retrieval: Retrieval) -> tuple[dict[str, float | int], pl.DataFrame]:
-        """Return the metrics of a retrieval of this layout, and its table per query."""
-        values, per_query = evaluate_retrieval(retrieval, self.identity[self.query], self.identity[self.gallery])
+    def score(self, retrieval: Retrieval) -> tuple[ScoredQueries, pl.DataFrame]:
+        """Return what the queries of a retrieval of this layout find, and its table per query."""
+        found = scored_queries(retrieval, self.identity[self.query], self.identity[self.gallery])
         described = self.table[self.query].select("image", "identity", "group", "flank")
-        return values, pl.concat([described, per_query], how="horizontal")
+        return found, pl.concat([described, found.per_query()], how="horizontal")
 
-    def id_map(self, folder: Path, stage: str, similarity: Similarity | None = None) -> float:
-        """Return the headline alone: the identity-balanced mAP of a run's embeddings of one stage."""
-        vectors, rules = self.vectors(folder, stage), self.rules()
-        ap = average_precisions(vectors[self.query], vectors[self.gallery], **rules, similarity=similarity)
-        return float(identity_balanced(ap, rules["query_identity"]))
+    def precisions(self, folder: Path, stage: str, similarity: Similarity | None = None) -> np.ndarray:
+        """Return the average precision (Q,) of each query by a run's embeddings of one stage; NaN without a positive."""
+        vectors = self.vectors(folder, stage)
+        return average_precisions(vectors[self.query], vectors[self.gallery], **self.rules(), similarity=similarity)
 
     def vectors(self, folder: Path, stage: str) -> np.ndarray:
         """Return (images of the split, dim) float32; rows that the run did not embed are never read."""

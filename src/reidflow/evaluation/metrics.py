@@ -1,7 +1,7 @@
 """All test metrics of one run: what a query finds in its gallery. Definitions: docs/metric.md."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -61,19 +61,59 @@ def evaluate_retrieval(
 
     Where it has a matrix, that decides the ranking; `nmi`, `intra` and `inter` come from the vectors all the same.
     """
+    found = scored_queries(retrieval, query_identity, gallery_identity, seed=seed, block=block)
+    return pooled_metrics([found]), found.per_query()
+
+
+@dataclass(frozen=True)
+class ScoredQueries:
+    """What the queries of a retrieval find.
+
+    columns: name -> (Q,); identity: (Q,), names or codes; origin: the similarity at distance 0; nmi: of the embeddings.
+    """
+
+    columns: dict[str, np.ndarray]
+    identity: np.ndarray
+    origin: float
+    nmi: float
+
+    def per_query(self) -> pl.DataFrame:
+        """Return the table of `evaluate`."""
+        return _per_query(self.columns)
+
+
+def pooled_metrics(parts: Sequence[ScoredQueries]) -> dict[str, float | int]:
+    """Return the metrics of `evaluate` over the queries of several retrievals, each ranked in its own gallery.
+
+    An identity's queries in all of them count alike. The NMI is the mean of theirs.
+    """
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    metrics = _metrics(columns, np.concatenate([part.identity for part in parts]), parts[0].origin)
+    return {**metrics, "nmi": float(np.mean([part.nmi for part in parts]))}
+
+
+def scored_queries(
+    retrieval: Retrieval,
+    query_identity: np.ndarray,
+    gallery_identity: np.ndarray,
+    *,
+    seed: int = 0,
+    block: int | None = None,
+) -> ScoredQueries:
+    """Return what the queries of a retrieval find; arguments as of `evaluate_retrieval`."""
     masks = retrieval.masks(query_identity, gallery_identity)
     parts = [_block(steps, masks, rows, apart) for rows, steps, apart in _ranked_and_apart(retrieval, block)]
     if not parts:
         raise ValueError("there is no query to evaluate")
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    metrics = _metrics(columns, np.asarray(query_identity), 1.0 if retrieval.similarity is None else 0.0)
     vectors, identity = _to_cluster(
         retrieval.queries, retrieval.gallery, query_identity, gallery_identity, retrieval.query_index
     )
     if retrieval.similarity is not None:
         vectors = _tangent(vectors, retrieval.similarity)
-    metrics["nmi"] = cluster_agreement(vectors, identity, seed, normalise=retrieval.similarity is None)
-    return metrics, _per_query(columns)
+    plain = retrieval.similarity is None
+    nmi = cluster_agreement(vectors, identity, seed, normalise=plain)
+    return ScoredQueries(columns, np.asarray(query_identity), 1.0 if plain else 0.0, nmi)
 
 
 def _ranked_and_apart(retrieval: Retrieval, block: int | None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:

@@ -1,17 +1,21 @@
 """Evaluated runs: test metrics, values per query, training history and efficiency of the runs of arms."""
 
 import json
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.average_precision import identity_balanced
 from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.metrics import ScoredQueries, pooled_metrics
 from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
-from reidflow.spec.canonical import canonical
+from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import needing
 from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
@@ -22,6 +26,7 @@ METRICS = Contract(
         "arm": pl.String,
         "run": pl.String,
         "seed": pl.Int64,
+        "split": pl.Int64,  # which of the experiment's splits; null for a row of all folds together
         **dict.fromkeys(
             ("id_map", "id_map_unfiltered", "id_map_untrained", "chance", "map", "top1", "top5", "top10"), pl.Float64
         ),
@@ -34,13 +39,14 @@ METRICS = Contract(
         **dict.fromkeys(("loss_first", "loss_last", "gradient_norm_max"), pl.Float64),
         "versions": pl.String,
     },
-    nullable=frozenset({"val_id_map", "parameters", "flops", "loss_first", "loss_last", "gradient_norm_max"}),
+    nullable=frozenset({"split", "val_id_map", "parameters", "flops", "loss_first", "loss_last", "gradient_norm_max"}),
 )
 PER_QUERY = Contract(
     "queries of runs",
     {
         "arm": pl.String,
         "seed": pl.Int64,
+        "split": pl.Int64,
         "image": pl.String,
         "identity": pl.String,
         "group": pl.String,
@@ -56,6 +62,7 @@ HISTORY = Contract(
     {
         "arm": pl.String,
         "seed": pl.Int64,
+        "split": pl.Int64,
         "epoch": pl.Int64,
         "loss": pl.Float64,
         "val_id_map": pl.Float64,
@@ -86,6 +93,7 @@ EFFICIENCY = Contract(
     {
         "arm": pl.String,
         "seed": pl.Int64,
+        "split": pl.Int64,
         "seconds_train": pl.Float64,
         "images_per_second": pl.Float64,
         "peak_memory_mb": pl.Float64,
@@ -103,6 +111,7 @@ MIRRORED = Contract(
 class TrainedRun(NamedTuple):
     """A finished run of an arm: its key, its folder in the run store, and what is done with its embeddings.
 
+    split: which of the experiment's splits it was trained on.
     members: key -> folder of the runs of an ensemble, itself included; `combine` and `inference` as in the run spec.
     """
 
@@ -113,6 +122,7 @@ class TrainedRun(NamedTuple):
     members: tuple[tuple[str, Path], ...] = ()
     combine: str = ""
     inference: tuple[dict[str, Any], ...] = ()
+    split: int = 0
 
     @classmethod
     def of(cls, arm: str, facts: dict[str, Any], store: RunStore) -> "TrainedRun":
@@ -120,7 +130,8 @@ class TrainedRun(NamedTuple):
         spec, folders = facts["spec"], tuple((key, store.folder(key)) for key in facts["members"])
         combine = spec["ensemble"]["combine"] if spec["ensemble"] else ""
         members = folders if combine else ()
-        return cls(arm, facts["seed"], facts["key"], folders[0][1], members, combine, tuple(spec["inference"]))
+        how = members, combine, tuple(spec["inference"])
+        return cls(arm, facts["seed"], facts["key"], folders[0][1], *how, facts.get("split", 0))
 
     @property
     def runs(self) -> tuple[tuple[str, Path], ...]:
@@ -134,55 +145,125 @@ class TrainedRun(NamedTuple):
 
     @property
     def scored_as(self) -> tuple[str, ...]:
-        """What decides the scores: arms that share it are scored once."""
-        return self.key, *(key for key, _ in self.members), self.combine, canonical(self.inference)
+        """What decides the scores on a split: arms that share it are scored once."""
+        return str(self.split), self.key, *(key for key, _ in self.members), self.combine, canonical(self.inference)
 
 
 def evaluate_runs(
     runs: list[TrainedRun],
-    split: pl.DataFrame,
+    splits: Sequence[pl.DataFrame],
     manifest: pl.DataFrame,
     gallery: str,
     mirrored: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Return the tables `metrics`, `per_query`, `history` and `efficiency` of runs, in their order.
 
-    split: the split table; gallery: `role` (candidates are the test images) or `all` (every labelled image). mirrored:
-    MIRRORED of the runs whose inference uses mirrored images. What several arms share is scored once. Raises
-    ReidflowError where a run's embeddings do not cover the test images.
+    splits: the split tables of the experiment, of which each run names its own; gallery: `role` (candidates are the test
+    images of its split) or `all` (every labelled image). mirrored: MIRRORED of the runs whose inference uses mirrored
+    images. What several arms share is scored once. An arm whose seed was trained on several splits, the folds, has a row
+    for each of them in `metrics`, and behind them one over all of their queries. Raises ReidflowError where a run's
+    embeddings do not cover the test images.
     """
-    layouts = {role: Layout(split, manifest, gallery, role) for role in ("test", "val")}
-    scored = {run.scored_as: _scored(layouts, run, mirrored) for run in {run.scored_as: run for run in runs}.values()}
-    parts: dict[str, list[pl.DataFrame]] = {"metrics": [], "per_query": [], "history": [], "efficiency": []}
+    layouts = [{role: Layout(split, manifest, gallery, role) for role in ("test", "val")} for split in splits]
+    shared = {run.scored_as: run for run in runs}
+    scored = {key: _scored(layouts[run.split], run, mirrored) for key, run in shared.items()}
+    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in CONTRACTS}
+    of_seeds: dict[tuple[str, int], list[TrainedRun]] = {}
     for run in runs:
-        for name, table in scored[run.scored_as].items():
-            who = {"arm": pl.lit(run.arm, pl.String), "seed": pl.lit(run.seed, pl.Int64)}
-            parts[name].append(table.with_columns(**who))
+        of_seeds.setdefault((run.arm, run.seed), []).append(run)
+    for (arm, seed), own in of_seeds.items():
+        found = [scored[run.scored_as] for run in own]
+        for run, each in zip(own, found, strict=True):
+            for name, table in each.tables().items():
+                parts[name].append(table.with_columns(_named(arm, seed, run.split)))
+        if len(own) > 1:
+            parts["metrics"].append(_pooled(found).with_columns(_named(arm, seed, None)))
     return {name: pl.concat(tables).select(list(CONTRACTS[name].columns)) for name, tables in parts.items()}
 
 
 CONTRACTS = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY}
 
 
-def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
-    """Return the tables of one run, without its arm and seed."""
+def _named(arm: str, seed: int, split: int | None) -> list[pl.Expr]:
+    numbers = {"seed": seed, "split": split}
+    return [pl.lit(arm, pl.String).alias("arm"), *(pl.lit(n, pl.Int64).alias(name) for name, n in numbers.items())]
+
+
+def of_seeds(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each arm and seed of METRICS: of all folds together, where there are any."""
+    alone = pl.len().over("arm", "seed") == 1
+    return metrics.filter(pl.col("split").is_null() | alone)
+
+
+def of_runs(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each run of METRICS, without those of several folds together."""
+    return metrics.filter(pl.col("split").is_not_null())
+
+
+def of_split(table: pl.DataFrame, split: int = 0) -> pl.DataFrame:
+    """Return the rows of a table of evaluated runs whose runs were trained on one of the experiment's splits."""
+    return table.filter(pl.col("split") == split)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A scored run: facts of METRICS that are not scores, what its queries find before and after training, and tables."""
+
+    facts: dict[str, Any]
+    queries: ScoredQueries
+    untrained: np.ndarray
+    per_query: pl.DataFrame
+    history: pl.DataFrame
+    efficiency: pl.DataFrame
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Return the tables of the run, without its arm, seed and split."""
+        metrics = _row({**self.facts, **_scores_of([self])}, METRICS)
+        names = ("per_query", "history", "efficiency")
+        return {"metrics": metrics, **{name: getattr(self, name) for name in names}}
+
+
+def _scores_of(parts: Sequence[_Scored]) -> dict[str, float | int]:
+    """Return the scores of METRICS over the queries of runs, each ranked in its own gallery."""
+    untrained = np.concatenate([part.untrained for part in parts])
+    identity = np.concatenate([part.queries.identity for part in parts])
+    before = float(identity_balanced(untrained, identity))
+    return {**pooled_metrics([part.queries for part in parts]), "id_map_untrained": before}
+
+
+LARGEST = ("epochs", "gradient_norm_max")
+"""Facts of runs of which their folds together have the largest; of the others they have the mean."""
+
+
+def _pooled(folds: Sequence[_Scored]) -> pl.DataFrame:
+    """Return the row of METRICS of runs that share arm and seed: scores over all queries, else means over the runs."""
+    facts: dict[str, Any] = {
+        "run": short([fold.facts["run"] for fold in folds]),
+        "diverged": any(fold.facts["diverged"] for fold in folds),
+        "versions": "; ".join(dict.fromkeys(fold.facts["versions"] for fold in folds)),
+    }
+    for name in folds[0].facts.keys() - facts.keys():
+        values = [fold.facts[name] for fold in folds]
+        together = None if None in values else max(values) if name in LARGEST else statistics.fmean(values)
+        whole = together is not None and METRICS.columns[name] == pl.Int64
+        facts[name] = round(together) if whole else together
+    return _row({**facts, **_scores_of(folds)}, METRICS)
+
+
+def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame | None) -> _Scored:
     facts, layout = _provenance(run.folder), layouts["test"]
     similarity = similarity_of(facts["geometry"]["name"])
     history = pl.read_parquet(verified(run.folder, "history.parquet"))
-    values, per_query = layout.score(arm_retrieval(layout, run, mirrored))
-    untrained = layout.id_map(run.folder, "initial", similarity)
-    metrics = {**values, "run": run.key, "id_map_untrained": untrained, **_training(facts, history)}
+    queries, per_query = layout.score(arm_retrieval(layout, run, mirrored))
+    known = {"run": run.key, **_training(facts, history)}
     if not run.plain:
-        metrics["val_id_map"] = _validated(layouts["val"], run, mirrored)
+        known["val_id_map"] = _validated(layouts["val"], run, mirrored)
     if run.members:
-        metrics |= _summed([_training(_provenance(folder), history) for _, folder in run.members], SUMMED)
+        known |= _summed([_training(_provenance(folder), history) for _, folder in run.members], SUMMED)
     efficiency = [_efficiency(folder) for _, folder in run.members] or [_efficiency(run.folder)]
-    return {
-        "metrics": _row(metrics, METRICS),
-        "per_query": per_query,
-        "history": history,
-        "efficiency": _row({**efficiency[0], **_summed(efficiency, ("seconds_train",))}, EFFICIENCY),
-    }
+    measured = _row({**efficiency[0], **_summed(efficiency, ("seconds_train",))}, EFFICIENCY)
+    untrained = layout.precisions(run.folder, "initial", similarity)
+    return _Scored(known, queries, untrained, per_query, history, measured)
 
 
 SUMMED = ("steps", "parameters", "trainable_parameters", "loss_parameters", "flops", "train_flops")
@@ -202,7 +283,7 @@ def _validated(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -
     """Return the validation score of what is ranked; None without validation images that have a positive."""
     if not len(layout.query):
         return None
-    score = layout.score(arm_retrieval(layout, run, mirrored))[0]["id_map"]
+    score = pooled_metrics([layout.score(arm_retrieval(layout, run, mirrored))[0]])["id_map"]
     return None if np.isnan(score) else score
 
 
@@ -311,7 +392,7 @@ def evaluate_split_runs(
     split_seed: int, runs: list[TrainedRun], split: pl.DataFrame, manifest: pl.DataFrame, gallery: str
 ) -> pl.DataFrame:
     """Return SPLIT_RUNS of the runs of one split, in their order; arguments as of `evaluate_runs`."""
-    found = evaluate_runs(runs, split, manifest, gallery)["metrics"]
+    found = evaluate_runs(runs, [split], manifest, gallery)["metrics"]
     return found.select(pl.lit(split_seed, pl.Int64).alias("split_seed"), *METRICS.columns)
 
 
@@ -322,7 +403,7 @@ def evaluate_further_split(
 
     label: what the experiment calls the split; the other arguments as of `evaluate_runs`.
     """
-    found = evaluate_runs(runs, split, manifest, gallery)
+    found = evaluate_runs(runs, [split], manifest, gallery)
     named = pl.lit(label, pl.String).alias("label")
     return (
         found["metrics"].select(named, *METRICS.columns),
@@ -361,7 +442,7 @@ def validate_runs(
 
 
 def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, float | int | None]:
-    values, _ = layout.score(arm_retrieval(layout, run, mirrored))
+    values = pooled_metrics([layout.score(arm_retrieval(layout, run, mirrored))[0]])
     facts = {name: None if np.isnan(values[name]) else values[name] for name in _SCORES}
     return {"queries": values["queries"], **facts}
 

@@ -93,19 +93,51 @@ def choose_tuned(
 ) -> dict[str, dict[str, Any]]:
     """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 
+    Each split of the experiment is a choice of its own, on its validation images alone: see `_joined`.
+
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
     jobs wrote. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
     the first point of the grid. `on_edge`: for each setting, whether the chosen value is the first or
     last of a grid of several, of which not all give the same.
     """
     store = RunStore(results / ".store")
-    seen: dict[str, dict[int, float]] = {}
+    seen: dict[int, dict[str, dict[int, float]]] = {}
     for file in job_files:
         for run in json.loads(Path(file).read_text())["runs"]:
-            spec = {**run["spec"], "seed": 0}
-            seen.setdefault(canonical(spec), {})[run["seed"]] = _validation(store.folder(run["key"]))
-    tried = {arm: points for arm, points in arms.items() if canonical(points[0][1]) in seen}
-    return {arm: _choice(grid, points, seen) for arm, points in tried.items()}
+            of_spec = seen.setdefault(run["split"], {}).setdefault(canonical({**run["spec"], "seed": 0}), {})
+            of_spec[run["seed"]] = _validation(store.folder(run["key"]))
+    tried = {arm: points for arm, points in arms.items() if canonical(points[0][1]) in seen.get(0, {})}
+    return {
+        arm: _joined([_choice(grid, points, seen[number]) for number in sorted(seen)]) for arm, points in tried.items()
+    }
+
+
+def _joined(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the choices of an arm on each split as one; of a single split, its own.
+
+    values: of each setting, that of all splits, or the list of theirs where they differ. points: means over splits.
+    on_edge: whether any is. by_split: the values of each.
+    """
+    if len(choices) == 1:
+        return choices[0]
+    chosen = {path: [choice["values"][path] for choice in choices] for path in choices[0]["values"]}
+    return {
+        "values": {path: own[0] if all(one == own[0] for one in own) else own for path, own in chosen.items()},
+        "points": [_mean_point(same) for same in zip(*(choice["points"] for choice in choices), strict=True)],
+        "on_edge": {path: any(choice["on_edge"][path] for choice in choices) for path in chosen},
+        "by_split": [choice["values"] for choice in choices],
+    }
+
+
+def _mean_point(same: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """Return a point of the grid with the means over splits of its validation mAP, and of that of each sweep seed."""
+    seeds = {seed: statistics.fmean(point["seeds"][seed] for point in same) for seed in same[0]["seeds"]}
+    return {**same[0], "val_id_map": statistics.fmean(point["val_id_map"] for point in same), "seeds": seeds}
+
+
+def chosen_values(choice: dict[str, Any], split: int) -> dict[str, Any]:
+    """Return the values that an arm chose on one of its experiment's splits; choice: its entry of `choose_tuned`."""
+    return choice["by_split"][split] if "by_split" in choice else choice["values"]
 
 
 def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int, float]]) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from reidflow.evaluation.runs import HISTORY, METRICS
+from reidflow.evaluation.runs import HISTORY, METRICS, of_runs
 from reidflow.export.values import curves, scores, settings
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.plan import Plan
 from reidflow.spec.yaml import load
-from reidflow.store.runs import SPEC
+from reidflow.store.runs import SPEC, readable_name
 from reidflow.store.tables import read_table
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ TABLES = ("md", "csv", "findings.md")
 PER_REQUEST = 100
 NOTE = "mlflow.note.content"
 """The tag that MLflow shows as the description."""
-DIGEST, ARM, SEED = "reidflow.digest", "reidflow.arm", "reidflow.seed"
+DIGEST = "reidflow.digest"
+RUN = ARM, SEED, FOLD = "reidflow.arm", "reidflow.seed", "reidflow.fold"
+"""Tags that tell the runs of an experiment apart."""
 DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
 
 
@@ -40,6 +42,7 @@ class ExportedRun:
 
     arm: str
     seed: int
+    name: str
     parameters: dict[str, str]
     measured: list[tuple[str, float, int]]
     tags: dict[str, str]
@@ -110,17 +113,17 @@ def _export(client: "MlflowClient", artifacts: str | None, made: Plan, experimen
     place = f"{artifacts}/{experiment.name}" if artifacts else None
     number = known.experiment_id if known else client.create_experiment(name, artifact_location=place)
     client.set_experiment_tag(number, NOTE, f"{experiment.file.question}\n\n{experiment.file.hypothesis}")
-    earlier: dict[tuple[str, str], list[Run]] = {}
+    earlier: dict[tuple[str, ...], list[Run]] = {}
     page, token = None, ""
     while page is None or token:
         page = client.search_runs([number], run_view_type=ViewType.ACTIVE_ONLY, page_token=token or None)
         token = page.token
         for run in page:
-            earlier.setdefault((run.data.tags.get(ARM, ""), run.data.tags.get(SEED, "")), []).append(run)
+            earlier.setdefault(tuple(run.data.tags.get(tag, "") for tag in RUN), []).append(run)
     exported, new = list(_runs(made, experiment)), 0
     for run in exported:
         digest, same = run.digest(), False
-        for old in earlier.get((run.arm, str(run.seed)), []):
+        for old in earlier.get(tuple(run.tags.get(tag, "") for tag in RUN), []):
             if old.info.status == "FINISHED" and old.data.tags.get(DIGEST) == digest and not same:
                 same = True
             else:
@@ -136,7 +139,7 @@ def _send(client: "MlflowClient", experiment: str, run: ExportedRun, digest: str
     from mlflow.entities import Metric, Param
 
     own = {**run.tags, DIGEST: digest}
-    identifier = client.create_run(experiment, tags=own, run_name=f"{run.arm}/seed-{run.seed}").info.run_id
+    identifier = client.create_run(experiment, tags=own, run_name=run.name).info.run_id
     now = int(time.time() * 1000)
     parameters = [Param(path, value) for path, value in run.parameters.items()]
     measured = [Metric(name, value, now, step) for name, value, step in run.measured]
@@ -158,19 +161,22 @@ def _runs(made: Plan, experiment: Experiment) -> Iterator[ExportedRun]:
     metrics, history = read_table(folder / "metrics.parquet", METRICS), read_table(folder / "history.parquet", HISTORY)
     tables = {f"table/{experiment.name}.{end}": results / "tables" / f"{experiment.name}.{end}" for end in TABLES}
     tables = {path: file for path, file in tables.items() if file.is_file()}
-    for row in metrics.iter_rows(named=True):
+    for row in of_runs(metrics).iter_rows(named=True):
         arm = experiment.arms.get(row["arm"])
         if arm is None:
             raise ReidflowError(
                 f"{folder}: has runs of the arm '{row['arm']}', which {experiment.path} has no longer. Run the pipeline."
             )
-        own = folder / arm.slug / f"seed-{row['seed']}"
-        epochs = history.filter(pl.col("arm") == row["arm"], pl.col("seed") == row["seed"]).drop("arm", "seed")
+        name = readable_name(row["seed"], row["split"] if experiment.folds else None)
+        own = folder / arm.slug / name
+        of_run = [pl.col(key) == row[key] for key in ("arm", "seed", "split")]
+        epochs = history.filter(of_run).drop("arm", "seed", "split")
         kept, tested = scores(row)
         measured = [(name, value, epoch) for epoch, values in curves(epochs) for name, value in values.items()]
         yield ExportedRun(
             arm=arm.name,
             seed=row["seed"],
+            name=f"{arm.name}/{name}",
             parameters={path: str(value) for path, value in settings(load(own / SPEC)).items()},
             measured=[*measured, *((name, value, kept) for name, value in tested.items())],
             tags=_tags(made, experiment, row, arm.why),
@@ -179,13 +185,14 @@ def _runs(made: Plan, experiment: Experiment) -> Iterator[ExportedRun]:
 
 
 def _tags(made: Plan, experiment: Experiment, row: dict[str, Any], why: str) -> dict[str, str]:
-    data = Path(made.split_folder(experiment.division))
+    data = Path(made.split_folder(experiment.divisions[row["split"]]))
     facts = {"images": Path(made.config.results) / "data" / "images.json", "split": data / "split.json"}
     return {
         NOTE: why,
         "reidflow.experiment": experiment.name,
         ARM: row["arm"],
         SEED: str(row["seed"]),
+        **({FOLD: str(row["split"])} if experiment.folds else {}),
         "reidflow.baseline": experiment.baseline.name,
         "reidflow.run": row["run"],
         "reidflow.versions": row["versions"],

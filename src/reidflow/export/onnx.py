@@ -4,7 +4,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reidflow.evaluation.runs import METRICS
+from reidflow.evaluation.runs import METRICS, of_runs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.geometries._geometry import Geometry
 from reidflow.models.images import to_pixels
@@ -23,6 +23,7 @@ from reidflow.spec.names import slug_of
 from reidflow.spec.plan import Plan
 from reidflow.splits.split import SPLIT
 from reidflow.store.atomic import replacing
+from reidflow.store.runs import readable_name
 from reidflow.store.tables import read_table
 from reidflow.training.outputs import EMBEDDINGS
 
@@ -208,13 +209,14 @@ def _check_data(results: Path, folder: Path, embedder: Embedder, network: Square
 def _properties(made: Plan, folder: Path, embedder: Embedder) -> dict[str, str]:
     """Return the file's metadata; what is not a text is JSON."""
     spec, framing = embedder.spec, framing_of(made.config)
-    arm, seed = folder.resolve().parent, folder.name.removeprefix("seed-")
-    experiment = made.experiments.get(arm.parent.name)
-    split = Path(made.split_folder(experiment.division) if experiment else f"{made.config.results}/data")
+    arm = folder.resolve().parent
+    experiment, facts = made.experiments.get(arm.parent.name), _facts(folder)
+    own = experiment.divisions[facts.get("split", 0)] if experiment else made.division
+    split = Path(made.split_folder(own))
     table = read_table(split / "split.parquet", SPLIT)
     trained = table.filter(pl.col("role") == "train")["identity"].unique().sort().to_list()
     return {
-        "run": _key(arm, seed),
+        "run": facts.get("run", ""),
         "weights": embedder.identity(),
         "geometry": json.dumps(spec.model.geometry),
         "comparison": "cosine" if embedder.cosine else f"distance of {spec.model.geometry['name']}, curvature -1",
@@ -226,10 +228,12 @@ def _properties(made: Plan, folder: Path, embedder: Embedder) -> dict[str, str]:
     }
 
 
-def _key(arm: Path, seed: str) -> str:
-    """Return the key of a run by the metrics of its experiment; empty for a run copied elsewhere."""
+def _facts(folder: Path) -> dict[str, Any]:
+    """Return a run's row in the metrics of its experiment, by its readable folder; nothing for a run copied elsewhere."""
+    arm = folder.resolve().parent
     file = arm.parent / "metrics.parquet"
     if not file.is_file():
-        return ""
-    rows = read_table(file, METRICS).filter(pl.col("seed").cast(pl.String) == seed)
-    return next((key for name, key in zip(rows["arm"], rows["run"], strict=True) if slug_of(name) == arm.name), "")
+        return {}
+    rows = [row for row in of_runs(read_table(file, METRICS)).to_dicts() if slug_of(row["arm"]) == arm.name]
+    names = [{readable_name(row["seed"]), readable_name(row["seed"], row["split"])} for row in rows]
+    return next((row for row, known in zip(rows, names, strict=True) if folder.name in known), {})

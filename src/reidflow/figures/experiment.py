@@ -180,10 +180,11 @@ def curves(histories: Mapping[str, pl.DataFrame], baseline: str, heading: Headin
 
 
 def _by_seed(history: pl.DataFrame, column: str) -> np.ndarray:
-    """Return the values as (seeds, epochs from 0), NaN where there is none."""
-    seeds = history["seed"].unique().sort().to_list()
+    """Return the values as (runs, epochs from 0), NaN where there is none: a run a seed, or a seed and fold."""
+    runs = history.select(name for name in ("seed", "split") if name in history.columns).rows()
+    seeds = sorted(set(runs))
     values = np.full((len(seeds), history["epoch"].max() + 1), np.nan)
-    rows = [seeds.index(seed) for seed in history["seed"]]
+    rows = [seeds.index(run) for run in runs]
     values[rows, history["epoch"].to_numpy()] = history[column].cast(pl.Float64).to_numpy()
     return values
 

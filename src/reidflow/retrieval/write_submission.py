@@ -73,9 +73,9 @@ def chosen_runs(arms: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
             raise ReidflowError(
                 f"submission: {part['experiment']}/{part['arm']} has no runs. {reason} Choose another arm."
             )
-        made = {
-            run.seed: (run, spec) for run, spec in zip(jobs.runs, jobs.specs, strict=True) if run.arm == part["arm"]
-        }
+        own = [(run, spec) for run, spec in zip(jobs.runs, jobs.specs, strict=True) if run.arm == part["arm"]]
+        # Of a seed that was trained on several folds, the run of the first.
+        made = {run.seed: (run, spec) for run, spec in reversed(own)}
         for seed in part["seeds"]:
             run, spec = made[seed]
             found.append(ChosenRun(part["experiment"], run, RunSpec.model_validate(spec)))

@@ -306,6 +306,7 @@ _NOT_NEGATIVE = (0.0, 1e6)
 _TINY = 1e-12
 RANGES: dict[tuple[str, str], tuple[float, float]] = {
     **{("split", role): _SHARE for role in ("train", "val", "test")},
+    ("split", "folds"): (0, 100),
     **{("sampler", name): _COUNT for name in ("batch", "identities", "images")},
     ("optimizer", "learning_rate"): (_TINY, 1e3),
     ("optimizer", "weight_decay"): _NOT_NEGATIVE,

@@ -15,6 +15,7 @@ from reidflow.spec.run import RunSpec, Seed, Strict, component
 from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
 
+FOLDS = "folds"
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -48,11 +49,24 @@ def _readable(value: str) -> str:
     return value
 
 
-def _shares(split: dict[str, Any]) -> dict[str, Any]:
+def fitting(split: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved split, without `folds` where it has none. Raises ReidflowError for impossible shares."""
     wrong = wrong_shares(split)
     if wrong:
-        raise ValueError(wrong)
-    return split
+        raise ReidflowError(f"{wrong}. Correct them.")
+    return split if split.get(FOLDS, 0) > 1 else without_folds(split)
+
+
+def without_folds(split: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved split as a single one."""
+    return {key: value for key, value in split.items() if key != FOLDS}
+
+
+def _shares(split: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return fitting(split)
+    except ReidflowError as error:
+        raise ValueError(str(error).removesuffix(". Correct them.")) from error
 
 
 class Dataset(Strict):
@@ -127,7 +141,13 @@ class Config(Strict):
     groups: Groups = Field(Groups(), description="images that belong together")
     backgrounds: Backgrounds = Field(Backgrounds(), description="interventions on the background")
     split: Annotated[component("split"), AfterValidator(_shares)] = Field(
-        description="closed_set (every identity is trained on), identity_disjoint (open set) or image_level (leaks, and says so)"
+        description="closed_set (every identity is trained on), identity_disjoint (open set) or image_level (leaks, and says so); "
+        "with `folds: 5` experiments run on as many splits, which test every image that can be scored once (docs/folds.md)"
+    )
+    split_seed: Literal["fixed", "each"] = Field(
+        "fixed",
+        description="fixed: all runs share a split, that of `split.seed`; each: every training seed has a split of its own, "
+        "that of the same seed (docs/folds.md)",
     )
     gallery: Literal["role", "all"] = Field(
         "role", description="the gallery of a query: images of its role (train, val, test), or all labelled images"

@@ -1,13 +1,14 @@
 """What an experiment trains and tests on: its split, its queries and gallery, and further versions of the test images."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from reidflow.spec.canonical import short
-from reidflow.spec.components import resolve, wrong_shares
-from reidflow.spec.config import Config
-from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.components import resolve
+from reidflow.spec.config import FOLDS, Config, fitting, without_folds
+from reidflow.spec.errors import Problems
 from reidflow.spec.merge import merge
 from reidflow.spec.run import ORIGINAL, Strict, component, scaled_side
 
@@ -17,7 +18,8 @@ Sides = Literal["across", "within"]
 class Evaluation(Strict):
     """What an experiment changes of the config's split, queries and gallery."""
 
-    split: dict[str, Any] = Field({}, description="changes to the config's `split`")
+    split: dict[str, Any] = Field({}, description="changes to the config's `split`; `{folds: 0}`: no folds")
+    split_seed: Literal["fixed", "each"] | None = Field(None, description="instead of the config's `split_seed`")
     sides: Sides | None = Field(None, description="instead of the config's `sides`")
     queries: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="instead of the config's `queries`")
 
@@ -26,15 +28,23 @@ def evaluated(config: Config, changes: Evaluation) -> Config:
     """Return the config with another split. Raises ReidflowError where there is no such split."""
     update = changes.model_dump(exclude={"split"}, exclude_none=True)
     if changes.split:
-        update["split"] = resolve("split", merge({"split": config.split}, {"split": changes.split})["split"])
-        if wrong := wrong_shares(update["split"]):
-            raise ReidflowError(f"{wrong}. Correct them.")
+        changed = merge({"split": config.split}, {"split": changes.split})["split"]
+        update["split"] = fitting(resolve("split", changed))
     return config.model_copy(update=update)
 
 
 def division(config: Config) -> dict[str, Any]:
-    """Return what decides the split table of a config."""
-    return {"split": config.split, "sides": config.sides, "queries": config.queries, "gallery": config.gallery}
+    """Return what decides the split table of a config: without folds."""
+    split = without_folds(config.split)
+    return {"split": split, "sides": config.sides, "queries": config.queries, "gallery": config.gallery}
+
+
+def divisions(config: Config, seeds: Sequence[int]) -> tuple[dict[str, Any], ...]:
+    """Return what decides each split that an experiment runs on: one, one a fold, or one for each of its training seeds."""
+    main = division(config)
+    if FOLDS in config.split:
+        return tuple({**main, "split": config.split, "fold": fold} for fold in range(config.split[FOLDS]))
+    return tuple(reseeded(main, seed) for seed in seeds) if config.split_seed == "each" else (main,)
 
 
 def reseeded(division: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """An experiment: one question, one YAML file; its arms resolved to run specs and checked before anything runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -9,17 +10,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from reidflow.spec.canonical import canonical
-from reidflow.spec.components import SOURCE_ROOT, needing
+from reidflow.spec.components import SOURCE_ROOT
 from reidflow.spec.config import Config
 from reidflow.spec.config_errors import ErrorKey, add_errors, error_keys
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.evaluation import check_versions, division, evaluated
+from reidflow.spec.evaluation import check_versions, division, divisions
 from reidflow.spec.expansion import expand
 from reidflow.spec.experiment_file import LARGEST_GRID, SEED, ExperimentFile, check_factor, override, points_of
+from reidflow.spec.experiment_splits import (
+    also_on_divisions,
+    check_checkpoints,
+    check_divisions,
+    check_other_splits,
+    own_config,
+)
 from reidflow.spec.merge import covers, differences, merge, put
 from reidflow.spec.names import check_experiment, check_names, slug_of
 from reidflow.spec.part_strengths import check_strengths
-from reidflow.spec.run import ORIGINAL, RunSpec
+from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
 from reidflow.spec.sequential import SequentialSeeds, check_mirroring, seeds_of_looks
 from reidflow.spec.winners import WINNER_OF, check_candidates, check_winners, possible_specs, studies
@@ -82,14 +90,18 @@ class Arm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A checked experiment. division: what decides its split; also_on: label -> that of another one."""
+    """A checked experiment.
+
+    divisions: what decides each split that its arms are trained and tested on: one, or one a fold, or one for each
+    training seed; also_on: label -> that of another one.
+    """
 
     name: str
     path: str
     file: ExperimentFile
     arms: dict[str, Arm]
     sweep_seeds: tuple[int, ...]
-    division: dict[str, Any] = field(default_factory=dict)
+    divisions: tuple[dict[str, Any], ...] = ({},)
     also_on: dict[str, dict[str, Any]] = field(default_factory=dict)
     studies: dict[str, Study] = field(default_factory=dict)
 
@@ -97,6 +109,23 @@ class Experiment:
     def baseline(self) -> Arm:
         """The arm that the others are compared with."""
         return self.arms[self.file.baseline]
+
+    @property
+    def division(self) -> dict[str, Any]:
+        """What decides its split; where it has several, the first."""
+        return self.divisions[0]
+
+    @property
+    def folds(self) -> int:
+        """Number of folds; 0 where each run has one split alone."""
+        return len(self.divisions) if "fold" in self.division else 0
+
+    def runs(self, seeds: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the runs of an arm with some of its seeds: seed, and which of `divisions` it is trained and tested on."""
+        if self.folds or len(self.divisions) == 1:
+            return [(seed, number) for number in range(len(self.divisions)) for seed in seeds]
+        every = self.baseline.possible_seeds
+        return [(seed, every.index(seed)) for seed in seeds]
 
     @property
     def tuned(self) -> bool:
@@ -152,85 +181,23 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
         add_errors(error, ExperimentFile, path + _with_changes(name, config), problems)
         return None
     before = len(problems.found)
-    main, config = division(config), _own_config(file, config, path, problems)
-    also_on = _also_on(file, config, path, problems)
+    main, config = division(config), own_config(file, config, path, problems)
+    also_on = also_on_divisions(file, config, path, problems)
     arms = _arms(name, file, config, path, problems)
-    if division(config) != main or also_on:
-        _check_other_splits(arms, bool(also_on), path, problems)
-    _check_checkpoints(arms, [division(config), *also_on.values()], main, path, problems)
+    base = arms[file.baseline].spec if file.baseline in arms else None
+    several = divisions(config, arms[file.baseline].possible_seeds) if base else (division(config),)
+    if len(several) > 1:
+        check_divisions(file, arms, config, path, problems)
+    elif several[0] != main or also_on:
+        check_other_splits(arms, bool(also_on), path, problems)
+    check_checkpoints(arms, [division(config), *also_on.values()], main, path, problems)
     check_mirroring(file, arms, path, problems)
     check_winners(file, arms, config, path, problems)
-    base = arms[file.baseline].spec if file.baseline in arms else None
     found = studies(name, file, base, config, path, problems) if base else {}
     if len(problems.found) > before:
         return None
     arms = {name: replace(arm, may_be=possible_specs(arm, found)) for name, arm in arms.items()}
-    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), division(config), also_on, found)
-
-
-def _own_config(file: ExperimentFile, config: Config, where: str, problems: Problems) -> Config:
-    """Return the config with the experiment's own split; errors are added to `problems`."""
-    try:
-        own = evaluated(config, file.evaluation)
-    except ReidflowError as error:
-        problems.add(f"{where}, key 'evaluation.split'", f"{error}", "")
-        return config
-    if file.candidates and division(own) != division(config):
-        problems.add(f"{where}, key 'evaluation'", "'candidates' were compared on the config's split.", "Remove it.")
-    return own
-
-
-def _also_on(file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, dict[str, Any]]:
-    """Return label -> what decides each other split of an experiment; config: with its own one."""
-    found = {}
-    for label, changes in file.also_on.items():
-        place = f"{where}, key 'also_on.{label}'"
-        try:
-            found[label] = division(evaluated(config, changes))
-        except ReidflowError as error:
-            problems.add(place, f"{error}", "")
-            continue
-        if label == "validation":
-            problems.add(
-                place, "this label is used for the validation score of the experiment's own split.", "Rename it."
-            )
-        if found[label] == division(config):
-            problems.add(place, "is the experiment's own split.", "Change or remove it.")
-        twin = next((other for other in found if other != label and found[other] == found[label]), None)
-        if twin is not None:
-            problems.add(place, f"is the same split as '{twin}'.", "Change or remove one of them.")
-    return found
-
-
-def _check_other_splits(arms: dict[str, Arm], further: bool, where: str, problems: Problems) -> None:
-    """Report what arms need that is made on the config's own split alone. further: whether they run on several."""
-    for arm in arms.values():
-        place, specs = f"{where}, arm '{arm.name}'", [spec for _, point in arm.points for spec in point.runs()]
-        for key in ("dedup", "curation", "background"):
-            if any(getattr(spec, key) not in (None, ORIGINAL) for spec in specs):
-                problems.add(
-                    place,
-                    f"'{key}' is made for the training images of the config's own split.",
-                    "Leave it out, or 'evaluation' and 'also_on', or give the config this split.",
-                )
-        if further and any(needing("inference", point.inference, "flipped") for _, point in arm.points):
-            problems.add(
-                place, "mirror images are embedded on the experiment's own split alone.", "Leave out 'also_on'."
-            )
-
-
-def _check_checkpoints(
-    arms: dict[str, Arm], divisions: list[dict[str, Any]], main: dict[str, Any], where: str, problems: Problems
-) -> None:
-    """Report where checkpoints are chosen on the validation images of a split of this experiment that has none."""
-    without = [split for split in divisions if split["split"].get("val") == 0 and split != main]
-    best = [arm.name for arm in arms.values() if any(spec.checkpoint == "best" for _, spec in arm.points)]
-    if without and best:
-        problems.add(
-            f"{where}, arm '{best[0]}', key 'checkpoint'",
-            "a split of this experiment has no validation images to choose a checkpoint on.",
-            "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
-        )
+    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), several, also_on, found)
 
 
 def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:

@@ -38,32 +38,43 @@ class Plan:
     descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cache
-    def sweep(self, experiment: str) -> list[list[tuple[str, RunSpec]]]:
-        """Return the jobs that try an experiment's tuned settings: (arm, run) of every point with every sweep seed."""
-        seeds = self.experiments[experiment].sweep_seeds
-        arms = self.experiments[experiment].arms.values()
+    def sweep(self, experiment: str) -> list[list[tuple[str, RunSpec, int]]]:
+        """Return the jobs that try an experiment's tuned settings: (arm, run, which of its splits) of each.
+
+        Every point is tried with every sweep seed on every split of the experiment.
+        """
+        found = self.experiments[experiment]
         # What is tuned is tuned for one run, ranked by its own embeddings.
-        tried = [(arm, spec.runs()[0].with_seed(seed)) for arm in arms for _, spec in arm.points for seed in seeds]
-        return [[(arm.name, spec) for arm, spec in job] for job in self._jobs(tried)]
+        tried = [
+            (arm, spec.runs()[0].with_seed(seed), number)
+            for number in range(len(found.divisions))
+            for arm in found.arms.values()
+            for _, spec in arm.points
+            for seed in found.sweep_seeds
+        ]
+        return [[(arm.name, spec, number) for arm, spec, number in job] for job in self._jobs(tried)]
 
     @cache
-    def training(self, experiment: str) -> list[list[tuple[str, int]]]:
-        """Return the jobs that train an experiment's reported runs: (arm, seed) of each; the arm's setting is chosen.
+    def training(self, experiment: str) -> list[list[tuple[str, int, int]]]:
+        """Return the jobs that train an experiment's reported runs: (arm, seed, which of its splits) of each.
 
-        Where seeds are added to undecided arms, the jobs of a look follow those of the look before, and train the seeds
-        that it adds to the arms which are undecided then.
+        The arm's setting is chosen. Where seeds are added to undecided arms, the jobs of a look follow those of the look
+        before, and train the seeds that it adds to the arms which are undecided then.
         """
-        arms = list(self.experiments[experiment].arms.values())
-        looks = range(max(len(arm.looks) for arm in arms))
-        added = [[(arm, seed) for arm in arms if look < len(arm.looks) for seed in arm.looks[look]] for look in looks]
-        return [[(arm.name, seed) for arm, seed in job] for runs in added for job in self._jobs(runs)]
+        found = self.experiments[experiment]
+        arms = list(found.arms.values())
+        jobs = []
+        for look in range(max(len(arm.looks) for arm in arms)):
+            added = [(arm, *run) for arm in arms if look < len(arm.looks) for run in found.runs(arm.looks[look])]
+            jobs += self._jobs(added)
+        return [[(arm.name, seed, number) for arm, seed, number in job] for job in jobs]
 
     def look_of(self, experiment: str, batch: int) -> int:
         """Return the number of the look, from 0, for which a job trains an experiment's reported runs."""
-        arm, seed = self.training(experiment)[batch][0]
+        arm, seed, _ = self.training(experiment)[batch][0]
         return self.experiments[experiment].arms[arm].look_of(seed)
 
-    def _jobs(self, runs: list[tuple[Arm, Any]]) -> list[list[tuple[Arm, Any]]]:
+    def _jobs(self, runs: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
         """Return the runs cut into jobs of equal size: those on features, a second each, apart from those on images."""
         compute = self.config.compute
         jobs = []
@@ -91,7 +102,7 @@ class Plan:
         across = [
             experiment
             for experiment in self.experiments.values()
-            if any(one["sides"] == "across" for one in (experiment.division, *experiment.also_on.values()))
+            if any(one["sides"] == "across" for one in (*experiment.divisions, *experiment.also_on.values()))
         ]
         found = [bank for experiment in across for bank in _banks(experiment)]
         submitted = [self.experiments[name].arms[arm] for name, arm, _ in chosen_arms(self.config, self.experiments)]
@@ -108,7 +119,7 @@ class Plan:
         for experiment in self.experiments.values():
             candidates = experiment.file.candidates
             other_seeds = [reseeded(self.division, seed) for seed in (candidates.split_seeds if candidates else [])]
-            found += [experiment.division, *experiment.also_on.values(), *other_seeds]
+            found += [*experiment.divisions, *experiment.also_on.values(), *other_seeds]
         return {split_id(other): other for other in found if other != self.division}
 
     def split_folder(self, division: dict[str, Any]) -> str:

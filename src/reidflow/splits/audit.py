@@ -1,5 +1,6 @@
 """The leak audit: what straddles the roles of a split although it shows the same moment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -45,6 +46,23 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
         result[key] for key in ("straddling_groups", "straddling_joined_pairs", "straddling_bytes", "straddling_pixels")
     )
     return result
+
+
+def of_folds(audits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the audit of a split of several folds: what straddles roles counted over all of them.
+
+    `leaks` where any of them leaks. Roles and sides are those of the first; train_only: who is in training alone in all.
+    """
+    first = dict(audits[0])
+    if len(audits) == 1:
+        return first
+    for key, value in first.items():
+        if key == "straddling_by_distance":
+            first[key] = {limit: sum(found[key][limit] for found in audits) for limit in value}
+        elif isinstance(value, int) and not isinstance(value, bool):
+            first[key] = sum(found[key] for found in audits)
+    alone = set.intersection(*(set(found["train_only"]) for found in audits))
+    return {**first, "train_only": sorted(alone), "leaks": any(found["leaks"] for found in audits)}
 
 
 def _roles(split: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -44,6 +44,31 @@ def counts(total: int, shares: dict[str, float], least: int) -> dict[str, int] |
     return given
 
 
+def relative(shares: dict[str, float]) -> dict[str, float]:
+    """Return the shares of the roles other than test, scaled to sum to 1: those of what a fold does not test."""
+    total = sum(share for role, share in shares.items() if role != TEST)
+    return {role: share / total for role, share in shares.items() if role != TEST}
+
+
+def deal(sizes: list[int], folds: int) -> list[int]:
+    """Return the fold of each item so that folds are of equal size: the largest first, each to the smallest fold."""
+    held, fold_of = [0] * folds, [0] * len(sizes)
+    for item in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        fold_of[item] = min(range(folds), key=lambda fold: held[fold])
+        held[fold_of[item]] += sizes[item]
+    return fold_of
+
+
+def check_fold(roles: list[str], identities: list[str], method: dict) -> None:
+    """Raise ReidflowError where a fold tests fewer than two identities: each of its queries would find its own alone."""
+    tested = {identity for role, identity in zip(roles, identities, strict=True) if role == TEST}
+    if len(tested) < 2:
+        raise ReidflowError(
+            f"split '{method['name']}': with folds: {method['folds']} a fold tests fewer than two identities. Use fewer "
+            "folds, or add identities that have groups enough."
+        )
+
+
 def require_enough(scored: int, total: int, gallery: str, method: str) -> None:
     """Raise ReidflowError when under half of the identities would be scored, saying what to do."""
     if total and scored / total < ENOUGH:

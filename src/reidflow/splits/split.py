@@ -7,7 +7,7 @@ import polars as pl
 from reidflow.spec.canonical import short
 from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
+from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, check_fold
 from reidflow.splits.sides import apart, gallery_roles, of_photographs, unanswered, with_queries
 from reidflow.store.tables import Contract
 
@@ -25,13 +25,14 @@ def split_images(
     gallery: str,
     sides: Literal["across", "within"] = "across",
     queries: float | None = None,
+    fold: int = 0,
 ) -> pl.DataFrame:
     """Return the split table of the labelled images, in the order of the manifest.
 
     method: a resolved split component; images of the side `gallery`, where there are any, never change what it gives the
     photographs. sides: `across` has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
     `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
-    0: each is a query against the others. Raises ReidflowError when a role with a share stays empty, or when the sides do
+    0: each is a query against the others. fold: which of the method's `folds`, where it has several. Raises ReidflowError when a role with a share stays empty, or when the sides do
     not fit the data.
     """
     labelled = manifest.filter(pl.col("identity").is_not_null()).select("image", "identity", "side")
@@ -44,8 +45,12 @@ def split_images(
         )
     photographs = apart(images) if two else images
     _check_identities(photographs["identity"].unique().sort().to_list())
-    roles = call("split", method, photographs.select("image", "identity", "group", "block"), gallery)
+    folded = method.get("folds", 0) > 1
+    context = photographs.select("image", "identity", "group", "block"), gallery
+    roles = call("split", method, *context, *([fold] if folded else []))
     _check_roles(roles, photographs, method)
+    if folded:
+        check_fold(roles, photographs["identity"].to_list(), method)
     given = dict(zip(photographs["image"], roles, strict=True))
     if two:
         given |= _of_second(images, given, method, sides)

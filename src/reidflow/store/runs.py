@@ -235,17 +235,21 @@ def verified(folder: Path, name: str) -> Path:
     return path
 
 
-def write_readable(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int, dict[str, Any]]) -> None:
-    """Write the readable folder `arm`/seed-<n>/ of each run (seed, key, folder in the store); remove those of other seeds.
+def readable_name(seed: int, fold: int | None = None) -> str:
+    """Return the name of the readable folder of a run in that of its arm. fold: where its experiment has several."""
+    return f"seed-{seed}" if fold is None else f"seed-{seed}-fold-{fold}"
 
+
+def write_readable(arm: Path, runs: dict[str, tuple[Path, dict[str, Any]]]) -> None:
+    """Write the readable folder of each run in that of its arm; remove those of other runs.
+
+    runs: name of the folder -> (folder in the store, plain spec of the arm's run, which is written as run.yaml).
     Small files are copied; weights and embeddings are links to the store's read-only files.
-    run.yaml is the full spec of the arm's run, from `specs` (seed -> plain spec).
     """
-    wanted = {f"seed-{seed}": folder for seed, _, folder in runs}
     for old in sorted(arm.glob("seed-*")):
-        if old.name not in wanted:
+        if old.name not in runs:
             shutil.rmtree(old)
-    for name, folder in wanted.items():
+    for name, (folder, spec) in runs.items():
         for file in sorted(folder.iterdir()):
             if file.name in (DONE, SPEC):
                 continue
@@ -254,8 +258,7 @@ def write_readable(arm: Path, runs: list[tuple[int, str, Path]], specs: dict[int
                 continue
             with replacing(arm / name / file.name) as temporary:
                 shutil.copyfile(file, temporary)
-    for seed, spec in specs.items():
-        write_text(arm / f"seed-{seed}" / SPEC, dumps(spec))
+        write_text(arm / name / SPEC, dumps(spec))
 
 
 def _link(file: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY
+from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY, of_seeds, of_split
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Arm, Experiment
@@ -22,13 +22,17 @@ from reidflow.store.tables import read_table
 ROUNDING = 1e-6
 TABLES = {"metrics": METRICS, "per_query": PER_QUERY, "history": HISTORY, "efficiency": EFFICIENCY}
 """The tables of an experiment's evaluated runs: `<name>.parquet`."""
-QUERY_COLUMNS = ("arm", "seed", "image", "identity", "flank", "ap")
+QUERY_COLUMNS = ("arm", "seed", "split", "image", "identity", "flank", "ap")
 """Columns of PER_QUERY that tables need."""
 
 
 @dataclass(frozen=True)
 class EvaluatedArm:
-    """The evaluated runs of one arm; the rows of `metrics` and `efficiency` are in the order of the arm's seeds."""
+    """The evaluated runs of one arm.
+
+    metrics, efficiency: a row a seed, in the order of the arm's seeds; `trained`: METRICS with a row a run, where each
+    seed was trained on several folds.
+    """
 
     name: str
     seeds: tuple[int, ...]
@@ -37,6 +41,21 @@ class EvaluatedArm:
     history: pl.DataFrame
     efficiency: pl.DataFrame
     chosen: dict[str, Any] | None
+    trained: pl.DataFrame | None = None
+
+    @cached_property
+    def folds(self) -> tuple[int, ...]:
+        """The folds that every seed is trained and tested on; none where each seed has one split."""
+        runs = self.per_query.select("seed", "split").unique()
+        return tuple(sorted(set(runs["split"]))) if runs.height > runs["seed"].n_unique() else ()
+
+    def histories(self) -> list[tuple[pl.DataFrame, float | None]]:
+        """Return the history of each run, with the validation mAP of the weights that it kept."""
+        runs = self.metrics if self.trained is None else self.trained
+        return [
+            (self.history.filter(pl.col("seed") == seed, pl.col("split") == split), known(kept))
+            for seed, split, kept in runs.select("seed", "split", "val_id_map").iter_rows()
+        ]
 
     def first(self, seeds: int) -> "EvaluatedArm":
         """Return the arm with its first seeds alone."""
@@ -58,6 +77,8 @@ class EvaluatedArm:
     def scores(self, flank: str | None = None) -> tuple[list[str], np.ndarray]:
         """Return the identities scored with every seed, sorted, and their mean average precision, (identities, seeds).
 
+        Of an arm with folds: those scored in any, and the means over their queries in each fold and over seeds,
+        (identities, folds), NaN where an identity has no query in the fold.
         flank: only queries that show this flank; None: all queries.
         """
         if flank not in self._known_scores:
@@ -70,11 +91,26 @@ class EvaluatedArm:
 
     def _scores(self, flank: str | None) -> tuple[list[str], np.ndarray]:
         rows = self.per_query.filter(pl.col("ap").is_not_nan())
-        of = identity_means(rows if flank is None else rows.filter(pl.col("flank") == flank))
+        rows = rows if flank is None else rows.filter(pl.col("flank") == flank)
+        if self.folds:
+            return self._fold_scores(rows)
+        of = identity_means(rows)
         found = sorted({identity for identity, _ in of})
         identities = [i for i in found if all((i, seed) in of for seed in self.seeds)]
         table = [[of[identity, seed] for seed in self.seeds] for identity in identities]
         return identities, np.array(table, dtype=float).reshape(len(identities), len(self.seeds))
+
+    def _fold_scores(self, rows: pl.DataFrame) -> tuple[list[str], np.ndarray]:
+        table: dict[str, list[float]] = {}
+        for place, fold in enumerate(self.folds):
+            of = identity_means(of_split(rows, fold))
+            for identity in {identity for identity, _ in of}:
+                seeds = [of.get((identity, seed), math.nan) for seed in self.seeds]
+                table.setdefault(identity, [math.nan] * len(self.folds))[place] = sum(seeds) / len(seeds)
+        # A seed whose embeddings cannot be ranked leaves its identities without a mean over all seeds.
+        identities = sorted(identity for identity, cells in table.items() if not all(map(math.isnan, cells)))
+        cells = [table[identity] for identity in identities]
+        return identities, np.array(cells, dtype=float).reshape(len(identities), len(self.folds))
 
 
 def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -84,7 +120,7 @@ def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 def evaluated_arms(experiment: Experiment, metrics: pl.DataFrame, per_query: pl.DataFrame) -> dict[str, EvaluatedArm]:
     """Return the arms that have runs in METRICS and PER_QUERY, in the order of the experiment, without history."""
-    runs, queries, nothing = by_arm(metrics), by_arm(per_query), pl.DataFrame()
+    runs, queries, nothing = by_arm(of_seeds(metrics)), by_arm(per_query), pl.DataFrame()
     return {
         name: EvaluatedArm(name, tuple(runs[name]["seed"]), runs[name], queries[name], nothing, nothing, None)
         for name in experiment.arms
@@ -95,6 +131,16 @@ def evaluated_arms(experiment: Experiment, metrics: pl.DataFrame, per_query: pl.
 def known(value: float | None) -> float | None:
     """Return the value, None for NaN."""
     return None if value is None or math.isnan(value) else value
+
+
+def identity_mean(table: np.ndarray) -> float | None:
+    """Return the mean over identities of each one's mean over the cells that it has; None without any.
+
+    table: (identities, columns), NaN where an identity has no value.
+    """
+    rows = [[value for value in row if not math.isnan(value)] for row in table.tolist()]
+    means = [mean(row) for row in rows if row]
+    return mean(means) if means else None
 
 
 def mean(values: Iterable[float]) -> float:
@@ -139,12 +185,24 @@ def read_arms(experiment: Experiment, files: Mapping[str, str | Path], chosen: s
             continue
         # By far the largest of the tables: only one arm's part of it is in memory at a time.
         own["per_query"] = read_table(files["per_query"], PER_QUERY, QUERY_COLUMNS, [("arm", "==", arm.name)])
+        trained = own["metrics"].filter(pl.col("split").is_not_null())
+        own |= {"metrics": of_seeds(own["metrics"]), "efficiency": _efficiency_of_seeds(own["efficiency"])}
         for name in ("metrics", "efficiency"):
             own[name] = _ordered(own[name], arm, files[name])
-        seeds = tuple(own["metrics"]["seed"])
-        found.append(EvaluatedArm(arm.name, seeds, **own, chosen=_chosen(choices, arm.name, chosen)))
+        seeds, choice = tuple(own["metrics"]["seed"]), _chosen(choices, arm.name, chosen)
+        found.append(EvaluatedArm(arm.name, seeds, **own, chosen=choice, trained=trained))
         _check_means(found[-1], files["metrics"])
     return found
+
+
+def _efficiency_of_seeds(runs: pl.DataFrame) -> pl.DataFrame:
+    """Return EFFICIENCY with a row a seed: means over its folds, the largest memory."""
+    return runs.group_by("arm", "seed", maintain_order=True).agg(
+        pl.col("split").first(),
+        pl.col("seconds_train", "images_per_second").mean(),
+        pl.col("peak_memory_mb").max(),
+        pl.col("device").unique(maintain_order=True).str.join("; "),
+    )
 
 
 def _ordered(frame: pl.DataFrame, arm: Arm, file: str | Path) -> pl.DataFrame:

@@ -32,9 +32,9 @@ def caption(
         ("Split", split_line(data)),
         ("Leak audit", audit_line(data)),
         ("Seeds", _seeds(experiment, results)),
-        ("Statistics", _statistics(experiment, results, level)),
+        ("Statistics", _statistics(experiment, results, data, level)),
         *_controls(results, level),
-        ("Population", population_line(results)),
+        ("Population", population_line(results, data)),
         ("Varies", varies_line(experiment)),
         *([("Tuned", tuned_line(experiment))] if experiment.tuned else []),
         ("Fixed", "; ".join(fixed_settings(experiment)) + "."),
@@ -76,10 +76,29 @@ def _range(values: pl.Series) -> str:
 
 def split_line(data: DataDescription) -> str:
     """Return the split's method, parameters and the number of images of each role."""
+    if data.further:
+        return _splits_line(data)
     counts = dict(data.split.group_by("role").len().iter_rows())
     roles = [f"{counts[role]} {role}" for role in ("train", "val", "test", "unused") if counts.get(role)]
     aside = f" {counts[ASIDE]} images of the gallery side are not used." if counts.get(ASIDE) else ""
     return f"{as_text(data.method)}: {listed(roles)} images.{aside}"
+
+
+def _splits_line(data: DataDescription) -> str:
+    """Return the method of several splits, their number and the images of their roles."""
+    roles = {
+        role: _range(pl.Series([split.filter(pl.col("role") == role).height for split in data.splits]))
+        for role in ("train", "val", "test")
+    }
+    tested = pl.concat([split.filter(pl.col("role") == "test") for split in data.splits])["image"]
+    kind = (
+        f"{len(data.splits)} folds, each trained, chosen and tested by itself, which test {tested.len()} images in all, "
+        "none twice"
+        if data.folds
+        else f"{len(data.splits)} splits, one for each training seed, which test {tested.n_unique()} images in all"
+    )
+    each = listed([f"{count} {role}" for role, count in roles.items() if count != "0"])
+    return f"{as_text(data.method)}: {kind}; each has {each} images."
 
 
 def audit_line(data: DataDescription) -> str:
@@ -94,6 +113,7 @@ def audit_line(data: DataDescription) -> str:
     ]
     found = ", ".join(f"{audit[key]} {name}" for key, name in counted if key in audit)
     verdict = "LEAKING: the scores are too high" if data.leaks else "no leak found"
+    verdict += f" in any of {len(data.splits)} splits" if data.further and not data.leaks else ""
     only = len(audit.get("train_only", []))
     rest = f" {only} identities have too few groups to be scored and are used for training alone." if only else ""
     return f"{verdict}; in two roles: {found}.{rest}" if found else f"{verdict}.{rest}"
@@ -119,11 +139,12 @@ def seeds_sentence(experiment: Experiment) -> str:
     return f"{means}; tuned settings were chosen on validation with the seeds {sweep}, which are not reported."
 
 
-def _statistics(experiment: Experiment, results: pl.DataFrame, level: float) -> str:
+def _statistics(experiment: Experiment, results: pl.DataFrame, data: DataDescription, level: float) -> str:
+    columns = "fold (its mean over seeds)" if data.folds else "seed"
     compared = results.filter(~pl.col("verdict").is_in([BASELINE, UNAVAILABLE])).height
     over = f" for all {len(experiment.looks)} looks at the seeds together" if experiment.looks else ""
     return (
-        "the difference is arm minus baseline, paired by identity and seed, both treated as random effects; verdicts, p values "
+        f"the difference is arm minus baseline, paired by identity and {columns}, both treated as random effects; verdicts, p values "
         f"and intervals are corrected (Holm) over {plural(compared, 'comparison')} at {level:.0%}{over}. The smallest detectable difference "
         "is found with 80% power. Ties with best: not significantly different from the arm with the highest mean."
     )
@@ -138,12 +159,20 @@ def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:
     return [("Controls", sentence)] if controlled(results).height else []
 
 
-def population_line(results: pl.DataFrame) -> str:
+def population_line(results: pl.DataFrame, data: DataDescription) -> str:
     """Return what the claims are about."""
-    return (
-        f"the claims are about identities like the {_range(results['identities'])} tested here, in images like these, and "
-        "about training seeds, on this one split; other data sets and splits are not claimed."
-    )
+    seeds = "about training seeds, on this one split; other data sets and splits are not claimed."
+    if data.folds:
+        seeds = (
+            f"about training sets and seeds: they hold over {data.folds} folds. The folds' training sets overlap, and what all "
+            "of them share varies in none: training sets drawn from other images are not claimed."
+        )
+    elif data.further:
+        seeds = (
+            f"about training seeds and splits of these images together: they hold over {len(data.splits)} splits, whose "
+            "images overlap; other data sets are not claimed."
+        )
+    return f"the claims are about identities like the {_range(results['identities'])} tested here, in images like these, and {seeds}"
 
 
 def varies_line(experiment: Experiment) -> str:

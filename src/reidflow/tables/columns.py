@@ -93,7 +93,7 @@ _ALL: list[Column | Span] = [
     _C("delta_high", F, "upper end", "signed", "Upper end of the simultaneous interval of the difference.", nullable=True),
     Span("interval", ("delta_low", "delta_high"), "interval", "interval",
          "Simultaneous 95 % interval of the difference, corrected for the number of comparisons."),
-    _C("delta_by_seed", pl.List(F), "difference of each seed", "numbers", "Difference of each pair of seeds, in their order.",
+    _C("delta_by_seed", pl.List(F), "difference of each seed", "numbers", "Difference of each pair of seeds, in their order; of folds, of each fold (NaN: it does not test the identity).",
        nullable=True),
     _C("p_holm", F, "p (Holm)", "probability", "p value of the difference, corrected (Holm) for the number of comparisons.",
        nullable=True),

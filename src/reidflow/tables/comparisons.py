@@ -15,7 +15,7 @@ from reidflow.evaluation.sequential import compare_looks
 from reidflow.evaluation.statistics import LARGEST, Comparison, compare, ties_with_best
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract
-from reidflow.tables.arms import EvaluatedArm, known, mean
+from reidflow.tables.arms import EvaluatedArm, identity_mean, known, mean
 from reidflow.tables.columns import column, columns
 
 LEVEL = 0.05
@@ -52,7 +52,10 @@ PROFILES = Contract(
 
 @dataclass(frozen=True)
 class Paired:
-    """Arm minus another arm: `differences` is (identities, seeds), the seeds of both paired by position."""
+    """Arm minus another arm: `differences` is (identities, seeds), the seeds of both paired by position.
+
+    With folds it is (identities, folds), NaN where a fold does not test the identity.
+    """
 
     identities: list[str]
     differences: np.ndarray
@@ -65,7 +68,9 @@ class Paired:
 
     @property
     def delta(self) -> float | None:
-        """The mean difference, None without a shared identity."""
+        """The mean difference, None without a shared identity; with folds the mean over identities of their own means."""
+        if np.isnan(self.differences).any():
+            return identity_mean(self.differences)
         return mean(self.differences.ravel().tolist()) if self.differences.size else None
 
 
@@ -88,6 +93,8 @@ def pair_scores(arm: Scores, other: Scores, remark: bool = True) -> Paired:
     seeds = min(scores.shape[1], base.shape[1])
     rows, base_rows = [ours.index(i) for i in shared], [theirs.index(i) for i in shared]
     differences = scores[rows, :seeds] - base[base_rows, :seeds]
+    both = ~np.isnan(differences).all(axis=1)
+    shared, differences = [identity for identity, kept in zip(shared, both, strict=True) if kept], differences[both]
     notes = []
     if seeds < 2:
         notes.append("one seed alone: the noise between seeds is unknown, so nothing is concluded")
@@ -162,10 +169,14 @@ def best_set(arms: list[EvaluatedArm], level: float = LEVEL) -> list[str]:
 
 
 def per_identity(
-    experiment: str, arms: list[EvaluatedArm], baseline: EvaluatedArm, split: pl.DataFrame
+    experiment: str, arms: list[EvaluatedArm], baseline: EvaluatedArm, splits: Sequence[pl.DataFrame]
 ) -> pl.DataFrame:
-    """Return each arm's score of every identity and its difference to the baseline, over all queries and by flank."""
-    trained = dict(split.filter(pl.col("role") == "train").group_by("identity").len().iter_rows())
+    """Return each arm's score of every identity and its difference to the baseline, over all queries and by flank.
+
+    train_images: of the identity, over several splits their mean.
+    """
+    of_splits = pl.concat([split.filter(pl.col("role") == "train") for split in splits])
+    trained = {name: round(n / len(splits)) for name, n in of_splits.group_by("identity").len().iter_rows()}
     flanks = sorted(set(baseline.per_query["flank"].drop_nulls()))
     rows = []
     for arm in arms:
@@ -177,9 +188,10 @@ def per_identity(
             )
             for identity, values in zip(identities, scores.tolist(), strict=True):
                 by_seed = differences.get(identity)
-                delta = mean(by_seed) if by_seed else None
+                delta = identity_mean(np.array([by_seed])) if by_seed else None
                 images = trained.get(identity, 0)
-                rows.append([experiment, arm.name, flank, identity, images, mean(values), delta, by_seed])
+                score = identity_mean(np.array([values]))
+                rows.append([experiment, arm.name, flank, identity, images, score, delta, by_seed])
     return pl.DataFrame(rows, schema=COMPARISONS.columns, orient="row")
 
 

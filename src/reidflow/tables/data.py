@@ -5,7 +5,7 @@ agree as long as no library has two versions. Several such texts are joined by "
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.canonical import short
-from reidflow.spec.config import Config
+from reidflow.spec.config import FOLDS, Config
+from reidflow.splits.audit import of_folds
 from reidflow.splits.split import SPLIT, split_digest
 from reidflow.store.tables import read_table
 
@@ -22,7 +23,8 @@ from reidflow.store.tables import read_table
 class DataDescription:
     """Data set, split and gallery of an experiment.
 
-    digest: of the images and labels. method: the resolved split component. audit: the leak audit of the split.
+    digest: of the images and labels. method: the resolved split component. audit: the leak audit of the split. further:
+    the other splits, where the experiment has several; then `split` is the first and `audit` that of all of them.
     """
 
     title: str
@@ -32,6 +34,17 @@ class DataDescription:
     method: dict[str, Any]
     split: pl.DataFrame
     audit: dict[str, Any]
+    further: tuple[pl.DataFrame, ...] = ()
+
+    @property
+    def splits(self) -> tuple[pl.DataFrame, ...]:
+        """All splits of the experiment."""
+        return (self.split, *self.further)
+
+    @property
+    def folds(self) -> int:
+        """Number of folds; 0 where there are none."""
+        return len(self.splits) if self.method.get(FOLDS) else 0
 
     @property
     def leaks(self) -> bool:
@@ -40,20 +53,23 @@ class DataDescription:
 
     def digests(self) -> dict[str, str]:
         """Return the digests of the data and of the split with its gallery."""
-        return {"data": short(self.digest), "split": split_digest(self.split, self.gallery)[:16]}
+        digests = [split_digest(split, self.gallery)[:16] for split in self.splits]
+        return {"data": short(self.digest), "split": short(digests, 16) if self.further else digests[0]}
 
     def columns(self) -> dict[str, str | bool]:
         """Return what each row of a table says of its data, so that rows of different tables can be compared."""
         return {"data_set": self.title, **self.digests(), "gallery": self.gallery, "leaking": self.leaks}
 
 
-def read_description(config: Config, split: str | Path, audit: str | Path, images: str | Path) -> DataDescription:
-    """Return the description of a config's data from split.parquet, audit.json and images.json."""
+def read_description(
+    config: Config, splits: Sequence[str | Path], audits: Sequence[str | Path], images: str | Path
+) -> DataDescription:
+    """Return the description of a config's data from each split.parquet and audit.json, and images.json."""
     digest = json.loads(Path(images).read_text())["digest"]
-    found = json.loads(Path(audit).read_text())
-    return DataDescription(
-        config.title, config.scale, digest, config.gallery, config.split, read_table(split, SPLIT), found
-    )
+    found = of_folds([json.loads(Path(audit).read_text()) for audit in audits])
+    method = config.split if config.split_seed == "fixed" else {**config.split, "seed": config.split_seed}
+    first, *further = (read_table(split, SPLIT) for split in splits)
+    return DataDescription(config.title, config.scale, digest, config.gallery, method, first, found, tuple(further))
 
 
 def merged_versions(texts: Iterable[str | None]) -> dict[str, list[str]]:

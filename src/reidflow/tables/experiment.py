@@ -152,7 +152,7 @@ def build_table(
             [_efficiency(experiment.name, arm, (speeds or {}).get(arm.name, {})) for arm in arms],
             schema=EFFICIENCY.columns,
         ),
-        per_identity(experiment.name, arms, baseline, data.split),
+        per_identity(experiment.name, arms, baseline, data.splits),
         profiles(experiment.name, arms),
     )
 
@@ -280,15 +280,14 @@ def _efficiency(experiment: str, arm: EvaluatedArm, speed: Mapping[str, Any]) ->
 def stability(arm: EvaluatedArm) -> dict[str, Any]:
     """Return how steadily the runs of an arm trained, as columns of RESULTS; None for what was not recorded.
 
-    gradient_norm: before clipping, mean over the steps of each epoch, then over epochs, then over seeds;
+    gradient_norm: before clipping, mean over the steps of each epoch, then over epochs, then over runs;
     gradient_norm_max: the largest of any step. Both leave out what is not finite, which counts as divergence.
-    epochs_to_95: see `epochs_to_gain`, mean over seeds; None where one seed has none, since a mean over the others would
+    epochs_to_95: see `epochs_to_gain`, mean over runs; None where one run has none, since a mean over the others would
     flatter the arm. train_flops: mean over seeds.
     sensitivity_range, near_best: of the grid of tuned settings, see `grid_spread`.
     """
     trained = arm.history.filter(pl.col("epoch") > 0)
-    kept = dict(arm.metrics.select("seed", "val_id_map").iter_rows())
-    epochs = [epochs_to_gain(arm.history.filter(pl.col("seed") == seed), known(kept[seed])) for seed in arm.seeds]
+    epochs = [epochs_to_gain(history, kept) for history, kept in arm.histories()]
     flops = arm.metrics["train_flops"].to_list() if "train_flops" in arm.metrics.columns else [None]
     return {
         "gradient_norm": _mean_of_seeds(trained, "gradient_norm"),
@@ -327,8 +326,11 @@ def grid_spread(points: list[dict[str, Any]]) -> dict[str, float | int | None]:
 
 
 def _mean_of_seeds(history: pl.DataFrame, column: str) -> float | None:
-    seeds = [_finite(history.filter(pl.col("seed") == seed), column) for seed in sorted(set(history["seed"]))]
-    means = [mean(values) for values in seeds if values]
+    runs = [
+        _finite(run, column)
+        for _, run in history.sort("seed", "split").group_by(["seed", "split"], maintain_order=True)
+    ]
+    means = [mean(values) for values in runs if values]
     return mean(means) if means else None
 
 

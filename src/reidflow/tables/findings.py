@@ -125,7 +125,7 @@ def _context(
         "audit": audit_line(data),
         "split": split_line(data),
         "queries": queries_line(results),
-        "population": population_line(results),
+        "population": population_line(results, data),
         "software": versions_line(results["versions"]),
         "no_better_than_chance": results.filter(pl.col("id_map") <= pl.col("chance"))["arm"].to_list(),
     }

@@ -124,7 +124,8 @@ def by_cost(
         costs = arm.metrics[cost].to_list()
         if all(costs):
             identities, scores = arm.scores()
-            found[name] = identities, scores / (np.array(costs, dtype=float) / unit)
+            spent = np.array(costs, dtype=float) / unit
+            found[name] = identities, scores / (spent.mean() if arm.folds else spent)
     return compared(quantity, found, baseline) if baseline in found else []
 
 

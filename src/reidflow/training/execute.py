@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.curation.subset import KEEP, dropped
+from reidflow.evaluation.selection import chosen_values
 from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.models.device import resolve_device
 from reidflow.spec import code
@@ -45,20 +46,25 @@ def winner_specs(winner_arms: dict[str, list], winners: str | None) -> dict[str,
 
 
 def chosen_runs(
-    arms: dict[str, list[list]], runs: list[tuple[str, int]], chosen: str | None, winners: dict[str, RunSpec]
+    arms: dict[str, list[list]], runs: list[tuple[str, int, int]], chosen: str | None, winners: dict[str, RunSpec]
 ) -> list[RunSpec]:
-    """Return the run of each (arm, seed): the chosen point of the arm's grid, its only one where nothing is tuned.
+    """Return the run of each (arm, seed, which split): the point of the arm's grid that was chosen on this split.
+
+    Where nothing is tuned, it is the only one.
 
     arms: arm -> [values, spec with seed 0] at every point of its grid. chosen: the file of the experiment's choices.
     winners: arm -> the spec of its winner, of arms with `winner_of`.
     """
     choices = json.loads(Path(chosen).read_text()) if chosen else {}
-    specs = {arm: _point(arm, points, choices.get(arm), chosen) for arm, points in arms.items()} | winners
-    return [specs[arm].with_seed(seed) for arm, seed in runs]
+    specs = {
+        (arm, number): winners[arm] if arm in winners else _point(arm, arms[arm], choices.get(arm), number, chosen)
+        for arm, number in dict.fromkeys((arm, number) for arm, _, number in runs)
+    }
+    return [specs[arm, number].with_seed(seed) for arm, seed, number in runs]
 
 
-def _point(arm: str, points: list[list], choice: dict[str, Any] | None, file: str | None) -> RunSpec:
-    wanted = canonical(choice["values"] if choice else points[0][0])
+def _point(arm: str, points: list[list], choice: dict[str, Any] | None, split: int, file: str | None) -> RunSpec:
+    wanted = canonical(chosen_values(choice, split) if choice else points[0][0])
     fitting = [spec for values, spec in points if canonical(values) == wanted]
     if not fitting:
         raise ReidflowError(f"{file}: {wanted} is not a point of the grid of arm '{arm}'. Run the command again.")

@@ -59,12 +59,12 @@ class Inputs:
 
     def swept(self, wildcards: Wildcards) -> list[RunSpec]:
         """Return the runs of a job that tries tuned settings."""
-        return [spec for _, spec in self.plan.sweep(wildcards.experiment)[int(wildcards.batch)]]
+        return [spec for _, spec, _ in self.plan.sweep(wildcards.experiment)[int(wildcards.batch)]]
 
     def reported(self, wildcards: Wildcards) -> list[RunSpec]:
         """Return what a job that trains reported runs may train: every point of its arms' grids, or of a search."""
         job = self.plan.training(wildcards.experiment)[int(wildcards.batch)]
-        return [spec for arm in dict.fromkeys(arm for arm, _ in job) for spec in self.arms(wildcards)[arm].specs]
+        return [spec for arm in dict.fromkeys(arm for arm, *_ in job) for spec in self.arms(wildcards)[arm].specs]
 
     def all_runs(self, wildcards: Wildcards) -> list[RunSpec]:
         """Return all runs that an experiment may have."""
@@ -97,23 +97,31 @@ class Inputs:
     # The data of runs.
 
     def split(self, wildcards: Wildcards) -> str:
-        """Return the split of an experiment."""
-        return f"{self.plan.split_folder(self.of(wildcards).division)}/split.parquet"
+        """Return the split of an experiment; of several, the first."""
+        return self.splits(wildcards)[0]
 
-    def audit(self, wildcards: Wildcards) -> str:
-        """Return the leak audit of an experiment's split."""
-        return f"{self.plan.split_folder(self.of(wildcards).division)}/audit.json"
+    def splits(self, wildcards: Wildcards) -> list[str]:
+        """Return the splits of an experiment."""
+        return self._of_splits(wildcards, "split.parquet")
+
+    def audits(self, wildcards: Wildcards) -> list[str]:
+        """Return the leak audits of an experiment's splits."""
+        return self._of_splits(wildcards, "audit.json")
+
+    def _of_splits(self, wildcards: Wildcards, *names: str) -> list[str]:
+        folders = map(self.plan.split_folder, self.of(wildcards).divisions)
+        return [f"{folder}/{name}" for folder in folders for name in names]
 
     def data_files(self) -> dict[str, Any]:
         """Return what the caption of a table reads."""
-        return {"split": self.split, "audit": self.audit, "images": f"{self.files.data}/images.json"}
+        return {"splits": self.splits, "audits": self.audits, "images": f"{self.files.data}/images.json"}
 
     def of_runs(self, specs_of: SpecsOf) -> Callable[[Wildcards], list[str]]:
-        """Return what lists the small files that a job's runs read: the split, and digests of features or images."""
+        """Return what lists the small files that a job's runs read: the splits, and digests of features or images."""
 
         def small(wildcards: Wildcards) -> list[str]:
-            folder = self.plan.split_folder(self.of(wildcards).division)
-            fixed = [f"{self.files.data}/manifest.parquet", f"{folder}/split.parquet", f"{folder}/split.json"]
+            splits = self._of_splits(wildcards, "split.parquet", "split.json")
+            fixed = [f"{self.files.data}/manifest.parquet", *splits]
             read = [self.files.of_run(spec)[0] for spec in specs_of(wildcards)]
             return [*fixed, *sorted(set().union(*read) - set(fixed))]
 
@@ -333,7 +341,7 @@ class Inputs:
             return fixed[name]
         found: dict[str, Callable[[Wildcards], Paths]] = {
             "split": self.split,
-            "audit": self.audit,
+            "audit": lambda wildcards: self.audits(wildcards)[0],
             "runs": self.runs,
             "mirrored": self.mirrored,
             "chosen": self.chosen,

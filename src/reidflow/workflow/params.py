@@ -146,11 +146,17 @@ class Params:
     # Training.
 
     def _training(self, wildcards: Wildcards, runs: list[list[Any]], specs: list[RunSpec], what: dict[str, Any]) -> str:
-        """Return the param of a job that trains runs, given as [arm, ...] and as the specs that they may have."""
+        """Return the param of a job that trains runs, given as [arm, ..., which split] and as the specs that they may have."""
         experiment = self.inputs.of(wildcards)
-        arms = {arm: experiment.arms[arm] for arm in dict.fromkeys(arm for arm, _ in runs)}
+        arms = {arm: experiment.arms[arm] for arm in dict.fromkeys(arm for arm, *_ in runs)}
         downloaded = {name: self.files.networks_of([arm.spec]) for name, arm in arms.items() if not arm.winner_of}
-        what = {**what, **self._trained_on(wildcards), "baseline": experiment.file.baseline, "downloaded": downloaded}
+        what = {
+            **what,
+            "gallery": self.plan.config.gallery,
+            "splits": [self.plan.other_split_folder(division) for division in experiment.divisions],
+            "baseline": experiment.file.baseline,
+            "downloaded": downloaded,
+        }
         return self.job("train", what, ["reidflow.training.loop", *executed(specs)])
 
     def _trained_on(self, wildcards: Wildcards) -> dict[str, Any]:
@@ -159,7 +165,8 @@ class Params:
 
     def sweep(self, wildcards: Wildcards) -> str:
         """Return the param of a job that tries tuned settings."""
-        runs = [[arm, plain(spec)] for arm, spec in self.plan.sweep(wildcards.experiment)[int(wildcards.batch)]]
+        jobs = self.plan.sweep(wildcards.experiment)
+        runs = [[arm, plain(spec), number] for arm, spec, number in jobs[int(wildcards.batch)]]
         return self._training(wildcards, runs, self.inputs.swept(wildcards), {"specs": runs})
 
     def choose(self, wildcards: Wildcards) -> str:
@@ -169,8 +176,8 @@ class Params:
 
     def train(self, wildcards: Wildcards) -> str:
         """Return the param of a job that trains reported runs."""
-        runs = [[arm, seed] for arm, seed in self.plan.training(wildcards.experiment)[int(wildcards.batch)]]
-        arms = [self.inputs.arms(wildcards)[arm] for arm in dict.fromkeys(arm for arm, _ in runs)]
+        runs = [list(run) for run in self.plan.training(wildcards.experiment)[int(wildcards.batch)]]
+        arms = [self.inputs.arms(wildcards)[arm] for arm in dict.fromkeys(arm for arm, *_ in runs)]
         what = {
             "arms": self._points(wildcards, [arm.name for arm in arms]),
             "winner_arms": {arm.name: [arm.winner_of, arm.over] for arm in arms if arm.winner_of},

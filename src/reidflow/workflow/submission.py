@@ -68,14 +68,23 @@ class Submission:
 
     def _jobs(self, experiment: str, arm: str, seeds: list[int]) -> list[str]:
         """Return the records of the jobs that train the chosen runs of an arm."""
-        wanted = {(arm, seed) for seed in seeds}
+        wanted = {(arm, *run) for run in self._runs(experiment, arm).items() if run[0] in seeds}
         batches = [batch for batch, job in enumerate(self.plan.training(experiment)) if wanted & set(job)]
         return [self.files.trained.format(experiment=experiment, batch=batch) for batch in batches]
+
+    def _runs(self, experiment: str, arm: str) -> dict[int, int]:
+        """Return seed -> the split of its run, the first of several folds."""
+        found = self.plan.experiments[experiment]
+        return dict(reversed(found.runs(found.arms[arm].seeds)))
 
     @cached_property
     def read(self) -> dict[str, Any]:
         """The small files that a job which embeds images with these runs reads, by name."""
-        divisions = [self.plan.experiments[name].division for name, _, _ in self.chosen]
+        divisions = [
+            self.plan.experiments[name].divisions[self._runs(name, arm)[seed]]
+            for name, arm, seeds in self.chosen
+            for seed in seeds
+        ]
         splits = dict.fromkeys(f"{self.plan.split_folder(division)}/split.parquet" for division in divisions)
         return {
             "runs": [file for chosen in self.chosen for file in self._jobs(*chosen)],

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 TITLE = "Augmentation"
 CAPTION = "The gain of each augmentation alone and among all others, mAP by the strength of the best ones, and training images as the network sees them."
 INPUTS = ("metrics", "results", "picked", "strengths", "manifest", "split", "images", "masks")
+ONE_SPLIT = False  # it shows training images of the first split, and compares over all
 TABLES = ("parts", "strengths")
 FIGURES = {"parts": "Augmentation: gain of each part alone and among all", "strengths": "Augmentation: mAP by strength"}
 TEXTS = ("question", "why")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from reidflow.evaluation.selection import chosen_values
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.run import RunSpec
 from reidflow.store.tables import Column, Contract
@@ -36,10 +37,10 @@ KEPT = {"arm": pl.String, "seed": pl.Int64, "epoch": pl.Float64, "rate": pl.Floa
 
 
 def chosen_specs(experiment: Experiment, choices: Mapping[str, dict]) -> dict[str, RunSpec]:
-    """Return arm -> the spec of its reported runs. choices: arm -> {values, ...} of tuned hyperparameters."""
+    """Return arm -> the spec of its reported runs. choices: arm -> {values, ...} of tuned hyperparameters; of several splits, those of the first."""
     found = {}
     for name, arm in experiment.arms.items():
-        wanted = choices[name]["values"] if name in choices else arm.points[0][0]
+        wanted = chosen_values(choices[name], 0) if name in choices else arm.points[0][0]
         found[name] = next(spec for values, spec in arm.points if values == wanted)
     return found
 

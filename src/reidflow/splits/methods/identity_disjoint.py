@@ -4,24 +4,53 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.groups import components
-from reidflow.splits.roles import TEST, TRAIN, VAL, check_shares, linked_identities, require_enough, shuffled
+from reidflow.splits.roles import (
+    TEST,
+    TRAIN,
+    VAL,
+    check_shares,
+    deal,
+    linked_identities,
+    relative,
+    require_enough,
+    shuffled,
+)
 
 
 def assign(
-    images: pl.DataFrame, gallery: str, *, train: float = 0.5, val: float = 0.2, test: float = 0.3, seed: int = 0
+    images: pl.DataFrame,
+    gallery: str,
+    fold: int = 0,
+    *,
+    train: float = 0.5,
+    val: float = 0.2,
+    test: float = 0.3,
+    seed: int = 0,
+    folds: int = 0,
 ) -> list[str]:
     """Return the role of each row of `images` (image, identity, group, block).
 
     Identities with one group cannot be scored and go to training. Identities that share a suspected duplicate go to
     one role together. Raises ReidflowError when under half of the identities could be scored.
+
+    folds: 2 or more deal the identities to as many folds, each of which tests its own and shares out the others by
+    `train` and `val`: each identity that can be scored is tested once. 0: one split. fold: which of them, from 0.
     """
     check_shares(train, val, test)
     groups = dict(images.group_by("identity").agg(pl.col("group").n_unique()).sort("identity").iter_rows())
     require_enough(sum(n >= 2 for n in groups.values()), len(groups), "all", "identity_disjoint")
     clusters = _clusters(list(groups), list(linked_identities(images).values()))
     usable = shuffled([c for c in clusters if all(groups[i] >= 2 for i in c)], seed, "identity_disjoint")
-    wanted = {role: share * len(groups) for role, share in ((VAL, val), (TEST, test)) if share}
-    role_of = dict.fromkeys(groups, TRAIN)
+    shares, role_of, others = {VAL: val, TEST: test}, dict.fromkeys(groups, TRAIN), len(groups)
+    if folds > 1:
+        fold_of = deal(list(map(len, usable)), folds)
+        tested = {i for cluster, of in zip(usable, fold_of, strict=True) if of == fold for i in cluster}
+        role_of |= dict.fromkeys(tested, TEST)
+        # Those that the next fold tests come first, so that each fold validates on others.
+        order = sorted(range(len(usable)), key=lambda item: (fold_of[item] - fold - 1) % folds)
+        usable = [usable[item] for item in order if fold_of[item] != fold]
+        shares, others = {VAL: relative({TRAIN: train, VAL: val})[VAL]}, len(groups) - len(tested)
+    wanted = {role: share * others for role, share in shares.items() if share}
     filled = dict.fromkeys(wanted, 0)
     for cluster in usable:
         open_roles = [r for r in wanted if filled[r] + len(cluster) <= wanted[r] + 0.5]

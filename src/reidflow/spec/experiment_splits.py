@@ -1,0 +1,134 @@
+"""The splits that an experiment is trained and tested on, and what it cannot have on other splits than the config's own."""
+
+from typing import TYPE_CHECKING, Any
+
+from reidflow.spec.components import needing
+from reidflow.spec.config import FOLDS, Config
+from reidflow.spec.errors import Problems, ReidflowError
+from reidflow.spec.evaluation import division, evaluated
+from reidflow.spec.experiment_file import SEED, ExperimentFile
+from reidflow.spec.run import ORIGINAL
+from reidflow.spec.sequential import SequentialSeeds
+
+if TYPE_CHECKING:
+    from reidflow.spec.experiment import Arm
+
+
+def own_config(file: ExperimentFile, config: Config, where: str, problems: Problems) -> Config:
+    """Return the config with the experiment's own split; errors are added to `problems`."""
+    try:
+        own = evaluated(config, file.evaluation)
+    except ReidflowError as error:
+        problems.add(f"{where}, key 'evaluation.split'", f"{error}", "")
+        return config
+    if file.candidates and division(own) != division(config):
+        problems.add(f"{where}, key 'evaluation'", "'candidates' were compared on the config's split.", "Remove it.")
+    return own
+
+
+def also_on_divisions(
+    file: ExperimentFile, config: Config, where: str, problems: Problems
+) -> dict[str, dict[str, Any]]:
+    """Return label -> what decides each other split of an experiment; config: with its own one."""
+    found = {}
+    for label, changes in file.also_on.items():
+        place = f"{where}, key 'also_on.{label}'"
+        try:
+            found[label] = division(evaluated(config, changes))
+        except ReidflowError as error:
+            problems.add(place, f"{error}", "")
+            continue
+        if label == "validation":
+            problems.add(
+                place, "this label is used for the validation score of the experiment's own split.", "Rename it."
+            )
+        if found[label] == division(config):
+            problems.add(place, "is the experiment's own split.", "Change or remove it.")
+        twin = next((other for other in found if other != label and found[other] == found[label]), None)
+        if twin is not None:
+            problems.add(place, f"is the same split as '{twin}'.", "Change or remove one of them.")
+    return found
+
+
+def check_other_splits(arms: "dict[str, Arm]", further: bool, where: str, problems: Problems) -> None:
+    """Report what arms need that is made on the config's own split alone. further: whether they run on several."""
+    for arm in arms.values():
+        place, specs = f"{where}, arm '{arm.name}'", [spec for _, point in arm.points for spec in point.runs()]
+        for key in ("dedup", "curation", "background"):
+            if any(getattr(spec, key) not in (None, ORIGINAL) for spec in specs):
+                problems.add(
+                    place,
+                    f"'{key}' is made for the training images of the config's own split.",
+                    "Leave it out, or 'evaluation' and 'also_on', or give the config this split.",
+                )
+        if further and any(needing("inference", point.inference, "flipped") for _, point in arm.points):
+            problems.add(
+                place, "mirror images are embedded on the experiment's own split alone.", "Leave out 'also_on'."
+            )
+
+
+ONE_SPLIT = ("also_on", "tested_on", "candidates", "search", "score")
+"""Keys of an experiment's file whose results are made on one split."""
+
+
+def check_divisions(
+    file: ExperimentFile, arms: "dict[str, Arm]", config: Config, where: str, problems: Problems
+) -> None:
+    """Report what an experiment on several splits, folds or those of its seeds, cannot have."""
+    folds = FOLDS in config.split
+    place = f"{where}, with the split's 'folds: {config.split[FOLDS]}'" if folds else f"{where}, with split_seed: each"
+    off = "evaluation: {split: {folds: 0}}" if folds else "evaluation: {split_seed: fixed}"
+    switch = f"give this experiment one split: {off}."
+    if folds and config.split_seed == "each":
+        problems.add(place, "there is split_seed: each as well.", "Keep one of them.")
+    elif not folds:
+        _check_split_seeds(file, arms, config, place, switch, problems)
+    if isinstance(file.seeds, SequentialSeeds):
+        problems.add(place, "seeds are added to undecided arms on one split alone.", f"List the seeds, or {switch}")
+    for key in ONE_SPLIT:
+        if getattr(file, key):
+            problems.add(place, f"'{key}' is made on one split alone.", f"Leave '{key}' out, or {switch}")
+    if any(part.strengths for parts in file.parts.values() for part in parts.values()):
+        problems.add(
+            place, "'strengths' of parts are picked on one split alone.", f"Leave 'strengths' out, or {switch}"
+        )
+    for arm in arms.values():
+        specs = [spec for _, point in arm.points for spec in point.runs()]
+        for key in ("dedup", "curation", "background"):
+            if any(getattr(spec, key) not in (None, ORIGINAL) for spec in specs):
+                made = f"arm '{arm.name}': '{key}' is made for the training images of the config's own split."
+                problems.add(place, made, f"Leave it out, or {switch}")
+        if any(needing("inference", point.inference, "flipped") for _, point in arm.points):
+            made = f"arm '{arm.name}': mirror images are embedded on one split alone."
+            problems.add(place, made, f"Leave that inference out, or {switch}")
+
+
+def _check_split_seeds(
+    file: ExperimentFile, arms: "dict[str, Arm]", config: Config, place: str, switch: str, problems: Problems
+) -> None:
+    """Report why the seeds of an experiment cannot have splits of their own."""
+    name = config.split["name"]
+    if name == "identity_disjoint":
+        problems.add(
+            place,
+            "every split of 'identity_disjoint' tests other identities, which no comparison could pair.",
+            f"Write split: {{folds: 5}}, which tests every identity once; or {switch}",
+        )
+    elif "seed" not in config.split:
+        problems.add(place, f"the split '{name}' has no seed.", f"Choose closed_set, or {switch}")
+    if SEED in file.varies or len({arm.seeds for arm in arms.values()}) > 1:
+        problems.add(place, "the arms differ in their seeds.", f"Give all arms the same, or {switch}")
+
+
+def check_checkpoints(
+    arms: "dict[str, Arm]", divisions: list[dict[str, Any]], main: dict[str, Any], where: str, problems: Problems
+) -> None:
+    """Report where checkpoints are chosen on the validation images of a split of this experiment that has none."""
+    without = [split for split in divisions if split["split"].get("val") == 0 and split != main]
+    best = [arm.name for arm in arms.values() if any(spec.checkpoint == "best" for _, spec in arm.points)]
+    if without and best:
+        problems.add(
+            f"{where}, arm '{best[0]}', key 'checkpoint'",
+            "a split of this experiment has no validation images to choose a checkpoint on.",
+            "Set checkpoint: last (a fixed number of epochs), or give the split a share for 'val'.",
+        )
