@@ -147,7 +147,7 @@ def margins(found):
 
 
 def test_runs_of_a_sweep_are_stored_or_trained_by_their_keys(lookup, made):
-    keys = {Known().known_key(spec) for _, spec in made.sweep(LOSSES)[0]}
+    keys = {Known().known_key(spec) for _, spec, _ in made.sweep(LOSSES)[0]}
     first = min(keys)
     assert margins(lookup("sweep", {first})) == (sorted(keys - {first}), [first], [])
 
@@ -156,7 +156,7 @@ def test_runs_are_undecided_while_their_data_are_missing_or_change(lookup, made)
     for missing in ({"data": False}, {"data_change": True}):
         found = lookup("sweep", set(), **missing)
         assert len(found.undecided) == len(made.sweep(LOSSES)[0]) and found.why == [DATA] and not found.train
-    assert len(lookup("sweep", {Known().known_key(s) for _, s in made.sweep(LOSSES)[0]}, data_change=True).expected)
+    assert len(lookup("sweep", {Known().known_key(s) for _, s, _ in made.sweep(LOSSES)[0]}, data_change=True).expected)
 
 
 def choose(made, position):

@@ -7,7 +7,14 @@ import polars as pl
 import pytest
 
 from reidflow.evaluation.runs import METRICS
-from reidflow.evaluation.selection import CANDIDATES, CandidateExperiment, choose_best, choose_tuned, rank
+from reidflow.evaluation.selection import (
+    CANDIDATES,
+    CandidateExperiment,
+    choose_best,
+    choose_tuned,
+    chosen_values,
+    rank,
+)
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.runs import RunStore
 from reidflow.training.execute import chosen_runs
@@ -99,12 +106,23 @@ GRID = {"rate": [0.1, 0.2, 0.3]}
 def swept(tmp_path):
     """Return a function that plants finished runs, arm -> rate -> validation mAP by seed, and chooses."""
 
-    def plant(scores, diverged=(), arms=None):
+    def plant(*splits, diverged=(), arms=None):
+        records = []
+        for split, scores in enumerate(splits):
+            records += planted(scores, split, diverged)
+        half = len(records) // 2
+        files = [tmp_path / "one.json", tmp_path / "two.json"]
+        for file, runs in zip(files, (records[:half], records[half:]), strict=True):
+            file.write_text(json.dumps({"runs": runs, "unavailable": {}}))
+        points = {arm: [[{"rate": rate}, spec(arm, rate)] for rate in GRID["rate"]] for arm in arms or splits[0]}
+        return choose_tuned(GRID, points, files, tmp_path)
+
+    def planted(scores, split, diverged):
         records = []
         for arm, points in scores.items():
             for rate, values in points.items():
                 for seed, value in enumerate(values, 100):
-                    key = f"{arm}{rate}{seed}".replace(".", "").ljust(32, "0")
+                    key = f"{split}{arm}{rate}{seed}".replace(".", "").ljust(32, "0")
                     # The kept epoch is the second one: the last has another score.
                     history = pl.DataFrame({"epoch": [1, 2, 3], "val_id_map": [0.0, value, 0.9]})
                     kept = json.dumps({"best_epoch": 2, "diverged": (arm, rate, seed) in diverged})
@@ -114,13 +132,9 @@ def swept(tmp_path):
                         (out / "provenance.json").write_text(kept)
 
                     RunStore(tmp_path / ".store").get_or_make(key, make)
-                    records.append({"arm": arm, "seed": seed, "key": key, "spec": spec(arm, rate) | {"seed": seed}})
-        half = len(records) // 2
-        files = [tmp_path / "one.json", tmp_path / "two.json"]
-        for file, runs in zip(files, (records[:half], records[half:]), strict=True):
-            file.write_text(json.dumps({"runs": runs, "unavailable": {}}))
-        points = {arm: [[{"rate": rate}, spec(arm, rate)] for rate in GRID["rate"]] for arm in arms or scores}
-        return choose_tuned(GRID, points, files, tmp_path)
+                    own = spec(arm, rate) | {"seed": seed}
+                    records.append({"arm": arm, "split": split, "seed": seed, "key": key, "spec": own})
+        return records
 
     return plant
 
@@ -169,9 +183,41 @@ def test_the_reported_runs_have_the_chosen_setting_and_their_own_seeds(tmp_path)
     rates = {"triplet": 0.01, "circle": 0.03}
     choices = {name: {"values": {"optimizer.learning_rate": rate}} for name, rate in rates.items()}
     (tmp_path / "chosen.json").write_text(json.dumps(choices))
-    runs = chosen_runs(points, [("triplet", 0), ("circle", 3), ("triplet", 4)], str(tmp_path / "chosen.json"), {})
+    wanted = [("triplet", 0, 0), ("circle", 3, 0), ("triplet", 4, 0)]
+    runs = chosen_runs(points, wanted, str(tmp_path / "chosen.json"), {})
     assert [(run.loss["name"], run.seed, run.optimizer["learning_rate"]) for run in runs] == [
         ("triplet", 0, 0.01),
         ("circle", 3, 0.03),
         ("triplet", 4, 0.01),
     ]
+
+
+def test_each_fold_chooses_on_its_own_validation_images_alone(swept, tmp_path):
+    first = {
+        "a": {0.1: [0.9, 0.9], 0.2: [0.2, 0.2], 0.3: [0.1, 0.1]},
+        "b": {0.1: [0.1] * 2, 0.2: [0.8] * 2, 0.3: [0.3] * 2},
+    }
+    other = {
+        "a": {0.1: [0.1, 0.1], 0.2: [0.2, 0.2], 0.3: [0.7, 0.5]},
+        "b": {0.1: [0.2] * 2, 0.2: [0.6] * 2, 0.3: [0.3] * 2},
+    }
+    chosen = swept(first, other)
+    assert chosen["a"]["by_split"] == [{"rate": 0.1}, {"rate": 0.3}] and chosen["a"]["values"] == {"rate": [0.1, 0.3]}
+    assert chosen["b"]["by_split"] == [{"rate": 0.2}] * 2 and chosen["b"]["values"] == {"rate": 0.2}
+    assert chosen["a"]["on_edge"] == {"rate": True} and chosen["b"]["on_edge"] == {"rate": False}
+    assert [point["val_id_map"] for point in chosen["a"]["points"]] == [pytest.approx(v) for v in (0.5, 0.2, 0.35)]
+    assert chosen["a"]["points"][2]["seeds"] == {"100": pytest.approx(0.4), "101": pytest.approx(0.3)}
+    # What a fold finds depends on its own sweep alone.
+    assert [chosen_values(chosen["a"], split) for split in (0, 1)] == [{"rate": 0.1}, {"rate": 0.3}]
+
+
+def test_the_runs_of_a_fold_have_the_setting_that_was_chosen_in_it(tmp_path):
+    from reidflow.spec import plan
+
+    arm = plan.make(["config/config.yaml"], {"overrides": None}).experiments["losses"].arms["triplet"]
+    points = {"triplet": [[values, spec.plain()] for values, spec in arm.points]}
+    by_split = [{"optimizer.learning_rate": rate} for rate in (0.03, 0.01)]
+    (tmp_path / "chosen.json").write_text(json.dumps({"triplet": {"values": {}, "by_split": by_split}}))
+    wanted = [("triplet", seed, split) for split in (0, 1) for seed in (0, 1)]
+    runs = chosen_runs(points, wanted, str(tmp_path / "chosen.json"), {})
+    assert [(run.seed, run.optimizer["learning_rate"]) for run in runs] == [(0, 0.03), (1, 0.03), (0, 0.01), (1, 0.01)]

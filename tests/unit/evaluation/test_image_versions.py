@@ -7,6 +7,7 @@ from slow_metric import expected_average_precision, rounded
 
 from reidflow.evaluation import image_versions
 from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.metrics import pooled_metrics
 from reidflow.evaluation.runs import TrainedRun, arm_retrieval
 from reidflow.spec.errors import ReidflowError
 
@@ -85,7 +86,8 @@ def test_the_original_version_scores_what_the_arm_scores(tmp_path):
         schema_overrides={"vector": pl.List(pl.Float32)},
     ).write_parquet(tmp_path / "embeddings.parquet")
     (tmp_path / "provenance.json").write_text(json.dumps({"geometry": {"name": "hypersphere"}}))
-    values, _ = layout.score(arm_retrieval(layout, TrainedRun("a", 0, "key", tmp_path)))
+    scored, _ = layout.score(arm_retrieval(layout, TrainedRun("a", 0, "key", tmp_path)))
+    values = pooled_metrics([scored])
     found = image_versions.evaluate_versions({"original": vectors[layout.evaluated]}, "original", layout, "a", 0)
     assert found["mode"].unique().to_list() == ["both"]
     assert found["ap"].mean() == pytest.approx(values["id_map"], abs=1e-12)

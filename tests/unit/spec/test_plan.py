@@ -247,7 +247,7 @@ def test_runs_are_cut_into_as_few_jobs_as_allowed_of_equal_size(project):
     cut = project({"seeds": [*range(5)], "compute": {"feature_runs_per_job": 4}})
     runs = [run for job in cut.training("losses") for run in job]
     assert [len(job) for job in cut.training("losses")] == [4, 4, 2]
-    assert runs == [(arm, seed) for arm in "ab" for seed in range(5)]
+    assert runs == [(arm, seed, 0) for arm in "ab" for seed in range(5)]
     even = project({"seeds": [*range(5)], "compute": {"feature_runs_per_job": 9}})
     assert [len(job) for job in even.training("losses")] == [5, 5]
 

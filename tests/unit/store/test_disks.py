@@ -152,9 +152,9 @@ def test_readable_folders_link_the_large_files_as_the_disk_allows_and_follow_the
     if links == "none":
         monkeypatch.setattr(Path, "symlink_to", no_link)
     run, _ = store.get_or_make("ab12", make)
-    write_readable(arm, [(1, "ab12", run)], {})
+    write_readable(arm, {"seed-1": (run, {})})
     for _ in range(2):
-        write_readable(arm, [(0, "ab12", run)], {0: {"loss": "arcface"}})
+        write_readable(arm, {"seed-0": (run, {"loss": "arcface"})})
     seed = arm / "seed-0"
     assert {path.name for path in seed.iterdir()} == {*runs.LARGE, "history.parquet", "run.yaml"}
     for name in runs.LARGE:

@@ -99,6 +99,7 @@ def write_arm(
     values = {
         "run": [f"{folder.name} {seed}" for seed in seeds],
         "seed": list(seeds),
+        "split": [0] * count,
         "id_map": table.mean(axis=0).tolist(),
         "id_map_unfiltered": (table.mean(axis=0) + 0.1).tolist(),
         "id_map_untrained": [0.3] * count,
@@ -122,6 +123,7 @@ def write_arm(
     whole(pl.DataFrame(a_history(seeds)), HISTORY).write_parquet(folder / "history.parquet")
     efficiency = {
         "seed": list(seeds),
+        "split": [0] * count,
         "seconds_train": [1.5] * count,
         "images_per_second": [1000.0] * count,
         "peak_memory_mb": [500.0 + place for place in range(count)],

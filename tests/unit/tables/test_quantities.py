@@ -55,7 +55,7 @@ def test_one_seed_concludes_nothing():
 def test_a_score_by_its_cost_divides_each_seed_by_its_own():
     def arm(values, steps):
         scores = (["a", "b"], np.array(values))
-        return SimpleNamespace(scores=lambda: scores, metrics=pl.DataFrame({"steps": steps}))
+        return SimpleNamespace(folds=(), scores=lambda: scores, metrics=pl.DataFrame({"steps": steps}))
 
     experiment = an_experiment(["base", "half", "free"])
     arms = {

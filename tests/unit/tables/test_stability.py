@@ -15,6 +15,7 @@ def a_history(scores: list, seed: int = 0, norms: list | None = None, largest: l
     rows = {
         "arm": ["arm"] * count,
         "seed": [seed] * count,
+        "split": [0] * count,
         "epoch": list(range(count)),
         "val_id_map": scores,
         "gradient_norm": norms or [None] + [1.0] * (count - 1),
@@ -26,7 +27,8 @@ def a_history(scores: list, seed: int = 0, norms: list | None = None, largest: l
 
 def an_arm(histories: list[pl.DataFrame], kept: list, points: list | None = None, **columns: list) -> EvaluatedArm:
     metrics = pl.DataFrame(
-        {"seed": list(range(len(kept))), "val_id_map": kept, **columns}, schema_overrides={"val_id_map": pl.Float64}
+        {"seed": list(range(len(kept))), "split": [0] * len(kept), "val_id_map": kept, **columns},
+        schema_overrides={"val_id_map": pl.Float64},
     )
     chosen = {"points": points} if points else None
     none = pl.DataFrame()

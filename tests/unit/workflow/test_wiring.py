@@ -190,9 +190,9 @@ def test_a_submission_reads_the_jobs_of_its_runs_and_what_they_rank_by():
         return Submission(inputs, Params(inputs), "raw")
 
     jobs = planned().training("eda_curation")
-    arm, seed = jobs[-1][-1]
+    arm, seed, split = jobs[-1][-1]
     last = submission(runs=[{"experiment": "eda_curation", "arm": arm, "seeds": [seed]}])
-    assert len(jobs) > 1 and (arm, seed) not in jobs[0]
+    assert len(jobs) > 1 and (arm, seed, split) not in jobs[0]
     assert last.read["runs"] == [f"results/experiments/eda_curation/runs/runs-{len(jobs) - 1}.json"]
     mirroring = submission(inference=[{"name": "flip"}])
     mirrored = mirroring.files.mirrored_array(mirroring.specs[0])
@@ -214,7 +214,7 @@ def test_a_param_holds_what_determines_its_job_and_nothing_else():
     before, after = Params(Inputs(tiny())), Params(Inputs(tiny(title="other", seeds=[0, 1, 2])))
     one = job("tiny_losses", batch=0)
     params = json.loads(before.train(one))
-    assert {"arms", "runs", "gallery", "split", "code", "roots", "results"} <= set(params)
+    assert {"arms", "runs", "gallery", "splits", "code", "roots", "results"} <= set(params)
     assert len(json.loads(after.train(one))["runs"]) == len(params["runs"]) / 2 * 3
     assert before.sweep(one) == after.sweep(one), "title and reported seeds decide nothing of what is tried"
     assert before.choose(one) == after.choose(one)

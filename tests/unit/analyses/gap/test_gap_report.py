@@ -79,7 +79,15 @@ def runs(condition: str) -> tuple[pl.DataFrame, pl.DataFrame]:
             row = {name: 0.0 if kind == pl.Float64 else 0 for name, kind in METRICS.columns.items()}
             metrics.append(row | known | counts | levels)
             queries += [
-                {"arm": arm, "seed": seed, "image": f"{i}.png", "identity": f"p{i}", "group": f"{i}", "ap": ap}
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "split": 0,
+                    "image": f"{i}.png",
+                    "identity": f"p{i}",
+                    "group": f"{i}",
+                    "ap": ap,
+                }
                 for i, ap in enumerate(values[:, s])
             ]
     return pl.DataFrame(metrics, schema=METRICS.columns), pl.DataFrame(queries, schema=PER_QUERY.columns)
