@@ -65,7 +65,7 @@ def rank_again(paths: Paths, wildcards: SimpleNamespace, old: Path) -> None:
     mirrored = paths.mirrored(wildcards)
     tables = evaluate_runs(
         jobs.runs,
-        read_table(paths.split(wildcards), SPLIT),
+        [read_table(file, SPLIT) for file in paths.splits(wildcards)],
         read_table(f"{paths.files.data}/manifest.parquet", MANIFEST),
         paths.plan.config.gallery,
         read_table(mirrored, MIRRORED) if mirrored else None,
@@ -78,7 +78,7 @@ def main_table(paths: Paths, wildcards: SimpleNamespace) -> None:
     """Write the table of an experiment and its efficiency."""
     name, files, read = wildcards.experiment, paths.files, paths.data_files()
     config, experiment = paths.plan.config, paths.of(wildcards)
-    data = read_description(config, read["split"](wildcards), read["audit"](wildcards), read["images"])
+    data = read_description(config, read["splits"](wildcards), read["audits"](wildcards), read["images"])
     per_run = {table: files.per_run[table].format(experiment=name) for table in TABLES}
     arms = read_arms(experiment, per_run, paths.chosen(wildcards) or None)
     unavailable = json.loads(Path(files.experiment.format(experiment=name), "unavailable.json").read_text())

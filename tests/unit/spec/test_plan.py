@@ -262,7 +262,7 @@ def test_seeds_that_are_added_to_undecided_arms_follow_those_of_the_config_and_h
     assert all(arm.looks == ((5, 6), (9, 10), (11, 12, 13)) for arm in experiment.arms.values())
     jobs = made.training("losses")
     assert [made.look_of("losses", batch) for batch in range(len(jobs))] == [0, 0, 1, 1, 2, 2]
-    assert [run for job in jobs[2:4] for run in job] == [("a", 9), ("a", 10), ("b", 9), ("b", 10)]
+    assert [run for job in jobs[2:4] for run in job] == [(arm, seed, 0) for arm in "ab" for seed in (9, 10)]
     _, again = rebuild(described(made, "losses"))
     assert again.looks == experiment.looks and again.arms["b"].looks == experiment.arms["b"].looks
 

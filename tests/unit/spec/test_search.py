@@ -140,13 +140,13 @@ def test_an_arm_that_may_turn_out_as_any_of_others_is_planned_for_all_of_them(pr
     planned = project(ranking={"candidates": {"split_seeds": [1]}})
     best = planned.experiments["seeds"].arms["best"]
     assert {spec.loss["name"] for spec in best.specs} == {"triplet", "supcon"}
-    assert planned.training("seeds") == [[("base", 200), ("best", 200)]]
+    assert planned.training("seeds") == [[("base", 200, 0), ("best", 200, 0)]]
     trained = project(
         ranking={"candidates": {}},
         varies=[*VARIES, "model.trainable"],
         arms={**ARMS, "all": {"why": "Images.", "model": {"trainable": {"name": "all"}}}},
     )
-    assert trained.training("seeds") == [[("base", 200)], [("best", 200)]], "it may be a run on images"
+    assert trained.training("seeds") == [[("base", 200, 0)], [("best", 200, 0)]], "it may be a run on images"
 
 
 ERRORS = [

@@ -56,7 +56,9 @@ def experiment() -> SimpleNamespace:
     own = divisions.pop(OWN)
     arms = {name: SimpleNamespace(against="metric_loss" if name == "paired" else None) for name in ARMS}
     file = SimpleNamespace(baseline="as_described")
-    return SimpleNamespace(name="remedies", path="r.yaml", file=file, arms=arms, also_on=divisions, division=own)
+    return SimpleNamespace(
+        name="remedies", path="r.yaml", file=file, arms=arms, also_on=divisions, division=own, looks=()
+    )
 
 
 def scores(condition: str, arm: str) -> np.ndarray:
