@@ -77,7 +77,7 @@ def test_what_an_analysis_returns_without_declaring_it_is_named(tmp_path):
         ("losses", ["flops"], None),
         ("losses", ["reliance"], "no quantity 'reliance'. Choose among: .*steps"),
         ("faces_remedies", ["known identities, across domains", "control"], None),
-        ("hpo", ["gain_at_equal_budget", "gain_at_equal_budget"], "listed twice"),
+        ("hpo", ["gain_at_equal_steps", "gain_at_equal_steps"], "listed twice"),
     ],
 )
 def test_a_headline_names_what_an_analysis_of_the_experiment_measures(experiment, headline, message):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 TITLE = "Search"
 CAPTION = "The search: its trials and how it advanced, what each axis decides, and the score by cost. All of it on validation; the winners' test scores stand in the experiment's table."
 INPUTS = ("trials", "trials_efficiency", "winners", "results", "comparisons")
-TABLES = ("search", "search.efficiency", "progress", "importances", "effects")
+TABLES = ("search", "search.efficiency", "budgets", "progress", "importances", "effects")
 FIGURES = {
     "progress": "Search: best validation mAP so far",
     "slices": "Search: validation mAP along each axis",
@@ -20,6 +20,7 @@ FIGURES = {
     "effects": "Search: effect of each choice",
     "front": "Search: validation mAP by cost",
 }
+AT_STEPS, AT_FLOPS = "gain_at_equal_steps", "gain_at_equal_flops"
 
 
 def applies(experiment: "Experiment") -> bool:
@@ -28,10 +29,18 @@ def applies(experiment: "Experiment") -> bool:
 
 
 def quantities(experiment: "Experiment") -> list[Quantity]:
-    """Return the gain at equal budget, where a study's budget is matched to that of another one."""
-    meaning = "Balanced mAP of the search's winner minus that of the winner of the study with the matched budget."
-    matched = any(study.matched_to for study in experiment.studies.values())
-    return [Quantity("gain_at_equal_budget", "gain at equal budget", meaning, "higher", "signed")] if matched else []
+    """Return the gains at equal steps and at equal FLOPs, where a study's budget is matched to that of another one."""
+    if not any(study.matched_to for study in experiment.studies.values()):
+        return []
+    on_test = "Balanced mAP on test of the search's winner minus that of the winner of the study that takes as many optimizer steps."
+    validated = (
+        "Best validation mAP of the search minus that of the study with the matched steps, each within the training FLOPs "
+        "that both spent; includes luck, and was not measured on test."
+    )
+    return [
+        Quantity(AT_STEPS, "gain at equal steps", on_test, "higher", "signed"),
+        Quantity(AT_FLOPS, "validation gain at equal training FLOPs", validated, "higher", "signed"),
+    ]
 
 
 def run(inputs: "Inputs") -> "Report":

@@ -33,7 +33,12 @@ from reidflow.spec.search import Axis
 METRIC = "validation mAP"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, SEED)
 MARKS = ("o", "^", "D", "v", ">", "<")
-SPENT = {"trials": "trials", "steps": "optimizer steps", "seconds": "seconds of training"}
+SPENT = {
+    "trials": "trials",
+    "steps": "optimizer steps",
+    "train_flops": "training FLOPs",
+    "seconds": "seconds of training",
+}
 COSTS = {"flops": "forward FLOPs per image", "parameters": "parameters"}
 METHODS = {
     PED_ANOVA: ("PED-ANOVA: share of what separates the best fifth", BLUE, -0.19),

@@ -10,6 +10,7 @@ import polars as pl
 from reidflow.analyses.search import FIGURES
 from reidflow.analyses.search.effects import EFFECTS, FANOVA, FEWEST, LEVEL, PED_ANOVA, pool_name, pool_of
 from reidflow.analyses.search.tables import (
+    BUDGETS,
     SEARCH,
     SEARCH_EFFICIENCY,
     SPACE_FILLING,
@@ -41,6 +42,9 @@ _BUDGET = (
 )  # fmt: skip
 _WINNERS = (
     "study", "winner", "winner_settings", "best_value", "chosen_value", "sweep_value", "val_id_map", "luck", "id_map",
+)  # fmt: skip
+_BUDGETS = (
+    "study", "other", "budget", "amount", "trials", "other_trials", "value", "other_value", "gain", "winners_within",
 )  # fmt: skip
 _TEST = ("arm", "study", "algorithm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict")
 _EFFECTS = (
@@ -76,6 +80,7 @@ def sections(
         missing=[row["study"] for row in studied if row["arm"] is None or row["delta"] is None],
         budget_matched=any(study.matched_to for study in studies),
         matched=matched,
+        budgets=tables["budgets"].to_dicts(),
         ties=[arm for arm in winners if arm in ties] if len(winners) > 1 else [],
         behind=[arm for arm in winners if arm not in ties],
         axes=len(axes),
@@ -103,6 +108,7 @@ def sections(
         BUDGET: [
             block("Budget", search, _BUDGET, SEARCH),
             block("Winners", search, _WINNERS, SEARCH),
+            *([block("At equal budgets", tables["budgets"], _BUDGETS, BUDGETS)] if len(tables["budgets"]) else []),
             block("Measured on this machine", tables["search.efficiency"], SEARCH_EFFICIENCY),
         ],
         MATTERS: [_importances_block(importances)] if len(importances) else [],

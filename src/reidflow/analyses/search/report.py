@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from reidflow.analyses.analysis import Inputs, Report
-from reidflow.analyses.search import effects, figures, quantities, tables
+from reidflow.analyses.search import AT_STEPS, effects, figures, quantities, tables
 from reidflow.analyses.search.findings import sections
 from reidflow.search.trials_table import TRIALS, TRIALS_EFFICIENCY, axes_of_studies
 from reidflow.tables.comparisons import COMPARISONS
@@ -22,6 +22,7 @@ def run(inputs: Inputs) -> Report:
     found = {
         "search": (tables.budget_table(experiment, trials, winners, results), tables.SEARCH),
         "search.efficiency": (tables.efficiency_table(experiment, timed), tables.SEARCH_EFFICIENCY),
+        "budgets": (tables.budgets_table(experiment, progress, winners), tables.BUDGETS),
         "progress": (progress.drop("seconds"), tables.PROGRESS),
         "importances": (effects.importances_table(experiment, trials), effects.IMPORTANCES),
         "effects": (effects.effects_table(experiment, trials), effects.EFFECTS),
@@ -29,11 +30,12 @@ def run(inputs: Inputs) -> Report:
     frames = {name: frame for name, (frame, _) in found.items()}
     baseline = results.filter("baseline").row(0, named=True)
     value = baseline["val_id_map"]
-    measured = [
-        row
-        for quantity in quantities(experiment)
-        for row in tables.quantity_rows(quantity, tables.against_matched(experiment, comparisons, results))
-    ]
+    gains, measured = tables.against_matched(experiment, comparisons, results), []
+    for quantity in quantities(experiment):
+        if quantity.name == AT_STEPS:
+            measured += tables.quantity_rows(quantity, gains)
+        else:
+            measured += tables.validated_rows(quantity, experiment, frames["budgets"])
     return Report(
         tables=found,
         quantities=measured,

@@ -1,6 +1,7 @@
 """The tables of a search: what each study spent and found, its best value trial by trial, its winners on test."""
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,32 @@ PROGRESS = Contract(
         FLOPS.but(meaning="Floating-point operations of training up to and including this trial.", nullable=True),
     ],
 )
+_BEST = Column(
+    "value",
+    pl.Float64,
+    "best value",
+    "number",
+    "Highest validation mAP of its trials within the budget.",
+    nullable=True,
+)
+BUDGETS = Contract(
+    "searches at equal budgets",
+    [
+        *columns("experiment"),
+        STUDY,
+        Column("other", pl.String, "against", "text", "The study whose optimizer steps are matched to those of a search."),
+        Column("budget", pl.String, "budget", "text", "What is equal: optimizer steps, or training FLOPs."),
+        Column("amount", pl.Float64, "amount", "magnitude", "As much of it as both studies spent on their trials."),
+        TRIALS.but(meaning="Number of trials of the study within the budget."),
+        TRIALS.but(name="other_trials", heading="its trials", meaning="Number of trials of the other study within it."),
+        _BEST,
+        _BEST.but(name="other_value", heading="its best value", meaning="That of the other study."),
+        Column("gain", pl.Float64, "gain on validation", "signed", "Difference of the two; it includes luck.", nullable=True),
+        Column("winners_within", pl.Boolean, "winners within", "yes_no",
+               "Whether the winners of both, which test compares, were found within the budget."),
+    ],
+)  # fmt: skip
+BUDGET = {"steps": "optimizer steps", "train_flops": "training FLOPs"}
 SEARCH_EFFICIENCY = Contract(
     "measured cost of searches",
     [
@@ -187,6 +214,42 @@ def budget_table(
     return pl.DataFrame(rows, schema=SEARCH.columns)
 
 
+def budgets_table(experiment: Experiment, progress: pl.DataFrame, winners: Mapping[str, Any]) -> pl.DataFrame:
+    """Return BUDGETS: each search against each study with matched steps, both cut at the smaller of what they spent.
+
+    Trials count in the order in which they were proposed. progress: PROGRESS. winners: as of `budget_table`.
+    """
+    own = {name: progress.filter(pl.col("study") == name) for name in experiment.studies}
+    matched = [name for name, study in experiment.studies.items() if study.matched_to]
+    rows = []
+    for name, other, cost in product(own, matched, BUDGET):
+        pair = (name, other)
+        if name in matched or any(own[study][cost].null_count() == own[study].height for study in pair):
+            continue
+        amount = min(float(own[study][cost].max()) for study in pair)
+        cut = [own[study].filter(pl.col(cost) <= amount) for study in pair]
+        best = [within["best"].max() for within in cut]
+        found = [
+            winners.get(study, {}).get("trial") in within["trial"] for study, within in zip(pair, cut, strict=True)
+        ]
+        rows.append(
+            {
+                "experiment": experiment.name,
+                "study": name,
+                "other": other,
+                "budget": BUDGET[cost],
+                "amount": amount,
+                "trials": cut[0].height,
+                "other_trials": cut[1].height,
+                "value": best[0],
+                "other_value": best[1],
+                "gain": None if None in best else best[0] - best[1],
+                "winners_within": all(found),
+            }
+        )
+    return pl.DataFrame(rows, schema=BUDGETS.columns)
+
+
 def settings_text(settings: Mapping[str, Any]) -> str:
     """Return the settings of a trial on one line, numbers in three significant digits."""
     return ", ".join(f"{axis}={value_text(value)}" for axis, value in settings.items() if value is not None)
@@ -248,8 +311,22 @@ def against_matched(
     return [{"arm": arm, "other": other} | values for (arm, other), values in (controlled | paired).items()]
 
 
+def validated_rows(quantity: Quantity, experiment: Experiment, budgets: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return rows of QUANTITIES: the gain on validation of each winner's search at equal training FLOPs. budgets: BUDGETS."""
+    arms = winner_arms(experiment)
+    own = budgets.filter(pl.col("budget") == BUDGET["train_flops"], pl.col("study").is_in(list(arms)))
+    own = own.unique("study", keep="first", maintain_order=True)
+    return described(
+        quantity,
+        (
+            {"arm": arms[row["study"]], "value": row["gain"], "reference": arms.get(row["other"])}
+            for row in own.to_dicts()
+        ),
+    )
+
+
 def quantity_rows(quantity: Quantity, gains: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows of QUANTITIES: the gain of each winner over that of the first study with a matched budget.
+    """Return rows of QUANTITIES: the gain of each winner over that of the first study with matched steps.
 
     gains: of `against_matched`.
     """

@@ -176,10 +176,12 @@ def comparisons(effects: dict[str, float] | None = None) -> pl.DataFrame:
 def frames(budget: int = 60) -> dict[str, pl.DataFrame]:
     """All tables of the report by name."""
     made = trials(budget)
+    progress = tables.best_so_far(made, efficiency())
     return {
         "search": tables.budget_table(experiment(), made, winners(), results()),
         "search.efficiency": tables.efficiency_table(experiment(), efficiency()),
-        "progress": tables.best_so_far(made, efficiency()),
+        "budgets": tables.budgets_table(experiment(), progress, winners()),
+        "progress": progress,
         "importances": effect_tables.importances_table(experiment(), made),
         "effects": effect_tables.effects_table(experiment(), made),
     }

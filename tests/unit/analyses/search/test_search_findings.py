@@ -49,8 +49,8 @@ def test_the_answer_comes_first_and_every_figure_once(tmp_path):
 def test_the_tables_of_the_findings_show_the_numbers_of_the_files():
     blocks = {block.title: block for part in sections() for block in part.tables}
     assert list(blocks) == [
-        "On test", "Space", "Budget", "Winners", "Measured on this machine", "Importances", "Marginal effects",
-        "The ten best trials",
+        "On test", "Space", "Budget", "Winners", "At equal budgets", "Measured on this machine", "Importances",
+        "Marginal effects", "The ten best trials",
     ]  # fmt: skip
     row = frames()["search"].row(by_predicate=pl.col("study") == "tpe", named=True)
     shown = dict(zip(blocks["Winners"].headings, blocks["Winners"].rows[2], strict=True))

@@ -13,15 +13,18 @@ from reidflow.analyses import search
 from reidflow.analyses.analysis import Inputs
 from reidflow.analyses.search.effects import EFFECTS, IMPORTANCES, _test, effects_table, importances_table, pool_of
 from reidflow.analyses.search.tables import (
+    BUDGETS,
     PROGRESS,
     SEARCH,
     SEARCH_EFFICIENCY,
     against_matched,
     best_so_far,
     budget_table,
+    budgets_table,
     efficiency_table,
     front,
     quantity_rows,
+    validated_rows,
     winners_that_tie,
     with_scores,
 )
@@ -231,9 +234,33 @@ def test_the_report_has_the_tables_and_figures_that_the_analysis_declares(tmp_pa
     assert shown["flops/front:all"] and "flops/reference:baseline" in shown
 
 
-def test_the_gain_at_equal_budget_is_that_over_the_study_with_the_matched_budget():
+def test_searches_are_compared_within_the_steps_and_the_flops_that_both_spent(tmp_path):
+    """tpe: three trials of 10 steps and 30 FLOPs; learning_rate: six of 5 steps and 5 FLOPs."""
+    planted = {
+        "tpe": [(0.3, 10, 30), (0.5, 20, 60), (0.7, 30, 90)],
+        "learning_rate": [(0.2, 5, 5), (0.4, 10, 10), (0.4, 15, 15), (0.6, 20, 20), (0.6, 25, 25), (0.6, 30, 30)],
+    }
+    rows = [
+        {"study": study, "trial": n, "state": "complete", "value": best, "best": best, "trials": n + 1, "steps": steps,
+         "train_flops": float(flops)}
+        for study, trials in planted.items() for n, (best, steps, flops) in enumerate(trials)
+    ]  # fmt: skip
+    won = {"tpe": {"trial": 1}, "learning_rate": {"trial": 3}}
+    found = budgets_table(experiment(), pl.DataFrame(rows, schema=PROGRESS.columns), won)
+    write_table(found, tmp_path / "b.parquet", BUDGETS)
+    assert found.select("study", "other", "budget", "amount", "trials", "other_trials", "winners_within").rows() == [
+        ("tpe", "learning_rate", "optimizer steps", 30.0, 3, 6, True),
+        ("tpe", "learning_rate", "training FLOPs", 30.0, 1, 6, False),
+    ]
+    assert found["gain"].to_list() == pytest.approx([0.1, -0.3])
+    (row,) = validated_rows(search.quantities(experiment())[1], experiment(), found)
+    assert (row["arm"], row["reference"], row["verdict"]) == ("tpe", "learning_rate", None)
+    assert row["value"] == pytest.approx(-0.3)
+
+
+def test_the_gain_at_equal_steps_is_that_over_the_study_with_the_matched_budget():
     gains = against_matched(experiment(), comparisons(), results())
-    (quantity,) = search.quantities(experiment())
+    quantity, _ = search.quantities(experiment())
     rows = quantity_rows(quantity, gains)
     assert [(row["arm"], row["reference"]) for row in rows] == [
         (n, "learning_rate") for n in ("random", "quasi", "tpe")
