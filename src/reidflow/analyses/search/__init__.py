@@ -20,7 +20,8 @@ FIGURES = {
     "effects": "Search: effect of each choice",
     "front": "Search: validation mAP by cost",
 }
-AT_STEPS, AT_FLOPS = "gain_at_equal_steps", "gain_at_equal_flops"
+AT_STEPS = "gain_at_equal_steps"
+AT_FLOPS = "gain_at_equal_flops"
 
 
 def applies(experiment: "Experiment") -> bool:

@@ -25,12 +25,13 @@ def progress(count: int, timed: bool = True) -> tuple:
     table, expected = best_so_far(trials, planted.seconds(trials)), {}
     if not timed:
         table = table.with_columns(seconds=pl.lit(None, pl.Float64))
-    for cost in ("trials", "steps", "seconds") if timed else ("trials", "steps"):
+    for cost in ("trials", "steps", "train_flops", *(["seconds"] if timed else [])):
         expected[gid("reference", "baseline", cost)] = [(0, 0.585), (1, 0.585)]
         for study in planted.studies(count):
             spent, best, line, points = 0.0, None, [], []
             for row in trials.filter(pl.col("study") == study).sort("trial").to_dicts():
-                spent += {"trials": 1, "steps": row["steps"], "seconds": 0.4 + 0.02 * row["reached"]}[cost]
+                own = {"trials": 1, "seconds": 0.4 + 0.02 * row["reached"]}
+                spent += own.get(cost, row.get(cost))
                 best = max((v for v in (best, row["value"]) if v is not None), default=None)
                 line += [(spent, best)] if best is not None else []
                 points += [(spent, row["value"])] if row["state"] == "complete" else []
