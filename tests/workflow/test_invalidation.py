@@ -5,6 +5,7 @@ seed) and two seeds: four runs an arm. `tiny_backbones` has two arms with two ru
 """
 
 import csv
+import json
 import os
 import random
 import shutil
@@ -68,11 +69,25 @@ def test_an_edited_value_and_a_new_arm_train_these_arms_alone(project):
     nothing(project)
 
 
-def test_a_new_seed_trains_one_run_an_arm_and_remakes_its_table_alone(project):
+def test_a_new_seed_is_trained_by_undecided_arms_alone_or_by_all_and_remakes_its_table_alone(project):
+    added = "{from: 2, to: 3, step: 1, until: decided}"
     with (project.folder / YAML).open("a") as file:
-        file.write("seeds: [0, 1, 2]\n")
+        file.write(f"seeds: {added}\n")
+    # Of these arms one has a chance of 1.6 % that a third seed decides it, the other none.
+    project.edit("src/reidflow/evaluation/sequential.py", "LEAST = 0.1", "LEAST = 0.005")
     outcome = project.run("--", *TABLES)
-    assert done(outcome)[:2] == (3, {LOSSES})
+    folder = project.results / "experiments" / LOSSES
+    more = json.loads((folder / "looks" / "0.json").read_text())["more"]
+    assert done(outcome)[:2] == (len(more), {LOSSES})
+    assert {(line["arm"], line["seed"]) for line in outcome.trained} == {(arm, 2) for arm in more}
+    table = pl.read_parquet(project.results / "tables" / f"{LOSSES}.parquet")
+    assert dict(table.select("arm", "seeds").iter_rows()) == {arm: 2 + (arm in more) for arm in table["arm"]}
+    assert {path.name for path in (folder / "triplet").iterdir()} == {
+        f"seed-{n}" for n in range(2 + ("triplet" in more))
+    }
+    project.edit(YAML, added, "[0, 1, 2]")
+    outcome = project.run("--", *TABLES)
+    assert done(outcome)[:2] == (3 - len(more), {LOSSES})
     assert {line["seed"] for line in outcome.trained} == {2}
 
 

@@ -57,6 +57,22 @@ def compare_looks(
     return {arm: found[arm] for arm in differences}
 
 
+LEAST = 0.1
+"""Chance of a verdict at the last look from which on an undecided arm gets more seeds."""
+
+
+def chances(
+    differences: Mapping[str, np.ndarray], looks: Sequence[int], seeds: int, level: float = 0.05
+) -> dict[str, float]:
+    """Return `chance_of_verdict` of each arm that is undecided after the look with so many seeds, and was not left before.
+
+    The other arguments are as in `compare_looks`; every arm has two identities and seeds, and no NaN.
+    """
+    found = compare_looks(differences, looks, level)
+    names = [arm for arm, one in found.items() if one.verdict == UNDECIDED and differences[arm].shape[1] == seeds]
+    return {arm: chance_of_verdict(differences[arm], looks, len(names), level) for arm in names}
+
+
 def chance_of_verdict(values: np.ndarray, looks: Sequence[int], arms: int, level: float = 0.05) -> float:
     """Return the chance that an undecided arm is better or worse at the last look, were its difference what it now seems.
 

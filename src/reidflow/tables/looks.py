@@ -5,14 +5,11 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.evaluation.sequential import chance_of_verdict
+from reidflow.evaluation.sequential import LEAST, chances
 from reidflow.spec.experiment import Experiment
 from reidflow.tables.arms import EvaluatedArm
 from reidflow.tables.comparisons import INCONCLUSIVE, LEVEL, judge, pair
 from reidflow.tables.text import listed, plural
-
-LEAST = 0.1
-"""Chance of a verdict at the last look from which on an undecided arm gets more seeds."""
 
 
 def look_at(
@@ -26,16 +23,13 @@ def look_at(
     baseline = arms[experiment.file.baseline]
     pairs = {name: pair(arm, baseline) for name, arm in arms.items() if arm is not baseline}
     found = judge(pairs, level, looks=experiment.looks)
-    undecided = [arm for arm, comparison in found.items() if comparison.verdict == INCONCLUSIVE]
-    candidates = [arm for arm in undecided if len(arms[arm].seeds) == experiment.looks[look]]
-    chances = {
-        arm: chance_of_verdict(pairs[arm].differences, experiment.looks, len(candidates), level) for arm in candidates
-    }
-    more = [arm for arm, chance in chances.items() if chance >= LEAST]
+    differences = {arm: pairs[arm].differences for arm in found}
+    chance = chances(differences, experiment.looks, experiment.looks[look], level)
+    more = [arm for arm, value in chance.items() if value >= LEAST]
     return {
         "seeds": experiment.looks[look],
-        "decided": {arm: comparison.verdict for arm, comparison in found.items() if arm not in undecided},
-        "chance": {arm: round(chance, 3) for arm, chance in chances.items()},
+        "decided": {arm: one.verdict for arm, one in found.items() if one.verdict != INCONCLUSIVE},
+        "chance": {arm: round(value, 3) for arm, value in chance.items()},
         "more": [baseline.name, *more] if more else [],
     }
 
