@@ -78,7 +78,7 @@ def test_a_new_seed_is_trained_by_undecided_arms_alone_or_by_all_and_remakes_its
     outcome = project.run("--", *TABLES)
     folder = project.results / "experiments" / LOSSES
     more = json.loads((folder / "looks" / "0.json").read_text())["more"]
-    assert done(outcome)[:2] == (len(more), {LOSSES})
+    assert done(outcome)[0] == len(more)
     assert {(line["arm"], line["seed"]) for line in outcome.trained} == {(arm, 2) for arm in more}
     table = pl.read_parquet(project.results / "tables" / f"{LOSSES}.parquet")
     assert dict(table.select("arm", "seeds").iter_rows()) == {arm: 2 + (arm in more) for arm in table["arm"]}
