@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reidflow.evaluation.statistics import compare, holm, mean_difference, ties_with_best
+from reidflow.evaluation.statistics import Family, compare, holm, mean_difference, ties_with_best
 
 
 def draw(seed: int, identities: int = 24, seeds: int = 3, shift: float = 0.0, scale: float = 0.02) -> np.ndarray:
@@ -87,10 +87,62 @@ def test_more_arms_make_it_harder():
     assert among.high - among.low > alone.high - alone.low
 
 
-def test_smallest_detectable_is_at_the_strictest_level_for_every_arm():
-    for found in compare({f"arm{k}": draw(k, shift=0.03 * k) for k in range(4)}).values():
-        quantiles = stats.t.ppf([1 - 0.05 / 4 / 2, 0.8], found.degrees_of_freedom)
+def test_smallest_detectable_of_two_arms_is_at_holms_strictest_level():
+    for found in compare({f"arm{k}": draw(k, shift=0.03 * k) for k in range(2)}).values():
+        quantiles = stats.t.ppf([1 - 0.05 / 2 / 2, 0.8], found.degrees_of_freedom)
         assert found.smallest_detectable == pytest.approx(quantiles.sum() * found.standard_error, rel=1e-7)
+
+
+def test_factors_are_dunnetts_where_variances_are_known():
+    """Two-sided 5 % points of Dunnett (Biometrics 1964), infinitely many degrees of freedom."""
+    for arms, point in {1: 1.96, 2: 2.21, 3: 2.35, 4: 2.44, 5: 2.51, 6: 2.57, 7: 2.61, 8: 2.65, 9: 2.69}.items():
+        family = Family(np.ones(arms), 10**7, np.ones(arms), np.full(arms, 1e7))
+        assert family.factor(0.05) == pytest.approx(point, abs=0.005)
+
+
+def test_the_probability_of_an_error_beyond_a_factor_is_that_of_draws():
+    family = Family(np.full(3, 0.7), 2, np.array([1.0, 0.3, 2.0]), np.array([4.0, 20.0, 3.0]))
+    rng = np.random.Generator(np.random.PCG64(2))
+    shared = 0.7 * rng.standard_t(2, (400_000, 1))
+    errors = np.abs(shared + family.own * rng.standard_t(family.own_freedom, (400_000, 3)))
+    for factor in (1.0, 3.0, 6.0):
+        expected = (errors > factor * family.borrowed).any(axis=1).mean()
+        assert family.exceeded(factor) == pytest.approx(expected, abs=0.003)
+
+
+def test_many_arms_borrow_the_variance_of_their_seeds():
+    noise = {f"arm{k}": draw(k) for k in range(20)}
+    found = compare(noise)
+    alone = [compare({arm: values})[arm] for arm, values in noise.items()]
+    holms = [2 * stats.t.isf(0.05 / 20 / 2, one.degrees_of_freedom) * one.standard_error for one in alone]
+    assert np.median([one.high - one.low for one in found.values()]) < np.median(holms) / 2
+
+
+def test_an_arm_that_is_noisier_than_the_others_keeps_its_own_standard_error():
+    rng = np.random.Generator(np.random.PCG64(9))
+    arms = {f"arm{k}": draw(k) for k in range(12)} | {"wild": draw(99) + 0.3 * rng.standard_normal((1, 3))}
+    found = compare(arms)["wild"]
+    assert found.standard_error == compare({"wild": arms["wild"]})["wild"].standard_error
+
+
+def test_an_arm_that_is_listed_twice_is_one_comparison():
+    arms = {f"arm{k}": draw(k, shift=0.01 * k) for k in range(4)}
+    found = compare({**arms, "again": arms["arm2"]})
+    assert {arm: found[arm] for arm in arms} == compare(arms)
+    assert found["again"] == found["arm2"]
+
+
+def test_a_margin_makes_small_differences_equivalent():
+    arms = {
+        "same": draw(1, scale=0.002),
+        "small": draw(2, shift=0.01, scale=0.002),
+        "large": draw(3, shift=0.1, scale=0.003),
+    }
+    found = compare(arms, margin=0.02)
+    assert [found[arm].verdict for arm in arms] == ["equivalent", "equivalent", "better"]
+    assert compare(arms)["small"].verdict == "better"
+    for arm, one in found.items():
+        assert dataclasses.replace(one, verdict="") == dataclasses.replace(compare(arms)[arm], verdict="")
 
 
 def test_direction():
@@ -134,11 +186,21 @@ def test_seeds_that_change_nothing_leave_the_identities_to_speak():
     assert found.degrees_of_freedom == pytest.approx(23)
 
 
-def test_identities_that_are_not_scored_are_left_out():
+def test_identities_and_seeds_without_a_score_are_left_out():
     full = draw(5, shift=0.01)
-    gaps = np.concatenate([full, np.full((3, 3), np.nan), [[0.5, np.nan, 0.5]]])
+    gaps = np.concatenate([full, np.full((3, 3), np.nan)])
     lost_seed = np.concatenate([full, np.full((24, 1), np.nan)], axis=1)
     assert compare({"arm": gaps}) == compare({"arm": lost_seed}) == compare({"arm": full})
+
+
+def test_arms_with_fewer_seeds_are_a_family_with_its_share_of_the_level():
+    few, many = {f"few{k}": draw(k, seeds=3) for k in range(4)}, {f"many{k}": draw(10 + k, seeds=5) for k in range(6)}
+    found = compare({**few, **many}, level=0.05)
+    for part in (few, many):
+        share = len(part) / 10
+        for arm, one in compare(part, level=0.05 * share).items():
+            assert (found[arm].low, found[arm].high) == (one.low, one.high)
+            assert found[arm].p_holm == pytest.approx(min(one.p_holm / share, 1))
 
 
 def test_no_arms():

@@ -80,7 +80,7 @@ def test_verdict_interval_and_corrected_p_agree_at_every_look():
 
 
 def test_what_was_decided_stays_as_it_was_when_others_get_more_seeds():
-    arms = {f"arm{k}": draw(k, 0.03 * k) for k in range(5)}
+    arms = {f"arm{k}": draw(k, 0.02 * k) for k in range(6)}
     trained = dict.fromkeys(arms, LOOKS[0])
     known: dict = {}
     for look, seeds in enumerate(LOOKS):
