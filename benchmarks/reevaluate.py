@@ -37,6 +37,7 @@ from reidflow.workflow.inputs import Inputs as Paths
 from reidflow.workflow.targets import Targets
 
 PROJECT = Path(__file__).resolve().parent.parent
+OF_RUNS = {f"{name}.parquet" for name in (*CONTRACTS, "also_on", "also_on.per_query", "split_runs", "strengths")}
 Changed = tuple[str, str, str, str]
 """Row, column, verdict before, verdict now."""
 
@@ -53,13 +54,19 @@ def mirror(old: Path, folder: Path, remade: set[str]) -> None:
         (folder / "tables" / path.name).symlink_to(path)
 
 
-def rank_again(paths: Paths, wildcards: SimpleNamespace, old: Path) -> None:
-    """Write the tables of an experiment's evaluated runs from the stored embeddings, beside links to its other files."""
-    folder = Path(paths.files.experiment.format(experiment=wildcards.experiment))
+def adopt(old: Path, folder: Path) -> None:
+    """Fill `folder` with links to the files of an experiment; tables from before there were several splits name the first."""
     folder.mkdir()
     for path in sorted(old.iterdir()):
-        if path.stem not in CONTRACTS:
+        if path.name in OF_RUNS and "split" not in pl.read_parquet_schema(path):
+            pl.read_parquet(path).with_columns(split=pl.lit(0, pl.Int64)).write_parquet(folder / path.name)
+        else:
             (folder / path.name).symlink_to(path)
+
+
+def rank_again(paths: Paths, wildcards: SimpleNamespace) -> None:
+    """Write the tables of an experiment's evaluated runs again, from the stored embeddings."""
+    folder = Path(paths.files.experiment.format(experiment=wildcards.experiment))
     store = RunStore(Path(paths.files.results) / ".store")
     jobs = read_jobs(paths.runs(wildcards), list(paths.arms(wildcards)), store)
     mirrored = paths.mirrored(wildcards)
@@ -71,6 +78,7 @@ def rank_again(paths: Paths, wildcards: SimpleNamespace, old: Path) -> None:
         read_table(mirrored, MIRRORED) if mirrored else None,
     )
     for name, contract in CONTRACTS.items():
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
         write_table(tables[name], folder / f"{name}.parquet", contract, {})
 
 
@@ -136,8 +144,10 @@ def all_tables(plan: Plan, old: Path, from_runs: bool, analyses: bool) -> Iterat
     paths, targets = Paths(files), Targets(files, lambda path: Path(path).exists())
     every = [SimpleNamespace(experiment=name) for name in plan.experiments]
     for wildcards in every:
+        name = wildcards.experiment
+        adopt(old / "experiments" / name, Path(files.experiment.format(experiment=name)))
         if from_runs:
-            rank_again(paths, wildcards, old / "experiments" / wildcards.experiment)
+            rank_again(paths, wildcards)
         main_table(paths, wildcards)
     for wildcards in every:
         name = wildcards.experiment
@@ -163,9 +173,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         os.chdir(temporary)
         Path("config").symlink_to(PROJECT / "config")
-        mirror(old, Path("results"), {"tables", *(["experiments"] if given.runs else [])})
+        mirror(old, Path("results"), {"tables", "experiments"})
         plan = make(configs, {"results": "results"})
         for name, new in all_tables(plan, old, given.runs, not given.no_analyses):
+            if not verdict_columns(new):
+                continue
             path = old / "tables" / f"{name}.parquet"
             before = pl.read_parquet(path) if path.is_file() else None
             if before is None or before.height != new.height:
