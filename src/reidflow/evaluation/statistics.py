@@ -334,8 +334,8 @@ def _borrowing(
     """Return what simultaneous intervals with borrowed variances say of arms; None where they would be wider.
 
     An arm's standard error is the borrowed one or its own, whichever is larger, and it must be significant alone as well.
-    Step down: in the order of the differences over their standard errors, each step has the factor of the arms from it on;
-    arms from the first failure on share the factor of that step.
+    Step down: in the order of the differences over their standard errors, those that are not significant alone last, each
+    step has the factor of the arms from it on; arms from the first failure on share the factor of that step.
     """
     arms = list(group)
     own = MeanDifference(*np.array([alone[arm] for arm in arms]).T)
@@ -346,7 +346,7 @@ def _borrowing(
     if not pays(family, errors, (high_holm - low_holm) / 2, level):
         return None
     t = np.abs(own.delta) / errors
-    order = np.argsort(-t, kind="stable")
+    order = np.argsort(-np.where(single <= level, t, 0), kind="stable")
     p, factors = np.empty(len(arms)), np.empty(len(arms))
     corrected, strictest = 0.0, family.factor(level)
     factor = strictest
@@ -354,14 +354,14 @@ def _borrowing(
         rest = family.without(order[:step])
         if step and corrected <= level:
             factor = rest.factor(level)
-        corrected = max(corrected, float(rest.exceeded(t[row])))
+        corrected = max(corrected, float(rest.exceeded(t[row])), float(single[row]))
         p[row], factors[row] = corrected, factor
     halves = np.maximum(factors * errors, (high - low) / 2)
     freedom = np.where(errors > own.standard_error, family.freedom, own.degrees_of_freedom)
     return {
         arm: _Judged(
             MeanDifference(own.delta[row], errors[row], freedom[row]),
-            float(max(p[row], single[row])),
+            float(p[row]),
             float(halves[row]),
             strictest,
             float(single[row]),
