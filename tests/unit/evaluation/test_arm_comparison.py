@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from reidflow.evaluation.statistics import Family, compare, holm, mean_difference, ties_with_best
 
@@ -58,6 +59,16 @@ def test_holm_by_hand():
     corrected, levels = holm(np.array([0.03, 0.005, 0.04, 0.012]), 0.05)
     np.testing.assert_allclose(corrected, [0.06, 0.02, 0.06, 0.036])
     np.testing.assert_allclose(levels, [0.025, 0.0125, 0.025, 0.05 / 3])
+
+
+def test_holm_is_that_of_statsmodels():
+    rng = np.random.Generator(np.random.PCG64(3))
+    for size in range(1, 9):
+        p = rng.beta(0.3, 2, size)
+        rejected, corrected, *_ = multipletests(p, 0.05, method="holm")
+        found, levels = holm(p, 0.05)
+        np.testing.assert_allclose(found, corrected)
+        assert ((p <= levels) == rejected).all()
 
 
 def test_verdict_interval_and_corrected_p_never_disagree():

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from statsmodels.api import OLS
+from statsmodels.stats.sandwich_covariance import cov_cluster
 
 from reidflow.evaluation.statistics import interval
 from reidflow.evaluation.variance import spread, spread_of, summarise
@@ -52,3 +54,16 @@ def test_intervals_over_folds_cover_the_truth(folds_of_identity, dominating):
         low, high = interval(summarise(spread_of(np.where(tested, values, np.nan))), 0.05)
         covered += low <= 0 <= high
     assert covered / 600 >= 0.93
+
+
+def test_parts_of_a_table_with_gaps_are_the_cluster_variances_of_statsmodels():
+    """Every identity has a value in three of five columns, so that all cells weigh alike, as they do in a regression."""
+    tested = (np.arange(5) - np.arange(20)[:, None]) % 5 < 3
+    values = np.where(tested, holes(4, 0.0), np.nan)
+    identity, column = np.nonzero(tested)
+    fit = OLS(values[tested], np.ones(tested.sum())).fit()
+    found = spread_of(values)
+    assert found.delta == pytest.approx(fit.params[0])
+    for own, groups, count in ((found.identity, identity, 20), (found.column, column, 5)):
+        reference = cov_cluster(fit, groups, use_correction=False)[0, 0] * count / (count - 1)
+        assert own == pytest.approx(reference)
