@@ -1,6 +1,6 @@
 """Verdicts over folds in simulated data sets, although the folds' training sets overlap: how often wrong, how wide.
 
-Every experiment draws a data set anew: identities, and images about them as several views of the same distribution. An arm
+Every experiment draws a new data set: identities, and images about them as several views of the same distribution. An arm
 whitens the features of its view by the training images (a random share of them for each seed) and ranks the test images, so
 that no arm is better in expectation, while a training set favours one arm or another. Compared on the same data: one split,
 folds, and a split for each seed.
