@@ -15,6 +15,7 @@ from reidflow.evaluation.statistics import LARGEST, Comparison, compare
 
 UNDECIDED = "inconclusive"
 """The verdict of an arm that has none yet."""
+REJECTED = ("better", "worse")
 
 
 def shares(looks: Sequence[int]) -> list[float]:
@@ -32,9 +33,11 @@ def compare_looks(
 ) -> dict[str, Comparison]:
     """Return the comparison of each arm with the baseline at the look that decided it, else at its last one.
 
-    At each look, all arms are compared on the seeds that they have of its own (`statistics.compare`, corrected over all
-    arms). A verdict stands: the arm is still counted as a comparison, but has no further one. Intervals have the level of
-    the arm's look, and so has `smallest_detectable`; `p_holm` is that of the look over the look's share, at most 1.
+    At each look, the arms that are not decided and have its seeds are compared (`statistics.compare`) at the look's share
+    of the level. Of that each arm which is not known to be better or worse has an equal part, those without further seeds
+    included (group-sequential Holm: Ye et al. 2013): whatever decides who gets more seeds, the thresholds hold for all
+    arms that could err. A verdict stands. Intervals have the level of the arm's last look, and so has
+    `smallest_detectable`; `p_holm` is the smallest level of all looks together at which that look would decide.
 
     Args:
         differences: for each arm (I, S): arm minus baseline of each identity and seed, in the order of the seeds; an arm
@@ -45,15 +48,25 @@ def compare_looks(
     """
     trained = {arm: _trained(values) for arm, values in differences.items()}
     found: dict[str, Comparison] = {}
+    rejected: set[str] = set()
     for look, share in enumerate(shares(looks)):
-        before = looks[look - 1] if look else 0
-        # At the first look every arm is compared, even where it has no seed at all.
-        open_arms = [a for a in differences if not look or (found[a].verdict == UNDECIDED and trained[a] > before)]
-        if not open_arms:
-            break
-        known = {arm: values[:, : min(looks[look], trained[arm])] for arm, values in differences.items()}
-        now = compare(known, share * level, largest)
-        found |= {arm: replace(now[arm], p_holm=min(now[arm].p_holm / share, 1.0)) for arm in open_arms}
+        before = looks[look - 1] if look else -1
+        undecided = [a for a in differences if trained[a] > before and (not look or found[a].verdict == UNDECIDED)]
+        while undecided:
+            left = len(differences) - len(rejected)
+            own = level * share * len(undecided) / left
+            now = compare(
+                {arm: differences[arm][:, : min(looks[look], trained[arm])] for arm in undecided}, own, largest
+            )
+            found |= {arm: replace(one, p_holm=min(one.p_holm * level / own, 1.0)) for arm, one in now.items()}
+            new = [arm for arm in undecided if now[arm].verdict in REJECTED]
+            if len(undecided) == left or not new:
+                rejected.update(new)
+                break
+            # The comparison steps down as if these arms were all: beside others, its first step alone is right.
+            first = min(new, key=lambda arm: now[arm].p_holm)
+            rejected.add(first)
+            undecided.remove(first)
     return {arm: found[arm] for arm in differences}
 
 
