@@ -1,10 +1,12 @@
 """Seeds that are added to undecided arms, in simulated experiments: errors, seeds spent, and what was found.
 
-Beside them the same experiments with the first and with the largest number of seeds for every arm. An experiment is wrong
-where any verdict is: of an arm without a difference, or in the wrong direction. Power: the share of the arms with
-a difference of 0.03, 0.06 and 0.15 that are found.
+First the worlds of verdicts.py, in which no arm differs: how many experiments have a wrong verdict at any look if every arm goes
+to the last one, whatever else would stop it. Then experiments that are run as the workflow runs them, without and with
+differences, beside the same with the first and with the largest number of seeds for every arm: wrong verdicts (of an
+arm without a difference, or in the wrong direction), seeds an arm, the baseline included, and power: the share of the
+arms with a difference of 0.03, 0.06 and 0.15 that are found.
 
-    python benchmarks/sequential.py --experiments 2000
+    python benchmarks/sequential.py --experiments 2000 --walks 300
 """
 
 import argparse
@@ -12,9 +14,10 @@ from collections.abc import Iterable
 from itertools import pairwise, product
 
 import numpy as np
-from scipy.stats import binomtest
+from verdicts import ARMS, LEVEL, PARTS, SPECIAL, Cell, upper, with_borrowed
+from verdicts import draw as draw_equal
 
-from reidflow.evaluation.sequential import LEAST, chances, compare_looks
+from reidflow.evaluation.sequential import LEAST, chances, compare_looks, shares
 from reidflow.evaluation.statistics import compare
 
 LOOKS = (3, 5, 7, 10)
@@ -66,28 +69,42 @@ def cell(experiments: int, effects: np.ndarray, identities: int, world: tuple[fl
             [[0 if v == "inconclusive" else 1 if v == "better" else -1 for v in r[0].values()] for r in results]
         )
         wrong = int(((verdicts != 0) & (verdicts != np.sign(effects))).any(axis=1).sum())
-        upper = binomtest(wrong, experiments).proportion_ci().high
-        yield f"{100 * wrong / experiments:4.1f} ({100 * upper:3.1f})"
+        yield f"{100 * wrong / experiments:4.1f} (to {100 * upper(wrong, experiments):3.1f})"
         yield f"{np.mean([runs for _, runs in results]) / (len(effects) + 1):4.1f}"
         powers = [(verdicts[:, np.abs(effects) == size] != 0) for size in FOUND]
         yield " ".join(f"{100 * power.mean():3.0f}" if power.size else "  -" for power in powers)
 
 
+def errors(cell: Cell, experiments: int) -> int:
+    """Return how many of so many experiments have a verdict at any look, although nothing differs."""
+    differences = draw_equal(cell, np.random.Generator(np.random.PCG64(0)), experiments)
+    steps = zip(LOOKS, shares(LOOKS), strict=True)
+    found = [with_borrowed(differences[..., :seeds], LEVEL * share, widths=1).wrong for seeds, share in steps]
+    return int(np.any(found, axis=0).sum())
+
+
 def main() -> None:
-    """Print a table: a row for each world, without and with differences."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, default=2000)
+    parser.add_argument("--walks", type=int, default=300)
     parser.add_argument("--arms", type=int, nargs="*", default=[2, 5, 10])
     parser.add_argument("--identities", type=int, nargs="*", default=[12, 30])
     given = parser.parse_args()
+    print("| World | Arms, baseline included | Identities | Wrong, % (upper end) |\n| --- | --- | --- | --- |")
+    for world, arms, identities in product([*PARTS, *SPECIAL], ARMS, given.identities):
+        if arms > 2 or not world.startswith("half"):
+            wrong = errors(Cell(world, arms, identities, LOOKS[-1]), given.experiments)
+            ends = f"{100 * wrong / given.experiments:4.1f} (to {100 * upper(wrong, given.experiments):3.1f})"
+            print(f"| {world} | {arms} | {identities} | {ends} |", flush=True)
     ways = (f"{LOOKS[0]} to {LOOKS[-1]}", f"{LOOKS[0]}", f"{LOOKS[-1]}")
     print(
-        "| Dominates | Arms | Identities | Differ | " + " | ".join(f"{w}: wrong | seeds | power" for w in ways) + " |"
+        "\n| Dominates | Arms | Identities | Differ | " + " | ".join(f"{w}: wrong | seeds | power" for w in ways) + " |"
     )
     print("| " + "--- | " * 13)
     for (name, world), arms, identities, differ in product(WORLDS.items(), given.arms, given.identities, (False, True)):
         effects = np.resize(EFFECTS, arms) if differ else np.zeros(arms)
-        columns = cell(given.experiments, effects, identities, world)
+        columns = cell(given.walks, effects, identities, world)
         print(f"| {name} | {arms} | {identities} | {'yes' if differ else 'no'} | {' | '.join(columns)} |", flush=True)
 
 

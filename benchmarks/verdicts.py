@@ -88,31 +88,31 @@ def draw(cell: Cell, rng: np.random.Generator, experiments: int) -> np.ndarray:
     return scores[:, 1:] - scores[:, :1]
 
 
-def with_own(differences: np.ndarray) -> Outcome:
+def with_own(differences: np.ndarray, level: float = LEVEL) -> Outcome:
     """Return the outcome of Holm's method over arms with variances of their own."""
     mean = summarise(spread(differences))
     arms = differences.shape[1]
-    strictest = stdtrit(mean.degrees_of_freedom, 1 - LEVEL / arms / 2) * mean.standard_error
-    wrong = p_value(mean).min(-1) <= LEVEL / arms
+    strictest = stdtrit(mean.degrees_of_freedom, 1 - level / arms / 2) * mean.standard_error
+    wrong = p_value(mean).min(-1) <= level / arms
     return Outcome(wrong, float(np.median(strictest)), float((np.abs(mean.delta) <= strictest).mean()))
 
 
-def with_borrowed(differences: np.ndarray) -> Outcome:
+def with_borrowed(differences: np.ndarray, level: float = LEVEL, widths: int = WIDTHS) -> Outcome:
     """Return the outcome of `statistics.compare`: an experiment has a verdict exactly where its first step has."""
     if differences.shape[1] < FEWEST:
-        return with_own(differences)
+        return with_own(differences, level)
     parts = spread(differences)
     mean, family = summarise(parts), family_of(parts)
     errors = np.maximum(family.borrowed, mean.standard_error)
-    (low, high), p = interval(mean, LEVEL), p_value(mean)
-    halves = stdtrit(mean.degrees_of_freedom, 1 - LEVEL / p.shape[-1] / 2) * mean.standard_error
-    narrower = pays(family, errors, halves, LEVEL)
-    t = np.where(p <= LEVEL, np.abs(mean.delta) / errors, 0).max(-1)
-    wrong = ~narrower & (p.min(-1) <= LEVEL / p.shape[-1])
+    (low, high), p = interval(mean, level), p_value(mean)
+    halves = stdtrit(mean.degrees_of_freedom, 1 - level / p.shape[-1] / 2) * mean.standard_error
+    narrower = pays(family, errors, halves, level)
+    t = np.where(p <= level, np.abs(mean.delta) / errors, 0).max(-1)
+    wrong = ~narrower & (p.min(-1) <= level / p.shape[-1])
     rows = np.flatnonzero(narrower & (t > 0))
-    wrong[rows] = _of(family, rows).exceeded(t[rows]) <= LEVEL
-    few = np.arange(min(WIDTHS, len(t)))
-    half = np.maximum(_factors(_of(family, few))[:, None] * errors[few], (high - low)[few] / 2)
+    wrong[rows] = _of(family, rows).exceeded(t[rows]) <= level
+    few = np.arange(min(widths, len(t)))
+    half = np.maximum(_factors(_of(family, few), level)[:, None] * errors[few], (high - low)[few] / 2)
     half = np.where(narrower[few, None], half, halves[few])
     return Outcome(wrong, float(np.median(half)), float((np.abs(mean.delta[few]) <= half).mean()))
 
@@ -121,11 +121,11 @@ def _of(family, rows):
     return family._replace(common=family.common[rows], own=family.own[rows], own_freedom=family.own_freedom[rows])
 
 
-def _factors(family) -> np.ndarray:
+def _factors(family, level: float) -> np.ndarray:
     low, high = np.ones(len(family.own)), np.full(len(family.own), 64.0)
     for _ in range(18):
         middle = (low + high) / 2
-        over = family.exceeded(middle) > LEVEL
+        over = family.exceeded(middle) > level
         low, high = np.where(over, middle, low), np.where(over, high, middle)
     return high
 
