@@ -43,21 +43,33 @@ def test_an_arm_is_judged_at_its_look_by_the_look_s_share_of_the_level():
     assert found["clear"].verdict == first["clear"].verdict == "better" and first["slow"].verdict == "inconclusive"
     assert (found["clear"].low, found["clear"].high) == (first["clear"].low, first["clear"].high)
     assert found["clear"].p_holm == pytest.approx(min(first["clear"].p_holm / 0.09, 1))
-    last = compare({"clear": arms["clear"], "slow": arms["slow"]}, level=0.05 * 0.51)["slow"]
-    assert found["slow"].delta == last.delta
+    # What is better has left the family: the last look has its share for the other arm alone.
+    last = compare({"slow": arms["slow"]}, level=0.05 * 0.51)["slow"]
+    assert (found["slow"].low, found["slow"].high) == (last.low, last.high)
     assert found["slow"].p_holm == pytest.approx(min(last.p_holm / 0.51, 1))
+
+
+def at(p: float, seeds: int) -> np.ndarray:
+    """Return differences with seeds that change nothing, whose t test over identities has this p value."""
+    one = np.random.Generator(np.random.PCG64(3)).normal(0, 0.02, (16, 1))
+    one -= one.mean()
+    return np.repeat(one + stats.t.isf(p / 2, 15) * one.std(ddof=1) / 4, seeds, axis=1)
+
+
+def test_an_arm_that_was_left_early_still_counts_and_one_that_is_better_does_not():
+    """By hand, at the second of two looks (3.75 %): thresholds are the share over the arms that are not rejected yet."""
+    share = 0.05 * 0.75
+    for second, verdict in ((share / 2 * 0.98, "better"), (share / 2 * 1.02, "inconclusive")):
+        arms = {"left": at(0.9, 2), "first": at(share / 3 * 0.98, 4), "second": at(second, 4)}
+        found = compare_looks(arms, [2, 4])
+        assert [found[arm].verdict for arm in arms] == ["inconclusive", "better", verdict]
+        assert found["second"].p_holm == pytest.approx(2 * second / 0.75, rel=1e-3)
+    arms = {"left": at(0.9, 2), "first": at(share / 3 * 1.02, 4), "second": at(share / 2 * 0.98, 4)}
+    assert {one.verdict for one in compare_looks(arms, [2, 4]).values()} == {"inconclusive"}
 
 
 def test_by_hand_two_looks_at_two_arms():
     """Seeds that change nothing leave a t test over identities: Holm's levels at the look's share of 5 %."""
-    one = np.random.Generator(np.random.PCG64(3)).normal(0, 0.02, (16, 1))
-    one -= one.mean()
-
-    def at(p: float, seeds: int) -> np.ndarray:
-        """Return differences whose t test over identities has this p value."""
-        shift = stats.t.isf(p / 2, 15) * one.std(ddof=1) / 4
-        return np.repeat(one + shift, seeds, axis=1)
-
     first, rest = 0.05 * 0.25, 0.05 * 0.75
     for p, verdict in ((first / 2 * 0.98, "better"), (first / 2 * 1.02, "inconclusive")):
         found = compare_looks({"arm": at(p, 2), "other": at(0.9, 2)}, [2, 4])["arm"]
