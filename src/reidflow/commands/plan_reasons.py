@@ -215,16 +215,18 @@ def _specs(params: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     for job in params:
         for arm, points in job.get("arms", {}).items():
             found[arm] = [spec for _, spec in points]
-        for arm, spec in job.get("specs", []):
-            found.setdefault(arm, []).append(spec)
+        for arm, spec, *_ in job.get("specs", []):
+            own = found.setdefault(arm, [])
+            own += [] if spec in own else [spec]
     return found
 
 
 def _seeds(params: list[dict[str, Any]]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for job in params:
-        for arm, seed in job.get("runs", []):
-            found.setdefault(arm, []).append(seed)
+        for arm, seed, *_ in job.get("runs", []):
+            own = found.setdefault(arm, [])
+            own += [] if seed in own else [seed]
     return found
 
 

@@ -76,10 +76,15 @@ def test_new_and_removed_arms_values_and_seeds_are_named_by_arm():
     ]
 
 
-def test_a_wider_grid_counts_the_further_values_to_try():
-    old = {"specs": [["a", spec(1)], ["a", spec(2)]]}
-    new = {"specs": [["a", spec(1)], ["a", spec(2)], ["a", spec(3)]]}
+@pytest.mark.parametrize("folds", [(0,), (0, 1)])
+def test_a_wider_grid_counts_the_further_values_to_try(folds):
+    old = {"specs": [["a", spec(margin), fold] for margin in (1, 2) for fold in folds]}
+    new = {"specs": [["a", spec(margin), fold] for margin in (1, 2, 3) for fold in folds]}
     assert run_changes([old], [new]) == ["a: tuned values: 1 more to try"]
+    old, new = (
+        {"runs": [["a", seed, fold] for seed in seeds for fold in folds], "arms": {"a": []}} for seeds in ([0], [0, 1])
+    )
+    assert run_changes([old], [new]) == ["a: new seed 1"]
 
 
 def test_the_code_file_that_changed_is_named():
