@@ -1,6 +1,6 @@
 """Which verdicts the present code changes: the experiments of finished results, evaluated again, nothing trained.
 
-    python benchmarks/reevaluate.py /path/to/results --configfile config/config.yaml
+    python benchmarks/reevaluate.py old/results --configfile old/config/config.yaml
 
 The scores per query of the stored runs are read (with `--runs`, the stored embeddings are ranked again), all tables with
 a verdict are made again, those of analyses included, and compared row by row with those that are there. Nothing is
@@ -138,18 +138,22 @@ def compared(old: pl.DataFrame, new: pl.DataFrame) -> tuple[list[Changed], list[
 def all_tables(plan: Plan, old: Path, from_runs: bool, analyses: bool) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield each table with a verdict, made again: its name as in the folder of tables, and the table.
 
-    Raises ReidflowError where an experiment cannot be evaluated.
+    An experiment that cannot be evaluated, such as one that has other seeds now, is named and left out.
     """
     files = Files(plan)
     paths, targets = Paths(files), Targets(files, lambda path: Path(path).exists())
-    every = [SimpleNamespace(experiment=name) for name in plan.experiments]
+    every, failed = [SimpleNamespace(experiment=name) for name in plan.experiments], set()
     for wildcards in every:
         name = wildcards.experiment
         adopt(old / "experiments" / name, Path(files.experiment.format(experiment=name)))
-        if from_runs:
-            rank_again(paths, wildcards)
-        main_table(paths, wildcards)
-    for wildcards in every:
+        try:
+            if from_runs:
+                rank_again(paths, wildcards)
+            main_table(paths, wildcards)
+        except ReidflowError as error:
+            print(f"{name}: not evaluated. {error}")
+            failed.add(name)
+    for wildcards in (each for each in every if each.experiment not in failed):
         name = wildcards.experiment
         yield name, pl.read_parquet(f"{files.tables}/{name}.parquet")
         for analysis in map(load, [found.key for found in targets.analyses(name)] if analyses else []):
@@ -172,7 +176,8 @@ def main() -> int:
     total, changes, failed = 0, 0, 0
     with tempfile.TemporaryDirectory() as temporary:
         os.chdir(temporary)
-        Path("config").symlink_to(PROJECT / "config")
+        # The experiments beside the config: those of the results, where its own config is named.
+        Path("config").symlink_to(configs[0].parent)
         mirror(old, Path("results"), {"tables", "experiments"})
         plan = make(configs, {"results": "results"})
         for name, new in all_tables(plan, old, given.runs, not given.no_analyses):
