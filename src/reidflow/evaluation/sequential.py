@@ -29,7 +29,11 @@ def shares(looks: Sequence[int]) -> list[float]:
 
 
 def compare_looks(
-    differences: Mapping[str, np.ndarray], looks: Sequence[int], level: float = 0.05, largest: float = LARGEST
+    differences: Mapping[str, np.ndarray],
+    looks: Sequence[int],
+    level: float = 0.05,
+    largest: float = LARGEST,
+    margin: float | None = None,
 ) -> dict[str, Comparison]:
     """Return the comparison of each arm with the baseline at the look that decided it, else at its last one.
 
@@ -44,7 +48,7 @@ def compare_looks(
             that was not trained with all seeds has fewer columns, or NaN in its last ones.
         looks: how many seeds each look has, ascending.
         level: familywise error rate of all looks together.
-        largest: as in `statistics.compare`.
+        largest, margin: as in `statistics.compare`.
     """
     trained = {arm: _trained(values) for arm, values in differences.items()}
     found: dict[str, Comparison] = {}
@@ -55,9 +59,8 @@ def compare_looks(
         while undecided:
             left = len(differences) - len(rejected)
             own = level * share * len(undecided) / left
-            now = compare(
-                {arm: differences[arm][:, : min(looks[look], trained[arm])] for arm in undecided}, own, largest
-            )
+            known = {arm: differences[arm][:, : min(looks[look], trained[arm])] for arm in undecided}
+            now = compare(known, own, largest, margin)
             found |= {arm: replace(one, p_holm=min(one.p_holm * level / own, 1.0)) for arm, one in now.items()}
             new = [arm for arm in undecided if now[arm].verdict in REJECTED]
             if len(undecided) == left or not new:
@@ -75,19 +78,25 @@ LEAST = 0.1
 
 
 def chances(
-    differences: Mapping[str, np.ndarray], looks: Sequence[int], seeds: int, level: float = 0.05
+    differences: Mapping[str, np.ndarray],
+    looks: Sequence[int],
+    seeds: int,
+    level: float = 0.05,
+    margin: float | None = None,
 ) -> dict[str, float]:
     """Return `chance_of_verdict` of each arm that is undecided after the look with so many seeds, and was not left before.
 
     The other arguments are as in `compare_looks`; every arm has two identities and seeds, and no NaN.
     """
-    found = compare_looks(differences, looks, level)
+    found = compare_looks(differences, looks, level, margin=margin)
     names = [arm for arm, one in found.items() if one.verdict == UNDECIDED and differences[arm].shape[1] == seeds]
-    return {arm: chance_of_verdict(differences[arm], looks, len(names), level) for arm in names}
+    return {arm: chance_of_verdict(differences[arm], looks, len(names), level, margin) for arm in names}
 
 
-def chance_of_verdict(values: np.ndarray, looks: Sequence[int], arms: int, level: float = 0.05) -> float:
-    """Return the chance that an undecided arm is better or worse at the last look, were its difference what it now seems.
+def chance_of_verdict(
+    values: np.ndarray, looks: Sequence[int], arms: int, level: float = 0.05, margin: float | None = None
+) -> float:
+    """Return the chance that an undecided arm has a verdict at the last look, were its difference what it now seems.
 
     Its conditional power under the current trend (Lan & Wittes 1988), by a normal approximation: the variance of the mean
     over S seeds is that of identities plus that of a seed over S, as they are estimated now, which also says how far the
@@ -99,6 +108,7 @@ def chance_of_verdict(values: np.ndarray, looks: Sequence[int], arms: int, level
         looks: as in `compare_looks`.
         arms: how many arms are undecided, this one included.
         level: familywise error rate of all looks together.
+        margin: of equivalence, as in `statistics.compare`.
     """
     from scipy.special import ndtr, ndtri
 
@@ -109,10 +119,12 @@ def chance_of_verdict(values: np.ndarray, looks: Sequence[int], arms: int, level
     of_seed = max(by_seed.var(ddof=1), residual / identities)
     half_width = -ndtri(level * shares(looks)[-1] / arms / 2) * np.sqrt(of_identity + of_seed / looks[-1])
     moves = np.sqrt(of_seed * max(1 / seeds - 1 / looks[-1], 0.0))
-    beyond = np.array([values.mean(), -values.mean()]) - half_width
+    ends = np.array([values.mean(), -values.mean()])
+    within = min((margin or 0.0) - half_width, half_width)
     if moves == 0:
-        return float((beyond > 0).any())
-    return float(ndtr(beyond / moves).sum())
+        return float((ends > half_width).any() or (np.abs(ends) < within).all())
+    alike = ndtr((within - ends) / moves).sum() - 1 if within > 0 else 0.0
+    return float(ndtr((ends - half_width) / moves).sum() + alike)
 
 
 def _trained(values: np.ndarray) -> int:

@@ -48,7 +48,7 @@ def arms(results: pl.DataFrame, heading: Heading) -> Figure:
     """Draw each arm's identity-balanced mAP with its seeds and chance, and its difference from the baseline.
 
     The highest mAP is on top; arms without one come last and say so. Below, the differences from the controls that arms
-    name. `results` needs the columns ARMS; `ties_with_best`, `smallest_detectable` and `against...` are optional.
+    name. `results` needs the columns ARMS; `margin`, `ties_with_best`, `smallest_detectable` and `against...` are optional.
     """
     need(results, ARMS, "arms")
     rows = sorted(results.to_dicts(), key=_by_value)
@@ -69,7 +69,8 @@ def arms(results: pl.DataFrame, heading: Heading) -> Figure:
     parts.forest(
         left, values, point="id_map", xlabel="identity-balanced mAP on test", reference=None, missing="no value"
     )
-    parts.forest(right, deltas, xlabel="difference from the baseline", labels=False)
+    margin = rows[0].get("margin")
+    parts.forest(right, deltas, xlabel="difference from the baseline", labels=False, margin=margin)
     parts.ticks(left, "chance", {row["arm"]: row["chance"] for row in rows})
     if number(baseline) is not None:
         parts.reference(left, "baseline", x=baseline)
@@ -78,7 +79,7 @@ def arms(results: pl.DataFrame, heading: Heading) -> Figure:
             each.remove()
         below = figure.add_subplot(axes[1, 0].get_gridspec()[1, :], label="controls")
         below.set_title("Against their controls", loc="left", size=9, weight="bold")
-        parts.forest(below, controls, xlabel="difference from the control")
+        parts.forest(below, controls, xlabel="difference from the control", margin=margin)
     tied = [row.filled for row in values if number(row.value) is not None]
     handles = {}
     if any(tied):
@@ -92,6 +93,8 @@ def arms(results: pl.DataFrame, heading: Heading) -> Figure:
     }
     if any(number(row.reach) is not None for row in [*deltas, *controls]):
         handles["too small to detect"] = parts.patch(PALE)
+    if margin:
+        handles["margin of equivalence"] = parts.patch(GREEN, alpha=0.12)
     parts.legend(figure, handles)
     return figure
 

@@ -326,12 +326,13 @@ def forest(
     missing: str = "not compared",
     texts: bool = True,
     shade: bool = True,
+    margin: float | None = None,
 ) -> None:
     """Draw a row per estimate, the first on top, at y = 0, 1, ...: point, interval, seeds, smallest detectable difference.
 
     point: part of the points' gids; the others are interval, seeds, reach and <point>-text. reference: where a dashed line stands.
     labels: whether the rows are named on the left. missing: printed for a row without a value. shade: whether bold rows
-    have a grey background.
+    have a grey background. margin: of equivalence, a band around the reference with the gid margin:all.
     """
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
@@ -342,6 +343,9 @@ def forest(
     )
     for row, tick in zip(rows, axes.get_yticklabels(), strict=True):
         tick.set_fontweight("bold" if row.bold else "normal")
+    if margin and reference is not None:
+        band = {"color": VERDICTS["equivalent"], "alpha": 0.12, "linewidth": 0, "zorder": 0.4}
+        mark(axes.axvspan(reference - margin, reference + margin, **band), "margin", "all")
     if reference is not None:
         axes.axvline(reference, color=INK, linewidth=0.8, linestyle=DASHED, zorder=1)
     for y, row in enumerate(rows):

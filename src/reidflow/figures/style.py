@@ -13,8 +13,8 @@ MARGIN = 0.15
 INK, MUTED, SEED, FAINT, PALE = "#1a1a1a", "#595959", "#8c8c8c", "#b8b8b8", "#efefef"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9"
 """Okabe and Ito's colours (one replaced by Tol's purple): distinguishable with any colour vision."""
-VERDICTS = {"better": BLUE, "worse": VERMILLION, "inconclusive": MUTED}
-MARKERS = {"better": ">", "worse": "<", "inconclusive": "o"}
+VERDICTS = {"better": BLUE, "worse": VERMILLION, "equivalent": GREEN, "inconclusive": MUTED}
+MARKERS = {"better": ">", "worse": "<", "equivalent": "D", "inconclusive": "o"}
 ROLES = {"train": BLUE, "val": ORANGE, "test": PURPLE, "unused": FAINT, "query": SKY, "gallery": GREEN}
 SETTINGS = {
     "font.family": ["sans-serif"],

@@ -17,6 +17,7 @@ from reidflow.spec.yaml import load
 
 FOLDS = "folds"
 Share = Annotated[float, Field(ge=0, le=1)]
+Margin = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _distinct(values: list) -> list:
@@ -172,6 +173,11 @@ class Config(Strict):
     seeds: Seeds = Field([0, 1, 2], description="training seeds of every arm; at least five on real data")
     sweep_seeds: Seeds = Field(
         [100, 101], description="seeds that choose tuned settings on validation; they are never reported"
+    )
+    equivalence: Margin | None = Field(
+        0.02,
+        description="margin in identity-balanced mAP: an arm whose whole interval lies within it is called equivalent to the "
+        "baseline, a difference too small to matter; null: no arm is",
     )
     experiments: Annotated[list[str], Field(min_length=1), AfterValidator(_distinct)] = Field(
         description="files of config/experiments/, or paths ending in .yaml"

@@ -94,6 +94,7 @@ class Experiment:
 
     divisions: what decides each split that its arms are trained and tested on: one, or one a fold, or one for each
     training seed; also_on: label -> that of another one.
+    equivalence: differences in identity-balanced mAP within this margin are too small to matter; None: no verdict says so.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Experiment:
     divisions: tuple[dict[str, Any], ...] = ({},)
     also_on: dict[str, dict[str, Any]] = field(default_factory=dict)
     studies: dict[str, Study] = field(default_factory=dict)
+    equivalence: float | None = None
 
     @property
     def baseline(self) -> Arm:
@@ -197,7 +199,8 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     if len(problems.found) > before:
         return None
     arms = {name: replace(arm, may_be=possible_specs(arm, found)) for name, arm in arms.items()}
-    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), several, also_on, found)
+    margin = config.equivalence if file.equivalence is None else file.equivalence
+    return Experiment(name, path, file, arms, tuple(config.sweep_seeds), several, also_on, found, margin or None)
 
 
 def _arms(name: str, file: ExperimentFile, config: Config, where: str, problems: Problems) -> dict[str, Arm]:

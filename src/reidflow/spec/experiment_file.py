@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from reidflow.spec.config import Config
+from reidflow.spec.config import Config, Margin
 from reidflow.spec.errors import Problems
 from reidflow.spec.evaluation import Evaluation, Probes, Version
 from reidflow.spec.merge import merge
@@ -110,6 +110,10 @@ class ExperimentFile(Strict):
     )
     published: Published | None = Field(None, description="published figures of others for the same arms")
     protocol: dict[str, Any] = Field({}, description="changes to the config's protocol, for all arms")
+    equivalence: Margin | None = Field(
+        None,
+        description="margin of equivalence in identity-balanced mAP, where it differs from the config's; 0: no arm is",
+    )
     seeds: OwnSeeds | None = Field(
         None,
         description="training seeds, where they differ from the config's; or how many an arm has at least and at most, "

@@ -8,14 +8,16 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
-from reidflow.tables.comparisons import INCONCLUSIVE, UNAVAILABLE
+from reidflow.tables.comparisons import EQUIVALENT, INCONCLUSIVE, UNAVAILABLE
 from reidflow.tables.data import DataDescription
 from reidflow.tables.interpretation import Reading, reading
 from reidflow.tables.sections import render
 from reidflow.tables.text import FORMATS, bold, extent, interval, signed
 
 TEMPLATE = Path(__file__).with_name("answer.md.j2")
-JUDGED = ("better", "worse", INCONCLUSIVE)
+JUDGED = ("better", "worse", EQUIVALENT, INCONCLUSIVE)
+COSTS = {"train_flops": "training FLOPs", "flops": "FLOPs per image", "parameters": "parameters"}
+"""Columns of RESULTS by which the cheapest of equivalent arms is chosen, the first in which they differ."""
 Row = dict[str, Any]
 _STATES = {"fits": "ok", "stale": "stale", "missing": "missing", "of another data set": "missing"}
 
@@ -39,6 +41,7 @@ def answer(results: pl.DataFrame, data: DataDescription, quantities: pl.DataFram
         compared=len(compared),
         better=sorted((row for row in compared if row["verdict"] == "better"), key=lambda row: -row["delta"]),
         worse=sorted((row for row in compared if row["verdict"] == "worse"), key=lambda row: -row["delta"]),
+        equivalent=equivalent(rows),
         top=next((row for row in rows if best and row["arm"] == best["arm"]), None),
         ties=best["ties"] if best else [],
         scored=results["id_map"].count(),
@@ -73,7 +76,8 @@ def _quantity(rows: list[Row], top: str | None) -> Row:
         "count": len(judged),
         "improved": [row for row in judged if row["verdict"] == "better"],
         "worsened": [row for row in judged if row["verdict"] == "worse"],
-        "best": next((row for row in judged if row["verdict"] == INCONCLUSIVE), None),
+        "equivalent": [row for row in judged if row["verdict"] == EQUIVALENT],
+        "best": next((row for row in judged if row["verdict"] in (EQUIVALENT, INCONCLUSIVE)), None),
         "against": bold(one) if one else "its control",
         "base": show(values[one]) if one in values and about["format"] != "signed" else "",
     }
@@ -97,6 +101,31 @@ def _shown(row: Row) -> dict[str, str]:
     }
 
 
+def equivalent(rows: list[Row]) -> Row | None:
+    """Return which arms are equivalent to the baseline (`arms`), the `margin`, and what chooses among them and the baseline.
+
+    rows: RESULTS. cheapest: the row with the least of the first of COSTS in which they differ; cost: its name; value,
+    dearest: the least and the largest of it. All four are None where they cost the same, or a cost is unknown. None where
+    no arm is equivalent.
+    """
+    found = [row for row in rows if row["verdict"] == EQUIVALENT]
+    if not found:
+        return None
+    alike, choice = (
+        [row for row in rows if row["baseline"]] + found,
+        dict.fromkeys(("cheapest", "cost", "value", "dearest")),
+    )
+    for column, name in COSTS.items():
+        costs = [row[column] for row in alike]
+        if None in costs:
+            break
+        if min(costs) < max(costs):
+            first = min(alike, key=lambda row: row[column])
+            choice = {"cheapest": first["arm"], "cost": name, "value": first[column], "dearest": max(costs)}
+            break
+    return {"arms": [row["arm"] for row in found], "margin": found[0]["margin"], **choice}
+
+
 def best_arm(results: pl.DataFrame) -> dict[str, Any] | None:
     """Return the arm with the highest mean: `arm`, `id_map` and `ties`, the other arms that are not significantly different
     from the best; None where no arm has a score."""
@@ -114,7 +143,7 @@ def answer_of(
     """Return the content of `answer.json`: the author's question, hypothesis and motivation beside what was found.
 
     held: whether the hypothesis held in the author's judgement, null without an interpretation of these data.
-    interpretation: `ok`, `stale` or `missing`. answer: Markdown. best: see `best_arm`.
+    interpretation: `ok`, `stale` or `missing`. answer: Markdown. best: see `best_arm`; equivalent: see `equivalent`.
     """
     read: Reading = reading(experiment.file.interpretation, data.title, results, quantities)
     return {
@@ -125,6 +154,7 @@ def answer_of(
         "held": read.held,
         "answer": answer(results, data, quantities),
         "best": best_arm(results),
+        "equivalent": equivalent(results.to_dicts()),
         "interpretation": _STATES[read.state],
     }
 

@@ -146,8 +146,15 @@ def _statistics(experiment: Experiment, results: pl.DataFrame, data: DataDescrip
     return (
         f"the difference is arm minus baseline, paired by identity and {columns}, both treated as random effects; verdicts, p values "
         f"and intervals are corrected (Holm) over {plural(compared, 'comparison')} at {level:.0%}{over}. The smallest detectable difference "
-        "is found with 80% power. Ties with best: not significantly different from the arm with the highest mean."
+        f"is found with 80% power.{_equivalence(results)} Ties with best: not significantly different from the arm with the highest mean."
     )
+
+
+def _equivalence(results: pl.DataFrame) -> str:
+    margin = results["margin"].max()
+    if margin is None:
+        return ""
+    return f" Equivalent: the whole interval lies within ±{number(margin)}, whether or not it holds zero."
 
 
 def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:

@@ -98,7 +98,10 @@ _ALL: list[Column | Span] = [
     _C("p_holm", F, "p (Holm)", "probability", "p value of the difference, corrected (Holm) for the number of comparisons.",
        nullable=True),
     _C("verdict", S, "verdict", "verdict",
-       "better, worse: significantly different; inconclusive: not significantly different; unavailable: not run."),
+       "equivalent: the whole interval lies within the margin of equivalence; else better, worse: significantly different; "
+       "inconclusive: not significantly different; unavailable: not run."),
+    _C("margin", F, "margin", "number",
+       "Margin of equivalence: a difference in balanced mAP of this size or less is too small to matter.", nullable=True),
     _C("ties_with_best", B, "ties with best", "yes_no",
        "Whether the arm is not significantly different from the arm with the highest mean."),
     _C("improvement", F, "probability of improvement", "number2",

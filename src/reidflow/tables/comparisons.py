@@ -19,7 +19,7 @@ from reidflow.tables.arms import EvaluatedArm, identity_mean, known, mean
 from reidflow.tables.columns import column, columns
 
 LEVEL = 0.05
-BASELINE, INCONCLUSIVE, UNAVAILABLE = "baseline", "inconclusive", "unavailable"
+BASELINE, EQUIVALENT, INCONCLUSIVE, UNAVAILABLE = "baseline", "equivalent", "inconclusive", "unavailable"
 Scores = tuple[list[str], np.ndarray]
 """Identities, and the value of each with each seed: (identities, seeds)."""
 AGAINST = tuple(
@@ -109,16 +109,21 @@ def pair_scores(arm: Scores, other: Scores, remark: bool = True) -> Paired:
 
 
 def judge(
-    pairs: dict[str, Paired], level: float = LEVEL, largest: float = LARGEST, looks: Sequence[int] = ()
+    pairs: dict[str, Paired],
+    level: float = LEVEL,
+    largest: float = LARGEST,
+    margin: float | None = None,
+    looks: Sequence[int] = (),
 ) -> dict[str, Comparison]:
     """Return the comparison of every arm that has enough seeds and identities, corrected over those arms.
 
-    largest: no difference can be larger in size. looks: how many seeds each look has, where undecided arms get more.
+    largest: no difference can be larger in size. margin: of equivalence, in units of the differences. looks: how many seeds
+    each look has, where undecided arms get more.
     """
     enough = {arm: paired.differences for arm, paired in pairs.items() if paired.enough}
     if not enough:
         return {}
-    return compare_looks(enough, looks, level, largest) if looks else compare(enough, level, largest)
+    return compare_looks(enough, looks, level, largest, margin) if looks else compare(enough, level, largest, margin)
 
 
 def judged(found: Comparison) -> dict[str, Any]:
@@ -209,7 +214,7 @@ def against_controls(
         for name, control in controls.items()
         if name in arms and control in arms and name != control
     }
-    verdicts = judge(pairs, level, looks=experiment.looks)
+    verdicts = judge(pairs, level, margin=experiment.equivalence, looks=experiment.looks)
     rows = {}
     for name, control in controls.items():
         row: dict[str, Any] = {"against": control, "against_verdict": UNAVAILABLE, "note": ""}

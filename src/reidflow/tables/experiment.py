@@ -48,8 +48,8 @@ RESULTS = Contract(
     "results",
     columns(
         "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm",
-        "verdict", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable", *AGAINST,
-        "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
+        "verdict", "margin", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable",
+        *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
         "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
         "divergence", "below_untrained", "gradient_norm", "gradient_norm_max", "epochs_to_95", "train_flops",
         "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "leaking",
@@ -133,14 +133,15 @@ def build_table(
         )
     baseline = next(arm for arm in arms if arm.name == experiment.file.baseline)
     pairs = {arm.name: pair(arm, baseline) for arm in arms if arm is not baseline}
-    verdicts, best = judge(pairs, level, looks=experiment.looks), set(best_set(arms, level))
+    verdicts = judge(pairs, level, margin=experiment.equivalence, looks=experiment.looks)
+    best = set(best_set(arms, level))
     rows = {arm.name: _row(arm, pairs.get(arm.name), verdicts.get(arm.name), arm.name in best) for arm in arms}
     for arm in arms:
         rows[arm.name] |= improves(arm, baseline) if arm is not baseline else {}
     rows |= {name: _missing(reason) for name, reason in unavailable.items()}
     controls = against_controls(experiment, {arm.name: arm for arm in arms}, pairs, level)
     same = same_runs(arms)
-    shared = {"experiment": experiment.name, **data.columns()}
+    shared = {"experiment": experiment.name, "margin": experiment.equivalence, **data.columns()}
     whole = [{"arm": n, **rows[n], **controls.get(n, {}), **shared} for n in experiment.arms]
     for row in whole:
         name = row["arm"]

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
-from reidflow.tables.answer import answer
+from reidflow.tables.answer import answer, equivalent
 from reidflow.tables.caption import audit_line, data_line, population_line, queries_line, split_line
-from reidflow.tables.comparisons import INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
+from reidflow.tables.comparisons import EQUIVALENT, INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
 from reidflow.tables.design import TITLE as DESIGN
 from reidflow.tables.design import design
@@ -94,7 +94,7 @@ def _context(
     rows = results.to_dicts()
     compared = [row for row in rows if row["verdict"] not in (BASELINE, UNAVAILABLE)]
     undecided = [row for row in compared if row["verdict"] == INCONCLUSIVE]
-    different = [row for row in compared if row["verdict"] != INCONCLUSIVE]
+    different = [row for row in compared if row["verdict"] not in (INCONCLUSIVE, EQUIVALENT)]
     return {
         "several": SEVERAL,
         "named": NAMED,
@@ -109,6 +109,7 @@ def _context(
         "compared": len(compared),
         "different": sorted(different, key=lambda row: -row["delta"]),
         "spent": spent(experiment, results),
+        "equivalent": equivalent(rows),
         "undecided_arms": undecided,
         "detectable": _known(row["smallest_detectable"] for row in undecided),
         "ties": results.filter("ties_with_best").sort("id_map", descending=True, maintain_order=True)["arm"].to_list(),
@@ -139,11 +140,13 @@ def _known(values: Iterable[float | None]) -> list[float]:
 def _controls(rows: list[Row]) -> Row:
     missing = [row for row in rows if row["against_verdict"] == UNAVAILABLE]
     undecided = [row for row in rows if row["against_verdict"] == INCONCLUSIVE]
+    alike = [row for row in rows if row["against_verdict"] == EQUIVALENT]
     return {
         "all": len(rows),
         "missing": missing,
         "undecided": undecided,
-        "different": [row for row in rows if row not in missing and row not in undecided],
+        "equivalent": alike,
+        "different": [row for row in rows if row not in [*missing, *undecided, *alike]],
         "detectable": _known(row["against_smallest_detectable"] for row in undecided),
     }
 

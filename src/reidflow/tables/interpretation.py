@@ -4,6 +4,7 @@ What counts as a change is what the statistics call one: another machine moves t
 uncertainty, and an interpretation survives that (`docs/running.md`).
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _VERDICT, _OF_QUANTITIES = ": verdict", (": value", ": delta", ": delta_low", ":
 """How the columns of headline quantities end."""
 _UNSCORED = "none"
 _DECIDED = ("better", "worse")
+_CLOSE = {*_DECIDED, "equivalent", "inconclusive"}
+"""Verdicts that more certainty may turn into each other, but `better` into `worse`."""
 _NUMBER = re.compile(r"(?<![\w.])([+\u2212-]?)(\d+\.\d{2,})(?![\w.]*\d|\w)")
 _SURE = 3
 """Of a number with as many decimals one cell alone is the source, whether or not the sentence names its arm."""
@@ -113,7 +116,8 @@ def reading(
 
     results: RESULTS. quantities: QUANTITIES of its headline, where they do not stand beside it yet.
     It is stale when the arms differ; when a verdict that it leans on differs by more than an interval that all but touches
-    zero (within EDGE of its half width), or any turned into its opposite; when an
+    zero or the margin of equivalence (within EDGE of its half width), or any turned into its opposite (an inconclusive one
+    that is now equivalent still bears the text out); when an
     id_map, or a number that the text repeats from the table, moved by more than its own uncertainty.
     """
     own = [entry for entry in interpretations if entry.dataset == dataset]
@@ -155,14 +159,19 @@ def _other_verdicts(before: str, row: Row, leaned_on: bool) -> list[str]:
 
 
 def _on_edge(row: Row, quantity: str) -> bool:
-    """Return whether an interval ends so near to zero that another machine may see it on the other side."""
+    """Return whether an interval ends so near to zero, or to the margin, that another machine may see it on the other side."""
     low, high = (row.get(f"{quantity}: {end}" if quantity else end) for end in ("delta_low", "delta_high"))
-    return low is not None and high is not None and min(abs(low), abs(high)) <= EDGE * (high - low) / 2
+    if low is None or high is None:
+        return False
+    margin = row.get("margin") or math.inf
+    return min(abs(low), abs(high), abs(low + margin), abs(high - margin)) <= EDGE * (high - low) / 2
 
 
 def _turned(before: str, now: str, leaned_on: bool) -> bool:
     """Return whether a verdict changed: any change where the text leans on it, else only what is no matter of noise."""
-    if leaned_on or not {before, now} <= {*_DECIDED, "inconclusive"}:
+    if (before, now) == ("inconclusive", "equivalent"):
+        return False
+    if leaned_on or not {before, now} <= _CLOSE:
         return before != now
     return {before, now} == set(_DECIDED)
 

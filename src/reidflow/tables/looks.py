@@ -22,9 +22,9 @@ def look_at(
     """
     baseline = arms[experiment.file.baseline]
     pairs = {name: pair(arm, baseline) for name, arm in arms.items() if arm is not baseline}
-    found = judge(pairs, level, looks=experiment.looks)
+    found = judge(pairs, level, margin=experiment.equivalence, looks=experiment.looks)
     differences = {arm: pairs[arm].differences for arm in found}
-    chance = chances(differences, experiment.looks, experiment.looks[look], level)
+    chance = chances(differences, experiment.looks, experiment.looks[look], level, experiment.equivalence)
     more = [arm for arm, value in chance.items() if value >= LEAST]
     return {
         "seeds": experiment.looks[look],

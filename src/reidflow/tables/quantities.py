@@ -32,7 +32,7 @@ QUANTITIES = Contract(
         Column("reference", _S, "compared with", "text", "Arm that the difference is from.", nullable=True),
         column("delta").but(meaning="Value minus the reference's, paired by identity and seed."),
         *columns("delta_low", "delta_high", "interval", "p_holm"),
-        column("verdict").but(meaning="better, worse: significantly different, in the direction of `better`.", nullable=True),
+        column("verdict").but(meaning="better, worse: significantly different, in the direction of `better`; equivalent: within the margin, for mAP.", nullable=True),
     ],
 )  # fmt: skip
 CONTROL = Quantity(
@@ -64,14 +64,20 @@ def core_quantities(experiment: Experiment) -> list[Quantity]:
 
 
 def compared(
-    quantity: Quantity, scores: Mapping[str, Scores], baseline: str, level: float = LEVEL, largest: float = math.inf
+    quantity: Quantity,
+    scores: Mapping[str, Scores],
+    baseline: str,
+    level: float = LEVEL,
+    largest: float = math.inf,
+    margin: float | None = None,
 ) -> list[Row]:
     """Return rows of QUANTITIES: each arm against the baseline, paired by identity and seed, corrected over the arms.
 
     scores: arm -> its identities and the value of each with each seed. largest: no difference can be larger in size.
+    margin: of equivalence, for values in units of mAP.
     """
     pairs = {arm: pair_scores(own, scores[baseline]) for arm, own in scores.items() if arm != baseline}
-    found = judge(pairs, level, largest)
+    found = judge(pairs, level, largest, margin)
     rows = []
     for arm, (_, values) in scores.items():
         by_seed = [known(mean(seed)) for seed in values.T.tolist()] if values.size else [None]
@@ -203,7 +209,7 @@ def _shown(about: Row, own: Mapping[str, str], judged: bool) -> list[Column | Sp
         name=f"{about['quantity']}: interval", fields=(own["delta_low"], own["delta_high"]), format=interval
     )
     verdict = COLUMNS["verdict"].but(
-        name=own["verdict"], meaning=f"Verdict on {heading}: better, worse, or inconclusive; {direction}."
+        name=own["verdict"], meaning=f"Verdict on {heading}: better, worse, equivalent or inconclusive; {direction}."
     )
     gain = about["format"] == "signed"
     return [value, *([] if gain else [difference]), ends, verdict]

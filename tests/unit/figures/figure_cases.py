@@ -27,9 +27,13 @@ def arms(count: int, controlled: bool = False) -> tuple:
         rows = [row | (own if i in (1, 2) else dict.fromkeys(own)) for i, row in enumerate(rows)]
         rows[-1] |= dict.fromkeys(["id_map", "id_map_by_seed", "chance", "delta", "delta_low", "delta_high"])
         rows[-1] |= {"verdict": "unavailable"}
+        rows = [row | {"margin": 0.02} for row in rows]
+        rows[3] |= {"verdict": "equivalent"}
     figure = experiment.arms(pl.DataFrame(rows, infer_schema_length=None), HEADING)
     ranked = sorted(rows, key=lambda row: -1 if row["id_map"] is None else row["id_map"], reverse=True)
     expected = {"reference:baseline": [(0.5, 0), (0.5, 1)]}
+    if controlled:
+        expected |= {gid("margin", "all", panel): [(-0.02, 0), (0.02, 1)] for panel in ("", "controls")}
     for y, row in enumerate(ranked):
         own = {
             "delta-text": "baseline" if row["baseline"] else "unavailable",

@@ -46,6 +46,15 @@ def test_an_experiment_without_changes_stands_on_the_configs_split(planned):
     assert made.other_split_folder(made.division) is None
 
 
+@pytest.mark.parametrize(
+    ("in_config", "in_file", "margin"), [(0.05, 0.01, 0.01), (0.05, None, 0.05), (None, None, None), (0.05, 0, None)]
+)
+def test_an_experiment_has_the_configs_margin_of_equivalence_or_its_own(planned, in_config, in_file, margin):
+    made = planned({"equivalence": in_config}, equivalence=in_file)
+    assert made.experiments["mine"].equivalence == margin
+    assert rebuild(made.descriptions[made.experiment_params("mine")["digest"]])[1].equivalence == margin
+
+
 def test_further_splits_are_changes_of_the_experiments_own_one_and_a_job_rebuilds_them(planned):
     changes = {"split": {"name": "identity_disjoint", "seed": 3}, "sides": "across"}
     made = planned(evaluation=changes, also_on={"one domain": {"sides": "within", "queries": 0.2}})

@@ -39,6 +39,7 @@ def an_experiment(
     seeds: dict[str, tuple] | None = None,
     tuned: dict | None = None,
     against: dict[str, str] | None = None,
+    equivalence: float | None = None,
     **content: Any,
 ) -> Experiment:
     content = {
@@ -62,7 +63,9 @@ def an_experiment(
         )
         for name in names
     }
-    return Experiment("losses", "config/experiments/losses.yaml", ExperimentFile(**content), arms, (100, 101))
+    return Experiment(
+        "losses", "config/experiments/losses.yaml", ExperimentFile(**content), arms, (100, 101), equivalence=equivalence
+    )
 
 
 def scores(base: float, seed: int = 0, noise: float = 0.01, seeds: int = len(SEEDS)) -> np.ndarray:
@@ -196,11 +199,11 @@ def a_description(**changes: Any) -> DataDescription:
     return DataDescription(**{**plain, "split": split, "audit": AUDIT, **changes})
 
 
-def a_table(folder: Path, effects: dict[str, float], **content: Any):
-    """Return (experiment, tables) of arms whose scores are 0.5 plus the planted effect."""
+def a_table(folder: Path, effects: dict[str, float], metrics: dict[str, dict] | None = None, **content: Any):
+    """Return (experiment, tables) of arms whose scores are 0.5 plus the planted effect. metrics: arm -> its METRICS."""
     experiment = an_experiment(list(effects), **content)
     folders = {
-        name: write_arm(folder / slug_of(name), scores(0.5 + effect, seed))
+        name: write_arm(folder / slug_of(name), scores(0.5 + effect, seed), metrics=(metrics or {}).get(name))
         for seed, (name, effect) in enumerate(effects.items())
     }
     return experiment, build_table(experiment, folders, a_description())

@@ -50,6 +50,25 @@ def test_no_significant_difference_is_no_claim_of_equality(tmp_path):
     assert "equal" not in text and "better" not in text
 
 
+def test_equivalent_arms_are_an_answer_with_the_cheapest_by_the_first_cost_that_differs(tmp_path):
+    flops = {"base": 9e6, "small": 2e6, "large": 2e7}
+    metrics = {arm: {"train_flops": [value] * 3} for arm, value in flops.items()}
+    effects = dict.fromkeys(flops, 0.0)
+    text, rows = said(tmp_path, effects, metrics=metrics, equivalence=0.02)
+    assert text.startswith(
+        f"All 2 other arms are equivalent to **base** ({rows['base']['id_map']:.3f}), within ±0.020: choose the cheapest, "
+        "**small** (2e+06 training FLOPs, against up to 2e+07); "
+    )
+    text, _ = said(tmp_path / "alike", effects | {"down": -0.1}, equivalence=0.02)
+    assert "No arm is better than **base**" in text and "1 of 3 is worse" in text
+    assert text.endswith(
+        "**small** and **large** are equivalent to **base**, within ±0.020: choose freely, they cost the same."
+    )
+    text, _ = said(tmp_path / "better", effects | {"up": 0.1}, metrics=metrics, equivalence=0.02)
+    assert text.startswith("**up** is better than **base**") and "choose" not in text
+    assert text.endswith("**small** and **large** are equivalent to **base**, within ±0.020.")
+
+
 @pytest.mark.parametrize(
     ("entries", "held", "state"),
     [([], None, "missing"), ([ENTRY], "partly", "stale"), ([{**ENTRY, "dataset": "other"}], None, "missing")],

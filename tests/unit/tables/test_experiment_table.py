@@ -46,6 +46,20 @@ def test_planted_effects_get_their_verdicts_and_the_best_its_ties(tmp_path):
     assert [rows["base"][c] for c in ("delta", "delta_low", "p_holm", "smallest_detectable")] == [None] * 4
 
 
+def test_a_difference_whose_whole_interval_lies_within_the_margin_is_equivalent_whatever_its_sign(tmp_path):
+    effects = {"base": 0.0, "same": 0.0, "little": 0.02, "up": 0.08}
+    rows = rows_of(a_table(tmp_path, effects, equivalence=0.04, against={"up": "little"})[1].results)
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "base": "baseline", "same": "equivalent", "little": "equivalent", "up": "better",
+    }  # fmt: skip
+    assert rows["little"]["delta_low"] > 0
+    assert {row["margin"] for row in rows.values()} == {0.04}
+    assert rows["up"]["against_verdict"] == "better"
+    wide = rows_of(a_table(tmp_path / "wide", effects, equivalence=0.5, against={"up": "little"})[1].results)
+    assert [wide[arm]["verdict"] for arm in ("same", "little", "up")] == ["equivalent"] * 3
+    assert wide["up"]["against_verdict"] == "equivalent"
+
+
 def test_the_difference_is_that_of_identity_means_paired_by_seed(tmp_path):
     base, arm = scores(0.4, 1), scores(0.45, 2)
     experiment = an_experiment(["base", "arm"])

@@ -43,6 +43,20 @@ def test_planted_effects_are_answered_first_with_the_numbers_of_the_table(tmp_pa
     assert text == findings(experiment, a_description(), tables)
 
 
+def test_equivalent_arms_are_neither_undecided_nor_different(tmp_path):
+    effects = {"base": 0.0, "same": 0.0, "up": 0.1, "cheap": 0.0}
+    against = {"same": "cheap", "up": "base"}
+    metrics = {"cheap": {"train_flops": [1e5] * 3}}
+    experiment, tables = a_table(tmp_path, effects, metrics, equivalence=0.02, against=against)
+    text = findings(experiment, a_description(), tables)
+    assert (
+        "- Equivalent to the baseline (the whole interval lies within ±0.020): **same** and **cheap**. Of these and the baseline "
+        "**cheap** costs least: 1e+05 training FLOPs, against up to 5e+06.\n"
+    ) in section(text, "Answer")
+    assert "## Not significantly different" not in text
+    assert "- **same** is equivalent to its control **cheap**: " in section(text, "Against controls")
+
+
 def test_every_section_of_results_links_its_figure(tmp_path):
     experiment, tables = a_table(tmp_path, {"base": 0.0, "up": 0.05})
     text = findings(experiment, a_description(), tables, figures="pictures")

@@ -226,6 +226,21 @@ PROSE = (
 )
 
 
+def test_what_was_inconclusive_may_become_equivalent_and_a_verdict_at_the_margin_may_change():
+    def seen(verdict, low=-0.3, high=-0.1):
+        found = changed("noisy", verdict=verdict, delta_low=low, delta_high=high)
+        return found.with_columns(margin=pl.lit(0.02))
+
+    now, back = seen("equivalent"), seen("inconclusive")
+    assert state(now, leans_on=["noisy"]).reasons == ("arm 'noisy' was worse and is equivalent",)
+    assert state(now, leans_on=["steady_net"]).state == "fits"
+    entry = Interpretation(dataset="demo", table=stamped(now), leans_on=None, held="yes", text="Because.")
+    assert reading([entry], "demo", back).reasons == ("arm 'noisy' was equivalent and is inconclusive",)
+    assert reading([entry], "demo", seen("inconclusive", -0.021, 0.01)).state == "fits"
+    entry = Interpretation(dataset="demo", table=stamped(back), leans_on=None, held="yes", text="Because.")
+    assert reading([entry], "demo", now).state == "fits"
+
+
 def test_the_numbers_of_a_text_are_found_in_the_cells_that_hold_them():
     assert stamped_numbers(PROSE, WITH_NOISE) == {
         "0.059": "noisy -delta",

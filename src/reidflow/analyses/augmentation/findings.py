@@ -7,6 +7,7 @@ import polars as pl
 
 from reidflow.analyses.augmentation import FIGURES, SHEETS
 from reidflow.analyses.augmentation.tables import PARTS, SIDES, STRENGTHS, WITHOUT
+from reidflow.tables.comparisons import EQUIVALENT
 from reidflow.tables.layout import block
 from reidflow.tables.sections import Section, render, sections_of
 
@@ -40,15 +41,15 @@ def sections(parts: pl.DataFrame, strengths: pl.DataFrame) -> list[Section]:
 
 
 def by_verdict(rows: list[Row], side: str) -> dict[str, Any]:
-    """Return the parts with a comparison on a side: `better` and `worse`, the largest difference first, and `level`.
+    """Return the parts with a comparison on a side: `better`, `worse` and `equivalent`, the largest difference first, and `level`.
 
     detectable: the largest of the smallest detectable differences of `level`.
     """
     names = ("part", "delta", "low", "high", "smallest_detectable", "verdict")
     own = [{name: row[name if name == "part" else f"{side}_{name}"] for name in names} for row in rows]
     own = sorted((row for row in own if row["delta"] is not None), key=lambda row: -abs(row["delta"]))
-    found = {verdict: [row for row in own if row["verdict"] == verdict] for verdict in ("better", "worse")}
-    level = [row for row in own if row["verdict"] not in ("better", "worse")]
+    found = {verdict: [row for row in own if row["verdict"] == verdict] for verdict in ("better", "worse", EQUIVALENT)}
+    level = [row for row in own if row["verdict"] not in found]
     known = [row["smallest_detectable"] for row in level if row["smallest_detectable"] is not None]
     return {**found, "level": level, "detectable": max(known, default=None)}
 

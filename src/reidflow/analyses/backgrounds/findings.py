@@ -123,4 +123,4 @@ def _value(row: Row) -> str:
 
 
 def _change(row: Row) -> str:
-    return signed(row["delta"]) + ("" if row["verdict"] == INCONCLUSIVE else " *")
+    return signed(row["delta"]) + (" *" if row["verdict"] in ("better", "worse") else "")

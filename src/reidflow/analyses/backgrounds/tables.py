@@ -332,5 +332,5 @@ def quantity_rows(
         queries, (quantity.name.removeprefix("queries on ") for quantity in queries), strict=True
     ):
         scores = {name: (arm.identities, arm.scores[label, QUERY]) for name, arm in arms.items()}
-        rows += compared(quantity, scores, experiment.file.baseline, level, LARGEST)
+        rows += compared(quantity, scores, experiment.file.baseline, level, LARGEST, experiment.equivalence)
     return rows

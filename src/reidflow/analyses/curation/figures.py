@@ -18,6 +18,7 @@ STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 MARKERS = {
     "better": ("^", "significantly better than random"),
     "worse": ("v", "significantly worse than random"),
+    "equivalent": ("D", "equivalent to random"),
     "inconclusive": ("o", "not significantly different from random"),
 }
 SHARES_NOTE = (

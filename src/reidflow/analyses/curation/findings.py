@@ -10,6 +10,7 @@ from reidflow.analyses.curation.tables import ARMS, Curation
 from reidflow.store.tables import Column
 from reidflow.tables.arms import same_training
 from reidflow.tables.columns import column, columns
+from reidflow.tables.comparisons import EQUIVALENT, INCONCLUSIVE
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
 
@@ -79,17 +80,17 @@ def sections(found: Curation, arms: pl.DataFrame, contrasts: pl.DataFrame, effic
 
 def by_verdict(rows: list[Row], prefix: str) -> dict[str, dict[str, list[Row]]]:
     """Return verdict -> method -> its arms, for the comparison with the baseline (prefix "") or the control ("against_")."""
-    found: dict[str, dict[str, list[Row]]] = {"better": {}, "worse": {}, "inconclusive": {}}
+    found: dict[str, dict[str, list[Row]]] = {"better": {}, "worse": {}, EQUIVALENT: {}, INCONCLUSIVE: {}}
     for row in rows:
         if row[f"{prefix}delta"] is not None:
-            own = found.get(row[f"{prefix}verdict"], found["inconclusive"])
+            own = found.get(row[f"{prefix}verdict"], found[INCONCLUSIVE])
             own.setdefault(row["label"], []).append({**row, "shown": row[f"{prefix}delta"]})
     return found
 
 
 def detectable(rows: list[Row]) -> float | None:
-    """Return the largest of the smallest detectable differences of the arms that are not different from all images."""
-    level = [row["smallest_detectable"] for row in rows if row["verdict"] not in ("better", "worse")]
+    """Return the largest of the smallest detectable differences of the arms that are inconclusive against all images."""
+    level = [row["smallest_detectable"] for row in rows if row["verdict"] not in ("better", "worse", EQUIVALENT)]
     return max((value for value in level if value is not None), default=None)
 
 

@@ -186,7 +186,7 @@ def thresholds(methods: pl.DataFrame, arms: pl.DataFrame, heading: Heading) -> F
     handles = {
         "training images dropped": parts.stroke(BLUE),
         "groups per 100 training images": parts.stroke(ORANGE),
-        **parts.verdict_handles(["better", "worse", "inconclusive"]),
+        **parts.verdict_handles(list(VERDICTS)),
         "recommended on validation": parts.dot(INK, size=8, **ring),
     }
     parts.legend(figure, handles)

@@ -11,6 +11,7 @@ from reidflow.analyses.dedup.tables import ARMS, DYNAMICS, METHODS, SUSPECTS, Du
 from reidflow.store.tables import Column
 from reidflow.tables.arms import same_training
 from reidflow.tables.columns import column
+from reidflow.tables.comparisons import EQUIVALENT
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import setting
@@ -52,7 +53,8 @@ def sections(found: Duplicates, methods: pl.DataFrame, suspects: pl.DataFrame, a
         least=min(trained, key=lambda row: row["dropped"], default=None),
         most=max(trained, key=lambda row: row["dropped"], default=None),
         same=same_training(trained),
-        different={verdict: [row for row in trained if row["verdict"] == verdict] for verdict in ("better", "worse")},
+        different={v: [row for row in trained if row["verdict"] == v] for v in ("better", "worse")},
+        equivalent=[row for row in trained if row["verdict"] == EQUIVALENT],
         detectable=[row["smallest_detectable"] for row in trained if row["smallest_detectable"] is not None],
         chosen=next((row for row in rows if row["recommended"] == "overall"), None),
         quantities=training_quantities(rows),

@@ -24,6 +24,7 @@ from reidflow.analyses.faces.tables import (
 from reidflow.spec.experiment_file import ExperimentFile
 from reidflow.store.tables import Column
 from reidflow.tables.columns import column
+from reidflow.tables.comparisons import EQUIVALENT
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
 
@@ -138,7 +139,7 @@ def frozen(configurations: pl.DataFrame, ablation: pl.DataFrame) -> dict[str, An
 def effects(ablation: pl.DataFrame) -> list[dict[str, Any]]:
     """Return a row per side: its arms that differ from the baseline in one setting, by verdict; architectures apart.
 
-    verdicts: better and worse -> rows. other: without such a verdict. Each row has `changed`: `batch size 8`.
+    verdicts: better, worse and equivalent -> rows. other: inconclusive ones. Each row has `changed`: `batch size 8`.
     """
     tested = ablation.filter(pl.col("difference").is_not_null() & ~pl.col("same_runs").fill_null(False))
     found = []
@@ -148,7 +149,7 @@ def effects(ablation: pl.DataFrame) -> list[dict[str, Any]]:
             for row in tested.filter((pl.col("side") == side) & (pl.col("factor") != "architecture")).to_dicts()
         ]
         if rows:
-            shown = {v: [row for row in rows if row["verdict"] == v] for v in ("better", "worse")}
+            shown = {v: [row for row in rows if row["verdict"] == v] for v in ("better", "worse", EQUIVALENT)}
             found.append({"side": side, "verdicts": shown, "other": [r for r in rows if r["verdict"] not in shown]})
     return found
 

@@ -79,7 +79,8 @@ def _quantity_rows(inputs: Inputs) -> list[dict[str, Any]]:
         for quantity in others:
             label = pl.col("label") == quantity.name
             arms = evaluated_arms(experiment, also.filter(label), queries.filter(label))
-            rows += compared(quantity, {name: arm.scores() for name, arm in arms.items()}, baseline, largest=LARGEST)
+            scores = {name: arm.scores() for name, arm in arms.items()}
+            rows += compared(quantity, scores, baseline, largest=LARGEST, margin=experiment.equivalence)
     return rows
 
 

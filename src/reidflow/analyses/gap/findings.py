@@ -9,6 +9,7 @@ import polars as pl
 from reidflow.analyses.gap import FIGURES
 from reidflow.analyses.gap.tables import GAP, LOST, VALIDATION, effects
 from reidflow.tables.columns import column
+from reidflow.tables.comparisons import EQUIVALENT
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
 
@@ -60,7 +61,7 @@ def costliest(lost: pl.DataFrame) -> dict[str, Any] | None:
 
 
 def by_condition(changed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row per condition: own, the arms that are better, worse or unchanged there, and the smallest detectable.
+    """Return a row per condition: own, the arms that are better, worse, equivalent or unchanged there, and the smallest detectable.
 
     changed: of `effects`. An arm is unchanged where it scores as its reference in every identity and seed, that is, what
     it changes does not occur there. smallest_detectable: the largest of the arms, None where one is unknown.
@@ -75,6 +76,7 @@ def by_condition(changed: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "own": rows[0]["own"],
                 "better": [row for row in rows if row["verdict"] == "better"],
                 "worse": [row for row in rows if row["verdict"] == "worse"],
+                "equivalent": [row for row in rows if row["verdict"] == EQUIVALENT],
                 "unchanged": [row for row in rows if row["delta"] == row["low"] == row["high"] == 0],
                 "smallest_detectable": None if None in seen else max(seen),
             }

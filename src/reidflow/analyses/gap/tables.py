@@ -198,7 +198,8 @@ def _of_results(results: pl.DataFrame) -> dict[str, dict[str, Any]]:
 def _compared(condition: Condition, experiment: Experiment, level: float) -> dict[str, dict[str, Any]]:
     arms, baseline = condition.arms, experiment.file.baseline
     pairs = {name: pair(arm, arms[baseline]) for name, arm in arms.items() if name != baseline}
-    verdicts, controls = judge(pairs, level, looks=experiment.looks), against_controls(experiment, arms, pairs, level)
+    verdicts = judge(pairs, level, margin=experiment.equivalence, looks=experiment.looks)
+    controls = against_controls(experiment, arms, pairs, level)
     return {name: _difference(paired, verdicts.get(name)) | controls.get(name, {}) for name, paired in pairs.items()}
 
 

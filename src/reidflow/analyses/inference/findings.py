@@ -8,6 +8,7 @@ import polars as pl
 from reidflow.analyses.inference import FIGURES
 from reidflow.analyses.inference.tables import COMBINATION, ENSEMBLE, INFERENCE, PLAIN, preferred
 from reidflow.store.tables import Column
+from reidflow.tables.comparisons import EQUIVALENT
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import bold
@@ -38,7 +39,8 @@ def sections(table: pl.DataFrame, queries_in_gallery: bool = False) -> list[Sect
         Path(__file__).with_name("findings.md.j2"),
         better=[row for row in changed if row["verdict"] == "better"],
         worse=[row for row in changed if row["verdict"] == "worse"],
-        other=[row for row in changed if row["verdict"] not in ("better", "worse")],
+        equivalent=[row for row in changed if row["verdict"] == EQUIVALENT],
+        other=[row for row in changed if row["verdict"] not in ("better", "worse", EQUIVALENT)],
         ties=[row for row in rows if row["ties_with_best"]],
         cheapest=cheapest(rows),
         transductive=[row for row in rows if row["transductive"]],

@@ -110,8 +110,9 @@ def inference_table(
             row |= {"rho": known[name].rho, "rho_low": known[name].low, "rho_high": known[name].high}
         rows.append(row)
     if middle is not None:
-        _compare_few(rows, differences, {i for i, count in images.items() if count <= middle}, level)
-    _compare_combinations(rows, differences, level)
+        few = {i for i, count in images.items() if count <= middle}
+        _compare_few(rows, differences, few, level, experiment.equivalence)
+    _compare_combinations(rows, differences, level, experiment.equivalence)
     return pl.DataFrame(
         [{column: row.get(column) for column in INFERENCE.columns} for row in rows], schema=INFERENCE.columns
     )
@@ -177,7 +178,11 @@ def _gains(own: pl.DataFrame, baseline: pl.DataFrame, images: Mapping[str, int],
 
 
 def _compare_few(
-    rows: list[dict[str, Any]], differences: Mapping[str, Mapping[str, list[float]]], few: set[str], level: float
+    rows: list[dict[str, Any]],
+    differences: Mapping[str, Mapping[str, list[float]]],
+    few: set[str],
+    level: float,
+    margin: float | None,
 ) -> None:
     """Add to the rows the difference of identities with few images from the baseline, and the mean of the others."""
     parts: dict[str, np.ndarray] = {}
@@ -187,11 +192,14 @@ def _compare_few(
         row["many_delta"] = float(np.mean(outside)) if outside else None
         if inside:
             parts[row["arm"]] = np.array(inside, float)
-    _judge(rows, parts, "few", level)
+    _judge(rows, parts, "few", level, margin)
 
 
 def _compare_combinations(
-    rows: list[dict[str, Any]], differences: Mapping[str, Mapping[str, list[float]]], level: float
+    rows: list[dict[str, Any]],
+    differences: Mapping[str, Mapping[str, list[float]]],
+    level: float,
+    margin: float | None,
 ) -> None:
     """Add the comparison with the best single method to the rows of combinations."""
     best = preferred([row for row in rows if row["kind"] == SINGLE])
@@ -201,12 +209,15 @@ def _compare_combinations(
     for row in combinations:
         row["over"] = best["arm"]
     against = differences[best["arm"]]
-    _judge(rows, {row["arm"]: _paired(differences[row["arm"]], against) for row in combinations}, "over", level)
+    pairs = {row["arm"]: _paired(differences[row["arm"]], against) for row in combinations}
+    _judge(rows, pairs, "over", level, margin)
 
 
-def _judge(rows: list[dict[str, Any]], parts: Mapping[str, np.ndarray], prefix: str, level: float) -> None:
+def _judge(
+    rows: list[dict[str, Any]], parts: Mapping[str, np.ndarray], prefix: str, level: float, margin: float | None
+) -> None:
     """Add comparisons of (identities, seeds) differences to the rows of their arms, corrected over these."""
-    found = compare({arm: values for arm, values in parts.items() if min(values.shape) >= 2}, level)
+    found = compare({arm: values for arm, values in parts.items() if min(values.shape) >= 2}, level, margin=margin)
     for row in rows:
         values = parts.get(row["arm"])
         if values is None or not values.size:

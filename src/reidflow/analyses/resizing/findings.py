@@ -10,6 +10,7 @@ from reidflow.analyses.resizing import FIGURES
 from reidflow.analyses.resizing.tables import BASELINE, RESIZING, SIZES
 from reidflow.store.tables import Column
 from reidflow.tables.columns import column
+from reidflow.tables.comparisons import EQUIVALENT
 from reidflow.tables.layout import Block, block
 from reidflow.tables.sections import Section, render, sections_of
 from reidflow.tables.text import NOTHING, interval, plural, signed
@@ -51,8 +52,8 @@ def cheapest(cheaper: list[Row]) -> Row | None:
 
 
 def by_verdict(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the arms that are better and worse than the baseline, and `level`: those not significantly different."""
-    found: dict[str, list[Row]] = {"better": [], "worse": [], "level": []}
+    """Return the arms that are better and worse than the baseline, equivalent to it, and `level`: the inconclusive ones."""
+    found: dict[str, list[Row]] = {"better": [], "worse": [], EQUIVALENT: [], "level": []}
     for row in rows:
         if not row["baseline"] and row["delta"] is not None:
             found[row["verdict"] if row["verdict"] in found else "level"].append(row)

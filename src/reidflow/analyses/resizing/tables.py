@@ -105,7 +105,7 @@ def sizes_table(experiment: Experiment, tested: pl.DataFrame | None, level: floa
     labels = sorted(versions, key=lambda label: versions[label].scale)
     full = next(label for label in labels if versions[label].unchanged)
     cubes = {name: _Cube(tested, name, labels, experiment.path) for name in _tested_arms(experiment, tested)}
-    found = {label: _judged(cubes, experiment.file.baseline, label, level) for label in labels}
+    found = {label: _judged(cubes, experiment, label, level) for label in labels}
     rows = []
     for name, cube in cubes.items():
         baseline = name == experiment.file.baseline
@@ -184,11 +184,13 @@ def _tested_arms(experiment: Experiment, tested: pl.DataFrame) -> Iterator[str]:
     return (name for name in experiment.arms if name in known)
 
 
-def _judged(cubes: Mapping[str, _Cube], baseline: str, label: str, level: float) -> dict[str, Comparison | float]:
+def _judged(
+    cubes: Mapping[str, _Cube], experiment: Experiment, label: str, level: float
+) -> dict[str, Comparison | float]:
     """Return arm -> its comparison with the baseline at a size; the mean difference where there are too few seeds or identities."""
-    base, differences = cubes[baseline], {}
+    base, differences = cubes[experiment.file.baseline], {}
     for name, cube in cubes.items():
-        if name == baseline:
+        if name == experiment.file.baseline:
             continue
         shared = [identity for identity in cube.identities if identity in set(base.identities)]
         seeds = min(len(cube.seeds), len(base.seeds))
@@ -196,7 +198,7 @@ def _judged(cubes: Mapping[str, _Cube], baseline: str, label: str, level: float)
         differences[name] = cube.scores[label][ours, :seeds] - base.scores[label][theirs, :seeds]
     enough = {name: values for name, values in differences.items() if min(values.shape) >= 2}
     known = {name: float(values.mean()) for name, values in differences.items() if values.size}
-    return known | compare(enough, level)
+    return known | compare(enough, level, margin=experiment.equivalence)
 
 
 def _difference(found: Comparison | float | None) -> dict[str, Any]:

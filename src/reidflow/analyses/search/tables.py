@@ -306,7 +306,7 @@ def against_matched(
             elif arm in differences and other in differences and min(differences[arm].shape) >= 2:
                 pairs[arm, other] = differences[arm] - differences[other]
     named = {f"{arm}\0{other}": values for (arm, other), values in pairs.items()}
-    compared = compare(named, level) if named else {}
+    compared = compare(named, level, margin=experiment.equivalence) if named else {}
     paired = {pair: {key: getattr(compared["\0".join(pair)], key) for key in AGAINST} for pair in pairs}
     return [{"arm": arm, "other": other} | values for (arm, other), values in (controlled | paired).items()]
 

@@ -135,7 +135,7 @@ def test_one_seed_alone_gives_a_difference_and_no_verdict():
 def test_statements_follow_the_tables():
     cost, sizes = sections(training(), sizes_table(experiment(), on_versions()))
     assert cost.statements == [
-        "**growing\\_\\*** trains with the fewest FLOPs without a significant loss at full size: 94% of the baseline's, "
+        "**growing\\_\\*** trains with the fewest FLOPs without being worse at full size: 94% of the baseline's, "
         "0.000 [-0.250, +0.050], where a loss of 0.030 would be detected with 80 % power.",
         "With equal epochs, significantly worse than the baseline at full size: **small** -0.200 [-0.250, +0.050].",
         "With equal training FLOPs, significantly worse than the baseline at full size: **small flops** -0.200 [-0.250, +0.050].",
