@@ -56,9 +56,8 @@ def experiment() -> SimpleNamespace:
     own = divisions.pop(OWN)
     arms = {name: SimpleNamespace(against="metric_loss" if name == "paired" else None) for name in ARMS}
     file = SimpleNamespace(baseline="as_described")
-    return SimpleNamespace(
-        name="remedies", path="r.yaml", file=file, arms=arms, also_on=divisions, division=own, looks=()
-    )
+    about = {"name": "remedies", "path": "r.yaml", "equivalence": None, "looks": ()}
+    return SimpleNamespace(file=file, arms=arms, also_on=divisions, division=own, **about)
 
 
 def scores(condition: str, arm: str) -> np.ndarray:

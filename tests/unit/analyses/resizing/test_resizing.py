@@ -40,7 +40,7 @@ def experiment(**versions) -> SimpleNamespace:
         for name, (matched, _) in STAGES.items()
     }
     file = SimpleNamespace(baseline="full", tested_on=versions or VERSIONS)
-    return SimpleNamespace(name="resizing", path="resizing.yaml", arms=arms, file=file)
+    return SimpleNamespace(name="resizing", path="resizing.yaml", arms=arms, file=file, equivalence=None)
 
 
 def scores() -> dict[tuple[str, str], np.ndarray]:

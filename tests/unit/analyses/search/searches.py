@@ -56,9 +56,8 @@ CONTENT = {
 @cache
 def experiment() -> Experiment:
     problems = Problems()
-    found = build(
-        "hpo", "hpo.yaml", CONTENT, Config.model_validate({**load("config/config.yaml"), "overrides": {}}), problems
-    )
+    content = {**load("config/config.yaml"), "overrides": {}, "equivalence": None}
+    found = build("hpo", "hpo.yaml", CONTENT, Config.model_validate(content), problems)
     assert not problems.found, problems.found
     return found
 

@@ -121,6 +121,8 @@ def test_winners_against_the_baseline_the_matched_budget_and_each_other():
     assert "is not significantly different from the baseline" in quasi and quasi.endswith("difference 0.015.")
     assert "the baseline tuned with the budget of **tpe**" in one(found, "**learning_rate**")
     assert one(found, "**quasi** is significantly worse than the budget-matched **learning_rate**")
+    alike = lines(WINNER, planted={"tpe": 0.05, "learning_rate": 0.05}, of=replace(experiment(), equivalence=0.03))
+    assert one(alike, "**tpe** is equivalent to the budget-matched **learning_rate**")
     assert one(
         found, "Best of the winners on test: **random** and **tpe**, which tie; **quasi** is significantly worse"
     )
