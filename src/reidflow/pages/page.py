@@ -43,7 +43,8 @@ class Opening:
 
     name, question, subtitle: plain text. answer, hypothesis, interpretation: Markdown. held: a key of HELD, or nothing
     where no statement is made. state: that of the interpretation, as `tables.interpretation.State`, and the reasons for
-    it. ties: arms that are not significantly different from the best. figure: the name of the figure beside the table.
+    it. ties: arms that are not significantly different from the best. plan: Markdown, what would make verdicts more certain.
+    figure: the name of the figure beside the table.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Opening:
     state: str = ""
     reasons: Sequence[str] = ()
     ties: Sequence[str] = ()
+    plan: str = ""
     figure: str = ARMS
 
     @classmethod
@@ -72,6 +74,7 @@ class Opening:
             read.state,
             read.reasons,
             answer["best"]["ties"] if answer["best"] else [],
+            answer["plan"],
             figure,
         )
 
@@ -134,6 +137,7 @@ def write_page(
         held=HELD.get(opening.held or ""),
         answer=_markdown(opening.answer)[0],
         hypothesis=_inline(opening.hypothesis),
+        plan=_inline(opening.plan),
         reading=reading,
         more=more,
         names=NAMES,

@@ -12,12 +12,14 @@ from reidflow.tables.comparisons import EQUIVALENT, INCONCLUSIVE, UNAVAILABLE
 from reidflow.tables.data import DataDescription
 from reidflow.tables.interpretation import Reading, reading
 from reidflow.tables.sections import render
-from reidflow.tables.text import FORMATS, bold, extent, interval, signed
+from reidflow.tables.text import FORMATS, bold, extent, interval, number, signed
 
 TEMPLATE = Path(__file__).with_name("answer.md.j2")
 JUDGED = ("better", "worse", EQUIVALENT, INCONCLUSIVE)
 COSTS = {"train_flops": "training FLOPs", "flops": "FLOPs per image", "parameters": "parameters"}
 """Columns of RESULTS by which the cheapest of equivalent arms is chosen, the first in which they differ."""
+NARROWER = 0.95
+"""An interval of more than this share of its width is hardly narrower."""
 Row = dict[str, Any]
 _STATES = {"fits": "ok", "stale": "stale", "missing": "missing", "of another data set": "missing"}
 
@@ -126,6 +128,28 @@ def equivalent(rows: list[Row]) -> Row | None:
     return {"arms": [row["arm"] for row in found], "margin": found[0]["margin"], **choice}
 
 
+def more_certainty(results: pl.DataFrame) -> str:
+    """Return in a sentence of Markdown what would narrow the interval of the best arm that is inconclusive; '' without one.
+
+    results: RESULTS. Twice the seeds or twice the test identities, whichever narrows it more, then what the other would do.
+    """
+    known = pl.col("half_width_seeds").is_not_null() & pl.col("half_width_identities").is_not_null()
+    open_ = results.filter(pl.col("verdict") == INCONCLUSIVE, known).sort(
+        "id_map", descending=True, maintain_order=True
+    )
+    if open_.is_empty():
+        return ""
+    row = open_.row(0, named=True)
+    now, of_seeds = (row["delta_high"] - row["delta_low"]) / 2, row["half_width_seeds"]
+    ways = [
+        ("more seeds", f"{2 * row['seeds']} seeds instead of {row['seeds']}", of_seeds),
+        ("more test identities", "twice the test identities", row["half_width_identities"]),
+    ]
+    (_, first, half), (other, words, rest) = sorted(ways, key=lambda way: way[2])
+    also = f"{words} would make it ±{number(rest)}" if rest <= NARROWER * now else f"{other} would hardly narrow it"
+    return f"With {first} the interval of {bold(row['arm'])} would be about ±{number(half)} instead of ±{number(now)}; {also}."
+
+
 def best_arm(results: pl.DataFrame) -> dict[str, Any] | None:
     """Return the arm with the highest mean: `arm`, `id_map` and `ties`, the other arms that are not significantly different
     from the best; None where no arm has a score."""
@@ -143,7 +167,8 @@ def answer_of(
     """Return the content of `answer.json`: the author's question, hypothesis and motivation beside what was found.
 
     held: whether the hypothesis held in the author's judgement, null without an interpretation of these data.
-    interpretation: `ok`, `stale` or `missing`. answer: Markdown. best: see `best_arm`; equivalent: see `equivalent`.
+    interpretation: `ok`, `stale` or `missing`. answer: Markdown. best: see `best_arm`; equivalent: see `equivalent`; plan:
+    see `more_certainty`, '' where nothing is inconclusive.
     """
     read: Reading = reading(experiment.file.interpretation, data.title, results, quantities)
     return {
@@ -155,6 +180,7 @@ def answer_of(
         "answer": answer(results, data, quantities),
         "best": best_arm(results),
         "equivalent": equivalent(results.to_dicts()),
+        "plan": more_certainty(results),
         "interpretation": _STATES[read.state],
     }
 

@@ -116,6 +116,11 @@ _ALL: list[Column | Span] = [
          "2021), with its 95 % interval for this arm alone."),
     _C("smallest_detectable", F, "smallest detectable", "number",
        "Difference that this comparison would find with 80 % power.", nullable=True),
+    _C("half_width_seeds", F, "half width with twice the seeds", "number",
+       "Half the width that the interval of the difference would have with twice as many seeds, from the parts of its variance.",
+       nullable=True),
+    _C("half_width_identities", F, "half width with twice the identities", "number",
+       "The same with twice as many test identities.", nullable=True),
     # The comparison with a control.
     _C("against", S, "control", "text", "The arm that is this arm's control.", nullable=True),
     _C("against_delta", F, "difference", "signed",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from reidflow.evaluation.planning import projected
 from reidflow.evaluation.statistics import Comparison
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
@@ -49,7 +50,7 @@ RESULTS = Contract(
     columns(
         "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm",
         "verdict", "margin", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable",
-        *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
+        "half_width_seeds", "half_width_identities", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
         "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
         "divergence", "below_untrained", "gradient_norm", "gradient_norm_max", "epochs_to_95", "train_flops",
         "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "leaking",
@@ -193,8 +194,17 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         **_tuned(arm.chosen),
     }
     if found and whole:
-        row |= judged(found)
+        row |= {**judged(found), **_projected(found, paired)}
     return row
+
+
+def _projected(found: Comparison, paired: Paired) -> dict[str, float | None]:
+    """Return the half widths of the interval that more seeds, and more identities, would give."""
+    identities, seeds = paired.differences.shape
+    return {
+        "half_width_seeds": projected(found, (identities, seeds), (identities, 2 * seeds)),
+        "half_width_identities": projected(found, (identities, seeds), (2 * identities, seeds)),
+    }
 
 
 def _mean(values: pl.Series | list) -> float | None:

@@ -1,9 +1,10 @@
 import json
 
+import polars as pl
 import pytest
 from arms_folder import a_description, a_table
 
-from reidflow.tables.answer import answer, answer_of, as_json
+from reidflow.tables.answer import answer, answer_of, as_json, more_certainty
 from reidflow.tables.quantities import frame
 
 ENTRY = {"dataset": "demo", "held": "partly", "text": "Because."}
@@ -94,3 +95,34 @@ def test_a_leak_is_part_of_the_answer(tmp_path):
         audit={"straddling_groups": 2, "straddling_joined_pairs": 0, "train_only": [], "leaks": True}
     )
     assert answer(tables.results, leaking, frame([])).endswith("The split leaks, so every score is too high.")
+
+
+def planned(**values):
+    row = {
+        "delta_low": -0.03,
+        "delta_high": 0.05,
+        "seeds": 3,
+        "half_width_seeds": 0.021,
+        "half_width_identities": 0.039,
+    }
+    rows = [
+        {"arm": "base", "verdict": "baseline", "id_map": 0.5},
+        {"arm": "up", "verdict": "better", "id_map": 0.7, **row},
+        {"arm": "open*", "verdict": "inconclusive", "id_map": 0.51, **row, **values},
+        {"arm": "lower", "verdict": "inconclusive", "id_map": 0.49, **row, "half_width_seeds": 0.02},
+    ]
+    return more_certainty(pl.DataFrame(rows, infer_schema_length=None))
+
+
+def test_the_plan_names_what_narrows_the_interval_of_the_best_undecided_arm():
+    begin = "With 6 seeds instead of 3 the interval of **open\\*** would be about ±0.021 instead of ±0.040; "
+    assert planned() == begin + "more test identities would hardly narrow it."
+    assert planned(half_width_identities=0.03) == begin + "twice the test identities would make it ±0.030."
+    assert planned(half_width_seeds=0.0395, half_width_identities=0.029) == (
+        "With twice the test identities the interval of **open\\*** would be about ±0.029 instead of ±0.040; more seeds would "
+        "hardly narrow it."
+    )
+    assert planned(verdict="equivalent").startswith(
+        "With 6 seeds instead of 3 the interval of **lower** would be about ±0.020"
+    )
+    assert planned(half_width_seeds=None).startswith("With 6 seeds instead of 3 the interval of **lower**")

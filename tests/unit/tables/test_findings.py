@@ -39,7 +39,9 @@ def test_planted_effects_are_answered_first_with_the_numbers_of_the_table(tmp_pa
     assert f"**same** against the baseline: {same['delta']:+.3f} [{same['delta_low']:+.3f}, " in apart
     assert f"a difference of {same['smallest_detectable']:.3f} would be detected with 80 % power" in apart
     assert "**up**" not in apart
-    assert f"smaller than {same['smallest_detectable']:.3f}, add seeds" in section(text, "Next steps")
+    steps = section(text, "Next steps")
+    assert f"smaller than {same['smallest_detectable']:.3f}, add seeds" in steps
+    assert f"- With 6 seeds instead of 3 the interval of **same** would be about ±{same['half_width_seeds']:.3f} " in steps
     assert text == findings(experiment, a_description(), tables)
 
 

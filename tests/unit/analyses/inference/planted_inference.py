@@ -37,7 +37,9 @@ def specs() -> dict[str, dict]:
 
 
 def experiment() -> SimpleNamespace:
-    return SimpleNamespace(name="inference", arms=dict.fromkeys(STEPS), equivalence=None, file=SimpleNamespace(baseline="none"))
+    return SimpleNamespace(
+        name="inference", arms=dict.fromkeys(STEPS), equivalence=None, file=SimpleNamespace(baseline="none")
+    )
 
 
 def gain(arm: str) -> np.ndarray:
