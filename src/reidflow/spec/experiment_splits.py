@@ -1,5 +1,6 @@
 """The splits that an experiment is trained and tested on, and what it cannot have on other splits than the config's own."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reidflow.spec.components import needing
@@ -11,7 +12,7 @@ from reidflow.spec.run import ORIGINAL
 from reidflow.spec.sequential import SequentialSeeds
 
 if TYPE_CHECKING:
-    from reidflow.spec.experiment import Arm
+    from reidflow.spec.experiment import Arm, Experiment
 
 
 def own_config(file: ExperimentFile, config: Config, where: str, problems: Problems) -> Config:
@@ -85,22 +86,32 @@ def check_divisions(
         _check_split_seeds(file, arms, config, place, switch, problems)
     if isinstance(file.seeds, SequentialSeeds):
         problems.add(place, "seeds are added to undecided arms on one split alone.", f"List the seeds, or {switch}")
+    for found, remedy in _on_one_split(file, arms):
+        problems.add(place, found, f"{remedy}, or {switch}")
+
+
+def takes_folds(experiment: "Experiment") -> bool:
+    """Return whether an experiment on one split, with all that it does, could run on folds instead."""
+    split = experiment.division.get("split", {}).get("name")
+    one = len(experiment.divisions) == 1 and split in ("closed_set", "identity_disjoint") and not experiment.folds
+    return one and not experiment.looks and not any(_on_one_split(experiment.file, experiment.arms))
+
+
+def _on_one_split(file: ExperimentFile, arms: "dict[str, Arm]") -> Iterator[tuple[str, str]]:
+    """Yield what an experiment has that is made on one split alone, with what to do about it."""
     for key in ONE_SPLIT:
         if getattr(file, key):
-            problems.add(place, f"'{key}' is made on one split alone.", f"Leave '{key}' out, or {switch}")
+            yield f"'{key}' is made on one split alone.", f"Leave '{key}' out"
     if any(part.strengths for parts in file.parts.values() for part in parts.values()):
-        problems.add(
-            place, "'strengths' of parts are picked on one split alone.", f"Leave 'strengths' out, or {switch}"
-        )
+        yield "'strengths' of parts are picked on one split alone.", "Leave 'strengths' out"
     for arm in arms.values():
         specs = [spec for _, point in arm.points for spec in point.runs()]
         for key in ("dedup", "curation", "background"):
             if any(getattr(spec, key) not in (None, ORIGINAL) for spec in specs):
                 made = f"arm '{arm.name}': '{key}' is made for the training images of the config's own split."
-                problems.add(place, made, f"Leave it out, or {switch}")
+                yield made, "Leave it out"
         if any(needing("inference", point.inference, "flipped") for _, point in arm.points):
-            made = f"arm '{arm.name}': mirror images are embedded on one split alone."
-            problems.add(place, made, f"Leave that inference out, or {switch}")
+            yield f"arm '{arm.name}': mirror images are embedded on one split alone.", "Leave that inference out"
 
 
 def _check_split_seeds(

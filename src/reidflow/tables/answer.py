@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.experiment_splits import takes_folds
 from reidflow.tables.comparisons import EQUIVALENT, INCONCLUSIVE, UNAVAILABLE
 from reidflow.tables.data import DataDescription
 from reidflow.tables.interpretation import Reading, reading
@@ -128,10 +129,11 @@ def equivalent(rows: list[Row]) -> Row | None:
     return {"arms": [row["arm"] for row in found], "margin": found[0]["margin"], **choice}
 
 
-def more_certainty(results: pl.DataFrame) -> str:
+def more_certainty(results: pl.DataFrame, foldable: bool = False) -> str:
     """Return in a sentence of Markdown what would narrow the interval of the best arm that is inconclusive; '' without one.
 
     results: RESULTS. Twice the seeds or twice the test identities, whichever narrows it more, then what the other would do.
+    foldable: whether the experiment could run on folds, which test every image.
     """
     known = pl.col("half_width_seeds").is_not_null() & pl.col("half_width_identities").is_not_null()
     open_ = results.filter(pl.col("verdict") == INCONCLUSIVE, known).sort(
@@ -147,7 +149,11 @@ def more_certainty(results: pl.DataFrame) -> str:
     ]
     (_, first, half), (other, words, rest) = sorted(ways, key=lambda way: way[2])
     also = f"{words} would make it ±{number(rest)}" if rest <= NARROWER * now else f"{other} would hardly narrow it"
-    return f"With {first} the interval of {bold(row['arm'])} would be about ±{number(half)} instead of ±{number(now)}; {also}."
+    folds = " Folds test every image: `split: {folds: 5}`." if foldable and other == "more seeds" else ""
+    return (
+        f"With {first} the interval of {bold(row['arm'])} would be about ±{number(half)} instead of ±{number(now)}; {also}."
+        f"{folds}"
+    )
 
 
 def best_arm(results: pl.DataFrame) -> dict[str, Any] | None:
@@ -180,7 +186,7 @@ def answer_of(
         "answer": answer(results, data, quantities),
         "best": best_arm(results),
         "equivalent": equivalent(results.to_dicts()),
-        "plan": more_certainty(results),
+        "plan": more_certainty(results, takes_folds(experiment)),
         "interpretation": _STATES[read.state],
     }
 

@@ -92,8 +92,16 @@ class EvaluatedArm:
     def _scores(self, flank: str | None) -> tuple[list[str], np.ndarray]:
         rows = self.per_query.filter(pl.col("ap").is_not_nan())
         rows = rows if flank is None else rows.filter(pl.col("flank") == flank)
-        if self.folds:
-            return self._fold_scores(rows)
+        return self._fold_scores(rows) if self.folds else self._seed_scores(rows)
+
+    def seed_scores(self) -> tuple[list[str], np.ndarray]:
+        """Return the identities scored with every seed, sorted, and their mean average precision, (identities, seeds).
+
+        Of an arm with folds: the mean over the queries of all folds.
+        """
+        return self._seed_scores(self.per_query.filter(pl.col("ap").is_not_nan()))
+
+    def _seed_scores(self, rows: pl.DataFrame) -> tuple[list[str], np.ndarray]:
         of = identity_means(rows)
         found = sorted({identity for identity, _ in of})
         identities = [i for i in found if all((i, seed) in of for seed in self.seeds)]

@@ -139,7 +139,7 @@ def judged(found: Comparison) -> dict[str, Any]:
 
 def improves(arm: EvaluatedArm, baseline: EvaluatedArm) -> dict[str, float | None]:
     """Return the columns of the probability of improvement, over the identities that both arms score with every seed."""
-    (ours, scores), (theirs, base) = arm.scores(), baseline.scores()
+    (ours, scores), (theirs, base) = arm.seed_scores(), baseline.seed_scores()
     shared = sorted(set(ours) & set(theirs))
     own, other = scores[[ours.index(i) for i in shared]], base[[theirs.index(i) for i in shared]]
     names = ("improvement", "improvement_low", "improvement_high")
@@ -150,7 +150,7 @@ def profiles(experiment: str, arms: list[EvaluatedArm]) -> pl.DataFrame:
     """Return PROFILES of the arms that score an identity with every seed."""
     rows = []
     for arm in arms:
-        _, scores = arm.scores()
+        _, scores = arm.seed_scores()
         if scores.size:
             found = bootstrap.profile(scores)
             rows += [

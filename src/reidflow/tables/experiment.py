@@ -194,7 +194,7 @@ def _row(arm: EvaluatedArm, paired: Paired | None, found: Comparison | None, bes
         **_tuned(arm.chosen),
     }
     if found and whole:
-        row |= {**judged(found), **_projected(found, paired)}
+        row |= {**judged(found), **({} if arm.folds else _projected(found, paired))}
     return row
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.experiment_splits import takes_folds
 from reidflow.tables.answer import answer, equivalent, more_certainty
 from reidflow.tables.caption import audit_line, data_line, population_line, queries_line, split_line
 from reidflow.tables.comparisons import EQUIVALENT, INCONCLUSIVE, LEVEL, UNAVAILABLE, controlled
@@ -112,7 +113,7 @@ def _context(
         "equivalent": equivalent(rows),
         "undecided_arms": undecided,
         "detectable": _known(row["smallest_detectable"] for row in undecided),
-        "plan": more_certainty(results),
+        "plan": more_certainty(results, takes_folds(experiment)),
         "ties": results.filter("ties_with_best").sort("id_map", descending=True, maintain_order=True)["arm"].to_list(),
         "highest": max(rows, key=lambda row: row["id_map"] or 0.0)["arm"],
         "scored": results["id_map"].count(),

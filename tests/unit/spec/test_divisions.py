@@ -7,6 +7,7 @@ import pytest
 from reidflow.spec import plan, yaml
 from reidflow.spec.description import rebuild
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment_splits import takes_folds
 from reidflow.spec.yaml import load
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +54,12 @@ def test_an_experiment_has_the_configs_margin_of_equivalence_or_its_own(planned,
     made = planned({"equivalence": in_config}, equivalence=in_file)
     assert made.experiments["mine"].equivalence == margin
     assert rebuild(made.descriptions[made.experiment_params("mine")["digest"]])[1].equivalence == margin
+
+
+def test_folds_are_recommended_where_an_experiment_could_run_on_them(planned):
+    assert takes_folds(planned().experiments["mine"])
+    assert not takes_folds(planned({"split": {"name": "closed_set", "folds": 5}}).experiments["mine"])
+    assert not takes_folds(planned(score={"top1": 1}).experiments["mine"])
 
 
 def test_further_splits_are_changes_of_the_experiments_own_one_and_a_job_rebuilds_them(planned):

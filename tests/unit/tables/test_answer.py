@@ -97,7 +97,7 @@ def test_a_leak_is_part_of_the_answer(tmp_path):
     assert answer(tables.results, leaking, frame([])).endswith("The split leaks, so every score is too high.")
 
 
-def planned(**values):
+def planned(foldable=False, **values):
     row = {
         "delta_low": -0.03,
         "delta_high": 0.05,
@@ -111,17 +111,19 @@ def planned(**values):
         {"arm": "open*", "verdict": "inconclusive", "id_map": 0.51, **row, **values},
         {"arm": "lower", "verdict": "inconclusive", "id_map": 0.49, **row, "half_width_seeds": 0.02},
     ]
-    return more_certainty(pl.DataFrame(rows, infer_schema_length=None))
+    return more_certainty(pl.DataFrame(rows, infer_schema_length=None), foldable)
 
 
 def test_the_plan_names_what_narrows_the_interval_of_the_best_undecided_arm():
     begin = "With 6 seeds instead of 3 the interval of **open\\*** would be about ±0.021 instead of ±0.040; "
     assert planned() == begin + "more test identities would hardly narrow it."
     assert planned(half_width_identities=0.03) == begin + "twice the test identities would make it ±0.030."
-    assert planned(half_width_seeds=0.0395, half_width_identities=0.029) == (
-        "With twice the test identities the interval of **open\\*** would be about ±0.029 instead of ±0.040; more seeds would "
-        "hardly narrow it."
-    )
+    identities = "With twice the test identities the interval of **open\\*** would be about ±0.029 instead of ±0.040; "
+    more = {"half_width_seeds": 0.0395, "half_width_identities": 0.029}
+    assert planned(**more) == identities + "more seeds would hardly narrow it."
+    folds = " Folds test every image: `split: {folds: 5}`."
+    assert planned(True, **more) == identities + "more seeds would hardly narrow it." + folds
+    assert folds not in planned(True)
     assert planned(verdict="equivalent").startswith(
         "With 6 seeds instead of 3 the interval of **lower** would be about ±0.020"
     )

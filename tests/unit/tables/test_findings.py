@@ -41,7 +41,9 @@ def test_planted_effects_are_answered_first_with_the_numbers_of_the_table(tmp_pa
     assert "**up**" not in apart
     steps = section(text, "Next steps")
     assert f"smaller than {same['smallest_detectable']:.3f}, add seeds" in steps
-    assert f"- With 6 seeds instead of 3 the interval of **same** would be about ±{same['half_width_seeds']:.3f} " in steps
+    assert (
+        f"- With 6 seeds instead of 3 the interval of **same** would be about ±{same['half_width_seeds']:.3f} " in steps
+    )
     assert text == findings(experiment, a_description(), tables)
 
 
