@@ -37,7 +37,7 @@ def test_a_difference_is_paired_by_identity_and_a_lower_value_is_better_where_it
         found = expected[arm]
         assert rows[arm]["verdict"] == verdict != found.verdict
         assert (rows[arm]["delta"], rows[arm]["delta_low"], rows[arm]["delta_high"], rows[arm]["p_holm"]) == (
-            pytest.approx(found.delta), pytest.approx(found.low), pytest.approx(found.high), found.p_holm,
+            pytest.approx(found.delta), pytest.approx(found.low), pytest.approx(found.high), pytest.approx(found.p_holm),
         )  # fmt: skip
         assert rows[arm]["reference"] == "base"
     assert rows["low"]["value"] == pytest.approx(low[kept].mean())
