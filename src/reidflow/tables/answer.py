@@ -107,26 +107,24 @@ def _shown(row: Row) -> dict[str, str]:
 def equivalent(rows: list[Row]) -> Row | None:
     """Return which arms are equivalent to the baseline (`arms`), the `margin`, and what chooses among them and the baseline.
 
-    rows: RESULTS. cheapest: the row with the least of the first of COSTS in which they differ; cost: its name; value,
-    dearest: the least and the largest of it. All four are None where they cost the same, or a cost is unknown. None where
-    no arm is equivalent.
+    rows: RESULTS. cheapest: the arm with the least of the first of COSTS in which they differ; cost: its name; value,
+    dearest: the least and the largest of it; all None where they are not known to differ. same: whether they are known to
+    cost the same. None where no arm is equivalent.
     """
     found = [row for row in rows if row["verdict"] == EQUIVALENT]
     if not found:
         return None
-    alike, choice = (
-        [row for row in rows if row["baseline"]] + found,
-        dict.fromkeys(("cheapest", "cost", "value", "dearest")),
-    )
-    for column, name in COSTS.items():
-        costs = [row[column] for row in alike]
-        if None in costs:
-            break
-        if min(costs) < max(costs):
-            first = min(alike, key=lambda row: row[column])
-            choice = {"cheapest": first["arm"], "cost": name, "value": first[column], "dearest": max(costs)}
-            break
-    return {"arms": [row["arm"] for row in found], "margin": found[0]["margin"], **choice}
+    alike = [row for row in rows if row["baseline"]] + found
+    costs = {column: [row[column] for row in alike] for column in COSTS}
+    known = {column: values for column, values in costs.items() if None not in values}
+    differing = next((column for column, values in known.items() if min(values) < max(values)), None)
+    choice: Row = dict.fromkeys(("cheapest", "cost", "value", "dearest"))
+    if differing is not None:
+        first = min(alike, key=lambda row: row[differing])
+        values = {"cost": COSTS[differing], "value": first[differing], "dearest": max(known[differing])}
+        choice = {"cheapest": first["arm"], **values}
+    same = differing is None and len(known) == len(COSTS)
+    return {"arms": [row["arm"] for row in found], "margin": found[0]["margin"], **choice, "same": same}
 
 
 def more_certainty(results: pl.DataFrame, foldable: bool = False) -> str:

@@ -63,7 +63,7 @@ def test_equivalent_arms_are_an_answer_with_the_cheapest_by_the_first_cost_that_
     text, _ = said(tmp_path / "alike", effects | {"down": -0.1}, equivalence=0.02)
     assert "No arm is better than **base**" in text and "1 of 3 is worse" in text
     assert text.endswith(
-        "**small** and **large** are equivalent to **base**, within ±0.020: choose freely, they cost the same."
+        "**small** and **large** are equivalent to **base**, within ±0.020, at the same FLOPs and parameters."
     )
     text, _ = said(tmp_path / "better", effects | {"up": 0.1}, metrics=metrics, equivalence=0.02)
     assert text.startswith("**up** is better than **base**") and "choose" not in text
