@@ -43,7 +43,7 @@ def split_of(data):
 def table_of(data, out):
     split = split_of(data)
     manifest = split.select("image", flank=pl.lit(None, pl.String))
-    return evaluate_runs([TrainedRun("arm", 0, "k", out)], split, manifest, "role")["metrics"].row(0, named=True)
+    return evaluate_runs([TrainedRun("arm", 0, "k", out)], [split], manifest, "role")["metrics"].row(0, named=True)
 
 
 def stored(out, stage="final", role="test"):
