@@ -104,7 +104,7 @@ def test_all_figures_show(chromium, page):
     chromium.open(page)
     chromium.run(UNFOLD)
     sizes = chromium.run("return [...document.images].map(i => [i.complete, i.naturalWidth, i.clientWidth, i.alt])")
-    assert len(sizes) == 5
+    assert len(sizes) == 6
     for complete, natural, shown, words in sizes:
         assert complete and natural > 300 and shown > 400 and words
     assert chromium.faults() == []

@@ -359,7 +359,7 @@ def summary(results: pl.DataFrame, quantities: pl.DataFrame | None = None) -> Bl
 
 
 def _result(results: pl.DataFrame, names: Sequence[Any], quantities: pl.DataFrame | None) -> Block:
-    place = names.index("verdict") + 1
+    place = names.index("improves") + 1
     table, shown = beside(results, QUANTITIES.empty() if quantities is None else quantities)
     return block("Result", table, [*names[:place], *shown, *names[place:]])
 

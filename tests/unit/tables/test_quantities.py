@@ -82,7 +82,7 @@ def test_the_headline_stands_beside_the_map_in_the_first_table_and_in_the_answer
     assert quantities["arm"].to_list() == ["base", "down", "up"] * 2
     first = blocks(tables.results, tables.efficiency, quantities)[0]
     place = first.headings.index("reliance on the background")
-    assert first.headings[place - 1] == "verdict" and first.headings[place + 3] == "verdict"
+    assert first.headings[place - 2 : place] == ["verdict", "P(better)"] and first.headings[place + 3] == "verdict"
     assert "Lower is better." in first.meanings[place]
     assert [row[place + 3] for row in first.rows] == ["baseline", "better", "worse"]
     rows = {row["arm"]: row for row in quantities.filter(pl.col("quantity") == "reliance").to_dicts()}
