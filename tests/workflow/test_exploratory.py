@@ -9,7 +9,7 @@ import pytest
 from conftest import Project, checkout, runs_of, shared
 from PIL import Image
 
-BACKGROUNDS, CHOICES, DOWNLOADS = "tiny_backgrounds", "tiny_choices", "tiny_downloads"
+BACKGROUNDS, CHOICES, DOWNLOADS, FOLDS = "tiny_backgrounds", "tiny_choices", "tiny_downloads", "tiny_folds"
 FILES = {
     BACKGROUNDS: """
         question: Does the background matter?
@@ -65,6 +65,20 @@ FILES = {
             why: On a hub.
             model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}, trainable: {name: all}}
         """,
+    FOLDS: """
+        question: Which loss is better on all images?
+        motivation: A split tests a part of them.
+        hypothesis: Folds test all.
+        varies: [loss, ensemble]
+        tuned: {optimizer.learning_rate: [0.001, 0.01]}
+        evaluation: {split: {folds: 2}}
+        seeds: [0]
+        baseline: cross_entropy
+        arms:
+          cross_entropy: {why: The baseline.}
+          arcface: {why: Margins., loss: arcface}
+          two: {why: Two at once., ensemble: {seeds: 2}}
+        """,
 }
 
 
@@ -77,7 +91,7 @@ def explored(tmp_path_factory) -> Project:
         for name, text in FILES.items():
             (folder / "config" / "experiments" / f"{name}.yaml").write_text(textwrap.dedent(text))
         config = (folder / "config" / "tiny.yaml").read_text()
-        config = config.replace("[tiny_losses, tiny_backbones]", f"[{BACKGROUNDS}, {CHOICES}, {DOWNLOADS}]")
+        config = config.replace("[tiny_losses, tiny_backbones]", f"[{', '.join(FILES)}]")
         (folder / "config" / "tiny.yaml").write_text(config)
         project = Project(folder)
         return project, project.run()
@@ -123,6 +137,45 @@ def test_an_arm_whose_weights_cannot_be_had_is_a_row_that_says_so(explored):
     assert rows["there"]["id_map"] > 0 and not runs_of(explored, DOWNLOADS, "frozen")
     text = (explored.results / "tables" / f"{DOWNLOADS}.findings.md").read_text()
     assert "**frozen** was not run" in text and "**trained** was not run" in text
+
+
+def test_every_image_is_tested_once_by_runs_that_were_trained_and_chosen_inside_its_fold(explored):
+    experiment = explored.results / "experiments" / FOLDS
+    folds = {}
+    for path in (explored.results / "data" / "splits").glob("*/split.parquet"):
+        folds[len(folds)] = pl.read_parquet(path)
+        assert not json.loads(path.with_name("audit.json").read_text())["leaks"]
+    tested = [set(split.filter(role="test")["image"]) for split in folds.values()]
+    assert len(tested) == 2 and not tested[0] & tested[1]
+    queries = pl.read_parquet(experiment / "per_query.parquet")
+    for (arm,), own in queries.group_by(["arm"]):
+        assert sorted(own["image"]) == sorted(tested[0] | tested[1]), arm
+    made = [run for path in experiment.glob("runs/*.json") for run in json.loads(path.read_text())["runs"]]
+    assert sorted((run["arm"], run["split"]) for run in made) == [
+        (arm, fold) for arm in ("arcface", "cross_entropy", "two") for fold in (0, 1)
+    ]
+    # Every run has the rate whose sweep, on the same fold, has the highest validation mAP.
+    swept = [run for path in experiment.glob("sweep/*.json") for run in json.loads(path.read_text())["runs"]]
+    for run in made:
+        scores = {}
+        for tried in swept:
+            if (tried["arm"], tried["split"]) == (run["arm"], run["split"]):
+                folder = explored.results / ".store" / "runs" / tried["key"]
+                kept = json.loads((folder / "provenance.json").read_text())["best_epoch"]
+                history = pl.read_parquet(folder / "history.parquet").filter(pl.col("epoch") == kept)
+                scores[tried["spec"]["optimizer"]["learning_rate"]] = history["val_id_map"][0]
+        assert len(scores) == 2 and run["spec"]["optimizer"]["learning_rate"] == max(scores, key=scores.get)
+    rows = {row["arm"]: row for row in table(explored, FOLDS).to_dicts()}
+    scored = queries.filter(arm="arcface").drop_nulls("ap")
+    balanced = scored.group_by("identity").agg(pl.col("ap").mean())["ap"].mean()
+    assert rows["arcface"]["id_map"] == pytest.approx(balanced) and rows["arcface"]["queries"] == scored.height
+    assert {path.name for path in (experiment / "two").iterdir()} == {"seed-0-fold-0", "seed-0-fold-1"}
+    text = (explored.results / "tables" / f"{FOLDS}.findings.md").read_text()
+    assert "2 folds, each trained, chosen and tested by itself" in text and "no leak found in any of 2 splits" in text
+    # What shows single queries shows those of one fold, and says so.
+    ranked = set(table(explored, f"{FOLDS}.ranked")["query"])
+    assert ranked in [found & set(scored["image"]) for found in tested]
+    assert "those of the first of 2 folds alone" in text
 
 
 def test_the_animals_pixels_and_the_evaluated_images_are_those_of_the_original(explored):
