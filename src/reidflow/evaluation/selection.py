@@ -104,12 +104,17 @@ def choose_tuned(
     seen: dict[int, dict[str, dict[int, float]]] = {}
     for file in job_files:
         for run in json.loads(Path(file).read_text())["runs"]:
-            of_spec = seen.setdefault(run["split"], {}).setdefault(canonical({**run["spec"], "seed": 0}), {})
+            of_spec = seen.setdefault(run["split"], {}).setdefault(_tried(run["spec"]), {})
             of_spec[run["seed"]] = _validation(store.folder(run["key"]))
-    tried = {arm: points for arm, points in arms.items() if canonical(points[0][1]) in seen.get(0, {})}
+    tried = {arm: points for arm, points in arms.items() if _tried(points[0][1]) in seen.get(0, {})}
     return {
         arm: _joined([_choice(grid, points, seen[number]) for number in sorted(seen)]) for arm, points in tried.items()
     }
+
+
+def _tried(spec: dict[str, Any]) -> str:
+    """Return what names the run by which a setting is tried: one, without ensemble and inference."""
+    return canonical({**spec, "inference": [], "ensemble": None, "seed": 0})
 
 
 def _joined(choices: list[dict[str, Any]]) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def chosen_values(choice: dict[str, Any], split: int) -> dict[str, Any]:
 def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int, float]]) -> dict[str, Any]:
     rows = []
     for values, spec in points:
-        seeds = seen[canonical(spec)]
+        seeds = seen[_tried(spec)]
         mean = math.fsum(seeds.values()) / len(seeds)
         rows.append({"values": values, "val_id_map": mean, "seeds": {str(s): seeds[s] for s in sorted(seeds)}})
     best = max(rows, key=lambda row: row["val_id_map"])

@@ -77,8 +77,9 @@ class EvaluatedArm:
     def scores(self, flank: str | None = None) -> tuple[list[str], np.ndarray]:
         """Return the identities scored with every seed, sorted, and their mean average precision, (identities, seeds).
 
-        Of an arm with folds: those scored in any, and the means over their queries in each fold and over seeds,
-        (identities, folds), NaN where an identity has no query in the fold.
+        Of an arm with folds: those scored in any, and their mean in each fold over seeds, (identities, folds), NaN where
+        an identity has no query in the fold. A fold's mean is weighted by its share of the identity's queries, so that the
+        mean over its folds is that over all of its queries.
         flank: only queries that show this flank; None: all queries.
         """
         if flank not in self._known_scores:
@@ -109,16 +110,16 @@ class EvaluatedArm:
         return identities, np.array(table, dtype=float).reshape(len(identities), len(self.seeds))
 
     def _fold_scores(self, rows: pl.DataFrame) -> tuple[list[str], np.ndarray]:
-        table: dict[str, list[float]] = {}
-        for place, fold in enumerate(self.folds):
-            of = identity_means(of_split(rows, fold))
-            for identity in {identity for identity, _ in of}:
-                seeds = [of.get((identity, seed), math.nan) for seed in self.seeds]
-                table.setdefault(identity, [math.nan] * len(self.folds))[place] = sum(seeds) / len(seeds)
-        # A seed whose embeddings cannot be ranked leaves its identities without a mean over all seeds.
-        identities = sorted(identity for identity, cells in table.items() if not all(map(math.isnan, cells)))
-        cells = [table[identity] for identity in identities]
-        return identities, np.array(cells, dtype=float).reshape(len(identities), len(self.folds))
+        identities, _ = self._seed_scores(rows)
+        row_of = {identity: row for row, identity in enumerate(identities)}
+        scored = rows.filter(pl.col("ap").is_not_null() & pl.col("identity").is_in(identities))
+        sums = np.full((len(identities), len(self.folds)), np.nan)
+        for identity, split, values in scored.group_by("identity", "split").agg("ap").iter_rows():
+            sums[row_of[identity], self.folds.index(split)] = math.fsum(values)
+        total = dict(scored.group_by("identity").len().iter_rows())
+        number = np.array([total[identity] for identity in identities]).reshape(-1, 1)
+        tested = (~np.isnan(sums)).sum(axis=1, keepdims=True)
+        return identities, sums / number * tested
 
 
 def by_arm(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
