@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY, of_seeds, of_split
+from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY, of_seeds
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Arm, Experiment
