@@ -9,6 +9,8 @@ import pytest
 from conftest import Project, checkout, runs_of, shared
 from PIL import Image
 
+from reidflow.store.runs import RunStore
+
 BACKGROUNDS, CHOICES, DOWNLOADS, FOLDS = "tiny_backgrounds", "tiny_choices", "tiny_downloads", "tiny_folds"
 FILES = {
     BACKGROUNDS: """
@@ -160,7 +162,7 @@ def test_every_image_is_tested_once_by_runs_that_were_trained_and_chosen_inside_
         scores = {}
         for tried in swept:
             if (tried["arm"], tried["split"]) == (run["arm"], run["split"]):
-                folder = explored.results / ".store" / "runs" / tried["key"]
+                folder = RunStore(explored.results / ".store").folder(tried["key"])
                 kept = json.loads((folder / "provenance.json").read_text())["best_epoch"]
                 history = pl.read_parquet(folder / "history.parquet").filter(pl.col("epoch") == kept)
                 scores[tried["spec"]["optimizer"]["learning_rate"]] = history["val_id_map"][0]
