@@ -16,7 +16,8 @@ from reidflow.evaluation.bootstrap import improvement
 from reidflow.evaluation.statistics import compare
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table, write_table
-from reidflow.tables.comparisons import COMPARISONS, PROFILES
+from reidflow.tables.arms import EvaluatedArm
+from reidflow.tables.comparisons import COMPARISONS, PROFILES, improves, profiles
 from reidflow.tables.experiment import EFFICIENCY, RESULTS, blocks
 
 CHOSEN = {
@@ -255,3 +256,26 @@ def test_the_speed_of_a_backbone_stands_beside_its_arm_and_nowhere_where_it_was_
     ]
     without = build_table(experiment, folders, a_description())
     assert blocks(without.results, without.efficiency)[-1].title == "Measured on this machine"
+
+
+def test_with_folds_the_probability_of_improvement_and_the_profile_are_over_the_queries_of_all_folds():
+    def arm(name, shift):
+        rows = [
+            (seed, fold, f"{identity}/{fold}{n}", identity, 0.1 * (n + 1) + shift)
+            for seed in (0, 1, 2)
+            for identity, tested in (("a", (0,)), ("b", (1,)), ("c", (0, 1)))
+            for fold in tested
+            for n in range(fold + 1)
+        ]
+        queries = pl.DataFrame(rows, schema=["seed", "split", "image", "identity", "ap"], orient="row")
+        none = pl.DataFrame()
+        return EvaluatedArm(
+            name, (0, 1, 2), none, queries.with_columns(flank=pl.lit(None, pl.String)), none, none, None
+        )
+
+    better, base = arm("better", 0.05), arm("base", 0.0)
+    assert better.folds == (0, 1) and np.isnan(better.scores()[1]).any()
+    assert improves(better, base) == {"improvement": 1.0, "improvement_low": 1.0, "improvement_high": 1.0}
+    # Means over all queries of an identity: a 0.10, b 0.15 and c (0.1 + 0.1 + 0.2) / 3.
+    shares = profiles("e", [base]).filter(pl.col("threshold").is_between(0.09, 0.17))["share"]
+    assert shares.to_list() == pytest.approx([1, 2 / 3, 1 / 3, 0])
