@@ -93,9 +93,7 @@ def arms(results: pl.DataFrame, heading: Heading) -> Figure:
     }
     if any(number(row.reach) is not None for row in [*deltas, *controls]):
         handles["too small to detect"] = parts.patch(PALE)
-    if margin:
-        handles["margin of equivalence"] = parts.patch(GREEN, alpha=0.12)
-    parts.legend(figure, handles)
+    parts.legend(figure, handles | parts.margin_handles(margin))
     return figure
 
 

@@ -211,6 +211,11 @@ def verdict_handles(verdicts: Sequence[str | None]) -> dict[str, Artist]:
     return {v: stroke(VERDICTS[v], 1.8, marker=MARKERS[v], markersize=5.5) for v in VERDICTS if v in verdicts}
 
 
+def margin_handles(margin: float | None) -> dict[str, Artist]:
+    """Return the legend of the band that `forest` draws for a margin of equivalence; nothing where there is none."""
+    return {"margin of equivalence": patch(VERDICTS["equivalent"], alpha=0.12)} if margin else {}
+
+
 def gid(part: str, key: str, panel: str = "") -> str:
     """Return the gid of the mark of `key` in a part of a figure."""
     return clean(f"{panel}/{part}:{key}" if panel else f"{part}:{key}")

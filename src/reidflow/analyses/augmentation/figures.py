@@ -21,16 +21,17 @@ STRENGTHS_NOTE = "The parts were selected by the validation mAP of their own arm
 
 
 @drawing
-def part_effects(table: pl.DataFrame, heading: Heading) -> Figure:
-    """Draw the PARTS table: for each part its gain alone and among all."""
+def part_effects(table: pl.DataFrame, heading: Heading, margin: float | None = None) -> Figure:
+    """Draw the PARTS table: for each part its gain alone and among all. margin: of equivalence."""
     known = table.filter(pl.col("add_delta").is_not_null() | pl.col("leave_delta").is_not_null())
     if known.is_empty():
         return parts.placeholder("No augmentation of this experiment was compared.", heading)
     rows = [_estimate(row, side) for row in known.to_dicts() for side in SIDES]
     height = parts.forest_height(rows, least=0.2) + parts.AXIS
     figure, grid = parts.new_figure(heading, height, PARTS_NOTE)
-    parts.forest(grid[0, 0], rows, xlabel="difference of identity-balanced mAP on test")
-    parts.legend(figure, {words: parts.dot(COLOURS[side]) for side, words in SIDES.items()})
+    parts.forest(grid[0, 0], rows, xlabel="difference of identity-balanced mAP on test", margin=margin)
+    handles = {words: parts.dot(COLOURS[side]) for side, words in SIDES.items()}
+    parts.legend(figure, handles | parts.margin_handles(margin))
     return figure
 
 

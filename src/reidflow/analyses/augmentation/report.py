@@ -28,7 +28,7 @@ def run(inputs: Inputs) -> Report:
         tables={"parts": (parts, tables.PARTS), "strengths": (strengths, tables.STRENGTHS)},
         sections=sections(parts, strengths),
         figures={
-            "parts": figures.part_effects(parts, inputs.heading("parts")),
+            "parts": figures.part_effects(parts, inputs.heading("parts"), inputs.experiment.equivalence),
             "strengths": figures.strength_curves(strengths, inputs.heading("strengths")),
         },
         sheets={"augmented": lambda out: _draw_sheet(inputs, out)},

@@ -70,8 +70,11 @@ def gap(gap: pl.DataFrame, lost: pl.DataFrame, heading: Heading) -> Figure:
 
 
 @drawing
-def remedies(gap: pl.DataFrame, heading: Heading) -> Figure:
-    """Draw the difference of each arm from its control or the baseline, a panel per condition. gap: the table GAP."""
+def remedies(gap: pl.DataFrame, heading: Heading, margin: float | None = None) -> Figure:
+    """Draw the difference of each arm from its control or the baseline, a panel per condition.
+
+    gap: the table GAP. margin: of equivalence.
+    """
     need(gap, ["arm", "baseline", "condition", "delta", "against_delta"], "remedies")
     found = {(row["condition"], row["arm"]): row for row in effects(gap)}
     if not found:
@@ -87,11 +90,12 @@ def remedies(gap: pl.DataFrame, heading: Heading) -> Figure:
         return Estimate(arm, row["delta"], row["low"], row["high"], row["verdict"], text=text, detail=details[arm])
 
     def draw(axes: Axes, condition: str, first: bool) -> None:
-        parts.forest(axes, [estimate(condition, arm) for arm in arms], labels=first, width=NAMES)
+        parts.forest(axes, [estimate(condition, arm) for arm in arms], labels=first, width=NAMES, margin=margin)
 
     height = parts.forest_height([estimate(conditions[0], arm) for arm in arms], NAMES)
     figure = _by_condition(conditions, height, draw, heading, REMEDIES_NOTE, "difference")
-    parts.legend(figure, parts.verdict_handles([row["verdict"] for row in found.values()]))
+    handles = parts.verdict_handles([row["verdict"] for row in found.values()])
+    parts.legend(figure, handles | parts.margin_handles(margin))
     return figure
 
 

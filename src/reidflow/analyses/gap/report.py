@@ -23,6 +23,6 @@ def run(inputs: Inputs) -> Report:
         sections=sections(gap, lost, tables.transductive_arms(experiment)),
         figures={
             "gap": figures.gap(gap, lost, inputs.heading("gap")),
-            "remedies": figures.remedies(gap, inputs.heading("remedies")),
+            "remedies": figures.remedies(gap, inputs.heading("remedies"), inputs.experiment.equivalence),
         },
     )

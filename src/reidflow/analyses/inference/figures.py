@@ -23,21 +23,21 @@ QUERIES_NOTE = (
 
 
 @drawing
-def methods(table: pl.DataFrame, heading: Heading) -> Figure:
-    """Draw the difference of each arm from the baseline, the highest on top. table: INFERENCE."""
+def methods(table: pl.DataFrame, heading: Heading, margin: float | None = None) -> Figure:
+    """Draw the difference of each arm from the baseline, the highest on top. table: INFERENCE. margin: of equivalence."""
     need(table, ["arm", "baseline", "delta", "verdict", "transductive", "forward_passes"], "methods")
     rows = _by_delta(table)
     if not rows:
         return parts.placeholder("No arm can be compared with the baseline.", heading)
     estimates = [_estimate(row) for row in rows]
     figure, axes = parts.new_figure(heading, parts.forest_height(estimates) + parts.AXIS, METHODS_NOTE, 1, 1)
-    parts.forest(axes[0, 0], estimates, xlabel="difference from the baseline")
+    parts.forest(axes[0, 0], estimates, xlabel="difference from the baseline", margin=margin)
     handles = parts.verdict_handles([row["verdict"] for row in rows])
     if any(row["transductive"] for row in rows):
         handles["transductive"] = parts.dot(MUTED, markerfacecolor="white")
     if any(number(row["smallest_detectable"]) is not None for row in rows):
         handles["too small to detect"] = parts.patch(PALE)
-    parts.legend(figure, handles)
+    parts.legend(figure, handles | parts.margin_handles(margin))
     return figure
 
 

@@ -27,7 +27,7 @@ def run(inputs: Inputs) -> Report:
         quantities=plain(passes, dict(table.select("arm", pl.col("forward_passes").cast(pl.Float64)).iter_rows())),
         sections=sections(table, bool((layout.query_index >= 0).any())),
         figures={
-            "methods": figures.methods(table, inputs.heading("methods")),
+            "methods": figures.methods(table, inputs.heading("methods"), experiment.equivalence),
             "queries": figures.queries(table, per_query, inputs.heading("queries")),
         },
     )

@@ -69,7 +69,9 @@ def remedies(arms: int, conditions: int) -> tuple:
             if (i, k) == (3, 1):
                 own = {"delta-text": ""}
             expected |= {gid(part, arm, condition): shown for part, shown in own.items()}
-    return figures.remedies(gap, HEADING), expected
+    if arms == 12:
+        expected |= {gid("margin", "all", condition): [(-0.02, 0), (0.02, 1)] for condition in CONDITIONS[:conditions]}
+    return figures.remedies(gap, HEADING, 0.02 if arms == 12 else None), expected
 
 
 def nothing() -> tuple:
