@@ -20,6 +20,8 @@ POWER = 0.8
 FEWEST = 3
 UNLIKELY = 0.01
 NODES = 24
+ROUNDING = 1e-9
+"""Standard errors that differ by no larger share are equal."""
 
 __all__ = [
     "Comparison",
@@ -357,7 +359,9 @@ def _borrowing(
         corrected = max(corrected, float(rest.exceeded(t[row])), float(single[row]))
         p[row], factors[row] = corrected, factor
     halves = np.maximum(factors * errors, (high - low) / 2)
-    freedom = np.where(errors > own.standard_error, family.freedom, own.degrees_of_freedom)
+    # Where both errors are the same number, rounding must not choose between their degrees of freedom.
+    wider = errors > own.standard_error * (1 + ROUNDING)
+    freedom = np.where(wider, family.freedom, own.degrees_of_freedom)
     return {
         arm: _Judged(
             MeanDifference(own.delta[row], errors[row], freedom[row]),
