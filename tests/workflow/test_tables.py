@@ -54,7 +54,7 @@ def test_the_index_of_a_finished_run_waits_for_nothing_and_holds_every_answer(ti
 
 
 def test_published_tables_carry_their_columns_and_digests(tiny):
-    for name in ("tiny_losses.parquet", "tiny_losses.efficiency.parquet", "tiny_losses.identities.parquet"):
+    for name in (f"tiny_losses{kind}.parquet" for kind in ("", ".efficiency", ".identities", ".profiles")):
         about = read_about(tiny.results / "tables" / name)
         assert {"contract", "version", "code", "data", "split", "versions"} <= about.keys()
         schema = pyarrow.parquet.read_schema(tiny.results / "tables" / name)
