@@ -37,6 +37,8 @@ def test_its_interval_is_that_of_a_bootstrap_of_one_identity_and_one_seed_fewer_
     found = improvement(arm, baseline, draws=20000)
     assert [found.low, found.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.02)
     assert found.low < found.value < found.high
+    same = improvement(arm, arm)
+    assert same.low < 0.5 < same.high, "seeds of both are drawn independently"
 
 
 def test_a_profile_is_the_share_of_identities_that_reach_a_threshold_with_a_band():
