@@ -29,7 +29,9 @@ def applies(experiment: "Experiment") -> bool:
 def modules(experiment: "Experiment") -> list[str]:
     """Return the modules of the components that `run` executes."""
     specs = [spec for arm in experiment.arms.values() for spec in arm.specs]
-    return modules_of(*(("geometry", spec.model.geometry) for spec in specs))
+    # Features are measured by the Euclidean distance, whatever the arms' geometries.
+    used = [{"name": "euclidean"}, *(spec.model.geometry for spec in specs)]
+    return modules_of(*(("geometry", geometry) for geometry in used))
 
 
 def run(inputs: "Inputs") -> "Report":
