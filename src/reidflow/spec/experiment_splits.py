@@ -104,14 +104,21 @@ def _on_one_split(file: ExperimentFile, arms: "dict[str, Arm]") -> Iterator[tupl
             yield f"'{key}' is made on one split alone.", f"Leave '{key}' out"
     if any(part.strengths for parts in file.parts.values() for part in parts.values()):
         yield "'strengths' of parts are picked on one split alone.", "Leave 'strengths' out"
-    for arm in arms.values():
-        specs = [spec for _, point in arm.points for spec in point.runs()]
-        for key in ("dedup", "curation", "background"):
-            if any(getattr(spec, key) not in (None, ORIGINAL) for spec in specs):
-                made = f"arm '{arm.name}': '{key}' is made for the training images of the config's own split."
-                yield made, "Leave it out"
-        if any(needing("inference", point.inference, "flipped") for _, point in arm.points):
-            yield f"arm '{arm.name}': mirror images are embedded on one split alone.", "Leave that inference out"
+    runs = {name: [spec for _, point in arm.points for spec in point.runs()] for name, arm in arms.items()}
+    for key in ("dedup", "curation", "background"):
+        own = [name for name, specs in runs.items() if any(getattr(s, key) not in (None, ORIGINAL) for s in specs)]
+        if own:
+            yield f"'{key}' of {_named(own)} is made for the training images of the config's own split.", "Leave it out"
+    points = {name: [point for _, point in arm.points] for name, arm in arms.items()}
+    own = [name for name, specs in points.items() if any(needing("inference", s.inference, "flipped") for s in specs)]
+    if own:
+        yield f"mirror images of {_named(own)} are embedded on one split alone.", "Leave that inference out"
+
+
+def _named(arms: list[str]) -> str:
+    """Return the first of some arms with how many more there are."""
+    more = f" and {len(arms) - 1} more" if len(arms) > 1 else ""
+    return f"arm '{arms[0]}'{more}"
 
 
 def _check_split_seeds(

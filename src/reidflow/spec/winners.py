@@ -190,7 +190,13 @@ def check_candidates(
         return
     where, found = f"{experiment.path}, key '{CANDIDATES}'", candidate_experiments(experiment, others)
     for name in declared.experiments:
-        if name not in found:
+        if name in others and len(others[name].divisions) > 1:
+            problems.add(
+                where,
+                f"'{name}' runs on several splits, and only experiments on the same one are ranked.",
+                f"Leave it out, or give it one split: overrides: {{{name}: {{evaluation: {{split: {{folds: 0}}}}}}}}.",
+            )
+        elif name not in found:
             problems.add(
                 where, f"'{name}' is not an experiment that can be ranked.", f"Known: {', '.join(found) or 'none'}."
             )

@@ -189,3 +189,14 @@ def test_what_is_made_on_one_split_is_refused_with_the_way_to_switch_folds_off(c
 def test_splits_that_cannot_be_had_are_refused(changes, said):
     with pytest.raises(ReidflowError, match=said):
         tiny(**changes)
+
+
+def test_experiments_on_folds_are_not_ranked_and_the_message_says_how_they_are():
+    one = {"evaluation": {"split": {"folds": 0}}}
+    with pytest.raises(ReidflowError) as error:
+        plans.make(["config/config.yaml"], {"split": {"folds": 3}, "overrides": {"seeds": one}})
+    said = str(error.value)
+    assert (
+        "'losses' runs on several splits" in said and "overrides: {losses: {evaluation: {split: {folds: 0}}}}" in said
+    )
+    assert "'background' of arm 'gray' and " in said, "one message for all arms"
