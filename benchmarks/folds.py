@@ -5,6 +5,9 @@ whitens the features of its view by the training images (a random share of them 
 that no arm is better in expectation, while a training set favours one arm or another. Compared on the same data: one split,
 folds, and a split for each seed.
 
+Then worlds in which the effect of each training image on a difference is known, of two arms that do not differ: a verdict
+is wrong about training sets drawn from the same images, or about those drawn from other images.
+
     python benchmarks/folds.py --experiments 500
 """
 
@@ -67,11 +70,62 @@ def table(features: np.ndarray, splits: list[list[np.ndarray]], rng: np.random.G
     return np.stack([np.mean([scores(features, role, rng) for role in column], axis=0) for column in splits], axis=1)
 
 
+EFFECTS = (0.0, 0.2, 0.4)
+"""Standard deviations of the effect of a training set; that of the mean over identities is 0.18."""
+GROUPS, SEED_EFFECT = 6, 0.3
+
+
+def difference(design: str, effect: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Return a difference (identities, columns), and its mean over all training sets that are drawn from its images.
+
+    Identities and the residual of an image have the standard deviation 1.
+    """
+    images, identity = IDENTITIES * GROUPS, rng.standard_normal(IDENTITIES)
+    weights, residual = rng.standard_normal((2, IDENTITIES, GROUPS))
+    part = rng.permuted(np.arange(images).reshape(IDENTITIES, GROUPS) % GROUPS, axis=1)
+    values, shared = np.full((IDENTITIES, FOLDS), np.nan), []
+    for column in range(FOLDS):
+        if design == "folds":
+            test = part % FOLDS == column
+            train = ~test & (rng.random(test.shape) < 5 / 7)
+        else:
+            order = part if design == "one split" else rng.permuted(part, axis=1)
+            test, train = order < 2, order > 2
+        moved = effect * weights[train].sum() / np.sqrt(train.sum())
+        shared.append(effect * weights.mean() * np.sqrt(train.sum()))
+        tested = test.sum(axis=1)
+        noise = np.where(test, residual, 0).sum(axis=1) / np.maximum(tested, 1)
+        found = identity + moved + noise + SEED_EFFECT * rng.standard_normal()
+        values[:, column] = np.where(tested > 0, found, np.nan)
+    return values, float(np.mean(shared))
+
+
+def known_effects(experiments: int) -> None:
+    """Print how often a verdict on one difference is wrong, about either kind of training sets."""
+    for effect in EFFECTS:
+        for design in ("one split", "a split for each seed", "folds"):
+            rng = np.random.Generator(np.random.PCG64([int(100 * effect), len(design)]))
+            found = [difference(design, effect, rng) for _ in range(experiments)]
+            wrong = [
+                np.mean([_differs(values - shared * own) for values, shared in found]) * 100 for own in (True, False)
+            ]
+            print(
+                f"effect of the training set {effect:.1f}, {design:22} wrong about training sets drawn from these images "
+                f"{wrong[0]:4.1f} %, from other images {wrong[1]:4.1f} %",
+                flush=True,
+            )
+
+
+def _differs(values: np.ndarray) -> bool:
+    return compare({"arm": values}, largest=np.inf)["arm"].verdict != "inconclusive"
+
+
 def main() -> None:
     """Print, for each design, the share of experiments with a wrong verdict and the median half width."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiments", type=int, default=500)
     given = parser.parse_args()
+    known_effects(given.experiments)
     for name in ("closed_set", "identity_disjoint"):
         single = [roles(name, seed) for seed in range(DRAWN_SPLITS)]
         folds = [[roles(name, seed, fold) for fold in range(FOLDS)] for seed in range(DRAWN_SPLITS)]
