@@ -80,7 +80,7 @@ def test_deltas_and_verdicts_follow_from_the_queries(tiny):
     for arm, comparison in found.items():
         row = table.row(by_predicate=pl.col("arm") == arm, named=True)
         assert row["delta"] == pytest.approx(comparison.delta, abs=1e-12)
-        assert (row["verdict"], round(row["p_holm"], 9)) == (comparison.verdict, round(comparison.p_holm, 9))
+        assert (row["verdict"], round(row["p_adjusted"], 9)) == (comparison.verdict, round(comparison.p_adjusted, 9))
 
 
 def test_the_weights_of_a_run_give_its_embeddings_again(tiny):

@@ -57,7 +57,7 @@ def reliance(background: np.ndarray, foreground: np.ndarray, chance: np.ndarray,
 
 
 def compare_reliance(arms: Mapping[str, Reliance], baseline: Reliance, level: float = 0.05) -> dict[str, Comparison]:
-    """Return the difference in reliance of each arm to the baseline, corrected over the arms (Holm).
+    """Return the difference in reliance of each arm to the baseline, corrected over the arms.
 
     `better` is a higher reliance, `worse` a lower one. The differences are those of the linearised ratios, paired by
     identity and seed, so that verdict and interval agree. Arms whose reliance is not defined are left out, and so are

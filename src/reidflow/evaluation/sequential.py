@@ -41,7 +41,7 @@ def compare_looks(
     of the level. Of that each arm which is not known to be better or worse has an equal part, those without further seeds
     included (group-sequential Holm: Ye et al. 2013): whatever decides who gets more seeds, the thresholds hold for all
     arms that could err. A verdict stands. Intervals have the level of the arm's last look, and so has
-    `smallest_detectable`; `p_holm` is the smallest level of all looks together at which that look would decide.
+    `smallest_detectable`; `p_adjusted` is the smallest level of all looks together at which that look would decide.
 
     Args:
         differences: for each arm (I, S): arm minus baseline of each identity and seed, in the order of the seeds; an arm
@@ -61,13 +61,13 @@ def compare_looks(
             own = level * share * len(undecided) / left
             known = {arm: differences[arm][:, : min(looks[look], trained[arm])] for arm in undecided}
             now = compare(known, own, largest, margin)
-            found |= {arm: replace(one, p_holm=min(one.p_holm * level / own, 1.0)) for arm, one in now.items()}
+            found |= {arm: replace(one, p_adjusted=min(one.p_adjusted * level / own, 1.0)) for arm, one in now.items()}
             new = [arm for arm in undecided if now[arm].verdict in REJECTED]
             if len(undecided) == left or not new:
                 rejected.update(new)
                 break
             # The comparison steps down as if these arms were all: beside others, its first step alone is right.
-            first = min(new, key=lambda arm: now[arm].p_holm)
+            first = min(new, key=lambda arm: now[arm].p_adjusted)
             rejected.add(first)
             undecided.remove(first)
     return {arm: found[arm] for arm in differences}

@@ -45,9 +45,9 @@ class Comparison:
     Attributes:
         delta: mean over identities and seeds of arm minus baseline.
         low: lower end of the corrected interval.
-        high: upper end of the corrected interval. Zero is outside if and only if `p_holm` is at most the level.
+        high: upper end of the corrected interval. Zero is outside if and only if `p_adjusted` is at most the level.
         p: two-sided p value of this arm alone, not corrected.
-        p_holm: the same, corrected for all arms.
+        p_adjusted: the same, corrected for all arms.
         verdict: `equivalent` where the whole interval is within the margin; else `better` or `worse` where zero is outside
             of it; else `inconclusive`.
         smallest_detectable: the difference that this experiment finds with 80 % power at the strictest level.
@@ -61,7 +61,7 @@ class Comparison:
     low: float
     high: float
     p: float
-    p_holm: float
+    p_adjusted: float
     verdict: str
     smallest_detectable: float
     standard_error: float
@@ -201,9 +201,9 @@ def holm(p: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     corrected = np.minimum(np.maximum.accumulate(steps * p[order]), 1.0)
     rejected = int((corrected <= level).sum())
     step = np.minimum(np.arange(arms), min(rejected, arms - 1))
-    p_holm, levels = np.empty(arms), np.empty(arms)
-    p_holm[order], levels[order] = corrected, level / steps[step]
-    return p_holm, levels
+    p_adjusted, levels = np.empty(arms), np.empty(arms)
+    p_adjusted[order], levels[order] = corrected, level / steps[step]
+    return p_adjusted, levels
 
 
 def interval(mean: MeanDifference, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -273,7 +273,7 @@ class _Judged(NamedTuple):
             low=low,
             high=high,
             p=self.alone,
-            p_holm=p,
+            p_adjusted=p,
             verdict="equivalent" if margin is not None and -margin < low and high < margin else verdict,
             smallest_detectable=min(float(self.factor + stdtrit(freedom, POWER)) * error, largest),
             standard_error=error,

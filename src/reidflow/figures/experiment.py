@@ -37,7 +37,7 @@ METRIC = "validation mAP"
 ARMS = ["arm", "baseline", "id_map", "id_map_by_seed", "chance", "delta", "delta_low", "delta_high", "verdict"]
 ARMS_NOTE = (
     "Diamonds: mean over seeds. Right: difference from the baseline with its interval, corrected for the number of "
-    "arms (Holm); colour and shape give the verdict of the corrected test. Grey bars: differences smaller than this "
+    "arms; colour and shape give the verdict of the corrected test. Grey bars: differences smaller than this "
     "comparison could detect with 80 % power."
 )
 CONTROLS_NOTE = " Against their controls: the same, corrected for the number of these comparisons alone."

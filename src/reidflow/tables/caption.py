@@ -145,7 +145,7 @@ def _statistics(experiment: Experiment, results: pl.DataFrame, data: DataDescrip
     over = f" for all {len(experiment.looks)} looks at the seeds together" if experiment.looks else ""
     return (
         f"the difference is arm minus baseline, paired by identity and {columns}, both treated as random effects; verdicts, p values "
-        f"and intervals are corrected (Holm) over {plural(compared, 'comparison')} at {level:.0%}{over}. The smallest detectable difference "
+        f"and intervals are corrected over {plural(compared, 'comparison')} at {level:.0%}{over}. The smallest detectable difference "
         f"is found with 80% power.{_equivalence(results)} Ties with best: not significantly different from the arm with the highest mean."
     )
 
@@ -161,7 +161,7 @@ def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:
     compared = controlled(results).filter(pl.col("against_verdict") != UNAVAILABLE).height
     sentence = (
         "arms that name a control are also compared with it: arm minus control, paired by identity and seed as "
-        f"with the baseline, corrected (Holm) over {plural(compared, 'comparison')}, a family of their own, at {level:.0%}."
+        f"with the baseline, corrected over {plural(compared, 'comparison')}, a family of their own, at {level:.0%}."
     )
     return [("Controls", sentence)] if controlled(results).height else []
 

@@ -23,7 +23,7 @@ BASELINE, EQUIVALENT, INCONCLUSIVE, UNAVAILABLE = "baseline", "equivalent", "inc
 Scores = tuple[list[str], np.ndarray]
 """Identities, and the value of each with each seed: (identities, seeds)."""
 AGAINST = tuple(
-    f"against{part}" for part in ("", "_delta", "_low", "_high", "_p_holm", "_verdict", "_smallest_detectable")
+    f"against{part}" for part in ("", "_delta", "_low", "_high", "_p_adjusted", "_verdict", "_smallest_detectable")
 )
 """Columns of the comparison with a control; null where an arm names none."""
 COMPARISONS = Contract(
@@ -131,7 +131,7 @@ def judged(found: Comparison) -> dict[str, Any]:
     return {
         "delta_low": found.low,
         "delta_high": found.high,
-        "p_holm": found.p_holm,
+        "p_adjusted": found.p_adjusted,
         "verdict": found.verdict,
         "smallest_detectable": found.smallest_detectable,
     }
@@ -205,7 +205,7 @@ def against_controls(
 ) -> dict[str, dict[str, Any]]:
     """Return the columns AGAINST, and a note, of every arm that names a control.
 
-    Paired by identity and seed as with the baseline, corrected (Holm) over the arms that name a control: a family of
+    Paired by identity and seed as with the baseline, corrected over the arms that name a control: a family of
     their own. arms: those that were run. said: their comparisons with the baseline, whose notes are not repeated.
     """
     controls = {name: arm.against for name, arm in experiment.arms.items() if arm.against is not None}
@@ -230,7 +230,7 @@ def against_controls(
             row |= {
                 "against_low": found.low,
                 "against_high": found.high,
-                "against_p_holm": found.p_holm,
+                "against_p_adjusted": found.p_adjusted,
                 "against_verdict": found.verdict,
                 "against_smallest_detectable": found.smallest_detectable,
             }

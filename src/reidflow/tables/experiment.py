@@ -48,7 +48,7 @@ QUERIES = ("queries", "skipped", "identities")
 RESULTS = Contract(
     "results",
     columns(
-        "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm",
+        "experiment", "arm", "baseline", "seeds", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_adjusted",
         "verdict", "margin", "improvement", "improvement_low", "improvement_high", "ties_with_best", "smallest_detectable",
         "half_width_seeds", "half_width_identities", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
         "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
@@ -71,12 +71,12 @@ EFFICIENCY = Contract(
 
 
 RESULT = (
-    "arm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict", "improves", "ties_with_best", "smallest_detectable",
+    "arm", "id_map", "id_map_std", "delta", "interval", "p_adjusted", "verdict", "improves", "ties_with_best", "smallest_detectable",
     "note",
 )  # fmt: skip
 SUMMARY = ("arm", "spread", "delta", "interval", "verdict", "improves", column("ties_with_best").but(heading="ties"))
 AGAINST_CONTROLS = (
-    "arm", "against", "against_delta", "against_interval", "against_p_holm", "against_verdict", "against_smallest_detectable",
+    "arm", "against", "against_delta", "against_interval", "against_p_adjusted", "against_verdict", "against_smallest_detectable",
 )  # fmt: skip
 SCORES = (
     "arm", "id_map_by_seed", "val_id_map", "chance", "id_map_unfiltered", "id_map_untrained", "map", "top1", "top5", "top10",

@@ -31,7 +31,7 @@ QUANTITIES = Contract(
         Column("std", _F, "std over seeds", "number", "Standard deviation over training seeds.", nullable=True),
         Column("reference", _S, "compared with", "text", "Arm that the difference is from.", nullable=True),
         column("delta").but(meaning="Value minus the reference's, paired by identity and seed."),
-        *columns("delta_low", "delta_high", "interval", "p_holm"),
+        *columns("delta_low", "delta_high", "interval", "p_adjusted"),
         column("verdict").but(meaning="better, worse: significantly different, in the direction of `better`; equivalent: within the margin, for mAP.", nullable=True),
     ],
 )  # fmt: skip
@@ -93,7 +93,7 @@ def difference(quantity: Quantity, reference: str, paired: Paired, found: Any) -
     """Return the columns of a difference. found: its Comparison, None where the spread is unknown."""
     row: Row = {"reference": reference, "delta": paired.delta, "verdict": INCONCLUSIVE}
     if found is not None:
-        row |= {"delta_low": found.low, "delta_high": found.high, "p_holm": found.p_holm}
+        row |= {"delta_low": found.low, "delta_high": found.high, "p_adjusted": found.p_adjusted}
         row["verdict"] = directed(quantity, found.verdict)
     return row
 
@@ -174,7 +174,7 @@ def _of_results(quantity: Quantity, results: pl.DataFrame) -> list[Row]:
             "delta": row["against_delta"],
             "delta_low": row["against_low"],
             "delta_high": row["against_high"],
-            "p_holm": row["against_p_holm"],
+            "p_adjusted": row["against_p_adjusted"],
             "verdict": row["against_verdict"],
         }
         for row in controlled(results).to_dicts()

@@ -81,11 +81,11 @@ def test_verdict_interval_and_corrected_p_never_disagree():
         }
         for found in compare(arms).values():
             verdicts.add(found.verdict)
-            assert (found.verdict == "inconclusive") == (found.low <= 0 <= found.high) == (found.p_holm > 0.05)
+            assert (found.verdict == "inconclusive") == (found.low <= 0 <= found.high) == (found.p_adjusted > 0.05)
             assert found.verdict != "better" or found.low > 0
             assert found.verdict != "worse" or found.high < 0
             assert found.low <= found.delta <= found.high
-            assert found.p <= found.p_holm <= 1
+            assert found.p <= found.p_adjusted <= 1
     assert verdicts == {"better", "worse", "inconclusive"}
 
 
@@ -93,7 +93,7 @@ def test_more_arms_make_it_harder():
     clear, noise = draw(1, shift=0.02), {f"noise{k}": draw(50 + k) for k in range(9)}
     alone, among = compare({"arm": clear})["arm"], compare({"arm": clear, **noise})["arm"]
     assert alone.p == among.p
-    assert among.p_holm > alone.p_holm
+    assert among.p_adjusted > alone.p_adjusted
     assert among.smallest_detectable > alone.smallest_detectable
     assert among.high - among.low > alone.high - alone.low
 
@@ -175,7 +175,7 @@ UNKNOWN = {
 def test_what_has_no_spread_to_estimate_is_inconclusive_and_finite(name):
     found = compare({"arm": UNKNOWN[name], "other": draw(3)})["arm"]
     assert found.verdict == "inconclusive"
-    assert (found.low, found.high, found.p_holm, found.degrees_of_freedom) == (-1, 1, 1, 0)
+    assert (found.low, found.high, found.p_adjusted, found.degrees_of_freedom) == (-1, 1, 1, 0)
     assert all(math.isfinite(v) for v in dataclasses.astuple(found) if not isinstance(v, str))
 
 
@@ -185,7 +185,7 @@ def test_identical_arms_are_inconclusive_and_finite():
     for differences in (np.zeros((24, 3)), rounding):
         found = compare({"arm": differences})["arm"]
         assert found.verdict == "inconclusive"
-        assert (found.delta, found.low, found.high, found.p, found.p_holm) == (0, 0, 0, 1, 1)
+        assert (found.delta, found.low, found.high, found.p, found.p_adjusted) == (0, 0, 0, 1, 1)
         assert all(math.isfinite(v) for v in dataclasses.astuple(found) if not isinstance(v, str))
 
 
@@ -211,7 +211,7 @@ def test_arms_with_fewer_seeds_are_a_family_with_its_share_of_the_level():
         share = len(part) / 10
         for arm, one in compare(part, level=0.05 * share).items():
             assert (found[arm].low, found[arm].high) == (one.low, one.high)
-            assert found[arm].p_holm == pytest.approx(min(one.p_holm / share, 1))
+            assert found[arm].p_adjusted == pytest.approx(min(one.p_adjusted / share, 1))
 
 
 def test_no_arms():

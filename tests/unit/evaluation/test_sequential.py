@@ -42,11 +42,11 @@ def test_an_arm_is_judged_at_its_look_by_the_look_s_share_of_the_level():
     first = compare({arm: values[:, :3] for arm, values in arms.items()}, level=0.05 * 0.09)
     assert found["clear"].verdict == first["clear"].verdict == "better" and first["slow"].verdict == "inconclusive"
     assert (found["clear"].low, found["clear"].high) == (first["clear"].low, first["clear"].high)
-    assert found["clear"].p_holm == pytest.approx(min(first["clear"].p_holm / 0.09, 1))
+    assert found["clear"].p_adjusted == pytest.approx(min(first["clear"].p_adjusted / 0.09, 1))
     # What is better has left the family: the last look has its share for the other arm alone.
     last = compare({"slow": arms["slow"]}, level=0.05 * 0.51)["slow"]
     assert (found["slow"].low, found["slow"].high) == (last.low, last.high)
-    assert found["slow"].p_holm == pytest.approx(min(last.p_holm / 0.51, 1))
+    assert found["slow"].p_adjusted == pytest.approx(min(last.p_adjusted / 0.51, 1))
 
 
 def at(p: float, seeds: int) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_an_arm_that_was_left_early_still_counts_and_one_that_is_better_does_not
         arms = {"left": at(0.9, 2), "first": at(share / 3 * 0.98, 4), "second": at(second, 4)}
         found = compare_looks(arms, [2, 4])
         assert [found[arm].verdict for arm in arms] == ["inconclusive", "better", verdict]
-        assert found["second"].p_holm == pytest.approx(2 * second / 0.75, rel=1e-3)
+        assert found["second"].p_adjusted == pytest.approx(2 * second / 0.75, rel=1e-3)
     arms = {"left": at(0.9, 2), "first": at(share / 3 * 1.02, 4), "second": at(share / 2 * 0.98, 4)}
     assert {one.verdict for one in compare_looks(arms, [2, 4]).values()} == {"inconclusive"}
 
@@ -74,7 +74,7 @@ def test_by_hand_two_looks_at_two_arms():
     for p, verdict in ((first / 2 * 0.98, "better"), (first / 2 * 1.02, "inconclusive")):
         found = compare_looks({"arm": at(p, 2), "other": at(0.9, 2)}, [2, 4])["arm"]
         assert found.verdict == verdict
-        assert found.p_holm == pytest.approx(2 * p / 0.25, rel=1e-3)
+        assert found.p_adjusted == pytest.approx(2 * p / 0.25, rel=1e-3)
     for p, verdict in ((rest / 2 * 0.98, "better"), (rest / 2 * 1.02, "inconclusive")):
         assert compare_looks({"arm": at(p, 4), "other": at(0.9, 4)}, [2, 4])["arm"].verdict == verdict
 
@@ -87,7 +87,7 @@ def test_verdict_interval_and_corrected_p_agree_at_every_look():
         trained = {arm: int(rng.choice(LOOKS)) for arm in arms}
         for found in compare_looks({arm: values[:, : trained[arm]] for arm, values in arms.items()}, LOOKS).values():
             verdicts.add(found.verdict)
-            assert (found.verdict == "inconclusive") == (found.low <= 0 <= found.high) == (found.p_holm > 0.05)
+            assert (found.verdict == "inconclusive") == (found.low <= 0 <= found.high) == (found.p_adjusted > 0.05)
     assert verdicts == {"better", "worse", "inconclusive"}
 
 

@@ -41,8 +41,8 @@ def test_an_arm_is_compared_with_its_control_as_by_hand(controlled):
     clear, faint = (stats.ttest_1samp(values, 0).pvalue for values in (CLEAR, FAINT))
     assert clear < 0.001 < 0.1 < faint
     chosen, other = row_of(tables, "chosen"), row_of(tables, "other")
-    assert chosen["against_p_holm"] == pytest.approx(2 * clear, rel=1e-6)
-    assert other["against_p_holm"] == pytest.approx(faint, rel=1e-6)
+    assert chosen["against_p_adjusted"] == pytest.approx(2 * clear, rel=1e-6)
+    assert other["against_p_adjusted"] == pytest.approx(faint, rel=1e-6)
     assert (chosen["against"], chosen["against_verdict"], chosen["verdict"]) == ("random", "better", "worse")
     assert other["against_verdict"] == "inconclusive"
     assert chosen["against_delta"] == pytest.approx(CLEAR.mean())
@@ -96,7 +96,7 @@ def test_a_control_that_was_not_run_is_said_and_corrects_nothing(tmp_path):
     found = build_table(experiment, folders, a_description(), unavailable={"random": "no weights"})
     chosen, other = row_of(found, "chosen"), row_of(found, "other")
     assert (chosen["against"], chosen["against_verdict"], chosen["against_delta"]) == ("random", "unavailable", None)
-    assert other["against_p_holm"] == pytest.approx(stats.ttest_1samp(CLEAR, 0).pvalue, rel=1e-6)
+    assert other["against_p_adjusted"] == pytest.approx(stats.ttest_1samp(CLEAR, 0).pvalue, rel=1e-6)
     text = findings(experiment, a_description(), found)
     assert "**chosen** was not compared with its control **random**: one of them was not run." in text
     assert "over 1 comparison, a family" in dict(caption(experiment, a_description(), found.results))["Controls"]
@@ -125,7 +125,7 @@ def test_one_seed_concludes_nothing_against_a_control_either(tmp_path):
     folders = {n: write_arm(tmp_path / n, scores(0.3 * i, i, seeds=1), seeds=(0,)) for i, n in enumerate(names)}
     tables = build_table(experiment, folders, a_description())
     row = row_of(tables, "chosen")
-    assert (row["against_verdict"], row["against_p_holm"]) == ("inconclusive", None)
+    assert (row["against_verdict"], row["against_p_adjusted"]) == ("inconclusive", None)
     assert row["note"].count("one seed alone") == 1
     assert "its noise unknown" in findings(experiment, a_description(), tables).split("## Against controls")[1]
 

@@ -44,7 +44,7 @@ def test_planted_effects_get_their_verdicts_and_the_best_its_ties(tmp_path):
     for row in list(rows.values())[1:]:
         assert row["delta_low"] < row["delta"] < row["delta_high"]
         assert (row["delta_low"] <= 0 <= row["delta_high"]) == (row["verdict"] == "inconclusive")
-    assert [rows["base"][c] for c in ("delta", "delta_low", "p_holm", "smallest_detectable")] == [None] * 4
+    assert [rows["base"][c] for c in ("delta", "delta_low", "p_adjusted", "smallest_detectable")] == [None] * 4
 
 
 def test_a_difference_whose_whole_interval_lies_within_the_margin_is_equivalent_whatever_its_sign(tmp_path):
@@ -70,7 +70,7 @@ def test_the_difference_is_that_of_identity_means_paired_by_seed(tmp_path):
     expected = compare({"arm": arm - base})["arm"]
     assert row["delta"] == pytest.approx((arm - base).mean(), abs=1e-12)
     assert row["delta_low"] == pytest.approx(expected.low, abs=1e-9)
-    assert row["p_holm"] == pytest.approx(expected.p_holm, abs=1e-9)
+    assert row["p_adjusted"] == pytest.approx(expected.p_adjusted, abs=1e-9)
     assert row["id_map"] == pytest.approx(arm.mean())
     assert row["id_map_std"] == pytest.approx(arm.mean(axis=0).std(ddof=1))
     assert row["id_map_by_seed"] == pytest.approx(list(arm.mean(axis=0)))
@@ -120,7 +120,7 @@ def test_seeds_that_differ_between_arms_are_paired_by_position(tmp_path):
     shares = tables.profiles.filter(pl.col("arm") == "arm", pl.col("threshold").is_between(0.39, 0.51))
     assert shares["share"].to_list() == pytest.approx([(arm >= t).mean() for t in shares["threshold"]])
     assert shares.height == 6
-    assert row["p_holm"] == pytest.approx(compare({"arm": arm - base})["arm"].p_holm, abs=1e-9)
+    assert row["p_adjusted"] == pytest.approx(compare({"arm": arm - base})["arm"].p_adjusted, abs=1e-9)
 
 
 def test_one_seed_concludes_nothing_and_says_so(tmp_path):
@@ -131,7 +131,7 @@ def test_one_seed_concludes_nothing_and_says_so(tmp_path):
     }
     tables = build_table(experiment, folders, a_description())
     row = rows_of(tables.results)["arm"]
-    assert (row["verdict"], row["p_holm"], row["id_map_std"]) == ("inconclusive", None, None)
+    assert (row["verdict"], row["p_adjusted"], row["id_map_std"]) == ("inconclusive", None, None)
     assert row["delta"] == pytest.approx(0.6)
     assert "one seed alone" in row["note"]
     assert tables.results["ties_with_best"].to_list() == [True, True]

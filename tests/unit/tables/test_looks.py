@@ -83,7 +83,7 @@ def test_the_table_has_the_verdicts_of_the_looks_and_the_seeds_that_were_spent(w
         assert rows[name]["delta"] == pytest.approx(difference.mean(), abs=1e-12)
         assert rows[name]["delta_low"] < rows[name]["delta"] < rows[name]["delta_high"]
     earlier = {row["arm"]: row for row in tables[0].results.to_dicts()}
-    assert all(earlier["clear"][key] == rows["clear"][key] for key in ("delta", "delta_low", "p_holm", "verdict"))
+    assert all(earlier["clear"][key] == rows["clear"][key] for key in ("delta", "delta_low", "p_adjusted", "verdict"))
 
 
 def test_what_was_spent_is_said_on_the_page(walked):

@@ -36,8 +36,8 @@ def test_a_difference_is_paired_by_identity_and_a_lower_value_is_better_where_it
     for arm, verdict in (("low", "better"), ("high", "worse")):
         found = expected[arm]
         assert rows[arm]["verdict"] == verdict != found.verdict
-        assert (rows[arm]["delta"], rows[arm]["delta_low"], rows[arm]["delta_high"], rows[arm]["p_holm"]) == (
-            pytest.approx(found.delta), pytest.approx(found.low), pytest.approx(found.high), pytest.approx(found.p_holm),
+        assert (rows[arm]["delta"], rows[arm]["delta_low"], rows[arm]["delta_high"], rows[arm]["p_adjusted"]) == (
+            pytest.approx(found.delta), pytest.approx(found.low), pytest.approx(found.high), pytest.approx(found.p_adjusted),
         )  # fmt: skip
         assert rows[arm]["reference"] == "base"
     assert rows["low"]["value"] == pytest.approx(low[kept].mean())

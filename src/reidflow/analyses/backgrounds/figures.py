@@ -28,7 +28,7 @@ QUERY_NOTE = (
 )
 RELIANCE_NOTE = (
     "Reliance = (background only \u2212 chance) / (foreground only \u2212 chance), with its interval for each arm by itself; the verdict "
-    "is that of the paired difference from the baseline, corrected for the number of arms (Holm). The control has the same holes "
+    "is that of the paired difference from the baseline, corrected for the number of arms. The control has the same holes "
     "in unrelated backgrounds: it should be at chance."
 )
 PROBES = {

@@ -54,7 +54,7 @@ def sections(
     }
     shown = [
         "arm", "background", "control", "foreground", "silhouette", "chance", "reliance", "range", "delta", "interval",
-        "p_holm", "verdict", "note",
+        "p_adjusted", "verdict", "note",
     ]  # fmt: skip
     tables = {
         "Reliance on the background": [block("", reliance, shown, RELIANCE)],

@@ -32,7 +32,7 @@ def _known(*names: str) -> list[Column]:
 
 
 _C, _F = partial(Column, nullable=True), pl.Float64
-_DIFFERENCE = columns("delta", "delta_low", "delta_high", "interval", "p_holm")
+_DIFFERENCE = columns("delta", "delta_low", "delta_high", "interval", "p_adjusted")
 TESTED_MATRIX = Contract(
     "arms tested on other versions",
     [
@@ -71,13 +71,13 @@ RELIANCE = Contract(
                "Lower reliance without a significant loss of foreground mAP, and not significantly higher than the lowest."),
         _C("control_low", _F, "lower end", "signed", "Lower end of the interval of control minus chance."),
         _C("control_high", _F, "upper end", "signed", "Upper end of the interval of control minus chance."),
-        _C("control_p_holm", _F, "p (Holm)", "probability", "p value of control minus chance, corrected over the arms."),
+        _C("control_p_adjusted", _F, "adjusted p", "probability", "p value of control minus chance, corrected over the arms."),
         _C("control_verdict", pl.String, "control against chance", "verdict",
            "better: the control is above chance, so that the probe shows more than the background."),
         _C("foreground_delta", _F, "foreground difference", "signed", "Foreground-only mAP minus the baseline's."),
         _C("foreground_low", _F, "lower end", "signed", "Lower end of the interval of the foreground difference."),
         _C("foreground_high", _F, "upper end", "signed", "Upper end of the interval of the foreground difference."),
-        _C("foreground_p_holm", _F, "p (Holm)", "probability", "p value of the foreground difference, corrected over the arms."),
+        _C("foreground_p_adjusted", _F, "adjusted p", "probability", "p value of the foreground difference, corrected over the arms."),
         _C("foreground_verdict", pl.String, "foreground against the baseline", "verdict", "Verdict on the foreground difference."),
         _C("together_delta", _F, "all arms, difference", "signed", "Mean reliance of all other arms minus the baseline's."),
         _C("together_low", _F, "lower end", "signed", "Lower end of the interval of that difference."),
@@ -275,7 +275,7 @@ def _delta(found: Comparison | None) -> dict[str, Any]:
     """Return the columns of a difference besides its mean; none for a single seed or identity."""
     if found is None:
         return {}
-    return {"delta_low": found.low, "delta_high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
+    return {"delta_low": found.low, "delta_high": found.high, "p_adjusted": found.p_adjusted, "verdict": found.verdict}
 
 
 def _lower_or_higher(found: Comparison | None) -> dict[str, Any]:
@@ -295,7 +295,7 @@ def _ends(found: Comparison | None, prefix: str) -> dict[str, Any]:
     """Return the interval, corrected p value and verdict of a comparison as columns; none where there was none."""
     if found is None:
         return {}
-    values = {"low": found.low, "high": found.high, "p_holm": found.p_holm, "verdict": found.verdict}
+    values = {"low": found.low, "high": found.high, "p_adjusted": found.p_adjusted, "verdict": found.verdict}
     return {f"{prefix}{name}": value for name, value in values.items()}
 
 
@@ -313,7 +313,7 @@ def quantity_rows(
     """Return rows of QUANTITIES. tested: arm -> its TESTED_ON table. table: RELIANCE. quantities: those of the module."""
     reliance, *queries = quantities
     turned = {HIGHER: "worse", LOWER: "better", UNDEFINED: INCONCLUSIVE}
-    differences = ("delta", "delta_low", "delta_high", "p_holm")
+    differences = ("delta", "delta_low", "delta_high", "p_adjusted")
     rows = described(
         reliance,
         (

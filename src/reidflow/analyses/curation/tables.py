@@ -21,7 +21,7 @@ RANDOM = "random"
 SHARE_KEPT = Column("share", pl.Float64, "share", "share", "Share of the training images that is kept; 1: all images.")
 _RESULT = columns(
     "id_map", "id_map_std", "delta", "delta_low", "delta_high", "smallest_detectable", "verdict",
-    "against", "against_delta", "against_low", "against_high", "against_p_holm", "against_verdict",
+    "against", "against_delta", "against_low", "against_high", "against_p_adjusted", "against_verdict",
     "id_map_by_seed", "val_id_map", "steps",
 )  # fmt: skip
 ARMS = Contract(

@@ -14,7 +14,7 @@ MARKS = {MORE: (">", VERMILLION), LESS: ("<", BLUE), INCONCLUSIVE: ("o", MUTED)}
 NOTE = (
     "Queries with a wrong first candidate: how often that candidate is closer to the query in the cue than the true match that "
     "ranks highest, with 95 % intervals over identities and seeds. Verdicts: against a random wrong candidate of the same "
-    "query, corrected for the number of arms and cues (Holm)."
+    "query, corrected for the number of arms and cues."
 )
 
 

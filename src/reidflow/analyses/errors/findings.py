@@ -14,7 +14,7 @@ from reidflow.tables.sections import Section, render, sections_of
 
 TITLE = "Wrong first candidates"
 _SHOWN = (
-    "arm", "cue", "queries", "wrong", "share", "share_interval", "chance", "excess", "excess_interval", "p_holm", "verdict",
+    "arm", "cue", "queries", "wrong", "share", "share_interval", "chance", "excess", "excess_interval", "p_adjusted", "verdict",
     "against", "against_interval", "against_verdict", "seeds",
 )  # fmt: skip
 _CUE = Column("cue", pl.String, "cue", "text", "Property of appearance in which images are compared.")

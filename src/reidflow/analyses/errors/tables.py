@@ -45,7 +45,7 @@ ERRORS = Contract(
         Column("excess_high", _F, "upper end", "points", "Upper end of the interval of the excess.", nullable=True),
         Span("excess_interval", ("excess_low", "excess_high"), "its interval", "interval_points",
              "Simultaneous 95 % interval of the excess, corrected over arms and cues."),
-        column("p_holm").but(meaning="p value of the excess, corrected (Holm) over arms and cues."),
+        column("p_adjusted").but(meaning="p value of the excess, corrected over arms and cues."),
         column("verdict").but(meaning="more often, less often: significantly different from chance; else inconclusive."),
         Column("against", _F, "excess minus baseline's, points", "points",
                "Excess minus that of the baseline, paired by identity and seed, percentage points.", nullable=True),
@@ -53,7 +53,7 @@ ERRORS = Contract(
         Column("against_high", _F, "upper end", "points", "Upper end of the interval of that difference.", nullable=True),
         Span("against_interval", ("against_low", "against_high"), "its interval", "interval_points",
              "Simultaneous 95 % interval of that difference, corrected over the cues."),
-        column("against_p_holm").but(meaning="p value of that difference, corrected (Holm) over the cues."),
+        column("against_p_adjusted").but(meaning="p value of that difference, corrected over the cues."),
         column("against_verdict").but(meaning="Verdict on the excess compared with the baseline's.", nullable=True),
     ],
 )  # fmt: skip
@@ -192,6 +192,6 @@ def _compared(what: str, prefix: str, found: Comparison | None) -> dict[str, Any
         what: found.delta,
         f"{what}_low": found.low,
         f"{what}_high": found.high,
-        f"{prefix}p_holm": found.p_holm,
+        f"{prefix}p_adjusted": found.p_adjusted,
         f"{prefix}verdict": VERDICTS[found.verdict],
     }

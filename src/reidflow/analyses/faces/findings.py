@@ -303,7 +303,7 @@ def _all(configurations: pl.DataFrame) -> Block:
 def _ablation(ablation: pl.DataFrame) -> Block:
     named = ablation.with_columns(factor=pl.col("factor").replace_strict(FACTOR_NAMES))
     names = ["configuration", "side", "factor", "value", "same_runs", "difference", "difference_interval"]
-    names += ["delta", "interval", "p_holm", "verdict", "published_difference"]
+    names += ["delta", "interval", "p_adjusted", "verdict", "published_difference"]
     shown = [ABLATION.shown[name] if name in ABLATION.shown else column(name) for name in names]
     shown[7:9] = [each.but(heading=f"mAP {each.heading}") for each in shown[7:9]]
     return block("Difference from the baseline in one setting", named, shown)

@@ -128,7 +128,7 @@ CONFIGURATIONS_EFFICIENCY = Contract(
     ],
 )  # fmt: skip
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
-_DELTA = ("delta", "delta_low", "delta_high", "p_holm")
+_DELTA = ("delta", "delta_low", "delta_high", "p_adjusted")
 ABLATION = Contract(
     "effect of single settings",
     [
@@ -146,7 +146,7 @@ ABLATION = Contract(
              "95 % interval of the mean difference in score over seeds."),
         Column("difference_by_seed", pl.List(_F), "difference of each seed", "numbers", "Difference of each pair of seeds.",
                nullable=True),
-        *columns(*_DELTA[:3], "interval", "p_holm"),
+        *columns(*_DELTA[:3], "interval", "p_adjusted"),
         column("verdict").but(nullable=True),
         _number("published_difference", "published difference", "signed1", "Difference of the published scores."),
     ],

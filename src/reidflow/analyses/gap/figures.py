@@ -22,7 +22,7 @@ GAP_NOTE = (
 )
 REMEDIES_NOTE = (
     "Differences in identity-balanced mAP on test, paired by identity and seed; interval and verdict are corrected for the "
-    "number of arms in each condition (Holm). Each arm is compared with its control where it names one, else with the "
+    "number of arms in each condition. Each arm is compared with its control where it names one, else with the "
     "baseline."
 )
 

@@ -119,13 +119,11 @@ def consistent(changed: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _differences(gap: pl.DataFrame) -> Block:
-    baseline = ["arm", "condition", "delta", "interval", "p_holm", "verdict", "smallest_detectable"]
+    baseline = ["arm", "condition", "delta", "interval", "p_adjusted", "verdict", "smallest_detectable"]
     control = [
         column("against"),
-        *(column(f"against_{name}") for name in ("delta", "interval", "p_holm", "verdict")),
+        *(column(f"against_{name}") for name in ("delta", "interval", "p_adjusted", "verdict")),
     ]
     named = [each.but(heading=f"{each.heading}, control") for each in control[1:]]
-    title = (
-        "Difference from the baseline and from the control in the same condition, each corrected over the arms (Holm)"
-    )
+    title = "Difference from the baseline and from the control in the same condition, each corrected over the arms"
     return block(title, gap.filter(~pl.col("baseline")), [*baseline, control[0], *named], GAP)

@@ -26,7 +26,7 @@ VALIDATION = "validation"
 IDENTITIES = {"closed_set": "known identities", "identity_disjoint": "unseen identities"}
 _TESTED = ("val_id_map", "chance", "top1", "top5", "top10")
 _COUNTED = ("queries", "identities")
-_DIFFERENCE = ("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable", "verdict")
+_DIFFERENCE = ("delta", "delta_low", "delta_high", "p_adjusted", "smallest_detectable", "verdict")
 _CONDITION = Column(
     "condition",
     pl.String,

@@ -12,8 +12,8 @@ from reidflow.figures.text import fit, number
 from reidflow.tables.text import NOISE, plural
 
 METHODS_NOTE = (
-    "Difference of the identity-balanced mAP on test from the baseline, with its interval, corrected for the number of arms "
-    "(Holm). Hollow: transductive, the method uses the other queries, so a single query cannot be answered with it. Grey "
+    "Difference of the identity-balanced mAP on test from the baseline, with its interval, corrected for the number of arms. "
+    "Hollow: transductive, the method uses the other queries, so a single query cannot be answered with it. Grey "
     "bars: differences smaller than this comparison could detect with 80 % power."
 )
 QUERIES_NOTE = (

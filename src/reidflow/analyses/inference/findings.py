@@ -18,7 +18,7 @@ _METHODS = (
     "arm", "methods", "transductive", "runs", "forward_passes", "id_map", "delta", "interval", "verdict", "top1", "top5",
     "top10",
 )  # fmt: skip
-_OVER = ("arm", "over", "over_delta", "over_interval", "over_p_holm", "over_verdict")
+_OVER = ("arm", "over", "over_delta", "over_interval", "over_p_adjusted", "over_verdict")
 _SHARES = {
     f"{part}{ending}": Column(f"{part}{ending}", pl.Float64, f"{part}{of}", "share", f"Share of them that rank {part}.")
     for ending, of in (("", ""), ("_few", ", few images"))

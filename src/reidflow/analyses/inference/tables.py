@@ -20,7 +20,7 @@ from reidflow.tables.text import NOISE, setting
 PLAIN, SINGLE, COMBINATION, ENSEMBLE = "plain", "single", "combination", "ensemble"
 _S, _I, _F = pl.String, pl.Int64, pl.Float64
 _RESULT = (
-    "val_id_map", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable", "top1", "top5",
+    "val_id_map", "id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_adjusted", "smallest_detectable", "top1", "top5",
     "top10",
 )  # fmt: skip
 INFERENCE = Contract(
@@ -51,7 +51,7 @@ INFERENCE = Contract(
         Column("few_high", _F, "upper end", "signed", "Upper end of its interval.", nullable=True),
         Span("few_interval", ("few_low", "few_high"), "interval, few images", "interval",
              "Simultaneous 95 % interval of that difference, corrected over the arms."),
-        Column("few_p_holm", _F, "p (Holm), few images", "probability", "p value of it, corrected over the arms.", nullable=True),
+        Column("few_p_adjusted", _F, "adjusted p, few images", "probability", "p value of it, corrected over the arms.", nullable=True),
         column("verdict").but(name="few_verdict", heading="verdict, few images", nullable=True),
         Column("many_delta", _F, "difference, more images", "signed",
                "Difference from the baseline over the identities with more images.", nullable=True),
@@ -69,7 +69,7 @@ INFERENCE = Contract(
         Column("over_high", _F, "upper end", "signed", "Upper end of its interval.", nullable=True),
         Span("over_interval", ("over_low", "over_high"), "interval", "interval",
              "Simultaneous 95 % interval of that difference, corrected over the combinations."),
-        Column("over_p_holm", _F, "p (Holm)", "probability", "p value of it, corrected over the combinations.", nullable=True),
+        Column("over_p_adjusted", _F, "adjusted p", "probability", "p value of it, corrected over the combinations.", nullable=True),
         column("verdict").but(name="over_verdict", nullable=True),
     ],
 )  # fmt: skip
@@ -229,7 +229,7 @@ def _judge(
                 "delta": own.delta,
                 "low": own.low,
                 "high": own.high,
-                "p_holm": own.p_holm,
+                "p_adjusted": own.p_adjusted,
                 "verdict": own.verdict,
             }
         row |= {f"{prefix}_{name}": value for name, value in compared.items()}

@@ -20,7 +20,7 @@ from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 from reidflow.tables.quantities import by_cost, described
 
 _RESULT = columns(
-    "id_map", "id_map_std", "delta", "delta_low", "delta_high", "interval", "p_holm", "smallest_detectable", "verdict",
+    "id_map", "id_map_std", "delta", "delta_low", "delta_high", "interval", "p_adjusted", "smallest_detectable", "verdict",
 )  # fmt: skip
 RESIZING = Contract(
     "training of arms at several sizes",
@@ -49,7 +49,7 @@ SIZES = Contract(
         *columns("id_map_std"),
         column("chance").but(nullable=False),
         column("id_map_by_seed").but(nullable=False),
-        *columns("delta", "delta_low", "delta_high", "interval", "p_holm", "smallest_detectable", "verdict"),
+        *columns("delta", "delta_low", "delta_high", "interval", "p_adjusted", "smallest_detectable", "verdict"),
         Column("from_full", pl.Float64, "from full size", "signed", "Balanced mAP minus that of the same arm at full size."),
     ],
 )  # fmt: skip
@@ -137,7 +137,7 @@ def quantity_rows(
     """Return rows of QUANTITIES. sizes: of `sizes_table`. quantities: those of the module."""
     per_operation, *at = quantities
     rows = by_cost(per_operation, experiment, evaluated, "train_flops", 1e12)
-    differences = ("delta", "delta_low", "delta_high", "p_holm", "verdict")
+    differences = ("delta", "delta_low", "delta_high", "p_adjusted", "verdict")
     for quantity in at:
         own = sizes.filter(pl.col("tested_on") == quantity.name.removeprefix("at "))
         rows += described(

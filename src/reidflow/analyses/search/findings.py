@@ -46,7 +46,7 @@ _WINNERS = (
 _BUDGETS = (
     "study", "other", "budget", "amount", "trials", "other_trials", "value", "other_value", "gain", "winners_within",
 )  # fmt: skip
-_TEST = ("arm", "study", "algorithm", "id_map", "id_map_std", "delta", "interval", "p_holm", "verdict")
+_TEST = ("arm", "study", "algorithm", "id_map", "id_map_std", "delta", "interval", "p_adjusted", "verdict")
 _EFFECTS = (
     "axis", "label", "trials", PRUNED, "mean", "best", "mean_rank", "standing", "effect", "effect_interval", "p", "verdict",
 )  # fmt: skip

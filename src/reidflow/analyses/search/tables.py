@@ -19,8 +19,8 @@ from reidflow.tables.text import setting
 
 SPACE_FILLING = ("random", "quasi_random")
 """Algorithms whose trials do not depend on earlier results: only these show the effect of an axis over the whole space."""
-ON_TEST = ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable")
-AGAINST = ("delta", "low", "high", "p_holm", "verdict", "smallest_detectable")
+ON_TEST = ("id_map", "id_map_std", "delta", "delta_low", "delta_high", "p_adjusted", "smallest_detectable")
+AGAINST = ("delta", "low", "high", "p_adjusted", "verdict", "smallest_detectable")
 
 STUDY = Column("study", pl.String, "study", "text", "Name of the study: one run of a search algorithm.")
 TRIALS = Column("trials", pl.Int64, "trials", "count", "Number of trials.")
@@ -343,7 +343,7 @@ def quantity_rows(quantity: Quantity, gains: list[dict[str, Any]]) -> list[dict[
                 "delta": row["delta"],
                 "delta_low": row["low"],
                 "delta_high": row["high"],
-                "p_holm": row["p_holm"],
+                "p_adjusted": row["p_adjusted"],
                 "verdict": row["verdict"],
             }
             for arm, row in firsts.items()

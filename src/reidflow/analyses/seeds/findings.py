@@ -76,7 +76,7 @@ def sections(
 
 
 SIDES = {"beyond": True, "within": False}
-_RANKED = ("rank", "arm", "experiment", "val_id_map", "seeds", "p_holm", "different")
+_RANKED = ("rank", "arm", "experiment", "val_id_map", "seeds", "p_adjusted", "different")
 _READINGS = (
     "experiment", "arm", "arms", "seeds", "delta", "interval", "verdict", "noise", "ratio", "limit", "beyond",
     "split_noise", "split_limit", "split_beyond",

@@ -87,7 +87,7 @@ RANKING = Contract(
         column("val_id_map").but(meaning="Mean validation mAP over seeds; a diverged run counts as 0.", nullable=False),
         column("val_id_map_by_seed").but(nullable=False),
         Column("diverged", pl.Int64, "diverged", "count", "Number of runs that diverged."),
-        column("p_holm").but(meaning="p value of the difference from the first (Welch's t test), corrected (Holm)."),
+        column("p_adjusted").but(meaning="p value of the difference from the first (Welch's t test), corrected (Holm)."),
         Column("different", pl.Boolean, "different from the first", "yes_no",
                "Whether it is significantly different from the first; none where a candidate has one seed.",
                nullable=True),
@@ -168,17 +168,17 @@ def ranking_table(ranking: Sequence[Mapping[str, Any]], level: float = LEVEL) ->
     found = [_welch(ranking[0]["values"], row["values"]) for row in ranking[1:]]
     known_p = [p for p in found if p is not None]
     corrected = iter(holm(np.array(known_p), level)[0].tolist() if known_p else [])
-    p_holm = [None, *(None if p is None else next(corrected) for p in found)]
+    p_adjusted = [None, *(None if p is None else next(corrected) for p in found)]
     rows = [
         {
             "rank": rank,
             **{key: row[key] for key in ("experiment", "arm", "configuration", "val_id_map", "diverged")},
             "seeds": len(row["seeds"]),
             "val_id_map_by_seed": row["values"],
-            "p_holm": p,
+            "p_adjusted": p,
             "different": False if rank == 1 else None if p is None else p <= level,
         }
-        for rank, (row, p) in enumerate(zip(ranking, p_holm, strict=True), start=1)
+        for rank, (row, p) in enumerate(zip(ranking, p_adjusted, strict=True), start=1)
     ]
     return pl.DataFrame(rows, schema=RANKING.columns)
 

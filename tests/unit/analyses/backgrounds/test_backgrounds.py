@@ -80,7 +80,7 @@ def test_the_matrix_holds_every_arm_version_and_mode_with_its_paired_difference(
         assert row["id_map"] == pytest.approx(scores.mean())
         assert row["id_map_std"] == pytest.approx(scores.mean(axis=0).std(ddof=1))
         assert row["delta"] == pytest.approx(differences[key].mean())
-        assert row["p_holm"] == pytest.approx(expected[key].p_holm)
+        assert row["p_adjusted"] == pytest.approx(expected[key].p_adjusted)
         assert (row["delta_low"], row["delta_high"]) == pytest.approx((expected[key].low, expected[key].high))
         assert row["verdict"] == expected[key].verdict
     reference = matrix.filter(pl.col("tested_on") == "original")
@@ -161,7 +161,7 @@ def test_one_seed_gives_numbers_and_no_verdict(tmp_path):
     arms = {"original": a_test(means(0.6, 0.45, 0.35), seeds=(0,)), "arm": a_test(means(0.6, 0.45, 0.1), seeds=(0,))}
     matrix, table, sections = report(experiment, arms, tables.results, probes=PROBES)
     assert set(matrix["verdict"]) == {"reference", "inconclusive"}
-    assert matrix["p_holm"].null_count() == matrix.height
+    assert matrix["p_adjusted"].null_count() == matrix.height
     assert matrix["delta"].null_count() == 2
     assert table["defined"].to_list() == [False, False]
     text = words(sections, "Reliance on the background")
@@ -319,7 +319,7 @@ def test_a_lower_reliance_is_better_and_altered_queries_are_compared_with_the_ba
     expected = compare({arm: cube(ARMS[arm], "gray", "query") - base for arm in ARMS if arm != "original"})
     assert queries["costly"]["verdict"] == "worse" == expected["costly"].verdict
     for arm, found in expected.items():
-        assert (queries[arm]["delta"], queries[arm]["p_holm"]) == (
+        assert (queries[arm]["delta"], queries[arm]["p_adjusted"]) == (
             pytest.approx(found.delta),
-            pytest.approx(found.p_holm),
+            pytest.approx(found.p_adjusted),
         )

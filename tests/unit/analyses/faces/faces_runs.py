@@ -119,12 +119,12 @@ def results(names: list[str], missing: dict[str, str] | None = None, baseline: s
                 "delta": delta,
                 "delta_low": delta - 0.1,
                 "delta_high": delta + 0.1,
-                "p_holm": 0.2,
+                "p_adjusted": 0.2,
                 "verdict": verdict,
             }
         if name == "lite0_frozen_no_normalisation" and "lite0_frozen" in names:
             row |= {"against": "lite0_frozen", "against_delta": -0.1, "against_low": -0.15, "against_high": -0.05}
-            row |= {"against_p_holm": 0.01, "against_verdict": "worse"}
+            row |= {"against_p_adjusted": 0.01, "against_verdict": "worse"}
         rows.append(row)
     return pl.DataFrame(rows, schema=RESULTS.columns)
 

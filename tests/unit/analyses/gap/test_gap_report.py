@@ -112,7 +112,7 @@ def results() -> pl.DataFrame:
             "delta": each.delta,
             "delta_low": each.low,
             "delta_high": each.high,
-            "p_holm": each.p_holm,
+            "p_adjusted": each.p_adjusted,
             "smallest_detectable": each.smallest_detectable,
             "verdict": each.verdict,
         }
@@ -123,7 +123,7 @@ def results() -> pl.DataFrame:
     known |= {"against_high": beside.high, "against_verdict": beside.verdict}
     rows = [row | (known if row["arm"] == "paired" else {}) for row in rows]
     rows = [{"arm": ARMS[0], "verdict": "baseline"}, *rows]
-    names = ("arm", "delta", "delta_low", "delta_high", "p_holm", "smallest_detectable", "verdict", *AGAINST)
+    names = ("arm", "delta", "delta_low", "delta_high", "p_adjusted", "smallest_detectable", "verdict", *AGAINST)
     columns = {name: GAP.columns[name] for name in names}
     return pl.DataFrame([{name: row.get(name) for name in columns} for row in rows], schema=columns)
 
@@ -157,14 +157,14 @@ def test_the_own_split_is_named_after_what_it_tests():
 
 
 def test_differences_are_those_of_the_paired_statistics_in_each_condition(found):
-    columns = ("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable")
+    columns = ("delta", "delta_low", "delta_high", "p_adjusted", "smallest_detectable")
     for condition in LEVELS:
         base = scores(condition, "as_described")
         expected = compare({arm: scores(condition, arm) - base for arm in ARMS[1:]})
         for arm in ARMS[1:]:
             (row,) = found.gap.filter((pl.col("arm") == arm) & (pl.col("condition") == condition)).to_dicts()
             each = expected[arm]
-            numbers = [each.delta, each.low, each.high, each.p_holm, each.smallest_detectable]
+            numbers = [each.delta, each.low, each.high, each.p_adjusted, each.smallest_detectable]
             assert [row[name] for name in columns] == pytest.approx(numbers)
             sign = EFFECT.get((arm, condition), 0.0)
             assert row["verdict"] == ("better" if sign > 0 else "worse" if sign < 0 else "inconclusive")

@@ -96,10 +96,10 @@ def results() -> pl.DataFrame:
         row = {"arm": arm, "val_id_map": VALIDATION.get(arm, 0.35), "id_map": mean, "id_map_std": 0.01}
         row |= dict.fromkeys(("top1", "top5", "top10"), min(1.0, mean + 0.1))
         row |= {"ties_with_best": arm in ("flip_reciprocal", "pair"), "verdict": "baseline"}
-        row |= dict.fromkeys(("delta", "delta_low", "delta_high", "p_holm", "smallest_detectable"))
+        row |= dict.fromkeys(("delta", "delta_low", "delta_high", "p_adjusted", "smallest_detectable"))
         if arm in found:
             own = found[arm]
-            row |= {"delta": own.delta, "delta_low": own.low, "delta_high": own.high, "p_holm": own.p_holm}
+            row |= {"delta": own.delta, "delta_low": own.low, "delta_high": own.high, "p_adjusted": own.p_adjusted}
             row |= {"smallest_detectable": own.smallest_detectable, "verdict": own.verdict}
         rows.append(row)
     return pl.DataFrame(rows)

@@ -86,8 +86,8 @@ def test_identities_with_few_images_are_judged_by_themselves(rows: dict):
     expected = compare({arm: values[few] for arm, values in differences.items() if arm != "none"})
     for arm, want in expected.items():
         row = rows[arm]
-        found = [row[f"few_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
-        assert found == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
+        found = [row[f"few_{part}"] for part in ("delta", "low", "high", "p_adjusted", "verdict")]
+        assert found == pytest.approx([want.delta, want.low, want.high, want.p_adjusted, want.verdict])
         assert row["many_delta"] == pytest.approx(np.delete(differences[arm], few, axis=0).mean())
     verdicts = {arm: row["few_verdict"] for arm, row in rows.items() if row["few_verdict"] in ("better", "worse")}
     assert verdicts == {
@@ -127,8 +127,8 @@ def test_combinations_are_compared_with_the_single_method_that_validation_prefer
     for arm, want in expected.items():
         row = rows[arm]
         assert row["over"] == "reciprocal"
-        found = [row[f"over_{part}"] for part in ("delta", "low", "high", "p_holm", "verdict")]
-        assert found == pytest.approx([want.delta, want.low, want.high, want.p_holm, want.verdict])
+        found = [row[f"over_{part}"] for part in ("delta", "low", "high", "p_adjusted", "verdict")]
+        assert found == pytest.approx([want.delta, want.low, want.high, want.p_adjusted, want.verdict])
     assert [rows[arm]["over_verdict"] for arm in combined] == ["better", "worse"]
     assert all(row["over"] is None for arm, row in rows.items() if arm not in combined)
 

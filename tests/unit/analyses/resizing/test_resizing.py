@@ -78,7 +78,7 @@ def training(**changes) -> pl.DataFrame:
             "delta": None if arm == "full" else EFFECT.get((arm, "full"), 0.0),
             "delta_low": -0.25,
             "delta_high": 0.05,
-            "p_holm": 0.01,
+            "p_adjusted": 0.01,
             "smallest_detectable": 0.03,
             "verdict": "baseline" if arm == "full" else "worse" if (arm, "full") in EFFECT else "inconclusive",
             **changes,
@@ -108,9 +108,11 @@ def test_arms_are_compared_with_the_baseline_at_each_size_by_itself():
         expected = compare({arm: values[arm, label] - values["full", label] for arm in others})
         for arm in others:
             (row,) = found.filter((pl.col("arm") == arm) & (pl.col("tested_on") == label)).to_dicts()
-            have = [row[c] for c in ("delta", "delta_low", "delta_high", "p_holm", "verdict", "smallest_detectable")]
+            have = [
+                row[c] for c in ("delta", "delta_low", "delta_high", "p_adjusted", "verdict", "smallest_detectable")
+            ]
             want = expected[arm]
-            assert have == [want.delta, want.low, want.high, want.p_holm, want.verdict, want.smallest_detectable]
+            assert have == [want.delta, want.low, want.high, want.p_adjusted, want.verdict, want.smallest_detectable]
             assert row["from_full"] == pytest.approx((values[arm, label] - values[arm, "full"]).mean(), abs=1e-12)
             assert row["id_map"] == pytest.approx(values[arm, label].mean(), abs=1e-12)
             assert row["chance"] == pytest.approx(0.1)

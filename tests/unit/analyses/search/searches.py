@@ -147,10 +147,10 @@ def results(effects: dict[str, float] | None = None) -> pl.DataFrame:
         if name != "default":
             verdict = "better" if effect > 0 else "worse" if effect < 0 else "inconclusive"
             row |= {"delta": effect, "delta_low": effect - 0.01, "delta_high": effect + 0.01, "verdict": verdict}
-            row |= {"p_holm": 0.0004 if effect else 0.6, "smallest_detectable": 0.015}
+            row |= {"p_adjusted": 0.0004 if effect else 0.6, "smallest_detectable": 0.015}
         if arm.against:
             row |= {"against": arm.against, "against_delta": -0.102, "against_low": -0.12, "against_high": -0.08}
-            row |= {"against_p_holm": 0.001, "against_verdict": "worse", "against_smallest_detectable": 0.02}
+            row |= {"against_p_adjusted": 0.001, "against_verdict": "worse", "against_smallest_detectable": 0.02}
         rows.append(row)
     return pl.DataFrame(rows, schema=RESULTS.columns)
 

@@ -192,7 +192,7 @@ def test_candidates_are_held_against_the_first_by_welch_and_holm(tmp_path):
     ranking = tables.ranking_table(ranked(**arms))
     write_table(ranking, tmp_path / "ranking.parquet", tables.RANKING)
     p = [stats.ttest_ind(arms["a"], arms[name], equal_var=False).pvalue for name in "bc"]
-    found = dict(ranking.select("arm", "p_holm").iter_rows())
+    found = dict(ranking.select("arm", "p_adjusted").iter_rows())
     assert found["c"] == pytest.approx(2 * min(p)) and found["b"] == pytest.approx(max(p))
     assert dict(ranking.select("arm", "different").iter_rows()) == {"a": False, "b": False, "d": None, "c": True}
     text = statements(tables.seeds_table(metrics(best=[0.5, 0.6], plain=[0.4, 0.4]), None), ranking=ranking)
