@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 from PIL import Image
 
+from reidflow.commands import init_folds
+from reidflow.commands.init_folds import Gain
 from reidflow.ingest.decode import UnusableError, decode
 from reidflow.ingest.listing import REASONS, Listing, Row
 from reidflow.ingest.recognise import Recognised, recognise
@@ -23,7 +25,6 @@ from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import build, locate
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import ORIGINAL
-from reidflow.splits.split import split_images
 from reidflow.store.atomic import write_text
 from reidflow.workflow.estimates import planned_seconds
 from reidflow.workflow.units import duration
@@ -50,19 +51,20 @@ class Looks:
 
 @dataclass(frozen=True)
 class Division:
-    """How the images are divided, and why."""
+    """How the images are divided, and why. gain: what folds test more, where they are worth their time."""
 
     split: str
     gallery: str
     sides: str | None
     why: str
+    gain: Gain | None
 
 
 @dataclass(frozen=True)
 class Found:
     """What was found: how the images are laid out, the labelled ones, and why experiments are left out.
 
-    given: the folder or table as given. command: what to run next.
+    given: the folder or table as given. folded: the experiments that run on folds. command: what to run next.
     """
 
     given: str
@@ -71,6 +73,7 @@ class Found:
     looks: Looks
     division: Division
     left_out: dict[str, str]
+    folded: list[str]
     command: str
 
 
@@ -95,7 +98,14 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
     settings["experiments"] = [name for name in known if name not in left_out]
     made = plans.make([*base], settings)
-    found = Found(given, data, rows, looks, division, left_out, _command([*base, out.as_posix()]))
+    folded = init_folds.on_folds(made) if division.gain else []
+    if folded:
+        ranking = init_folds.ranking(made, folded)
+        left_out |= {n: "as all that they rank runs on folds" for n in known if ranking.get(locate(n).stem) == []}
+        settings["experiments"] = [name for name in known if name not in left_out]
+        settings["overrides"] = init_folds.overrides(folded, ranking)
+        made = plans.make([*base], settings)
+    found = Found(given, data, rows, looks, division, left_out, folded, _command([*base, out.as_posix()]))
     if data.table:
         write_text(Path(data.source["path"]), _csv(data.table))
     write_text(out, _config(found, settings))
@@ -203,11 +213,11 @@ def _divide(given: str, rows: list[Row], known: bool) -> Division:
             why = f"{enough} of {len(counts)} individuals have {least} {unit} or more"
             for sides in ("across", "within") if two_sides else ("within",):
                 try:
-                    split_images(manifest, table, {"name": split, **SHARES}, gallery, sides)
+                    gain = init_folds.gain(manifest, table, {"name": split, **SHARES}, gallery, sides)
                 except ReidflowError as error:
                     refused = refused or error
                     continue
-                return Division(split, gallery, sides if two_sides else None, why)
+                return Division(split, gallery, sides if two_sides else None, why, gain)
     if refused:
         raise ReidflowError(f"{given}: {refused}")
     single = sum(count < 3 for count in counts)
@@ -328,8 +338,34 @@ def _config(found: Found, settings: dict[str, Any]) -> str:
         "",
         *_reasons(found.left_out, "# "),
         f"experiments: {_flow(settings['experiments'])}",
+        *_folds(found, settings.get("overrides", {})),
     ]  # fmt: skip
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _folded(found: Found) -> str:
+    gain = found.division.gain
+    if gain is None or not found.folded:
+        return ""
+    own = f"on them, with {len(init_folds.SEEDS)} seeds each, run {', '.join(found.folded)}"
+    return f"Folds: one split tests {gain.one}, five folds {gain.folds}; {own}."
+
+
+def _folds(found: Found, overrides: dict[str, Any]) -> list[str]:
+    """Return the lines of the config that put experiments on folds, which share the first one's settings."""
+    gain, (first, *others) = found.division.gain, found.folded or [""]
+    if gain is None or not first:
+        return []
+    ranking = [name for name in overrides if name not in found.folded]
+    return [
+        "",
+        f"# One split tests {gain.one}, too few for verdicts; on five folds these experiments test",
+        f"# {gain.folds} (docs/folds.md), each fold with {len(init_folds.SEEDS)} seeds. For one split and all seeds, delete the overrides.",
+        "overrides:",
+        f"  {first}: {'&folds ' if others else ''}{_flow(overrides[first])}",
+        *(f"  {name}: *folds" for name in others),
+        *(f"  {name}: {_flow(overrides[name])}  # one split alone can be ranked" for name in ranking),
+    ]
 
 
 def _unlabelled(listing: Listing) -> str:
@@ -375,6 +411,7 @@ def _seen(found: Found, config: Config) -> list[str]:
         _framed(config.dataset.frame, found.looks),
         _grouped(found.rows),
         f"Split: {division.split}, gallery {division.gallery}, since {division.why}.",
+        _folded(found),
         *(f"{note}." for note in data.notes),
         *(f"{len(data.listing.faults)} images are left out, such as {one.image} ({one.detail})." for one in data.listing.faults[:1]),
         *_reasons(found.left_out, ""),

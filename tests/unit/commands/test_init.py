@@ -11,6 +11,7 @@ from reidflow.ingest.recognise import recognise
 from reidflow.spec import plan
 from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.winners import candidate_experiments
 from reidflow.spec.yaml import load
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -189,6 +190,37 @@ def test_experiments_that_the_images_cannot_answer_are_left_out_with_the_reason(
     assert "Left out, for want of masks: eda_backgrounds" in said["plain"]
     assert "faces_remedies" in chosen["sides"] and not {"faces", "faces_remedies"} & chosen["plain"]
     assert all({"losses", "geometry", "eda_dedup", "a_against_a"} <= some for some in chosen.values())
+
+
+def test_few_test_images_have_frozen_experiments_run_on_folds_that_test_all_of_them(init):
+    folders(Path("small"), each=6)
+    status, out, err = init("small", base="config/config.yaml")
+    assert status == 0, err
+    made = plan.make(["config/config.yaml", "small.yaml"])
+    folded = {name for name, one in made.experiments.items() if one.folds}
+    # backbones trains networks from images, a_against_a is about seeds, the others need one split.
+    assert folded == {"losses", "geometry", "schedulers", "optimizers", "augmentation"}
+    assert {arm.seeds for name in folded for arm in made.experiments[name].arms.values()} == {(0, 1, 2)}
+    ranked = set(candidate_experiments(made.experiments["seeds"], made.experiments))
+    assert ranked == {"eda_dedup", "eda_curation", "hpo", "nas"}
+    trainings = sum(len(job) for name in made.experiments for job in made.training(name))
+    trainings += sum(len(job) for name, one in made.experiments.items() if one.tuned for job in made.sweep(name))
+    assert f"{trainings} trainings" in out
+    # Of six images each, one split tests two, and the folds all.
+    assert "one split tests 12 images of 6 individuals, five folds 36 images of 6 individuals" in out
+    text = Path("small.yaml").read_text()
+    Path("one.yaml").write_text(text[: text.index("overrides:")])
+    without = plan.make(["config/config.yaml", "one.yaml"])
+    assert not any(one.folds for one in without.experiments.values())
+
+
+def test_enough_test_images_keep_one_split(init):
+    folders(Path("many"), "{n}.png", each=115)
+    rows = [f"{n}.png,{'abcdef'[n // 115]}" for n in range(PEOPLE * 115)]
+    Path("many.csv").write_text("\n".join(["path,identity", *rows]) + "\n")
+    status, out, err = init("many.csv", "--images", "many")
+    assert status == 0, err
+    assert "Folds" not in out and "overrides" not in Path("many.yaml").read_text()
 
 
 def test_nothing_is_overwritten_and_only_headers_of_a_sample_are_read(init, monkeypatch):
