@@ -20,8 +20,8 @@ from reidflow.splits.split import split_images
 FEW = 200
 """Test queries below which folds are worth their time.
 
-Average precisions have a standard deviation of some 0.3: with fewer queries their mean has a larger standard error than
-0.02, the margin within which arms count as equivalent.
+With fewer, average precisions that spread as the demo's do (a standard deviation of 0.3) have a mean whose standard error
+exceeds 0.02, the margin within which arms count as equivalent.
 """
 NUMBER = 5
 SEEDS = [0, 1, 2]
