@@ -26,7 +26,7 @@ WORDS = [
     Case(
         "an unknown key further in",
         "evaluation: {splt: {}}",
-        ("key 'evaluation.splt': this key is unknown. Known here: split, sides,",),
+        ("key 'evaluation.splt': this key is unknown. Known here: split, split_seed, sides,",),
     ),
     Case(
         "an arm without a reason",

@@ -110,8 +110,9 @@ def test_marks_of_an_unknown_kind_cannot_be_read_back() -> None:
 
 
 def test_each_verdict_has_its_declared_colour_and_marker(tmp_path: Path) -> None:
-    figure = DRAW["arms"](6)
-    path = saved(figure, tmp_path)
+    last = pl.col("arm") == planted.names(6)[-1]
+    table = planted.results(6).with_columns(verdict=pl.when(last).then(pl.lit("equivalent")).otherwise("verdict"))
+    path = saved(experiment.arms(table, HEADING), tmp_path)
     assert len(set(VERDICTS.values())) == len(set(MARKERS.values())) == 4
     assert {v: coloured(path, f"  {v}") for v in VERDICTS} == {v: {colour} for v, colour in VERDICTS.items()}
     assert coloured(path, "base") == {INK}
