@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from reidflow.evaluation.statistics import Family, compare, holm, mean_difference, ties_with_best
+from reidflow.evaluation.statistics import Family, compare, family_of, holm, mean_difference, ties_with_best
+from reidflow.evaluation.variance import spread
 
 
 def draw(seed: int, identities: int = 24, seeds: int = 3, shift: float = 0.0, scale: float = 0.02) -> np.ndarray:
@@ -134,6 +135,41 @@ def test_an_arm_that_is_noisier_than_the_others_keeps_its_own_standard_error():
     arms = {f"arm{k}": draw(k) for k in range(12)} | {"wild": draw(99) + 0.3 * rng.standard_normal((1, 3))}
     found = compare(arms)["wild"]
     assert found.standard_error == compare({"wild": arms["wild"]})["wild"].standard_error
+
+
+def test_an_arm_that_hardly_differs_from_the_baseline_does_not_share_its_noise():
+    baseline = 0.05 * np.random.Generator(np.random.PCG64(4)).standard_normal((1, 5))
+    arms = {f"arm{k}": draw(k, seeds=5) - baseline for k in range(6)} | {"twin": draw(50, seeds=5, scale=1e-4)}
+    found = compare(arms)
+    widths = {arm: one.high - one.low for arm, one in found.items()}
+    assert widths["twin"] < min(width for arm, width in widths.items() if arm != "twin") / 20
+
+
+def test_borrowing_never_widens_the_median_interval():
+    for case in range(40):
+        rng = np.random.Generator(np.random.PCG64(case))
+        noisy = [3.0, 1, 1, 1, 1]
+        arms = {
+            f"arm{k}": rng.standard_normal((20, 10)) + noisy[k] * rng.standard_normal((1, 10))
+            for k in range(len(noisy))
+        }
+        found = compare(arms, largest=np.inf)
+        means = [mean_difference(values) for values in arms.values()]
+        holms = [stats.t.isf(0.05 / 5 / 2, mean.degrees_of_freedom) * mean.standard_error for mean in means]
+        assert np.median([(one.high - one.low) / 2 for one in found.values()]) <= np.median(holms) * (1 + 1e-6)
+
+
+def test_the_parts_of_a_family_by_hand():
+    values = np.stack([draw(k, 15, 4, scale=0.02 * (k + 1)) for k in range(5)])
+    squares = np.array([mean_squares(arm) for arm in values])
+    by_seed = values.mean(axis=1)
+    shared = by_seed.mean(axis=0).var(ddof=1) / 4
+    apart = sum((seeds - by_seed.mean(axis=0)).var(ddof=1) for seeds in by_seed) / 4 * 5 / 4
+    residual = squares[:, 2] / 60
+    own = np.maximum(apart / residual.sum() * residual * 4 / 5, residual - shared)
+    found = family_of(spread(values))
+    assert found.common == pytest.approx(np.full(5, np.sqrt(shared)))
+    assert found.own == pytest.approx(np.sqrt(np.maximum(squares[:, 0] / 60 - residual, 0) + own))
 
 
 def test_an_arm_that_is_listed_twice_is_one_comparison():

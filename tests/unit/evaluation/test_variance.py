@@ -67,3 +67,7 @@ def test_parts_of_a_table_with_gaps_are_the_cluster_variances_of_statsmodels():
     for own, groups, count in ((found.identity, identity, 20), (found.column, column, 5)):
         reference = cov_cluster(fit, groups, use_correction=False)[0, 0] * count / (count - 1)
         assert own == pytest.approx(reference)
+    dummies = np.concatenate([np.eye(20)[identity], np.eye(5)[column][:, 1:]], axis=1)
+    mean_square = OLS(values[tested], dummies).fit().mse_resid
+    assert found.residual == pytest.approx(min(mean_square / tested.sum(), found.identity, found.column))
+    assert mean_square / tested.sum() < min(found.identity, found.column)
