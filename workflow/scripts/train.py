@@ -8,7 +8,7 @@ from reidflow.spec.run import RunSpec
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.runs import LEFT_OUT, WHOLE
-from reidflow.training.execute import OtherSplit, chosen_runs, execute, winner_specs
+from reidflow.training.execute import chosen_runs, execute_on_splits, winner_specs
 
 
 def main(job: Job) -> None:
@@ -24,22 +24,10 @@ def main(job: Job) -> None:
         arms = {arm: points for arm, points in given["arms"].items() if arm not in missing}
         winners = winner_specs(given["winner_arms"], job.input.get("winners"))
         runs = chosen_runs(arms, wanted, job.input.get("chosen"), winners)
-    named = []
-    for number, folder in enumerate(given["splits"]):
-        own = [(arm, spec) for (arm, _, on), spec in zip(wanted, runs, strict=True) if on == number]
-        if not own:
-            continue
-        done = execute(
-            [spec for _, spec in own],
-            job.results,
-            given["gallery"],
-            job.compute["device"],
-            job.confirm_code,
-            OtherSplit.at(folder),
-            arms=[arm for arm, _ in own],
-            without=LEFT_OUT["sweep"] if "specs" in given else WHOLE,
-        )
-        named += [{"arm": arm, "split": number, **made} for (arm, _), made in zip(own, done, strict=True)]
+    on_splits = [(arm, spec, split) for (arm, _, split), spec in zip(wanted, runs, strict=True)]
+    without = LEFT_OUT["sweep"] if "specs" in given else WHOLE
+    where = given["splits"], job.results, given["gallery"], job.compute["device"]
+    named = execute_on_splits(on_splits, *where, job.confirm_code, without)
     write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))
 
 

@@ -105,6 +105,29 @@ def execute(
     return [_run_record(spec, [next(remaining) for _ in own]) for spec, own in zip(runs, members, strict=True)]
 
 
+def execute_on_splits(
+    runs: Sequence[tuple[str, RunSpec, int]],
+    folders: Sequence[str | None],
+    results: Path,
+    gallery: str,
+    device: str,
+    confirm_code: Callable[[], None],
+    without: Set[str] = WHOLE,
+) -> list[dict[str, Any]]:
+    """Return what `execute` does for each (arm, run, which split), with its arm and split, split by split.
+
+    folders: of the splits, None for the pipeline's own. The other arguments are as in `execute`.
+    """
+    found = []
+    for number, folder in enumerate(folders):
+        own = {place: arm for place, (arm, _, split) in enumerate(runs) if split == number}
+        if own:
+            specs, arms = [runs[place][1] for place in own], list(own.values())
+            made = execute(specs, results, gallery, device, confirm_code, OtherSplit.at(folder), arms, without)
+            found += [{"arm": arm, "split": number, **one} for arm, one in zip(arms, made, strict=True)]
+    return found
+
+
 def _run_record(spec: RunSpec, keys: list[str]) -> dict[str, Any]:
     return {"seed": spec.seed, "key": keys[0], "members": keys, "spec": spec.plain()}
 
