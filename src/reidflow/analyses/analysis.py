@@ -221,7 +221,8 @@ class Inputs:
     def table(self, name: str, contract: "Contract") -> "pl.DataFrame":
         """Return a table that it reads, checked against its contract. Raises ReidflowError.
 
-        Of an experiment with folds, `metrics` has the row of all folds together, `history` the runs of the first.
+        With `one_split`, tables of runs have those of the first split. Else, of an experiment with
+        folds, `metrics` has the row of all folds together, `history` the runs of the first.
         """
         from reidflow.evaluation.runs import of_seeds, of_split
         from reidflow.store.tables import read_table

@@ -19,9 +19,9 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import modules
 from reidflow.spec.run import HYPERSPHERE, RunSpec
 from reidflow.spec.yaml import load
-from reidflow.store.runs import SPEC, verified
+from reidflow.store.runs import SPEC, WEIGHTS, verified
 from reidflow.training.building import build_module
-from reidflow.training.embedding import WEIGHTS, restore
+from reidflow.training.embedding import restore
 from reidflow.training.image_inputs import CHUNK
 
 # What decides vectors, beside components; not this file, whose imports would take in all of training.

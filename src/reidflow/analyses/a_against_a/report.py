@@ -21,7 +21,7 @@ def run(inputs: Inputs) -> Report:
     table = false_verdicts(scores)
     return Report(
         tables={"false_verdicts": (table, FALSE_VERDICTS)},
-        sections=sections(table, scores.shape[1] if scores.size else 0),
+        sections=sections(table, scores.shape[1]),
     )
 
 

@@ -33,14 +33,15 @@ FALSE_VERDICTS = Contract(
 
 
 def pooled(arms: Sequence[EvaluatedArm]) -> np.ndarray:
-    """Return the mean average precision of each identity that every run scores, (identities, runs), each run once."""
+    """Return the mean average precision of each identity that every run scores, (identities, runs), each run once; (0, 0) without one."""
     columns: dict[str, dict[str, float]] = {}
     for arm in arms:
         identities, scores = arm.scores()
         for run, values in zip(arm.runs().values(), scores.T.tolist(), strict=True):
             columns[run] = dict(zip(identities, values, strict=True))
     shared = sorted(set.intersection(*map(set, columns.values()))) if columns else []
-    return np.array([[own[identity] for own in columns.values()] for identity in shared]).reshape(len(shared), -1)
+    found = np.array([[own[identity] for own in columns.values()] for identity in shared])
+    return found if shared else np.empty((0, 0))
 
 
 def random_experiments(

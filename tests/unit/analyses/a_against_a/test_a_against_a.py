@@ -65,5 +65,9 @@ def test_it_applies_to_arms_that_differ_in_seeds_alone_on_one_split(varies, divi
     assert a_against_a.applies(experiment) is holds
 
 
+def test_without_an_identity_that_all_runs_score_there_is_nothing_to_cut():
+    assert pooled([]).shape == (0, 0)
+
+
 def test_without_runs_there_is_no_row():
     assert false_verdicts(np.empty((0, 0))).equals(pl.DataFrame(schema=FALSE_VERDICTS.columns))
