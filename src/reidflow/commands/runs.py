@@ -95,10 +95,10 @@ class Runs:
                 yield [[spec]], splits[number], ""
         elif rule == "train":
             job = set(self.plan.training(experiment.name)[int(wildcards["batch"])])
-            for number, split in enumerate(splits):
+            for number in sorted({number for _, _, number in job}):
                 for arm, seed, options, open_ in self._seeded(experiment, number):
                     if (arm, seed, number) in job:
-                        yield options, split, open_
+                        yield options, splits[number], open_
         elif rule == "strengths":
             for candidate in candidates(experiment):
                 for tried in candidate.tried:
@@ -120,8 +120,9 @@ class Runs:
 
     def _seeds(self, experiment: Experiment, arm: Arm) -> Iterator[tuple[int, str]]:
         for number, seeds in enumerate(arm.looks):
-            look = self._decided(self.results / "experiments" / experiment.name / "looks" / f"{number - 1}.json")
-            if number and "more" in look and arm.name not in look["more"]:
+            file = self.results / "experiments" / experiment.name / "looks" / f"{number - 1}.json"
+            look = self._decided(file) if number else {}
+            if "more" in look and arm.name not in look["more"]:
                 return
             yield from ((seed, "" if not number or "more" in look else LOOK) for seed in seeds)
 

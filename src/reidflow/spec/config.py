@@ -64,10 +64,10 @@ def without_folds(split: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shares(split: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return fitting(split)
-    except ReidflowError as error:
-        raise ValueError(str(error).removesuffix(". Correct them.")) from error
+    wrong = wrong_shares(split)
+    if wrong:
+        raise ValueError(wrong)
+    return fitting(split)
 
 
 class Dataset(Strict):

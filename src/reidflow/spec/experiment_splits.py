@@ -93,7 +93,7 @@ def check_divisions(
 def takes_folds(experiment: "Experiment") -> bool:
     """Return whether an experiment on one split, with all that it does, could run on folds instead."""
     split = experiment.division.get("split", {}).get("name")
-    one = len(experiment.divisions) == 1 and split in ("closed_set", "identity_disjoint") and not experiment.folds
+    one = len(experiment.divisions) == 1 and split in ("closed_set", "identity_disjoint")
     return one and not experiment.looks and not any(_on_one_split(experiment.file, experiment.arms))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY, of_seeds
+from reidflow.evaluation.runs import EFFICIENCY, HISTORY, METRICS, PER_QUERY, of_runs, of_seeds
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Arm, Experiment
@@ -30,8 +30,8 @@ QUERY_COLUMNS = ("arm", "seed", "split", "image", "identity", "flank", "ap")
 class EvaluatedArm:
     """The evaluated runs of one arm.
 
-    metrics, efficiency: a row a seed, in the order of the arm's seeds; `trained`: METRICS with a row a run, where each
-    seed was trained on several folds.
+    metrics, efficiency: a row a seed, in the order of the arm's seeds; `trained`: METRICS with a row a
+    run; None where there is no history.
     """
 
     name: str
@@ -194,7 +194,7 @@ def read_arms(experiment: Experiment, files: Mapping[str, str | Path], chosen: s
             continue
         # By far the largest of the tables: only one arm's part of it is in memory at a time.
         own["per_query"] = read_table(files["per_query"], PER_QUERY, QUERY_COLUMNS, [("arm", "==", arm.name)])
-        trained = own["metrics"].filter(pl.col("split").is_not_null())
+        trained = of_runs(own["metrics"])
         own |= {"metrics": of_seeds(own["metrics"]), "efficiency": _efficiency_of_seeds(own["efficiency"])}
         for name in ("metrics", "efficiency"):
             own[name] = _ordered(own[name], arm, files[name])

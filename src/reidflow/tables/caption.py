@@ -160,8 +160,8 @@ def _equivalence(results: pl.DataFrame) -> str:
 def _controls(results: pl.DataFrame, level: float) -> list[tuple[str, str]]:
     compared = controlled(results).filter(pl.col("against_verdict") != UNAVAILABLE).height
     sentence = (
-        "arms that name a control are also compared with it: arm minus control, paired by identity and seed as "
-        f"with the baseline, corrected over {plural(compared, 'comparison')}, a family of their own, at {level:.0%}."
+        "arms that name a control are also compared with it: arm minus control, paired as with "
+        f"the baseline, corrected over {plural(compared, 'comparison')}, a family of their own, at {level:.0%}."
     )
     return [("Controls", sentence)] if controlled(results).height else []
 

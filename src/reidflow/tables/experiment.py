@@ -301,7 +301,7 @@ def stability(arm: EvaluatedArm) -> dict[str, Any]:
     epochs = [epochs_to_gain(history, kept) for history, kept in arm.histories()]
     flops = arm.metrics["train_flops"].to_list() if "train_flops" in arm.metrics.columns else [None]
     return {
-        "gradient_norm": _mean_of_seeds(trained, "gradient_norm"),
+        "gradient_norm": _mean_of_runs(trained, "gradient_norm"),
         "gradient_norm_max": max(_finite(trained, "gradient_norm_max"), default=None),
         "epochs_to_95": None if None in epochs else mean(epochs),
         "train_flops": None if None in flops else mean(flops),
@@ -336,7 +336,7 @@ def grid_spread(points: list[dict[str, Any]]) -> dict[str, float | int | None]:
     return {"sensitivity_range": best - min(found), "near_best": sum(value >= GAIN * best for value in found)}
 
 
-def _mean_of_seeds(history: pl.DataFrame, column: str) -> float | None:
+def _mean_of_runs(history: pl.DataFrame, column: str) -> float | None:
     runs = [
         _finite(run, column)
         for _, run in history.sort("seed", "split").group_by(["seed", "split"], maintain_order=True)
