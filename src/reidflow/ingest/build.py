@@ -17,7 +17,7 @@ from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.decode import Photo, UnusableError, decode
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Row, fault
-from reidflow.ingest.manifest import MANIFEST, QUARANTINE
+from reidflow.ingest.manifest import MANIFEST, OPTIONAL, QUARANTINE
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
@@ -195,7 +195,8 @@ def _write_tables(
     write_table(_quarantine(faults), out.quarantine, QUARANTINE)
     total = hashlib.sha256()
     for result in results:
-        total.update(canonical([result.facts, result.mask_digest]).encode() + b"\n")
+        facts = {key: value for key, value in result.facts.items() if value is not None or key not in OPTIONAL}
+        total.update(canonical([facts, result.mask_digest]).encode() + b"\n")
     masks = Counter(str(result.facts["mask"]) for result in results)
     reasons = Counter(f.reason for f in faults)
     summary = {
@@ -255,6 +256,10 @@ def _facts(photo: Photo, row: Row, *, sha256: str, pixels: str) -> dict[str, obj
         "flank": row.flank,
         "time": row.time or photo.time,
         "side": row.side,
+        "camera": row.camera,
+        "site": row.site,
+        "role": row.role,
+        "box": None,
         "width": photo.width,
         "height": photo.height,
         "format": photo.format,

@@ -26,6 +26,13 @@ REASONS = {
 OUTSIDE = "outside"
 _INSIDE = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
 _SHOWN = 20
+ROLES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "query", "gallery"),
+}
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,10 @@ class Row:
     """One image as its source names it.
 
     `path` and `mask` are relative to the dataset. `identity` None: unlabelled on purpose; blank: the label is missing.
-    `time` is ISO 8601, `side` is query or gallery; `row` counts the rows of the source's table from 1, header excluded,
-    and `table` is that table's path.
+    `time` is ISO 8601, `side` is query or gallery, `role` (of a split given by the data) train, val or test. `box`: left,
+    top, width and height of the animal in pixels of the upright photograph, or in shares of its sides where `relative`;
+    None: the whole photograph. `segmentation`: the mask as JSON, a COCO segmentation of the photograph. `row` counts the
+    rows of the source's table from 1, header excluded, and `table` is that table's path.
     """
 
     path: str
@@ -44,13 +53,19 @@ class Row:
     flank: str | None = None
     time: str | None = None
     side: str | None = None
+    camera: str | None = None
+    site: str | None = None
+    role: str | None = None
+    box: Box | None = None
+    relative: bool = False
+    segmentation: str | None = None
     row: int | None = None
     table: str | None = field(default=None, compare=False)
 
     @property
     def image(self) -> str:
-        """The image id: the path, so that equal file names in two folders never collide."""
-        return self.path
+        """The image id: the path, so that equal file names in two folders never collide, and the box of a crop."""
+        return self.path if self.box is None else f"{self.path}#{','.join(f'{value:g}' for value in self.box)}"
 
 
 @dataclass(frozen=True)
@@ -127,8 +142,8 @@ def settle(
 
 def fault(row: Row, reason: str, detail: str) -> Fault:
     """Return the quarantine entry of `row`; a name that is not UTF-8 is escaped."""
-    shown = row.path.encode("utf-8", "backslashreplace").decode()
-    return Fault(shown, shown, row.row, row.identity or None, reason, detail)
+    image, shown = (name.encode("utf-8", "backslashreplace").decode() for name in (row.image, row.path))
+    return Fault(image, shown, row.row, row.identity or None, reason, detail)
 
 
 def clean(label: str | None) -> str | None:
@@ -205,6 +220,9 @@ def _tidy(row: Row, problems: Problems) -> Row:
         flank=clean(row.flank) or None,
         time=_time(clean(row.time), where, problems),
         side=_side(clean(row.side), where, problems),
+        camera=clean(row.camera) or None,
+        site=clean(row.site) or None,
+        role=_role(clean(row.role), where, problems),
     )
 
 
@@ -231,6 +249,15 @@ def _side(text: str | None, where: str, problems: Problems) -> str | None:
     if text.lower() not in ("query", "gallery"):
         problems.add(where, f"the side '{text}' is neither query nor gallery.", "Correct it, or leave it blank.")
     return text.lower()
+
+
+def _role(text: str | None, where: str, problems: Problems) -> str | None:
+    if not text:
+        return None
+    role = next((role for role, names in ROLES.items() if text.lower() in names), None)
+    if role is None:
+        problems.add(where, f"the role '{text}' is none of train, val and test.", "Correct it, or leave it blank.")
+    return role
 
 
 def _raise_first(problems: Problems, root: Path) -> None:

@@ -4,6 +4,9 @@ import polars as pl
 
 from reidflow.store.tables import Contract
 
+OPTIONAL = frozenset({"camera", "site", "role", "box"})
+"""Columns that are part of a data set's digest only in rows that have them."""
+
 MANIFEST = Contract(
     "manifest",
     {
@@ -16,6 +19,10 @@ MANIFEST = Contract(
         "flank": pl.String,
         "time": pl.String,
         "side": pl.String,
+        "camera": pl.String,
+        "site": pl.String,
+        "role": pl.String,
+        "box": pl.String,
         "width": pl.Int32,
         "height": pl.Int32,
         "format": pl.String,
@@ -23,9 +30,10 @@ MANIFEST = Contract(
         "foreground": pl.Float64,
         "background_present": pl.Boolean,
     },
-    nullable=frozenset({"identity", "group", "flank", "time", "side", "foreground"}),
+    nullable=frozenset({"identity", "group", "flank", "time", "side", "foreground"} | OPTIONAL),
 )
-"""One row per usable image; row i describes row i of the pixel arrays."""
+"""One row per usable image; row i describes row i of the pixel arrays. Images with one `path` come from one photograph;
+`box`: left,top,width,height of the part of it that is the image, in pixels, upright."""
 
 QUARANTINE = Contract(
     "quarantine",

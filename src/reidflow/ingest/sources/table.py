@@ -20,13 +20,16 @@ def open_source(
     flank: str | None = None,
     time: str | None = None,
     side: str | None = None,
+    camera: str | None = None,
+    site: str | None = None,
+    role: str | None = None,
     unlabelled: str | None = None,
 ) -> Listing:
     """List the images that the table at `path` names.
 
     images: the folder to which the file names are relative and which is the dataset; without it, the table's own.
-    image, identity, mask, group, flank, time, side: the columns; columns not named here are not used. mask holds
-    file names, time ISO 8601, side `query` or `gallery`.
+    image, identity, mask, group, flank, time, side, camera, site, role: the columns; columns not named here are not
+    used. mask holds file names, time ISO 8601, side `query` or `gallery`, role `train`, `val` or `test`.
     unlabelled: the value of `identity` that marks an image as unlabelled on purpose, e.g. "unknown".
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
@@ -35,7 +38,7 @@ def open_source(
         raise ReidflowError(f"{path}: a folder, but the source 'table' needs a CSV or Parquet file. Correct 'path'.")
     table = _table.read(Path(path).expanduser())
     columns = [table.column(image), table.column(identity)]
-    columns += [table.optional(name) for name in (mask, group, flank, time, side)]
+    columns += [table.optional(name) for name in (mask, group, flank, time, side, camera, site, role)]
     rows = [
         Row(file or "", _label(label, unlabelled), *rest, row=number, table=path)
         for number, (file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
