@@ -14,7 +14,7 @@ import polars as pl
 
 from reidflow.ingest import rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
-from reidflow.ingest.decode import Photo, UnusableError, decode
+from reidflow.ingest.decode import Bounds, Photo, UnusableError, decode
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Row, fault
 from reidflow.ingest.manifest import MANIFEST, OPTIONAL, QUARANTINE
@@ -217,7 +217,14 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
     try:
         data = _read(target.root, row.path, read)
         sidecar = _read(target.root, row.mask, read) if row.mask else None
-        photo = decode(data, sidecar, max_pixels=target.max_pixels, wanted=lambda w, h, b: _scale(target, w, h, b))
+        photo = decode(
+            data,
+            sidecar,
+            max_pixels=target.max_pixels,
+            wanted=lambda w, h, b: _scale(target, w, h, b),
+            box=row.box,
+            relative=row.relative,
+        )
     except UnusableError as unusable:
         return Ingested(read, None, "", unusable)
     box = target.frame(photo.width, photo.height, photo.bounds)
@@ -259,7 +266,7 @@ def _facts(photo: Photo, row: Row, *, sha256: str, pixels: str) -> dict[str, obj
         "camera": row.camera,
         "site": row.site,
         "role": row.role,
-        "box": None,
+        "box": _pixels(photo.box) if photo.box else None,
         "width": photo.width,
         "height": photo.height,
         "format": photo.format,
@@ -267,3 +274,8 @@ def _facts(photo: Photo, row: Row, *, sha256: str, pixels: str) -> dict[str, obj
         "foreground": photo.foreground,
         "background_present": photo.background_present,
     }
+
+
+def _pixels(part: Bounds) -> str:
+    left, top, right, bottom = part
+    return f"{left},{top},{right - left},{bottom - top}"

@@ -1,6 +1,7 @@
 """Decoding: the bytes of a file to upright 8-bit RGB with its mask; every failure has a reason."""
 
 import io
+import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from reidflow.ingest import boxes
 from reidflow.ingest.sources._sniff import is_image
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
@@ -33,15 +35,17 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded image, upright.
+    """A decoded image, upright: a photograph, or the part of it in a box.
 
-    `colours` is RGB and may be smaller than `width` x `height` (a JPEG is decoded no larger than needed); colours under
-    a transparent alpha are kept. `mask` (L, 0 or 255, of full size) is None where there is none; `bounds` are its left,
-    top, right, bottom. `source` is its origin (alpha, sidecar, none), `foreground` the share that it covers,
-    `background_present` whether colours vary where it is 0 (without a mask: True).
+    `width` x `height` is its size. `colours` (RGB) may be smaller, since a JPEG is decoded no larger than needed; the
+    image is `view` of it (left, top, right, bottom). Colours under a transparent alpha are kept. `mask` (L, 0 or 255,
+    of full size) is None where there is none; `bounds` are its left, top, right, bottom. `source` is its origin (alpha,
+    sidecar, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
+    (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it.
     """
 
     colours: Image.Image
+    view: tuple[float, float, float, float]
     mask: Image.Image | None
     width: int
     height: int
@@ -51,18 +55,30 @@ class Photo:
     foreground: float | None
     background_present: bool
     time: str | None
+    box: Bounds | None
 
 
-def decode(data: bytes, sidecar: bytes | None, *, max_pixels: int, wanted: Wanted | None = None) -> Photo:
-    """Decode an image and its mask (`sidecar`: the bytes of a mask file, or None).
+def decode(
+    data: bytes,
+    sidecar: bytes | None,
+    *,
+    max_pixels: int,
+    wanted: Wanted | None = None,
+    box: boxes.Box | None = None,
+    relative: bool = False,
+) -> Photo:
+    """Decode an image and its mask (`sidecar`: the bytes of a mask file, or None), or the part of both in a box.
 
-    wanted(width, height, bounds) returns the scale, relative to the full size, below which a JPEG is not to be decoded.
-    Raises UnusableError.
+    box: left, top, width, height in pixels, upright, or in shares of the sides where `relative`.
+    wanted(width, height, bounds) of the part returns the scale, relative to the full size, below which a JPEG is not to
+    be decoded. Raises UnusableError.
     """
     with _reasons():
         opened = _open(data, max_pixels)
-        width, height = _upright_size(opened)
-        mask = _sidecar(sidecar, (width, height), max_pixels) if sidecar is not None else None
+        size = _upright_size(opened)
+        part = _part(box, relative, size) if box else None
+        width, height = (part[2] - part[0], part[3] - part[1]) if part else size
+        mask = _cropped(_sidecar(sidecar, size, max_pixels), part) if sidecar is not None else None
         time = _taken(opened)
         if wanted is not None and opened.format in ("JPEG", "MPO"):
             scale = wanted(width, height, mask.getbbox() if mask else None)
@@ -70,12 +86,15 @@ def decode(data: bytes, sidecar: bytes | None, *, max_pixels: int, wanted: Wante
         name = "JPEG" if opened.format == "MPO" else opened.format or ""
         _load(opened, data)
         colours, alpha = _colours(opened), None if mask else _alpha(opened)
+        colours, view = _view(colours, part, size)
         source = "sidecar" if mask else "alpha" if alpha else "none"
-        off = mask or alpha
+        off = mask
         if alpha:
-            mask = binary(alpha)
+            mask = _cropped(binary(alpha), part)
+            off = alpha.crop(part) if part else alpha
         return Photo(
             colours,
+            view,
             mask,
             width,
             height,
@@ -85,7 +104,42 @@ def decode(data: bytes, sidecar: bytes | None, *, max_pixels: int, wanted: Wante
             mask.histogram()[255] / (width * height) if mask else None,
             _varies(colours, off) if off else True,
             time,
+            part,
         )
+
+
+def _part(box: boxes.Box, relative: bool, size: tuple[int, int]) -> Bounds:
+    """Return the pixels that a box covers. Raises UnusableError where it covers none."""
+    part = boxes.covered(box, relative, *size)
+    if part is None:
+        unit = "shares of the sides" if relative else "pixels"
+        raise UnusableError(
+            "box",
+            f"left, top, width, height = {', '.join(f'{value:g}' for value in box)} ({unit}) cover no pixel of the "
+            f"photograph, which has {size[0]} x {size[1]} (upright)",
+        )
+    return part
+
+
+def _cropped(mask: Image.Image, part: Bounds | None) -> Image.Image:
+    if part is None:
+        return mask
+    mask = mask.crop(part)
+    if mask.getbbox() is None:
+        raise UnusableError("empty_mask", "the mask is 0 everywhere in the box: no animal is in it")
+    return mask
+
+
+def _view(
+    colours: Image.Image, part: Bounds | None, size: tuple[int, int]
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """Return the pixels of `colours`, maybe decoded smaller than `size`, that `part` touches, and its place in them."""
+    if part is None:
+        return colours, (0.0, 0.0, float(colours.width), float(colours.height))
+    x, y = colours.width / size[0], colours.height / size[1]
+    left, top, right, bottom = part[0] * x, part[1] * y, part[2] * x, part[3] * y
+    edges = math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
+    return colours.crop(edges), (left - edges[0], top - edges[1], right - edges[0], bottom - edges[1])
 
 
 def binary(values: Image.Image) -> Image.Image:

@@ -32,8 +32,9 @@ def cut(photo: Photo, box: Box, size: int) -> tuple[np.ndarray, np.ndarray]:
     """
     source, target = _visible(box, photo.width, photo.height, size)
     shape = (target[2] - target[0], target[3] - target[1])
-    x, y = photo.colours.width / photo.width, photo.colours.height / photo.height
-    scaled = (source[0] * x, source[1] * y, source[2] * x, source[3] * y)
+    left, top, right, bottom = photo.view
+    x, y = (right - left) / photo.width, (bottom - top) / photo.height
+    scaled = (left + source[0] * x, top + source[1] * y, left + source[2] * x, top + source[3] * y)
     shown = photo.colours.resize(shape, Image.Resampling.LANCZOS, box=scaled, reducing_gap=_GAP)
     if shape != (size, size):
         canvas = Image.new("RGB", (size, size), GREY)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 
+from reidflow.ingest.boxes import Box
 from reidflow.ingest.rawdigest import Tree
 from reidflow.spec.errors import Problems
 
@@ -22,6 +23,7 @@ REASONS = {
     "too_large": "more pixels than max_pixels allows",
     "empty_mask": "the mask is empty",
     "mask_size": "the mask's size is not the image's",
+    "box": "the box covers no pixel of the photograph",
 }
 OUTSIDE = "outside"
 _INSIDE = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
@@ -31,8 +33,6 @@ ROLES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "query", "gallery"),
 }
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

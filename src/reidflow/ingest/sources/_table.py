@@ -4,9 +4,11 @@ import csv
 import difflib
 import hashlib
 import io
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reidflow.spec.errors import ReidflowError
 
@@ -26,13 +28,15 @@ _FOREIGN = {
 class Table:
     """A table as text: column name -> one value per row, None where it is null.
 
-    `sha256` is that of the file; `odd` holds the columns that are not text, with their types.
+    `sha256` is that of the file; `odd` holds the columns that are not text, with their types, and `nested` those of lists
+    and mappings among them.
     """
 
     path: Path
     columns: dict[str, list[str | None]]
     sha256: str
     odd: dict[str, str]
+    nested: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -57,6 +61,12 @@ class Table:
         """Return a column, or nulls where no column is named."""
         return [None] * len(self) if name is None else self.column(name)
 
+    def structured(self, name: str | None) -> Sequence[str | None]:
+        """Return a column of boxes or of segmentations as text, lists and mappings as JSON; nulls without a name."""
+        if name not in self.nested:
+            return self.optional(name)
+        return [None if value is None else json.dumps(value, default=_plain) for value in self.nested[name].to_list()]
+
 
 def read(path: Path) -> Table:
     """Read a CSV (comma, semicolon, tab or bar; UTF-8) or Parquet file. Raises ReidflowError for a damaged one."""
@@ -64,8 +74,8 @@ def read(path: Path) -> Table:
         data = path.read_bytes()
     except OSError as error:
         raise ReidflowError(f"{path}: this table cannot be read ({error.strerror}). Correct its name.") from error
-    columns, odd = _parquet(data, path) if data[:4] == b"PAR1" else (_csv(data, path), {})
-    return Table(path, columns, hashlib.sha256(data).hexdigest(), odd)
+    columns, odd, nested = _parquet(data, path) if data[:4] == b"PAR1" else (_csv(data, path), {}, {})
+    return Table(path, columns, hashlib.sha256(data).hexdigest(), odd, nested)
 
 
 def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
@@ -111,8 +121,8 @@ def _lines(text: str, separator: str, path: Path) -> list[list[str]]:
     return lines
 
 
-def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict[str, str]]:
-    """Return the columns as text, and the types of those that are not."""
+def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict[str, str], dict[str, Any]]:
+    """Return the columns as text, the types of those that are not, and those of lists and mappings as they are."""
     # Imported here: listing a folder or a CSV needs no data frames.
     import polars as pl
 
@@ -122,14 +132,22 @@ def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict
         raise ReidflowError(f"{path}: not readable as Parquet ({error}). Write the file again.") from error
     columns: dict[str, list[str | None]] = {}
     odd: dict[str, str] = {}
+    nested: dict[str, Any] = {}
     for series in frame.iter_columns():
         if series.dtype.is_float():
             series = series.fill_nan(None)
             # pandas turns a column of integers with a null into floats.
             if (series.drop_nulls() % 1 == 0).all():
                 series = series.cast(pl.Int64)
+        if series.dtype.is_nested():
+            odd[series.name], nested[series.name] = str(series.dtype), series
+            continue
         try:
             columns[series.name] = series.cast(pl.String).to_list()
         except pl.exceptions.PolarsError:
             odd[series.name] = str(series.dtype)
-    return columns, odd
+    return columns, odd, nested
+
+
+def _plain(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from reidflow.ingest.boxes import Box, parse_column
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources import _table
@@ -23,6 +24,9 @@ def open_source(
     camera: str | None = None,
     site: str | None = None,
     role: str | None = None,
+    bbox: str | list[str] | None = None,
+    corners: bool = False,
+    relative: bool = False,
     unlabelled: str | None = None,
 ) -> Listing:
     """List the images that the table at `path` names.
@@ -30,6 +34,9 @@ def open_source(
     images: the folder to which the file names are relative and which is the dataset; without it, the table's own.
     image, identity, mask, group, flank, time, side, camera, site, role: the columns; columns not named here are not
     used. mask holds file names, time ISO 8601, side `query` or `gallery`, role `train`, `val` or `test`.
+    bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
+    the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it.
+    corners: the last two are x and y of the right lower corner instead. relative: boxes are shares of width and height.
     unlabelled: the value of `identity` that marks an image as unlabelled on purpose, e.g. "unknown".
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
@@ -39,14 +46,26 @@ def open_source(
     table = _table.read(Path(path).expanduser())
     columns = [table.column(image), table.column(identity)]
     columns += [table.optional(name) for name in (mask, group, flank, time, side, camera, site, role)]
+    found = _boxes(table, bbox, corners)
     rows = [
-        Row(file or "", _label(label, unlabelled), *rest, row=number, table=path)
-        for number, (file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
+        Row(file or "", _label(label, unlabelled), *rest, box=box, relative=relative, row=number, table=path)
+        for number, (box, file, label, *rest) in enumerate(zip(found, *columns, strict=True), 1)
     ]
     if not rows:
         raise ReidflowError(f"{table.path}: the table has no rows. It needs one per image.")
     name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
     return settle(walk(root), rows, {name: table.sha256}, extra)
+
+
+def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> list[Box | None]:
+    if bbox is None or isinstance(bbox, str):
+        texts, name = table.structured(bbox), f"column '{bbox}'"
+    else:
+        if len(bbox) != 4:
+            raise ReidflowError(f"source 'table', parameter 'bbox': {len(bbox)} columns instead of one or four.")
+        texts = [",".join(value or "" for value in four) for four in zip(*map(table.column, bbox), strict=True)]
+        texts, name = ["" if text == ",,," else text for text in texts], f"columns {', '.join(bbox)}"
+    return parse_column(texts, f"{table.path}, {name}", corners=corners)
 
 
 def _label(label: str | None, unlabelled: str | None) -> str | None:

@@ -1,0 +1,88 @@
+"""Boxes of animals within photographs: read as people write them, and turned into the pixels that they cover."""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Sequence
+
+from reidflow.spec.errors import ReidflowError
+
+Box = tuple[float, float, float, float]
+"""Left, top, width, height."""
+Pixels = tuple[int, int, int, int]
+"""Left, top, right, bottom; right and bottom are one past the last."""
+
+BLANK = frozenset({"", "nan", "none", "null", "<na>", "na", "[]"})
+_SIDES = (("x", "left", "xmin", "x1"), ("y", "top", "ymin", "y1"), ("width", "w"), ("height", "h"))
+_CORNERS = (*_SIDES[:2], ("xmax", "right", "x2"), ("ymax", "bottom", "y2"))
+_LONGEST = 1000  # characters of a box
+_SHOWN = 3
+
+
+def parse(text: str | None, *, corners: bool = False) -> Box | None:
+    """Return left, top, width and height of a box, or None for a blank: the whole photograph.
+
+    Four numbers, separated by commas, semicolons or blanks, with or without brackets, or a mapping of x, y, width and
+    height (also left, top, w, h). corners: the last two are right and bottom (or xmax, ymax). Raises ValueError.
+    """
+    text = (text or "").strip()
+    if text.lower() in BLANK:
+        return None
+    if len(text) > _LONGEST:
+        raise ValueError("too long for a box")
+    if text.startswith("{"):
+        four = _of_mapping(text, corners)
+    else:
+        bare = re.sub(r"^(?:np\.|numpy\.)?(?:array|tensor)\(|[\[\](){}]", " ", text)
+        four = [float(number) for number in re.split(r"[,;\s]+", bare.strip(" ,;"))]
+    if len(four) != 4:
+        raise ValueError(f"{len(four)} numbers instead of 4")
+    if not all(map(math.isfinite, four)):
+        raise ValueError("a number is not finite")
+    left, top, third, fourth = four
+    return (left, top, third - left, fourth - top) if corners else (left, top, third, fourth)
+
+
+def parse_column(texts: Sequence[str | None], where: str, *, corners: bool = False) -> list[Box | None]:
+    """Return the boxes of a column; `where` names it in the error. Raises one ReidflowError for all that are none."""
+    boxes: list[Box | None] = []
+    wrong: list[str] = []
+    for row, text in enumerate(texts, 1):
+        try:
+            boxes.append(parse(text, corners=corners))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            wrong.append(f"row {row}: '{(text or '')[:60]}'")
+    if wrong:
+        form = "left, top, right, bottom" if corners else "x, y, width, height"
+        more = ", ..." if len(wrong) > _SHOWN else ""
+        raise ReidflowError(
+            f"{where}: {len(wrong)} of {len(texts)} boxes are not four numbers ({'; '.join(wrong[:_SHOWN])}{more}). Write "
+            f"{form}, e.g. [10, 20, 80, 60]; a blank is the whole photograph."
+        )
+    return boxes
+
+
+def covered(box: Box, relative: bool, width: int, height: int) -> Pixels | None:
+    """Return the pixels of a width x height photograph that a box covers, clipped; None where it covers none.
+
+    The sides are rounded to whole pixels, as Pillow's `crop` does. relative: the box is in shares of width and height.
+    """
+    across, down = (width, height) if relative else (1, 1)
+    left, right = (_clipped(value * across, width) for value in (box[0], box[0] + box[2]))
+    top, bottom = (_clipped(value * down, height) for value in (box[1], box[1] + box[3]))
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _clipped(value: float, length: int) -> int:
+    return round(min(max(value, 0.0), float(length)))
+
+
+def _of_mapping(text: str, corners: bool) -> list[float]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = ast.literal_eval(text)
+    named = {str(key).lower(): value for key, value in found.items()}
+    four = [next((named[name] for name in names if name in named), None) for names in (_CORNERS if corners else _SIDES)]
+    return [float(value) for value in four if value is not None]
