@@ -20,7 +20,7 @@ from reidflow.store.atomic import write_text
 UNREADABLE = "unreadable"
 _RACY_NS = 2_000_000_000
 _SHOWN = 200
-_FOLDERS = ("demo", "folder", "jaguar", "query_gallery")
+_FOLDERS = ("demo", "folder", "jaguar", "market1501", "query_gallery", "sop")
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 
 Stat = tuple[int, int, int, int]

@@ -319,6 +319,7 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     **{("source", name): _SHARE for name in ("shortcut", "occluded", "night", "duplicates", "defects")},
     **{("source", name): _COUNT for name in ("identities", "images")},
     ("source", "size"): (16, 4096),
+    ("source", "depth"): (1, 20),
     **{("inference", name): _COUNT for name in ("k", "k1", "k2")},
     ("inference", "lambda_"): _SHARE,
     **{("duplicates", name): _COUNT for name in ("candidates", "neighbours")},

@@ -26,7 +26,7 @@ def below(tree: Tree, folder: str, key: str) -> dict[str, str]:
     return inside
 
 
-def identity_of(name: str) -> str:
-    """Return the first folder of a name relative to the identities' folders; blank where it is in none."""
+def identity_of(name: str, depth: int = 1) -> str:
+    """Return the folder, at a level, of a name relative to the identities' folders; blank where it lies in none."""
     parts = name.split("/")
-    return parts[0] if len(parts) > 1 else ""
+    return parts[depth - 1] if len(parts) > depth else ""

@@ -1,25 +1,44 @@
-"""A folder per identity; file formats and names do not matter."""
+"""A folder per identity; file formats and names do not matter, unless a pattern reads them."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources._folders import below, identity_of
+from reidflow.ingest.sources._pattern import Pattern
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec.errors import ReidflowError
 
 
-def open_source(*, path: str, images: str = ".", masks: str | None = None, groups: bool = False) -> Listing:
+def open_source(
+    *,
+    path: str,
+    images: str = ".",
+    masks: str | None = None,
+    groups: bool = False,
+    depth: int = 1,
+    pattern: str | None = None,
+) -> Listing:
     """List the images under `path`/`images`/<identity>/, at any depth.
 
     images: the folder that holds the identities' folders, relative to `path`.
     masks: a folder, relative to `path`, with a mask for each image, under the same relative name or the same
     name with another suffix. Photographs without one are used as they are.
     groups: whether the folders within an identity's folder are its groups (sightings, bursts).
+    depth: the level of the identities' folders; with 2, those of sites hold them (<site>/<identity>/), and an identity at
+    two sites is one.
+    pattern: instead of depth and groups, what folders and file names mean, below `images` and without the suffix, e.g.
+    `{site}/{identity}/{camera}_{time}`. Parts are identity, group, camera, site, flank, time, role (train, val, test) and
+    side (query, gallery); `*` is any text within a name, `**` any text, `{camera:c[0-9]+}` a part with a regular
+    expression. A part that occurs twice is joined by `/`.
     An image in no identity's folder has no label and ends in quarantine.
-    Raises ReidflowError if there is none at all.
+    Raises ReidflowError if there is none at all, and for images that do not match the pattern.
     """
     root, _ = dataset_paths({"name": "folder", "path": path})
+    if pattern is not None and (groups or depth != 1):
+        raise ReidflowError("source 'folder': 'pattern' says itself what folders mean. Remove 'groups' and 'depth'.")
+    if depth < 1:
+        raise ReidflowError("source 'folder': 'depth' is the level of the identities' folders. The first level is 1.")
     tree = walk(root)
     files = below(tree, images, "images")
     sidecars = below(tree, masks, "masks") if masks is not None else {}
@@ -27,24 +46,52 @@ def open_source(*, path: str, images: str = ".", masks: str | None = None, group
     found = {name: file for name, file in files.items() if file not in taken and counts_as_image(tree.root / file)}
     if not found:
         raise ReidflowError(f"{root}: no image is in this folder. It should hold a folder per identity.")
-    if not any(map(identity_of, found)):
-        raise ReidflowError(
-            f"{root if images == '.' else root / images}: its {len(found)} images lie directly in this folder. Put them into a "
-            "folder per identity within it; or write a table with a path and an identity in each row, and use the source "
-            "'table'. `reidflow init` writes that table where the files' names hold the identity."
-        )
+    if pattern is not None:
+        facts = {
+            name: _sided(parts)
+            for name, parts in Pattern(pattern, "source 'folder', 'pattern'").read_all(found).items()
+        }
+    else:
+        if not any(identity_of(name, depth) for name in found):
+            raise _no_identity(root if images == "." else root / images, list(found), depth)
+        facts = {name: _of_folders(name, depth, groups) for name in found}
     by_stem = {_stem(name): file for name, file in sorted(sidecars.items(), reverse=True)}
     rows = [
-        Row(file, identity_of(name), mask=sidecars.get(name) or by_stem.get(_stem(name)), group=_group(name, groups))
-        for name, file in found.items()
+        Row(file, mask=sidecars.get(name) or by_stem.get(_stem(name)), **facts[name]) for name, file in found.items()
     ]
     return settle(tree, rows)
 
 
-def _group(name: str, groups: bool) -> str | None:
-    """Return identity and folders below it: a first sighting of one animal is not the first sighting of another."""
+def _of_folders(name: str, depth: int, groups: bool) -> dict[str, str | None]:
+    """Return identity, site and group of a path.
+
+    Groups are named by all folders: a first sighting of one animal is not the first sighting of another.
+    """
     parts = name.split("/")
-    return "/".join(parts[:-1]) if groups and len(parts) > 2 else None
+    grouped = groups and len(parts) > depth + 1
+    return {
+        "identity": identity_of(name, depth),
+        "site": "/".join(parts[: depth - 1]) if len(parts) > depth > 1 else None,
+        "group": "/".join(parts[:-1]) if grouped else None,
+    }
+
+
+def _sided(parts: dict[str, str]) -> dict[str, str]:
+    """Return the parts of a path, with the side where the role is one: query and gallery are sides of the test images."""
+    role = parts.get("role", "").lower()
+    return {"side": role, **parts} if role in ("query", "gallery") else parts
+
+
+def _no_identity(folder: Path, found: list[str], depth: int) -> ReidflowError:
+    if depth > 1:
+        return ReidflowError(
+            f"{folder}: no image lies {depth} folders deep, such as '{min(found)}'. Correct 'depth', the level of the identities' folders."
+        )
+    return ReidflowError(
+        f"{folder}: its {len(found)} images lie directly in this folder. Put them into a "
+        "folder per identity within it; or write a table with a path and an identity in each row, and use the source "
+        "'table'; or let 'pattern' read the identity off the files' names. `reidflow init` writes that table where they hold it."
+    )
 
 
 def _stem(name: str) -> str:

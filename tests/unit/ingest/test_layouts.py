@@ -1,0 +1,194 @@
+"""Layouts of which folders and file names tell more than the identity: sites, cameras, times, roles and sides."""
+
+from pathlib import Path
+
+import pytest
+from made_images import encoded, picture
+
+from reidflow.ingest.sources import folder, market1501, sop
+from reidflow.spec.errors import ReidflowError
+
+PNG = encoded(picture())
+
+
+def write(root: Path, *names: str) -> str:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(PNG)
+    return str(root)
+
+
+def facts(listing, *fields: str) -> dict[str, tuple]:
+    return {row.image: tuple(getattr(row, field) for field in fields) for row in listing.rows}
+
+
+def test_depth_names_the_level_of_the_identity_and_the_site_above(tmp_path):
+    path = write(tmp_path, "north/leo/1.jpg", "north/mia/s1/1.jpg", "south/leo/2.jpg", "south/stray.jpg")
+    listing = folder.open_source(path=path, depth=2, groups=True)
+    assert facts(listing, "identity", "site", "group") == {
+        "north/leo/1.jpg": ("leo", "north", None),
+        "north/mia/s1/1.jpg": ("mia", "north", "north/mia/s1"),
+        "south/leo/2.jpg": ("leo", "south", None),
+    }
+    assert [(fault.image, fault.reason) for fault in listing.faults] == [("south/stray.jpg", "no_identity")]
+
+
+def test_a_depth_that_no_image_has_is_an_error_with_an_example(tmp_path):
+    path = write(tmp_path, "leo/1.jpg", "mia/1.jpg")
+    with pytest.raises(ReidflowError, match=r"no image lies 2 folders deep, such as 'leo/1.jpg'"):
+        folder.open_source(path=path, depth=2)
+
+
+def test_a_pattern_reads_the_parts_of_a_path(tmp_path):
+    path = write(tmp_path, "north/leo/c1_2015-06-03.jpg", "south/mia/c2_2016-01-31.JPG")
+    listing = folder.open_source(path=path, pattern="{site}/{identity}/{camera}_{time}")
+    assert facts(listing, "site", "identity", "camera", "time") == {
+        "north/leo/c1_2015-06-03.jpg": ("north", "leo", "c1", "2015-06-03"),
+        "south/mia/c2_2016-01-31.JPG": ("south", "mia", "c2", "2016-01-31"),
+    }
+
+
+def test_a_pattern_has_wildcards_expressions_joined_parts_and_masks(tmp_path):
+    path = write(tmp_path, "im/north/x/leo-left-12.png", "im/south/y/z/leo-right-7.png", "mk/north/x/leo-left-12.png")
+    listing = folder.open_source(
+        path=path, images="im", masks="mk", pattern="{identity}/**/{identity}-{flank:left|right}-*"
+    )
+    assert facts(listing, "identity", "flank", "mask") == {
+        "im/north/x/leo-left-12.png": ("north/leo", "left", "mk/north/x/leo-left-12.png"),
+        "im/south/y/z/leo-right-7.png": ("south/leo", "right", None),
+    }
+
+
+def test_a_pattern_reads_roles_and_sides_off_folders(tmp_path):
+    path = write(tmp_path, "train/leo/1.jpg", "valid/leo/2.jpg", "query/mia/1.jpg", "gallery/mia/2.jpg")
+    listing = folder.open_source(path=path, pattern="{role}/{identity}/*")
+    assert facts(listing, "identity", "role", "side") == {
+        "train/leo/1.jpg": ("leo", "train", None),
+        "valid/leo/2.jpg": ("leo", "val", None),
+        "query/mia/1.jpg": ("mia", "test", "query"),
+        "gallery/mia/2.jpg": ("mia", "test", "gallery"),
+    }
+
+
+def test_images_that_do_not_match_a_pattern_are_counted_and_shown(tmp_path):
+    path = write(tmp_path, "leo/1.jpg", "leo/s1/2.jpg", "mia/s2/3.jpg", "top.jpg")
+    message = (
+        r"3 of 4 images do not match '\{identity\}/\*', such as 'leo/s1/2.jpg'. Its folders are 2 deep, those of the "
+        r"pattern 1. Correct the pattern"
+    )
+    with pytest.raises(ReidflowError, match=message):
+        folder.open_source(path=path, pattern="{identity}/*")
+    # As the message advises: ** also crosses folders, and files that do not belong there are moved away.
+    (tmp_path / "top.jpg").unlink()
+    assert len(folder.open_source(path=path, pattern="{identity}/**").rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{idenity}/*", "part {idenity}. Did you mean {identity}?"),
+        ("{site}/*", "no part {identity}"),
+        ("{identity:[}/*", "no valid pattern"),
+        ("{identity:(a|b)}/*", "(?:...)"),
+    ],
+)
+def test_an_invalid_pattern_is_named(tmp_path, pattern, message):
+    with pytest.raises(ReidflowError) as caught:
+        folder.open_source(path=write(tmp_path, "a/1.jpg"), pattern=pattern)
+    assert message in str(caught.value)
+
+
+@pytest.fixture
+def market(tmp_path) -> Path:
+    write(
+        tmp_path,
+        "bounding_box_train/0002_c1s1_000451_03.jpg",
+        "bounding_box_train/0002_c2s1_000301_01.jpg",
+        "bounding_box_test/0003_c1s6_015971_02.jpg",
+        "bounding_box_test/0000_c3s1_000076_04.jpg",
+        "bounding_box_test/-1_c1s1_001926_00.jpg",
+        "bounding_box_test/-1_c6s2_000001_00.jpg",
+        "query/0003_c5s3_065187_00.jpg",
+        "gt_bbox/0003_c5s3_065187_00.jpg",
+    )
+    (tmp_path / "bounding_box_test" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "readme.txt").write_text("Market-1501")
+    return tmp_path
+
+
+def test_market1501_gives_identity_camera_role_and_side(market):
+    listing = market1501.open_source(path=str(market))
+    assert facts(listing, "identity", "camera", "role", "side") == {
+        "bounding_box_train/0002_c1s1_000451_03.jpg": ("0002", "1", "train", None),
+        "bounding_box_train/0002_c2s1_000301_01.jpg": ("0002", "2", "train", None),
+        "bounding_box_test/0003_c1s6_015971_02.jpg": ("0003", "1", "test", "gallery"),
+        "bounding_box_test/0000_c3s1_000076_04.jpg": (None, "3", "test", "gallery"),
+        "query/0003_c5s3_065187_00.jpg": ("0003", "5", "test", "query"),
+    }
+    assert not listing.faults
+    assert listing.ignored == {".db": 1, ".jpg": 1, ".txt": 1, "(junk, label -1)": 2}
+
+
+def test_junk_and_distractors_are_identities_where_there_are_none(market):
+    listing = market1501.open_source(path=str(market), junk=None, distractors=None)
+    assert {row.identity for row in listing.rows if row.side == "gallery"} == {"0003", "0000", "-1"}
+
+
+MSMT = {
+    "train": "train",
+    "gallery": "test",
+    "pattern": "**{identity:[0-9]{4}}_*_{camera:[0-9]{2}}_*",
+    "distractors": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("train", "gallery", "query", "parameters"),
+    [
+        ("bounding_box_train/1_c2_f0046182.jpg", "bounding_box_test/0_c1_f0044158.jpg", "query/0_c5_f0046.jpg", {}),
+        ("bounding_box_train/1_c2_10.png", "bounding_box_test/0_c1_1.png", "query/0_c5_6.png", {}),
+        (
+            "image_train/1_c2_00016450_0.jpg",
+            "image_test/0_c1_00016450_0.jpg",
+            "image_query/0_c5_00016450_0.jpg",
+            {"train": "image_train", "gallery": "image_test", "query": "image_query"},
+        ),
+        ("train/0001/0001_000_02_a_0.jpg", "test/0000/0000_000_01_b_1.jpg", "query/0000_001_05_c_1.jpg", MSMT),
+    ],
+)
+def test_layouts_like_market1501_need_parameters_alone(tmp_path, train, gallery, query, parameters):
+    listing = market1501.open_source(path=write(tmp_path, train, gallery, query), **parameters)
+    found = {
+        image: (int(identity), int(camera), role, side)
+        for image, (identity, camera, role, side) in facts(listing, "identity", "camera", "role", "side").items()
+    }
+    assert found == {
+        train: (1, 2, "train", None),
+        gallery: (0, 1, "test", "gallery"),
+        query: (0, 5, "test", "query"),
+    }
+
+
+def test_a_missing_folder_and_a_foreign_name_are_errors(market):
+    with pytest.raises(ReidflowError, match="'train' names the folder 'image_train', which holds no file"):
+        market1501.open_source(path=str(market), train="image_train")
+    write(market, "query/cat.jpg")
+    with pytest.raises(ReidflowError, match=r"1 of 2 images do not match .* such as 'cat.jpg'"):
+        market1501.open_source(path=str(market))
+
+
+def test_products_are_listed_with_the_roles_of_the_two_lists(tmp_path):
+    path = write(tmp_path, "bicycle_final/1_0.JPG", "bicycle_final/1_1.JPG", "chair_final/9_0.JPG", "spare.jpg")
+    header = "image_id class_id super_class_id path\n"
+    (tmp_path / "Ebay_train.txt").write_text(header + "1 1 1 bicycle_final/1_0.JPG\n2 1 1 bicycle_final/1_1.JPG\n")
+    (tmp_path / "Ebay_test.txt").write_text(header + "59552 11319 3 chair_final/9_0.JPG\n")
+    listing = sop.open_source(path=path)
+    assert facts(listing, "identity", "role", "row") == {
+        "bicycle_final/1_0.JPG": ("1", "train", 1),
+        "bicycle_final/1_1.JPG": ("1", "train", 2),
+        "chair_final/9_0.JPG": ("11319", "test", 1),
+    }
+    assert sorted(listing.tables) == ["Ebay_test.txt", "Ebay_train.txt"] and listing.ignored == {".jpg": 1}
+    (tmp_path / "Ebay_test.txt").write_text(header + "59552 chair_final/9_0.JPG\n")
+    with pytest.raises(ReidflowError, match=r"row 1: .* is not of the form"):
+        sop.open_source(path=path)
