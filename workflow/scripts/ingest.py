@@ -1,6 +1,7 @@
 """Decode every image once, into squares and a manifest."""
 
 from reidflow.ingest.build import Outputs, Raw, ingest
+from reidflow.ingest.listing import Reading, reread
 from reidflow.ingest.rawdata import DEMO, cache_file
 from reidflow.spec.components import call
 from reidflow.store.job import Job, run
@@ -10,8 +11,11 @@ def main(job: Job) -> None:
     dataset, source = job.given["dataset"], job.given["dataset"]["source"]
     if source["name"] == DEMO:
         source = {**source, "path": str(job.results / "data" / "demo")}
+    listing = reread(call("source", source), Reading(dates=dataset["dates"]))
+    for note in listing.notes:
+        print(f"Note: {note}")
     ingest(
-        call("source", source),
+        listing,
         Outputs(**job.out.paths(), rejected=job.results / "data" / "rejected.parquet"),
         frame=dataset["frame"],
         size=job.given["size"],

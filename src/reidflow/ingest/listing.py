@@ -6,11 +6,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 
 from reidflow.ingest.boxes import Box
 from reidflow.ingest.rawdigest import Tree
+from reidflow.ingest.times import Dates, is_blank, iso, remedy
 from reidflow.spec.errors import Problems
 
 REASONS = {
@@ -33,6 +33,13 @@ ROLES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "query", "gallery"),
 }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the config says of the labels and times of any source; the fields are keys of `dataset`."""
+
+    dates: Dates = "iso"
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,9 @@ class Listing:
     """A dataset as listed by its source, before any image is opened.
 
     `ignored` counts the files that are neither images nor masks nor tables, by suffix; `tables` holds the SHA-256
-    of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`.
+    of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`;
+    `notes` is what its owner should know of rows that are used, a sentence per kind; `tree` and `candidates` are the
+    files and the rows as the source found them.
     """
 
     root: Path
@@ -94,24 +103,39 @@ class Listing:
     ignored: dict[str, int]
     tables: dict[str, str]
     extra: list[Path]
+    notes: list[str]
+    tree: Tree
+    candidates: list[Row]
+
+
+def reread(listing: Listing, reading: Reading) -> Listing:
+    """Return the listing of a source as the config says that its labels and times are to be read."""
+    return settle(listing.tree, listing.candidates, listing.tables, listing.extra, reading)
 
 
 def settle(
-    tree: Tree, candidates: Iterable[Row], tables: dict[str, str] | None = None, extra: list[Path] | None = None
+    tree: Tree,
+    candidates: Iterable[Row],
+    tables: dict[str, str] | None = None,
+    extra: list[Path] | None = None,
+    reading: Reading = Reading(),
 ) -> Listing:
     """Check the rows of a source against the existing files and return them sorted by image id.
 
     Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
-    values become null. Raises ReidflowError that lists every path outside the dataset and every invalid `time` and
-    `side`.
+    values become null, and so do times that cannot be read. Raises ReidflowError that lists every path outside the
+    dataset and every invalid `side` and `role`.
     """
-    tables, extra = tables or {}, extra or []
+    candidates, tables, extra = list(candidates), tables or {}, extra or []
     files = _Files(tree)
     problems = Problems()
+    times: list[Row] = []
     rows: list[Row] = []
     faults: list[Fault] = []
     for candidate in candidates:
-        row = _tidy(candidate, problems)
+        row = _tidy(candidate, reading, problems)
+        if row.time is None and candidate.time and not is_blank(candidate.time):
+            times.append(candidate)
         path, reason, detail = files.find(row.path)
         if not reason and row.mask:
             mask, reason, detail = files.find(row.mask)
@@ -137,6 +161,9 @@ def settle(
         count_suffixes(others),
         tables,
         extra,
+        _unread(times),
+        tree,
+        candidates,
     )
 
 
@@ -210,7 +237,7 @@ class _Files:
         return relative, "", ""
 
 
-def _tidy(row: Row, problems: Problems) -> Row:
+def _tidy(row: Row, reading: Reading, problems: Problems) -> Row:
     where = _where(row)
     return replace(
         row,
@@ -218,7 +245,7 @@ def _tidy(row: Row, problems: Problems) -> Row:
         mask=row.mask if row.mask and row.mask.strip() else None,
         group=clean(row.group) or None,
         flank=clean(row.flank) or None,
-        time=_time(clean(row.time), where, problems),
+        time=iso(row.time, reading.dates) if row.time else None,
         side=_side(clean(row.side), where, problems),
         camera=clean(row.camera) or None,
         site=clean(row.site) or None,
@@ -230,17 +257,14 @@ def _where(row: Row) -> str:
     return row.path if row.row is None else f"{row.table}, row {row.row}" if row.table else f"row {row.row}"
 
 
-def _time(text: str | None, where: str, problems: Problems) -> str | None:
-    """Return `text` as ISO 8601. Also understands the form of EXIF, 2026:05:31 12:00:00."""
-    if not text:
-        return None
-    if len(text) > 7 and text[4] == text[7] == ":":
-        text = f"{text[:4]}-{text[5:7]}-{text[8:]}"
-    try:
-        return date.fromisoformat(text).isoformat() if len(text) <= 10 else datetime.fromisoformat(text).isoformat()
-    except ValueError:
-        problems.add(where, f"the time '{text}' is not ISO 8601.", "Write e.g. 2026-05-31 or 2026-05-31T12:00:00.")
-        return None
+def _unread(rows: list[Row]) -> list[str]:
+    """Return a sentence on the rows whose time is none that can be read."""
+    if not rows:
+        return []
+    texts = [str(row.time) for row in rows]
+    return [
+        f"{len(rows)} images have a time that cannot be read, hence none, e.g. '{texts[0]}' ({_where(rows[0])}). {remedy(texts)}"
+    ]
 
 
 def _side(text: str | None, where: str, problems: Problems) -> str | None:

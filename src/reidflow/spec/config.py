@@ -81,6 +81,11 @@ class Dataset(Strict):
         description="how an image becomes a square: a file of ingest/frames/, e.g. mask_box (the animal with a margin), pad, squash",
         validate_default=True,
     )
+    dates: Literal["iso", "day_first", "month_first", "unix", "excel"] = Field(
+        "iso",
+        description="how times are written: iso: ISO 8601 and other forms that leave no doubt; day_first or month_first: "
+        "06/03/2015 too; unix: seconds since 1970; excel: days since 1900 (docs/your-images.md)",
+    )
     max_bad_share: Share = Field(0.05, description="ingest stops when more than this share of the rows is unusable")
     max_pixels: Annotated[int, Field(gt=0)] = Field(
         200_000_000, description="larger images are quarantined instead of decoded"

@@ -124,28 +124,14 @@ STOPS = [
         ("t.parquet: the column 'who' is not text (List(String)). Name another column, or write it as text.",),
     ),
     Case(
-        "invalid times, reported at once",
-        rows("leo/2.png,Leo,31/05/2026", "mia/1.png,Mia,1717156800", header="path,identity,seen", time="seen"),
-        (
-            "2 errors",
-            "t.csv, row 2: the time '31/05/2026' is not ISO 8601. Write e.g. 2026-05-31 or 2026-05-31T12:00:00.",
-            "t.csv, row 3: the time '1717156800' is not",
-        ),
-    ),
-    Case(
-        "a day that no calendar has",
-        rows("leo/2.png,Leo,2026-02-30", header="path,identity,seen", time="seen"),
-        ("t.csv, row 2: the time '2026-02-30' is not ISO 8601.",),
-    ),
-    Case(
         "a side that is none",
         rows("leo/2.png,Leo,left", header="path,identity,role", side="role"),
         ("t.csv, row 2: the side 'left' is neither query nor gallery. Correct it, or leave it blank.",),
     ),
     Case(
         "a hundred errors, of which twenty are shown",
-        rows(*["leo/2.png,Leo,then"] * 100, header="path,identity,seen", time="seen"),
-        ("row 2: the time 'then'", "row 21: the time 'then'", "... and 80 more of these."),
+        rows(*["leo/2.png,Leo,then"] * 100, header="path,identity,seen", side="seen"),
+        ("row 2: the side 'then'", "row 21: the side 'then'", "... and 80 more of these."),
     ),
     Case(
         "metadata that contradict themselves",

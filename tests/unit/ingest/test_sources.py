@@ -235,10 +235,10 @@ def test_a_damaged_table_is_named_with_the_place(tabled, content, message):
     assert "t.csv" in str(caught.value)
 
 
-def test_all_times_and_sides_that_make_no_sense_are_reported_at_once(tabled):
-    write(tabled / "t.csv", "path,identity,t,s\nx/1.png,a,31/05/2026,query\nx/2.png,a,,both\n")
-    with pytest.raises(ReidflowError, match=r"(?s)2 errors.*row 1.*31/05/2026.*row 2.*both"):
-        table.open_source(path=str(tabled / "t.csv"), time="t", side="s")
+def test_all_roles_and_sides_that_make_no_sense_are_reported_at_once(tabled):
+    write(tabled / "t.csv", "path,identity,r,s\nx/1.png,a,tset,query\nx/2.png,a,,both\n")
+    with pytest.raises(ReidflowError, match=r"(?s)2 errors.*row 1.*tset.*row 2.*both"):
+        table.open_source(path=str(tabled / "t.csv"), role="r", side="s")
 
 
 @pytest.mark.parametrize("doubled", [True, False])

@@ -33,7 +33,7 @@ def open_source(
 
     images: the folder to which the file names are relative and which is the dataset; without it, the table's own.
     image, identity, mask, group, flank, time, side, camera, site, role: the columns; columns not named here are not
-    used. mask holds file names, time ISO 8601, side `query` or `gallery`, role `train`, `val` or `test`.
+    used. mask holds file names, time a form of docs/your-images.md, side `query` or `gallery`, role `train`, `val` or `test`.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it.
     corners: the last two are x and y of the right lower corner instead. relative: boxes are shares of width and height.
