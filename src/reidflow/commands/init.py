@@ -199,8 +199,10 @@ def _divide(given: str, rows: list[Row], known: bool) -> Division:
     )
     blocks = list(groups.values())
     table = pl.DataFrame({"image": list(groups), "group": blocks, "block": blocks})
+    several = sum(count >= 2 for count in counts)
     refused: ReidflowError | None = None
-    for wanted in (0.5,) if known else (0.8, 0.5):
+    for wanted in (0.5, 0) if known else (0.8, 0.5, 0):
+        # Where no split scores half of those with several groups, the first that scores any.
         for least, split, gallery in (
             (5, "closed_set", "role"),
             (3, "closed_set", "all"),
@@ -208,7 +210,7 @@ def _divide(given: str, rows: list[Row], known: bool) -> Division:
         ):
             enough = sum(count >= least for count in counts)
             too_few = split == "identity_disjoint" and len(counts) < DISJOINT
-            if enough < wanted * len(counts) or too_few:
+            if enough < wanted * several or too_few:
                 continue
             why = f"{enough} of {len(counts)} individuals have {least} {unit} or more"
             for sides in ("across", "within") if two_sides else ("within",):
@@ -218,13 +220,7 @@ def _divide(given: str, rows: list[Row], known: bool) -> Division:
                     refused = refused or error
                     continue
                 return Division(split, gallery, sides if two_sides else None, why, gain)
-    if refused:
-        raise ReidflowError(f"{given}: {refused}")
-    single = sum(count < 3 for count in counts)
-    raise ReidflowError(
-        f"{given}: {single} of {len(counts)} individuals have fewer than 3 {unit}, too few to learn them, choose on them and test on "
-        f"them. Move their images out of this folder, as long as others remain, or add images of them."
-    )
+    raise ReidflowError(f"{given}: {refused}")
 
 
 def _settings(name: str, found: Recognised, rows: list[Row], looks: Looks, division: Division) -> dict[str, Any]:

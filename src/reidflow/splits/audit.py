@@ -11,7 +11,7 @@ from reidflow.splits.sides import GALLERY, QUERY, of_photographs, unanswered
 
 
 def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gallery: str) -> dict[str, Any]:
-    """Return counts per role, everything that straddles two roles, and the identities that cannot be scored.
+    """Return counts per role, everything that straddles two roles, and the identities that are not scored.
 
     `leaks` is True when a group, a joined near-duplicate or an exact duplicate is in two roles. Images that are left
     aside do not leak. `sides`, where there are any: the numbers of queries, of gallery images and of images left aside.
@@ -40,6 +40,7 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
         "cross_identity_pairs": pairs.filter(~pl.col("same_identity") & pl.col("joined")).height,
         "cross_identity_straddling": straddling.filter(~pl.col("same_identity") & pl.col("joined")).height,
         "train_only": _train_only(split),
+        "single_group": _single_group(split),
         **({"sides": sides} if sides else {}),
     }
     result["leaks"] = any(
@@ -93,6 +94,11 @@ def _several_roles(split: pl.DataFrame, keys: list[str]) -> int:
 
 def _same_content(split: pl.DataFrame, manifest: pl.DataFrame, column: str) -> int:
     return _several_roles(split.join(manifest.select("image", column), on="image"), [column])
+
+
+def _single_group(split: pl.DataFrame) -> list[str]:
+    counts = split.group_by("identity").agg(pl.col("group").n_unique())
+    return counts.filter(pl.col("group") < 2)["identity"].sort().to_list()
 
 
 def _train_only(split: pl.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the split methods share: allotting groups to roles, and judging whether enough of them can be scored."""
+"""What the split methods share: the allotment of groups to roles."""
 
 import numpy as np
 import polars as pl
@@ -8,7 +8,6 @@ from reidflow.spec.seeds import seed_for
 
 TRAIN, VAL, TEST = "train", "val", "test"
 ASIDE = "aside"  # of a second domain, neither trained on nor in the gallery
-ENOUGH = 0.5  # at least this share of the identities must be scored
 
 
 def shuffled(items: list, seed: int, *names: str | int) -> list:
@@ -57,31 +56,6 @@ def deal(sizes: list[int], folds: int) -> list[int]:
         fold_of[item] = min(range(folds), key=lambda fold: held[fold])
         held[fold_of[item]] += sizes[item]
     return fold_of
-
-
-def check_fold(roles: list[str], identities: list[str], method: dict) -> None:
-    """Raise ReidflowError where a fold tests fewer than two identities: each of its queries would find its own alone."""
-    tested = {identity for role, identity in zip(roles, identities, strict=True) if role == TEST}
-    if len(tested) < 2:
-        raise ReidflowError(
-            f"split '{method['name']}': with folds: {method['folds']} a fold tests fewer than two identities. Use fewer "
-            "folds, or add identities that have groups enough."
-        )
-
-
-def require_enough(scored: int, total: int, gallery: str, method: str) -> None:
-    """Raise ReidflowError when under half of the identities would be scored, saying what to do."""
-    if total and scored / total < ENOUGH:
-        hint = (
-            "Set gallery: all, so that a query may find its positives among all labelled images; "
-            if gallery == "role"
-            else ""
-        )
-        raise ReidflowError(
-            f"split '{method}': only {scored} of {total} identities have groups enough to be scored "
-            f"(gallery: {gallery}), under {ENOUGH:.0%}. {hint}or use a split of two roles (val: 0, checkpoint: last, a fixed "
-            "number of epochs), or identity_disjoint, which needs two groups of an identity."
-        )
 
 
 def linked_identities(images: pl.DataFrame) -> dict[str, list[str]]:

@@ -5,9 +5,9 @@ from typing import Literal
 import polars as pl
 
 from reidflow.spec.canonical import short
-from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, check_fold
+from reidflow.splits.roles import ASIDE, TEST, VAL
+from reidflow.splits.scorable import roles_of
 from reidflow.splits.sides import apart, gallery_roles, of_photographs, unanswered, with_queries
 from reidflow.store.tables import Contract
 
@@ -32,8 +32,8 @@ def split_images(
     method: a resolved split component; images of the side `gallery`, where there are any, never change what it gives the
     photographs. sides: `across` has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
     `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
-    0: each is a query against the others. fold: which of the method's `folds`, where it has several. Raises ReidflowError when a role with a share stays empty, or when the sides do
-    not fit the data.
+    0: each is a query against the others. fold: which of the method's `folds`, where it has several. Raises ReidflowError where too few
+    identities can be scored, or the sides do not fit the data.
     """
     labelled = manifest.filter(pl.col("identity").is_not_null()).select("image", "identity", "side")
     images = labelled.join(groups.select("image", "group", "block"), on="image", how="left", maintain_order="left")
@@ -45,12 +45,8 @@ def split_images(
         )
     photographs = apart(images) if two else images
     _check_identities(photographs["identity"].unique().sort().to_list())
-    folded = method.get("folds", 0) > 1
-    context = photographs.select("image", "identity", "group", "block"), gallery
-    roles = call("split", method, *context, *([fold] if folded else []))
-    _check_roles(roles, photographs, method)
-    if folded:
-        check_fold(roles, photographs["identity"].to_list(), method)
+    divided = photographs.select("image", "identity", "group", "block")
+    roles = roles_of(divided, method, gallery, fold, across=two and sides == "across")
     given = dict(zip(photographs["image"], roles, strict=True))
     if two:
         given |= _of_second(images, given, method, sides)
@@ -78,15 +74,6 @@ def _check_identities(identities: list[str]) -> None:
             f"the data set has fewer than two identities: {whose}, so there is nothing to distinguish. Give each individual "
             "a folder or a label of its own; data/quarantine.parquet in the results lists what was left out."
         )
-
-
-def _check_roles(roles: list[str], photographs: pl.DataFrame, method: dict) -> None:
-    for role in (TRAIN, VAL, TEST):
-        if method.get(role, 1) > 0 and role not in roles:
-            raise ReidflowError(
-                f"split '{method['name']}': no image is left for '{role}'. The data set has "
-                f"{photographs['identity'].n_unique()} identities; change the shares, or add images."
-            )
 
 
 def _check_answers(split: pl.DataFrame, gallery: str, sides: str) -> None:

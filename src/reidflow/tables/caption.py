@@ -114,9 +114,18 @@ def audit_line(data: DataDescription) -> str:
     found = ", ".join(f"{audit[key]} {name}" for key, name in counted if key in audit)
     verdict = "LEAKING: the scores are too high" if data.leaks else "no leak found"
     verdict += f" in any of {len(data.splits)} splits" if data.further and not data.leaks else ""
-    only = len(audit.get("train_only", []))
-    rest = f" {only} identities have too few groups to be scored and are used for training alone." if only else ""
+    rest = _unscored(audit)
     return f"{verdict}; in two roles: {found}.{rest}" if found else f"{verdict}.{rest}"
+
+
+def _unscored(audit: dict[str, Any]) -> str:
+    """Return how many identities are in training alone, a sentence; '' where none is."""
+    only, single = audit.get("train_only", []), set(audit.get("single_group", []))
+    if not only:
+        return ""
+    cannot = len(single & set(only))
+    rest = f", {cannot} of which have one group and cannot be scored" if cannot else ""
+    return f" {len(only)} identities are in training alone{rest}."
 
 
 def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:

@@ -189,20 +189,21 @@ SPLITS = {
         groups_of(Leo=2, Mia=2, Tom=2, Ida=8),
         {"name": "closed_set"},
         (
-            "only 1 of 4 identities have groups enough to be scored (gallery: role), under 50%",
-            "Set gallery: all, so that",
+            "1 of 4 identities can be scored in 'test', which needs 2. With gallery: role, an identity can be scored where it has 5",
+            "What works with these images:\n  gallery: all\n  split: {name: closed_set, train: 0.7, val: 0.0, test: 0.3",
         ),
     ),
     "identities seen once": (
         groups_of(Leo=1, Mia=1, Tom=1, Ida=2),
         {"name": "identity_disjoint"},
-        ("only 1 of 4 identities have groups enough", "use a split of two roles"),
+        ("No split of these images does: 3 of 4 identities have one group alone. Add images of other moments",),
     ),
     "too few identities for three roles": (
         groups_of(Leo=4, Mia=4),
         {"name": "identity_disjoint", "train": 0.4, "val": 0.2, "test": 0.4},
         (
-            "split 'identity_disjoint': no image is left for 'val'. The data set has 2 identities; change the shares, or add",
+            "split 'identity_disjoint': 1 of 2 identities can be scored in 'test', which needs 2.",
+            "  gallery: all\n  split: {name: closed_set, train: 0.4, val: 0.2, test: 0.4, seed: 0}\nor\n  split: {name: closed_set",
         ),
     ),
     "shares over the whole": (

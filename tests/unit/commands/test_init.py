@@ -168,7 +168,9 @@ def test_the_split_fits_the_images_of_an_individual(init):
     assert status == 0, err
     folders(Path("p2"), each=2)
     status, _, err = init("p2")
-    assert status == 1 and "6 of 6 individuals have fewer than 3 images" in err
+    assert (
+        status == 1 and "0 of 6 identities can be scored in 'test'" in err and "split: {name: identity_disjoint" in err
+    )
     for number in range(6, 12):
         for k in (0, 1):
             draw(Path("p2") / str(number) / f"{k}.png", 100 * number + k)

@@ -91,7 +91,10 @@ def test_folds_follow_their_seed_and_not_the_order_of_the_images(name):
 
 def test_a_fold_that_would_test_one_identity_alone_is_refused():
     manifest, groups = data_set({f"id{k}": 6 for k in range(5)})
-    with pytest.raises(ReidflowError, match=r"folds: 4 a fold tests fewer than two identities. Use fewer"):
+    with pytest.raises(
+        ReidflowError,
+        match=r"with folds: 4: 1 of 5 identities can be scored in 'test', which needs 2.[^$]*\n  split: .*folds: 2}",
+    ):
         for _ in folds_of("identity_disjoint", manifest, groups, 4):
             pass
 

@@ -11,7 +11,6 @@ from reidflow.splits.roles import (
     linked_identities,
     needed_groups,
     relative,
-    require_enough,
     shuffled,
 )
 
@@ -30,7 +29,7 @@ def assign(
     """Return the role of each row of `images` (image, identity, group, block).
 
     An identity with too few groups goes wholly to training, as do groups that hold a suspected duplicate of another
-    identity. Raises ReidflowError when under half of the identities would be scored.
+    identity.
 
     folds: 2 or more cut each identity's groups into as many parts, or into fewer that can still be scored; in each fold
     another part is tested and the rest is shared out by `train` and `val`. 0: one split. fold: which of them, from 0.
@@ -49,15 +48,13 @@ def assign(
     }
     if folds > 1:
         parts = {identity: _parts(free[identity], len(own), least, folds) for identity, own in groups.items()}
-        tested, scored = _dealt(parts, folds)[fold], sum(map(bool, parts.values()))
+        tested = _dealt(parts, folds)[fold]
         chosen = {
             identity: _in_fold(free[identity], tested.get(identity, []), len(own), relative(shares), least)
             for identity, own in groups.items()
         }
     else:
         chosen = {identity: _scored(free[identity], len(own), shares, least) for identity, own in groups.items()}
-        scored = sum(map(bool, chosen.values()))
-    require_enough(scored, len(groups), gallery, "closed_set")
     return [chosen[identity].get(group, TRAIN) for identity, group in images.select("identity", "group").iter_rows()]
 
 

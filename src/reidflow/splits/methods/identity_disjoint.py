@@ -12,7 +12,6 @@ from reidflow.splits.roles import (
     deal,
     linked_identities,
     relative,
-    require_enough,
     shuffled,
 )
 
@@ -31,14 +30,13 @@ def assign(
     """Return the role of each row of `images` (image, identity, group, block).
 
     Identities with one group cannot be scored and go to training. Identities that share a suspected duplicate go to
-    one role together. Raises ReidflowError when under half of the identities could be scored.
+    one role together. Shares are those of all identities; of those that can be scored, where training would receive none of these.
 
     folds: 2 or more deal the identities to as many folds, each of which tests its own and shares out the others by
     `train` and `val`: each identity that can be scored is tested once. 0: one split. fold: which of them, from 0.
     """
     check_shares(train, val, test)
     groups = dict(images.group_by("identity").agg(pl.col("group").n_unique()).sort("identity").iter_rows())
-    require_enough(sum(n >= 2 for n in groups.values()), len(groups), "all", "identity_disjoint")
     clusters = _clusters(list(groups), list(linked_identities(images).values()))
     usable = shuffled([c for c in clusters if all(groups[i] >= 2 for i in c)], seed, "identity_disjoint")
     shares, role_of, others = {VAL: val, TEST: test}, dict.fromkeys(groups, TRAIN), len(groups)
@@ -50,6 +48,8 @@ def assign(
         order = sorted(range(len(usable)), key=lambda item: (fold_of[item] - fold - 1) % folds)
         usable = [usable[item] for item in order if fold_of[item] != fold]
         shares, others = {VAL: relative({TRAIN: train, VAL: val})[VAL]}, len(groups) - len(tested)
+    able = sum(map(len, usable))
+    others = others if sum(shares.values()) * others < able else able
     wanted = {role: share * others for role, share in shares.items() if share}
     filled = dict.fromkeys(wanted, 0)
     for cluster in usable:

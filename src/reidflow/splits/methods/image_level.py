@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from reidflow.splits.roles import TEST, TRAIN, VAL, check_shares, counts, needed_groups, require_enough, shuffled
+from reidflow.splits.roles import TEST, TRAIN, VAL, check_shares, counts, needed_groups, shuffled
 
 
 def assign(
@@ -10,16 +10,13 @@ def assign(
 ) -> list[str]:
     """Return the role of each row of `images` (image, identity), stratified by identity.
 
-    Raises ReidflowError when under half of the identities would be scored.
+    An identity with too few images goes wholly to training.
     """
     check_shares(train, val, test)
     shares = {TRAIN: train, VAL: val, TEST: test}
     role_of: dict[str, str] = {}
-    scored = 0
     for (identity,), rows in images.group_by(["identity"], maintain_order=True):
         given = counts(len(rows), shares, needed_groups(gallery))
-        scored += given is not None
         roles = [role for role, n in (given or {TRAIN: len(rows)}).items() for _ in range(n)]
         role_of.update(zip(shuffled(sorted(rows["image"]), seed, "image_level", identity), roles, strict=True))
-    require_enough(scored, images["identity"].n_unique(), gallery, "image_level")
     return [role_of[image] for image in images["image"]]
