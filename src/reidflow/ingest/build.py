@@ -26,6 +26,7 @@ from reidflow.store.tables import write_table
 
 _CHUNK = 16
 _SHOWN = 5
+_SOURCES = ("alpha", "sidecar", "segmentation", "none")
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _write_tables(
         "count": len(results),
         **framing,
         "digest": total.hexdigest(),
-        "masks": {source: masks[source] for source in ("alpha", "sidecar", "none")},
+        "masks": {source: masks[source] for source in _SOURCES if masks[source] or source != "segmentation"},
         "background_present": sum(bool(result.facts["background_present"]) for result in results),
         "quarantined": {reason: reasons[reason] for reason in sorted(reasons)},
         "ignored": listing.ignored,
@@ -224,6 +225,7 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
             wanted=lambda w, h, b: _scale(target, w, h, b),
             box=row.box,
             relative=row.relative,
+            polygons=row.segmentation,
         )
     except UnusableError as unusable:
         return Ingested(read, None, "", unusable)

@@ -11,13 +11,20 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from reidflow.ingest import boxes
+from reidflow.ingest import boxes, segmentation
 from reidflow.ingest.sources._sniff import is_image
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
 _HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _SIDEWAYS = (5, 6, 7, 8)
+_TURNS = {
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns the pixels of a sideways EXIF orientation upright."""
 _CUT_SHORT = ("truncat", "not enough image data", "unexpected end", "broken data stream", "unrecognized data stream")
 
 Bounds = tuple[int, int, int, int]
@@ -40,7 +47,7 @@ class Photo:
     `width` x `height` is its size. `colours` (RGB) may be smaller, since a JPEG is decoded no larger than needed; the
     image is `view` of it (left, top, right, bottom). Colours under a transparent alpha are kept. `mask` (L, 0 or 255,
     of full size) is None where there is none; `bounds` are its left, top, right, bottom. `source` is its origin (alpha,
-    sidecar, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
+    sidecar, segmentation, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
     (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it.
     """
 
@@ -66,10 +73,12 @@ def decode(
     wanted: Wanted | None = None,
     box: boxes.Box | None = None,
     relative: bool = False,
+    polygons: str | None = None,
 ) -> Photo:
     """Decode an image and its mask (`sidecar`: the bytes of a mask file, or None), or the part of both in a box.
 
-    box: left, top, width, height in pixels, upright, or in shares of the sides where `relative`.
+    box: left, top, width, height in pixels, upright, or in shares of the sides where `relative`. polygons: the mask
+    as COCO writes it, where there is no file of it; its polygons are relative as the box is.
     wanted(width, height, bounds) of the part returns the scale, relative to the full size, below which a JPEG is not to
     be decoded. Raises UnusableError.
     """
@@ -78,8 +87,11 @@ def decode(
         size = _upright_size(opened)
         part = _part(box, relative, size) if box else None
         width, height = (part[2] - part[0], part[3] - part[1]) if part else size
-        mask = _cropped(_sidecar(sidecar, size, max_pixels), part) if sidecar is not None else None
-        time = _taken(opened)
+        source = "sidecar" if sidecar is not None else "segmentation"
+        mask = _sidecar(sidecar, opened, size, max_pixels) if sidecar is not None else None
+        if mask is None and polygons is not None:
+            mask = _segmented(polygons, relative, opened, size, max_pixels)
+        mask, time = _cropped(mask, part) if mask else None, _taken(opened)
         if wanted is not None and opened.format in ("JPEG", "MPO"):
             scale = wanted(width, height, mask.getbbox() if mask else None)
             opened.draft(None, (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
@@ -87,10 +99,9 @@ def decode(
         _load(opened, data)
         colours, alpha = _colours(opened), None if mask else _alpha(opened)
         colours, view = _view(colours, part, size)
-        source = "sidecar" if mask else "alpha" if alpha else "none"
         off = mask
         if alpha:
-            mask = _cropped(binary(alpha), part)
+            mask, source = _cropped(binary(alpha), part), "alpha"
             off = alpha.crop(part) if part else alpha
         return Photo(
             colours,
@@ -99,7 +110,7 @@ def decode(
             width,
             height,
             name,
-            source,
+            source if mask else "none",
             mask.getbbox() if mask else None,
             mask.histogram()[255] / (width * height) if mask else None,
             _varies(colours, off) if off else True,
@@ -234,18 +245,66 @@ def _taken(opened: Image.Image) -> str | None:
         return None
 
 
-def _sidecar(data: bytes, size: tuple[int, int], max_pixels: int) -> Image.Image:
+def _sidecar(data: bytes, photograph: Image.Image, size: tuple[int, int], max_pixels: int) -> Image.Image:
     """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels."""
     try:
         with _reasons():
             image = _open(data, max_pixels)
             _load(image, data)
-            if image.size != size:
-                raise UnusableError("mask_size", f"{image.size} pixels, but the image has {size} (upright)")
             values = _alpha(image) or Image.fromarray(np.asarray(_colours(image)).max(axis=2))
-            return binary(values)
+            return _fitted(binary(values), photograph, size)
     except UnusableError as error:
         raise UnusableError(error.reason, f"its mask: {error.detail}") from error
+
+
+def _segmented(
+    text: str, relative: bool, photograph: Image.Image, size: tuple[int, int], max_pixels: int
+) -> Image.Image | None:
+    """Return the mask that a segmentation describes, None where it is blank."""
+    try:
+        found = segmentation.parse(text)
+    except ValueError as error:
+        raise UnusableError("segmentation", f"{error}: {text[:60]!r}. Write e.g. {segmentation.EXAMPLE}") from error
+    if found is None:
+        return None
+    stated = segmentation.size_of(found)
+    if stated and stated[0] * stated[1] > max_pixels:
+        raise UnusableError("too_large", f"run lengths of {stated[0]} x {stated[1]} pixels are over max_pixels")
+    mask = segmentation.draw(found, *size, relative=relative)
+    if mask.getbbox() is None:
+        raise UnusableError(
+            "empty_mask",
+            f"its segmentation covers no pixel of the photograph, which has {size[0]} x {size[1]} (upright)",
+        )
+    return _fitted(mask, photograph, size)
+
+
+def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a mask (0 or 255) at the photograph's size: scaled where the proportions are equal, and turned upright.
+
+    A mask of the proportions of the photograph as it is stored is turned as the photograph is. Raises UnusableError.
+    """
+    if mask.size == size:
+        return mask
+    if not _proportional(mask.size, size):
+        turn = _TURNS.get(_exif(photograph).get(_ORIENTATION))
+        if turn is None or not _proportional(mask.size, size[::-1]):
+            raise UnusableError(
+                "mask_size",
+                f"{mask.width} x {mask.height} pixels, but the image has {size[0]} x {size[1]} (upright), which has other "
+                "proportions. Make the mask from the whole image; any size of its proportions will do",
+            )
+        mask = mask.transpose(turn)
+    soft = mask.resize(size, Image.Resampling.BILINEAR)
+    least = min(128, soft.getextrema()[1])
+    return soft.point([255 if value >= least else 0 for value in range(256)])
+
+
+def _proportional(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether one size is the other scaled, sides rounded up or down to whole pixels."""
+    low = max((side - 1) / whole for side, whole in zip(one, other, strict=True))
+    high = min((side + 1) / whole for side, whole in zip(one, other, strict=True))
+    return low < high
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:

@@ -22,7 +22,8 @@ REASONS = {
     "truncated": "the file ends too early",
     "too_large": "more pixels than max_pixels allows",
     "empty_mask": "the mask is empty",
-    "mask_size": "the mask's size is not the image's",
+    "mask_size": "the mask's proportions are not the image's",
+    "segmentation": "the segmentation is neither polygons nor run lengths",
     "box": "the box covers no pixel of the photograph",
 }
 OUTSIDE = "outside"

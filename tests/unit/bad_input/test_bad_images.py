@@ -97,7 +97,9 @@ CASES = [
     unusable("a camera's raw file", "leo/9.tif", camera_raw(), "unreadable: a camera's raw file"),
     unusable("alpha 0 everywhere", "leo/9.png", saved(with_alpha(NOTHING)), "empty_mask: alpha is 0 everywhere"),
     unusable("an image in no animal's folder", "9.png", saved(picture()), "no_identity: the label is blank"),
-    masked("a mask of another size", saved(box_mask(20, 15)), "mask_size: its mask: (20, 15) pixels, but the image"),
+    masked(
+        "a mask of other proportions", saved(box_mask(20, 20)), "mask_size: its mask: 20 x 20 pixels, but the image"
+    ),
     masked("a mask that is no image", b"no mask", "unreadable: its mask: no image format begins like that: b'no mask'"),
     masked("a mask of no bytes", b"", "zero_size: its mask: the file has no bytes"),
     masked("a mask cut in half", half(saved(noise())), "truncated: its mask: "),

@@ -13,6 +13,7 @@ from typing import Any
 from reidflow.spec.errors import ReidflowError
 
 _SEPARATORS = ",;\t|"
+_LONGEST = 20_000_000  # characters of a value: polygons and run lengths are long
 _FOREIGN = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -110,6 +111,7 @@ def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
 def _lines(text: str, separator: str, path: Path) -> list[list[str]]:
     """Return the lines that are not blank, the header among them. Raises ReidflowError that names the row."""
     lines: list[list[str]] = []
+    csv.field_size_limit(_LONGEST)
     try:
         for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             if line:

@@ -6,6 +6,7 @@ from pathlib import Path
 from reidflow.ingest.boxes import Box, parse_column
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.segmentation import looks_like
 from reidflow.ingest.sources import _table
 from reidflow.spec.errors import ReidflowError
 
@@ -27,6 +28,7 @@ def open_source(
     bbox: str | list[str] | None = None,
     corners: bool = False,
     relative: bool = False,
+    segmentation: str | None = None,
     unlabelled: str | None = None,
 ) -> Listing:
     """List the images that the table at `path` names.
@@ -36,7 +38,8 @@ def open_source(
     used. mask holds file names, time a form of docs/your-images.md, side `query` or `gallery`, role `train`, `val` or `test`.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it.
-    corners: the last two are x and y of the right lower corner instead. relative: boxes are shares of width and height.
+    corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
+    and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed).
     unlabelled: the value of `identity` that marks an image as unlabelled on purpose, e.g. "unknown".
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
@@ -45,16 +48,38 @@ def open_source(
         raise ReidflowError(f"{path}: a folder, but the source 'table' needs a CSV or Parquet file. Correct 'path'.")
     table = _table.read(Path(path).expanduser())
     columns = [table.column(image), table.column(identity)]
+    _check_masks(table, mask)
     columns += [table.optional(name) for name in (mask, group, flank, time, side, camera, site, role)]
-    found = _boxes(table, bbox, corners)
+    columns = [table.structured(segmentation), _boxes(table, bbox, corners), *columns]
     rows = [
-        Row(file or "", _label(label, unlabelled), *rest, box=box, relative=relative, row=number, table=path)
-        for number, (box, file, label, *rest) in enumerate(zip(found, *columns, strict=True), 1)
+        Row(
+            file or "",
+            _label(label, unlabelled),
+            *rest,
+            box=box,
+            relative=relative,
+            segmentation=(drawn or "").strip() or None,
+            row=number,
+            table=path,
+        )
+        for number, (drawn, box, file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
     ]
     if not rows:
         raise ReidflowError(f"{table.path}: the table has no rows. It needs one per image.")
     name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
     return settle(walk(root), rows, {name: table.sha256}, extra)
+
+
+def _check_masks(table: _table.Table, mask: str | None) -> None:
+    """Raise ReidflowError where the column of mask files holds polygons or run lengths."""
+    texts = table.structured(mask)
+    drawn = [number for number, text in enumerate(texts, 1) if looks_like(text)]
+    if drawn:
+        raise ReidflowError(
+            f"{table.path}: the column '{mask}' holds polygons or run lengths ({len(drawn)} of {len(texts)} rows, e.g. row "
+            f"{drawn[0]}: {texts[drawn[0] - 1][:40]!r}), and masks are files. Write 'segmentation: {mask}' in place of "
+            f"'mask: {mask}' in dataset.source."
+        )
 
 
 def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> list[Box | None]:
