@@ -117,7 +117,7 @@ def _runs(found: dict) -> dict[str, Any]:
         counts = np.asarray(counts, np.int64).reshape(-1)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError("counts are neither whole numbers nor a compressed string") from error
-    if len(counts) and (counts.min() < 0 or counts.max() > height * width) or counts.sum() != height * width:
+    if (len(counts) and (counts.min() < 0 or counts.max() > height * width)) or counts.sum() != height * width:
         raise ValueError(
             f"the run lengths add up to {counts.sum()}, and the size {height} x {width} has {height * width}"
         )
@@ -163,7 +163,8 @@ def _filled(points: np.ndarray, width: int, height: int) -> np.ndarray:
     """
     fine = np.trunc(_FINE * points + 0.5).astype(np.int64)
     closed = np.concatenate([fine, fine[:1]])
-    across, down = (np.concatenate(axis) for axis in zip(*map(_line, *zip(*pairwise(closed))), strict=True))
+    lines = [_line(start, end) for start, end in pairwise(closed)]
+    across, down = (np.concatenate(axis) for axis in zip(*lines, strict=True))
     moved = np.flatnonzero(across[1:] != across[:-1])
     column = (np.minimum(across[1:], across[:-1])[moved] + 0.5) / _FINE - 0.5
     row = (np.minimum(down[1:], down[:-1])[moved] + 0.5) / _FINE - 0.5
