@@ -92,8 +92,8 @@ class Fault:
 class Listing:
     """A dataset as listed by its source, before any image is opened.
 
-    `ignored` counts the files that are neither images nor masks nor tables, by suffix; `tables` holds the SHA-256
-    of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`;
+    `ignored` counts the files that are neither images nor masks nor tables, by suffix, and `left_out`, what the source
+    leaves out on purpose, by what it is; `tables` holds the SHA-256 of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`;
     `notes` is what its owner should know of rows that are used, a sentence per kind; `tree` and `candidates` are the
     files and the rows as the source found them.
     """
@@ -107,11 +107,12 @@ class Listing:
     notes: list[str]
     tree: Tree
     candidates: list[Row]
+    left_out: dict[str, int]
 
 
 def reread(listing: Listing, reading: Reading) -> Listing:
     """Return the listing of a source as the config says that its labels and times are to be read."""
-    return settle(listing.tree, listing.candidates, listing.tables, listing.extra, reading)
+    return settle(listing.tree, listing.candidates, listing.tables, listing.extra, reading, listing.left_out)
 
 
 def settle(
@@ -120,6 +121,7 @@ def settle(
     tables: dict[str, str] | None = None,
     extra: list[Path] | None = None,
     reading: Reading = Reading(),
+    left_out: dict[str, int] | None = None,
 ) -> Listing:
     """Check the rows of a source against the existing files and return them sorted by image id.
 
@@ -159,12 +161,13 @@ def settle(
         tree.root,
         sorted(rows, key=lambda row: row.image),
         sorted(faults + doubled, key=lambda f: (f.image, f.row or 0)),
-        count_suffixes(others),
+        count_suffixes(others) | (left_out or {}),
         tables,
         extra,
         _unread(times),
         tree,
         candidates,
+        left_out or {},
     )
 
 

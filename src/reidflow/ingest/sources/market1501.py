@@ -1,7 +1,5 @@
 """The layout of Market-1501 (Zheng et al., 2015), which DukeMTMC-reID, CUHK03-NP, VeRi-776 and others share."""
 
-from dataclasses import replace
-
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources._folders import below
@@ -51,5 +49,4 @@ def open_source(
                 continue
             label = None if side == "gallery" and identity == distractors else identity
             rows.append(Row(files[name], label, **{"role": role, "side": side} | parts))
-    listing = settle(tree, rows)
-    return replace(listing, ignored={**listing.ignored, f"(junk, label {junk})": left_out}) if left_out else listing
+    return settle(tree, rows, left_out={f"(junk, label {junk})": left_out} if left_out else None)
