@@ -16,6 +16,8 @@ CASES = {
     "config/jaguar.yaml config/datasets/image_level.yaml": ["data/jaguar"],
     "config/config.yaml config/datasets/jaguar_layout.yaml": ["data/photographs"],
     "config/config.yaml config/datasets/folder.yaml": ["data/people"],
+    "config/config.yaml config/datasets/wildlife_datasets.yaml": ["data/beluga/metadata.csv"],
+    "config/config.yaml config/datasets/coco.yaml": ["data/whales/annotations.json", "data/whales/images/one.jpg"],
     "config/faces.yaml config/datasets/query_gallery.yaml": [f"data/search/{part}" for part in FOLDERS],
     "config/faces.yaml config/datasets/lfw.yaml": ["data/sklearn/lfw_home/lfw_funneled"],
 }
@@ -27,7 +29,10 @@ def test_a_preset_is_planned_without_a_mistake(tiny, tmp_path, configs):
     project = Project(checkout(tmp_path / "project"))
     for name in CASES[configs]:
         place = project.folder / name
-        if place.name in PEOPLE:
+        if place.suffix:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+        elif place.name in PEOPLE:
             (place / "one").mkdir(parents=True)
             shutil.copy(next((tiny.results / "data/demo/train/train").iterdir()), place / "one")
         else:
