@@ -11,7 +11,7 @@ def main(job: Job) -> None:
     dataset, source = job.given["dataset"], job.given["dataset"]["source"]
     if source["name"] == DEMO:
         source = {**source, "path": str(job.results / "data" / "demo")}
-    listing = reread(call("source", source), Reading(dates=dataset["dates"]))
+    listing = reread(call("source", source), Reading.of(dataset))
     for note in listing.notes:
         print(f"Note: {note}")
     ingest(

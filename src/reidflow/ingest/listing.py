@@ -4,11 +4,14 @@ import os
 import posixpath
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from reidflow.ingest import labels
 from reidflow.ingest.boxes import Box
+from reidflow.ingest.labels import Spellings
 from reidflow.ingest.rawdigest import Tree
 from reidflow.ingest.times import Dates, is_blank, iso, remedy
 from reidflow.spec.errors import Problems
@@ -40,7 +43,14 @@ ROLES = {
 class Reading:
     """What the config says of the labels and times of any source; the fields are keys of `dataset`."""
 
+    unlabelled: Sequence[str] | None = None
+    spellings: Spellings = "keep"
     dates: Dates = "iso"
+
+    @classmethod
+    def of(cls, dataset: Mapping[str, Any]) -> "Reading":
+        """Return what the section `dataset` of a config says."""
+        return cls(**{field.name: dataset[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,10 @@ class Listing:
 
 
 def reread(listing: Listing, reading: Reading) -> Listing:
-    """Return the listing of a source as the config says that its labels and times are to be read."""
+    """Return the listing of a source as the config says that its labels and times are to be read.
+
+    Raises ReidflowError for labels that mean that nobody knows, unless `unlabelled` says what they are.
+    """
     return settle(listing.tree, listing.candidates, listing.tables, listing.extra, reading, listing.left_out)
 
 
@@ -120,14 +133,14 @@ def settle(
     candidates: Iterable[Row],
     tables: dict[str, str] | None = None,
     extra: list[Path] | None = None,
-    reading: Reading = Reading(),
+    reading: Reading | None = None,
     left_out: dict[str, int] | None = None,
 ) -> Listing:
     """Check the rows of a source against the existing files and return them sorted by image id.
 
     Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
     values become null, and so do times that cannot be read. Raises ReidflowError that lists every path outside the
-    dataset and every invalid `side` and `role`.
+    dataset and every invalid `side` and `role`. reading: of `reread`; None: labels are kept as they are named.
     """
     candidates, tables, extra = list(candidates), tables or {}, extra or []
     files = _Files(tree)
@@ -135,8 +148,10 @@ def settle(
     times: list[Row] = []
     rows: list[Row] = []
     faults: list[Fault] = []
-    for candidate in candidates:
-        row = _tidy(candidate, reading, problems)
+    tidied = [_tidy(candidate, reading, problems) for candidate in candidates]
+    renamed, notes = _labels(tidied, reading, tree.root) if reading else ({}, [])
+    for candidate, row in zip(candidates, tidied, strict=True):
+        row = replace(row, identity=renamed[row.identity]) if row.identity in renamed else row
         if row.time is None and candidate.time and not is_blank(candidate.time):
             times.append(candidate)
         path, reason, detail = files.find(row.path)
@@ -164,11 +179,23 @@ def settle(
         count_suffixes(others) | (left_out or {}),
         tables,
         extra,
-        _unread(times),
+        notes + _unread(times),
         tree,
         candidates,
         left_out or {},
     )
+
+
+def _labels(rows: list[Row], reading: Reading, root: Path) -> tuple[dict[str | None, str | None], list[str]]:
+    """Return label -> what it is read as, where that differs, and what the owner should know of the labels."""
+    counts = Counter(row.identity for row in rows if row.identity is not None)
+    marked, idle = labels.marked(reading.unlabelled or (), counts)
+    named = {label: count for label, count in counts.items() if label and label not in marked}
+    labels.require_named(named, reading.unlabelled, str(root))
+    renamed: dict[str | None, str | None] = dict.fromkeys(marked)
+    renamed |= labels.joined(named) if reading.spellings == "join" else {}
+    none = [f"dataset.unlabelled: no label is {', '.join(map(repr, idle))}."] if idle else []
+    return renamed, none + labels.notes(named, reading.spellings)
 
 
 def fault(row: Row, reason: str, detail: str) -> Fault:
@@ -241,7 +268,7 @@ class _Files:
         return relative, "", ""
 
 
-def _tidy(row: Row, reading: Reading, problems: Problems) -> Row:
+def _tidy(row: Row, reading: Reading | None, problems: Problems) -> Row:
     where = _where(row)
     return replace(
         row,
@@ -249,7 +276,7 @@ def _tidy(row: Row, reading: Reading, problems: Problems) -> Row:
         mask=row.mask if row.mask and row.mask.strip() else None,
         group=clean(row.group) or None,
         flank=clean(row.flank) or None,
-        time=iso(row.time, reading.dates) if row.time else None,
+        time=iso(row.time, reading.dates if reading else "iso") if row.time else None,
         side=_side(clean(row.side), where, problems),
         camera=clean(row.camera) or None,
         site=clean(row.site) or None,

@@ -2,21 +2,21 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from reidflow.ingest.listing import Listing, Row, settle
+from reidflow.ingest.labels import nobodies
+from reidflow.ingest.listing import Listing, Reading, Row, reread, settle
 from reidflow.ingest.rawdigest import Tree, walk
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._folders import named
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES, counts_as_image
+from reidflow.ingest.times import order_of, readable
 from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.names import look
 
 TABLES = (".csv", ".tsv", ".parquet")
 # Names of columns by what they hold, the likeliest first; blanks, hyphens and capitals do not count.
@@ -30,19 +30,6 @@ COLUMNS = {
     "time": ("time", "datetime", "timestamp", "date", "date_time", "captured"),
     "side": ("side",),
 }  # fmt: skip
-UNKNOWN = {
-    "?",
-    "unknown",
-    "unidentified",
-    "unlabelled",
-    "unlabeled",
-    "none",
-    "null",
-    "nan",
-    "na",
-    "n/a",
-    "new_individual",
-}
 UNUSED = {
     "bbox": "cut the images out first",
     "segmentation": "draw its masks into files, and name these in a column 'mask'",
@@ -70,6 +57,7 @@ class Recognised:
     """How a data set is laid out.
 
     kind: for people. source: the component with the parameters that fit. listing: the data set as this source lists it.
+    keys: further keys of `dataset` that say how its labels and times are to be read.
     notes: what its owner should know. table: path of an image relative to the folder -> identity read off its name,
     where a table with these has to be written before the source can be used.
     """
@@ -79,6 +67,14 @@ class Recognised:
     listing: Listing
     notes: list[str] = field(default_factory=list)
     table: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        counts = Counter(row.identity for row in self.listing.candidates if row.identity)
+        entries = nobodies(counts)
+        self.keys |= {"unlabelled": entries} if entries else {}
+        self.listing = reread(self.listing, Reading(**self.keys))
+        self.notes += [note.rstrip(".") for note in self.listing.notes]
 
 
 def recognise(given: str, images: str | None = None) -> Recognised:
@@ -104,8 +100,10 @@ def recognise(given: str, images: str | None = None) -> Recognised:
     return _of_folder(given, images)
 
 
-def _opened(kind: str, source: dict[str, Any], notes: Iterable[str] = ()) -> Recognised:
-    return Recognised(kind, source, call("source", source), list(notes))
+def _opened(
+    kind: str, source: dict[str, Any], notes: Iterable[str] = (), keys: dict[str, Any] | None = None
+) -> Recognised:
+    return Recognised(kind, source, call("source", source), list(notes), keys=keys or {})
 
 
 def _lfw(given: str) -> Recognised:
@@ -159,21 +157,8 @@ def _of_table(given: str, images: str | None) -> Recognised:
     notes = [
         f"the column '{name}' is not used: {UNUSED[name.lower()]}" for name in table.columns if name.lower() in UNUSED
     ]
-    labels = Counter((label or "").strip() for label in table.column(columns["identity"]))
-    unknown = [label for label, _ in labels.most_common() if label.lower() in UNKNOWN]
-    if unknown:
-        source["unlabelled"] = unknown[0]
-        notes += [f"'{label}' counts as one individual: write {unknown[0]} there too" for label in unknown[1:]]
-    notes += _alike(labels)
-    return _opened("a table with a row per image", source, notes)
-
-
-def _alike(labels: Iterable[str]) -> list[str]:
-    """Return a note on each set of labels that differ in how they are written alone."""
-    same: dict[str, list[str]] = {}
-    for label in sorted(labels):
-        same.setdefault(unicodedata.normalize("NFKC", look(label)).casefold(), []).append(label)
-    return [f"{', '.join(map(repr, some))} count as {len(some)} individuals" for some in same.values() if len(some) > 1]
+    dates = order_of([value for value in table.optional(columns.get("time")) if value])
+    return _opened("a table with a row per image", source, notes, {"dates": dates} if dates != "iso" else {})
 
 
 def _guessed(table: _table.Table, wanted: Sequence[str]) -> dict[str, str]:
@@ -191,7 +176,7 @@ def _guessed(table: _table.Table, wanted: Sequence[str]) -> dict[str, str]:
 
 def _fits(what: str, values: list[str]) -> bool:
     if what == "time":
-        return bool(values) and all(re.match(r"\d{4}[-:]\d\d[-:]\d\d([T ]\d\d:\d\d|$)", value) for value in values)
+        return readable(values)
     if what == "side":
         return bool(values) and {value.lower() for value in values} <= {"query", "gallery"}
     if what == "mask":
@@ -283,9 +268,6 @@ def _identities(given: str, found: list[str], tree: Tree) -> Recognised:
     source |= {"groups": True} if 2 * grouped > len(below) else {}
     loose = sum("/" not in name for name in below)
     notes = [f"{loose} images lie in no individual's folder and are left out"] if loose else []
-    unknown = sorted(top for top in tops if top.lower() in UNKNOWN)
-    notes += _alike(tops)
-    notes += [f"the folder '{top}' counts as one individual: move it away if it is of several" for top in unknown]
     return _opened(
         "a folder per individual" + (", with a folder per group in it" if source.get("groups") else ""), source, notes
     )

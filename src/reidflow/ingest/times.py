@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 Dates = Literal["iso", "day_first", "month_first", "unix", "excel"]
 """How a data set writes its times, beside the forms that leave no doubt."""
+_ORDERS: tuple[Dates, ...] = ("day_first", "month_first")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
          "december")  # fmt: skip
@@ -109,6 +110,19 @@ def iso(text: str, dates: Dates = "iso") -> str | None:
         return date.fromisoformat(text).isoformat() if re.match(r"\d{4}-?W", text) else None
     except ValueError:
         return None
+
+
+def order_of(texts: Sequence[str]) -> Dates:
+    """Return the one order of day and month in which all texts that are times can be read; `iso` where none or both can."""
+    unread = [text for text in texts if not is_blank(text) and iso(text) is None]
+    fitting = [dates for dates in _ORDERS if unread and all(iso(text, dates) for text in unread)]
+    return fitting[0] if len(fitting) == 1 else "iso"
+
+
+def readable(texts: Sequence[str]) -> bool:
+    """Return whether all texts are times or blank, the order of day and month left open."""
+    given = [text for text in texts if not is_blank(text)]
+    return bool(given) and any(all(iso(text, dates) for text in given) for dates in _ORDERS)
 
 
 def remedy(unread: Sequence[str]) -> str:

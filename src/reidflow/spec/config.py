@@ -1,5 +1,6 @@
 """The config: one pydantic model per section. The shipped YAML defaults and the JSON schema are generated from it."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,8 +71,32 @@ def _shares(split: dict[str, Any]) -> dict[str, Any]:
     return fitting(split)
 
 
+def _as_texts(value: Any) -> Any:
+    """Return the entries of a list as text: a label may be a number. One text counts as a list of it."""
+    entries = [value] if isinstance(value, str) else value
+    if isinstance(entries, list) and any(entry is None or isinstance(entry, bool) for entry in entries):
+        raise ValueError('holds null, true or false: put labels of this name in quotes, e.g. ["null"]')
+    return [str(entry) for entry in entries] if isinstance(entries, list) else entries
+
+
 class Dataset(Strict):
     """Where the images are and how each becomes a square."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _misplaced(cls, data: Any) -> Any:
+        source = data.get("source") if isinstance(data, dict) else None
+        if not isinstance(source, dict) or "." in str(source.get("name")):
+            return data
+        for key in ("unlabelled", "spellings", "dates", "links"):
+            if key in source:
+                rest = {name: value for name, value in source.items() if name != key}
+                written = [source[key]] if key == "unlabelled" and not isinstance(source[key], list) else source[key]
+                raise ValueError(
+                    f"'{key}' is a key of dataset, for every source. Write\n"
+                    f"dataset:\n  source: {json.dumps(rest, ensure_ascii=False)}\n  {key}: {json.dumps(written, ensure_ascii=False)}"
+                )
+        return data
 
     source: component("source") = Field(
         description="where images and labels come from: a file of ingest/sources/, with its path and columns"
@@ -80,6 +105,17 @@ class Dataset(Strict):
         {"name": "mask_box"},
         description="how an image becomes a square: a file of ingest/frames/, e.g. mask_box (the animal with a margin), pad, squash",
         validate_default=True,
+    )
+    unlabelled: Annotated[list[str], BeforeValidator(_as_texts)] | None = Field(
+        None,
+        description='labels of images of nobody known, in any source: values and patterns, e.g. [unknown, "new_*"], without regard '
+        'to case; "!nan" keeps a label. []: every label is an identity; null: labels such as unknown and nan stop the run '
+        "(docs/your-images.md)",
+    )
+    spellings: Literal["keep", "join"] = Field(
+        "keep",
+        description="labels that differ in their spelling alone (Luna, luna; 7, 007): keep: identities of their own, with a warning; "
+        "join: one identity, in the commonest spelling",
     )
     dates: Literal["iso", "day_first", "month_first", "unix", "excel"] = Field(
         "iso",

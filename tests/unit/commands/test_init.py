@@ -139,8 +139,8 @@ def test_a_table_is_read_by_the_names_of_its_columns(init):
         "identity": "Individual ID",
         "group": "encounter",
         "time": "date",
-        "unlabelled": "unknown",
     }
+    assert load("photos.yaml")["dataset"]["unlabelled"] == ["unknown"]
     assert "the column 'bbox' is not used" in out and "unlabelled images" in out
     assert recognise("photos").source == {**source}
 
@@ -273,7 +273,7 @@ def test_labels_that_look_alike_or_unknown_are_named(project):
     folders(Path("photos"))
     for name in ("CATA", "unknown"):
         draw(Path("photos") / name / "0.png", 900)
-    notes = " ".join(recognise("photos").notes)
-    assert "'CATA', 'cata' count as 2 individuals" in notes and "'unknown' counts as one individual" in notes
+    found = recognise("photos")
+    assert "'CATA' (1), 'cata' (" in " ".join(found.notes) and found.keys == {"unlabelled": ["unknown"]}
     with pytest.raises(ReidflowError, match="no such file"):
         recognise("nowhere")

@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import fetch_lfw_people
 
 from reidflow.ingest.frames import centre
+from reidflow.ingest.listing import Reading, reread
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.ingest.sources import lfw, query_gallery, table
 from reidflow.spec.errors import ReidflowError
@@ -84,7 +85,7 @@ def test_a_folder_without_images_is_an_error(folders):
 def test_a_table_may_have_sides_and_unlabelled_images_together(folders):
     lines = ["path,identity,s", "train/Leo/1.png,Leo,", "query/1.png,?,query", "gallery/1.png,?,Gallery"]
     write(folders / "t.csv", "\n".join([*lines, "gallery/Mia/1.png,Mia,gallery", "query/Leo/1.png,,query"]) + "\n")
-    listing = table.open_source(path=str(folders / "t.csv"), side="s", unlabelled="?")
+    listing = reread(table.open_source(path=str(folders / "t.csv"), side="s"), Reading(unlabelled=["?"]))
     assert facts(listing) == {
         "train/Leo/1.png": ("Leo", None),
         "query/1.png": (None, "query"),

@@ -199,14 +199,6 @@ def test_a_named_mask_must_be_there(tabled):
     assert "its mask" in listing.faults[0].detail
 
 
-def test_images_unlabelled_on_purpose_are_kept(tabled):
-    write(tabled / "t.csv", "path,identity\nx/1.png,unknown\nx/2.png,\n")
-    listing = table.open_source(path=str(tabled / "t.csv"), unlabelled="unknown")
-    assert (labels(listing), reasons(listing)) == ({"x/1.png": None}, {"x/2.png": "no_identity"})
-    listing = table.open_source(path=str(tabled / "t.csv"), unlabelled="")
-    assert labels(listing) == {"x/1.png": "unknown", "x/2.png": None}
-
-
 def test_a_table_may_lie_outside_the_folder_of_the_images(tabled):
     write(tabled.parent / "labels" / "t.csv", "path,identity\nx/1.png,a\n")
     listing = table.open_source(path=str(tabled.parent / "labels" / "t.csv"), images=str(tabled))

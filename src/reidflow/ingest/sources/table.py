@@ -29,7 +29,6 @@ def open_source(
     corners: bool = False,
     relative: bool = False,
     segmentation: str | None = None,
-    unlabelled: str | None = None,
 ) -> Listing:
     """List the images that the table at `path` names.
 
@@ -40,7 +39,6 @@ def open_source(
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it.
     corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
     and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed).
-    unlabelled: the value of `identity` that marks an image as unlabelled on purpose, e.g. "unknown".
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "table", "path": path, "images": images})
@@ -54,7 +52,7 @@ def open_source(
     rows = [
         Row(
             file or "",
-            _label(label, unlabelled),
+            (label or "").strip(),
             *rest,
             box=box,
             relative=relative,
@@ -91,8 +89,3 @@ def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> 
         texts = [",".join(value or "" for value in four) for four in zip(*map(table.column, bbox), strict=True)]
         texts, name = ["" if text == ",,," else text for text in texts], f"columns {', '.join(bbox)}"
     return parse_column(texts, f"{table.path}, {name}", corners=corners)
-
-
-def _label(label: str | None, unlabelled: str | None) -> str | None:
-    label = (label or "").strip()
-    return None if unlabelled is not None and label == unlabelled else label
