@@ -18,207 +18,35 @@ Spellings = Literal["keep", "join"]
 KEPT = "!"
 _SHOWN = 12
 _MANY = 8
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Whole words that mean it in any label: `unknown_female`, `whale unknown 3`.
-_TELLING = frozenset(
-    [
-        "unknown",
-        "unknowns",
-        "unkown",
-        "unidentified",
-        "unidentifiable",
-        "unlabelled",
-        "unlabeled",
-        "unnamed",
-        "undetermined",
-        "unassigned",
-        "unclassified",
-        "unrecognized",
-        "unrecognised",
-        "unbekannt",
-        "unbestimmt",
-        "inconnu",
-        "inconnue",
-        "inconnus",
-        "indetermine",
-        "desconocido",
-        "desconocida",
-        "desconocidos",
-        "indeterminado",
-        "indeterminada",
-        "desconhecido",
-        "desconhecida",
-        "sconosciuto",
-        "sconosciuta",
-        "onbekend",
-        "okand",
-        "ukjent",
-        "ukendt",
-        "tuntematon",
-        "nieznany",
-        "nieznana",
-        "neznamy",
-        "ismeretlen",
-        "necunoscut",
-        "bilinmeyen",
-        "bilinmiyor",
-        "haijulikani",
-        "неизвестный",
-        "неизвестная",
-        "неизвестно",
-        "неизвестен",
-        "невідомий",
-        "άγνωστο",
-        "αγνωστο",
-        "αγνωστος",
-        "مجهول",
-        "अज्ञात",
-        "未知",
-        "未识别",
-        "未識別",
-        "未确认",
-        "不明",
-        "未同定",
-        "미상",
-        "불명",
-    ]
+_TELLING = _words(
+    """unknown unknowns unkown unidentified unidentifiable unlabelled unlabeled unnamed undetermined unassigned unclassified
+    unrecognized unrecognised unbekannt unbestimmt inconnu inconnue inconnus indetermine desconocido desconocida desconocidos
+    indeterminado indeterminada desconhecido desconhecida sconosciuto sconosciuta onbekend okand ukjent ukendt tuntematon
+    nieznany nieznana neznamy ismeretlen necunoscut bilinmeyen bilinmiyor haijulikani неизвестный неизвестная неизвестно неизвестен
+    невідомий άγνωστο αγνωστο αγνωστος مجهول अज्ञात 未知 未识别 未識別 未确认 不明 未同定 미상 불명"""
 )
 # Labels that mean it as a whole, or with a number behind them.
-_NUMBERED = frozenset(
-    [
-        "unk",
-        "unkn",
-        "unid",
-        "unident",
-        "noid",
-        "no_id",
-        "no_identity",
-        "no_label",
-        "no_name",
-        "not_identified",
-        "not_id_d",
-        "not_known",
-        "not_labelled",
-        "not_labeled",
-        "nicht_identifiziert",
-        "non_identifie",
-        "non_identifiee",
-        "sans_nom",
-        "sin_identificar",
-        "no_identificado",
-        "no_identificada",
-        "sin_nombre",
-        "sin_id",
-        "nao_identificado",
-        "nao_identificada",
-        "sem_nome",
-        "sem_id",
-        "non_identificato",
-        "non_identificata",
-        "niet_geidentificeerd",
-        "ikke_identificeret",
-        "ikke_identifisert",
-        "tidak_diketahui",
-        "new_individual",
-        "new_animal",
-        "new_id",
-        "new_identity",
-        "new_one",
-    ]
+_NUMBERED = _words(
+    """unk unkn unid unident noid no_id no_identity no_label no_name not_identified not_id_d not_known not_labelled not_labeled
+    nicht_identifiziert non_identifie non_identifiee sans_nom sin_identificar no_identificado no_identificada sin_nombre sin_id
+    nao_identificado nao_identificada sem_nome sem_id non_identificato non_identificata niet_geidentificeerd
+    ikke_identificeret ikke_identifisert tidak_diketahui new_individual new_animal new_id new_identity new_one"""
 )
-_ALONE = frozenset(
-    [
-        "none",
-        "null",
-        "undefined",
-        "unspecified",
-        "unsure",
-        "uncertain",
-        "unmatched",
-        "missing",
-        "n_a",
-        "not_available",
-        "not_applicable",
-        "not_assigned",
-        "no_match",
-        "no_one",
-        "nobody",
-        "anonymous",
-        "noname",
-        "nolabel",
-        "na_na",
-        "tbd",
-        "tba",
-        "tbc",
-        "tbi",
-        "to_be_determined",
-        "to_be_identified",
-        "todo",
-        "blank",
-        "empty",
-        "new",
-        "other",
-        "others",
-        "misc",
-        "miscellaneous",
-        "indet",
-        "distractor",
-        "distractors",
-        "junk",
-        "background",
-        "ohne_namen",
-        "keine",
-        "keiner",
-        "aucun",
-        "aucune",
-        "ninguno",
-        "ninguna",
-        "nenhum",
-        "nenhuma",
-        "nessuno",
-        "nessuna",
-        "geen",
-        "ingen",
-        "keine_angabe",
-        "k_a",
-        "s_n",
-        "s_d",
-        "xxx",
-        "-1",
-        "-1.0",
-        "-99",
-        "-999",
-        "-9999",
-        "nil",
-        "無",
-        "无",
-        "なし",
-        "없음",
-        "нет",
-    ]
+_ALONE = _words(
+    """none null undefined unspecified unsure uncertain unmatched missing n_a not_available not_applicable not_assigned no_match
+    no_one nobody anonymous noname nolabel na_na tbd tba tbc tbi to_be_determined to_be_identified todo blank empty new other others
+    misc miscellaneous indet distractor distractors junk background ohne_namen keine keiner aucun aucune ninguno ninguna nenhum
+    nenhuma nessuno nessuna geen ingen keine_angabe k_a s_n s_d xxx -1 -1.0 -99 -999 -9999 nil 無 无 なし 없음 нет"""
 )
 # Short ones are names too, so that only what programs write counts: Nan, Na and Nil may be animals.
-_EXACT = frozenset(
-    [
-        "nan",
-        "NaN",
-        "NAN",
-        "NA",
-        "N.A.",
-        "<NA>",
-        "nat",
-        "NaT",
-        "#N/A",
-        "#N/A!",
-        "#NA",
-        "#NAME?",
-        "#REF!",
-        "#VALUE!",
-        "#NULL!",
-        "#NUM!",
-        "#DIV/0!",
-        "-nan",
-    ]
-)
+_EXACT = _words("nan NaN NAN NA N.A. <NA> nat NaT #N/A #N/A! #NA #NAME? #REF! #VALUE! #NULL! #NUM! #DIV/0! -nan")
 _NAMES = frozenset({"Nil"})
 _NEW = re.compile(
     r"new[_-][a-z]+([_ -]?\d+)?|new (whale|individual|animal|cat|dog|fish|bird|person|subject|id)s?( ?\d+)?"
@@ -403,13 +231,13 @@ def notes(counts: Mapping[str, int], spellings: Spellings) -> list[str]:
         shown = ", ".join(f"'{visible(label)}'" for label in some[:_SHOWN])
         found.append(
             f"{_number(len(some), 'label looks', 'labels look')} like {kind}, as spreadsheets write them: {shown}. If they were "
-            "something else, correct them in the table, in a column of text: what they were cannot be told from here."
+            "something else, correct them in the table, in a column of text: what they were is lost."
         )
     return found
 
 
 def visible(label: str) -> str:
-    """Return a label with invisible characters spelt out, so that two that look alike can be told apart."""
+    """Return a label with invisible characters spelt out, so that two that look alike differ."""
     return "".join(c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in label)
 
 

@@ -20,7 +20,9 @@ KEYS = [
         ("config.yaml, key 'protocol.epoch': this key is unknown.", "Did you mean 'epochs'?"),
     ),
     Case(
-        "an unknown key of the data set", "dataset.sorce: 3", ("Known here: source, frame, max_bad_share, max_pixels.",)
+        "an unknown key of the data set",
+        "dataset.sorce: 3",
+        ("Known here: source, frame, unlabelled, spellings, dates,",),
     ),
     Case(
         "an unknown key of the model",
