@@ -208,6 +208,7 @@ def _write_tables(
         "background_present": sum(bool(result.facts["background_present"]) for result in results),
         "quarantined": {reason: reasons[reason] for reason in sorted(reasons)},
         "ignored": listing.ignored,
+        **({"notes": listing.notes} if listing.notes else {}),
     }
     write_text(out.digest, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
