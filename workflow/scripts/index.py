@@ -20,7 +20,7 @@ def main(job: Job) -> None:
         given["pairs"], manifest, quarantine, [read_table(path, SPLIT) for path in job.input.splits], given["gallery"]
     )
     if given["pairs"]:
-        submissions.require_planned(given["source"], job.results, given["raw"])
+        submissions.require_planned(given["source"], given.get("detections"), job.results, given["raw"])
     runs = submissions.chosen_runs(given["runs"], RunStore(job.results / ".store"))
     made = submissions.gallery_files(
         manifest, question, runs, submissions.Embedded(job.results, resolve_device(job.compute["device"]))

@@ -1,17 +1,13 @@
 """Decode every image once, into squares and a manifest."""
 
-from reidflow.ingest.build import Outputs, Raw, ingest
-from reidflow.ingest.listing import Reading, reread
-from reidflow.ingest.rawdata import DEMO, cache_file
-from reidflow.spec.components import call
+from reidflow.ingest.build import Outputs, Raw, ingest, listing_of
+from reidflow.ingest.rawdata import cache_file
 from reidflow.store.job import Job, run
 
 
 def main(job: Job) -> None:
-    dataset, source = job.given["dataset"], job.given["dataset"]["source"]
-    if source["name"] == DEMO:
-        source = {**source, "path": str(job.results / "data" / "demo")}
-    listing = reread(call("source", source), Reading.of(dataset))
+    dataset = job.given["dataset"]
+    listing = listing_of(dataset, job.results)
     for note in listing.notes:
         print(f"Note: {note}")
     ingest(

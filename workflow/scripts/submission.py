@@ -18,7 +18,7 @@ def main(job: Job) -> None:
     runs = submissions.chosen_runs(given["runs"], RunStore(job.results / ".store"))
     embedded = submissions.Embedded(job.results, resolve_device(job.compute["device"]))
     if given["pairs"]:
-        submissions.require_planned(given["source"], job.results, given["raw"])
+        submissions.require_planned(given["source"], given.get("detections"), job.results, given["raw"])
         quarantine = read_table(job.input.quarantine, QUARANTINE)
         together = (runs, embedded, how["combine"], how["inference"])
         text = submissions.pairs_csv(Path(given["pairs"]), manifest, quarantine, *together)

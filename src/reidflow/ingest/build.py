@@ -15,9 +15,11 @@ import polars as pl
 from reidflow.ingest import rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.decode import Bounds, Photo, UnusableError, decode
+from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
-from reidflow.ingest.listing import REASONS, Fault, Listing, Row, fault
+from reidflow.ingest.listing import REASONS, Fault, Listing, Reading, Row, fault, reread
 from reidflow.ingest.manifest import MANIFEST, OPTIONAL, QUARANTINE
+from reidflow.ingest.rawdata import DEMO
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
@@ -72,6 +74,14 @@ class Ingested:
     facts: dict[str, object] | None
     mask_digest: str
     unusable: UnusableError | None
+
+
+def listing_of(dataset: dict[str, Any], results: Path) -> Listing:
+    """Return the images of a resolved `dataset` as the config says that they are read; the demo's are in the results."""
+    source = dataset["source"]
+    path = {"path": str(results / "data" / DEMO)} if source["name"] == DEMO else {}
+    listing = reread(components.call("source", {**source, **path}), Reading.of(dataset))
+    return boxed(listing, **dataset["detections"]) if dataset["detections"] else listing
 
 
 def ingest(

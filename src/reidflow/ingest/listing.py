@@ -27,6 +27,7 @@ REASONS = {
     "empty_mask": "the mask is empty",
     "mask_size": "the mask's proportions are not the image's",
     "segmentation": "the segmentation is neither polygons nor run lengths",
+    "no_detection": "the detector found no animal",
     "box": "the box covers no pixel of the photograph",
 }
 OUTSIDE = "outside"

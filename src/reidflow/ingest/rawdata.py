@@ -32,7 +32,8 @@ def identify(config: Config, *, refresh: bool) -> str:
         if not known.is_file():
             raise ReidflowError(f"{known}: missing. Start the pipeline, not one of its jobs.")
         return known.read_text()
-    root, extra = dataset_paths(source)
+    detections = config.dataset.detections
+    root, extra = dataset_paths(source, detections.path if detections else None)
     digest = snapshot(root, cache_file(Path(config.results)), extra).digest
     # Jobs read it; a command that only plans must not change it under those of another run.
     if not is_dry_run() and (not known.is_file() or known.read_text() != digest):

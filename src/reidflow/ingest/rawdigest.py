@@ -49,8 +49,26 @@ class Snapshot:
     files: dict[str, str]
 
 
-def dataset_paths(source: dict[str, Any]) -> tuple[Path, list[Path]]:
+def dataset_paths(source: dict[str, Any], detections: str | None = None) -> tuple[Path, list[Path]]:
     """Return the folder whose files are the dataset of a source, and the files outside it that also belong to it.
+
+    detections: the file of boxes that belongs to it, where there is one. Raises ReidflowError where two files have one name.
+    """
+    root, extra = _source_paths(source)
+    if detections is not None:
+        file = Path(detections).expanduser()
+        if not file.is_file():
+            raise ReidflowError(
+                f"dataset.detections: there is no file '{detections}' (looked from {Path.cwd()}). Correct 'path'."
+            )
+        extra += [] if file.resolve().is_relative_to(root.resolve()) else [file]
+    if len({path.name for path in extra}) < len(extra):
+        raise ReidflowError(f"{extra[0]} and {extra[1]} lie outside the dataset and have one name. Rename one of them.")
+    return root, extra
+
+
+def _source_paths(source: dict[str, Any]) -> tuple[Path, list[Path]]:
+    """Return the folder of a source, and its table where that lies outside it.
 
     `path` is that folder, or a table in it; with `images` beside a table, that folder is the dataset. Of scikit-learn's
     data (`lfw`) it is the folder of the people, without its other data sets.

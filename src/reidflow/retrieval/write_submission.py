@@ -287,8 +287,8 @@ def data_root(source: dict[str, Any], results: Path) -> Path:
     return results / "data" / "demo" if source["name"] == DEMO else dataset_paths(source)[0]
 
 
-def require_planned(source: dict[str, Any], results: Path, raw: str) -> None:
+def require_planned(source: dict[str, Any], detections: str | None, results: Path, raw: str) -> None:
     """Raise ReidflowError unless the raw data, of which test.csv is a part, are those that were planned with."""
-    root, extra = dataset_paths(source)
+    root, extra = dataset_paths(source, detections)
     if snapshot(root, cache_file(results), extra, save=False).digest != raw:
         raise ReidflowError(f"{root}: the data changed after planning; nothing was written. Run the command again.")

@@ -79,6 +79,21 @@ def _as_texts(value: Any) -> Any:
     return [str(entry) for entry in entries] if isinstance(entries, list) else entries
 
 
+class Detections(Strict):
+    """Boxes of a detector, to which photographs without a box are cut."""
+
+    path: str = Field(description="the detector's file: JSON of MegaDetector, or of PyTorch-Wildlife's command")
+    confidence: Share = Field(0.2, description="detections below this confidence do not count")
+    category: str = Field("animal", description="the detector's category that counts")
+    several: Literal["best", "each"] = Field(
+        "best",
+        description="photographs with several detections. best: the most confident one; each: all of them, where a photograph is unlabelled",
+    )
+    without: Literal["keep", "quarantine"] = Field(
+        "keep", description="photographs without a detection. keep: they are used whole; quarantine: they are not used"
+    )
+
+
 class Dataset(Strict):
     """Where the images are and how each becomes a square."""
 
@@ -121,6 +136,9 @@ class Dataset(Strict):
         "iso",
         description="how times are written: iso: ISO 8601 and other forms that leave no doubt; day_first or month_first: "
         "06/03/2015 too; unix: seconds since 1970; excel: days since 1900 (docs/your-images.md)",
+    )
+    detections: Detections | None = Field(
+        None, description="boxes that MegaDetector found, to which photographs without a box of their own are cut"
     )
     max_bad_share: Share = Field(0.05, description="ingest stops when more than this share of the rows is unusable")
     max_pixels: Annotated[int, Field(gt=0)] = Field(

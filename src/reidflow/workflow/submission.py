@@ -123,6 +123,8 @@ class Submission:
         used = {*executed(self.specs), *plans.modules(*ranking), *modules}
         config = self.plan.config
         pairs = {"pairs": self.pairs, "raw": self.raw if self.pairs else ""}
+        if config.dataset.detections:
+            pairs["detections"] = config.dataset.detections.path
         what = {"runs": runs, "source": config.dataset.source, "gallery": config.gallery, **pairs, **what}
         return self.params.job(script, what, sorted(used))
 
