@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import polars as pl
 from reidflow.ingest import rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.decode import Bounds, Photo, UnusableError, decode
+from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, describe, levels_of
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Reading, Row, fault, reread
@@ -53,7 +54,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Target:
-    """How images are read, framed and stored; `frame` is a component of `frames/`."""
+    """How images are read, framed and stored; `frame` is a component of `frames/`, `levels` as `decode` takes them."""
 
     root: Path
     frame: Frame
@@ -61,19 +62,22 @@ class Target:
     max_pixels: int
     images: RowFile
     masks: RowFile
+    levels: Levels
 
 
 @dataclass(frozen=True)
 class Ingested:
     """The result of a row of the listing: its row of the manifest and the mask's digest, or why it is unusable.
 
-    `read` holds the SHA-256 of each file that was read, by its path in the dataset.
+    `read` holds the SHA-256 of each file that was read, by its path in the dataset. `spread`: of an image of more than
+    8 bits a channel.
     """
 
     read: dict[str, str]
     facts: dict[str, object] | None
     mask_digest: str
     unusable: UnusableError | None
+    spread: Spread | None = None
 
 
 def listing_of(dataset: dict[str, Any], results: Path) -> Listing:
@@ -93,13 +97,16 @@ def ingest(
     max_bad_share: float,
     max_pixels: int,
     workers: int,
+    levels: Sequence[float] | None = None,
     raw: Raw | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> list[str]:
     """Write the images of `listing`, framed to squares of side `size`, sorted by image id.
 
     frame: resolved spec of a component of `frames/`. workers: threads (the decoders release Python's lock); they
-    change no output. progress(done, all) is called from time to time. `raw`: check that the data are those planned.
+    change no output. levels: the values that become 0 and 255 in images of more than 8 bits a channel; without them, the
+    range of all such images, which are then decoded a second time. progress(done, all) is called from time to time.
+    `raw`: check that the data are those planned. Returns sentences about what was done that a person should read.
     Raises ReidflowError if the data changed meanwhile, if more than `max_bad_share` of the rows is bad, or none is
     usable.
     """
@@ -110,8 +117,15 @@ def ingest(
     try:
         module = components.load("frame", frame["name"])
         parameters = {key: value for key, value in frame.items() if key != "name"}
-        target = Target(listing.root, partial(module.box, **parameters), size, max_pixels, images, masks)
-        results = _ingest_all(listing.rows, target, workers, progress)
+        given = dict.fromkeys((SIXTEEN, THIRTY_TWO, FLOAT), tuple(levels)) if levels else {}
+        target = Target(listing.root, partial(module.box, **parameters), size, max_pixels, images, masks, given)
+        results = _ingest_all(listing.rows, range(len(listing.rows)), target, workers, progress)
+        chosen = given or levels_of(result.spread for result in results if result.spread)
+        deep = [i for i, one in enumerate(results) if one.spread and chosen[one.spread.kind] != one.spread.default]
+        if not given:
+            again = _ingest_all(listing.rows, deep, replace(target, levels=chosen), workers, progress)
+            for i, result in zip(deep, again, strict=True):
+                results[i] = result
         if raw and planned:
             _verify_read(results, planned)
             _verify(listing, raw)
@@ -123,22 +137,30 @@ def ingest(
     finally:
         images.discard()
         masks.discard()
-    _write_tables([results[i] for i in usable], faults, listing, out, {"size": size, "frame": frame})
+    kept = [results[i] for i in usable]
+    spreads = [one.spread for one in kept if one.spread]
+    used = {kind: list(chosen[kind]) for kind in sorted({one.kind for one in spreads})}
+    notes = [*listing.notes, *describe(spreads, chosen)]
+    more = {key: value for key, value in {"levels": used, "notes": notes}.items() if value}
+    _write_tables(kept, faults, listing, out, {"size": size, "frame": frame}, more)
+    return notes
 
 
 def _ingest_all(
-    rows: list[Row], target: Target, workers: int, progress: Callable[[int, int], None] | None
+    rows: list[Row], numbers: Sequence[int], target: Target, workers: int, progress: Callable[[int, int], None] | None
 ) -> list[Ingested]:
+    """Return what became of the rows of the given numbers, in their order."""
+
     def chunk(start: int) -> list[Ingested]:
-        return [_ingest_row(rows[i], i, target) for i in range(start, min(start + _CHUNK, len(rows)))]
+        return [_ingest_row(rows[i], i, target) for i in numbers[start : start + _CHUNK]]
 
     results: list[Ingested] = []
     pool = ThreadPoolExecutor(workers)
     try:
-        for part in pool.map(chunk, range(0, len(rows), _CHUNK)):
+        for part in pool.map(chunk, range(0, len(numbers), _CHUNK)):
             results += part
             if progress:
-                progress(len(results), len(rows))
+                progress(len(results), len(numbers))
     finally:
         pool.shutdown(cancel_futures=True)
     return results
@@ -199,7 +221,12 @@ def _quarantine(faults: list[Fault]) -> pl.DataFrame:
 
 
 def _write_tables(
-    results: list[Ingested], faults: list[Fault], listing: Listing, out: Outputs, framing: dict[str, Any]
+    results: list[Ingested],
+    faults: list[Fault],
+    listing: Listing,
+    out: Outputs,
+    framing: dict[str, Any],
+    more: dict[str, Any],
 ) -> None:
     """Write manifest and quarantine, and last the summary, which marks the output as complete."""
     write_table(pl.DataFrame([r.facts for r in results], schema=MANIFEST.columns), out.manifest, MANIFEST)
@@ -218,7 +245,7 @@ def _write_tables(
         "background_present": sum(bool(result.facts["background_present"]) for result in results),
         "quarantined": {reason: reasons[reason] for reason in sorted(reasons)},
         "ignored": listing.ignored,
-        **({"notes": listing.notes} if listing.notes else {}),
+        **more,
     }
     write_text(out.digest, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
@@ -237,6 +264,7 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
             box=row.box,
             relative=row.relative,
             polygons=row.segmentation,
+            levels=target.levels,
         )
     except UnusableError as unusable:
         return Ingested(read, None, "", unusable)
@@ -246,7 +274,7 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
     target.images.write(pixels, index)
     target.masks.write(mask, index)
     facts = _facts(photo, row, sha256=read[row.path], pixels=hashlib.sha256(pixels).hexdigest())
-    return Ingested(read, facts, hashlib.sha256(mask).hexdigest(), None)
+    return Ingested(read, facts, hashlib.sha256(mask).hexdigest(), None, photo.spread)
 
 
 def _scale(target: Target, width: int, height: int, bounds: tuple[int, int, int, int] | None) -> float:

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from reidflow.ingest import boxes, segmentation
+from reidflow.ingest import boxes, depth, segmentation
 from reidflow.ingest.sources._sniff import is_image
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
@@ -48,7 +48,8 @@ class Photo:
     image is `view` of it (left, top, right, bottom). Colours under a transparent alpha are kept. `mask` (L, 0 or 255,
     of full size) is None where there is none; `bounds` are its left, top, right, bottom. `source` is its origin (alpha,
     sidecar, segmentation, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
-    (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it.
+    (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it. `spread`: the range of its
+    values, None for 8 bits a channel.
     """
 
     colours: Image.Image
@@ -63,6 +64,7 @@ class Photo:
     background_present: bool
     time: str | None
     box: Bounds | None
+    spread: depth.Spread | None
 
 
 def decode(
@@ -74,16 +76,21 @@ def decode(
     box: boxes.Box | None = None,
     relative: bool = False,
     polygons: str | None = None,
+    levels: depth.Levels | None = None,
 ) -> Photo:
     """Decode an image and its mask (`sidecar`: the bytes of a mask file, or None), or the part of both in a box.
 
     box: left, top, width, height in pixels, upright, or in shares of the sides where `relative`. polygons: the mask
-    as COCO writes it, where there is no file of it; its polygons are relative as the box is.
+    as COCO writes it, where there is no file of it; its polygons are relative as the box is. levels: of images of
+    more than 8 bits a channel, those that become 0 and 255; without them 16 bits lose their lower 8, and other kinds use
+    the range of the image.
     wanted(width, height, bounds) of the part returns the scale, relative to the full size, below which a JPEG is not to
     be decoded. Raises UnusableError.
     """
     with _reasons():
         opened = _open(data, max_pixels)
+        # Before anything reads EXIF data, for which Pillow loads a PNG and forgets how its samples are stored.
+        deep = depth.kind_of(opened)
         size = _upright_size(opened)
         part = _part(box, relative, size) if box else None
         width, height = (part[2] - part[0], part[3] - part[1]) if part else size
@@ -97,7 +104,14 @@ def decode(
             opened.draft(None, (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
         name = "JPEG" if opened.format == "MPO" else opened.format or ""
         _load(opened, data)
-        colours, alpha = _colours(opened), None if mask else _alpha(opened)
+        alpha = None if mask else _alpha(opened)
+        values, spread = _deep_values(opened, deep, data) if deep else None, None
+        if values is None or depth.only_eight(values):
+            colours = _colours(opened if values is None else Image.fromarray(depth.eight_bits(values, *depth.FULL)))
+        else:
+            spread = depth.spread_of(_seen(values, part, alpha.crop(part) if alpha and part else alpha), deep)
+            low, high = (levels or {}).get(deep) or spread.default
+            colours = Image.fromarray(depth.eight_bits(values, low, high)).convert("RGB")
         colours, view = _view(colours, part, size)
         off = mask
         if alpha:
@@ -116,6 +130,7 @@ def decode(
             _varies(colours, off) if off else True,
             time,
             part,
+            spread,
         )
 
 
@@ -250,11 +265,20 @@ def _sidecar(data: bytes, photograph: Image.Image, size: tuple[int, int], max_pi
     try:
         with _reasons():
             image = _open(data, max_pixels)
+            deep = depth.kind_of(image)
             _load(image, data)
-            values = _alpha(image) or Image.fromarray(np.asarray(_colours(image)).max(axis=2))
+            values = _alpha(image) or Image.fromarray(_brightest(image, deep, data))
             return _fitted(binary(values), photograph, size)
     except UnusableError as error:
         raise UnusableError(error.reason, f"its mask: {error.detail}") from error
+
+
+def _brightest(image: Image.Image, deep: str | None, data: bytes) -> np.ndarray:
+    """Return the largest of each pixel's channels, uint8 (H, W); of more than 8 bits, as a share of the image's largest."""
+    if deep is None:
+        return np.asarray(_colours(image)).max(axis=2)
+    values = _deep_values(image, deep, data)
+    return depth.eight_bits(values.max(axis=2) if values.ndim == 3 else values, 0, float(values.max()))
 
 
 def _segmented(
@@ -327,8 +351,6 @@ def _colours(image: Image.Image) -> Image.Image:
     """Return 8-bit RGB, colours under a transparent alpha kept."""
     if image.mode == "RGB":
         return image
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _eight_bits(image).convert("RGB")
     if image.mode == "LAB":
         return ImageCms.profileToProfile(
             image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
@@ -341,22 +363,21 @@ def _colours(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return a grey image of more than 8 bits as L.
-
-    16 bits lose the lower 8, as Pillow does for 16-bit colour. Whole numbers of 32 bits and floats have no standard
-    white: they are stretched from their minimum to their maximum.
-    """
-    values = np.asarray(image)
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
+def _deep_values(image: Image.Image, kind: str, data: bytes) -> np.ndarray:
+    """Return the values of a loaded image of more than 8 bits a channel. Raises UnusableError unless all are finite."""
+    values = depth.values_of(image, kind, data)
     strange = values.size - np.isfinite(values).sum()
     if strange:
         raise UnusableError("unreadable", f"{strange} of {values.size} pixels are not finite (NaN or infinite)")
-    values = values.astype(np.float64)
-    lowest, highest = values.min(), values.max()
-    scaled = (values - lowest) * (255 / (highest - lowest)) if highest > lowest else np.zeros_like(values)
-    return Image.fromarray(np.round(scaled).astype(np.uint8))
+    return values
+
+
+def _seen(values: np.ndarray, part: Bounds | None, off: Image.Image | None) -> np.ndarray:
+    """Return the values of the image that are not under a transparent alpha."""
+    if part is not None:
+        values = values[part[1] : part[3], part[0] : part[2]]
+    shown = values if off is None else values[np.asarray(off) > 0]
+    return shown if shown.size else values
 
 
 def _varies(colours: Image.Image, off: Image.Image) -> bool:

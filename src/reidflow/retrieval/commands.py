@@ -76,7 +76,7 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
     Raises ReidflowError where this installation would embed them otherwise, or lacks pretrained weights.
     """
     facts, compute = gallery.facts, Compute()
-    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"])
+    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"], facts.get("levels", {}))
     try:
         made = _embedders(runs, resolve_device(compute.device))
     except MissingWeightsError as error:
@@ -141,7 +141,7 @@ def framing_of(config: Config) -> Framing:
             f"{path}: its images were made with the frame {facts['frame']}, and the config says "
             f"{config.dataset.frame}. Run the pipeline again, or name the config that made them with --configfile."
         )
-    return Framing(facts["frame"], facts["size"], config.dataset.max_pixels)
+    return Framing(facts["frame"], facts["size"], config.dataset.max_pixels, facts.get("levels", {}))
 
 
 def run_folder(results: Path, name: str) -> Path:

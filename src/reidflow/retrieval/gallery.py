@@ -72,6 +72,7 @@ class ImageEmbedder:
     def identity(self) -> dict[str, Any]:
         """Return what decides a vector; galleries of different ones cannot be mixed."""
         framing = {"frame": self.framing.frame, "size": self.framing.size}
+        framing |= {"levels": self.framing.levels} if self.framing.levels else {}
         return {"run": self.embed.identity(), **framing, "code": self.code}
 
     def vectors(self, images: ImageFiles, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
@@ -240,7 +241,8 @@ def check_maker(facts: dict[str, Any], maker: ImageEmbedder, folder: Path) -> No
     """Raise ReidflowError where a gallery was made otherwise than the vectors that are to be compared with it."""
     wanted = maker.identity()
     names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
-    differing = [text for key, text in names.items() if facts.get(key) != wanted[key]]
+    names |= {"levels": "another range of values"}
+    differing = [text for key, text in names.items() if facts.get(key) != wanted.get(key)]
     if differing:
         raise ReidflowError(
             f"{folder}: made with {' and '.join(differing)} (it says {facts.get('name')}, the command says {maker.run}), and "

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +20,15 @@ from reidflow.spec.errors import ReidflowError
 
 @dataclass(frozen=True)
 class Framing:
-    """How an image becomes a square: `frame` is a resolved component, `size` the side of the stored square."""
+    """How an image becomes a square: `frame` is a resolved component, `size` the side of the stored square.
+
+    `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind.
+    """
 
     frame: dict[str, Any]
     size: int
     max_pixels: int
+    levels: dict[str, Any] = field(default_factory=dict)
 
     def box(self) -> Frame:
         """Return the function that chooses the square."""
@@ -106,7 +110,7 @@ def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.nd
             raise ReidflowError(
                 f"{images.root / key}: changed while it was read. Let the copying finish; run it again."
             )
-        photo = decode(data, None, max_pixels=framing.max_pixels, wanted=wanted)
+        photo = decode(data, None, max_pixels=framing.max_pixels, wanted=wanted, levels=framing.levels)
     except UnusableError as unusable:
         return unusable
     except OSError as error:

@@ -268,6 +268,7 @@ def gallery_facts(
         "name": ", ".join(run.name for run in runs),
         "images": str(root.absolute()),
         "max_pixels": max_pixels,
+        **({"levels": images["levels"]} if "levels" in images else {}),
     }
     return facts, single
 

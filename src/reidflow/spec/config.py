@@ -94,6 +94,12 @@ class Detections(Strict):
     )
 
 
+def _ascending(levels: list[float]) -> list[float]:
+    if not levels[0] < levels[1]:
+        raise ValueError("the first must be smaller than the second: the values that become 0 and 255")
+    return levels
+
+
 class Dataset(Strict):
     """Where the images are and how each becomes a square."""
 
@@ -143,6 +149,10 @@ class Dataset(Strict):
     max_bad_share: Share = Field(0.05, description="ingest stops when more than this share of the rows is unusable")
     max_pixels: Annotated[int, Field(gt=0)] = Field(
         200_000_000, description="larger images are quarantined instead of decoded"
+    )
+    levels: Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ascending)] | None = Field(
+        None,
+        description="the values that become 0 and 255 in images of more than 8 bits a channel; null: the range of all such images",
     )
 
 
