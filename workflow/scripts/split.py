@@ -2,7 +2,7 @@
 
 import json
 
-from reidflow.dedup.groups import GROUPS, PAIRS
+from reidflow.dedup.groups import GROUPS, PAIRS, Rules
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.audit import audit
 from reidflow.splits.split import SPLIT, split_digest, split_images
@@ -17,7 +17,7 @@ def main(job: Job) -> None:
     groups = read_table(job.input.groups, GROUPS)
     sides, queries = job.given.get("sides", "across"), job.given.get("queries")
     split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, job.given.get("fold", 0))
-    audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery)
+    audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery, Rules(**job.given["groups"]))
     write_table(split, job.out.split, SPLIT)
     write_text(job.out.audit, json.dumps({"method": job.given["split"], **audited}, indent=1))
     write_text(job.out.digest, json.dumps({"digest": split_digest(split, gallery)}))

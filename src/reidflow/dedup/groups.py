@@ -1,5 +1,6 @@
-"""Groups: images that show the same moment, from the data set's own groups joined with near-duplicates."""
+"""Groups: images that show the same moment: the data set's own, joined with near-duplicates and images of near times."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from reidflow.dedup.hashes import close_pairs
+from reidflow.dedup.moments import Times, adjacent_numbers, linked, same, times_of
+from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import Contract
 
 LARGE = 0.2  # a group that holds more than this share of an identity's images is reported
@@ -21,29 +24,64 @@ PAIRS = Contract(
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What joins images into groups: the section `groups` of a config."""
+
+    phash_distance: int | None = None
+    minutes: float | None = None
+    by: Sequence[str] = ("identity",)
+    numbers: int | None = None
+    photographs: bool = True
+
+
+NO_RULES = Rules()
+"""The data set's own groups and whole photographs alone."""
+
+
+@dataclass(frozen=True)
 class Grouping:
-    """Groups per image, the close pairs behind them, and warnings of large groups."""
+    """Groups per image, the close pairs behind them, and warnings."""
 
     groups: pl.DataFrame
     pairs: pl.DataFrame
     warnings: list[str]
 
 
-def group_images(manifest: pl.DataFrame, hashes: np.ndarray, distance: int | None) -> Grouping:
-    """Join each identity's own groups with its near-duplicates.
+def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules) -> Grouping:
+    """Join each identity's own groups with its near-duplicates, and with its images of one moment.
 
-    manifest: labelled rows (image, identity, group); hashes: (N, 8) uint8 of the same rows; distance: largest
-    Hamming distance of a near-duplicate, or None for none. `group` stays within an identity; `block` also joins groups
-    of different identities that hold suspected duplicates of each other, so that no split separates them.
+    manifest: labelled rows; hashes: (N, 8) uint8 of the same rows. `group` stays within an identity; `block` also joins
+    groups of different identities that hold suspected duplicates of each other, so that no split separates them. Raises
+    ReidflowError for a column of `rules.by` that no image has.
     """
+    _check_columns(manifest, rules.by)
     images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)
+    distance = rules.phash_distance
     found = close_pairs(hashes, max(LOOSEST, distance or 0))
-    same = identities[found[:, 0]] == identities[found[:, 1]]
+    alike = identities[found[:, 0]] == identities[found[:, 1]]
     joined = found[:, 2] <= distance if distance is not None else np.zeros(len(found), bool)
-    own = _own_pairs(manifest)
-    within = components(len(images), np.concatenate([own, found[same & joined][:, :2]]))
-    across = components(len(images), np.concatenate([own, found[joined][:, :2]]))
-    groups = pl.DataFrame(
+    times = None if rules.minutes is None else times_of(manifest["time"])
+    own = _of_one_moment(manifest, rules, times)
+    groups = _groups(manifest, own, found[joined][:, :2], alike[joined])
+    pairs = pl.DataFrame(
+        {
+            "image": [images[i] for i in found[:, 0]],
+            "other": [images[j] for j in found[:, 1]],
+            "distance": found[:, 2],
+            "same_identity": alike,
+            "joined": joined,
+        },
+        schema=PAIRS.columns,
+    )
+    return Grouping(groups, pairs, [*_time_warnings(times), *_large_group_warnings(groups)])
+
+
+def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray, alike: np.ndarray) -> pl.DataFrame:
+    """Return the table of groups. own, duplicates: (P, 2) pairs of rows; alike: whether the latter are of one identity."""
+    images = manifest["image"].to_list()
+    within = components(len(images), np.concatenate([own, duplicates[alike]]))
+    across = components(len(images), np.concatenate([own, duplicates]))
+    return pl.DataFrame(
         {
             "image": images,
             "identity": manifest["identity"],
@@ -52,17 +90,32 @@ def group_images(manifest: pl.DataFrame, hashes: np.ndarray, distance: int | Non
         },
         schema=GROUPS.columns,
     )
-    pairs = pl.DataFrame(
-        {
-            "image": [images[i] for i in found[:, 0]],
-            "other": [images[j] for j in found[:, 1]],
-            "distance": found[:, 2],
-            "same_identity": same,
-            "joined": joined,
-        },
-        schema=PAIRS.columns,
-    )
-    return Grouping(groups, pairs, _large_group_warnings(groups))
+
+
+def _of_one_moment(manifest: pl.DataFrame, rules: Rules, times: Times | None) -> np.ndarray:
+    """Return (P, 2) pairs within identities: of the data set's own groups, one photograph, near times, adjacent numbers."""
+    columns = ["identity", *(column for column in rules.by if column != "identity")]
+    numbers = [] if rules.numbers is None else [adjacent_numbers(manifest, rules.numbers)]
+    photographs, near = same(manifest, ["identity", "path"]), linked(manifest, times, columns, rules.minutes)
+    return np.concatenate([_own_pairs(manifest), photographs, near, *numbers])
+
+
+def _check_columns(manifest: pl.DataFrame, by: Sequence[str]) -> None:
+    for column in by:
+        if len(manifest) and manifest[column].is_null().all():
+            raise ReidflowError(
+                f"groups.by: no labelled image has a {column}. Leave '{column}' out of groups.by, or have it read (e.g. "
+                f"dataset: {{source: {{name: table, {column}: <column>}}}})."
+            )
+
+
+def _time_warnings(times: Times | None) -> list[str]:
+    if times is None or not times.coarse:
+        return []
+    return [
+        f"{times.coarse} images have no more than a year or a month as their time: it joins them to no other image "
+        f"({int(times.known.sum())} have a date or more)"
+    ]
 
 
 def _own_pairs(manifest: pl.DataFrame) -> np.ndarray:
@@ -85,12 +138,17 @@ def components(count: int, pairs: np.ndarray) -> np.ndarray:
 
 
 def _large_group_warnings(groups: pl.DataFrame) -> list[str]:
-    per_identity = dict(groups.group_by("identity").len().iter_rows())
-    large = []
-    for (identity, group), rows in groups.group_by(["identity", "group"], maintain_order=True):
-        share = len(rows) / per_identity[identity]
-        if share > LARGE and len(rows) > 2:
-            large.append(
-                f"identity {identity}: the group of {group} holds {len(rows)} images, {share:.0%} of the identity's"
-            )
-    return large
+    """Return a warning of groups that hold a large share of an identity's images, with the largest as an example."""
+    counts = (
+        groups.group_by("identity", "group").len("images").with_columns(total=pl.col("images").sum().over("identity"))
+    )
+    large = counts.filter((pl.col("images") > LARGE * pl.col("total")) & (pl.col("images") > 2)).sort(
+        "images", "identity", "group", descending=[True, False, False]
+    )
+    if large.is_empty():
+        return []
+    first = large.row(0, named=True)
+    return [
+        f"{large.height} groups hold over {LARGE:.0%} of the images of their identity, for example identity {first['identity']}: "
+        f"the group of {first['group']} holds {first['images']} of {first['total']}"
+    ]

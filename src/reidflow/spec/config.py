@@ -156,12 +156,33 @@ class Dataset(Strict):
     )
 
 
+def _of_identities(values: list[str]) -> list[str]:
+    if "identity" not in values:
+        raise ValueError("must hold identity")
+    return _distinct(values)
+
+
 class Groups(Strict):
     """Images that belong together: they never straddle a split, nor count as easy positives."""
 
     phash_distance: Annotated[int, Field(ge=0, le=64)] | None = Field(
         4,
-        description="images of one identity whose 64-bit pHashes differ in at most this many bits join a group; null: only the dataset's own groups",
+        description="images of one identity whose 64-bit pHashes differ in at most this many bits join a group; null: none",
+    )
+    minutes: Annotated[float, Field(ge=0, le=525_600)] | None = Field(
+        5,
+        description="images of one identity whose times differ by at most so many minutes join a group, and so do chains of "
+        "them; null: times join nothing",
+    )
+    by: Annotated[list[Literal["identity", "camera", "site", "flank"]], AfterValidator(_of_identities)] = Field(
+        ["identity"],
+        description="what images must have in common for their times to join them; with `minutes: null` and more than the "
+        "identity, all images that have it in common join",
+    )
+    numbers: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="images of one identity and folder whose names differ in their last number alone, by at most so much, "
+        "join a group: 1 for IMG_0412.jpg and IMG_0413.jpg",
     )
 
 

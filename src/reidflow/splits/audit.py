@@ -5,19 +5,29 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.dedup.groups import LOOSEST
+from reidflow.dedup.groups import LOOSEST, NO_RULES, Rules
+from reidflow.dedup.moments import keys_of, straddling, times_of
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs, unanswered
 
+LEAKS = ("groups", "joined_pairs", "bytes", "pixels", "photographs", "times")
+WINDOW = 5.0  # minutes within which images show one moment, where groups.minutes is null
+WINDOWS = (1, 5, 60, 1440)
 
-def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gallery: str) -> dict[str, Any]:
+
+def audit(
+    split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gallery: str, rules: Rules = NO_RULES
+) -> dict[str, Any]:
     """Return counts per role, everything that straddles two roles, and the identities that are not scored.
 
-    `leaks` is True when a group, a joined near-duplicate or an exact duplicate is in two roles. Images that are left
-    aside do not leak. `sides`, where there are any: the numbers of queries, of gallery images and of images left aside.
+    `leaks` is True when a group, a joined near-duplicate, an exact duplicate, a photograph of which several crops are images,
+    or a pair of near times is in two roles. Images that are left aside do not leak. `straddling_times`: pairs of images that
+    have in common what `rules.by` names, and the identity, and were taken within `window_minutes`, whether or not these
+    joined them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`, where there are any: the numbers of queries, of gallery images and of images left aside.
     """
     counted, sides = _roles(split), _sides(split, gallery)
     split = split.filter(pl.col("role") != ASIDE)
+    by_photograph = _several_roles(split.join(manifest.select("image", "path"), on="image"), ["path"])
     role = dict(split.select("image", "role").iter_rows())
     used = pl.col("image").is_in(list(role)) & pl.col("other").is_in(list(role))
     pairs = pairs.filter(used)
@@ -32,8 +42,10 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
         "roles": counted,
         "straddling_groups": _several_roles(split, ["identity", "group"]),
         "straddling_joined_pairs": within.filter("joined").height,
-        "straddling_bytes": _same_content(split, manifest, "sha256"),
+        "straddling_bytes": _same_content(split, manifest, "sha256", "box"),
         "straddling_pixels": _same_content(split, manifest, "pixels"),
+        "straddling_photographs": by_photograph,
+        **_times(split, manifest, rules),
         "straddling_by_distance": {
             str(limit): within.filter(pl.col("distance") <= limit).height for limit in (0, 2, 4, LOOSEST)
         },
@@ -43,9 +55,7 @@ def audit(split: pl.DataFrame, manifest: pl.DataFrame, pairs: pl.DataFrame, gall
         "single_group": _single_group(split),
         **({"sides": sides} if sides else {}),
     }
-    result["leaks"] = any(
-        result[key] for key in ("straddling_groups", "straddling_joined_pairs", "straddling_bytes", "straddling_pixels")
-    )
+    result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS if key != "photographs" or rules.photographs)
     return result
 
 
@@ -58,7 +68,7 @@ def of_folds(audits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if len(audits) == 1:
         return first
     for key, value in first.items():
-        if key == "straddling_by_distance":
+        if key in ("straddling_by_distance", "straddling_by_minutes"):
             first[key] = {limit: sum(found[key][limit] for found in audits) for limit in value}
         elif isinstance(value, int) and not isinstance(value, bool):
             first[key] = sum(found[key] for found in audits)
@@ -92,8 +102,25 @@ def _several_roles(split: pl.DataFrame, keys: list[str]) -> int:
     return split.group_by(keys).agg(pl.col("role").n_unique()).filter(pl.col("role") > 1).height
 
 
-def _same_content(split: pl.DataFrame, manifest: pl.DataFrame, column: str) -> int:
-    return _several_roles(split.join(manifest.select("image", column), on="image"), [column])
+def _same_content(split: pl.DataFrame, manifest: pl.DataFrame, *columns: str) -> int:
+    return _several_roles(split.join(manifest.select("image", *columns), on="image"), [*columns])
+
+
+def _times(split: pl.DataFrame, manifest: pl.DataFrame, rules: Rules) -> dict[str, Any]:
+    """Return the numbers of pairs of one identity that were taken within some minutes and stand in two roles."""
+    further = [column for column in rules.by if column != "identity"]
+    rows = split.select("image", "identity", "role").join(
+        manifest.select("image", "time", *further), on="image", how="left", maintain_order="left"
+    )
+    times, roles = times_of(rows["time"]), keys_of(rows, ["role"])
+    identities, window = keys_of(rows, ["identity"]), WINDOW if rules.minutes is None else rules.minutes
+    keys = keys_of(rows, ["identity", *further]) if further else identities
+    return {
+        "straddling_times": straddling(times, keys, roles, window),
+        "window_minutes": float(window),
+        "straddling_by_minutes": {str(m): straddling(times, identities, roles, m) for m in WINDOWS},
+        "times": {"known": int(times.known.sum()), "coarse": times.coarse, "none": rows["time"].null_count()},
+    }
 
 
 def _single_group(split: pl.DataFrame) -> list[str]:

@@ -111,6 +111,12 @@ def audit_line(data: DataDescription) -> str:
         ("straddling_pixels", "equal images"),
         ("cross_identity_straddling", "suspected duplicates across identities"),
     ]
+    if audit.get("times", {}).get("known"):
+        counted.append(
+            ("straddling_times", f"pairs of images of one identity within {audit['window_minutes']:g} minutes")
+        )
+    if audit.get("straddling_photographs"):
+        counted.append(("straddling_photographs", "photographs of several animals"))
     found = ", ".join(f"{audit[key]} {name}" for key, name in counted if key in audit)
     verdict = "LEAKING: the scores are too high" if data.leaks else "no leak found"
     verdict += f" in any of {len(data.splits)} splits" if data.further and not data.leaks else ""

@@ -96,7 +96,8 @@ class Params:
         """Return the param of a job that splits the data: by the config's own split, or by that of a wildcard."""
         split = getattr(wildcards, "split", None)
         division = self.plan.splits()[split] if split else self.plan.division
-        return self.job("split", division, plans.modules(("split", division["split"])))
+        what = {**division, "groups": self.plan.config.groups.model_dump(mode="json")}
+        return self.job("split", what, plans.modules(("split", division["split"])))
 
     def background(self, wildcards: Any) -> str:
         """Return the param of a job that renders an intervention on backgrounds."""

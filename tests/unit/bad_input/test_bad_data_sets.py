@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from bad_cases import GOOD, Case, check_quarantined, check_said, check_stops, good_folder, of_cases, read, write
 
-from reidflow.dedup.groups import group_images
+from reidflow.dedup.groups import Rules, group_images
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.split import split_images
@@ -165,7 +165,7 @@ def groups_of(**identities: int):
     images = [(f"{i}/{g}-{n}", i, f"{g}") for i, groups in identities.items() for g in range(groups) for n in range(2)]
     return pl.DataFrame(
         images, schema=dict.fromkeys(("image", "identity", "group"), pl.String), orient="row"
-    ).with_columns(side=pl.lit(None, pl.String))
+    ).with_columns(side=pl.lit(None, pl.String), path="image")
 
 
 ENOUGH = {f"animal-{n}": 6 for n in range(4)}
@@ -225,12 +225,14 @@ CASES = [*STOPS, *LEFT_OUT, *(Case(what, dict, said) for what, (_, _, said) in S
 def test_labels_that_no_split_can_score_stop(rows, method, said, tmp_path):
     hashes = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (len(rows), 8), dtype=np.uint8)
     with pytest.raises(ReidflowError) as caught:
-        split_images(rows, group_images(rows, hashes, 4).groups, resolve("split", method), "role")
+        split_images(rows, group_images(rows, hashes, Rules(4)).groups, resolve("split", method), "role")
     check_said(said, str(caught.value), tmp_path)
 
 
 def test_the_same_labels_with_enough_groups_are_split():
     rows = groups_of(**ENOUGH)
     hashes = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (len(rows), 8), dtype=np.uint8)
-    split = split_images(rows, group_images(rows, hashes, 4).groups, resolve("split", {"name": "closed_set"}), "role")
+    split = split_images(
+        rows, group_images(rows, hashes, Rules(4)).groups, resolve("split", {"name": "closed_set"}), "role"
+    )
     assert set(split["role"]) == {"train", "val", "test"}

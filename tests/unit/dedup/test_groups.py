@@ -1,30 +1,31 @@
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.groups import group_images
+from reidflow.dedup.groups import Rules, group_images
 
 
 def manifest(identities, groups):
     images = [f"{i}.png" for i in range(len(identities))]
     return pl.DataFrame(
-        {"image": images, "identity": identities, "group": groups}, schema_overrides={"group": pl.String}
+        {"image": images, "path": images, "identity": identities, "group": groups},
+        schema_overrides={"group": pl.String},
     )
 
 
 def test_near_duplicates_join_the_data_sets_own_groups_transitively():
     table = manifest(["a"] * 5, ["s1", "s1", "s2", "s2", None])
     hashes = np.array([0, 2**40 - 1, 0b11, 2**50, 2**64 - 1], np.uint64).view(np.uint8).reshape(-1, 8)
-    grouping = group_images(table, hashes, 4)
+    grouping = group_images(table, hashes, Rules(4))
     assert grouping.groups["group"].to_list() == ["0.png", "0.png", "0.png", "0.png", "4.png"]
     assert any("identity a" in warning for warning in grouping.warnings)
-    assert group_images(table, hashes, None).groups["group"].n_unique() == 3
+    assert group_images(table, hashes, Rules(None)).groups["group"].n_unique() == 3
 
 
 def test_a_suspected_duplicate_across_identities_ties_blocks_but_not_groups():
     grouping = group_images(
         manifest(["a", "b", "b"], ["s", "s", "t"]),
         np.array([0, 1, 2**60 - 1], np.uint64).view(np.uint8).reshape(-1, 8),
-        4,
+        Rules(4),
     )
     assert grouping.groups["group"].n_unique() == 3
     assert grouping.groups["block"].to_list() == ["0.png", "0.png", "2.png"]
@@ -34,6 +35,6 @@ def test_a_suspected_duplicate_across_identities_ties_blocks_but_not_groups():
 def test_pairs_beyond_those_of_the_audit_join_where_the_distance_allows():
     hashes = np.array([0, 2**12 - 1], np.uint64).view(np.uint8).reshape(-1, 8)
     table = manifest(["a", "a"], [None, None])
-    assert group_images(table, hashes, 12).groups["group"].to_list() == ["0.png", "0.png"]
-    assert group_images(table, hashes, 11).groups["group"].to_list() == ["0.png", "1.png"]
-    assert group_images(table, hashes, 12).pairs["distance"].to_list() == [12]
+    assert group_images(table, hashes, Rules(12)).groups["group"].to_list() == ["0.png", "0.png"]
+    assert group_images(table, hashes, Rules(11)).groups["group"].to_list() == ["0.png", "1.png"]
+    assert group_images(table, hashes, Rules(12)).pairs["distance"].to_list() == [12]

@@ -4,9 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from reidflow.dedup.groups import Rules, group_images
 from reidflow.spec.components import resolve
+from reidflow.spec.config import Groups
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.audit import audit
+from reidflow.splits.audit import audit, of_folds
 from reidflow.splits.split import split_digest, split_images
 
 
@@ -21,7 +23,10 @@ def data_set(groups_of, images_of_a_group=2, ties=()):
     image, identity, group = map(list, zip(*rows, strict=True))
     block = {a: b for pair in ties for a, b in ((pair[1], pair[0]),)}
     manifest = pl.DataFrame({"image": image, "identity": identity}).with_columns(
-        side=pl.lit(None, pl.String), sha256=pl.col("image"), pixels=pl.col("image")
+        sha256=pl.col("image"),
+        pixels=pl.col("image"),
+        path=pl.col("image"),
+        **{column: pl.lit(None, pl.String) for column in ("side", "box", "time", "camera", "site", "flank")},
     )
     groups = pl.DataFrame(
         {"image": image, "identity": identity, "group": group, "block": [block.get(g, g) for g in group]}
@@ -126,7 +131,7 @@ def test_impossible_shares_are_refused(shares):
         roles("closed_set", manifest, groups, train=shares[0], val=shares[1], test=shares[2])
 
 
-LEAKS = ("groups", "joined_pairs", "bytes", "pixels")
+LEAKS = ("groups", "joined_pairs", "bytes", "pixels", "photographs", "times")
 
 
 def leaking(kind):
@@ -138,7 +143,10 @@ def leaking(kind):
         split = split.with_columns(group=pl.when(pl.col("image") == other[0]).then(pl.lit(one[2])).otherwise("group"))
     if kind == "joined_pairs":
         pairs = pl.DataFrame([(one[0], other[0], 3, True, True)], schema=NO_PAIRS.schema, orient="row")
-    column = {"bytes": "sha256", "pixels": "pixels"}.get(kind)
+    if kind == "times":
+        times = {one[0]: "2026-05-31T12:00:00", other[0]: "2026-05-31T12:05:00"}
+        manifest = manifest.with_columns(time=pl.col("image").replace_strict(times, default=None))
+    column = {"bytes": "sha256", "pixels": "pixels", "photographs": "path"}.get(kind)
     if column:
         manifest = manifest.with_columns(pl.col("image").replace({other[0]: one[0]}).alias(column))
     return split, manifest, pairs
@@ -149,6 +157,48 @@ def test_each_kind_of_leak_is_counted_alone_and_makes_the_split_leak(kind):
     found = audit(*leaking(kind), "role")
     assert {key: found[f"straddling_{key}"] for key in LEAKS} == {key: int(key == kind) for key in LEAKS}
     assert found["leaks"]
+
+
+BURSTS = {f"id{k}": 6 for k in range(6)}
+
+
+def of_bursts(seed):
+    """Return the manifest of 36 bursts of three images a second apart, as in a report, in which no group is given."""
+    manifest, _ = data_set(BURSTS, 3)
+    starts = np.random.default_rng(seed).permutation(36)
+    times = [f"2026-05-{1 + starts[n // 3] % 28:02d}T{starts[n // 3] // 28:02d}:00:0{n % 3}" for n in range(108)]
+    return manifest.with_columns(time=pl.Series(times), group=pl.lit(None, pl.String))
+
+
+@pytest.mark.parametrize("name", ["closed_set", "identity_disjoint"])
+def test_no_burst_stands_in_two_roles_by_default_and_the_audit_counts_those_that_do(name):
+    manifest = of_bursts(0)
+    hashes = np.random.default_rng(1).integers(0, 256, (108, 8), dtype=np.uint8)
+    rules = Rules(**Groups().model_dump())
+    split = roles(name, manifest, group_images(manifest, hashes, rules).groups)
+    assert split["group"].n_unique() == 36
+    found = audit(split, manifest, NO_PAIRS, "role", rules)
+    assert (found["straddling_times"], found["leaks"]) == (0, False)
+    assert found["times"] == {"known": 108, "coarse": 0, "none": 0}
+    without = Rules(minutes=None)
+    alone = roles("closed_set", manifest, group_images(manifest, hashes, without).groups)
+    found = audit(alone, manifest, NO_PAIRS, "role", without)
+    role = dict(alone.select("image", "role").iter_rows())
+    bursts = [[role[image] for image in manifest["image"][3 * n : 3 * n + 3]] for n in range(36)]
+    pairs = sum((a != b) + (b != c) + (a != c) for a, b, c in bursts)
+    assert found["straddling_times"] == pairs > 36 and found["leaks"] and found["window_minutes"] == 5
+    assert found["straddling_by_minutes"]["1"] == pairs <= found["straddling_by_minutes"]["1440"]
+
+
+def test_near_times_of_two_cameras_are_a_leak_unless_cameras_are_kept_apart():
+    split, manifest, _ = leaking("times")
+    manifest = manifest.with_columns(camera=pl.when(pl.col("time").str.ends_with("05:00")).then(pl.lit("x")))
+    assert audit(split, manifest, NO_PAIRS, "role", Rules(minutes=5))["leaks"]
+    apart = audit(split, manifest, NO_PAIRS, "role", Rules(minutes=5, by=["identity", "camera"]))
+    assert not apart["leaks"] and apart["straddling_by_minutes"] == {"1": 0, "5": 1, "60": 1, "1440": 1}
+    assert not audit(split, manifest, NO_PAIRS, "role", Rules(minutes=4))["leaks"]
+    both = of_folds([apart, audit(split, manifest, NO_PAIRS, "role", Rules(minutes=5))])
+    assert (both["straddling_times"], both["straddling_by_minutes"]["60"], both["leaks"]) == (1, 2, True)
 
 
 def test_pairs_that_are_not_joined_or_of_two_identities_are_counted_apart_and_are_no_leak():
