@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from made_images import encoded, picture
 
-from reidflow.ingest.sources import folder, market1501, sop
+from reidflow.ingest.sources import folder, market1501, sop, table
 from reidflow.spec.errors import ReidflowError
 
 PNG = encoded(picture())
@@ -192,3 +192,42 @@ def test_products_are_listed_with_the_roles_of_the_two_lists(tmp_path):
     (tmp_path / "Ebay_test.txt").write_text(header + "59552 chair_final/9_0.JPG\n")
     with pytest.raises(ReidflowError, match=r"row 1: .* is not of the form"):
         sop.open_source(path=path)
+
+
+@pytest.fixture
+def listed(tmp_path) -> Path:
+    write(tmp_path, *(f"{n}.jpg" for n in range(4)))
+    rows = [
+        "path,label,split,is_query,is_gallery,usage",
+        "0.jpg,7,train,,,fit",
+        "1.jpg,8,validation,True,False,query",
+        "2.jpg,8,validation,0,1.0,Gallery",
+        "3.jpg,8,validation,true,true,",
+    ]
+    (tmp_path / "df.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_columns_of_queries_and_of_the_gallery_are_the_side_and_values_of_roles_are_mapped(listed):
+    source = {"path": str(listed / "df.csv"), "identity": "label", "role": "split", "roles": {"validation": "test"}}
+    listing = table.open_source(**source, query="is_query", gallery="is_gallery")
+    assert facts(listing, "role", "side") == {
+        "0.jpg": ("train", None),
+        "1.jpg": ("test", "query"),
+        "2.jpg": ("test", "gallery"),
+        "3.jpg": ("test", None),
+    }
+    with pytest.raises(ReidflowError, match="Name both, or neither"):
+        table.open_source(**source, query="is_query")
+    with pytest.raises(ReidflowError, match=r"4 of 4 rows are neither true nor false, such as row 1 \('train', ''\)"):
+        table.open_source(**source | {"role": None}, query="split", gallery="is_gallery")
+
+
+def test_roles_that_name_a_side_give_both_and_a_role_can_mean_none(listed):
+    listing = table.open_source(path=str(listed / "df.csv"), identity="label", role="usage", roles={"fit": None})
+    assert facts(listing, "role", "side") == {
+        "0.jpg": (None, None),
+        "1.jpg": ("test", "query"),
+        "2.jpg": ("test", "gallery"),
+        "3.jpg": (None, None),
+    }

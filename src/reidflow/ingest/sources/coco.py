@@ -9,6 +9,7 @@ from reidflow.ingest.boxes import Box, parse_column
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources import _json
+from reidflow.ingest.sources._roles import role_and_side
 from reidflow.spec.errors import ReidflowError
 
 KEYS = {
@@ -75,7 +76,7 @@ def open_source(
             Row(
                 str(photo["file_name"]),
                 label,
-                role=facts.pop("split"),
+                **role_and_side(facts.pop("split")),
                 box=box,
                 segmentation=_mask(one) if masks else None,
                 row=number,

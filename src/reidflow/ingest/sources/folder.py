@@ -6,6 +6,7 @@ from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources._folders import below, identity_of
 from reidflow.ingest.sources._pattern import Pattern
+from reidflow.ingest.sources._roles import role_and_side
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec.errors import ReidflowError
 
@@ -77,9 +78,8 @@ def _of_folders(name: str, depth: int, groups: bool) -> dict[str, str | None]:
 
 
 def _sided(parts: dict[str, str]) -> dict[str, str]:
-    """Return the parts of a path, with the side where the role is one: query and gallery are sides of the test images."""
-    role = parts.get("role", "").lower()
-    return {"side": role, **parts} if role in ("query", "gallery") else parts
+    """Return the parts of a path, with the side where the role is one."""
+    return role_and_side(parts.pop("role", None)) | parts
 
 
 def _no_identity(folder: Path, found: list[str], depth: int) -> ReidflowError:

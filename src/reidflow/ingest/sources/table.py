@@ -8,7 +8,10 @@ from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.segmentation import looks_like
 from reidflow.ingest.sources import _table
+from reidflow.ingest.sources._roles import role_and_side, sides
 from reidflow.spec.errors import ReidflowError
+
+_FACTS = ("mask", "group", "flank", "time", "camera", "site")
 
 
 def open_source(
@@ -25,6 +28,9 @@ def open_source(
     camera: str | None = None,
     site: str | None = None,
     role: str | None = None,
+    roles: dict | None = None,
+    query: str | None = None,
+    gallery: str | None = None,
     bbox: str | list[str] | None = None,
     corners: bool = False,
     relative: bool = False,
@@ -34,7 +40,9 @@ def open_source(
 
     images: the folder to which the file names are relative and which is the dataset; without it, the table's own.
     image, identity, mask, group, flank, time, side, camera, site, role: the columns; columns not named here are not
-    used. mask holds file names, time a form of docs/your-images.md, side `query` or `gallery`, role `train`, `val` or `test`.
+    used. mask holds file names, time a form of docs/your-images.md, side `query` or `gallery`, role `train`, `val` or `test`;
+    a role `query` or `gallery` is test and that side. roles: what other values of role mean, e.g. `{validation: test}`; null: none.
+    query, gallery: instead of side, two columns of true and false (`is_query`, `is_gallery`); rows that are both have no side.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it.
     corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
@@ -47,25 +55,47 @@ def open_source(
     table = _table.read(Path(path).expanduser())
     columns = [table.column(image), table.column(identity)]
     _check_masks(table, mask)
-    columns += [table.optional(name) for name in (mask, group, flank, time, side, camera, site, role)]
-    columns = [table.structured(segmentation), _boxes(table, bbox, corners), *columns]
+    columns += [table.optional(name) for name in (mask, group, flank, time, camera, site)]
+    divided = _divided(table, role, roles or {}, side, query, gallery)
+    columns = [table.structured(segmentation), _boxes(table, bbox, corners), divided, *columns]
     rows = [
         Row(
             file or "",
             (label or "").strip(),
-            *rest,
+            **dict(zip(_FACTS, rest, strict=True)),
+            **given,
             box=box,
             relative=relative,
             segmentation=(drawn or "").strip() or None,
             row=number,
             table=path,
         )
-        for number, (drawn, box, file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
+        for number, (drawn, box, given, file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
     ]
     if not rows:
         raise ReidflowError(f"{table.path}: the table has no rows. It needs one per image.")
     name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
     return settle(walk(root), rows, {name: table.sha256}, extra)
+
+
+def _divided(
+    table: _table.Table, role: str | None, meanings: dict, side: str | None, query: str | None, gallery: str | None
+) -> list[dict[str, str | None]]:
+    """Return role and side of each row, as far as the table has them."""
+    if (query is None) != (gallery is None):
+        raise ReidflowError(
+            "source 'table': 'query' and 'gallery' name two columns of true and false. Name both, or neither."
+        )
+    if query is not None and side is not None:
+        raise ReidflowError("source 'table': 'query' and 'gallery' stand for 'side'. Name them, or it.")
+    known = {str(value).strip().lower(): meaning for value, meaning in meanings.items()}
+    texts = [known.get((text or "").strip().lower(), text) for text in table.optional(role)]
+    given: list[dict[str, str | None]] = [dict(role_and_side(text)) for text in texts]
+    if query is not None and gallery is not None:
+        found = sides(table.column(query), table.column(gallery), f"{table.path}, columns '{query}' and '{gallery}'")
+    else:
+        found = table.optional(side) if side else [one.get("side") for one in given]
+    return [one | {"side": own} for one, own in zip(given, found, strict=True)]
 
 
 def _check_masks(table: _table.Table, mask: str | None) -> None:

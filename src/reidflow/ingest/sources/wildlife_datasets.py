@@ -13,6 +13,7 @@ from reidflow.ingest.boxes import BLANK, Box, parse_column
 from reidflow.ingest.listing import ROLES, Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.sources import _table
+from reidflow.ingest.sources._roles import role_and_side
 from reidflow.spec.errors import ReidflowError
 
 UNKNOWN = "unknown"
@@ -83,7 +84,7 @@ def open_source(
             segmentation=shape if masks and _drawn(shape) else None,
             row=i + 1,
             table=path,
-            **_roles(facts["split"][i]),
+            **role_and_side(facts["split"][i]),
             **{what: facts[what][i] for what in ("group", "flank", "time", "camera", "site")},
         )
         for i, (label, shape) in enumerate(zip(table.column(identity), shapes, strict=True))
@@ -110,11 +111,6 @@ def _divides(values: Iterable[str | None]) -> bool:
     known = {name: role for role, names in ROLES.items() for name in names}
     roles = {known.get((value or "").strip().lower(), "") for value in values if not _blank(value)}
     return "train" in roles and "" not in roles
-
-
-def _roles(text: str | None) -> dict[str, str | None]:
-    side = {"query": "query", "gallery": "gallery", "database": "gallery"}.get((text or "").strip().lower())
-    return {"role": "test", "side": side} if side else {"role": text}
 
 
 def _segmentations(table: _table.Table, path: str) -> list[str | None]:
