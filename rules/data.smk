@@ -1,5 +1,6 @@
 # From raw images to squares, groups and splits. Only `ingest` reads raw bytes.
 DEMO = plan.config.dataset.source["name"] == "demo"
+MASKED = plan.config.dataset.masks is not None
 
 
 if DEMO:
@@ -22,9 +23,34 @@ if DEMO:
             "../workflow/scripts/draw_demo.py"
 
 
+if MASKED:
+
+    rule network_masks:
+        input:
+            rules.draw_demo.output if DEMO else [],
+        output:
+            masks=f"{DATA}/network_masks.parquet",
+            digest=f"{DATA}/network_masks.json",
+        log:
+            files.log("network_masks"),
+        group:
+            "data"
+        conda:
+            "../envs/reidflow.yaml"
+        threads: plan.config.compute.workers
+        resources:
+            **requests.images,
+        params:
+            job=params.network_masks(session.raw, session.network),
+        script:
+            "../workflow/scripts/network_masks.py"
+
+
 rule ingest:
     input:
         rules.draw_demo.output if DEMO else [],
+        network=rules.network_masks.output.digest if MASKED else [],
+        masks=ancient(rules.network_masks.output.masks) if MASKED else [],
     output:
         manifest=f"{DATA}/manifest.parquet",
         quarantine=f"{DATA}/quarantine.parquet",

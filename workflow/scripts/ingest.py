@@ -1,6 +1,7 @@
 """Decode every image once, into squares and a manifest."""
 
 from reidflow.ingest.build import Outputs, Raw, ingest, listing_of
+from reidflow.ingest.network_masks import read
 from reidflow.ingest.rawdata import cache_file
 from reidflow.store.job import Job, run
 
@@ -17,6 +18,7 @@ def main(job: Job) -> None:
         levels=dataset["levels"],
         workers=job.compute["workers"],
         raw=Raw(job.given["raw"], cache_file(job.results)) if job.given["raw"] else None,
+        network=read(job.input.masks, job.input.network) if job.input.network else None,
         progress=lambda done, total: print(f"{done} of {total} images"),
     )
     for note in notes:

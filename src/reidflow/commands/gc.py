@@ -33,6 +33,7 @@ NAMES = {
     published.RUNS: "run",
     published.STUDIES: "study",
     published.FEATURES: "feature cache",
+    published.MASKS: "mask cache",
     digests.CODE: "file list of code",
     digests.IMAGES: "file list of images",
     digests.EXPERIMENTS: "experiment description",
@@ -145,7 +146,7 @@ def _stored(results: Path, keys: dict[str, set[str]]) -> Iterator[tuple[Item, bo
     for folder in _folders(store / "work"):
         about = run_name(read_json(folder / ABOUT) or {})
         yield Item("unfinished run", about or "of unknown origin", (folder,), (folder.name,)), False
-    for kind in (published.STUDIES, published.FEATURES):
+    for kind in (published.STUDIES, published.FEATURES, published.MASKS):
         for folder in _folders(store / kind):
             yield Item(NAMES[kind], "", (folder,)), folder.name in keys.get(kind, ())
     for kind in RECORDS:

@@ -20,6 +20,7 @@ from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Reading, Row, fault, reread
 from reidflow.ingest.manifest import MANIFEST, OPTIONAL, QUARANTINE
+from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.rawdata import DEMO
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
@@ -29,7 +30,8 @@ from reidflow.store.tables import write_table
 
 _CHUNK = 16
 _SHOWN = 5
-_SOURCES = ("alpha", "sidecar", "segmentation", "none")
+_SOURCES = ("alpha", "sidecar", "segmentation", "network", "none")
+_RARE = ("segmentation", "network")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Target:
     images: RowFile
     masks: RowFile
     levels: Levels
+    network: NetworkMasks | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def ingest(
     workers: int,
     levels: Sequence[float] | None = None,
     raw: Raw | None = None,
+    network: NetworkMasks | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Write the images of `listing`, framed to squares of side `size`, sorted by image id.
@@ -110,7 +114,7 @@ def ingest(
     Raises ReidflowError if the data changed meanwhile, if more than `max_bad_share` of the rows is bad, or none is
     usable.
     """
-    planned = _verify(listing, raw) if raw else None
+    planned = verify(listing, raw) if raw else None
     out.digest.unlink(missing_ok=True)
     need_space(out.images.parent, len(listing.rows) * size * size * 4)
     images, masks = RowFile(out.images, (size, size, 3)), RowFile(out.masks, (size, size))
@@ -118,7 +122,9 @@ def ingest(
         module = components.load("frame", frame["name"])
         parameters = {key: value for key, value in frame.items() if key != "name"}
         given = dict.fromkeys((SIXTEEN, THIRTY_TWO, FLOAT), tuple(levels)) if levels else {}
-        target = Target(listing.root, partial(module.box, **parameters), size, max_pixels, images, masks, given)
+        target = Target(
+            listing.root, partial(module.box, **parameters), size, max_pixels, images, masks, given, network
+        )
         results = _ingest_all(listing.rows, range(len(listing.rows)), target, workers, progress)
         chosen = given or levels_of(result.spread for result in results if result.spread)
         deep = [i for i, one in enumerate(results) if one.spread and chosen[one.spread.kind] != one.spread.default]
@@ -128,7 +134,7 @@ def ingest(
                 results[i] = result
         if raw and planned:
             _verify_read(results, planned)
-            _verify(listing, raw)
+            verify(listing, raw)
         faults = sorted(listing.faults + _faults(listing.rows, results), key=lambda f: (f.image, f.row or 0))
         _accept(listing, faults, max_bad_share, out)
         usable = [i for i, result in enumerate(results) if result.unusable is None]
@@ -141,7 +147,8 @@ def ingest(
     spreads = [one.spread for one in kept if one.spread]
     used = {kind: list(chosen[kind]) for kind in sorted({one.kind for one in spreads})}
     notes = [*listing.notes, *describe(spreads, chosen)]
-    more = {key: value for key, value in {"levels": used, "notes": notes}.items() if value}
+    more = {"network": network.network if network else None, "levels": used, "notes": notes}
+    more = {key: value for key, value in more.items() if value}
     _write_tables(kept, faults, listing, out, {"size": size, "frame": frame}, more)
     return notes
 
@@ -166,7 +173,7 @@ def _ingest_all(
     return results
 
 
-def _verify(listing: Listing, raw: Raw) -> rawdigest.Snapshot:
+def verify(listing: Listing, raw: Raw) -> rawdigest.Snapshot:
     """Return the files as they are now; raise ReidflowError unless they, and the tables read, are those planned."""
     now = rawdigest.snapshot(listing.root, raw.cache, listing.extra, save=False)
     changed = [name for name, sha in listing.tables.items() if now.files.get(name) != sha]
@@ -241,7 +248,7 @@ def _write_tables(
         "count": len(results),
         **framing,
         "digest": total.hexdigest(),
-        "masks": {source: masks[source] for source in _SOURCES if masks[source] or source != "segmentation"},
+        "masks": {source: masks[source] for source in _SOURCES if masks[source] or source not in _RARE},
         "background_present": sum(bool(result.facts["background_present"]) for result in results),
         "quarantined": {reason: reasons[reason] for reason in sorted(reasons)},
         "ignored": listing.ignored,
@@ -265,6 +272,7 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
             relative=row.relative,
             polygons=row.segmentation,
             levels=target.levels,
+            network=target.network.of(row.image, read[row.path]) if target.network else None,
         )
     except UnusableError as unusable:
         return Ingested(read, None, "", unusable)

@@ -47,7 +47,7 @@ class Photo:
     `width` x `height` is its size. `colours` (RGB) may be smaller, since a JPEG is decoded no larger than needed; the
     image is `view` of it (left, top, right, bottom). Colours under a transparent alpha are kept. `mask` (L, 0 or 255,
     of full size) is None where there is none; `bounds` are its left, top, right, bottom. `source` is its origin (alpha,
-    sidecar, segmentation, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
+    sidecar, segmentation, network, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
     (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it. `spread`: the range of its
     values, None for 8 bits a channel.
     """
@@ -77,12 +77,14 @@ def decode(
     relative: bool = False,
     polygons: str | None = None,
     levels: depth.Levels | None = None,
+    network: bytes | None = None,
 ) -> Photo:
     """Decode an image and its mask (`sidecar`: the bytes of a mask file, or None), or the part of both in a box.
 
     box: left, top, width, height in pixels, upright, or in shares of the sides where `relative`. polygons: the mask
-    as COCO writes it, where there is no file of it; its polygons are relative as the box is. levels: of images of
-    more than 8 bits a channel, those that become 0 and 255; without them 16 bits lose their lower 8, and other kinds use
+    as COCO writes it, where there is no file of it; its polygons are relative as the box is. network: the mask of
+    the part that a network computed (a PNG of any size), for an image without a mask of its own. levels: of images of more
+    than 8 bits a channel, those that become 0 and 255; without them 16 bits lose their lower 8, and other kinds use
     the range of the image.
     wanted(width, height, bounds) of the part returns the scale, relative to the full size, below which a JPEG is not to
     be decoded. Raises UnusableError.
@@ -100,7 +102,9 @@ def decode(
             mask = _segmented(polygons, relative, opened, size, max_pixels)
         mask, time = _cropped(mask, part) if mask else None, _taken(opened)
         if wanted is not None and opened.format in ("JPEG", "MPO"):
-            scale = wanted(width, height, mask.getbbox() if mask else None)
+            # These have no alpha, which would come before what a network computed.
+            shape = mask or (_computed(network, (width, height)) if network else None)
+            scale = wanted(width, height, shape.getbbox() if shape else None)
             opened.draft(None, (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
         name = "JPEG" if opened.format == "MPO" else opened.format or ""
         _load(opened, data)
@@ -117,6 +121,9 @@ def decode(
         if alpha:
             mask, source = _cropped(binary(alpha), part), "alpha"
             off = alpha.crop(part) if part else alpha
+        elif mask is None and network:
+            mask = off = _computed(network, (width, height))
+            source = "network"
         return Photo(
             colours,
             view,
@@ -319,9 +326,13 @@ def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int]) -
                 "proportions. Make the mask from the whole image; any size of its proportions will do",
             )
         mask = mask.transpose(turn)
-    soft = mask.resize(size, Image.Resampling.BILINEAR)
-    least = min(128, soft.getextrema()[1])
-    return soft.point([255 if value >= least else 0 for value in range(256)])
+    return _scaled(mask, size)
+
+
+def _scaled(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a mask (0 or 255) of another size. An animal too small to fill half a pixel keeps those that it fills most."""
+    soft = np.asarray(mask.convert("F").resize(size, Image.Resampling.BILINEAR))
+    return Image.fromarray(np.where(soft >= min(127.5, soft.max()), 255, 0).astype(np.uint8))
 
 
 def _proportional(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -329,6 +340,14 @@ def _proportional(one: tuple[int, int], other: tuple[int, int]) -> bool:
     low = max((side - 1) / whole for side, whole in zip(one, other, strict=True))
     high = min((side + 1) / whole for side, whole in zip(one, other, strict=True))
     return low < high
+
+
+def _computed(data: bytes, size: tuple[int, int]) -> Image.Image:
+    """Return a mask that a network computed, scaled to the image. Raises UnusableError where nothing is in it."""
+    mask = Image.open(io.BytesIO(data), formats=["PNG"]).convert("L")
+    if mask.getbbox() is None:
+        raise UnusableError("empty_mask", "the network that computes masks found no animal")
+    return _scaled(mask, size)
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:

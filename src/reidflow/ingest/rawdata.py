@@ -1,8 +1,9 @@
-"""The raw data of a config, while planning: the main process computes their digest, jobs read it."""
+"""The raw data of a config, while planning: the main process computes digests of them and of their network, jobs read these."""
 
 from pathlib import Path
 from typing import Any
 
+from reidflow.ingest import network_file
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.spec.components import module_name
 from reidflow.spec.config import Config
@@ -29,13 +30,36 @@ def identify(config: Config, *, refresh: bool) -> str:
         return ""
     known = Path(config.results) / "data" / "raw.digest"
     if not refresh:
-        if not known.is_file():
-            raise ReidflowError(f"{known}: missing. Start the pipeline, not one of its jobs.")
-        return known.read_text()
+        return _recorded(known)
     detections = config.dataset.detections
     root, extra = dataset_paths(source, detections.path if detections else None)
-    digest = snapshot(root, cache_file(Path(config.results)), extra).digest
-    # Jobs read it; a command that only plans must not change it under those of another run.
+    return _record(snapshot(root, cache_file(Path(config.results)), extra).digest, known)
+
+
+def identify_network(config: Config, *, refresh: bool) -> str:
+    """Return what identifies the network that computes masks, '' where there is none.
+
+    refresh: look at its file, as only the main process does; else read what it recorded.
+    Raises ReidflowError where there is no such file.
+    """
+    if config.dataset.masks is None:
+        return ""
+    known = Path(config.results) / "data" / "network.digest"
+    if not refresh:
+        return _recorded(known)
+    return _record(
+        network_file.identify(config.dataset.masks, cache_file(Path(config.results)).with_name("network.json")), known
+    )
+
+
+def _recorded(known: Path) -> str:
+    if not known.is_file():
+        raise ReidflowError(f"{known}: missing. Start the pipeline, not one of its jobs.")
+    return known.read_text()
+
+
+def _record(digest: str, known: Path) -> str:
+    """Write a digest for jobs, which read it; a command that only plans must not change it under those of another run."""
     if not is_dry_run() and (not known.is_file() or known.read_text() != digest):
         write_text(known, digest)
     return digest

@@ -76,7 +76,11 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
     Raises ReidflowError where this installation would embed them otherwise, or lacks pretrained weights.
     """
     facts, compute = gallery.facts, Compute()
-    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"], facts.get("levels", {}))
+    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"], facts.get("levels", {}), facts.get("network"))
+    try:
+        _ = framing.segmenter
+    except ReidflowError as error:
+        raise ReidflowError(f"{folder}: its images were framed by the masks of a network; {error}") from error
     try:
         made = _embedders(runs, resolve_device(compute.device))
     except MissingWeightsError as error:
@@ -126,7 +130,7 @@ def _embedders(folders: list[Path], device: str) -> list[Embedder]:
 def _joined(made: list[Embedder], framing: Framing, name: str, workers: int) -> ImageEmbedder:
     """Return what embeds images with one run, or with several side by side."""
     runs = [(embedder.folder, embedder.spec) for embedder in made]
-    digest = code_of([spec for _, spec in runs], framing.frame)
+    digest = code_of([spec for _, spec in runs], framing.frame, framing.network)
     return ImageEmbedder(made[0] if len(made) == 1 else JointEmbedder(made), framing, name, digest, workers, runs)
 
 
@@ -141,7 +145,19 @@ def framing_of(config: Config) -> Framing:
             f"{path}: its images were made with the frame {facts['frame']}, and the config says "
             f"{config.dataset.frame}. Run the pipeline again, or name the config that made them with --configfile."
         )
-    return Framing(facts["frame"], facts["size"], config.dataset.max_pixels, facts.get("levels", {}))
+    known, wanted = (facts.get("network") or {}).get("segmenter"), config.dataset.masks
+    if _but_file(known) != _but_file(wanted):
+        raise ReidflowError(
+            f"{path}: its images were made with masks by {known}, and the config says {wanted}. Run the pipeline again, or "
+            "name the config that made them with --configfile."
+        )
+    if wanted:  # whose file may have been moved since
+        facts["network"] = {**facts["network"], "segmenter": wanted}
+    return Framing.of_pipeline(facts, config.dataset.max_pixels)
+
+
+def _but_file(segmenter: dict[str, Any] | None) -> dict[str, Any] | None:
+    return segmenter and {key: value for key, value in segmenter.items() if key != "file"}
 
 
 def run_folder(results: Path, name: str) -> Path:

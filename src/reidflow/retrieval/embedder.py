@@ -115,11 +115,15 @@ def joint_identity(identities: list[str]) -> str:
     return identities[0] if len(identities) == 1 else short(identities, 32)
 
 
-def code_of(specs: list[RunSpec], frame: dict[str, Any]) -> str:
-    """Return the digest of the code that turns an image file into its vector by runs, in a frame."""
+def code_of(specs: list[RunSpec], frame: dict[str, Any], network: dict[str, Any] | None = None) -> str:
+    """Return the digest of the code that turns an image file into its vector by runs, in a frame.
+
+    network: what computes masks, as in `image_files.Framing`.
+    """
     models = [spec.model for spec in specs]
     networks = [(kind, getattr(model, kind)) for model in models for kind in ("backbone", "pooling", "geometry")]
-    return code.run_digest(*DECIDING, *modules(("frame", frame), *networks))
+    masks = ["reidflow.ingest.segment", *modules(("segmenter", network["segmenter"]))] if network else []
+    return code.run_digest(*DECIDING, *modules(("frame", frame), *networks), *masks)
 
 
 class JointEmbedder:

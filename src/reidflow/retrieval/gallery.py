@@ -71,9 +71,7 @@ class ImageEmbedder:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides a vector; galleries of different ones cannot be mixed."""
-        framing = {"frame": self.framing.frame, "size": self.framing.size}
-        framing |= {"levels": self.framing.levels} if self.framing.levels else {}
-        return {"run": self.embed.identity(), **framing, "code": self.code}
+        return {"run": self.embed.identity(), **self.framing.facts(), "code": self.code}
 
     def vectors(self, images: ImageFiles, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
         """Yield, block by block, usable keys with their unit vectors (n, dim) float32, and the images left out."""
@@ -136,7 +134,7 @@ def update(
             raise ReidflowError(f"{images}: none of its {len(found.digests)} images can be used.\n{listed(left_out)}")
         gone = len(set(old.keys) - set(found.digests)) if old else 0
         facts = {**maker.identity(), "name": maker.run, "images": str(images.absolute())}
-        facts |= {"max_pixels": maker.framing.max_pixels}
+        facts |= {"max_pixels": maker.framing.max_pixels, "network": maker.framing.network}
         facts |= {"index": index, "left_out": [one._asdict() for one in left_out]}
         digests = [found.digests[key] for key in rows]
         unchanged = old and (old.keys, old.digests) == (list(rows), digests) and facts.items() <= old.facts.items()
@@ -241,7 +239,7 @@ def check_maker(facts: dict[str, Any], maker: ImageEmbedder, folder: Path) -> No
     """Raise ReidflowError where a gallery was made otherwise than the vectors that are to be compared with it."""
     wanted = maker.identity()
     names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
-    names |= {"levels": "another range of values"}
+    names |= {"levels": "another range of values", "masks": "masks of another network"}
     differing = [text for key, text in names.items() if facts.get(key) != wanted.get(key)]
     if differing:
         raise ReidflowError(

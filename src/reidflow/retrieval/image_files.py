@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,10 @@ import numpy as np
 from reidflow.ingest import rawdigest
 from reidflow.ingest.decode import UnusableError, decode
 from reidflow.ingest.framing import Frame, cut, scale_for
+from reidflow.ingest.segment import Segmenter
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec import components
+from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 
 
@@ -22,13 +24,41 @@ from reidflow.spec.errors import ReidflowError
 class Framing:
     """How an image becomes a square: `frame` is a resolved component, `size` the side of the stored square.
 
-    `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind.
+    `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind. `network`: what computes
+    the masks of images without one (a resolved segmenter, and the SHA-256 of its file); None where nothing does, or where
+    the frame does not depend on masks.
     """
 
     frame: dict[str, Any]
     size: int
     max_pixels: int
     levels: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] | None = None
+
+    @classmethod
+    def of_pipeline(cls, images: dict[str, Any], max_pixels: int) -> "Framing":
+        """Return how the pipeline framed images. images: the content of images.json."""
+        made = cls(images["frame"], images["size"], max_pixels, images.get("levels", {}), images.get("network"))
+        return made if made._sees_masks() else replace(made, network=None)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a gallery says of it."""
+        own = self.network and {key: value for key, value in self.network["segmenter"].items() if key != "file"}
+        masks = short([own, self.network["sha256"]]) if self.network else None
+        levels = {"levels": self.levels} if self.levels else {}
+        return {"frame": self.frame, "size": self.size, "masks": masks, **levels}
+
+    @cached_property
+    def segmenter(self) -> Segmenter | None:
+        """The network that computes masks. Raises ReidflowError where its file is not there, or is another."""
+        if self.network is None:
+            return None
+        return Segmenter(self.network["segmenter"], self.network["sha256"], self.max_pixels)
+
+    def _sees_masks(self) -> bool:
+        """Return whether the frame of an image depends on the mask, tried on one."""
+        box = self.box()
+        return box(400, 300, None) != box(400, 300, (60, 40, 200, 120))
 
     def box(self) -> Frame:
         """Return the function that chooses the square."""
@@ -79,7 +109,7 @@ def squares(
 
     The next block is decoded while the caller works on one. workers: threads; they change no output.
     """
-    box = framing.box()
+    box, _ = framing.box(), framing.segmenter  # read once, before threads share it
     with ThreadPoolExecutor(workers) as pool:
         parts = [keys[start : start + block] for start in range(0, len(keys), block)]
         develop = partial(_square, images, framing, box)
@@ -110,7 +140,8 @@ def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.nd
             raise ReidflowError(
                 f"{images.root / key}: changed while it was read. Let the copying finish; run it again."
             )
-        photo = decode(data, None, max_pixels=framing.max_pixels, wanted=wanted, levels=framing.levels)
+        mask = framing.segmenter(data) if framing.segmenter else None
+        photo = decode(data, None, max_pixels=framing.max_pixels, wanted=wanted, levels=framing.levels, network=mask)
     except UnusableError as unusable:
         return unusable
     except OSError as error:

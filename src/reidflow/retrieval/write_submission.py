@@ -15,6 +15,7 @@ from reidflow.evaluation.runs import TrainedRun, read_jobs
 from reidflow.ingest.rawdata import DEMO, cache_file
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.retrieval.embedder import code_of, joint_identity, run_identity
+from reidflow.retrieval.image_files import Framing
 from reidflow.retrieval.submission_files import (
     answers_json,
     as_similarities,
@@ -260,15 +261,15 @@ def gallery_facts(
     images: the content of images.json. root: the folder of the data set.
     """
     single = [(folder, spec) for r in runs for (_, folder), spec in zip(r.made.runs, r.spec.runs(), strict=True)]
+    framing = Framing.of_pipeline(images, max_pixels)
     facts = {
         "run": joint_identity([run_identity(folder, spec) for folder, spec in single]),
-        "frame": images["frame"],
-        "size": images["size"],
-        "code": code_of([spec for _, spec in single], images["frame"]),
+        **framing.facts(),
+        "network": framing.network,
+        "code": code_of([spec for _, spec in single], framing.frame, framing.network),
         "name": ", ".join(run.name for run in runs),
         "images": str(root.absolute()),
         "max_pixels": max_pixels,
-        **({"levels": images["levels"]} if "levels" in images else {}),
     }
     return facts, single
 

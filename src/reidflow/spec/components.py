@@ -23,6 +23,7 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 KINDS = {
     "source": ("reidflow.ingest.sources", "open_source"),
     "frame": ("reidflow.ingest.frames", "box"),
+    "segmenter": ("reidflow.ingest.masks", "build"),
     "duplicates": ("reidflow.dedup.methods", "pairs"),
     "split": ("reidflow.splits.methods", "assign"),
     "background": ("reidflow.backgrounds.interventions", "apply"),
@@ -319,6 +320,9 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     **{("source", name): _SHARE for name in ("shortcut", "occluded", "night", "duplicates", "defects")},
     **{("source", name): _COUNT for name in ("identities", "images")},
     ("source", "size"): (16, 4096),
+    ("segmenter", "threshold"): _SHARE,
+    ("segmenter", "size"): (16, 8192),
+    ("segmenter", "divide"): (_TINY, 1e6),
     ("source", "depth"): (1, 20),
     **{("inference", name): _COUNT for name in ("k", "k1", "k2")},
     ("inference", "lambda_"): _SHARE,

@@ -127,6 +127,11 @@ class Dataset(Strict):
         description="how an image becomes a square: a file of ingest/frames/, e.g. mask_box (the animal with a margin), pad, squash",
         validate_default=True,
     )
+    masks: component("segmenter") | None = Field(
+        None,
+        description="the network that computes masks for images without one (ONNX): a file of ingest/masks/, e.g. "
+        "{name: rembg, model: u2net}, or none",
+    )
     unlabelled: Annotated[list[str], BeforeValidator(_as_texts)] | None = Field(
         None,
         description='labels of images of nobody known, in any source: values and patterns, e.g. [unknown, "new_*"], without regard '

@@ -88,9 +88,18 @@ class Params:
         return self.job("draw_demo", {"source": self.plan.config.dataset.source})
 
     def ingest(self, raw: str, modules: Iterable[str]) -> Job:
-        """Return the param of the job that reads the raw data. raw: their digest; modules: those of the source."""
-        what = {"dataset": self.plan.config.dataset.model_dump(mode="json"), "size": self.plan.store_size(), "raw": raw}
-        return self.fixed("ingest", what, modules)
+        """Return the param of the job that reads the raw data. raw: their digest; modules: those of source and frame."""
+        dataset = self.plan.config.dataset.model_dump(mode="json", exclude={"masks"})
+        return self.fixed("ingest", {"dataset": dataset, "size": self.plan.store_size(), "raw": raw}, modules)
+
+    def network_masks(self, raw: str, network: str) -> Job:
+        """Return the param of the job that computes masks. raw: digest of the raw data; network: of the network's file."""
+        dataset = self.plan.config.dataset
+        components = [("source", dataset.source), ("segmenter", dataset.masks)] if dataset.masks else []
+        given = dataset.model_dump(mode="json", exclude={"frame", "max_bad_share"})
+        return self.fixed(
+            "network_masks", {"dataset": given, "network": network, "raw": raw}, plans.modules(*components)
+        )
 
     def split(self, wildcards: Wildcards) -> str:
         """Return the param of a job that splits the data: by the config's own split, or by that of a wildcard."""

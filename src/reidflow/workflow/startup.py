@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.analyses.analysis import check_headlines
-from reidflow.ingest import rawdata
-from reidflow.models.available import worth_retrying
+from reidflow.ingest import network_file, rawdata
+from reidflow.models.available import hub_reachable, worth_retrying
 from reidflow.spec import plan as plans
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
@@ -53,7 +53,7 @@ class Configs:
 
 @dataclass(frozen=True)
 class Session:
-    """One Snakemake process. raw: digest of the raw data. damaged: results that changed since they were written.
+    """One Snakemake process. raw: digest of the raw data. network: of the network that computes masks, '' without one. damaged: results that changed since they were written.
 
     cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests. configs: the config's files.
     progress: of the run of the pipeline that this process plans; None in a process that starts no jobs.
@@ -67,6 +67,7 @@ class Session:
     gpus: int
     configs: Configs = Configs([CONFIG], {})
     progress: Progress | None = None
+    network: str = ""
 
     @cached_property
     def files(self) -> Files:
@@ -240,6 +241,13 @@ def _retry_downloads(plan: Plan) -> None:
         path.unlink(missing_ok=True)
 
 
+def _network(plan: Plan, main: bool) -> str:
+    """Return what identifies the network that computes masks; a real run downloads it first where the config says so."""
+    if main and plan.config.dataset.masks and not invocation.is_dry_run():
+        network_file.download(plan.config.dataset.masks, hub_reachable)
+    return rawdata.identify_network(plan.config, refresh=main)
+
+
 def start(workflow: Any, config: dict[str, Any]) -> Session:
     """Return the session of a Snakemake process. Raises ReidflowError.
 
@@ -266,8 +274,9 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
             if not same_machine:
                 gpus.hide_unassigned()
         raw = "" if reporting else rawdata.identify(plan.config, refresh=main)
+        network = "" if reporting else _network(plan, main)
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
     progress = attach(plan, invocation.is_dry_run()) if main else None
-    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress)
+    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network)
