@@ -62,7 +62,8 @@ def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules) -> Gr
     joined = found[:, 2] <= distance if distance is not None else np.zeros(len(found), bool)
     times = None if rules.minutes is None else times_of(manifest["time"])
     own = _of_one_moment(manifest, rules, times)
-    groups = _groups(manifest, own, found[joined][:, :2], alike[joined])
+    duplicates = [found[joined][:, :2], *([] if distance is None else _equal_pictures(manifest))]
+    groups = _groups(manifest, own, np.concatenate(duplicates))
     pairs = pl.DataFrame(
         {
             "image": [images[i] for i in found[:, 0]],
@@ -76,9 +77,10 @@ def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules) -> Gr
     return Grouping(groups, pairs, [*_time_warnings(times), *_large_group_warnings(groups)])
 
 
-def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray, alike: np.ndarray) -> pl.DataFrame:
-    """Return the table of groups. own, duplicates: (P, 2) pairs of rows; alike: whether the latter are of one identity."""
-    images = manifest["image"].to_list()
+def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray) -> pl.DataFrame:
+    """Return the table of groups. own, duplicates: (P, 2) pairs of rows, the latter also across identities."""
+    images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)
+    alike = identities[duplicates[:, 0]] == identities[duplicates[:, 1]]
     within = components(len(images), np.concatenate([own, duplicates[alike]]))
     across = components(len(images), np.concatenate([own, duplicates]))
     return pl.DataFrame(
@@ -98,6 +100,11 @@ def _of_one_moment(manifest: pl.DataFrame, rules: Rules, times: Times | None) ->
     numbers = [] if rules.numbers is None else [adjacent_numbers(manifest, rules.numbers)]
     photographs, near = same(manifest, ["identity", "path"]), linked(manifest, times, columns, rules.minutes)
     return np.concatenate([_own_pairs(manifest), photographs, near, *numbers])
+
+
+def _equal_pictures(manifest: pl.DataFrame) -> list[np.ndarray]:
+    """Return (P, 2) pairs, within identities and across, that are equal where they show, whatever is under alpha 0."""
+    return [same(manifest, ["identity", "visible"]), same(manifest, ["visible"])]
 
 
 def _check_columns(manifest: pl.DataFrame, by: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, de
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Reading, Row, fault, reread
-from reidflow.ingest.manifest import MANIFEST, OPTIONAL, QUARANTINE
+from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.rawdata import DEMO
 from reidflow.spec import components
@@ -240,7 +240,8 @@ def _write_tables(
     write_table(_quarantine(faults), out.quarantine, QUARANTINE)
     total = hashlib.sha256()
     for result in results:
-        facts = {key: value for key, value in result.facts.items() if value is not None or key not in OPTIONAL}
+        counted = ((key, value) for key, value in result.facts.items() if key not in DERIVED)
+        facts = {key: value for key, value in counted if value is not None or key not in OPTIONAL}
         total.update(canonical([facts, result.mask_digest]).encode() + b"\n")
     masks = Counter(str(result.facts["mask"]) for result in results)
     reasons = Counter(f.reason for f in faults)
@@ -316,6 +317,7 @@ def _facts(photo: Photo, row: Row, *, sha256: str, pixels: str) -> dict[str, obj
         "site": row.site,
         "role": row.role,
         "box": _pixels(photo.box) if photo.box else None,
+        "visible": photo.visible,
         "width": photo.width,
         "height": photo.height,
         "format": photo.format,

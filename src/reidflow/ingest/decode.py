@@ -1,5 +1,6 @@
 """Decoding: the bytes of a file to upright 8-bit RGB with its mask; every failure has a reason."""
 
+import hashlib
 import io
 import math
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class Photo:
     of full size) is None where there is none; `bounds` are its left, top, right, bottom. `source` is its origin (alpha,
     sidecar, segmentation, network, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
     (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it. `spread`: the range of its
-    values, None for 8 bits a channel.
+    values, None for 8 bits a channel. `visible`: the digest of what shows where alpha is the mask.
     """
 
     colours: Image.Image
@@ -65,6 +66,7 @@ class Photo:
     time: str | None
     box: Bounds | None
     spread: depth.Spread | None
+    visible: str | None
 
 
 def decode(
@@ -138,6 +140,7 @@ def decode(
             time,
             part,
             spread,
+            _visible_digest(colours, off) if alpha else None,
         )
 
 
@@ -397,6 +400,15 @@ def _seen(values: np.ndarray, part: Bounds | None, off: Image.Image | None) -> n
         values = values[part[1] : part[3], part[0] : part[2]]
     shown = values if off is None else values[np.asarray(off) > 0]
     return shown if shown.size else values
+
+
+def _visible_digest(colours: Image.Image, alpha: Image.Image) -> str:
+    """Return the SHA-256 of an image's size, of where it shows at all, and of the colours there."""
+    shows = np.asarray(alpha) > 0
+    digest = hashlib.sha256(f"{alpha.width} x {alpha.height}".encode())
+    digest.update(np.packbits(shows).tobytes())
+    digest.update(np.asarray(colours)[shows].tobytes())
+    return digest.hexdigest()
 
 
 def _varies(colours: Image.Image, off: Image.Image) -> bool:

@@ -7,6 +7,9 @@ from reidflow.store.tables import Contract
 OPTIONAL = frozenset({"camera", "site", "role", "box"})
 """Columns that are part of a data set's digest only in rows that have them."""
 
+DERIVED = frozenset({"visible"})
+"""Columns that follow from the bytes of the images, and are no part of a data set's digest."""
+
 MANIFEST = Contract(
     "manifest",
     {
@@ -23,6 +26,7 @@ MANIFEST = Contract(
         "site": pl.String,
         "role": pl.String,
         "box": pl.String,
+        "visible": pl.String,
         "width": pl.Int32,
         "height": pl.Int32,
         "format": pl.String,
@@ -30,10 +34,11 @@ MANIFEST = Contract(
         "foreground": pl.Float64,
         "background_present": pl.Boolean,
     },
-    nullable=frozenset({"identity", "group", "flank", "time", "side", "foreground"} | OPTIONAL),
+    nullable=frozenset({"identity", "group", "flank", "time", "side", "foreground"} | OPTIONAL | DERIVED),
 )
 """One row per usable image; row i describes row i of the pixel arrays. Images with one `path` come from one photograph;
-`box`: left,top,width,height of the part of it that is the image, in pixels, upright."""
+`box`: left,top,width,height of the part of it that is the image, in pixels, upright. `visible`: of an image with alpha, the
+SHA-256 of what shows, so that other colours under alpha 0 make no other picture."""
 
 QUARANTINE = Contract(
     "quarantine",

@@ -43,7 +43,7 @@ def audit(
         "straddling_groups": _several_roles(split, ["identity", "group"]),
         "straddling_joined_pairs": within.filter("joined").height,
         "straddling_bytes": _same_content(split, manifest, "sha256", "box"),
-        "straddling_pixels": _same_content(split, manifest, "pixels"),
+        "straddling_pixels": _same_content(split, manifest, "pixels") + _same_visible(split, manifest),
         "straddling_photographs": by_photograph,
         **_times(split, manifest, rules),
         "straddling_by_distance": {
@@ -104,6 +104,17 @@ def _several_roles(split: pl.DataFrame, keys: list[str]) -> int:
 
 def _same_content(split: pl.DataFrame, manifest: pl.DataFrame, *columns: str) -> int:
     return _several_roles(split.join(manifest.select("image", *columns), on="image"), [*columns])
+
+
+def _same_visible(split: pl.DataFrame, manifest: pl.DataFrame) -> int:
+    """Return how many pictures straddle roles that differ in nothing but the colours under alpha 0."""
+    shown = (
+        manifest.select("image", "pixels", "visible")
+        .drop_nulls("visible")
+        .join(split.select("image", "role"), on="image")
+    )
+    counts = shown.group_by("visible").agg(pl.col("role").n_unique(), pl.col("pixels").n_unique())
+    return counts.filter((pl.col("role") > 1) & (pl.col("pixels") > 1)).height
 
 
 def _times(split: pl.DataFrame, manifest: pl.DataFrame, rules: Rules) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def groups_of(**identities: int):
     images = [(f"{i}/{g}-{n}", i, f"{g}") for i, groups in identities.items() for g in range(groups) for n in range(2)]
     return pl.DataFrame(
         images, schema=dict.fromkeys(("image", "identity", "group"), pl.String), orient="row"
-    ).with_columns(side=pl.lit(None, pl.String), path="image")
+    ).with_columns(side=pl.lit(None, pl.String), path="image", visible=pl.lit(None, pl.String))
 
 
 ENOUGH = {f"animal-{n}": 6 for n in range(4)}

@@ -7,8 +7,8 @@ from reidflow.dedup.groups import Rules, group_images
 def manifest(identities, groups):
     images = [f"{i}.png" for i in range(len(identities))]
     return pl.DataFrame(
-        {"image": images, "path": images, "identity": identities, "group": groups},
-        schema_overrides={"group": pl.String},
+        {"image": images, "path": images, "identity": identities, "group": groups, "visible": [None] * len(images)},
+        schema_overrides={"group": pl.String, "visible": pl.String},
     )
 
 
@@ -38,3 +38,12 @@ def test_pairs_beyond_those_of_the_audit_join_where_the_distance_allows():
     assert group_images(table, hashes, Rules(12)).groups["group"].to_list() == ["0.png", "0.png"]
     assert group_images(table, hashes, Rules(11)).groups["group"].to_list() == ["0.png", "1.png"]
     assert group_images(table, hashes, Rules(12)).pairs["distance"].to_list() == [12]
+
+
+def test_images_that_are_equal_where_they_show_are_one_group():
+    table = manifest(["b", "a", "a", "a"], [None] * 4).with_columns(visible=pl.Series(["x", "x", "x", None]))
+    hashes = np.repeat(np.array([[0], [85], [170], [255]], np.uint8), 8, axis=1)
+    grouping = group_images(table, hashes, Rules(4))
+    assert grouping.groups["group"].to_list() == ["0.png", "1.png", "1.png", "3.png"]
+    assert grouping.groups["block"].to_list() == ["0.png", "0.png", "0.png", "3.png"]
+    assert group_images(table, hashes, Rules(None)).groups["group"].n_unique() == 4

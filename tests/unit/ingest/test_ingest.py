@@ -1,5 +1,7 @@
+import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,14 @@ import pytest
 from made_images import encoded, picture, rgba
 from PIL import Image
 
+from reidflow.dedup.groups import Rules, group_images
 from reidflow.ingest import build, rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.build import Outputs, Raw, ingest
 from reidflow.ingest.listing import REASONS
-from reidflow.ingest.manifest import MANIFEST, QUARANTINE
+from reidflow.ingest.manifest import MANIFEST, OPTIONAL, QUARANTINE
 from reidflow.ingest.sources import folder, jaguar, table
+from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table
 
@@ -295,3 +299,44 @@ def test_rows_reach_the_disk_before_the_file_gets_its_name(tmp_path, monkeypatch
     file.finish([0])
     file.discard()
     assert seen == [(True, False)] and np.load(path).tolist() == [[1, 2]]
+
+
+def test_reported_pictures_that_differ_under_alpha_0_alone_are_equal_where_they_show(tmp_path):
+    reported = Path(__file__).parent / "reported" / "hidden_colours"
+    for source in sorted(reported.iterdir()):
+        shutil.copy(source, write(tmp_path / "data" / "a" / source.name))
+    manifest = read_table(run(folder.open_source(path=str(tmp_path / "data")), tmp_path / "out").manifest, MANIFEST)
+    assert manifest["visible"].n_unique() == 1 and manifest["sha256"].n_unique() == 3
+    hashes = np.arange(24, dtype=np.uint8).reshape(3, 8) * 9
+    assert group_images(manifest, hashes, Rules(4)).groups["group"].n_unique() == 1
+
+
+def test_what_shows_differs_with_a_colour_or_the_alpha_and_is_no_part_of_the_digest(tmp_path):
+    pictures = {"a": rgba(), "b": rgba(), "c": rgba(), "d": rgba()}
+    pictures["b"][0, 0, :3] += 1
+    pictures["c"][10, 10, :3] += 1
+    pictures["d"][0, 0, 3] = 255
+    for name, array in pictures.items():
+        write(tmp_path / "data" / "a" / f"{name}.png").write_bytes(encoded(array))
+    write(tmp_path / "data" / "b" / "plain.png").write_bytes(encoded(picture()))
+    out = run(folder.open_source(path=str(tmp_path / "data")), tmp_path / "out")
+    shown = read_table(out.manifest, MANIFEST)["visible"].to_list()
+    assert shown[0] == shown[1] and len(set(shown)) == 4 and shown[4] is None
+    without = [
+        {key: value for key, value in row.items() if key != "visible"}
+        for row in pl.read_parquet(out.manifest).to_dicts()
+    ]
+    assert digest_of(without, np.load(out.masks)) == json.loads(out.digest.read_text())["digest"]
+
+
+def write(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def digest_of(rows: list[dict], masks: np.ndarray) -> str:
+    total = hashlib.sha256()
+    for row, mask in zip(rows, masks, strict=True):
+        facts = {key: value for key, value in row.items() if value is not None or key not in OPTIONAL}
+        total.update(canonical([facts, hashlib.sha256(mask.tobytes()).hexdigest()]).encode() + b"\n")
+    return total.hexdigest()

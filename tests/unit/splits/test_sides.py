@@ -41,7 +41,7 @@ def data_set(photographs, renders=None, images_of_a_group=2, joined=()):
         ours = pl.col("group").is_in(table.filter(pl.col("image").is_in([image, other]))["group"].implode())
         table = table.with_columns(group=pl.when(ours).then(pl.lit(min(image, other))).otherwise("group"))
     copies = dict.fromkeys(("sha256", "pixels", "path"), pl.col("image"))
-    nothing = dict.fromkeys(("flank", "time", "box"), pl.lit(None, pl.String))
+    nothing = dict.fromkeys(("flank", "time", "box", "visible"), pl.lit(None, pl.String))
     manifest = table.with_columns(**copies, **nothing)
     return manifest.drop("group"), table.with_columns(block=pl.col("group"))
 

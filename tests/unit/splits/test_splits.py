@@ -26,6 +26,7 @@ def data_set(groups_of, images_of_a_group=2, ties=()):
         sha256=pl.col("image"),
         pixels=pl.col("image"),
         path=pl.col("image"),
+        visible=pl.lit(None, pl.String),
         **{column: pl.lit(None, pl.String) for column in ("side", "box", "time", "camera", "site", "flank")},
     )
     groups = pl.DataFrame(
@@ -108,6 +109,11 @@ def test_the_audit_finds_equal_bytes_and_near_duplicates_across_roles():
     other = split.filter(pl.col("role") == "test")["image"][0]
     same_bytes = manifest.with_columns(sha256=pl.col("image").replace({other: one}))
     assert audit(split, same_bytes, NO_PAIRS, "role")["straddling_bytes"] == 1
+    hidden = manifest.with_columns(visible=pl.when(pl.col("image").is_in([one, other])).then(pl.lit("shown")))
+    found = audit(split, hidden, NO_PAIRS, "role")
+    assert found["straddling_pixels"] == 1 and found["leaks"]
+    equal = hidden.with_columns(pixels=pl.col("image").replace({other: one}))
+    assert audit(split, equal, NO_PAIRS, "role")["straddling_pixels"] == 1
     pairs = pl.DataFrame([(one, other, 3, True, True)], schema=NO_PAIRS.schema, orient="row")
     found = audit(split, manifest, pairs, "role")
     assert found["leaks"] and found["straddling_by_distance"] == {"0": 0, "2": 0, "4": 1, "8": 1}
