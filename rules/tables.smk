@@ -68,10 +68,12 @@ rule sheet:
         split=f"{DATA}/split.parquet",
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),
+        masks=ancient(f"{DATA}/masks.npy"),
     output:
         sheet=shown.result(
             f"{FIGURES}/data/identities.png", "Data", ("data", "images of each identity"), "identities_sheet"
         ),
+        masks=shown.result(f"{FIGURES}/data/masks.png", "Data", ("data", "images with their masks"), "masks_sheet"),
     log:
         files.log("sheet"),
     group:

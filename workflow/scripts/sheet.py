@@ -1,8 +1,8 @@
-"""Show some images of each identity, framed by their role."""
+"""Show some images of each identity, framed by their role, and images with the outline of their masks."""
 
 import numpy as np
 
-from reidflow.figures.contact import identities_sheet
+from reidflow.figures.contact import identities_sheet, masks_sheet
 from reidflow.figures.style import Heading
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.splits.split import SPLIT
@@ -11,13 +11,14 @@ from reidflow.store.tables import read_table
 
 
 def main(job: Job) -> None:
-    identities_sheet(
-        np.load(job.input.images, mmap_mode="r"),
+    images, masks = (np.load(path, mmap_mode="r") for path in (job.input.images, job.input.masks))
+    manifest, about = (
         read_table(job.input.manifest, MANIFEST),
-        read_table(job.input.split, SPLIT),
-        Heading("Identities and roles", " · ".join(filter(None, [job.given["title"], job.given["scale"]]))),
-        job.out.sheet,
+        " · ".join(filter(None, [job.given["title"], job.given["scale"]])),
     )
+    split = read_table(job.input.split, SPLIT)
+    identities_sheet(images, manifest, split, Heading("Identities and roles", about), job.out.sheet)
+    masks_sheet(images, masks, manifest, Heading("Masks", about), job.out.masks)
 
 
 if __name__ == "__main__":

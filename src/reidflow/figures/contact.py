@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
-from reidflow.figures.style import FAINT, INK, MUTED, ROLES, Heading, need
+from reidflow.figures.style import FAINT, INK, MUTED, ORANGE, ROLES, Heading, need
 from reidflow.figures.text import clean, fit
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import ASIDE
@@ -20,6 +20,15 @@ MARGIN, GAP, BORDER, LINE = 16, 10, 4, 16
 SIZE, SIGN = 12, 20
 """Pixels: around the sheet, between tiles, of a coloured border, of a caption's line, of its font, of a mark."""
 ORDER = ("train", "val", "test", "unused")
+SOURCES = {
+    "alpha": "alpha channels",
+    "sidecar": "mask files",
+    "segmentation": "segmentations",
+    "network": "a network",
+}
+"""Sources of masks in a manifest, in words."""
+WHOLE = 0.95
+"""Share of an image above which a mask is suspect."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +183,75 @@ def identities_sheet(
     share = f"{len(shown)} of {len(people)} identities" if len(shown) < len(people) else f"{len(people)} identities"
     subtitle = " · ".join(part for part in (heading.subtitle, share) if part.strip())
     write_sheet(rows, out, Heading(heading.title, subtitle), tile, [(ROLES[role], role) for role in roles])
+
+
+def masks_sheet(
+    images: np.ndarray,
+    masks: np.ndarray,
+    manifest: pl.DataFrame,
+    heading: Heading,
+    out: str | Path,
+    *,
+    across: int = 8,
+    tile: int = 128,
+) -> None:
+    """Write images with the outline of their masks, by the share of the image that is foreground: as PNG or JPEG.
+
+    images: (N, H, W, 3) uint8 and masks: (N, H, W) uint8, row i being row i of the manifest. The rows are the images with
+    the smallest foreground, those between at even distances, and those with the largest: bad masks are mostly at the ends.
+    Where several sources gave masks, each has rows of its own. The subtitle counts the images of each source.
+    """
+    numbered = manifest.with_row_index("row")
+    counts = dict(manifest["mask"].value_counts().sort("mask").iter_rows())
+    rows = []
+    for source in [name for name in counts if name != "none"]:
+        own = numbered.filter(pl.col("mask") == source).sort("foreground", "image")
+        rest = list(range(across, len(own) - across))
+        parts = {"smallest": own[:across], "in between": own[_even(rest, across)], "largest": own[across:][-across:]}
+        for name, part in parts.items():
+            if not len(part):
+                continue
+            tiles = [
+                Tile(_outlined(images[row], masks[row], tile), f"{share:.1%} · {image}")
+                for row, share, image in part.select("row", "foreground", "image").iter_rows()
+            ]
+            low, high = part["foreground"].min(), part["foreground"].max()
+            rows.append(Row(tiles, [SOURCES[source], f"{name} foreground", f"{low:.1%} to {high:.1%} of the image"]))
+    words = [heading.subtitle, _sources(counts)]
+    whole = int((manifest["foreground"].fill_null(0.0) > WHOLE).sum())
+    words += [f"{whole} cover over {WHOLE:.0%} of the image"] if whole else []
+    words += [] if rows else ["dataset.masks computes masks"]
+    write_sheet(rows, out, Heading(heading.title, " · ".join(filter(str.strip, words))), tile)
+
+
+def _sources(counts: dict[str, int]) -> str:
+    given = [f"{count} from {SOURCES[source]}" for source, count in counts.items() if source != "none"]
+    return ", ".join([*given, *([f"{counts['none']} without a mask"] if "none" in counts else [])])
+
+
+def _outlined(image: np.ndarray, mask: np.ndarray, side: int) -> np.ndarray:
+    """Return an image (side, side, 3) with the outline of its mask: a line of two colours, seen on any ground."""
+    shown = np.array(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), Image.Resampling.LANCZOS))
+    inside = (
+        np.asarray(Image.fromarray(np.ascontiguousarray(mask)).resize((side, side), Image.Resampling.BILINEAR)) > 127
+    )
+    shown[_grown(inside) & ~inside] = _rgb(INK)
+    shown[inside & _grown(~inside)] = _rgb(ORANGE)
+    return shown
+
+
+def _grown(where: np.ndarray) -> np.ndarray:
+    """Return where a pixel or a neighbour of it is True, bool (H, W)."""
+    found = where.copy()
+    found[1:] |= where[:-1]
+    found[:-1] |= where[1:]
+    found[:, 1:] |= where[:, :-1]
+    found[:, :-1] |= where[:, 1:]
+    return found
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
 
 
 def _even(values: list, count: int) -> list:

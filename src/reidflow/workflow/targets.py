@@ -15,6 +15,9 @@ from reidflow.spec.plan import Plan
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Wildcards
 
+SHEETS = ("identities", "masks")
+"""Contact sheets of the data set, by the stem of their files."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -88,7 +91,7 @@ class Targets:
         """Return every file that a user of the results reads, and the evaluated runs that tables are made of."""
         files = self.files
         wanted = [f"{files.data}/{name}.parquet" for name in ("manifest", "quarantine", "groups", "split")]
-        wanted += [f"{files.data}/audit.json", f"{files.figures}/data/identities.png"]
+        wanted += [f"{files.data}/audit.json", *(f"{files.figures}/data/{name}.png" for name in SHEETS)]
         wanted += [f"{files.tables}/leaderboard.{suffix}" for suffix in ("parquet", "csv", "md")]
         wanted += [f"{files.results}/pages/leaderboard.html"]
         for name in self.plan.experiments:
@@ -124,7 +127,7 @@ class Targets:
         An experiment is shown only once all of it is there; what is left out is named on standard error.
         """
         files = self.files
-        wanted = [f"{files.figures}/data/identities.png", f"{files.data}/audit.json"]
+        wanted = [*(f"{files.figures}/data/{name}.png" for name in SHEETS), f"{files.data}/audit.json"]
         wanted += [f"{files.tables}/leaderboard.csv", f"{files.figures}/leaderboard.svg"]
         wanted += [f"{files.results}/pages/leaderboard.html"]
         submitted = ("submission.csv", "submission.json", "faces/submission.md")

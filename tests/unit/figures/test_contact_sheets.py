@@ -5,8 +5,18 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from reidflow.figures.contact import BORDER, MARGIN, Row, Tile, _choose, _even, identities_sheet, write_sheet
-from reidflow.figures.style import ROLES, Heading
+from reidflow.figures.contact import (
+    BORDER,
+    MARGIN,
+    Row,
+    Tile,
+    _choose,
+    _even,
+    identities_sheet,
+    masks_sheet,
+    write_sheet,
+)
+from reidflow.figures.style import ORANGE, ROLES, Heading
 from reidflow.spec.errors import ReidflowError
 
 
@@ -77,3 +87,50 @@ def test_borders_have_the_colour_of_the_role_and_rows_are_those_of_the_manifest(
     assert (sheet[top : top + BORDER, left : left + 64] == blue).all()
     assert sheet[top + 32, left + 32, 0] == images[2, 0, 0, 0]
     assert sheet[top + 32, left + 32 + 74, 0] == images[1, 0, 0, 0]
+
+
+def masked(sources: list[str]) -> tuple[np.ndarray, np.ndarray, pl.DataFrame]:
+    """Return images whose masks are boxes at their left, ever wider, in an order that is not that of their shares."""
+    masks = np.zeros((len(sources), 32, 32), np.uint8)
+    for row in range(len(sources)):
+        masks[row, :, : 1 + (7 * row) % len(sources)] = 255
+    share = [
+        None if source == "none" else float((mask > 0).mean()) for source, mask in zip(sources, masks, strict=True)
+    ]
+    table = {"image": [f"{row:02d}" for row in range(len(sources))], "mask": sources, "foreground": share}
+    return squares(len(sources)), masks, pl.DataFrame(table)
+
+
+def test_masks_are_outlined_from_the_smallest_share_of_foreground_to_the_largest(tmp_path: Path) -> None:
+    images, masks, manifest = masked(["network"] * 30)
+    masks_sheet(images, masks, manifest, Heading("Masks"), tmp_path / "s.png", across=4, tile=32)
+    sheet = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
+    line = (sheet == tuple(int(ORANGE[i : i + 2], 16) for i in (1, 3, 5))).all(axis=2)
+    # The outline of a box at the left is one column: the last of the mask.
+    left = MARGIN + 190 + np.arange(4) * 42
+    tops = np.flatnonzero(line.sum(axis=1) == 4)
+    rows = np.split(tops, np.flatnonzero(np.diff(tops) > 1) + 1)
+    widths = [[int(line[row[0], x : x + 32].argmax()) + 1 for x in left] for row in rows]
+    assert [len(row) for row in rows] == [32, 32, 32]
+    assert widths == [[1, 2, 3, 4], [5, 12, 19, 26], [27, 28, 29, 30]]
+
+
+def test_each_source_of_masks_has_rows_of_its_own_and_no_image_is_shown_twice(tmp_path: Path, monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr("reidflow.figures.contact.write_sheet", lambda *given: drawn.append(given))
+    masks_sheet(*masked(["network"] * 5 + ["alpha", "none"]), Heading("Masks", "demo"), tmp_path / "s.png", across=4)
+    ((rows, _, heading, _),) = drawn
+    assert [(row.words[0], len(row.tiles)) for row in rows] == [
+        ("alpha channels", 1),
+        ("a network", 4),
+        ("a network", 1),
+    ]
+    assert heading.subtitle == "demo · 1 from alpha channels, 5 from a network, 1 without a mask"
+    whole = pl.DataFrame({"image": ["a"], "mask": ["network"], "foreground": [1.0]})
+    masks_sheet(*masked(["network"])[:2], whole, Heading("Masks"), tmp_path / "s.png")
+    assert drawn[1][2].subtitle == "1 from a network · 1 cover over 95% of the image"
+
+
+def test_a_data_set_without_masks_has_a_sheet_that_says_what_computes_them(tmp_path: Path) -> None:
+    masks_sheet(*masked(["none"] * 3), Heading("Masks"), tmp_path / "s.png")
+    assert np.asarray(Image.open(tmp_path / "s.png")).min() < 200
