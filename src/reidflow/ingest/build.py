@@ -28,6 +28,10 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 from reidflow.store.tables import write_table
 
+_POINTERS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file: run `git lfs pull` in the data set",
+    b"/annex/objects/": "a pointer of git-annex, not the file: run `git annex get .` in the data set",
+}
 _CHUNK = 16
 _SHOWN = 5
 _SOURCES = ("alpha", "sidecar", "segmentation", "network", "none")
@@ -175,7 +179,7 @@ def _ingest_all(
 
 def verify(listing: Listing, raw: Raw) -> rawdigest.Snapshot:
     """Return the files as they are now; raise ReidflowError unless they, and the tables read, are those planned."""
-    now = rawdigest.snapshot(listing.root, raw.cache, listing.extra, save=False)
+    now = rawdigest.snapshot(listing.root, raw.cache, listing.extra, links="follow", save=False)
     changed = [name for name, sha in listing.tables.items() if now.files.get(name) != sha]
     if now.digest != raw.digest or changed:
         raise _changed(changed[0] if changed else str(listing.root))
@@ -298,6 +302,9 @@ def _read(root: Path, relative: str, read: dict[str, str]) -> bytes:
     except OSError as error:
         raise UnusableError("unreadable", f"'{relative}': {error.strerror}") from error
     read[relative] = hashlib.sha256(data).hexdigest()
+    pointer = next((what for start, what in _POINTERS.items() if data.startswith(start)), None)
+    if pointer:
+        raise UnusableError("unreadable", f"'{relative}' is {pointer}")
     return data
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from reidflow.ingest import labels
 from reidflow.ingest.boxes import Box
 from reidflow.ingest.labels import Spellings
-from reidflow.ingest.rawdigest import Tree
+from reidflow.ingest.rawdigest import Links, Tree, missing_content
 from reidflow.ingest.times import Dates, is_blank, iso, remedy
 from reidflow.spec.errors import Problems
 
@@ -42,11 +42,12 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What the config says of the labels and times of any source; the fields are keys of `dataset`."""
+    """What the config says of the labels, times and links of any source; the fields are keys of `dataset`."""
 
     unlabelled: Sequence[str] | None = None
     spellings: Spellings = "keep"
     dates: Dates = "iso"
+    links: Links = "refuse"
 
     @classmethod
     def of(cls, dataset: Mapping[str, Any]) -> "Reading":
@@ -124,8 +125,11 @@ class Listing:
 def reread(listing: Listing, reading: Reading) -> Listing:
     """Return the listing of a source as the config says that its labels and times are to be read.
 
-    Raises ReidflowError for labels that mean that nobody knows, unless `unlabelled` says what they are.
+    Raises ReidflowError for labels that mean that nobody knows, unless `unlabelled` says what they are, and for links that
+    lead outside unless they are to be followed.
     """
+    if reading.links == "refuse":
+        listing.tree.require_inside()
     return settle(listing.tree, listing.candidates, listing.tables, listing.extra, reading, listing.left_out)
 
 
@@ -261,7 +265,7 @@ class _Files:
 
     def _usable(self, relative: str) -> tuple[str, str, str]:
         if self.tree.files[relative] is None:
-            return relative, "missing", "the link is broken or circular"
+            return relative, "missing", missing_content(self.tree.root / relative)
         try:
             relative.encode()
         except UnicodeEncodeError:

@@ -33,7 +33,8 @@ def identify(config: Config, *, refresh: bool) -> str:
         return _recorded(known)
     detections = config.dataset.detections
     root, extra = dataset_paths(source, detections.path if detections else None)
-    return _record(snapshot(root, cache_file(Path(config.results)), extra).digest, known)
+    found = snapshot(root, cache_file(Path(config.results)), extra, links=config.dataset.links)
+    return _record(found.digest, known)
 
 
 def identify_network(config: Config, *, refresh: bool) -> str:

@@ -10,9 +10,9 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
@@ -21,9 +21,17 @@ UNREADABLE = "unreadable"
 _RACY_NS = 2_000_000_000
 _SHOWN = 200
 _FOLDERS = ("demo", "folder", "jaguar", "market1501", "query_gallery", "sop")
+_STORES = {
+    "annex/objects/": "run `git annex get .` in the data set",
+    "/blobs/": "download it again, e.g. `hf download`",
+    "/cache/files/md5/": "run `dvc pull`",
+    ".dvc/": "run `dvc pull`",
+}
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 
 Stat = tuple[int, int, int, int]
+Links = Literal["refuse", "follow"]
+"""What becomes of links that lead out of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,19 @@ class Tree:
     `files`: path relative to the root (posix) -> (size, mtime_ns, ctime_ns, inode), or None for a link to nothing.
     `litter`: names that are not part of a dataset (hidden files, thumbnail caches, pipes), in no digest.
     `odd`: those of them that are neither files nor folders -> what they are (a pipe, a socket, a device).
+    `outside`: links that lead out of the dataset -> where to; what they lead to is listed below their own names.
     """
 
     root: Path
     files: dict[str, Stat | None]
     litter: list[str]
     odd: dict[str, str]
+    outside: dict[str, str] = field(default_factory=dict)
+
+    def require_inside(self) -> None:
+        """Raise ReidflowError if a link leads out of the dataset."""
+        if self.outside:
+            raise _outside(self.root, self.outside)
 
 
 @dataclass(frozen=True)
@@ -125,11 +140,12 @@ def _lfw(home: Path) -> Path:
     )
 
 
-def walk(root: Path) -> Tree:
-    """Return the files under `root`, links followed inside it.
+def walk(root: Path, links: Links = "follow") -> Tree:
+    """Return the files under `root`, by the names that they have there, links followed.
 
-    Raises ReidflowError that names a link which leads outside or to a folder that contains it, and a folder that
-    cannot be read.
+    Sources list what links lead to; whether links may lead outside is decided before, when the data are identified.
+    Raises ReidflowError that names a link to a folder that contains it, a folder that cannot be read, and with `refuse`
+    the links that lead outside.
     """
     if not root.is_dir():
         raise ReidflowError(f"{root}: no such folder. Correct the 'path' of the dataset.")
@@ -143,9 +159,19 @@ def walk(root: Path) -> Tree:
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:
                 tree.litter.append(relative)
                 continue
-            real = _target(entry, relative, top, chain) if entry.is_symlink() else f"{chain[-1]}/{entry.name}"
+            real = f"{chain[-1]}/{entry.name}"
+            if entry.is_symlink():
+                real = os.path.realpath(entry.path)
+                if not _within(real, top):
+                    tree.outside[relative] = real
+                    if links == "refuse":
+                        continue
             found = _stat(entry)
             if found is not None and stat.S_ISDIR(found.st_mode):
+                if any(_within(above, real) for above in chain):
+                    raise ReidflowError(
+                        f"{entry.path}: the link '{relative}' leads to a folder that contains it. Remove it."
+                    )
                 stack.append((entry.path, relative + "/", (*chain, real)))
             elif found is None:
                 tree.files[relative] = None
@@ -154,17 +180,33 @@ def walk(root: Path) -> Tree:
             else:
                 tree.litter.append(relative)
                 tree.odd[relative] = _kind(found.st_mode)
+    if links == "refuse":
+        tree.require_inside()
     return tree
 
 
-def snapshot(root: Path, cache: Path, extra: Sequence[Path] = (), *, save: bool = True) -> Snapshot:
+def missing_content(link: Path) -> str:
+    """Return what a link to nothing lacks: what fetches it, where the link is that of a tool for large files."""
+    try:
+        target = str(link.readlink())
+    except OSError:
+        target = ""
+    fetch = next((how for mark, how in _STORES.items() if mark in target), None)
+    return f"the link leads to a file that is not here: {fetch}" if fetch else "the link is broken or circular"
+
+
+def snapshot(
+    root: Path, cache: Path, extra: Sequence[Path] = (), *, links: Links = "refuse", save: bool = True
+) -> Snapshot:
     """Return the digest of the dataset under `root` (and of the `extra` files outside it) with that of each file.
 
     Bytes are read only where size, mtime, ctime or inode differ from those in `cache`, or where the file had changed
-    less than 2 s before it was last looked at. `cache` is rewritten only if its content changes, and only if `save`.
+    less than 2 s before it was last looked at; of a link they are those of the file that it leads to. `cache` is
+    rewritten only if its content changes, and only if `save`. links: `refuse` raises ReidflowError for those that lead
+    out of the dataset.
     """
     now = time.time_ns()
-    tree = walk(root)
+    tree = walk(root, links)
     path_of = {relative: root / relative for relative in tree.files}
     stats = dict(tree.files)
     for path in extra:
@@ -207,17 +249,18 @@ def _entries(folder: str) -> list[os.DirEntry]:
         raise ReidflowError(f"{folder}: this folder of the dataset cannot be read ({error.strerror}).") from error
 
 
-def _target(entry: os.DirEntry, relative: str, top: str, chain: tuple[str, ...]) -> str:
-    """Return where the link `entry` leads, or raise ReidflowError if that is outside the dataset."""
-    real = os.path.realpath(entry.path)
-    if real != top and not real.startswith(top + "/"):
-        raise ReidflowError(
-            f"{entry.path}: the link '{relative}' leads outside the dataset, to {real}. Changes there "
-            "would go unnoticed: copy the files into the dataset, set 'path' to their folder, or remove the link."
-        )
-    if real in chain:
-        raise ReidflowError(f"{entry.path}: the link '{relative}' leads to a folder that contains it. Remove it.")
-    return real
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _outside(root: Path, links: dict[str, str]) -> ReidflowError:
+    first = min(links)
+    count = f"{len(links)} links lead" if len(links) > 1 else "a link leads"
+    return ReidflowError(
+        f"{root}: {count} out of the data set, e.g. '{first}' to {links[first]}. If whoever made the links is to be "
+        "trusted, since all that they lead to is read, write under dataset: `links: follow`. Else copy the files into the data set, "
+        "or remove the links."
+    )
 
 
 def _stat(entry: os.DirEntry) -> os.stat_result | None:

@@ -73,6 +73,10 @@ class Recognised:
         counts = Counter(row.identity for row in self.listing.candidates if row.identity)
         entries = nobodies(counts)
         self.keys |= {"unlabelled": entries} if entries else {}
+        if self.listing.tree.outside:
+            self.keys["links"] = "follow"
+            link, target = min(self.listing.tree.outside.items())
+            self.notes.append(f"links that lead out of the folder are followed, e.g. '{link}' to {target}")
         self.listing = reread(self.listing, Reading(**self.keys))
         self.notes += [note.rstrip(".") for note in self.listing.notes]
 

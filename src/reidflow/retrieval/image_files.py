@@ -95,7 +95,7 @@ def find_images(place: Path, cache: Path | None = None) -> ImageFiles:
         raise ReidflowError(f"{place}: cannot be read ({error.strerror}). Correct the path.") from error
     if not place.is_dir():
         raise ReidflowError(f"{place}: no such file or folder (looked from {Path.cwd()}). Correct the path.")
-    files = rawdigest.snapshot(place, cache or place / ".none", save=cache is not None).files
+    files = rawdigest.snapshot(place, cache or place / ".none", links="follow", save=cache is not None).files
     found = {key: files[key] for key in sorted(files) if counts_as_image(place / key)}
     if not found:
         raise ReidflowError(f"{place}: no image is in this folder. Name the folder that holds them, at any depth.")

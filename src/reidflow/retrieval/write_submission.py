@@ -292,5 +292,5 @@ def data_root(source: dict[str, Any], results: Path) -> Path:
 def require_planned(source: dict[str, Any], detections: str | None, results: Path, raw: str) -> None:
     """Raise ReidflowError unless the raw data, of which test.csv is a part, are those that were planned with."""
     root, extra = dataset_paths(source, detections)
-    if snapshot(root, cache_file(results), extra, save=False).digest != raw:
+    if snapshot(root, cache_file(results), extra, links="follow", save=False).digest != raw:
         raise ReidflowError(f"{root}: the data changed after planning; nothing was written. Run the command again.")

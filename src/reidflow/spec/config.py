@@ -151,6 +151,11 @@ class Dataset(Strict):
     detections: Detections | None = Field(
         None, description="boxes that MegaDetector found, to which photographs without a box of their own are cut"
     )
+    links: Literal["refuse", "follow"] = Field(
+        "refuse",
+        description="links that lead out of the data set's folder: refuse: an error; follow: they are read under their own names, "
+        "whatever they lead to, and watched by the size and times of their targets",
+    )
     max_bad_share: Share = Field(0.05, description="ingest stops when more than this share of the rows is unusable")
     max_pixels: Annotated[int, Field(gt=0)] = Field(
         200_000_000, description="larger images are quarantined instead of decoded"

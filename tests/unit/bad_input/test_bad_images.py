@@ -54,6 +54,12 @@ def masked(what: str, mask: bytes, said: str) -> Case:
 
 
 CASES = [
+    unusable(
+        "a pointer of Git LFS",
+        "leo/9.jpg",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n",
+        "unreadable: 'leo/9.jpg' is a pointer of Git LFS, not the file: run `git lfs pull`",
+    ),
     unusable("a JPEG cut in half", "leo/9.jpg", half(saved(noise(), "JPEG")), "truncated: "),
     unusable("a PNG cut in half", "leo/9.png", half(saved(noise())), "truncated: "),
     unusable("a WebP cut in half", "leo/9.webp", half(saved(noise(), "WEBP")), "unreadable: "),

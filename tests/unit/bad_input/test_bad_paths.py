@@ -86,7 +86,7 @@ def locked_table(data):
 
 
 REMEDY = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
-NOT_WATCHED = "Changes there would go unnoticed: copy the files into the dataset"
+TRUSTED = "write under dataset: `links: follow`. Else copy the files into the data set, or remove the links."
 
 STOPS = [
     Case("a table with .. in a path", names("../outside.png,Leo,"), ("t.csv, row 3", "'../outside.png' leads", REMEDY)),
@@ -115,24 +115,28 @@ STOPS = [
     Case(
         "a link to a file outside",
         linking("leo/9.png", "../../outside.png"),
-        ("{data}/leo/9.png: the link 'leo/9.png' leads outside the dataset, to ", "/outside.png.", NOT_WATCHED),
+        ("{data}: a link leads out of the data set, e.g. 'leo/9.png' to ", "/outside.png. ", TRUSTED),
     ),
     Case(
         "a link to a folder outside",
         linking("leo/more", "../../others"),
-        ("{data}/leo/more: the link 'leo/more' leads outside the dataset, to ", "/others.", NOT_WATCHED),
+        ("{data}: a link leads out of the data set, e.g. 'leo/more' to ", "/others. ", TRUSTED),
     ),
     Case(
         "a link to the whole disk",
         linking("leo/more", "/"),
-        ("{data}/leo/more: the link 'leo/more' leads outside the dataset, to /.", NOT_WATCHED),
+        ("{data}: a link leads out of the data set, e.g. 'leo/more' to /. ", TRUSTED),
     ),
     Case(
         "a table's path through a link to the outside",
         through_a_link,
-        ("{data}/away: the link 'away' leads outside the dataset", NOT_WATCHED),
+        ("{data}: a link leads out of the data set, e.g. 'away' to ", TRUSTED),
     ),
-    Case("a table that is a link to the outside", linked_table, ("{data}/t.csv: the link 't.csv' leads outside",)),
+    Case(
+        "a table that is a link to the outside",
+        linked_table,
+        ("{data}: a link leads out of the data set, e.g. 't.csv' to ", TRUSTED),
+    ),
     Case(
         "a link to a folder that holds it",
         linking("leo/again", ".."),

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from reidflow.cli import main
+from reidflow.ingest.rawdata import identify
 from reidflow.ingest.recognise import recognise
 from reidflow.spec import plan
 from reidflow.spec.components import call
@@ -267,6 +268,24 @@ def test_unusable_tables_say_what_to_do(init):
     assert "all labelled images show 'same'" in init("p/one.csv")[2]
     table(Path("p/blank.csv"), "path,identity", "cat{who}/{k}.png,")
     assert "name" in init("p/blank.csv")[2]
+
+
+def test_a_folder_of_links_is_followed_and_identified_by_the_config_that_says_so(init):
+    folders(Path("store"))
+    for path in sorted(Path("store").rglob("*.png")):
+        link = Path("photos") / path.relative_to("store")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.absolute())
+    status, out, err = init("photos")
+    assert status == 0 and "links that lead out of the folder are followed" in out, err
+    made = plan.make([BASE, "photos.yaml"])
+    assert load("photos.yaml")["dataset"]["links"] == "follow"
+    refusing = made.config.model_copy(update={"dataset": made.config.dataset.model_copy(update={"links": "refuse"})})
+    with pytest.raises(ReidflowError, match="`links: follow`"):
+        identify(refusing, refresh=True)
+    first = identify(made.config, refresh=True)
+    draw(path, 901)
+    assert identify(made.config, refresh=True) != first
 
 
 def test_labels_that_look_alike_or_unknown_are_named(project):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from reidflow.ingest import rawdigest
+from reidflow.ingest.listing import Reading, reread
 from reidflow.ingest.rawdigest import UNREADABLE, dataset_paths, snapshot, walk
+from reidflow.ingest.sources import folder
 from reidflow.spec.errors import ReidflowError
 
 OLD = time.time_ns() - 10**12
@@ -157,9 +160,70 @@ def test_a_link_that_leads_outside_is_refused_by_name(data, cache, tmp_path):
     for target in (tmp_path / "secret", tmp_path / "data-2", Path("../../secret"), Path("/nowhere")):
         link = data / "a" / "link"
         link.symlink_to(target)
-        with pytest.raises(ReidflowError, match=r"a/link.*outside the dataset"):
+        with pytest.raises(ReidflowError, match=r"a link leads out of the data set, e\.g\. 'a/link'.*`links: follow`"):
             digest(data, cache)
         link.unlink()
+
+
+@pytest.fixture
+def farm(data, tmp_path) -> Path:
+    """A folder of links into a store: to a file by its own path, to one relative to the link, and to a folder."""
+    root = tmp_path / "farm"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "1.png").symlink_to(data / "a" / "1.png")
+    (root / "a" / "2.png").symlink_to("../../data/b/1.png")
+    (root / "b").symlink_to(data / "b")
+    return root
+
+
+def test_links_to_the_outside_are_followed_under_their_own_names_on_request(farm, data, cache, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(farm, copy)
+    with pytest.raises(
+        ReidflowError, match=r"3 links lead out of the data set, e\.g\. 'a/1\.png' to .*`links: follow`"
+    ):
+        snapshot(farm, cache)
+    assert snapshot(farm, cache, links="follow").files == snapshot(copy, cache, links="follow").files
+    assert set(walk(farm).files) == {"a/1.png", "a/2.png", "b/1.png"} == set(walk(copy).files)
+    assert set(walk(farm).outside) == {"a/1.png", "a/2.png", "b"} and not walk(copy).outside
+
+
+@pytest.mark.parametrize("change", ["content", "target", "folder"])
+def test_a_change_behind_a_link_is_noticed(farm, data, cache, clock, change):
+    first = snapshot(farm, cache, links="follow")
+    clock[0] = 10 * 10**9
+    assert snapshot(farm, cache, links="follow") == first
+    if change == "content":
+        (data / "b" / "1.png").write_bytes(b"new")
+    if change == "target":
+        (farm / "a" / "1.png").unlink()
+        (farm / "a" / "1.png").symlink_to(data / "b" / "1.png")
+    if change == "folder":
+        (data / "b" / "2.png").write_bytes(b"more")
+    assert snapshot(farm, cache, links="follow").digest != first.digest
+
+
+@pytest.mark.parametrize("target", ["/", "..", "../farm", "../farm/a"])
+def test_links_that_lead_back_are_refused_though_links_are_followed(farm, cache, target):
+    (farm / "a" / "back").symlink_to(f"../{target}" if target != "/" else "/")
+    with pytest.raises(ReidflowError, match="'a/back' leads to a folder that contains it"):
+        snapshot(farm, cache, links="follow")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (".git/annex/objects/Xk/0M/MD5E-s3--1.jpg/MD5E-s3--1.jpg", "git annex get"),
+        ("/scratch/cache/files/md5/3f/ab", "dvc pull"),
+        ("../../blobs/3fab", "hf download"),
+        ("nowhere", "broken or circular"),
+        ("2.png", "broken or circular"),
+    ],
+)
+def test_a_link_to_nothing_is_left_out_with_what_fetches_its_content(data, target, said):
+    (data / "a" / "2.png").symlink_to(target)
+    (fault,) = reread(folder.open_source(path=str(data)), Reading(links="follow")).faults
+    assert (fault.image, fault.reason) == ("a/2.png", "missing") and said in fault.detail
 
 
 def test_a_link_to_a_folder_that_contains_it_is_refused(data, cache):
