@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from reidflow.evaluation.ranking import similarity_of, unit
 
 MOST = 500
-"""Points among which the Gromov delta is searched; its cost grows with their cube."""
+"""Points among which the Gromov delta is searched, at most; its cost grows with their cube."""
 DRAWS = 1000
 FARTHEST = 30.0
 """Hyperbolic distances are shrunk to this before they are drawn: their cosh would leave no digits to the near ones."""
@@ -41,15 +41,18 @@ def radii(geometry: str, vectors: np.ndarray) -> np.ndarray:
     return -similarity(np.zeros((1, np.shape(vectors)[1])), vectors)[0]
 
 
+def spaced(count: int, most: int = MOST) -> np.ndarray:
+    """Return at most `most` of `count` rows, evenly spaced, so that distances between them fit into memory."""
+    return np.unique(np.linspace(0, max(0, count - 1), min(most, count)).round().astype(int))
+
+
 def relative_delta(distances: np.ndarray) -> float:
     """Return Gromov's delta relative to the diameter, 2 delta / diameter: 0 for a tree, at most 1; NaN without points.
 
     By the four-point condition at the first point, as the largest entry of (A max-min A) - A, A the Gromov products.
-    Beyond `MOST` points, that many evenly spaced ones. Source: Khrulkov et al. 2020, arXiv:1904.02239; Fournier et al.
+    Time grows with the cube of the points (`spaced`). Source: Khrulkov et al. 2020, arXiv:1904.02239; Fournier et al.
     2015, doi:10.1016/j.ipl.2015.02.002.
     """
-    rows = np.unique(np.linspace(0, len(distances) - 1, min(MOST, len(distances))).round().astype(int))
-    distances = distances[np.ix_(rows, rows)]
     if not distances.size or not np.isfinite(distances).all() or distances.max() <= 0:
         return float("nan")
     products = (distances[:, :1] + distances[:1] - distances) / 2
@@ -89,8 +92,10 @@ def _spearman(one: np.ndarray, other: np.ndarray, times: np.ndarray | None = Non
 
 def _ranks(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return the ranks (R, N), up to a constant, of values that count `times` (R, N); tied ones share their mean."""
+    order = np.argsort(values, kind="stable")
+    first = np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)
     codes = np.unique(values, return_inverse=True)[1]
-    counts = np.stack([times[:, codes == code].sum(axis=1) for code in range(codes.max() + 1)], axis=1)
+    counts = np.add.reduceat(times[:, order], first, axis=1)
     return (counts.cumsum(axis=1) - counts / 2)[:, codes]
 
 

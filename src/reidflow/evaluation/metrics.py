@@ -15,6 +15,7 @@ from reidflow.evaluation.average_precision import (
 )
 from reidflow.evaluation.ranking import STEPS, Similarity, TieGroups, tie_groups, unit
 from reidflow.evaluation.retrieval_queries import Retrieval, ranked_blocks
+from reidflow.spec.seeds import seed_for
 
 TOP = (1, 5, 10)
 
@@ -259,6 +260,8 @@ def _per_query(columns: dict[str, np.ndarray]) -> pl.DataFrame:
 
 RESTARTS = 4
 ROUNDS = 100
+CLUSTERED = 10_000
+"""Vectors among which k-means looks for clusters, at most: its time grows with their number times that of identities."""
 
 
 def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, normalise: bool = True) -> float:
@@ -279,8 +282,19 @@ def cluster_agreement(vectors: np.ndarray, identity: np.ndarray, seed: int, norm
     vectors = unit(vectors) if normalise else np.asarray(vectors, dtype=np.float64)
     if not np.isfinite(vectors).all():
         return float("nan")
+    if len(vectors) > CLUSTERED:
+        chosen = _of_some_identities(np.asarray(identity), seed)
+        vectors, identity = vectors[chosen], np.asarray(identity)[chosen]
     count = min(len(np.unique(identity)), len(np.unique(vectors, axis=0)))
     return float(normalized_mutual_info_score(identity, _clusters(vectors, count, seed)))
+
+
+def _of_some_identities(identity: np.ndarray, seed: int) -> np.ndarray:
+    """Return the rows, ascending, of identities drawn at random: as many as have `CLUSTERED` images, at least two."""
+    _, codes, sizes = np.unique(identity, return_inverse=True, return_counts=True)
+    drawn = np.random.Generator(np.random.PCG64(seed_for(seed, "nmi"))).permutation(len(sizes))
+    kept = max(2, int(np.searchsorted(sizes[drawn].cumsum(), CLUSTERED, side="right")))
+    return np.flatnonzero(np.isin(codes, drawn[:kept]))
 
 
 def _clusters(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -66,7 +66,8 @@ _ALL: list[Column | Span] = [
        "(Musgrave et al. 2020); mean over queries.", nullable=True),
     _C("nmi", F, "NMI", "number",
        "Normalised mutual information (arithmetic) of identities and k-means clusters of the query embeddings, one cluster "
-       "an identity, best of 4 seeded starts; in a geometry, in the tangent space at its origin; mean over seeds.",
+       "an identity, best of 4 seeded starts; of more than 10,000 images, those of identities drawn at random, as many as "
+       "fit; in a geometry, in the tangent space at its origin; mean over seeds.",
        nullable=True),
     _C("nmi_std", F, "std of the NMI", "number",
        "Standard deviation of the NMI over training seeds, which includes that of k-means' starts (about 0.01 on the demo).",

@@ -44,3 +44,19 @@ def test_agreement_is_near_that_of_scikit_learns_k_means():
 
 def test_fewer_distinct_vectors_than_identities_are_no_error():
     assert cluster_agreement(np.ones((6, 3)), np.arange(6) // 2, 0) == 0.0
+
+
+def test_of_many_vectors_all_those_of_some_identities_are_clustered(monkeypatch):
+    random = np.random.default_rng(0)
+    identity = np.repeat(np.arange(40), 5)[random.permutation(200)]
+    vectors = random.normal(size=(40, 8))[identity] + random.normal(size=(200, 8))
+    whole = cluster_agreement(vectors, identity, 0)
+    monkeypatch.setattr(metrics, "CLUSTERED", 60)
+    rows = metrics._of_some_identities(identity, 0)
+    assert len(rows) == 60 and (np.bincount(identity[rows])[np.unique(identity[rows])] == 5).all()
+    sampled = cluster_agreement(vectors, identity, 0)
+    assert sampled == cluster_agreement(vectors[rows], identity[rows], 0) != whole
+    assert cluster_agreement(vectors, identity, 0) == sampled
+    assert metrics._of_some_identities(identity, 1).tolist() != rows.tolist()
+    monkeypatch.setattr(metrics, "CLUSTERED", 1)
+    assert len(np.unique(identity[metrics._of_some_identities(identity, 0)])) == 2

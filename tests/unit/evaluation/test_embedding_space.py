@@ -9,6 +9,7 @@ from reidflow.evaluation.embedding_space import (
     radii,
     rank_correlation,
     relative_delta,
+    spaced,
 )
 
 
@@ -49,6 +50,12 @@ def test_delta_is_the_largest_violation_of_the_four_point_condition(random):
     product = (found[:, :1] + found[:1] - found) / 2
     worst = max(min(product[i, k], product[k, j]) - product[i, j] for i in range(9) for j in range(9) for k in range(9))
     assert relative_delta(found) == pytest.approx(2 * worst / found.max())
+
+
+def test_spaced_rows_are_all_rows_or_as_many_as_fit():
+    assert spaced(7, 9).tolist() == list(range(7)) and spaced(0).tolist() == []
+    rows = spaced(100_000, 500)
+    assert len(rows) == 500 and (rows[0], rows[-1]) == (0, 99_999) and set(np.diff(rows)) <= {200, 201}
 
 
 def test_what_has_no_distances_has_no_delta():

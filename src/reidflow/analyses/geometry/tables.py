@@ -9,7 +9,7 @@ import polars as pl
 
 from reidflow.dedup.images import sharpness
 from reidflow.evaluation.average_precision import average_precisions, identity_balanced
-from reidflow.evaluation.embedding_space import distances, picture, radii, rank_correlation, relative_delta
+from reidflow.evaluation.embedding_space import distances, picture, radii, rank_correlation, relative_delta, spaced
 from reidflow.evaluation.layout import Layout
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.seeds import seed_for
@@ -19,6 +19,8 @@ from reidflow.tables.columns import column, columns
 
 SHOWN = 12
 """Identities in the projections."""
+DRAWN = 1500
+"""Images in a projection, at most: it takes the distances of all pairs."""
 ROUNDING = 1e-3
 """A spread of the radii below this share of their mean says nothing about the images."""
 F = pl.Float64
@@ -157,7 +159,7 @@ def _shape(run: Embedded) -> dict[str, float]:
     return {
         "radius": lengths.mean(),
         "radius_spread": lengths.std(),
-        "gromov_delta": relative_delta(distances(run.geometry, run.vectors)),
+        "gromov_delta": relative_delta(distances(run.geometry, run.vectors[spaced(len(run.vectors))])),
     }
 
 
@@ -265,11 +267,12 @@ class Projection:
 def projections(embedded: list[Embedded], layout: Layout) -> dict[str, Projection]:
     """Return for each arm the projection of its first run with finite embeddings.
 
-    It shows the SHOWN identities with the most test images.
+    It shows the SHOWN identities with the most test images; of more than DRAWN images, that many evenly spaced ones.
     """
     names = layout.table["identity"].gather(layout.evaluated)
     counts = names.value_counts().sort("count", "identity", descending=[True, False])
     rows = np.flatnonzero(names.is_in(counts["identity"].head(SHOWN).to_list()).to_numpy())
+    rows = rows[spaced(len(rows), DRAWN)]
     found = {}
     for run in embedded:
         if run.arm not in found and run.finite:
@@ -286,7 +289,8 @@ def feature_deltas(features: np.ndarray) -> Mapping[str, float]:
     """
     random = np.random.Generator(np.random.PCG64(seed_for(0, "shuffled features")))
     shuffled = random.permuted(np.asarray(features, dtype=np.float64), axis=0)
+    rows = spaced(len(features))
     return {
-        "features": relative_delta(distances("euclidean", features)),
-        "shuffled": relative_delta(distances("euclidean", shuffled)),
+        "features": relative_delta(distances("euclidean", features[rows])),
+        "shuffled": relative_delta(distances("euclidean", shuffled[rows])),
     }
