@@ -33,11 +33,11 @@ def main() -> None:
 
 def copy(folder: Path) -> Path:
     """Copy what a user has of the project."""
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
         else:
             shutil.copy2(source, folder / name)
     return folder
