@@ -161,8 +161,8 @@ def _look(listing: Listing) -> Looks:
     for row in rows[:: math.ceil(len(rows) / SAMPLE)]:
         try:
             with Image.open(listing.root / row.path) as opened:
-                sides.append(max(opened.size))
-                masked += [row] if row.mask or opened.has_transparency_data else []
+                sides.append(_longer(row, *opened.size))
+                masked += [row] if row.mask or row.segmentation or opened.has_transparency_data else []
         except (OSError, ValueError):  # ingest will name it
             continue
     photos = [photo for row in masked[:: max(1, len(masked) // DECODED)] if (photo := _decoded(listing.root, row))]
@@ -172,10 +172,25 @@ def _look(listing: Listing) -> Looks:
     return Looks(side, origins[0] if enough else "", any(photo.background_present for photo in photos))
 
 
+def _longer(row: Row, width: int, height: int) -> int:
+    """Return the longer side of the image, in pixels: that of its box where it has one."""
+    if row.box is None:
+        return max(width, height)
+    across, down = (width, height) if row.relative else (1, 1)
+    return round(max(row.box[2] * across, row.box[3] * down))
+
+
 def _decoded(root: Path, row: Row) -> Any:
     try:
         sidecar = (root / row.mask).read_bytes() if row.mask else None
-        return decode((root / row.path).read_bytes(), sidecar, max_pixels=Dataset.model_fields["max_pixels"].default)
+        return decode(
+            (root / row.path).read_bytes(),
+            sidecar,
+            max_pixels=Dataset.model_fields["max_pixels"].default,
+            box=row.box,
+            relative=row.relative,
+            polygons=row.segmentation,
+        )
     except (OSError, UnusableError):
         return None
 
@@ -371,7 +386,7 @@ def _unlabelled(listing: Listing) -> str:
 
 
 def _framed(frame: dict[str, Any], looks: Looks) -> str:
-    where = {"alpha": "the alpha channels", "sidecar": "files of their own"}
+    where = {"alpha": "the alpha channels", "sidecar": "files of their own", "segmentation": "polygons or run lengths"}
     texts = {
         "mask_box": f"Masks from {where.get(looks.masks, '')}: cut to the animal, with a margin.",
         "pad": "No masks: the whole picture, padded to a square.",

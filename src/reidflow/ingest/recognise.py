@@ -1,47 +1,43 @@
 """The source of a folder or table of images as its owner has laid it out, recognised by names alone."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from reidflow.ingest.detections import boxed
 from reidflow.ingest.labels import nobodies
 from reidflow.ingest.listing import Listing, Reading, Row, reread, settle
 from reidflow.ingest.rawdigest import Tree, walk
+from reidflow.ingest.recognise_tables import SPLIT, Guess, annotations, guessed, of_json, of_table
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._folders import named
-from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES, counts_as_image
-from reidflow.ingest.times import order_of, readable
-from reidflow.spec.components import call
+from reidflow.ingest.sources._pattern import Pattern
+from reidflow.ingest.sources._sniff import counts_as_image
+from reidflow.spec.components import call, parameters
+from reidflow.spec.config import Detections
 from reidflow.spec.errors import ReidflowError
 
 TABLES = (".csv", ".tsv", ".parquet")
-# Names of columns by what they hold, the likeliest first; blanks, hyphens and capitals do not count.
-COLUMNS = {
-    "image": ("path", "image", "filename", "file", "file_name", "image_path", "filepath", "file_path", "image_name", "img"),
-    "identity": ("identity", "ground_truth", "individual", "individual_id", "animal", "animal_id", "person", "person_id", "name",
-                 "label", "subject", "pid", "class", "id"),
-    "mask": ("mask", "mask_path", "mask_file"),
-    "group": ("group", "sighting", "encounter", "encounter_id", "burst", "sequence", "sequence_id", "event", "sighting_id"),
-    "flank": ("flank", "viewpoint", "orientation", "view"),
-    "time": ("time", "datetime", "timestamp", "date", "date_time", "captured"),
-    "side": ("side",),
-}  # fmt: skip
-UNUSED = {
-    "bbox": "cut the images out first",
-    "segmentation": "draw its masks into files, and name these in a column 'mask'",
-}
 MASKS = re.compile(r"(mask|mk|seg|alpha)", re.IGNORECASE)
 SIDES = {
     "query": ("query", "queries", "probe", "probes"),
     "gallery": ("gallery", "galleries", "reference", "references", "database"),
     "train": ("train", "training", "labelled", "labeled"),
 }
-ROLES = {"train", "training", "val", "valid", "validation", "test", "testing"}
-TRIED = 50  # rows of a table whose files are looked for
+# Folders that hold those of individuals: places and years.
+PLACES = re.compile(
+    r"((site|station|camera|cam|trap|location|loc|park|reserve|area|zone|region|plot|block|island|farm|herd|colony|year|season)"
+    r"[\W_]*\w{0,12}|(19|20)\d\d([-_ ]\d\d)?|north|south|east|west)",
+    re.IGNORECASE,
+)
+MARKET = (
+    {},
+    {"train": "image_train", "gallery": "image_test", "query": "image_query"},
+)
+"""Parameters of the folders of Market-1501 and its kin, and of VeRi-776."""
 FACES = 20  # images of a person, as in the usual subset of LFW
 # Where a file's name ends to be that of the individual: before a number at its end, before the first '_', '-' or blank.
 NAMES = {
@@ -80,6 +76,14 @@ class Recognised:
         self.listing = reread(self.listing, Reading(**self.keys))
         self.notes += [note.rstrip(".") for note in self.listing.notes]
 
+    def detect(self, path: str) -> None:
+        """Cut the images to the detections in a file of MegaDetector."""
+        given = Detections(path=path)
+        before = len(self.listing.notes)
+        self.listing = boxed(self.listing, **given.model_dump())
+        self.keys |= {"detections": {"path": path, "confidence": given.confidence}}
+        self.notes += [note.rstrip(".") for note in self.listing.notes[before:]]
+
 
 def recognise(given: str, images: str | None = None) -> Recognised:
     """Return how the folder or table `given` is laid out. images: folder to which a table's file names are relative.
@@ -94,14 +98,19 @@ def recognise(given: str, images: str | None = None) -> Recognised:
     if is_file and path.name == "train.csv" and _is_jaguar(path.parent):
         return _jaguar(given.removesuffix("train.csv").rstrip("/") or ".")
     if is_file:
-        return _of_table(given, images)
+        return _guess(of_json(given, images) if path.suffix.lower() == ".json" else of_table(given, images))
     if not is_folder:
         raise ReidflowError(f"{given}: no such file or folder (looked from {Path.cwd()}). Correct the path.")
     if (path / "lfw_home" / "lfw_funneled").is_dir():
         return _lfw(given)
     if _is_jaguar(path):
         return _jaguar(given)
-    return _of_folder(given, images)
+    tree = walk(path)
+    guess, detected = annotations(given, tree)
+    recognised = _guess(guess) if guess else _of_folder(given, images, tree)
+    if detected:
+        recognised.detect(f"{given.rstrip('/')}/{detected}")
+    return recognised
 
 
 def _opened(
@@ -136,88 +145,39 @@ def _jaguar(given: str) -> Recognised:
     for path in sorted(folder.iterdir()):
         if path.suffix in TABLES and path.name not in ("train.csv", "test.csv", "sample_submission.csv"):
             found = _table.read(path) if "filename" in _header(path) else None
-            columns = _guessed(found, ("group", "flank", "time")) if found else {}
+            columns = guessed(found, ("group", "flank", "time")) if found else {}
             if columns:
                 source |= {"metadata": path.name, **columns}
                 break
     return _opened("the layout of the jaguar competition", source)
 
 
-def _of_table(given: str, images: str | None) -> Recognised:
-    """Return the source of a CSV or Parquet file."""
-    table = _table.read(Path(given).expanduser())
-    columns = _guessed(table, tuple(COLUMNS))
-    missing = [what for what in ("image", "identity") if what not in columns]
-    if missing:
-        raise ReidflowError(
-            f"{given}: no column is named as one with the {' or the '.join(missing)} of a row usually is. Its columns are "
-            f"{', '.join(table.columns)}. Rename them to path and identity, or write the config by hand (docs/your-images.md)."
-        )
-    source: dict[str, Any] = {"name": "table", "path": given}
-    images = images or _images_of(table, columns["image"], given)
-    source |= {"images": images} if images else {}
-    defaults = {"image": "path", "identity": "identity"}
-    source |= {key: name for key, name in columns.items() if defaults.get(key) != name}
-    notes = [
-        f"the column '{name}' is not used: {UNUSED[name.lower()]}" for name in table.columns if name.lower() in UNUSED
-    ]
-    dates = order_of([value for value in table.optional(columns.get("time")) if value])
-    return _opened("a table with a row per image", source, notes, {"dates": dates} if dates != "iso" else {})
+def _guess(found: Guess) -> Recognised:
+    kind, source, keys = found
+    return _opened(kind, source, keys=keys)
 
 
-def _guessed(table: _table.Table, wanted: Sequence[str]) -> dict[str, str]:
-    """Return what columns hold, by their names and, where the names leave a doubt, by their values."""
-    by_name = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in table.columns if name not in table.odd}
-    found = {}
-    for what in wanted:
-        name = next((by_name[n] for n in COLUMNS[what] if n in by_name and by_name[n] not in found.values()), None)
-        if name is not None and _fits(
-            what, [value.strip() for value in table.columns[name] if value and value.strip()]
-        ):
-            found[what] = name
-    return found
-
-
-def _fits(what: str, values: list[str]) -> bool:
-    if what == "time":
-        return readable(values)
-    if what == "side":
-        return bool(values) and {value.lower() for value in values} <= {"query", "gallery"}
-    if what == "mask":
-        return bool(values) and PurePosixPath(values[0]).suffix.lower() in IMAGE_SUFFIXES
-    return bool(values)
-
-
-def _images_of(table: _table.Table, column: str, given: str) -> str | None:
-    """Return the folder to which the file names of a table are relative; None where it is the table's own."""
-    names = [name.strip() for name in table.column(column) if name and name.strip()][:TRIED]
-    own = PurePosixPath(given).parent
-    real = Path(own).expanduser()
-    if names and all(name.startswith("/") for name in names):
-        return os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120
-    folders = sorted(path.name for path in real.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for below in ["", *folders, ".."]:
-        if names and 2 * sum((real / below / name).is_file() for name in names) > len(names):
-            return str(own / below) if below else None
-    raise ReidflowError(
-        f"{given}: the files in its column '{column}', such as '{names[0] if names else ''}', are neither beside it nor in one of "
-        "the folders there. Name their folder with --images."
-    )
-
-
-def _of_folder(given: str, images: str | None) -> Recognised:
+def _of_folder(given: str, images: str | None, tree: Tree) -> Recognised:
     """Return the source of a folder of images."""
-    root = Path(given).expanduser()
-    tree = walk(root)
+    root = tree.root
     found = sorted(name for name in named(tree) if counts_as_image(root / name))
     tables = [name for name in sorted(tree.files) if "/" not in name and PurePosixPath(name).suffix in TABLES]
     for name in tables:
-        if {"image", "identity"} <= _guessed(_table.read(root / name), ("image", "identity")).keys() and found:
-            return _of_table(f"{given.rstrip('/')}/{name}", images)
+        table = _table.read(root / name)
+        known = (
+            "Encounter.mediaAsset0" in table.columns
+            or {"image", "identity"} <= guessed(table, ("image", "identity")).keys()
+        )
+        if known and found:
+            return _guess(of_table(f"{given.rstrip('/')}/{name}", images))
     if not found:
         what = f"none of its {len(tree.files)} files is an image" if tree.files else "it is empty"
         raise ReidflowError(f"{given}: {what}. Name the folder that holds the images.")
+    if {"Ebay_train.txt", "Ebay_test.txt"} <= tree.files.keys():
+        return _opened("Stanford Online Products", {"name": "sop", "path": given})
     tops = {name.split("/")[0] for name in found if "/" in name}
+    if market := _market(given, found, tops):
+        return market
     sides = {side: next((top for top in sorted(tops) if top.lower() in names), None) for side, names in SIDES.items()}
     if sides["query"] and sides["gallery"]:
         return _two_sides(given, found, sides)
@@ -257,17 +217,16 @@ def _identities(given: str, found: list[str], tree: Tree) -> Recognised:
         base = inner
     below = [_below(name, base) for name in rest]
     tops = {name.split("/")[0] for name in below if "/" in name}
-    if tops and tops <= ROLES and any(name.count("/") > 1 for name in below):
-        raise ReidflowError(
-            f"{given}: split into {' and '.join(sorted(tops))} already, and reidflow splits by itself. Give it one of these folders, "
-            "or put the individuals of all of them into one folder."
-        )
+    if len(tops) > 1 and {top.lower() for top in tops} <= SPLIT and any(name.count("/") > 1 for name in below):
+        return _divided(given, base, masks, below)
     if not tops or (len(tops) == 1 and not any(name.count("/") > 1 for name in below)):
         top = base + (next(iter(tops)) + "/" if tops and all("/" in name for name in below) else "")
         return _by_name(given, top, rest, tree)
     source: dict[str, Any] = {"name": "folder", "path": given}
     source |= {"images": base.rstrip("/")} if base else {}
     source |= {"masks": masks} if masks else {}
+    if all(map(PLACES.fullmatch, tops)) and 2 * sum(name.count("/") > 1 for name in below) > len(below):
+        return _at_sites(source, tops, below)
     grouped = sum(name.count("/") > 1 for name in below)
     source |= {"groups": True} if 2 * grouped > len(below) else {}
     loose = sum("/" not in name for name in below)
@@ -275,6 +234,54 @@ def _identities(given: str, found: list[str], tree: Tree) -> Recognised:
     return _opened(
         "a folder per individual" + (", with a folder per group in it" if source.get("groups") else ""), source, notes
     )
+
+
+def _divided(given: str, base: str, masks: str | None, below: list[str]) -> Recognised:
+    """Return the source of folders of roles (train, val, test) that hold a folder per individual."""
+    loose = [name for name in below if name.count("/") < 2]
+    if loose:
+        raise ReidflowError(
+            f"{given}: divided into {', '.join(sorted({name.split('/')[0] for name in below}))}, but {len(loose)} images lie in no "
+            f"individual's folder there, such as '{min(loose)}'. Move them into one, or out of this folder."
+        )
+    source: dict[str, Any] = {"name": "folder", "path": given}
+    source |= {"images": base.rstrip("/")} if base else {}
+    source |= {"masks": masks} if masks else {}
+    return _opened(
+        "folders of roles, with a folder per individual in each", source | {"pattern": "{role}/{identity}/**"}
+    )
+
+
+def _at_sites(source: dict[str, Any], tops: set[str], below: list[str]) -> Recognised:
+    """Return the source of folders of places or years that hold a folder per individual."""
+    where: dict[str, set[str]] = {}
+    for name in below:
+        if name.count("/") > 1:
+            where.setdefault(name.split("/")[1], set()).add(name.split("/")[0])
+    several = sorted(who for who, places in where.items() if len(places) > 1)
+    notes = [
+        f"the folders {', '.join(sorted(tops)[:3])} count as sites, those within them as individuals. If they are individuals "
+        "themselves, write 'groups: true' for 'depth: 2'",
+        *([f"{len(several)} individuals, such as '{several[0]}', are at several sites"] if several else []),
+    ]
+    grouped = 2 * sum(name.count("/") > 2 for name in below) > len(below)
+    return _opened(
+        "a folder per site, with a folder per individual in it",
+        source | {"depth": 2, **({"groups": True} if grouped else {})},
+        notes,
+    )
+
+
+def _market(given: str, found: list[str], tops: set[str]) -> Recognised | None:
+    """Return the source of the layout of Market-1501; None where folders or names are others."""
+    defaults = {key: default for key, (_, _, default) in parameters("source", "market1501").items()}
+    for folders in MARKET:
+        expected = {key: folders.get(key, defaults[key]) for key in ("train", "gallery", "query")}
+        pattern = Pattern(defaults["pattern"], "source 'market1501'")
+        inside = [PurePosixPath(name).name for name in found if name.split("/")[0] in expected.values()]
+        if set(expected.values()) <= tops and all(map(pattern.read, inside)):
+            return _opened("the layout of Market-1501", {"name": "market1501", "path": given, **folders})
+    return None
 
 
 def _masks(found: list[str]) -> str | None:

@@ -1,5 +1,6 @@
 """`reidflow init`: what it makes of the ways in which people keep their images, and that the configs it writes plan."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,67 @@ def mixed_table(root: Path) -> None:
     )
 
 
+def entries(header: str, row: str) -> str:
+    rows = [row.format(who="abcdef"[n // EACH], n=n, k=n % EACH) for n in range(PEOPLE * EACH)]
+    return "\n".join([header, *rows]) + "\n"
+
+
+def wildlife(root: Path) -> None:
+    folders(root, "images/{n}.png")
+    row = '{n},{n},cat{who},images/{n}.png,"[2, 3, 10, 12]","[2, 3, 12, 3, 12, 15, 2, 15]",2015-06-0{k},left'
+    text = entries(",image_id,identity,path,bbox,segmentation,date,orientation", row)
+    (root / "metadata.csv").write_text(text.replace("-00", "-09"))
+
+
+def coco_file(root: Path) -> None:
+    folders(root, "images/2020/{n}.png")
+    numbers = range(PEOPLE * EACH)
+    images = [{"id": n, "file_name": f"{n}.png", "datetime": f"2015-06-0{n % EACH + 1}"} for n in numbers]
+    annotations = [{"image_id": n, "name": f"cat{n // EACH}", "bbox": [2, 3, 10, 12]} for n in numbers]
+    (root / "annotations").mkdir()
+    (root / "annotations" / "train.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+
+
+def market(root: Path) -> None:
+    for folder, first in (("bounding_box_train", 0), ("bounding_box_test", 3), ("query", 3)):
+        for n in range(3 * EACH):
+            draw(
+                root / folder / f"{first + n // EACH + 1:04}_c{n % EACH + 1}s1_{n:06}_{len(folder):02}.png",
+                n + len(folder),
+            )
+
+
+def products(root: Path) -> None:
+    folders(root, "cats_final/{n}.png")
+    text = entries("image_id class_id super_class_id path", "{n} {who} 1 cats_final/{n}.png").splitlines()
+    (root / "Ebay_train.txt").write_text("\n".join(text[:16]))
+    (root / "Ebay_test.txt").write_text("\n".join([text[0], *text[16:]]))
+
+
+def camera_traps(root: Path) -> None:
+    folders(root)
+    some = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}]
+    images = [{"file": path.relative_to(root).as_posix(), "detections": some} for path in sorted(root.rglob("*.png"))]
+    (root / "md.json").write_text(json.dumps({"images": images, "detection_categories": {"1": "animal"}}))
+
+
+def encounters(root: Path) -> None:
+    folders(root, "images/{n}.png")
+    table(root / "export.csv", "Encounter.mediaAsset0,Name0.value,Encounter.year", "{n}.png,cat{who},201{k}")
+
+
 LAYOUTS = {
+    "wildlife-datasets": (wildlife, {"name": "wildlife_datasets", "path": "photos/metadata.csv"}),
+    "COCO": (coco_file, {"name": "coco", "path": "photos/annotations/train.json", "images": "photos/images/2020"}),
+    "Market-1501": (market, {"name": "market1501"}),
+    "products": (products, {"name": "sop"}),
+    "camera traps": (camera_traps, {"name": "folder"}),
+    "Wildbook": (encounters, {"name": "wildbook", "path": "photos/export.csv", "images": "photos/images"}),
+    "sites": (lambda root: folders(root, "site{half}/{who}/{k}.png"), {"name": "folder", "depth": 2}),
+    "roles": (
+        lambda root: [folders(root, f"{role}/{{who}}/{{k}}.png", each=3) for role in ("train", "valid", "test")],
+        {"name": "folder", "pattern": "{role}/{identity}/**"},
+    ),
     "folder per individual": (folders, {"name": "folder"}),
     "groups in a folder below": (
         lambda root: folders(root, "all/{who}/{half}/{k}.png"),
@@ -108,6 +169,9 @@ LAYOUTS = {
 }
 
 
+MASKED = ("jaguar", "masks in a folder beside", "wildlife-datasets")
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_layout_becomes_a_config_that_plans_and_lists_all_images(init, layout):
     make, expected = LAYOUTS[layout]
@@ -116,13 +180,13 @@ def test_each_layout_becomes_a_config_that_plans_and_lists_all_images(init, layo
     assert status == 0, err
     made = plan.make([BASE, "mine.yaml"])
     source = load("mine.yaml")["dataset"]["source"]
-    assert source == {**expected, "path": "photos"}
+    assert source == {"path": "photos", **expected}
     rows = call("source", made.config.dataset.source).rows
     labelled = [row for row in rows if row.identity is not None]
     assert len({row.identity for row in labelled}) == PEOPLE
     assert made.config.scale == f"{PEOPLE} individuals, {len(labelled)} images"
     assert f"snakemake --configfile {BASE} mine.yaml -- all_tables" in out
-    assert (made.config.dataset.frame["name"] == "mask_box") == (layout in ("jaguar", "masks in a folder beside"))
+    assert (made.config.dataset.frame["name"] == "mask_box") == (layout in MASKED)
     comments = [line for line in Path("mine.yaml").read_text().splitlines() if line.startswith("#")]
     assert 5 <= len(comments) <= 12 and made.config.results == "results-photos"
 
@@ -142,8 +206,46 @@ def test_a_table_is_read_by_the_names_of_its_columns(init):
         "time": "date",
     }
     assert load("photos.yaml")["dataset"]["unlabelled"] == ["unknown"]
-    assert "the column 'bbox' is not used" in out and "unlabelled images" in out
+    assert "unlabelled images" in out
     assert recognise("photos").source == {**source}
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("path,identity,x1,y1,x2,y2", "{n}.png,{who},1,2,9,12", {"bbox": ["x1", "y1", "x2", "y2"], "corners": True}),
+        ("path,identity,bbox", '{n}.png,{who},"[0.1, 0.1, 0.5, 0.5]"', {"bbox": "bbox", "relative": True}),
+        ("path,identity,bbox_x,bbox_y,bbox_w,bbox_h", "{n}.png,{who},1,2,9,12", {"bbox": ["bbox_x", "bbox_y", "bbox_w", "bbox_h"]}),
+        ("path,identity,mask", '{n}.png,{who},"[[1, 1, 9, 1, 9, 9]]"', {"segmentation": "mask"}),
+        ("path,identity,Camera ID,station,side", "{n}.png,{who},c{k},north,left", {"camera": "Camera ID", "site": "station", "flank": "side"}),
+        ("path,identity,split,is_query,is_gallery", "{n}.png,{who},train,,", {"query": "is_query", "gallery": "is_gallery"}),
+    ],
+)  # fmt: skip
+def test_further_columns_of_a_table_are_used(project, header, row, expected):
+    folders(Path("photos"), "{n}.png")
+    rows = entries(header, row)
+    if "split" in header:
+        rows = rows.replace("0.png,a,train,,", "0.png,a,test,1,0").replace("1.png,a,train,,", "1.png,a,test,0,1")
+        expected = expected | {"role": "split"}
+    Path("photos/meta.csv").write_text(rows)
+    found = recognise("photos/meta.csv")
+    assert found.source == {"name": "table", "path": "photos/meta.csv", **expected}
+    assert len(found.listing.rows) == PEOPLE * EACH
+
+
+def test_detections_and_sites_are_named_with_what_to_write_otherwise(project):
+    camera_traps(Path("traps"))
+    found = recognise("traps")
+    assert found.keys == {"detections": {"path": "traps/md.json", "confidence": 0.2}}
+    assert all(row.box == (0.1, 0.1, 0.5, 0.5) for row in found.listing.rows)
+    with pytest.raises(ReidflowError, match="name that folder: reidflow init FOLDER"):
+        recognise("traps/md.json")
+    folders(Path("years"), "20{half}5/{who}/{k}.png")
+    (note, several) = recognise("years").notes
+    assert (
+        "write 'groups: true' for 'depth: 2'" in note
+        and "6 individuals, such as 'cata', are at several sites" in several
+    )
 
 
 def test_names_of_files_in_one_folder_become_a_table(init):
@@ -245,7 +347,7 @@ def test_nothing_is_overwritten_and_only_headers_of_a_sample_are_read(init, monk
         (lambda root: root.mkdir(), "it is empty. Name the folder that holds the images"),
         (lambda root: folders(root, "IMG_{n}.png"), "their names do not show whom they are of"),
         (lambda root: folders(root, "one/{n}.png"), "name the folder that holds the folders of all"),
-        (lambda root: (folders(root / "train"), folders(root / "test")), "split into test and train already"),
+        (lambda root: (folders(root / "train"), folders(root / "test", "{n}.png")), "no individual's folder there, such as 'test/0.png'"),
         (lambda root: (folders(root / "query", "{n}.png"), folders(root / "gallery", "{n}.png")), "nothing can be learned"),
         (lambda root: (root.mkdir(), (root / "a.csv").write_text("x,y\n1,2\n")), "none of its 1 files is an image"),
     ],

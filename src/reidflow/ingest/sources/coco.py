@@ -171,3 +171,12 @@ def is_box(polygon: Any, box: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return near and len(points) <= 5 and len(set(nearest)) == 4
+
+
+def has_identities(content: Any) -> bool:
+    """Return whether the content of a JSON file is a COCO file with an identity by one of the usual keys."""
+    try:
+        photos, annotations, names = _parts(content, "")
+    except ReidflowError:
+        return False
+    return any(_identity(one, photos[one["image_id"]], names, _AUTO) for _, one in annotations)
