@@ -26,6 +26,7 @@ SHOWN = re.compile(
     r"SLURM run ID|Trying to restart job|Will exit after finishing|Terminating processes on user request"
 )
 """Snakemake's own messages that a person wants to see."""
+DATA = "split"  # the rule after which all is known of the data
 LONGEST = 6  # jobs at work that are listed
 
 
@@ -130,9 +131,13 @@ class Screen:
             console.show_cursor(True)
 
     def _report(self) -> None:
-        """Say which experiments have been finished, with their answers."""
-        from reidflow.pages.index import first_sentence, read_answer
+        """Say what the data hold once they are split, and which experiments have been finished, with their answers."""
+        from reidflow.pages.index import data_notes, first_sentence, read_answer
 
+        if DATA not in self._reported and self._progress.work.is_done(DATA):
+            self._reported.add(DATA)
+            for note in data_notes(self._progress.results):
+                self._say(f"data: {note}")
         for name in self._progress.finished():
             if name not in self._reported:
                 self._reported.add(name)

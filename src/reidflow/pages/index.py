@@ -53,6 +53,7 @@ def write_index(results: Path, title: str, subtitle: str, entries: Sequence[Entr
         f"{title}: all experiments",
         subtitle,
         entries=shown,
+        data=data_notes(results),
         summary=", ".join(f"{count} {state}" for state, count in counts.items() if count),
         doing=doing,
         written=int(time.time()) if doing else None,
@@ -88,8 +89,32 @@ def _best(best: dict[str, Any] | None) -> dict[str, str] | None:
 
 def read_answer(results: Path, experiment: str) -> dict[str, Any]:
     """Return the answer of an experiment; {} where there is none yet."""
+    return _content(results / "experiments" / experiment / "answer.json")
+
+
+def data_notes(results: Path) -> list[str]:
+    """Return sentences on the images: how many there are, what ingest noted, and what straddles roles; [] where none is known."""
+    images, audit = (_content(results / "data" / name) for name in ("images.json", "audit.json"))
+    if not images:
+        return []
+    left_out = {reason.replace("_", " "): count for reason, count in images.get("quarantined", {}).items()}
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    unusable = f"; {sum(left_out.values())} cannot be used ({reasons}; see data/quarantine.parquet)" if left_out else ""
+    notes = [f"{plural(images['count'], 'image')}{unusable}.", *images.get("notes", [])]
+    straddling = [
+        f"{key.removeprefix('straddling_').replace('_', ' ')} ({found})"
+        for key, found in audit.items()
+        if key.startswith("straddling_") and isinstance(found, int) and found
+    ]
+    if audit.get("leaks"):
+        notes.append(f"WARNING: the split leaks. In several roles are {', '.join(straddling)}; see data/audit.json.")
+    return notes
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; {} where there is none."""
     try:
-        found = json.loads((results / "experiments" / experiment / "answer.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -130,5 +155,5 @@ def _page(title: str, subtitle: str, **content: Any) -> str:
         script=Markup(script),
         policy=script_digest(script),
         style=Markup(styles()),
-        **{"entries": [], "tables": [], "note": "", "doing": "", "written": None, **content},
+        **{"entries": [], "data": [], "tables": [], "note": "", "doing": "", "written": None, **content},
     )

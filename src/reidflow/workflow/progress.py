@@ -74,6 +74,10 @@ class Work:
         """Return how many jobs are in a state."""
         return sum(job.state == state for job in self.jobs.values())
 
+    def is_done(self, rule: str) -> bool:
+        """Return whether a job of a rule has been done in this run."""
+        return any(job.name == rule and job.state == DONE for job in self.jobs.values())
+
     def running(self) -> list[Job]:
         """Return the jobs at work, the longest first."""
         return sorted((job for job in self.jobs.values() if job.state == RUNNING), key=lambda job: job.since)

@@ -100,6 +100,31 @@ def test_a_run_is_a_few_lines_that_end_with_what_to_open(handler, progress):
     assert len(lines) == 5 and "refresh" not in (progress.results / "index.html").read_text()
 
 
+def test_what_is_wrong_with_the_data_is_said_once_when_they_are_split(handler, progress):
+    begin(handler, progress)
+    progress.work = Work({1: Job("split", "", 1.0), 2: Job("train", "tiny_losses", 40.0)}, 2)
+    folder = progress.results / "data"
+    folder.mkdir(parents=True)
+    facts = {"count": 9, "quarantined": {"truncated": 2, "empty_mask": 1}, "notes": ["Luna and luna may be one."]}
+    (folder / "images.json").write_text(json.dumps(facts))
+    (folder / "audit.json").write_text(json.dumps({"straddling_times": 3, "straddling_bytes": 0, "leaks": True}))
+    (tick,) = progress.watchers
+    tick(0.0)
+    assert not any(line.startswith("data: ") for line in said(handler))
+    progress.handle(record("Finished", event=LogEvent.JOB_FINISHED, job_id=1))
+    tick(1.0)
+    tick(2.0)
+    notes = [
+        "9 images; 3 cannot be used (2 truncated, 1 empty mask; see data/quarantine.parquet).",
+        "Luna and luna may be one.",
+        "WARNING: the split leaks. In several roles are times (3); see data/audit.json.",
+    ]
+    assert [line for line in said(handler) if line.startswith("data: ")] == [f"data: {note}" for note in notes]
+    progress.close()
+    page = (progress.results / "index.html").read_text()
+    assert all(f'<p class="data">{note}</p>' in page for note in notes)
+
+
 def test_an_experiment_without_a_page_is_not_finished(handler, progress):
     begin(handler, progress)
     for number in progress.work.jobs:
