@@ -44,8 +44,13 @@ def parse(text: str | None, *, corners: bool = False) -> Box | None:
     return (left, top, third - left, fourth - top) if corners else (left, top, third, fourth)
 
 
-def parse_column(texts: Sequence[str | None], where: str, *, corners: bool = False) -> list[Box | None]:
-    """Return the boxes of a column; `where` names it in the error. Raises one ReidflowError for all that are none."""
+def parse_column(
+    texts: Sequence[str | None], where: str, *, corners: bool = False, remedy: str = ""
+) -> list[Box | None]:
+    """Return the boxes of a column; `where` names it in the error, which ends with `remedy`.
+
+    Raises one ReidflowError for all that are none.
+    """
     boxes: list[Box | None] = []
     wrong: list[str] = []
     for row, text in enumerate(texts, 1):
@@ -58,7 +63,7 @@ def parse_column(texts: Sequence[str | None], where: str, *, corners: bool = Fal
         more = ", ..." if len(wrong) > _SHOWN else ""
         raise ReidflowError(
             f"{where}: {len(wrong)} of {len(texts)} boxes are not four numbers ({'; '.join(wrong[:_SHOWN])}{more}). Write "
-            f"{form}, e.g. [10, 20, 80, 60]; a blank is the whole photograph."
+            f"{form}, e.g. [10, 20, 80, 60]; a blank is the whole photograph.{remedy}"
         )
     return boxes
 

@@ -120,7 +120,7 @@ def test_boxes_are_of_the_upright_photograph():
 
 def test_each_row_with_a_box_is_an_image_of_its_own(tmp_path):
     data = shutil.copytree(REPORTED / "two_animals", tmp_path / "data")
-    out = run(table.open_source(path=str(data / "meta.csv"), bbox="bbox"), tmp_path / "out", size=160)
+    out = run(table.open_source(path=str(data / "meta.csv")), tmp_path / "out", size=160)
     manifest = read_table(out.manifest, MANIFEST)
     assert manifest.height == 8 and manifest["path"].n_unique() == 4
     assert json.loads(out.digest.read_text())["quarantined"] == {}
@@ -164,9 +164,11 @@ def test_relative_boxes_corners_and_lists_in_parquet_give_the_same_crop(photogra
     assert len(found) == 1 and found.pop()[0] == "10,15,20,15"
 
 
-def test_all_texts_that_are_no_boxes_are_one_error(photograph):
-    rows = "".join(f'p.png,{i},"{"1,2,3" if i % 2 else "1,2,3,4"}"\n' for i in range(10))
-    (photograph / "t.csv").write_text("path,identity,b\n" + rows)
+def test_all_texts_that_are_no_boxes_are_one_error_whose_remedy_works(photograph):
+    rows = "".join(f'p.png,a,"{"1,2,3" if i % 2 else "1,2,3,4"}"\n' for i in range(10))
+    (photograph / "t.csv").write_text("path,identity,bbox\n" + rows)
     with pytest.raises(ReidflowError, match="5 of 10 boxes") as caught:
-        table.open_source(path=str(photograph / "t.csv"), bbox="b")
+        table.open_source(path=str(photograph / "t.csv"))
     assert "row 2: '1,2,3'" in str(caught.value) and "[10, 20, 80, 60]" in str(caught.value)
+    assert "bbox: null" in str(caught.value)
+    assert [row.box for row in table.open_source(path=str(photograph / "t.csv"), bbox=None).rows] == [None]

@@ -31,7 +31,7 @@ def open_source(
     roles: dict | None = None,
     query: str | None = None,
     gallery: str | None = None,
-    bbox: str | list[str] | None = None,
+    bbox: str | list[str] | None = "auto",
     corners: bool = False,
     relative: bool = False,
     segmentation: str | None = None,
@@ -44,7 +44,8 @@ def open_source(
     a role `query` or `gallery` is test and that side. roles: what other values of role mean, e.g. `{validation: test}`; null: none.
     query, gallery: instead of side, two columns of true and false (`is_query`, `is_gallery`); rows that are both have no side.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
-    the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it.
+    the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it. auto: the
+    column `bbox` where the table has one; null: none, each row is its whole photograph.
     corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
     and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed).
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
@@ -111,6 +112,8 @@ def _check_masks(table: _table.Table, mask: str | None) -> None:
 
 
 def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> list[Box | None]:
+    if bbox == "auto":
+        bbox = "bbox" if "bbox" in {*table.columns, *table.nested} else None
     if bbox is None or isinstance(bbox, str):
         texts, name = table.structured(bbox), f"column '{bbox}'"
     else:
@@ -118,4 +121,5 @@ def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> 
             raise ReidflowError(f"source 'table', parameter 'bbox': {len(bbox)} columns instead of one or four.")
         texts = [",".join(value or "" for value in four) for four in zip(*map(table.column, bbox), strict=True)]
         texts, name = ["" if text == ",,," else text for text in texts], f"columns {', '.join(bbox)}"
-    return parse_column(texts, f"{table.path}, {name}", corners=corners)
+    unused = " Or write bbox: null in dataset.source, and the column is not used."
+    return parse_column(texts, f"{table.path}, {name}", corners=corners, remedy=unused)
