@@ -44,6 +44,14 @@ def parse(text: str | None, *, corners: bool = False) -> Box | None:
     return (left, top, third - left, fourth - top) if corners else (left, top, third, fourth)
 
 
+def is_box(text: str | None) -> bool:
+    """Return whether a text is a box: not blank, and four numbers."""
+    try:
+        return parse(text) is not None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+
+
 def parse_column(
     texts: Sequence[str | None], where: str, *, corners: bool = False, remedy: str = ""
 ) -> list[Box | None]:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from reidflow.ingest.boxes import Box, parse_column
+from reidflow.ingest.boxes import Box, is_box, parse_column
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.segmentation import looks_like
@@ -45,7 +45,7 @@ def open_source(
     query, gallery: instead of side, two columns of true and false (`is_query`, `is_gallery`); rows that are both have no side.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it. auto: the
-    column `bbox` where the table has one; null: none, each row is its whole photograph.
+    column `bbox` where the table has one that holds boxes; null: none, each row is its whole photograph.
     corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
     and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed).
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
@@ -113,7 +113,8 @@ def _check_masks(table: _table.Table, mask: str | None) -> None:
 
 def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> list[Box | None]:
     if bbox == "auto":
-        bbox = "bbox" if "bbox" in {*table.columns, *table.nested} else None
+        there = "bbox" in {*table.columns, *table.nested} and any(map(is_box, table.structured("bbox")))
+        bbox = "bbox" if there else None
     if bbox is None or isinstance(bbox, str):
         texts, name = table.structured(bbox), f"column '{bbox}'"
     else:
