@@ -12,12 +12,15 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from reidflow.ingest import boxes, depth, segmentation
+from reidflow.ingest import boxes, damage, depth, segmentation
 from reidflow.ingest.sources._sniff import is_image
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
-_HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_NAMES = {"heic": "HEIF", "jxl": "JXL"}
+"""Extra of this package -> Pillow's name of the format that it reads."""
+_JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {
     5: Image.Transpose.TRANSPOSE,
@@ -26,7 +29,14 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns the pixels of a sideways EXIF orientation upright."""
-_CUT_SHORT = ("truncat", "not enough image data", "unexpected end", "broken data stream", "unrecognized data stream")
+_CUT_SHORT = (
+    "truncat",
+    "premature end",
+    "not enough image data",
+    "unexpected end",
+    "broken data stream",
+    "unrecognized data stream",
+)
 
 Bounds = tuple[int, int, int, int]
 Wanted = Callable[[int, int, Bounds | None], float]
@@ -199,17 +209,40 @@ def _reasons():
     # Decoders raise almost any exception on hostile bytes; each concerns this file alone.
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        cut = isinstance(error, EOFError) or any(sign in text.lower() for sign in _CUT_SHORT)
+        cut = isinstance(error, EOFError) or _ends_early(text)
         raise UnusableError("truncated" if cut else "unreadable", text[:300]) from error
+
+
+def _ends_early(said: str) -> bool:
+    return any(sign in said.lower() for sign in _CUT_SHORT)
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Return the formats that this build of Pillow reads; those that run other programs (EPS) are left out."""
+    """Return the formats that can be read here; those that run other programs (EPS) are left out."""
     Image.init()
     # The limit is `max_pixels`, which is checked from the header; Pillow's own would merely warn above its own value.
     Image.MAX_IMAGE_PIXELS = None
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
+    return (*(name for name in _FORMATS if name in Image.OPEN), *_plugins())
+
+
+def _plugins() -> list[str]:
+    """Register the formats that optional packages read, and return their names."""
+    found = []
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        found.append("HEIF")
+    except ImportError:
+        pass
+    try:
+        import pillow_jxl  # noqa: F401
+
+        found.append("JXL")
+    except ImportError:
+        pass
+    return found
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -220,8 +253,13 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         opened = Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
-        if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
-            raise UnusableError("unreadable", "a HEIC file: convert it to JPEG or PNG") from error
+        for name, extra, starts in (
+            ("HEIC", "heic", data[4:8] == b"ftyp" and data[8:12] in _HEIC),
+            ("JPEG XL", "jxl", data.startswith(_JXL)),
+        ):
+            if starts and _NAMES[extra] not in formats:
+                remedy = f"pip install 'reidflow[{extra}]' reads such files; or convert it to JPEG or PNG"
+                raise UnusableError("unreadable", f"a {name} file: {remedy}") from error
         begun = (
             "the header is truncated, damaged, or declares 0 pixels"
             if is_image(data[:32])
@@ -244,12 +282,26 @@ def _load(opened: Image.Image, data: bytes) -> None:
         # Decoding skips the checksums of the pixels' own chunks: a flipped bit would be other colours.
         with Image.open(io.BytesIO(data), formats=("PNG",)) as whole:
             whole.verify()
-    ImageOps.exif_transpose(opened, in_place=True)
+    if said := damage.found(opened, data):
+        raise UnusableError("truncated" if _ends_early(said) else "unreadable", f"its pixels are damaged: {said}")
+    if _orientation(opened) != 1:
+        ImageOps.exif_transpose(opened, in_place=True)
+
+
+def _orientation(opened: Image.Image) -> int:
+    """Return how the pixels are stored, as EXIF counts it; 1 is upright.
+
+    JPEG XL has an orientation of its own, which its decoder applies; that in its EXIF data does not count, unless the
+    file holds a JPEG as it was.
+    """
+    if opened.format == "JXL" and not getattr(opened, "jpeg", False):
+        return 1
+    return _exif(opened).get(_ORIENTATION, 1)
 
 
 def _upright_size(opened: Image.Image) -> tuple[int, int]:
     # Pillow's TIFF reader states the upright size itself.
-    sideways = opened.format != "TIFF" and _exif(opened).get(_ORIENTATION) in _SIDEWAYS
+    sideways = opened.format != "TIFF" and _orientation(opened) in _SIDEWAYS
     return (opened.height, opened.width) if sideways else (opened.width, opened.height)
 
 
@@ -321,7 +373,7 @@ def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int]) -
     if mask.size == size:
         return mask
     if not _proportional(mask.size, size):
-        turn = _TURNS.get(_exif(photograph).get(_ORIENTATION))
+        turn = _TURNS.get(_orientation(photograph))
         if turn is None or not _proportional(mask.size, size[::-1]):
             raise UnusableError(
                 "mask_size",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg",
-     ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
+     ".jxl", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
 )  # fmt: skip
 _STARTS = (
     b"\xff\xd8\xff",
@@ -19,8 +19,10 @@ _STARTS = (
     b"\0\0\0\x0cjP  ",
     b"\xff\x4f\xff\x51",
     b"qoif",
+    b"\xff\x0a",
+    b"\0\0\0\x0cJXL ",
 )
-_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
+_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _NETPBM = re.compile(rb"P[1-6]\s+[#0-9]")
 
 
