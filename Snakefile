@@ -16,6 +16,7 @@ wildcard_constraints:
     study="[A-Za-z0-9][A-Za-z0-9_-]*",
     worker="[0-9]+",
     bank="[^/]+",
+    shard="[0-9]+-of-[0-9]+",
     split="[^/]+",
     background="[^/]+",
     method="[^/]+",

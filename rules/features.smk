@@ -24,8 +24,34 @@ for batch, networks in session.networks().items():
             "../workflow/scripts/backbones.py"
 
 
+# Of many images, shards are embedded side by side before: they leave their rows in the store.
+rule features_shard:
+    input:
+        pixels=inputs.bank_pixels,
+        manifest=inputs.bank_manifest,
+        digest=inputs.bank_digest,
+        network=inputs.bank_network,
+        images=ancient(inputs.bank_images),
+    output:
+        shard=temp(files.bank_shard),
+    log:
+        files.log("features_shard", "{bank}-{shard}"),
+    group:
+        "features_shards"
+    conda:
+        "../envs/reidflow.yaml"
+    threads: lambda wildcards: plan.banks()[wildcards.bank]["threads"]
+    resources:
+        **requests.network,
+    params:
+        job=params.features,
+    script:
+        "../workflow/scripts/features.py"
+
+
 rule features:
     input:
+        shards=ancient(inputs.bank_shards),
         pixels=inputs.bank_pixels,
         manifest=inputs.bank_manifest,
         digest=inputs.bank_digest,

@@ -1,41 +1,38 @@
-"""Compute the features of a frozen backbone, once per image and augmented view."""
+"""Compute the features of a frozen backbone, once per image and augmented view; of a shard, the rows of some images."""
+
+import json
 
 import numpy as np
 
-from reidflow.features.bank import PLAIN, build_bank, without_network
+from reidflow.features.bank import without_network
+from reidflow.features.sharded import make_bank, make_shard
 from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.models.available import first_reason
 from reidflow.models.device import resolve_device
-from reidflow.spec import code
-from reidflow.spec.plan import bank_code
 from reidflow.spec.run import ORIGINAL
 from reidflow.splits.sides import without_gallery_side
+from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 from reidflow.training.augment import make_augment
 
 
 def main(job: Job) -> None:
-    reason = first_reason(job.input.get("network", []))
-    if reason:
+    shard, bank = job.given.get("shard"), job.given["bank"]
+    if reason := first_reason(job.input.get("network", [])):
+        if shard:
+            return write_text(job.out.shard, json.dumps({"unavailable": reason}) + "\n")
         return without_network(reason, job.given["required"], job.out.features, job.out.digest)
-    bank = {key: value for key, value in job.given["bank"].items() if key != "background"}
     wanted = None if job.given["two_sided"] else without_gallery_side(read_table(job.input.manifest, MANIFEST))
-    contract = MANIFEST if job.given["bank"]["background"] == ORIGINAL else PIXELS
-    build_bank(
-        np.load(job.input.images, mmap_mode="r"),
-        None,
-        read_table(job.input.pixels, contract)["pixels"].to_list(),
-        bank,
-        (job.out.features, job.out.digest),
-        job.results / ".store" / "features",
-        augment=make_augment(bank["augmentation"], bank["size"], seed=0) if bank["views"] else None,
-        code=code.run_digest(*bank_code(bank)),
-        plain_code=code.run_digest(*bank_code({**bank, **PLAIN})),
-        device=resolve_device(job.compute["device"]),
-        wanted=wanted,
-        progress=lambda done, total: print(f"{done} of {total} rows (of plain images, then of augmented views)"),
-    )
+    contract = MANIFEST if bank["background"] == ORIGINAL else PIXELS
+    digests = read_table(job.input.pixels, contract)["pixels"].to_list()
+    augment = make_augment(bank["augmentation"], bank["size"], seed=0) if bank["views"] else None
+    made_of = np.load(job.input.images, mmap_mode="r"), digests, bank, wanted, augment
+    where = job.results / ".store", resolve_device(job.compute["device"])
+    if shard:
+        make_shard(shard, *made_of, job.out.shard, *where)
+    else:
+        make_bank(*made_of, (job.out.features, job.out.digest), *where)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The raw data of a config, while planning: the main process computes digests of them and of their network, jobs read these."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reidflow.ingest import network_file
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
@@ -19,22 +19,30 @@ def cache_file(results: Path) -> Path:
     return results / ".cache" / "raw.json"
 
 
-def identify(config: Config, *, refresh: bool) -> str:
-    """Return the digest of the raw data. The demo has none: a job renders it from its parameters.
+class Identity(NamedTuple):
+    """The digest of the raw data, and the number of their files."""
+
+    digest: str
+    files: int
+
+
+def identify(config: Config, *, refresh: bool) -> Identity:
+    """Return what identifies the raw data. The demo has no digest: a job renders it from its parameters.
 
     refresh: scan the files, as only the main process does; else read what it recorded.
     Raises ReidflowError when the data set does not exist.
     """
     source: dict[str, Any] = config.dataset.source
     if source["name"] == DEMO:
-        return ""
+        return Identity("", source["images"])
     known = Path(config.results) / "data" / "raw.digest"
+    count = known.with_name("raw.count")
     if not refresh:
-        return _recorded(known)
+        return Identity(_recorded(known), int(_recorded(count)))
     detections = config.dataset.detections
     root, extra = dataset_paths(source, detections.path if detections else None)
     found = snapshot(root, cache_file(Path(config.results)), extra, links=config.dataset.links)
-    return _record(found.digest, known)
+    return Identity(_record(found.digest, known), int(_record(str(len(found.files)), count)))
 
 
 def identify_network(config: Config, *, refresh: bool) -> str:

@@ -101,6 +101,11 @@ class Files:
         """Return the array of a feature bank; its digest is beside it (`digest_of`)."""
         return f"{self.results}/features/{plans.bank_id(bank)}/features.npy"
 
+    @property
+    def bank_shard(self) -> str:
+        """The pattern of what a job writes that embeds a shard of the images of a feature bank."""
+        return f"{self.results}/features/{{bank}}/shards/{{shard}}.json"
+
     def network(self, network: dict[str, Any]) -> list[str]:
         """Return the description of a network whose weights are downloaded: it says whether they are available."""
         if network["backbone"].get("weights") != "hub":

@@ -26,6 +26,7 @@ class Wildcards(Protocol):
     look: str
     study: str
     bank: str
+    shard: str
     split: str
 
 
@@ -34,13 +35,17 @@ SpecsOf = Callable[[Wildcards], list[RunSpec]]
 
 ARRAYS = ("images", "masks", "features", "versions")
 """The inputs of an analysis that are arrays."""
+SHARD = 20_000
+"""Images of a job, at most, in rules that are several jobs for more. Not a setting: another number of jobs would be
+another set of inputs, for which Snakemake makes a result again; `group-components` of a profile puts several into one."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of the rules of a plan."""
+    """The inputs of the rules of a plan. images: how many the data set has, about: the number of its files."""
 
     files: Files
+    images: int = 0
 
     @property
     def plan(self) -> Plan:
@@ -130,6 +135,16 @@ class Inputs:
     def arrays_of_runs(self, specs_of: SpecsOf) -> Callable[[Wildcards], list[str]]:
         """Return what lists the arrays that a job's runs read."""
         return lambda wildcards: sorted(set().union(*(self.files.of_run(spec)[1] for spec in specs_of(wildcards))))
+
+    @property
+    def shards(self) -> list[str]:
+        """The jobs that share the images, each "number-of-all"; of few images, none."""
+        count = -(-self.images // SHARD)
+        return [f"{number}-of-{count}" for number in range(1, count + 1)] if count > 1 else []
+
+    def bank_shards(self, wildcards: Wildcards) -> list[str]:
+        """Return what the jobs write that embed shards of the images before a feature bank is made of all."""
+        return [self.files.bank_shard.format(bank=wildcards.bank, shard=shard) for shard in self.shards]
 
     def bank_pixels(self, wildcards: Wildcards) -> str:
         """Return the digests of the pixels that a feature bank is made from, image by image."""

@@ -115,10 +115,12 @@ class Params:
         return self.job("background", what, plans.modules(("background", background)))
 
     def features(self, wildcards: Wildcards) -> str:
-        """Return the param of a job that makes a feature bank."""
+        """Return the param of a job that makes a feature bank, or embeds a shard of its images."""
         bank = self.plan.banks()[wildcards.bank]
         what = {"bank": bank, "required": wildcards.bank in self.plan.required_banks()}
         what["two_sided"] = wildcards.bank in self.plan.two_sided_banks()
+        if shard := getattr(wildcards, "shard", None):
+            what["shard"] = [int(number) for number in shard.split("-of-")]
         return self.job("features", what, plans.bank_modules(bank))
 
     def backbones(self, names: list[str]) -> Job:

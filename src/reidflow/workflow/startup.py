@@ -68,6 +68,7 @@ class Session:
     configs: Configs = Configs([CONFIG], {})
     progress: Progress | None = None
     network: str = ""
+    raw_files: int = 0
 
     @cached_property
     def files(self) -> Files:
@@ -77,7 +78,7 @@ class Session:
     @cached_property
     def inputs(self) -> Inputs:
         """What jobs read."""
-        return Inputs(self.files)
+        return Inputs(self.files, self.raw_files)
 
     @cached_property
     def params(self) -> Params:
@@ -273,10 +274,10 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
             invocation.prepare_job(results, same_machine)
             if not same_machine:
                 gpus.hide_unassigned()
-        raw = "" if reporting else rawdata.identify(plan.config, refresh=main)
+        raw, files = ("", 0) if reporting else rawdata.identify(plan.config, refresh=main)
         network = "" if reporting else _network(plan, main)
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
     progress = attach(plan, invocation.is_dry_run()) if main else None
-    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network)
+    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network, files)

@@ -10,7 +10,7 @@ from reidflow.analyses.analysis import analyses_of, load, shipped
 from reidflow.spec import plan as plans
 from reidflow.spec.errors import ReidflowError
 from reidflow.workflow.files import Files, digest_of
-from reidflow.workflow.inputs import ARRAYS, Inputs
+from reidflow.workflow.inputs import ARRAYS, SHARD, Inputs
 from reidflow.workflow.params import Params
 from reidflow.workflow.report import Shown
 from reidflow.workflow.resources import Resources
@@ -53,6 +53,19 @@ def test_training_of_a_later_look_reads_the_look_before_which_reads_all_runs_so_
     groups = [Resources(inputs, 1).training(job("tiny_backbones", batch=batch)) for batch in range(6)]
     # The frozen runs of later looks wait for runs on images: they cannot be submitted with those of the first look.
     assert groups == ["heads-tiny_backbones", None, None, None, None, None]
+
+
+def test_a_bank_of_many_images_waits_for_shards_whose_number_only_the_data_decide():
+    inputs = Inputs(tiny(compute={"workers": 1}), SHARD)
+    bank = next(iter(inputs.plan.banks()))
+    assert inputs.bank_shards(SimpleNamespace(bank=bank)) == []
+    many = Inputs(inputs.files, 2 * SHARD + 1)
+    folder = f"results-tiny/features/{bank}/shards"
+    assert many.bank_shards(SimpleNamespace(bank=bank)) == [f"{folder}/{n}-of-3.json" for n in (1, 2, 3)]
+    whole, second = (
+        json.loads(Params(many).features(SimpleNamespace(bank=bank, **shard))) for shard in ({}, {"shard": "2-of-3"})
+    )
+    assert second == {**whole, "shard": [2, 3]}
 
 
 def test_every_analysis_of_the_project_applies_to_an_experiment_of_the_demo(demo):
