@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 from conftest import runs_of
+from onnx_networks import bright
 from PIL import Image
 
 LOSSES, BACKBONES = "tiny_losses", "tiny_backbones"
@@ -220,11 +221,15 @@ def test_changed_pixels_train_everything_again(own):
     assert done(own.run("--", TABLES[0]))[:2] == (12, {LOSSES})
 
 
-def test_other_bytes_with_the_same_pixels_train_nothing(own):
+def test_other_bytes_with_the_same_pixels_and_a_network_for_masks_that_none_lacks_train_nothing(own):
     path = sorted((own.folder / "photographs" / "train" / "train").iterdir())[0]
     Image.open(path).save(path, compress_level=9)
+    bright(own.folder / "bright.onnx")
+    own.edit(own.config, "  frame:", "  masks: {name: onnx, file: bright.onnx}\n  frame:")
     outcome = own.run("--", TABLES[0])
-    assert outcome.status == 0 and not outcome.trained and ("ingest", "") in outcome.jobs
+    assert outcome.status == 0 and not outcome.trained
+    assert {("network_masks", ""), ("ingest", "")} <= set(outcome.jobs)
+    assert json.loads((own.results / "data" / "network_masks.json").read_text())["count"] == 0
 
 
 def test_a_changed_label_trains_everything_again_but_computes_no_features(own):
