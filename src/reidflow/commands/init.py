@@ -30,6 +30,10 @@ from reidflow.workflow.estimates import planned_seconds
 from reidflow.workflow.units import duration
 
 SAMPLE = 40  # images whose headers are read
+COMPUTED = (
+    "  # A network computes masks, for the frame mask_box and eda_backgrounds (docs/your-images.md):",
+    "  # masks: {name: rembg, model: u2net}",
+)
 DECODED = 4  # of those, images whose masks are looked at
 SIZE, SMALLEST = 224, 64  # sides at which networks see images, pixels
 MANY_TRAINED = 0.25  # share of an experiment's runs that train from images, above which it is left out
@@ -336,6 +340,7 @@ def _config(found: Found, settings: dict[str, Any]) -> str:
         *(f"  {key}: {_flow(value)}" for key, value in found.data.keys.items()),
         f"  # {_framed(dataset['frame'], looks)}",
         f"  frame: {_flow(dataset['frame'])}",
+        *(COMPUTED if dataset["frame"]["name"] == "pad" else []),
         *([f"backgrounds: {_flow(settings['backgrounds'])}  # an image without a mask stays as it is"] if looks.masks else []),
         f"# {_grouped(rows)}",
         "groups: {phash_distance: 4}",

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from reidflow.figures.style import FAINT, INK, MUTED, ORANGE, ROLES, Heading, need
 from reidflow.figures.text import clean, fit
+from reidflow.ingest.manifest import WHOLE
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import ASIDE
 from reidflow.store.atomic import replacing
@@ -27,8 +28,6 @@ SOURCES = {
     "network": "a network",
 }
 """Sources of masks in a manifest, in words."""
-WHOLE = 0.95
-"""Share of an image above which a mask is suspect."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, de
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import REASONS, Fault, Listing, Reading, Row, fault, reread
-from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE
+from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE, WHOLE
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.rawdata import DEMO
 from reidflow.spec import components
@@ -150,7 +150,7 @@ def ingest(
     kept = [results[i] for i in usable]
     spreads = [one.spread for one in kept if one.spread]
     used = {kind: list(chosen[kind]) for kind in sorted({one.kind for one in spreads})}
-    notes = [*listing.notes, *describe(spreads, chosen)]
+    notes = [*listing.notes, *describe(spreads, chosen), *_covering(kept)]
     more = {"network": network.network if network else None, "levels": used, "notes": notes}
     more = {key: value for key, value in more.items() if value}
     _write_tables(kept, faults, listing, out, {"size": size, "frame": frame}, more)
@@ -224,6 +224,18 @@ def _accept(listing: Listing, faults: list[Fault], max_bad_share: float, out: Ou
     raise ReidflowError(
         f"{listing.root}: {count}.\n{reasons}\nFor example:\n{first}\nAll are listed in {out.rejected}. {remedy}"
     )
+
+
+def _covering(results: list[Ingested]) -> list[str]:
+    """Return a sentence on computed masks of nearly all of their image."""
+    facts = [one.facts for one in results if one.facts and one.facts["mask"] == "network"]
+    whole = [one["image"] for one in facts if one["foreground"] > WHOLE]
+    if not whole:
+        return []
+    return [
+        f"{len(whole)} of {len(facts)} masks that the network computed cover over {WHOLE:.0%} of the image, such as that of "
+        f"{whole[0]}. Look at figures/data/masks.png"
+    ]
 
 
 def _quarantine(faults: list[Fault]) -> pl.DataFrame:

@@ -10,6 +10,9 @@ OPTIONAL = frozenset({"camera", "site", "role", "box"})
 DERIVED = frozenset({"visible"})
 """Columns that follow from the bytes of the images, and are no part of a data set's digest."""
 
+WHOLE = 0.95
+"""Share of an image above which a mask of the foreground is suspect."""
+
 MANIFEST = Contract(
     "manifest",
     {

@@ -248,6 +248,18 @@ def test_detections_and_sites_are_named_with_what_to_write_otherwise(project):
     )
 
 
+def test_a_config_without_masks_says_how_to_have_them_computed(init):
+    folders(Path("photos"))
+    assert init("photos", "--out", "mine.yaml")[0] == 0
+    text = Path("mine.yaml").read_text()
+    assert "  # masks: {" in text
+    Path("masked.yaml").write_text(
+        text.replace("  # masks: {", "  masks: {").replace("{name: pad}", "{name: mask_box}")
+    )
+    dataset = plan.make([BASE, "masked.yaml"]).config.dataset
+    assert dataset.masks["name"] == "rembg" and dataset.frame["name"] == "mask_box"
+
+
 def test_names_of_files_in_one_folder_become_a_table(init):
     folders(Path("photos"), "{who}_{k:03}.png")
     status, out, err = init("photos", "--out", "mine.yaml")

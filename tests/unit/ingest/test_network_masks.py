@@ -110,6 +110,14 @@ def test_an_image_in_which_the_network_finds_nothing_is_quarantined(data, spec, 
     assert (row["image"], row["reason"]) == ("maya/empty.jpg", "empty_mask") and "network" in row["detail"]
 
 
+def test_computed_masks_of_nearly_all_of_an_image_are_noted(data, spec, tmp_path):
+    (data / "leo" / "0.jpg").write_bytes(encoded(photograph(0, 0, 128, 126), "JPEG"))
+    (note,) = json.loads(ingested(folder.open_source(path=str(data)), spec, tmp_path).digest.read_text())["notes"]
+    assert note.startswith(
+        "1 of 3 masks that the network computed cover over 95% of the image, such as that of leo/0.jpg"
+    )
+
+
 def test_a_computed_mask_places_the_frame(data, spec, tmp_path):
     out = ingested(folder.open_source(path=str(data)), spec, tmp_path, frame={"name": "mask_box", "margin": 0.0})
     images, manifest = np.load(out.images), read_table(out.manifest, MANIFEST)
