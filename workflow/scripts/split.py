@@ -4,6 +4,7 @@ import json
 
 from reidflow.dedup.groups import GROUPS, PAIRS, Rules
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.spec.components import is_given
 from reidflow.splits.audit import audit
 from reidflow.splits.split import SPLIT, split_digest, split_images
 from reidflow.store.atomic import write_text
@@ -16,10 +17,14 @@ def main(job: Job) -> None:
     gallery = job.given["gallery"]
     groups = read_table(job.input.groups, GROUPS)
     sides, queries = job.given.get("sides", "across"), job.given.get("queries")
-    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, job.given.get("fold", 0))
+    ranked = job.given.get("ignore", ()), job.given.get("distractors", False)
+    split = split_images(
+        manifest, groups, job.given["split"], gallery, sides, queries, job.given.get("fold", 0), *ranked
+    )
     audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery, Rules(**job.given["groups"]))
     write_table(split, job.out.split, SPLIT)
-    write_text(job.out.audit, json.dumps({"method": job.given["split"], **audited}, indent=1))
+    given = {"given": True} if is_given(job.given["split"]) else {}
+    write_text(job.out.audit, json.dumps({"method": job.given["split"], **given, **audited}, indent=1))
     write_text(job.out.digest, json.dumps({"digest": split_digest(split, gallery)}))
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.average_precision import Masks, average_precisions
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.metrics import chance_level
 from reidflow.evaluation.ranking import Similarity
@@ -83,7 +82,7 @@ def evaluate_versions(
         for mode, gallery in ((BOTH, version), (QUERY, vectors[original])):
             if mode == QUERY and (label == original or label in resized):
                 continue
-            ap = average_precisions(version[queries], gallery[ranked], **layout.rules(), similarity=similarity)
+            ap = layout.average_precisions(version[queries], gallery[ranked], similarity)
             parts.append(_by_identity(layout, ap, chance).with_columns(tested_on=pl.lit(label), mode=pl.lit(mode)))
     found = pl.concat(parts).with_columns(arm=pl.lit(arm, pl.String), seed=pl.lit(seed, pl.Int64))
     return found.select(list(TESTED_ON.columns))
@@ -91,7 +90,7 @@ def evaluate_versions(
 
 def _chance(layout: Layout) -> np.ndarray:
     """Return the (Q,) average precision that a random ranking is expected to have, NaN without a positive."""
-    masks = Masks(**layout.rules())
+    masks = layout.masks()
     positives, candidates = np.zeros((2, len(layout.query)), np.int64)
     for start in range(0, len(layout.query), BLOCK):
         rows = slice(start, start + BLOCK)

@@ -5,17 +5,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from reidflow.evaluation.average_precision import average_precisions
-from reidflow.evaluation.metrics import ScoredQueries, scored_queries
+from reidflow.evaluation.average_precision import Masks
+from reidflow.evaluation.metrics import ScoredQueries, average_precisions, scored_queries
 from reidflow.evaluation.ranking import Similarity, integer_codes
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.candidates import facets
 from reidflow.splits.roles import ASIDE
 from reidflow.store.runs import EMBEDDINGS, verified
 
 
 class Layout:
-    """The query images of a role, and the gallery that they are ranked in: rows of the split."""
+    """The query images of a role, and the gallery that they are ranked in: rows of the split.
+
+    identity: (N,) integer codes of the rows, below 0 for distractors, each a code of its own.
+    """
 
     def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
         flanks = manifest.select("image", "flank")
@@ -28,25 +32,34 @@ class Layout:
         place = {row: position for position, row in enumerate(self.gallery)}
         self.query_index = np.array([place.get(row, -1) for row in self.query])
         (self.identity,), (self.group,) = integer_codes(split["identity"]), integer_codes(split["group"])
+        nobody = split["identity"].is_null().to_numpy()
+        self.identity[nobody] = -1 - np.flatnonzero(nobody)
+        codes = [integer_codes(facet)[0] for facet in facets(split)]
+        self.ignored = np.stack(codes, axis=1) if codes else None
 
     @property
     def evaluated(self) -> np.ndarray:
         """Rows of the split that are queries or in the gallery, sorted."""
         return np.union1d(self.query, self.gallery)
 
-    def rules(self) -> dict[str, np.ndarray]:
-        """Return what decides the positives and the candidates of each query: arguments of `evaluate`, by name."""
+    def filters(self) -> dict[str, np.ndarray | None]:
+        """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
         return {
-            "query_identity": self.identity[self.query],
-            "gallery_identity": self.identity[self.gallery],
             "query_index": self.query_index,
             "query_group": self.group[self.query],
             "gallery_group": self.group[self.gallery],
+            "query_ignored": None if self.ignored is None else self.ignored[self.query],
+            "gallery_ignored": None if self.ignored is None else self.ignored[self.gallery],
         }
 
-    def filters(self) -> dict[str, np.ndarray]:
-        """Return what decides the candidates of each query: fields of `Retrieval`, by name."""
-        return {name: codes for name, codes in self.rules().items() if not name.endswith("identity")}
+    def retrieval(self, queries: np.ndarray, gallery: np.ndarray, similarity: Similarity | None) -> Retrieval:
+        """Return the retrieval of these embeddings (Q, D) in those (G, D) by the rules of this layout."""
+        return Retrieval(queries, gallery, **self.filters(), similarity=similarity)
+
+    def masks(self) -> Masks:
+        """Return which candidates are positives of a query and which are none of its candidates."""
+        sizes = np.empty((len(self.query), 0)), np.empty((len(self.gallery), 0))
+        return self.retrieval(*sizes, None).masks(self.identity[self.query], self.identity[self.gallery])
 
     def score(self, retrieval: Retrieval) -> tuple[ScoredQueries, pl.DataFrame]:
         """Return what the queries of a retrieval of this layout find, and its table per query."""
@@ -54,10 +67,17 @@ class Layout:
         described = self.table[self.query].select("image", "identity", "group", "flank")
         return found, pl.concat([described, found.per_query()], how="horizontal")
 
+    def average_precisions(
+        self, queries: np.ndarray, gallery: np.ndarray, similarity: Similarity | None = None
+    ) -> np.ndarray:
+        """Return the average precision (Q,) of each query by these embeddings; NaN without a positive."""
+        retrieval = self.retrieval(queries, gallery, similarity)
+        return average_precisions(retrieval, self.identity[self.query], self.identity[self.gallery])
+
     def precisions(self, folder: Path, stage: str, similarity: Similarity | None = None) -> np.ndarray:
         """Return the average precision (Q,) of each query by a run's embeddings of one stage; NaN without a positive."""
         vectors = self.vectors(folder, stage)
-        return average_precisions(vectors[self.query], vectors[self.gallery], **self.rules(), similarity=similarity)
+        return self.average_precisions(vectors[self.query], vectors[self.gallery], similarity)
 
     def vectors(self, folder: Path, stage: str) -> np.ndarray:
         """Return (images of the split, dim) float32; rows that the run did not embed are never read."""

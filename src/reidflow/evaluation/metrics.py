@@ -36,7 +36,7 @@ def evaluate(
     """Return the metrics of a run, and a table with a row for each query.
 
     Arguments as in `average_precision.average_precisions`; the gallery holds exactly the rows that the gallery rule
-    admits. `seed` is that of the k-means behind the NMI. Memory does not grow with Q x G.
+    admits. Codes below 0 are distractors', which form no cluster. `seed` is that of the k-means behind the NMI. Memory does not grow with Q x G.
 
     Metrics: `id_map` (own group left out), `id_map_unfiltered`, `chance` (expected `id_map` of a random ranking), `map`
     (mean over queries), `top1`, `top5`, `top10`, `map_at_r`, `nmi`, `intra`, `inter` (mean distance to positives, to
@@ -64,6 +64,20 @@ def evaluate_retrieval(
     """
     found = scored_queries(retrieval, query_identity, gallery_identity, seed=seed, block=block)
     return pooled_metrics([found]), found.per_query()
+
+
+def average_precisions(
+    retrieval: Retrieval, query_identity: np.ndarray, gallery_identity: np.ndarray, block: int | None = None
+) -> np.ndarray:
+    """Return the (Q,) average precision of each query of a retrieval, NaN where it has no positive.
+
+    As `average_precision.average_precisions`, with all filters of the retrieval.
+    """
+    masks = retrieval.masks(query_identity, gallery_identity)
+    values = np.empty(len(retrieval.queries))
+    for rows, steps in ranked_blocks(retrieval, block):
+        values[rows] = expected_average_precision(tie_groups(steps, masks.positive(rows), masks.excluded(rows)))
+    return values
 
 
 @dataclass(frozen=True)
@@ -238,9 +252,11 @@ def _to_cluster(
     gallery_identity: np.ndarray,
     query_index: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the queries, joined by the gallery where the two are separate sides."""
+    """Return the queries, joined by the gallery where the two are separate sides, without distractors."""
     if query_index is not None and (np.asarray(query_index) >= 0).any():
         return np.asarray(query_vectors), np.asarray(query_identity)
+    known = np.asarray(gallery_identity) >= 0
+    gallery_vectors, gallery_identity = np.asarray(gallery_vectors)[known], np.asarray(gallery_identity)[known]
     return np.concatenate([query_vectors, gallery_vectors]), np.concatenate([query_identity, gallery_identity])
 
 

@@ -27,6 +27,9 @@ class Retrieval:
         gallery_group: (G,) integer codes, given with `query_group`.
         similarity: maps (q, D), (G, D) to (q, G), in float64; None is the cosine.
         matrix: (Q, G) float32 similarities that replace those of the vectors; None if the vectors are ranked.
+        query_ignored: (Q, K) integer codes of K facets, each of an identity and, say, a camera; candidates that share one
+            of them with the query are left out. None leaves none out.
+        gallery_ignored: (G, K) integer codes, given with `query_ignored`.
     """
 
     queries: np.ndarray
@@ -36,12 +39,36 @@ class Retrieval:
     gallery_group: np.ndarray | None = None
     similarity: Similarity | None = None
     matrix: np.ndarray | None = None
+    query_ignored: np.ndarray | None = None
+    gallery_ignored: np.ndarray | None = None
 
     def masks(self, query_identity: np.ndarray | None = None, gallery_identity: np.ndarray | None = None) -> Masks:
         """Return which candidates are positives and which are none; without identities all are of one."""
         if query_identity is None or gallery_identity is None:
             query_identity, gallery_identity = np.zeros(len(self.queries), int), np.zeros(len(self.gallery), int)
-        return Masks(query_identity, gallery_identity, self.query_index, self.query_group, self.gallery_group)
+        own = query_identity, gallery_identity, self.query_index, self.query_group, self.gallery_group
+        if self.query_ignored is None or self.gallery_ignored is None:
+            return Masks(*own)
+        return FilteredMasks(*own, facets=list(zip(self.query_ignored.T, self.gallery_ignored.T, strict=True)))
+
+
+class FilteredMasks(Masks):
+    """Masks that also leave out candidates which share a facet with the query: the same identity by the same camera.
+
+    facets: (Q,) and (G,) integer codes of each.
+    """
+
+    def __init__(self, *own: np.ndarray | None, facets: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        super().__init__(*own)
+        self.facets = facets
+
+    def excluded(self, rows: slice, groups: bool = True) -> np.ndarray | None:
+        """Return (q, G): the query itself, candidates that share a facet with it and, if `groups`, its own group."""
+        mask = super().excluded(rows, groups)
+        for query, gallery in self.facets:
+            shared = query[rows, None] == gallery
+            mask = shared if mask is None else mask | shared
+        return mask
 
 
 def infer(retrieval: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval | None = None) -> Retrieval:
@@ -124,18 +151,18 @@ RANKED = Contract(
         "query_identity": pl.String,
         "rank": pl.Int64,  # from 1
         "image": pl.String,
-        "identity": pl.String,
+        "identity": pl.String,  # null: a distractor
         "similarity": pl.Float64,  # null for embeddings that are not finite
         "right": pl.Boolean,
     },
-    nullable=frozenset({"similarity"}),
+    nullable=frozenset({"identity", "similarity"}),
 )
 
 
 def best_candidates(retrieval: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, similarities), both (Q, k): the k best candidates of each query, the best first.
 
-    The query itself and its own group are no candidates. Similarities are those that the metric ranks by, rounded to
+    The query itself, its own group and what is ignored for it are no candidates. Similarities are those that the metric ranks by, rounded to
     multiples of 2^-23 (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
     fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last, with
     minus infinity. Memory does not grow with Q x G.

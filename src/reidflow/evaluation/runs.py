@@ -314,7 +314,7 @@ def combined_retrieval(run: TrainedRun, own: list[Retrieval], seen: list[Retriev
 
 def _retrieval(layout: Layout, vectors: np.ndarray, folder: Path) -> Retrieval:
     similarity = similarity_of(_provenance(folder)["geometry"]["name"])
-    return Retrieval(vectors[layout.query], vectors[layout.gallery], **layout.filters(), similarity=similarity)
+    return layout.retrieval(vectors[layout.query], vectors[layout.gallery], similarity)
 
 
 def _row(values: dict[str, Any], contract: Contract) -> pl.DataFrame:

@@ -169,7 +169,7 @@ def identities_sheet(
     Images that are left aside are not shown.
     """
     need(split, ["image", "identity", "group", "role"], "identities sheet")
-    split = split.filter(pl.col("role") != ASIDE)
+    split = split.filter((pl.col("role") != ASIDE) & pl.col("identity").is_not_null())
     row_of = {image: row for row, image in enumerate(manifest["image"])}
     people = split.group_by("identity").len().sort(["len", "identity"], descending=[True, False])["identity"].to_list()
     shown = _even(people, most)

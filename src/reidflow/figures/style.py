@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from reidflow.spec.config import Config
+from reidflow.spec.config import Config, subtitle
 from reidflow.spec.errors import ReidflowError
 
 WIDTH = 9.0
@@ -61,7 +61,7 @@ class Heading:
 
 def heading(title: str, experiment: str, config: Config) -> Heading:
     """Return the words above a figure of an experiment."""
-    return Heading(title, " · ".join(filter(None, [experiment, config.title, config.scale])))
+    return Heading(title, " · ".join([experiment, subtitle(config)]))
 
 
 def need(frame: pl.DataFrame, columns: list[str], figure: str) -> None:

@@ -11,7 +11,7 @@ from reidflow.figures.kinds import TITLES
 from reidflow.figures.parts import save
 from reidflow.figures.style import heading
 from reidflow.pages.page import Opening, write_page
-from reidflow.spec.config import Config
+from reidflow.spec.config import Config, subtitle
 from reidflow.spec.experiment import Experiment
 from reidflow.store.atomic import write_text
 from reidflow.store.job import Outputs
@@ -65,7 +65,7 @@ def publish(
     write_page(
         Opening.of(
             answer,
-            " · ".join(filter(None, [config.title, config.scale])),
+            subtitle(config),
             reading(experiment.file.interpretation, config.title, results, measured),
             next((name for name in experiment.file.headline if name in shown), ARMS),
         ),

@@ -45,6 +45,8 @@ class QueryRows:
     query_index: np.ndarray
     query_group: np.ndarray | None = None
     gallery_group: np.ndarray | None = None
+    query_ignored: np.ndarray | None = None
+    gallery_ignored: np.ndarray | None = None
 
 
 class ChosenRun(NamedTuple):
@@ -147,8 +149,8 @@ def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -
     """Return the queries and the gallery that a data set defines by itself.
 
     With two sides: the images that are not of the side `gallery` and that no run was trained or chosen on (unlabelled,
-    else those of the role test), among all of the side `gallery` (the unlabelled ones where there are any). Without:
-    the test images, ranked as in the tables.
+    else those of the role test), among all of the side `gallery` (of unlabelled queries, the unlabelled ones where there are
+    any). Without: the test images, ranked as in the tables.
 
     splits: those on which the runs were trained. Raises ReidflowError where there is no query.
     """
@@ -159,12 +161,14 @@ def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -
     tests = [set(split.filter(pl.col("role") == "test")["image"]) for split in splits]
     tested = np.array([all(image in test for test in tests) for image in manifest["image"]])
     asking_, ranked = sides != "gallery", sides == "gallery"
-    queries = _first(np.flatnonzero(asking_ & unlabelled), np.flatnonzero(asking_ & tested))
+    unknown = np.flatnonzero(asking_ & unlabelled)
+    queries = _first(unknown, np.flatnonzero(asking_ & tested))
     if not len(queries):
         raise ReidflowError(
             "submission: there is no query image. Give the data set unlabelled queries, or the split test images."
         )
-    found = _first(np.flatnonzero(ranked & unlabelled), np.flatnonzero(ranked))
+    # Among labelled queries, unlabelled images of the gallery are distractors.
+    found = _first(np.flatnonzero(ranked & unlabelled & bool(len(unknown))), np.flatnonzero(ranked))
     return QueryRows(queries, found, np.full(len(queries), -1, np.int64))
 
 
@@ -190,7 +194,8 @@ def _seen(run: ChosenRun, question: QueryRows, embed: Any) -> Retrieval:
     """Return queries and gallery as the members of a run's arm embed them, together."""
     members = []
     rows = np.unique(np.concatenate([question.queries, question.gallery]))
-    own = {name: getattr(question, name) for name in ("query_index", "query_group", "gallery_group")}
+    names = ("query_index", "query_group", "gallery_group", "query_ignored", "gallery_ignored")
+    own = {name: getattr(question, name) for name in names}
     for (_, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
         vectors = embed(folder, spec, rows)
         queries, gallery = (vectors[np.searchsorted(rows, side)] for side in (question.queries, question.gallery))

@@ -185,6 +185,11 @@ def declared(kind: str, name: str, constant: str) -> Any:
     return _constants(str(_path(kind, name))).get(constant)
 
 
+def is_given(split: dict[str, Any]) -> bool:
+    """Return whether the roles of a resolved split come from the data."""
+    return bool(declared("split", split["name"], "GIVEN"))
+
+
 @lru_cache(None)
 def _constants(path: str) -> dict[str, Any]:
     found = {}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from reidflow.spec.components import wrong_shares
+from reidflow.spec.components import is_given, parameters, wrong_shares
 from reidflow.spec.config_errors import add_errors
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
@@ -17,6 +17,7 @@ from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
 
 FOLDS = "folds"
+COLUMN = "column"
 Share = Annotated[float, Field(ge=0, le=1)]
 Margin = Annotated[float, Field(ge=0, lt=1)]
 
@@ -32,6 +33,7 @@ def _or_empty(value: Any) -> Any:
 
 
 Overrides = Annotated[dict[str, Any], BeforeValidator(_or_empty)]
+Facets = Annotated[list[Literal["camera", "site", "flank"]], AfterValidator(_distinct)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 
 
@@ -98,6 +100,38 @@ def _ascending(levels: list[float]) -> list[float]:
     if not levels[0] < levels[1]:
         raise ValueError("the first must be smaller than the second: the values that become 0 and 255")
     return levels
+
+
+def _with_column_of_roles(data: Any) -> Any:
+    """Return a config's content in which `split: {name: column, role: ...}` and the source both name the column."""
+    split = data.get("split") if isinstance(data, dict) else None
+    dataset = data.get("dataset") if isinstance(split, str | dict) else None
+    source = dataset.get("source") if isinstance(dataset, dict) else None
+    split = {"name": split} if isinstance(split, str) else split
+    source = {"name": source} if isinstance(source, str) else source
+    if not isinstance(source, dict) or split.get("name") != COLUMN or not isinstance(source.get("name"), str):
+        return data
+    try:
+        taken = parameters("source", source["name"])
+    except ReidflowError:
+        return data
+    takes, default = "role" in taken, taken.get("role", ("", False, None))[2]
+    role, own = split.get("role"), source.get("role", default)
+    if not takes:
+        if role:
+            raise ValueError(
+                f"split '{COLUMN}', role: the source '{source['name']}' reads no column of roles. Leave 'role' out where it "
+                "gives roles by itself, or use the source table."
+            )
+        return data
+    if role and own and role != own:
+        raise ValueError(f"split '{COLUMN}', role: {role}, but dataset.source has role: {own}. Leave one of them out.")
+    if not (role or own):
+        raise ValueError(
+            f"split '{COLUMN}' needs the column that holds train, val and test: split: {{name: {COLUMN}, role: split}}."
+        )
+    given = {"role": role or own}
+    return {**data, "split": {**split, **given}, "dataset": {**dataset, "source": {**source, **given}}}
 
 
 class Dataset(Strict):
@@ -242,7 +276,8 @@ class Config(Strict):
     groups: Groups = Field(Groups(), description="images that belong together")
     backgrounds: Backgrounds = Field(Backgrounds(), description="interventions on the background")
     split: Annotated[component("split"), AfterValidator(_shares)] = Field(
-        description="closed_set (every identity is trained on), identity_disjoint (open set) or image_level (leaks, and says so); "
+        description="closed_set (every identity is trained on), identity_disjoint (open set), image_level (leaks, and says so) or "
+        "column (given by the data: {name: column, role: split}, the table's column with train, val and test); "
         "with `folds: 5` experiments run on as many splits, which test every image that can be scored once (docs/folds.md)"
     )
     split_seed: Literal["fixed", "each"] = Field(
@@ -261,6 +296,15 @@ class Config(Strict):
     queries: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
         description="share of the validation and test images that are queries, the others being the gallery; 0: each image is a query against all others",
+    )
+    ignore: Facets = Field(
+        [],
+        description="[camera], site or flank: of a query's identity, images that share its camera are no candidates, as in "
+        "Market-1501's protocol; part of the metric's name (docs/metric.md)",
+    )
+    distractors: bool = Field(
+        False,
+        description="whether unlabelled images join the galleries of validation and test, as nobody's match (docs/metric.md)",
     )
     protocol: RunSpec = Field(
         description="the run from which every arm starts; arms change what their experiment declares"
@@ -292,14 +336,35 @@ class Config(Strict):
     )
     compute: Compute = Field(Compute(), description="settings that affect speed and no result")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_once(cls, data: Any) -> Any:
+        return _with_column_of_roles(data)
+
     @model_validator(mode="after")
     def _fits(self) -> "Config":
+        if self.split_seed == "each" and is_given(self.split):
+            raise ValueError(
+                f"split_seed: each would test the same images with every seed, as the split '{self.split['name']}' comes from the "
+                "data. Write split_seed: fixed"
+            )
         shared = sorted(set(self.seeds) & set(self.sweep_seeds))
         if shared:
             raise ValueError(
                 f"seeds and sweep_seeds share {shared}: a setting must not be reported on a seed that chose it"
             )
         return self
+
+
+def metric_filters(config: Config, distractors: bool) -> str:
+    """Return what the metric's name says of its candidates beside the gallery, such as `same camera ignored`; or nothing."""
+    same = f"same {' or '.join(config.ignore)} ignored" if config.ignore else ""
+    return ", ".join(filter(None, [same, "with distractors" if distractors else ""]))
+
+
+def subtitle(config: Config) -> str:
+    """Return the words below a title: the data set, the remark on its scale, and the filters of the metric."""
+    return " · ".join(filter(None, [config.title, config.scale, metric_filters(config, config.distractors)]))
 
 
 def read(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from reidflow.spec.canonical import short
-from reidflow.spec.components import resolve
-from reidflow.spec.config import FOLDS, Config, fitting, without_folds
+from reidflow.spec.components import is_given, resolve
+from reidflow.spec.config import FOLDS, Config, Facets, fitting, without_folds
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import merge
 from reidflow.spec.run import ORIGINAL, Strict, component, scaled_side
@@ -22,6 +22,8 @@ class Evaluation(Strict):
     split_seed: Literal["fixed", "each"] | None = Field(None, description="instead of the config's `split_seed`")
     sides: Sides | None = Field(None, description="instead of the config's `sides`")
     queries: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="instead of the config's `queries`")
+    ignore: Facets | None = Field(None, description="instead of the config's `ignore`")
+    distractors: bool | None = Field(None, description="instead of the config's `distractors`")
 
 
 def evaluated(config: Config, changes: Evaluation) -> Config:
@@ -36,7 +38,11 @@ def evaluated(config: Config, changes: Evaluation) -> Config:
 def division(config: Config) -> dict[str, Any]:
     """Return what decides the split table of a config: without folds."""
     split = without_folds(config.split)
-    return {"split": split, "sides": config.sides, "queries": config.queries, "gallery": config.gallery}
+    candidates = {"ignore": config.ignore, "distractors": config.distractors}
+    chosen = {key: value for key, value in candidates.items() if value}
+    # The sides of a given split are the data's, whatever the config says.
+    sides = "across" if is_given(split) else config.sides
+    return {"split": split, "sides": sides, "queries": config.queries, "gallery": config.gallery, **chosen}
 
 
 def divisions(config: Config, seeds: Sequence[int]) -> tuple[dict[str, Any], ...]:

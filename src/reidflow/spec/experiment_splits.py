@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from reidflow.spec.components import needing
+from reidflow.spec.components import is_given, needing
 from reidflow.spec.config import FOLDS, Config
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import division, evaluated
@@ -131,6 +131,10 @@ def _check_split_seeds(
             place,
             "every split of 'identity_disjoint' tests other identities, which no comparison could pair.",
             f"Write split: {{folds: 5}}, which tests every identity once; or {switch}",
+        )
+    elif is_given(config.split):
+        problems.add(
+            place, "the split comes from the data, and every seed would test the same images.", switch.capitalize()
         )
     elif "seed" not in config.split:
         problems.add(place, f"the split '{name}' has no seed.", f"Choose closed_set, or {switch}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from reidflow.spec.components import is_given
 from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import covers
@@ -223,5 +224,11 @@ def check_candidates(
             )
     if config.split.get("seed") in declared.split_seeds or len(set(declared.split_seeds)) < len(declared.split_seeds):
         problems.add(f"{where}, 'split_seeds'", "a split is listed twice, or is the main one.", "Give other seeds.")
-    if declared.split_seeds and "seed" not in config.split:
+    if declared.split_seeds and is_given(config.split):
+        problems.add(
+            f"{where}, 'split_seeds'",
+            "the split comes from the data, and every seed would test the same images.",
+            f"Write overrides: {{{experiment.name}: {{candidates: {{split_seeds: []}}}}}}.",
+        )
+    elif declared.split_seeds and "seed" not in config.split:
         problems.add(f"{where}, 'split_seeds'", f"the split '{config.split['name']}' has no seed.", "Remove them.")

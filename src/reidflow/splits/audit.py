@@ -7,8 +7,9 @@ import polars as pl
 
 from reidflow.dedup.groups import LOOSEST, NO_RULES, Rules
 from reidflow.dedup.moments import keys_of, straddling, times_of
+from reidflow.splits.candidates import labelled, unanswered
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
-from reidflow.splits.sides import GALLERY, QUERY, of_photographs, unanswered
+from reidflow.splits.sides import GALLERY, QUERY, of_photographs
 
 LEAKS = ("groups", "joined_pairs", "bytes", "pixels", "photographs", "times")
 WINDOW = 5.0  # minutes within which images show one moment, where groups.minutes is null
@@ -23,8 +24,11 @@ def audit(
     `leaks` is True when a group, a joined near-duplicate, an exact duplicate, a photograph of which several crops are images,
     or a pair of near times is in two roles. Images that are left aside do not leak. `straddling_times`: pairs of images that
     have in common what `rules.by` names, and the identity, and were taken within `window_minutes`, whether or not these
-    joined them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`, where there are any: the numbers of queries, of gallery images and of images left aside.
+    joined them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`, where there are any: the numbers of queries, of
+    gallery images and of images left aside. `distractors`, where there are any: how many a role has.
     """
+    distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
+    split = labelled(split)
     counted, sides = _roles(split), _sides(split, gallery)
     split = split.filter(pl.col("role") != ASIDE)
     by_photograph = _several_roles(split.join(manifest.select("image", "path"), on="image"), ["path"])
@@ -54,6 +58,7 @@ def audit(
         "train_only": _train_only(split),
         "single_group": _single_group(split),
         **({"sides": sides} if sides else {}),
+        **({"distractors": distractors} if distractors else {}),
     }
     result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS if key != "photographs" or rules.photographs)
     return result

@@ -146,14 +146,3 @@ def _possible_queries(order: list[str], group_of: dict[str, str]) -> list[str]:
         else:
             left[own] += 1
     return queries
-
-
-def unanswered(split: pl.DataFrame, role: str, gallery: str) -> tuple[int, int]:
-    """Return how many queries a role has, and how many of them find no positive outside their own group."""
-    ranked = split.filter((pl.col("role") == role) if gallery == "role" else (pl.col("role") != ASIDE))
-    ranked = ranked.filter(pl.col("side").ne_missing(QUERY))
-    queries = split.filter((pl.col("role") == role) & of_photographs())
-    groups = ranked.group_by("identity").agg(pl.col("group").unique())
-    found = queries.join(groups, on="identity", how="left", suffix="_ranked")
-    alone = pl.col("group_ranked").list.set_difference(pl.concat_list("group")).list.len().fill_null(0) == 0
-    return queries.height, found.filter(alone).height

@@ -1,20 +1,40 @@
 """Roles of a data set's labelled images, as a table with a digest."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
 
 from reidflow.spec.canonical import short
+from reidflow.spec.components import call, is_given
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.roles import ASIDE, TEST, VAL
-from reidflow.splits.scorable import roles_of
-from reidflow.splits.sides import apart, gallery_roles, of_photographs, unanswered, with_queries
+from reidflow.splits.candidates import (
+    IGNORED,
+    drawn_distractors,
+    given_distractors,
+    joined_groups,
+    labelled,
+    unanswered,
+    with_distractors,
+    with_ignored,
+)
+from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
+from reidflow.splits.scorable import WITHOUT_VALIDATION, roles_of
+from reidflow.splits.sides import QUERY, apart, gallery_roles, of_photographs, with_queries
 from reidflow.store.tables import Contract
 
 SPLIT = Contract(
     "split",
-    {"image": pl.String, "identity": pl.String, "group": pl.String, "role": pl.String, "side": pl.String},
-    nullable=frozenset({"side"}),
+    {
+        "image": pl.String,
+        "identity": pl.String,  # null: a distractor, nobody's match
+        "group": pl.String,
+        "role": pl.String,
+        "side": pl.String,
+        IGNORED: pl.List(pl.String),
+    },
+    nullable=frozenset({"identity", "side", IGNORED}),
+    optional=frozenset({IGNORED}),
 )
 
 
@@ -26,18 +46,62 @@ def split_images(
     sides: Literal["across", "within"] = "across",
     queries: float | None = None,
     fold: int = 0,
+    ignore: Sequence[str] = (),
+    distractors: bool = False,
 ) -> pl.DataFrame:
-    """Return the split table of the labelled images, in the order of the manifest.
+    """Return the split table of the labelled images, and of distractors, in the order of the manifest.
 
     method: a resolved split component; images of the side `gallery`, where there are any, never change what it gives the
     photographs. sides: `across` has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
     `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
-    0: each is a query against the others. fold: which of the method's `folds`, where it has several. Raises ReidflowError where too few
-    identities can be scored, or the sides do not fit the data.
+    0: each is a query against the others. fold: which of the method's `folds`, where it has several. ignore: columns of
+    the manifest; of a query's identity, images that share a value are no candidates. distractors: whether unlabelled
+    images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images with
+    a role are distractors in any case. Raises ReidflowError when a role with a share stays empty, when the sides do not
+    fit the data, or when no query has a positive.
     """
-    labelled = manifest.filter(pl.col("identity").is_not_null()).select("image", "identity", "side")
-    images = labelled.join(groups.select("image", "group", "block"), on="image", how="left", maintain_order="left")
-    two = images.filter(~of_photographs()).height > 0
+    given = is_given(method)
+    known = labelled(manifest).select("image", "identity", "side", *(["role"] if given else []))
+    images = known.join(groups.select("image", "group", "block"), on="image", how="left", maintain_order="left")
+    two = not given and images.filter(~of_photographs()).height > 0
+    if given:
+        split = _given(images, method, gallery)
+    else:
+        split = _assigned(images, method, gallery, sides, two, bool(queries), fold)
+    if queries:
+        split = _with_queries(split, queries, gallery, method)
+    if ignore:
+        split = with_ignored(split, manifest, ignore)
+    if given or ignore:
+        _check_positives(split, gallery, method)
+    chosen = []
+    if given:
+        chosen.append(given_distractors(manifest, method))
+    if distractors:
+        chosen.append(drawn_distractors(manifest, method, sides, two, given))
+        if pl.concat(chosen).is_empty():
+            raise ReidflowError(
+                "distractors: true, but the data set has no unlabelled image that could join a gallery. Name the label that marks "
+                "them, e.g. dataset: {source: {unlabelled: unknown}}, or write distractors: false."
+            )
+    if chosen:
+        split = with_distractors(split, manifest, pl.concat(chosen))
+    return split.select([name for name in SPLIT.columns if name in split.columns])
+
+
+def _given(images: pl.DataFrame, method: dict, gallery: str) -> pl.DataFrame:
+    """Return the split that the data give: its roles, and the sides of val and test."""
+    _check_identities(images["identity"].unique().sort().to_list())
+    context = images.select("image", "identity", "group", "block", given="role")
+    split = images.with_columns(role=pl.Series(call("split", method, context, gallery), dtype=pl.String))
+    scored = pl.col("role").is_in([VAL, TEST])
+    return split.with_columns(side=pl.when(scored).then("side"))
+
+
+def _assigned(
+    images: pl.DataFrame, method: dict, gallery: str, sides: str, two: bool, queries: bool, fold: int
+) -> pl.DataFrame:
+    """Return the split that a method makes. two: whether images are of two sides; queries: whether they are drawn."""
     if queries and two and sides == "across":
         raise ReidflowError(
             "queries: the data set has a side 'gallery' already, which photographs are matched against. Leave "
@@ -52,12 +116,16 @@ def split_images(
         given |= _of_second(images, given, method, sides)
     split = images.with_columns(role=pl.Series([given[image] for image in images["image"]], dtype=pl.String))
     if two:
-        query = pl.lit("query" if sides == "across" else None, pl.String)
+        query = pl.lit(QUERY if sides == "across" else None, pl.String)
         split = split.with_columns(side=pl.when(of_photographs()).then(query).otherwise("side"))
         _check_answers(split, gallery, sides)
-    if queries:
-        split = with_queries(split, queries, gallery, method.get("seed", 0))
-    return split.select(list(SPLIT.columns))
+    return split
+
+
+def _with_queries(split: pl.DataFrame, share: float, gallery: str, method: dict) -> pl.DataFrame:
+    if is_given(method) and split["side"].is_not_null().any():
+        raise ReidflowError("queries: the data give queries and gallery already. Leave 'queries' out.")
+    return with_queries(split, share, gallery, method.get("seed", 0))
 
 
 def _of_second(images: pl.DataFrame, roles: dict[str, str], method: dict, sides: str) -> dict[str, str]:
@@ -85,6 +153,33 @@ def _check_answers(split: pl.DataFrame, gallery: str, sides: str) -> None:
                 f"sides: across: none of the {total} photographs of the role '{role}' has an image of its identity on the "
                 "side 'gallery'. Use sides: within, which matches photographs against photographs, or add images to that side."
             )
+
+
+def _check_positives(split: pl.DataFrame, gallery: str, method: dict) -> None:
+    """Raise ReidflowError where no query of val, or of test, has a positive; it names what would give it one."""
+    joined = split.with_columns(group=pl.Series(joined_groups(split), dtype=pl.String)).drop(IGNORED, strict=False)
+    for role, ranked in ((VAL, joined), (TEST, split)):
+        total, without = unanswered(ranked, role, gallery)
+        if role == TEST and not total:
+            raise ReidflowError("no labelled image of the role test is a query. Give some of them the side 'query'.")
+        if total and total == without:
+            unfiltered = split.drop(IGNORED, strict=False)
+            able = ["gallery: all"] if unanswered(ranked, role, "all")[1] < total else []
+            able += ["ignore: []"] if unanswered(unfiltered, role, gallery)[1] < total else []
+            able += [_without_val(method)] if role == VAL and method.get(VAL) else []
+            unseen = " and not ignored" if IGNORED in split.columns else ""
+            write = f"Write {', or '.join(able)}, or add" if able else "Add"
+            raise ReidflowError(
+                f"none of the {total} queries of the role '{role}' has a positive: an image of its identity that is in its "
+                f"gallery (gallery: {gallery}), in another group{unseen}. {write} such images to the role."
+            )
+
+
+def _without_val(method: dict) -> str:
+    """Return the settings with which the method makes no validation images."""
+    shares = "" if is_given(method) else f"train: {method[TRAIN] + method[VAL]:g}, "
+    tested = "" if is_given(method) else f", test: {method[TEST]:g}"
+    return f"split: {{{shares}val: 0{tested}}} with {WITHOUT_VALIDATION}"
 
 
 def split_digest(split: pl.DataFrame, gallery: str) -> str:

@@ -79,13 +79,14 @@ class Contract:
 
     declared: the columns, with spans that show them; or name -> type, for a table that no person reads. nullable: columns
     in which a null is allowed, besides those that say so themselves. open: the table may carry further columns behind the
-    declared ones (parameters that depend on the experiment).
+    declared ones (parameters that depend on the experiment). optional: columns that a table may lack.
     """
 
     name: str
     declared: Mapping[str, DataType] | Sequence[Column | Span]
     nullable: frozenset[str] = frozenset()
     open: bool = False
+    optional: frozenset[str] = frozenset()
 
     @cached_property
     def columns(self) -> dict[str, DataType]:
@@ -110,7 +111,7 @@ class Contract:
         columns: those that the frame was read with; all by default.
         """
         expected = {name: self.columns[name] for name in columns} if columns is not None else self.columns
-        missing = [c for c in expected if c not in frame.columns]
+        missing = [c for c in expected if c not in frame.columns and c not in self.optional]
         extra = [] if self.open else [c for c in frame.columns if c not in expected]
         wrong = [
             f"{c} is {frame.schema[c]}, not {t}"
@@ -147,7 +148,8 @@ def write_table(
     from pyarrow import parquet
 
     rest = [c for c in frame.columns if c not in contract.columns]
-    table = frame.select([*contract.columns, *rest]).to_arrow(compat_level=pl.CompatLevel.oldest())
+    declared = [c for c in contract.columns if c in frame.columns]
+    table = frame.select([*declared, *rest]).to_arrow(compat_level=pl.CompatLevel.oldest())
     table = table.cast(_described(table.schema, contract, about or {}))
     with replacing(path) as temporary:
         parquet.write_table(

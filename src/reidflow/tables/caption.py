@@ -6,6 +6,7 @@ import polars as pl
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
+from reidflow.splits.candidates import labelled
 from reidflow.splits.roles import ASIDE
 from reidflow.tables.comparisons import LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
@@ -48,15 +49,23 @@ def data_line(data: DataDescription) -> str:
 
 
 def _metric(data: DataDescription, results: pl.DataFrame) -> str:
-    sides = set(data.split.filter(pl.col("role") == "test")["side"].drop_nulls())
-    who = " Queries are the images of the query side, candidates those of the gallery side." if sides else ""
+    sides = set(labelled(data.split).filter(pl.col("role") == "test")["side"].drop_nulls())
+    who = ". Queries are the images of the query side, candidates those of the gallery side" if sides else ""
+    name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
+    number_of = f", {data.distractors} of them unlabelled distractors, nobody's match" if data.distractors else ""
+    ignored = f", as are candidates of its identity with the {_ignored(data)}" if _ignored(data) else ""
     return (
-        "identity-balanced mAP: average precision per query, mean per identity, mean over identities. "
-        f"Candidates are {_GALLERY[data.gallery]};{who} the query is never a candidate, candidates of its own group are "
-        "left out (mAP with own group keeps them), a query without a positive is skipped. Tied candidates count "
+        f"{name}: average precision per query, mean per identity, mean over identities. "
+        f"Candidates are {_GALLERY[data.gallery]}{number_of}{who}; the query is never a candidate, candidates of its own group are "
+        f"left out (mAP with own group keeps them){ignored}, a query without a positive is skipped. Tied candidates count "
         "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry. "
         f"Chance: {number(results['chance'].max())}."
     )
+
+
+def _ignored(data: DataDescription) -> str:
+    """Return what a query's own identity is ignored by: `same camera`; empty where nothing is."""
+    return data.filters.partition(" ignored")[0] if " ignored" in data.filters else ""
 
 
 def queries_line(results: pl.DataFrame) -> str:
@@ -78,19 +87,22 @@ def split_line(data: DataDescription) -> str:
     """Return the split's method, parameters and the number of images of each role."""
     if data.further:
         return _splits_line(data)
-    counts = dict(data.split.group_by("role").len().iter_rows())
+    counts = dict(labelled(data.split).group_by("role").len().iter_rows())
     roles = [f"{counts[role]} {role}" for role in ("train", "val", "test", "unused") if counts.get(role)]
-    aside = f" {counts[ASIDE]} images of the gallery side are not used." if counts.get(ASIDE) else ""
-    return f"{as_text(data.method)}: {listed(roles)} images.{aside}"
+    which = "without a role" if data.given else "of the gallery side"
+    aside = f" {counts[ASIDE]} images {which} are not used." if counts.get(ASIDE) else ""
+    given = " Given by the data: no image was moved." if data.given else ""
+    more = f" {data.distractors} unlabelled distractors join the gallery of test." if data.distractors else ""
+    return f"{as_text(data.method)}: {listed(roles)} images.{aside}{more}{given}"
 
 
 def _splits_line(data: DataDescription) -> str:
     """Return the method of several splits, their number and the images of their roles."""
     roles = {
-        role: _range(pl.Series([split.filter(pl.col("role") == role).height for split in data.splits]))
+        role: _range(pl.Series([labelled(split).filter(pl.col("role") == role).height for split in data.splits]))
         for role in ("train", "val", "test")
     }
-    tested = pl.concat([split.filter(pl.col("role") == "test") for split in data.splits])["image"]
+    tested = pl.concat([labelled(split).filter(pl.col("role") == "test") for split in data.splits])["image"]
     kind = (
         f"{len(data.splits)} folds, each trained, chosen and tested by itself, which test {tested.len()} images in all, "
         "none twice"

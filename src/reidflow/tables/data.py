@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from reidflow.spec.canonical import short
-from reidflow.spec.config import FOLDS, Config
+from reidflow.spec.config import FOLDS, Config, metric_filters
 from reidflow.splits.audit import of_folds
 from reidflow.splits.split import SPLIT, split_digest
 from reidflow.store.tables import read_table
@@ -24,7 +24,8 @@ class DataDescription:
     """Data set, split and gallery of an experiment.
 
     digest: of the images and labels. method: the resolved split component. audit: the leak audit of the split. further:
-    the other splits, where the experiment has several; then `split` is the first and `audit` that of all of them.
+    the other splits, where the experiment has several; then `split` is the first and `audit` that of all of them. filters:
+    what the metric's name says of its candidates beside the gallery.
     """
 
     title: str
@@ -35,11 +36,27 @@ class DataDescription:
     split: pl.DataFrame
     audit: dict[str, Any]
     further: tuple[pl.DataFrame, ...] = ()
+    filters: str = ""
 
     @property
     def splits(self) -> tuple[pl.DataFrame, ...]:
         """All splits of the experiment."""
         return (self.split, *self.further)
+
+    @property
+    def rule(self) -> str:
+        """The gallery rule with its filters: `role, same camera ignored`."""
+        return ", ".join(filter(None, [self.gallery, self.filters]))
+
+    @property
+    def distractors(self) -> int:
+        """Number of test images that are nobody's match; with several splits, of the first."""
+        return self.split.filter((pl.col("role") == "test") & pl.col("identity").is_null()).height
+
+    @property
+    def given(self) -> bool:
+        """Whether the roles come from the data."""
+        return bool(self.audit.get("given"))
 
     @property
     def folds(self) -> int:
@@ -58,7 +75,7 @@ class DataDescription:
 
     def columns(self) -> dict[str, str | bool]:
         """Return what each row of a table says of its data, so that rows of different tables can be compared."""
-        return {"data_set": self.title, **self.digests(), "gallery": self.gallery, "leaking": self.leaks}
+        return {"data_set": self.title, **self.digests(), "gallery": self.rule, "leaking": self.leaks}
 
 
 def read_description(
@@ -69,7 +86,8 @@ def read_description(
     found = of_folds([json.loads(Path(audit).read_text()) for audit in audits])
     method = config.split if config.split_seed == "fixed" else {**config.split, "seed": config.split_seed}
     first, *further = (read_table(split, SPLIT) for split in splits)
-    return DataDescription(config.title, config.scale, digest, config.gallery, method, first, found, tuple(further))
+    described = config.title, config.scale, digest, config.gallery, method, first, found, tuple(further)
+    return DataDescription(*described, metric_filters(config, first["identity"].has_nulls()))
 
 
 def merged_versions(texts: Iterable[str | None]) -> dict[str, list[str]]:

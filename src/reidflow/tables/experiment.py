@@ -33,7 +33,7 @@ from reidflow.tables.comparisons import (
     profiles,
 )
 from reidflow.tables.data import DataDescription, mixed_versions
-from reidflow.tables.layout import Block, block
+from reidflow.tables.layout import Block, block, with_filters
 from reidflow.tables.looks import look_note
 from reidflow.tables.quantities import QUANTITIES, beside
 from reidflow.tables.text import setting as as_text
@@ -355,7 +355,11 @@ def summary(results: pl.DataFrame, quantities: pl.DataFrame | None = None) -> Bl
     quantities: QUANTITIES of its headline, which stand behind the verdict.
     """
     ordered = results.sort("id_map", descending=True, nulls_last=True, maintain_order=True)
-    return _result(ordered, SUMMARY, quantities)
+    return with_filters(_result(ordered, SUMMARY, quantities), _gallery(results))
+
+
+def _gallery(results: pl.DataFrame) -> str:
+    return results["gallery"].max() or ""
 
 
 def _result(results: pl.DataFrame, names: Sequence[Any], quantities: pl.DataFrame | None) -> Block:
@@ -378,6 +382,7 @@ def blocks(results: pl.DataFrame, efficiency: pl.DataFrame, quantities: pl.DataF
     paths = tuned_paths(results)
     if paths:
         found.append(block("Tuned settings, chosen on validation", results, _tuned_columns(paths)))
+    found = [with_filters(part, _gallery(results)) for part in found]
     found.append(block("Measured on this machine", efficiency, MEASURED))
     timed = efficiency.filter(pl.col("latency_ms").is_not_null())
     if timed.height:

@@ -69,7 +69,7 @@ def findings(
     parts = [
         f"# {markdown(experiment.name)}: findings",
         markdown(experiment.file.question.strip()),
-        f"Data: {markdown(data_line(data))} Metric: identity-balanced mAP on test (gallery: {data.gallery}).",
+        f"Data: {markdown(data_line(data))} Metric: identity-balanced mAP on test (gallery: {data.rule}).",
         *(_written(section, folder) for section in [*own[:end], *sections]),
         f"## {DESIGN}\n\n{design(experiment, data).markdown}",
         *(_written(section, folder) for section in own[end:]),

@@ -1,7 +1,7 @@
 """Blocks: tables as a page, Markdown and LaTeX show them, derived from a frame and the columns to show."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -48,6 +48,13 @@ def block(
         [shown[i].meaning for i in kept],
         [shown[i].format for i in kept],
     )
+
+
+def with_filters(part: Block, gallery: str) -> Block:
+    """Return a block whose headings name the filters of the metric. gallery: of its rows, `role, same camera ignored`."""
+    filters = gallery.partition(", ")[2]
+    named = [heading.replace("balanced mAP", f"balanced mAP ({filters})") for heading in part.headings]
+    return replace(part, headings=named) if filters else part
 
 
 def _columns(names: Contract | Sequence[str | Column | Span], contract: Contract | None) -> list[Column | Span]:

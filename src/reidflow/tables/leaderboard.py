@@ -11,7 +11,7 @@ from reidflow.store.tables import Column, Contract
 from reidflow.tables.columns import columns
 from reidflow.tables.data import mixed_versions
 from reidflow.tables.export import markdown_block
-from reidflow.tables.layout import Block, block
+from reidflow.tables.layout import Block, block, with_filters
 from reidflow.tables.text import listed, markdown
 
 COMPARABLE = Column("comparable", pl.String, "comparable", "text", "Which rows this row may be compared with.")
@@ -138,4 +138,4 @@ def _block(rows: pl.DataFrame) -> Block:
     if rows["group"].null_count() == rows.height:
         return block("", rows, ["arm", "experiment", COMPARABLE.but(heading="reason")])
     shown = ["arm", "rank", "id_map", "experiment", "id_map_std", "seeds", "chance", "baseline"]
-    return block("", rows, shown, LEADERBOARD)
+    return with_filters(block("", rows, shown, LEADERBOARD), rows["gallery"].max() or "")

@@ -25,6 +25,7 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import background_id, bank_id, mirrored_bank, subset_id, tested_bank, trained_bank
 from reidflow.spec.run import ORIGINAL, RunSpec
 from reidflow.spec.winners import winner_spec
+from reidflow.splits.candidates import joined_groups
 from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store import activity
@@ -212,7 +213,7 @@ class Source:
         return RunData(
             images=split["image"].to_list(),
             identities=split["identity"].to_list(),
-            groups=split["group"].to_list(),
+            groups=joined_groups(split),
             roles=self._roles(spec),
             features=seen if spec.frozen else None,
             pixels=None if spec.frozen else seen,

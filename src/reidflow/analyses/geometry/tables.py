@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.images import sharpness
-from reidflow.evaluation.average_precision import average_precisions, identity_balanced
+from reidflow.evaluation.average_precision import identity_balanced
 from reidflow.evaluation.embedding_space import distances, picture, radii, rank_correlation, relative_delta, spaced
 from reidflow.evaluation.layout import Layout
 from reidflow.spec.experiment import Experiment
@@ -134,7 +134,7 @@ def runs_table(embedded: list[Embedded], layout: Layout, metrics: pl.DataFrame, 
         own = measured[run.arm, run.seed]
         epochs = history.filter((pl.col("arm") == run.arm) & (pl.col("seed") == run.seed))
         kept = epochs.filter(pl.col("epoch") == own["best_epoch"])
-        ap = average_precisions(run.vectors[queries], run.vectors[gallery], **layout.rules())
+        ap = layout.average_precisions(run.vectors[queries], run.vectors[gallery])
         row = {
             "arm": run.arm,
             "seed": run.seed,
@@ -164,7 +164,7 @@ def _shape(run: Embedded) -> dict[str, float]:
 
 
 def radii_table(embedded: list[Embedded], layout: Layout, sharpness: np.ndarray) -> pl.DataFrame:
-    """Return RADII, arms in the order of `embedded`. sharpness: (N,) of the images `layout.evaluated`."""
+    """Return RADII without distractors, arms in the order of `embedded`. sharpness: (N,) of the images `layout.evaluated`."""
     shown = layout.table[layout.evaluated].select("image", "identity")
     counts = dict(layout.table.filter(pl.col("role") == "train")["identity"].value_counts().iter_rows())
     described = shown.with_columns(
@@ -177,7 +177,7 @@ def radii_table(embedded: list[Embedded], layout: Layout, sharpness: np.ndarray)
         mean = np.mean(found, axis=0) if found else np.full(len(shown), np.nan)
         radius = pl.Series(mean, dtype=pl.Float64).fill_nan(None)
         parts.append(described.with_columns(arm=pl.lit(arm), radius=radius).select(list(RADII.columns)))
-    return pl.concat(parts)
+    return pl.concat(parts).filter(pl.col("identity").is_not_null())
 
 
 def arms_table(experiment: Experiment, runs: pl.DataFrame, lengths: pl.DataFrame) -> pl.DataFrame:
@@ -270,7 +270,7 @@ def projections(embedded: list[Embedded], layout: Layout) -> dict[str, Projectio
     It shows the SHOWN identities with the most test images; of more than DRAWN images, that many evenly spaced ones.
     """
     names = layout.table["identity"].gather(layout.evaluated)
-    counts = names.value_counts().sort("count", "identity", descending=[True, False])
+    counts = names.drop_nulls().value_counts().sort("count", "identity", descending=[True, False])
     rows = np.flatnonzero(names.is_in(counts["identity"].head(SHOWN).to_list()).to_numpy())
     rows = rows[spaced(len(rows), DRAWN)]
     found = {}

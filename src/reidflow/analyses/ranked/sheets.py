@@ -102,7 +102,9 @@ def _tiles(images: ImageRows, query: dict, found: pl.DataFrame) -> list[Tile]:
     tiles = [images.tile(query["image"], query["identity"], INK)]
     for row in found.to_dicts():
         colour, mark = (GREEN, RIGHT) if row["right"] else (VERMILLION, WRONG)
-        tiles.append(images.tile(row["image"], f"{row['identity']} {number(row['similarity'], 2)}", colour, mark))
+        tiles.append(
+            images.tile(row["image"], f"{row['identity'] or 'distractor'} {number(row['similarity'], 2)}", colour, mark)
+        )
     return tiles
 
 

@@ -16,7 +16,7 @@ class Images:
 
     Attributes:
         points: (N, D) float64; unit vectors on the hypersphere.
-        group: (N,) integer codes, each a code of its own without groups.
+        kin: (N, 1 + K) integer codes of the group and of each facet; images that share one do not see each other.
         queries: (Q, D) float64, the embeddings of the queries.
         own: (Q,) which image each query is.
         similarity: of the points.
@@ -24,11 +24,18 @@ class Images:
     """
 
     points: np.ndarray
-    group: np.ndarray
+    kin: np.ndarray
     queries: np.ndarray
     own: np.ndarray
     similarity: Similarity
     cosine: bool
+
+    def related(self, images: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return whether images and others, integers that broadcast, do not see each other."""
+        found = self.kin[images, 0] == self.kin[others, 0]
+        for place in range(1, self.kin.shape[1]):
+            found |= self.kin[images, place] == self.kin[others, place]
+        return found
 
     def squared(self, steps: np.ndarray) -> np.ndarray:
         """Return the squared distances of similarities in steps, NaN for minus infinity."""
@@ -45,11 +52,16 @@ def images(retrieval: Retrieval) -> Images:
     outside = np.flatnonzero(own < 0)
     own[outside] = len(gallery) + np.arange(len(outside))
     points = np.concatenate([gallery, queries[outside]])
-    if retrieval.query_group is None or retrieval.gallery_group is None:
-        group = np.arange(len(points))
-    else:
-        group = np.concatenate([np.asarray(retrieval.gallery_group), np.asarray(retrieval.query_group)[outside]])
-    return Images(points, group, queries, own, retrieval.similarity or inner_products, cosine)
+    group, ignored = (
+        None if of_gallery is None or of_queries is None else np.concatenate([of_gallery, of_queries[outside]])
+        for of_gallery, of_queries in (
+            (retrieval.gallery_group, retrieval.query_group),
+            (retrieval.gallery_ignored, retrieval.query_ignored),
+        )
+    )
+    group = np.arange(len(points)) if group is None else group
+    kin = group[:, None] if ignored is None else np.concatenate([group[:, None], ignored], axis=1)
+    return Images(points, kin, queries, own, retrieval.similarity or inner_products, cosine)
 
 
 @dataclass(frozen=True)
@@ -72,15 +84,15 @@ class Neighbours:
 def neighbours(
     among: Images, vectors: np.ndarray, own: np.ndarray, count: int, distances: np.ndarray | None = None
 ) -> Neighbours:
-    """Return the first `count` images, itself included, of each of (R, D) vectors; images of its group are none.
+    """Return the first `count` images, itself included, of each of (R, D) vectors; images of its group, or ignored for it, are none.
 
     distances: (R, G) float32, filled with the squared distances to the first G images, over the row's largest.
     """
     first = np.empty((len(vectors), min(count, len(among.points))), np.int64)
-    farthest = np.empty(len(vectors))
+    farthest, everyone = np.empty(len(vectors)), np.arange(len(among.points))
     for rows, steps in similarity_blocks(vectors, among.points, among.similarity, None):
         similar = steps.copy()
-        similar[among.group[own[rows], None] == among.group] = -np.inf
+        similar[among.related(own[rows, None], everyone)] = -np.inf
         reached = np.where(np.isneginf(similar), np.inf, similar).min(axis=1)
         similar[np.arange(len(similar)), own[rows]] = np.inf
         first[rows] = largest(similar, first.shape[1])[0]
@@ -104,7 +116,7 @@ def described(among: Images, known: Neighbours, rows: Neighbours, k1: int) -> cs
     joining = _pattern(inside.row[kept], inside.col[kept], wide.shape)
     place, image = (wide + joining @ narrow).nonzero()
     # A neighbour's neighbours may include the image's own group.
-    allowed = (among.group[image] != among.group[rows.own[place]]) | (image == rows.own[place])
+    allowed = ~among.related(image, rows.own[place]) | (image == rows.own[place])
     return _weighted(among, rows, _pattern(place[allowed], image[allowed], wide.shape))
 
 

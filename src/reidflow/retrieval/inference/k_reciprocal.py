@@ -52,8 +52,9 @@ def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0
         sides = [described(among, known, side, k1) for side in (known, of_queries)]
     shown, wanted = (averaged(side, own, sides[0], k2) for side, own in zip((known, of_queries), sides, strict=True))
     shown = shown[: len(retrieval.gallery)].tocsc()
+    everyone = np.arange(len(among.points))
     for query, image in enumerate(among.own):
-        siblings = np.flatnonzero((among.group == among.group[image]) & (np.arange(len(among.group)) != image))
+        siblings = np.flatnonzero(among.related(image, everyone) & (everyone != image))
         matrix[query] = lambda_ * matrix[query] + (1 - lambda_) * _jaccard(wanted, shown, query, siblings)
     return replace(retrieval, matrix=np.subtract(np.float32(1), matrix, out=matrix))
 

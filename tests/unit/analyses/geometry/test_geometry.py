@@ -10,7 +10,7 @@ from reidflow.analyses.geometry import tables as tables
 from reidflow.analyses.geometry.findings import sections
 from reidflow.analyses.geometry.tables import ARMS, RADII, RUNS, Embedded
 from reidflow.evaluation.layout import Layout
-from reidflow.evaluation.metrics import evaluate
+from reidflow.evaluation.metrics import pooled_metrics
 from reidflow.evaluation.ranking import similarity_of
 from reidflow.store.runs import RunStore
 
@@ -61,6 +61,10 @@ def planted(arm: str, seed: int) -> np.ndarray:
     return directions * (0.9 if arm == "edge" else (0.1 + 0.15 * SHARPNESS + 0.03 * rare)[:, None])
 
 
+def id_map_of(layout, vectors, similarity=None):
+    return pooled_metrics([layout.score(layout.retrieval(vectors, vectors, similarity))[0]])["id_map"]
+
+
 @pytest.fixture(scope="module")
 def found(layout):
     runs = [
@@ -71,7 +75,7 @@ def found(layout):
     metrics, history = [], []
     for run in runs:
         similarity = similarity_of(run.geometry)
-        scored = evaluate(run.vectors, run.vectors, **layout.rules(), similarity=similarity)[0]["id_map"]
+        scored = id_map_of(layout, run.vectors, similarity)
         broken = run.arm == "broken"
         about = {"arm": run.arm, "seed": run.seed}
         metrics.append(
@@ -99,7 +103,7 @@ def test_the_tables_keep_their_contracts(found):
 def test_each_run_is_ranked_by_the_cosine_as_well(found, layout):
     for run in found.embedded[:9]:
         row = found.runs.row(by_predicate=(pl.col("arm") == run.arm) & (pl.col("seed") == run.seed), named=True)
-        cosine = evaluate(run.vectors, run.vectors, **layout.rules())[0]["id_map"]
+        cosine = id_map_of(layout, run.vectors)
         assert row["id_map_cosine"] == pytest.approx(cosine)
         if run.arm in ("sphere", "edge"):
             assert row["id_map"] == pytest.approx(cosine, abs=1e-4)
