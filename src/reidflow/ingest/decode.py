@@ -456,10 +456,13 @@ def _seen(values: np.ndarray, part: Bounds | None, off: Image.Image | None) -> n
 
 def _visible_digest(colours: Image.Image, alpha: Image.Image) -> str:
     """Return the SHA-256 of an image's size, of where it shows at all, and of the colours there."""
-    shows = np.asarray(alpha) > 0
-    digest = hashlib.sha256(f"{alpha.width} x {alpha.height}".encode())
-    digest.update(np.packbits(shows).tobytes())
-    digest.update(np.asarray(colours)[shows].tobytes())
+    shows = alpha.point([0] + [255] * 255)
+    bounds = shows.getbbox()
+    shows, shown = shows.crop(bounds), Image.new("RGB", (bounds[2] - bounds[0], bounds[3] - bounds[1]))
+    shown.paste(colours.crop(bounds), mask=shows)
+    digest = hashlib.sha256(f"{alpha.width} x {alpha.height}, {bounds}".encode())
+    digest.update(shows.convert("1", dither=Image.Dither.NONE).tobytes())
+    digest.update(shown.tobytes())
     return digest.hexdigest()
 
 

@@ -108,7 +108,10 @@ def _runs(found: dict) -> dict[str, Any]:
     size, counts = found.get("size"), found.get("counts")
     if counts is None or not isinstance(size, list | tuple) or len(size) != 2:
         raise ValueError("a mapping needs counts and size (height, width)")
-    height, width = (int(side) for side in size)
+    try:
+        height, width = (int(side) for side in size)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"run lengths of the size {size}") from error
     if min(height, width) < 1:
         raise ValueError(f"run lengths of the size {height} x {width}")
     if isinstance(counts, str | bytes):

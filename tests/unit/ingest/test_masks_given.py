@@ -104,6 +104,8 @@ def test_relative_polygons_are_shares_of_the_photograph():
         "{'counts': 'ooooooooooooooooooo', 'size': [2, 3]}",
         "{'counts': '13', 'size': [2, 3]}",
         "{'counts': [6]}",
+        "{'counts': [6], 'size': [None, 3]}",
+        "{'counts': [6], 'size': [1e400, 3]}",
         "[" * 5000,
     ],
 )
