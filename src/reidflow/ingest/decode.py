@@ -38,6 +38,8 @@ _CUT_SHORT = (
     "unrecognized data stream",
 )
 
+_TURNED = ". They do of the photograph on its side: boxes are of the upright one, EXIF rotation applied"
+
 Bounds = tuple[int, int, int, int]
 Wanted = Callable[[int, int, Bounds | None], float]
 
@@ -109,10 +111,10 @@ def decode(
         part = _part(box, relative, size) if box else None
         width, height = (part[2] - part[0], part[3] - part[1]) if part else size
         source = "sidecar" if sidecar is not None else "segmentation"
-        mask = _sidecar(sidecar, opened, size, max_pixels) if sidecar is not None else None
+        mask = _sidecar(sidecar, max_pixels) if sidecar is not None else None
         if mask is None and polygons is not None:
-            mask = _segmented(polygons, relative, opened, size, max_pixels)
-        mask, time = _cropped(mask, part) if mask else None, _taken(opened)
+            mask = _segmented(polygons, relative, size, max_pixels)
+        mask, time = _fitted(mask, opened, size, part) if mask else None, _taken(opened)
         if wanted is not None and opened.format in ("JPEG", "MPO"):
             # These have no alpha, which would come before what a network computed.
             shape = mask or (_computed(network, (width, height)) if network else None)
@@ -158,11 +160,12 @@ def _part(box: boxes.Box, relative: bool, size: tuple[int, int]) -> Bounds:
     """Return the pixels that a box covers. Raises UnusableError where it covers none."""
     part = boxes.covered(box, relative, *size)
     if part is None:
+        turned = "" if relative or boxes.covered(box, relative, *size[::-1]) is None else _TURNED
         unit = "shares of the sides" if relative else "pixels"
         raise UnusableError(
             "box",
             f"left, top, width, height = {', '.join(f'{value:g}' for value in box)} ({unit}) cover no pixel of the "
-            f"photograph, which has {size[0]} x {size[1]} (upright)",
+            f"photograph, which has {size[0]} x {size[1]} (upright){turned}",
         )
     return part
 
@@ -260,6 +263,12 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             if starts and _NAMES[extra] not in formats:
                 remedy = f"pip install 'reidflow[{extra}]' reads such files; or convert it to JPEG or PNG"
                 raise UnusableError("unreadable", f"a {name} file: {remedy}") from error
+        if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+            raise UnusableError(
+                "unreadable",
+                "a TIFF of a kind that Pillow does not read (floats of 16 or 64 bits or in colour, over 4 channels, ...), or "
+                "a damaged one: write it as RGB of 8 or 16 bits, or as grey of up to 32",
+            ) from error
         begun = (
             "the header is truncated, damaged, or declares 0 pixels"
             if is_image(data[:32])
@@ -322,7 +331,7 @@ def _taken(opened: Image.Image) -> str | None:
         return None
 
 
-def _sidecar(data: bytes, photograph: Image.Image, size: tuple[int, int], max_pixels: int) -> Image.Image:
+def _sidecar(data: bytes, max_pixels: int) -> Image.Image:
     """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels."""
     try:
         with _reasons():
@@ -330,7 +339,7 @@ def _sidecar(data: bytes, photograph: Image.Image, size: tuple[int, int], max_pi
             deep = depth.kind_of(image)
             _load(image, data)
             values = _alpha(image) or Image.fromarray(_brightest(image, deep, data))
-            return _fitted(binary(values), photograph, size)
+            return binary(values)
     except UnusableError as error:
         raise UnusableError(error.reason, f"its mask: {error.detail}") from error
 
@@ -343,9 +352,7 @@ def _brightest(image: Image.Image, deep: str | None, data: bytes) -> np.ndarray:
     return depth.eight_bits(values.max(axis=2) if values.ndim == 3 else values, 0, float(values.max()))
 
 
-def _segmented(
-    text: str, relative: bool, photograph: Image.Image, size: tuple[int, int], max_pixels: int
-) -> Image.Image | None:
+def _segmented(text: str, relative: bool, size: tuple[int, int], max_pixels: int) -> Image.Image | None:
     """Return the mask that a segmentation describes, None where it is blank."""
     try:
         found = segmentation.parse(text)
@@ -362,26 +369,29 @@ def _segmented(
             "empty_mask",
             f"its segmentation covers no pixel of the photograph, which has {size[0]} x {size[1]} (upright)",
         )
-    return _fitted(mask, photograph, size)
+    return mask
 
 
-def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return a mask (0 or 255) at the photograph's size: scaled where the proportions are equal, and turned upright.
+def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int], part: Bounds | None) -> Image.Image:
+    """Return the mask (0 or 255) of an image from that of its photograph: scaled, turned upright, and cropped.
 
-    A mask of the proportions of the photograph as it is stored is turned as the photograph is. Raises UnusableError.
+    A mask of the proportions of the photograph as it is stored is turned as the photograph is; one of exactly the
+    box's size is that of the box. Raises UnusableError.
     """
     if mask.size == size:
+        return _cropped(mask, part)
+    if _proportional(mask.size, size):
+        return _cropped(_scaled(mask, size), part)
+    if part and mask.size == (part[2] - part[0], part[3] - part[1]):
         return mask
-    if not _proportional(mask.size, size):
-        turn = _TURNS.get(_orientation(photograph))
-        if turn is None or not _proportional(mask.size, size[::-1]):
-            raise UnusableError(
-                "mask_size",
-                f"{mask.width} x {mask.height} pixels, but the image has {size[0]} x {size[1]} (upright), which has other "
-                "proportions. Make the mask from the whole image; any size of its proportions will do",
-            )
-        mask = mask.transpose(turn)
-    return _scaled(mask, size)
+    turn = _TURNS.get(_orientation(photograph))
+    if turn is not None and _proportional(mask.size, size[::-1]):
+        return _cropped(_scaled(mask.transpose(turn), size), part)
+    raise UnusableError(
+        "mask_size",
+        f"its mask: {mask.width} x {mask.height} pixels, but the image has {size[0]} x {size[1]} (upright), which has other "
+        "proportions. Make the mask from the whole image; any size of its proportions will do",
+    )
 
 
 def _scaled(mask: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -118,6 +118,14 @@ def test_boxes_are_of_the_upright_photograph():
     assert (np.asarray(photo.colours) == picture()[5:25, 30:40]).all()
 
 
+def test_a_box_of_a_photograph_on_its_side_is_refused_with_the_reason():
+    with pytest.raises(UnusableError, match="EXIF rotation applied"):
+        decode(encoded(picture()), None, max_pixels=LIMIT, box=(5, 32, 10, 7))
+    with pytest.raises(UnusableError) as caught:
+        decode(encoded(picture()), None, max_pixels=LIMIT, box=(50, 50, 10, 7))
+    assert "EXIF" not in caught.value.detail
+
+
 def test_each_row_with_a_box_is_an_image_of_its_own(tmp_path):
     data = shutil.copytree(REPORTED / "two_animals", tmp_path / "data")
     out = run(table.open_source(path=str(data / "meta.csv")), tmp_path / "out", size=160)

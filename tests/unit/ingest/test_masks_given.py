@@ -171,6 +171,14 @@ def test_a_mask_of_other_proportions_is_refused_with_both_sizes(size):
     assert f"{size[0]} x {size[1]} pixels, but the image has 40 x 30" in error.detail
 
 
+def test_a_mask_of_exactly_the_size_of_a_box_is_that_of_the_box():
+    box = (3, 4, 20, 20)
+    cropped, whole = encoded(blob()[4:24, 3:23]), encoded(blob())
+    masks = [decode(encoded(picture()), mask, max_pixels=10**6, box=box).mask for mask in (cropped, whole)]
+    assert (np.asarray(masks[0]) == blob()[4:24, 3:23]).all() and (np.asarray(masks[1]) == blob()[4:24, 3:23]).all()
+    assert refused(encoded(picture()), cropped, box=(3, 4, 21, 20)).reason == "mask_size"
+
+
 def test_an_animal_of_one_pixel_survives_a_smaller_mask():
     large = np.zeros((300, 400), np.uint8)
     large[150, 200] = 255
