@@ -72,8 +72,52 @@ rule ingest:
         "../workflow/scripts/ingest.py"
 
 
+# Of many images, shards are hashed and compared with all others side by side before.
+rule hashes_shard:
+    input:
+        manifest=rules.ingest.output.manifest,
+        digest=rules.ingest.output.digest,
+        images=ancient(rules.ingest.output.images),
+    output:
+        hashes=temp(files.data_shard("hashes")),
+    log:
+        files.log("hashes_shard", "{shard}"),
+    group:
+        "pairs_shards"
+    conda:
+        "../envs/reidflow.yaml"
+    threads: plan.config.compute.workers
+    resources:
+        **requests.small,
+    params:
+        job=params.groups,
+    script:
+        "../workflow/scripts/groups.py"
+
+
+rule pairs_shard:
+    input:
+        hashes=inputs.hash_shards,
+    output:
+        pairs=temp(files.data_shard("pairs")),
+    log:
+        files.log("pairs_shard", "{shard}"),
+    group:
+        "pairs_shards"
+    conda:
+        "../envs/reidflow.yaml"
+    threads: plan.config.compute.workers
+    resources:
+        **requests.small,
+    params:
+        job=params.groups,
+    script:
+        "../workflow/scripts/groups.py"
+
+
 rule groups:
     input:
+        shards=ancient(inputs.pair_shards),
         manifest=rules.ingest.output.manifest,
         digest=rules.ingest.output.digest,
         images=ancient(rules.ingest.output.images),
@@ -89,7 +133,7 @@ rule groups:
     resources:
         **requests.small,
     params:
-        job=params.fixed("groups", {"groups": plan.config.groups.model_dump(mode="json")}),
+        job=params.groups,
     script:
         "../workflow/scripts/groups.py"
 

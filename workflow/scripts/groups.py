@@ -1,22 +1,32 @@
-"""Join the data set's own groups with near-duplicates and images of one moment."""
+"""Join the data set's own groups with near-duplicates and images of one moment; of a shard, hash or compare its images."""
 
 import numpy as np
 import polars as pl
 
 from reidflow.dedup.groups import GROUPS, PAIRS, Rules, group_images
-from reidflow.dedup.hashes import image_hashes
+from reidflow.dedup.hashes import close_pairs, image_hashes
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.spec.shards import rows_of
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
+    rules, shard, found, hashes = Rules(**job.given["groups"]), job.given.get("shard"), None, None
+    if known := job.input.get("hashes"):
+        hashes = np.concatenate(list(map(np.load, known)))
+        return np.save(job.out.pairs, close_pairs(hashes, rules.reach, rows_of(shard, len(hashes))))
     manifest = read_table(job.input.manifest, MANIFEST)
-    labelled = manifest["identity"].is_not_null().to_numpy()
-    images = np.load(job.input.images, mmap_mode="r")
-    hashes = image_hashes(images, np.flatnonzero(labelled), "phash", workers=job.compute["workers"])
-    rules = Rules(**job.given["groups"])
-    grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules)
+    rows = np.flatnonzero(manifest["identity"].is_not_null().to_numpy())
+    if known := job.input.get("shards"):
+        found = np.concatenate(list(map(np.load, known)))
+    else:
+        chosen = rows[rows_of(shard or [1, 1], len(rows))]
+        images = np.load(job.input.images, mmap_mode="r")
+        hashes = image_hashes(images, chosen, "phash", workers=job.compute["workers"])
+    if shard:
+        return np.save(job.out.hashes, hashes)
+    grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, found)
     write_table(grouping.groups, job.out.groups, GROUPS)
     write_table(grouping.pairs, job.out.pairs, PAIRS)
     for warning in grouping.warnings:

@@ -33,6 +33,11 @@ class Rules:
     numbers: int | None = None
     photographs: bool = True
 
+    @property
+    def reach(self) -> int:
+        """The distance up to which pairs are found."""
+        return max(LOOSEST, self.phash_distance or 0)
+
 
 NO_RULES = Rules()
 """The data set's own groups and whole photographs alone."""
@@ -47,17 +52,18 @@ class Grouping:
     warnings: list[str]
 
 
-def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules) -> Grouping:
+def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules, found: np.ndarray | None = None) -> Grouping:
     """Join each identity's own groups with its near-duplicates, and with its images of one moment.
 
-    manifest: labelled rows; hashes: (N, 8) uint8 of the same rows. `group` stays within an identity; `block` also joins
+    manifest: labelled rows; hashes: (N, 8) uint8 of the same rows; found: their `close_pairs` up to `rules.reach`, where
+    these are known, which take the place of the hashes. `group` stays within an identity; `block` also joins
     groups of different identities that hold suspected duplicates of each other, so that no split separates them. Raises
     ReidflowError for a column of `rules.by` that no image has.
     """
     _check_columns(manifest, rules.by)
     images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)
     distance = rules.phash_distance
-    found = close_pairs(hashes, max(LOOSEST, distance or 0))
+    found = close_pairs(hashes, rules.reach) if found is None else found
     alike = identities[found[:, 0]] == identities[found[:, 1]]
     joined = found[:, 2] <= distance if distance is not None else np.zeros(len(found), bool)
     times = None if rules.minutes is None else times_of(manifest["time"])

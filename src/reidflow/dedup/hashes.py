@@ -45,22 +45,24 @@ def _hash_chunk(images: np.ndarray, name: str, bits: int) -> np.ndarray:
     return np.packbits(np.reshape(hashes, (len(images), bits)), axis=1)
 
 
-def close_pairs(hashes: np.ndarray, distance: int) -> np.ndarray:
+def close_pairs(hashes: np.ndarray, distance: int, rows: slice | None = None) -> np.ndarray:
     """Return every pair of hashes that differ in at most `distance` bits: (P, 3) int64 of i, j > i, and the distance.
 
-    hashes: (N, B) uint8, 8 bits a byte. Sorted by (i, j). Memory grows with N and the pairs.
+    hashes: (N, B) uint8, 8 bits a byte. rows: those of i, by default all. Sorted by (i, j). Time grows with N^2, memory with
+    N and the pairs.
     Library: FAISS, IndexBinaryFlat.range_search.
     """
     hashes = np.ascontiguousarray(hashes)
-    index = faiss.IndexBinaryFlat(8 * hashes.shape[1])
-    index.add(hashes)
+    first, end, _ = (rows or slice(None)).indices(len(hashes))
     found = [np.empty((0, 3), np.int64)]
-    for start in range(0, len(hashes), QUERIES):
-        # FAISS returns what is nearer than its radius, each pair from both sides and each hash itself.
-        limits, apart, others = index.range_search(hashes[start : start + QUERIES], distance + 1)
-        rows = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(np.int64)))
-        once = others > rows
-        found.append(np.stack([rows[once], others[once], apart[once].astype(np.int64)], axis=1))
+    for start in range(first, end, QUERIES):
+        index = faiss.IndexBinaryFlat(8 * hashes.shape[1])
+        index.add(hashes[start:])
+        # FAISS returns what is nearer than its radius, each hash itself, and pairs within the block from both sides.
+        limits, apart, others = index.range_search(hashes[start : min(start + QUERIES, end)], distance + 1)
+        ones = np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
+        once = others > ones
+        found.append(np.stack([start + ones[once], start + others[once], apart[once].astype(np.int64)], axis=1))
     pairs = np.concatenate(found)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 

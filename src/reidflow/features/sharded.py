@@ -9,6 +9,7 @@ import numpy as np
 from reidflow.features.bank import PLAIN, Augment, build_bank
 from reidflow.spec import code
 from reidflow.spec.plan import bank_code
+from reidflow.spec.shards import rows_of
 
 
 def make_bank(
@@ -43,7 +44,7 @@ def make_bank(
 
 
 def make_shard(
-    shard: tuple[int, int],
+    shard: list[int],
     images: np.ndarray,
     digests: Sequence[str],
     bank: dict[str, Any],
@@ -64,9 +65,3 @@ def make_shard(
         make_bank(images[rows], digests[rows], bank, chosen, augment, (array, out), store, device)
     finally:
         array.unlink(missing_ok=True)
-
-
-def rows_of(shard: tuple[int, int], count: int) -> slice:
-    """Return the rows of a shard (its number, from 1, and how many there are) of `count` rows."""
-    number, shards = shard
-    return slice((number - 1) * count // shards, number * count // shards)

@@ -101,6 +101,10 @@ class Files:
         """Return the array of a feature bank; its digest is beside it (`digest_of`)."""
         return f"{self.results}/features/{plans.bank_id(bank)}/features.npy"
 
+    def data_shard(self, name: str) -> str:
+        """Return the pattern of what a job writes about a shard of the images. name: the stem of the file."""
+        return f"{self.data}/shards/{name}-{{shard}}.npy"
+
     @property
     def bank_shard(self) -> str:
         """The pattern of what a job writes that embeds a shard of the images of a feature bank."""

@@ -15,6 +15,7 @@ from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
+from reidflow.spec.shards import COMPARED, EMBEDDED, shards
 from reidflow.workflow.files import Files, digest_of
 
 
@@ -35,9 +36,6 @@ SpecsOf = Callable[[Wildcards], list[RunSpec]]
 
 ARRAYS = ("images", "masks", "features", "versions")
 """The inputs of an analysis that are arrays."""
-SHARD = 20_000
-"""Images of a job, at most, in rules that are several jobs for more. Not a setting: another number of jobs would be
-another set of inputs, for which Snakemake makes a result again; `group-components` of a profile puts several into one."""
 
 
 @dataclass(frozen=True)
@@ -136,15 +134,22 @@ class Inputs:
         """Return what lists the arrays that a job's runs read."""
         return lambda wildcards: sorted(set().union(*(self.files.of_run(spec)[1] for spec in specs_of(wildcards))))
 
-    @property
-    def shards(self) -> list[str]:
-        """The jobs that share the images, each "number-of-all"; of few images, none."""
-        count = -(-self.images // SHARD)
-        return [f"{number}-of-{count}" for number in range(1, count + 1)] if count > 1 else []
-
     def bank_shards(self, wildcards: Wildcards) -> list[str]:
         """Return what the jobs write that embed shards of the images before a feature bank is made of all."""
-        return [self.files.bank_shard.format(bank=wildcards.bank, shard=shard) for shard in self.shards]
+        return self._shards(self.files.bank_shard.replace("{bank}", wildcards.bank), EMBEDDED)
+
+    @property
+    def hash_shards(self) -> list[str]:
+        """Return the perceptual hashes of shards of the images, where they are computed side by side."""
+        return self._shards(self.files.data_shard("hashes"), COMPARED)
+
+    @property
+    def pair_shards(self) -> list[str]:
+        """Return the close pairs of shards of the images, where they are found side by side."""
+        return self._shards(self.files.data_shard("pairs"), COMPARED)
+
+    def _shards(self, pattern: str, most: int) -> list[str]:
+        return [pattern.format(shard=shard) for shard in shards(self.images, most)]
 
     def bank_pixels(self, wildcards: Wildcards) -> str:
         """Return the digests of the pixels that a feature bank is made from, image by image."""

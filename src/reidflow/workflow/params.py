@@ -11,6 +11,7 @@ from reidflow.spec.canonical import canonical
 from reidflow.spec.memo import cached_by_identity
 from reidflow.spec.part_strengths import candidates
 from reidflow.spec.run import RunSpec
+from reidflow.spec.shards import numbers
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Inputs, Wildcards
 
@@ -101,6 +102,13 @@ class Params:
             "network_masks", {"dataset": given, "network": network, "raw": raw}, plans.modules(*components)
         )
 
+    def groups(self, wildcards: Any) -> str:
+        """Return the param of a job that groups images, or hashes or compares a shard of them."""
+        what: dict[str, Any] = {"groups": self.plan.config.groups.model_dump(mode="json")}
+        if shard := getattr(wildcards, "shard", None):
+            what["shard"] = numbers(shard)
+        return self.job("groups", what)
+
     def split(self, wildcards: Wildcards) -> str:
         """Return the param of a job that splits the data: by the config's own split, or by that of a wildcard."""
         split = getattr(wildcards, "split", None)
@@ -120,7 +128,7 @@ class Params:
         what = {"bank": bank, "required": wildcards.bank in self.plan.required_banks()}
         what["two_sided"] = wildcards.bank in self.plan.two_sided_banks()
         if shard := getattr(wildcards, "shard", None):
-            what["shard"] = [int(number) for number in shard.split("-of-")]
+            what["shard"] = numbers(shard)
         return self.job("features", what, plans.bank_modules(bank))
 
     def backbones(self, names: list[str]) -> Job:

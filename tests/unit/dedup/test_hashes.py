@@ -52,6 +52,8 @@ def test_close_pairs_are_those_of_a_double_loop_by_any_block_of_queries(size, di
     assert expected and close_pairs(found, distance).tolist() == expected
     monkeypatch.setattr(hashes, "QUERIES", 7)
     assert close_pairs(found, distance).tolist() == expected
+    shards = [close_pairs(found, distance, slice(start, start + 60)).tolist() for start in range(0, 200, 60)]
+    assert len(shards) == 4 and [pair for shard in shards for pair in shard] == expected
 
 
 def test_a_hash_and_its_complement_differ_in_every_bit():

@@ -7,7 +7,7 @@ import torch
 
 from reidflow.features import bank as bank_module
 from reidflow.features.bank import build_bank
-from reidflow.features.sharded import make_bank, make_shard, rows_of
+from reidflow.features.sharded import make_bank, make_shard
 from reidflow.models.network import build_features
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.augment import make_augment
@@ -253,15 +253,9 @@ def test_a_bank_after_its_shards_has_the_same_bytes_and_embeds_nothing(tmp_path,
     whole = make_bank(*made_of, files(tmp_path / "whole"), tmp_path / "one", "cpu")
     seen = embedded(monkeypatch)
     for number in (2, 1, 3):
-        make_shard((number, 3), *made_of, tmp_path / "shard.json", tmp_path / "other", "cpu")
+        make_shard([number, 3], *made_of, tmp_path / "shard.json", tmp_path / "other", "cpu")
     assert len(seen) == wanted.sum() * (2 if views else 1) and not (tmp_path / "shard.npy").exists()
     assert make_bank(*made_of, files(tmp_path / "again"), tmp_path / "other", "cpu") == whole
     assert len(seen) == wanted.sum() * (2 if views else 1)
     for one, other in zip(files(tmp_path / "whole"), files(tmp_path / "again"), strict=True):
         assert one.read_bytes() == other.read_bytes()
-
-
-def test_shards_share_out_all_rows():
-    rows = [rows_of((number, 7), 100) for number in range(1, 8)]
-    assert np.concatenate([np.arange(100)[part] for part in rows]).tolist() == list(range(100))
-    assert {part.stop - part.start for part in rows} == {14, 15}

@@ -9,8 +9,9 @@ import pytest
 from reidflow.analyses.analysis import analyses_of, load, shipped
 from reidflow.spec import plan as plans
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.shards import EMBEDDED
 from reidflow.workflow.files import Files, digest_of
-from reidflow.workflow.inputs import ARRAYS, SHARD, Inputs
+from reidflow.workflow.inputs import ARRAYS, Inputs
 from reidflow.workflow.params import Params
 from reidflow.workflow.report import Shown
 from reidflow.workflow.resources import Resources
@@ -56,10 +57,10 @@ def test_training_of_a_later_look_reads_the_look_before_which_reads_all_runs_so_
 
 
 def test_a_bank_of_many_images_waits_for_shards_whose_number_only_the_data_decide():
-    inputs = Inputs(tiny(compute={"workers": 1}), SHARD)
+    inputs = Inputs(tiny(compute={"workers": 1}), EMBEDDED)
     bank = next(iter(inputs.plan.banks()))
     assert inputs.bank_shards(SimpleNamespace(bank=bank)) == []
-    many = Inputs(inputs.files, 2 * SHARD + 1)
+    many = Inputs(inputs.files, 2 * EMBEDDED + 1)
     folder = f"results-tiny/features/{bank}/shards"
     assert many.bank_shards(SimpleNamespace(bank=bank)) == [f"{folder}/{n}-of-3.json" for n in (1, 2, 3)]
     whole, second = (
