@@ -17,7 +17,7 @@ from PIL import Image
 from reidflow.commands import init_folds
 from reidflow.commands.init_folds import Gain
 from reidflow.ingest.decode import UnusableError, decode
-from reidflow.ingest.listing import REASONS, Listing, Row
+from reidflow.ingest.listing import Listing, Row, summary
 from reidflow.ingest.recognise import Recognised, recognise
 from reidflow.spec import plan as plans
 from reidflow.spec.config import Config, Dataset, read, require
@@ -144,10 +144,9 @@ def _check_usable(given: str, listing: Listing) -> None:
     total, bad = len(listing.rows) + len(listing.faults), len(listing.faults)
     allowed = Dataset.model_fields["max_bad_share"].default
     if bad > allowed * total:
-        reasons = "; ".join(f"{n} x {REASONS[r]}" for r, n in Counter(f.reason for f in listing.faults).most_common())
-        some = "".join(f"\n  {fault.image}: {fault.detail}" for fault in listing.faults[:3])
+        advice = f"{listing.advice} " if listing.advice else ""
         raise ReidflowError(
-            f"{given}: {bad} of {total} images cannot be used ({reasons}), for example{some}\nCorrect this first."
+            f"{given}: {bad} of {total} images cannot be used.\n{summary(listing.faults)}\n{advice}Correct this first."
         )
     identities = {row.identity for row in listing.rows if row.identity is not None}
     if len(identities) < 2:

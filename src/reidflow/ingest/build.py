@@ -18,7 +18,7 @@ from reidflow.ingest.decode import Bounds, Photo, UnusableError, decode
 from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, describe, levels_of
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
-from reidflow.ingest.listing import REASONS, Fault, Listing, Reading, Row, fault, reread
+from reidflow.ingest.listing import Fault, Listing, Reading, Row, fault, reread, summary
 from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE, WHOLE
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.rawdata import DEMO
@@ -33,7 +33,6 @@ _POINTERS = {
     b"/annex/objects/": "a pointer of git-annex, not the file: run `git annex get .` in the data set",
 }
 _CHUNK = 16
-_SHOWN = 5
 _SOURCES = ("alpha", "sidecar", "segmentation", "network", "none")
 _RARE = ("segmentation", "network")
 
@@ -212,18 +211,16 @@ def _accept(listing: Listing, faults: list[Fault], max_bad_share: float, out: Ou
     if total > len(faults) and len(faults) <= max_bad_share * total:
         return
     write_table(_quarantine(faults), out.rejected, QUARANTINE)
-    counts = Counter(f.reason for f in faults)
-    reasons = "\n".join(f"  {counts[r]} x {r}: {REASONS.get(r, r)}" for r in sorted(counts))
-    first = "\n".join(f"  {f.image} ({f.reason}: {f.detail})" for f in faults[:_SHOWN])
     if total == len(faults):
         count = f"{total} of {total} images cannot be used, so none is left"
         remedy = "Check 'path' and the other keys of dataset.source first, then correct the files or labels."
     else:
         count = f"{len(faults)} of {total} images cannot be used, more than max_bad_share = {max_bad_share:g} allows"
         remedy = "Correct the files or labels; or, if the rest is enough, raise dataset.max_bad_share."
-    raise ReidflowError(
-        f"{listing.root}: {count}.\n{reasons}\nFor example:\n{first}\nAll are listed in {out.rejected}. {remedy}"
-    )
+    blank = sum(f.reason == "no_identity" for f in faults)
+    marking = 'If blank labels mean that nobody knows, write under dataset: `unlabelled: [""]`.' if blank else ""
+    advice = " ".join(filter(None, [listing.advice, marking, remedy]))
+    raise ReidflowError(f"{listing.root}: {count}.\n{summary(faults)}\nAll are listed in {out.rejected}. {advice}")
 
 
 def _covering(results: list[Ingested]) -> list[str]:

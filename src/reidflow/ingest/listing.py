@@ -1,7 +1,5 @@
 """The listing of a dataset by its source: images with their labels, and the rows that cannot be used."""
 
-import os
-import posixpath
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +10,8 @@ from typing import Any
 from reidflow.ingest import labels
 from reidflow.ingest.boxes import Box
 from reidflow.ingest.labels import Spellings
-from reidflow.ingest.rawdigest import Links, Tree, missing_content
+from reidflow.ingest.lookup import HOW, OUTSIDE, Files
+from reidflow.ingest.rawdigest import Links, Tree
 from reidflow.ingest.times import Dates, is_blank, iso, remedy
 from reidflow.spec.errors import Problems
 
@@ -30,9 +29,11 @@ REASONS = {
     "no_detection": "the detector found no animal",
     "box": "the box covers no pixel of the photograph",
 }
-OUTSIDE = "outside"
-_INSIDE = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
-_SHOWN = 20
+_REMEDIES = {
+    "file": "Copy the files into the dataset, and name them there.",
+    "side": "Correct it, or leave it blank.",
+    "role": "Correct it, or leave it blank.",
+}
 ROLES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
@@ -107,7 +108,7 @@ class Listing:
     `ignored` counts the files that are neither images nor masks nor tables, by suffix, and `left_out`, what the source
     leaves out on purpose, by what it is; `tables` holds the SHA-256 of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`;
     `notes` is what its owner should know of rows that are used, a sentence per kind; `tree` and `candidates` are the
-    files and the rows as the source found them.
+    files and the rows as the source found them; `advice` is what brings most of the missing files into the dataset, if known.
     """
 
     root: Path
@@ -120,6 +121,7 @@ class Listing:
     tree: Tree
     candidates: list[Row]
     left_out: dict[str, int]
+    advice: str = ""
 
 
 def reread(listing: Listing, reading: Reading) -> Listing:
@@ -148,8 +150,9 @@ def settle(
     dataset and every invalid `side` and `role`. reading: of `reread`; None: labels are kept as they are named.
     """
     candidates, tables, extra = list(candidates), tables or {}, extra or []
-    files = _Files(tree)
-    problems = Problems()
+    files = Files(tree, [name for row in candidates for name in (row.path, row.mask) if name])
+    problems = _Problems(tree.root)
+    overlooked: dict[str, list[str]] = {}
     times: list[Row] = []
     rows: list[Row] = []
     faults: list[Fault] = []
@@ -159,21 +162,27 @@ def settle(
         row = replace(row, identity=renamed[row.identity]) if row.identity in renamed else row
         if row.time is None and candidate.time and not is_blank(candidate.time):
             times.append(candidate)
-        path, reason, detail = files.find(row.path)
+        found = files.find(row.path)
+        named, row = [(row.path, found)], replace(row, path=found.path)
+        reason, detail = found.reason, found.detail
         if not reason and row.mask:
-            mask, reason, detail = files.find(row.mask)
-            row = replace(row, mask=mask)
-            detail = f"its mask: {detail}" if reason else ""
+            found = files.find(row.mask)
+            named.append((row.mask, found))
+            row = replace(row, mask=found.path)
+            reason, detail = found.reason, f"its mask: {found.detail}"
         if reason == OUTSIDE:
-            problems.add(_where(row), detail, _INSIDE)
-        row = replace(row, path=path)
+            problems.add("file", candidate, f"{detail}.")
         if not reason and row.identity == "":
             reason, detail = "no_identity", "the label is blank"
         if reason:
             faults.append(fault(row, reason, detail))
-        else:
-            rows.append(row)
-    _raise_first(problems, tree.root)
+            continue
+        rows.append(row)
+        for written, meant in named:
+            if meant.how:
+                overlooked.setdefault(meant.how, []).append(f"'{written.strip()}' is '{meant.path}'")
+    problems.raise_if_any(files.remedy())
+    notes += [f"{len(some)} file names {HOW[how]}, e.g. {some[0]}." for how, some in sorted(overlooked.items())]
     rows, doubled = _unique(rows)
     used = {row.path for row in rows} | {row.mask for row in rows} | {f.path for f in faults + doubled} | set(tables)
     others = [name for name in tree.files if name not in used] + tree.litter
@@ -188,6 +197,7 @@ def settle(
         tree,
         candidates,
         left_out or {},
+        files.remedy(),
     )
 
 
@@ -201,6 +211,19 @@ def _labels(rows: list[Row], reading: Reading, root: Path) -> tuple[dict[str | N
     renamed |= labels.joined(named) if reading.spellings == "join" else {}
     none = [f"dataset.unlabelled: no label is {', '.join(map(repr, idle))}."] if idle else []
     return renamed, none + labels.notes(named, reading.spellings)
+
+
+def summary(faults: list[Fault]) -> str:
+    """Return a line for each reason: how many images cannot be used for it, and the first of them."""
+    first: dict[str, Fault] = {}
+    for one in faults:
+        first.setdefault(one.reason, one)
+    counts = Counter(one.reason for one in faults)
+    return "\n".join(
+        f"  {counts[reason]} x {reason}: {REASONS.get(reason, reason)}, e.g. {'' if one.row is None else f'row {one.row}, '}"
+        f"{one.image or '(no name)'} ({one.detail})"
+        for reason, one in sorted(first.items())
+    )
 
 
 def fault(row: Row, reason: str, detail: str) -> Fault:
@@ -222,59 +245,28 @@ def count_suffixes(names: Iterable[str]) -> dict[str, int]:
     return {suffix: counted[suffix] for suffix in sorted(counted)}
 
 
-class _Files:
-    """Looks up the file that a table names: exactly, else without stray blanks, backslashes and other Unicode forms."""
+class _Problems:
+    """Collects what no row may say, by kind: the number of rows, and the first of them as an example."""
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
-        self.root = os.path.realpath(tree.root)
-        self.normal = {unicodedata.normalize("NFC", name): name for name in sorted(tree.files, reverse=True)}
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.found: dict[str, tuple[list[Row], str]] = {}
 
-    def find(self, written: str) -> tuple[str, str, str]:
-        """Return path, reason, detail: the path in the dataset and two blanks, or what is wrong with it."""
-        if not written.strip():
-            return "", "missing", "the row names no file"
-        for spelling in dict.fromkeys([written, written.strip(), written.strip().replace("\\", "/")]):
-            relative = self._relative(spelling)
-            if relative is not None and relative not in self.tree.files:
-                relative = self.normal.get(unicodedata.normalize("NFC", relative), relative)
-            if relative is not None and relative in self.tree.files:
-                return self._usable(relative)
-        if relative is None:
-            real = os.path.realpath(f"{self.root}/{written.strip()}")
-            return written, OUTSIDE, f"'{written}' leads outside the dataset {self.tree.root}, to {real}."
-        return relative, *self._absent(relative)
+    def add(self, kind: str, row: Row, what: str) -> None:
+        """Add a row. kind: what is wrong with it, a key of `_REMEDIES`."""
+        self.found.setdefault(kind, ([], what))[0].append(row)
 
-    def _absent(self, relative: str) -> tuple[str, str]:
-        """Return reason and detail of a path at which no file was found."""
-        if relative in self.tree.odd:
-            return "unreadable", f"'{relative}' is {self.tree.odd[relative]}, not a file"
-        if any(part.startswith(".") for part in relative.split("/")):
-            return "missing", "hidden files are not part of a dataset"
-        if (self.tree.root / relative).is_dir():
-            return "missing", f"'{relative}' is a folder, not an image"
-        return "missing", f"no file '{relative}' in {self.tree.root}"
-
-    def _relative(self, written: str) -> str | None:
-        """Return the path relative to the dataset, or None if it leads outside."""
-        for top in (self.root, str(self.tree.root.absolute())):
-            written = written.removeprefix(top + "/")
-        relative = posixpath.normpath(written)
-        outside = relative.startswith(("../", "/")) or relative == ".."
-        return None if outside else relative
-
-    def _usable(self, relative: str) -> tuple[str, str, str]:
-        if self.tree.files[relative] is None:
-            return relative, "missing", missing_content(self.tree.root / relative)
-        try:
-            relative.encode()
-        except UnicodeEncodeError:
-            return relative, "unreadable", "the file's name is not UTF-8: rename it"
-        return relative, "", ""
+    def raise_if_any(self, remedy: str) -> None:
+        """Raise one ReidflowError with a paragraph for each kind. remedy: that for files outside the dataset, if known."""
+        problems = Problems()
+        for kind, (rows, what) in self.found.items():
+            advice = remedy if kind == "file" and remedy else _REMEDIES[kind]
+            more = f" {len(rows)} rows are like this one." if len(rows) > 1 else ""
+            problems.add(_where(rows[0]), f"{what}{more}", advice)
+        problems.raise_if_any(f"the rows of the dataset {self.root}")
 
 
-def _tidy(row: Row, reading: Reading | None, problems: Problems) -> Row:
-    where = _where(row)
+def _tidy(row: Row, reading: Reading | None, problems: _Problems) -> Row:
     return replace(
         row,
         identity=clean(row.identity),
@@ -282,10 +274,10 @@ def _tidy(row: Row, reading: Reading | None, problems: Problems) -> Row:
         group=clean(row.group) or None,
         flank=clean(row.flank) or None,
         time=iso(row.time, reading.dates if reading else "iso") if row.time else None,
-        side=_side(clean(row.side), where, problems),
+        side=_side(row, problems),
         camera=clean(row.camera) or None,
         site=clean(row.site) or None,
-        role=_role(clean(row.role), where, problems),
+        role=_role(row, problems),
     )
 
 
@@ -303,28 +295,23 @@ def _unread(rows: list[Row]) -> list[str]:
     ]
 
 
-def _side(text: str | None, where: str, problems: Problems) -> str | None:
+def _side(row: Row, problems: _Problems) -> str | None:
+    text = clean(row.side)
     if not text:
         return None
     if text.lower() not in ("query", "gallery"):
-        problems.add(where, f"the side '{text}' is neither query nor gallery.", "Correct it, or leave it blank.")
+        problems.add("side", row, f"the side '{text}' is neither query nor gallery.")
     return text.lower()
 
 
-def _role(text: str | None, where: str, problems: Problems) -> str | None:
+def _role(row: Row, problems: _Problems) -> str | None:
+    text = clean(row.role)
     if not text:
         return None
     role = next((role for role, names in ROLES.items() if text.lower() in names), None)
     if role is None:
-        problems.add(where, f"the role '{text}' is none of train, val and test.", "Correct it, or leave it blank.")
+        problems.add("role", row, f"the role '{text}' is none of train, val and test.")
     return role
-
-
-def _raise_first(problems: Problems, root: Path) -> None:
-    more = len(problems.found) - _SHOWN
-    if more > 0:
-        problems.found[_SHOWN:] = [f"... and {more} more of these."]
-    problems.raise_if_any(f"the rows of the dataset {root}")
 
 
 def _unique(rows: list[Row]) -> tuple[list[Row], list[Fault]]:

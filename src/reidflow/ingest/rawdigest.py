@@ -3,6 +3,7 @@
 It runs while the workflow is planned, hence imports only the standard library.
 """
 
+import difflib
 import hashlib
 import json
 import os
@@ -96,7 +97,14 @@ def _source_paths(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     if path.is_dir():
         return path, []
     if name in _FOLDERS or not path.is_file():
-        raise ReidflowError(f"data source '{name}': '{path}' is not a folder. Set 'path' to the data set's folder.")
+        table = (
+            " For a table: `{name: table, path: " + str(path) + "}`."
+            if path.suffix in (".csv", ".parquet", ".tsv")
+            else ""
+        )
+        raise ReidflowError(
+            f"data source '{name}': '{path}' is not a folder. Set 'path' to the data set's folder.{table}"
+        )
     root = _existing(name, "images", source["images"]) if source.get("images") else path.parent
     if not root.is_dir():
         raise ReidflowError(f"data source '{name}': '{root}' is not a folder. Set 'images' to the images' folder.")
@@ -116,11 +124,33 @@ def _existing(name: str, key: str, given: str, needed: bool = True) -> Path:
             f"data source '{name}': '{key}' cannot be accessed ({reason}): {_short(given)}. Correct '{key}'."
         ) from error
     if needed and not there:
+        near = near_path(path) if given else ""
+        hint = f" Did you mean '{near}'?" if near else ""
         raise ReidflowError(
-            f"data source '{name}': there is no file or folder '{given}' (looked from {Path.cwd()}). Correct '{key}', "
+            f"data source '{name}': there is no file or folder '{given}' (looked from {Path.cwd()}).{hint} Correct '{key}', "
             "or fetch the data first."
         )
     return path
+
+
+def near_path(path: Path) -> str:
+    """Return the path that exists and is written nearly like `path`: in other capitals, misspelt or without a suffix; or ''."""
+    found = path
+    while not found.is_dir():
+        if found == found.parent:
+            return ""
+        found = found.parent
+    for part in path.relative_to(found).parts:
+        try:
+            names = sorted(entry.name for entry in os.scandir(found) if not entry.name.startswith("."))
+        except OSError:
+            return ""
+        same = [name for name in names if part.casefold() in (name.casefold(), Path(name).stem.casefold())]
+        close = same or difflib.get_close_matches(part, names, n=1, cutoff=0.7)
+        if len(close) != 1:
+            return ""
+        found = found / close[0]
+    return str(found) if found != path else ""
 
 
 def _short(text: str) -> str:

@@ -63,7 +63,7 @@ STOPS = [
         (
             "2 of 2 images cannot be used, so none is left.",
             "2 x unreadable",
-            "leo/1.png (unreadable: no image format begins",
+            "e.g. leo/1.png (no image format begins",
         ),
     ),
     Case(
@@ -73,7 +73,7 @@ STOPS = [
             "{data}: 3 of 7 images cannot be used, more than max_bad_share = 0.4 allows.",
             "2 x unreadable: the content is not a readable image",
             "1 x zero_size: the file is empty",
-            "leo/7.png (unreadable: no image format begins like that: b'no image')",
+            "image, e.g. leo/7.png (no image format begins like that: b'no image')",
             "rejected.parquet. Correct the files or labels; or, if the rest is enough, raise dataset.max_bad_share.",
         ),
     ),

@@ -85,7 +85,7 @@ def locked_table(data):
     return source
 
 
-REMEDY = "Copy the file into the dataset and name it there, or set 'images' to the folder that holds all images."
+REMEDY = "Copy the files into the dataset, and name them there."
 TRUSTED = "write under dataset: `links: follow`. Else copy the files into the data set, or remove the links."
 
 STOPS = [
@@ -98,7 +98,7 @@ STOPS = [
     Case(
         "a table with an absolute path",
         names("leo/2.png,Leo,", "/etc/passwd,Leo,"),
-        ("t.csv, row 4: '/etc/passwd' leads outside the dataset {data}, to ", REMEDY),
+        ("t.csv, row 4: '/etc/passwd' leads outside the dataset {data}, to /etc/passwd", REMEDY),
     ),
     Case(
         "a mask outside",
@@ -108,7 +108,7 @@ STOPS = [
     Case(
         "several paths that lead outside, reported at once",
         names("../a.png,Leo,", "../b.png,Leo,"),
-        ("2 errors", "row 3: '../a.png'", "row 4: '../b.png'"),
+        ("1 error", "row 3: '../a.png'", "2 rows are like this one. "),
     ),
     Case("a train.csv with ..", jaguar("../../1.png"), ("train.csv, row 2: 'train/../../1.png' leads outside", REMEDY)),
     Case("a train.csv with an absolute path", jaguar("/etc/passwd"), ("row 2: '/etc/passwd' leads outside", REMEDY)),
@@ -166,7 +166,7 @@ STOPS = [
     Case(
         "a folder instead of a table",
         at(name="table"),
-        ("{data}: a folder, but the source 'table' needs a CSV or Parquet file. Correct 'path'.",),
+        ("{data}: a folder, where a CSV or Parquet file is needed. Correct 'path'.",),
     ),
     Case(
         "no folder of the photographs beside a table",

@@ -98,18 +98,55 @@ STOPS = [
         rows('"leo/2.png"!,Leo'),
         ("t.csv, row 2: not readable as CSV", "Look at its quotes: correct the file."),
     ),
-    Case("Latin-1", table("path,identity\nleo/1.png,Jörg\n".encode("latin-1")), (f"t.csv, line 2: not UTF-8. {UTF8}",)),
-    Case("UTF-16", table("path,identity\nleo/1.png,Leo\n".encode("utf-16")), (f"t.csv: this is UTF-16 text. {UTF8}",)),
+    Case(
+        "Latin-1",
+        table("path,identity\nleo/1.png,Jörg\n".encode("latin-1")),
+        (f"t.csv, line 2: not UTF-8. In WINDOWS-1252 it reads 'leo/1.png,Jörg'. {UTF8}",),
+    ),
     Case(
         "an Excel workbook",
-        table(b"PK\x03\x04\x14\0", "t.xlsx"),
-        (f"t.xlsx: this is an Excel workbook or a zip archive. {UTF8}",),
+        table(b"PK\x03\x04\x14\0xl/workbook.xml", "t.xlsx"),
+        (f"t.xlsx: this is an Excel workbook. {UTF8}",),
+    ),
+    Case("a zip archive", table(b"PK\x03\x04\x14\0", "t.zip"), ("t.zip: this is a zip archive. Unpack it.",)),
+    Case(
+        "a web page",
+        table("<!DOCTYPE html><p>Please log in"),
+        ("t.csv: this is a web page", "Download the table again"),
+    ),
+    Case("XML", table("<?xml version='1.0'?><rows/>"), ("t.csv: this is XML. Write its rows as a CSV.",)),
+    Case(
+        "a COCO file",
+        table('{"images": [], "annotations": []}'),
+        ("t.csv: this is JSON as COCO writes it. Use its source",),
+    ),
+    Case("JSON of something else", table('{"a": 1}'), ("t.csv: this is JSON, but no list of rows.",)),
+    Case("a pointer of Git LFS", table("version https://git-lfs.github.com/spec/v1\n"), ("Run `git lfs pull` there.",)),
+    Case(
+        "a title above the names of the columns",
+        table("Whales of 2015\n\npath,identity\nleo/1.png,Leo\n"),
+        ("t.csv: the first line, 'Whales of 2015', names no columns, as line 2 seems to do: 'path,identity'.",),
+    ),
+    Case(
+        "no names of the columns",
+        table("leo/1.png,Leo\nmia/1.png,Mia\n"),
+        ("the first line, 'leo/1.png,Leo', is a row of the table", "Write these above it, e.g. 'path,column2'."),
+    ),
+    Case(
+        "many rows with a value too few",
+        rows(*["leo/2.png"] * 40),
+        ("t.csv, row 2: 1 values under 2 column names. 40 rows are like this one. Quote",),
+    ),
+    Case(
+        "a column in other capitals",
+        table("Path,identity\nleo/1.png,Leo\n"),
+        ("t.csv: there is no column 'path'. Did you mean 'Path'?",),
     ),
     Case("a compressed table", table(b"\x1f\x8b\x08\0"), ("t.csv: this is compressed with gzip.",)),
     Case(
         "an image",
         lambda data: {**good_folder(data), "name": "table", "path": str(data / "leo" / "1.png")},
-        ("not UTF-8",),
+        ("1.png: no text, hence no table in UTF-8.",),
     ),
     Case(
         "a Parquet that is not one",
@@ -128,9 +165,9 @@ STOPS = [
         ("t.csv, row 2: the side 'left' is neither query nor gallery. Correct it, or leave it blank.",),
     ),
     Case(
-        "a hundred errors, of which twenty are shown",
+        "a hundred errors of one kind, of which one is shown",
         rows(*["leo/2.png,Leo,then"] * 100, header="path,identity,seen", side="seen"),
-        ("row 2: the side 'then'", "row 21: the side 'then'", "... and 80 more of these."),
+        ("1 error\n\n", "row 2: the side 'then' is neither query nor gallery. 100 rows are like this one. Correct it"),
     ),
     Case(
         "metadata that contradict themselves",
@@ -189,6 +226,10 @@ def test_a_bad_row_is_left_out_with_its_reason_and_the_others_are_kept(case, tmp
 
 
 UNUSUAL = {
+    "Excel's own first line": table("sep=;\r\npath;identity\r\nleo/1.png;007\r\nmia/1.png;010\r\n"),
+    "the same in quotes, with a tab": table('"sep=\t"\npath\tidentity\nleo/1.png\t007\nmia/1.png\t010\n'),
+    "UTF-16": table("path\tidentity\nleo/1.png\t007\nmia/1.png\t010\n".encode("utf-16")),
+    "cells and rows that a spreadsheet left empty": table("path,identity\nleo/1.png,007,,\nmia/1.png,010,,\n,,,\n,\n"),
     "a byte order mark": table("\ufeffpath,identity\nleo/1.png,007\nmia/1.png,010\n"),
     "line ends of Windows": table("path,identity\r\nleo/1.png,007\r\nmia/1.png,010\r\n"),
     "line ends of old Macs": table("path,identity\rleo/1.png,007\rmia/1.png,010\r"),

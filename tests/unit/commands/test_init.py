@@ -373,7 +373,7 @@ def test_what_nothing_can_be_made_of_says_what_to_do(init, make, message):
 def test_unusable_tables_say_what_to_do(init):
     folders(Path("p"))
     Path("p/bad.csv").write_bytes(b"\xff\xfe")
-    assert "UTF-16" in init("p/bad.csv")[2]
+    assert "the table is empty" in init("p/bad.csv")[2]
     Path("p/odd.csv").write_text("x,y\n1,2\n")
     assert "Rename them to path and identity" in init("p/odd.csv")[2]
     Path("p/gone.csv").write_text("path,identity\nq/1.png,a\nq/2.png,b\n")

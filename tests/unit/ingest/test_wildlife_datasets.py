@@ -231,7 +231,7 @@ def test_a_set_without_files_and_one_without_rows_are_errors(root):
     path = exported({"identity": [], "path": []}, root)
     with pytest.raises(ReidflowError, match="no rows"):
         wildlife_datasets.open_source(path=path, images=str(root / "set"))
-    with pytest.raises(ReidflowError, match="needs the exported table"):
+    with pytest.raises(ReidflowError, match="where a CSV or Parquet file is needed"):
         wildlife_datasets.open_source(path=str(root / "set"))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from reidflow.ingest.rawdigest import Tree
+from reidflow.ingest.rawdigest import Tree, near_path
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.spec.errors import ReidflowError
 
@@ -19,8 +19,12 @@ def below(tree: Tree, folder: str, key: str) -> dict[str, str]:
         return {name: name for name in named(tree)}
     inside = {name.removeprefix(prefix): name for name in named(tree) if name.startswith(prefix)}
     if not inside:
+        near = near_path(tree.root / folder)
+        hint = (
+            f" Did you mean '{PurePosixPath(near).relative_to(tree.root)}'?" if near.startswith(f"{tree.root}/") else ""
+        )
         raise ReidflowError(
-            f"{tree.root}: '{key}' names the folder '{folder}', which holds no file. Correct '{key}', "
+            f"{tree.root}: '{key}' names the folder '{folder}', which holds no file.{hint} Correct '{key}', "
             "a folder of the dataset."
         )
     return inside

@@ -5,24 +5,20 @@ import difflib
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from reidflow.ingest.sources._foreign import text_of
+from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.spec.errors import ReidflowError
 
 _SEPARATORS = ",;\t|"
 _LONGEST = 20_000_000  # characters of a value: polygons and run lengths are long
-_FOREIGN = {
-    b"PK\x03\x04": "an Excel workbook or a zip archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "compressed with gzip",
-    b"ARROW1": "an Arrow (Feather) file",
-    b"\x80": "a Python pickle, which is never read, since reading one executes code",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
+_SHOWN = 5
+_HEAD = 20  # lines by which a title above the header is recognised
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,8 @@ class Table:
                 f"{self.path}: the column '{name}' is not text ({self.odd[name]}). Name another column, or write it as text."
             )
         if name not in self.columns:
-            close = difflib.get_close_matches(name, self.columns, n=1)
+            plain = {_plain_name(column): column for column in reversed(self.columns)}
+            close = [plain[near] for near in difflib.get_close_matches(_plain_name(name), plain, n=1)]
             hint = f" Did you mean '{close[0]}'?" if close else ""
             alone = " Columns are separated by comma, semicolon, tab or bar." if len(self.columns) == 1 else ""
             raise ReidflowError(
@@ -70,7 +67,11 @@ class Table:
 
 
 def read(path: Path) -> Table:
-    """Read a CSV (comma, semicolon, tab or bar; UTF-8) or Parquet file. Raises ReidflowError for a damaged one."""
+    """Read a CSV (comma, semicolon, tab or bar; UTF-8 or UTF-16) or Parquet file. Raises ReidflowError for a damaged one."""
+    if path.is_dir():
+        inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".csv", ".tsv", ".parquet"))
+        hint = f" Tables in it: {', '.join(inside[:_SHOWN])}. Write e.g. `path: {path / inside[0]}`." if inside else ""
+        raise ReidflowError(f"{path}: a folder, where a CSV or Parquet file is needed. Correct 'path'.{hint}")
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -80,32 +81,66 @@ def read(path: Path) -> Table:
 
 
 def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
-    foreign = next((what for start, what in _FOREIGN.items() if data.startswith(start)), None)
-    if foreign:
-        raise ReidflowError(f"{path}: this is {foreign}. Save the table as CSV with UTF-8 encoding, or as Parquet.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ReidflowError(f"{path}, line {line}: not UTF-8. Save the table as CSV with UTF-8 encoding.") from error
-    first = text.split("\n", 1)[0]
-    separator = max(_SEPARATORS, key=first.count)
-    lines = _lines(text, separator, path)
+    text = text_of(data, path)
+    # Excel's own first line, which it writes and reads.
+    stated = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
+    text = text[stated.end() :] if stated else text
+    separator = stated[1] if stated else _separator(text)
+    lines = [line for line in _lines(text, separator, path) if any(value.strip() for value in line)]
     if not lines:
         raise ReidflowError(f"{path}: the table is empty. Its first line must name the columns.")
     header = [name.strip() for name in lines[0]]
+    _check_header(header, lines, separator, path)
+    wrong: list[tuple[int, int]] = []
+    for number, line in enumerate(lines[1:], 1):
+        if len(line) > len(header) and not any(value.strip() for value in line[len(header) :]):
+            del line[len(header) :]
+        if len(line) != len(header):
+            wrong.append((number, len(line)))
+    if wrong:
+        number, values = wrong[0]
+        more = f" {len(wrong)} rows are like this one." if len(wrong) > 1 else ""
+        raise ReidflowError(
+            f"{path}, row {number}: {values} values under {len(header)} column names.{more} Quote values that hold a '{separator}'."
+        )
+    return {name: [line[i] for line in lines[1:]] for i, name in enumerate(header)}
+
+
+def _separator(text: str) -> str:
+    """Return what separates the columns: the likeliest mark of the first line that has any."""
+    for line in text.split("\n", _HEAD)[:_HEAD]:
+        found = max(_SEPARATORS, key=line.count)
+        if found in line:
+            return found
+    return _SEPARATORS[0]
+
+
+def _check_header(header: list[str], lines: list[list[str]], separator: str, path: Path) -> None:
+    """Raise ReidflowError for a first line that does not name the columns."""
+    width = sum(map(bool, header))
+    for number, line in enumerate(lines[1:_HEAD], 2):
+        fuller = sum(bool(value.strip()) for value in line)
+        if fuller > max(width, 1) and width <= 1 and not any(map(_names_an_image, header)):
+            title, names = " ".join(filter(None, header)), separator.join(line)
+            raise ReidflowError(
+                f"{path}: the first line, '{title}', names no columns, as line {number} seems to do: '{names}'. Remove the lines above "
+                "that one."
+            )
+    if any(map(_names_an_image, header)):
+        names = ["path" if _names_an_image(name) else f"column{i}" for i, name in enumerate(header, 1)]
+        raise ReidflowError(
+            f"{path}: the first line, '{separator.join(header)}', is a row of the table, not the names of its columns. Write these "
+            f"above it, e.g. '{separator.join(names)}'."
+        )
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled == [""]:
         raise ReidflowError(f"{path}: {header.count('')} columns have no name. Name or remove them.")
     if doubled:
         raise ReidflowError(f"{path}: the column '{doubled[0]}' occurs twice. Rename or remove one of them.")
-    for number, line in enumerate(lines[1:], 1):
-        if len(line) != len(header):
-            raise ReidflowError(
-                f"{path}, row {number}: {len(line)} values under {len(header)} column names. Quote values that hold a "
-                f"'{separator}'."
-            )
-    return {name: [line[i] for line in lines[1:]] for i, name in enumerate(header)}
+
+
+def _names_an_image(value: str) -> bool:
+    return PurePath(value).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _lines(text: str, separator: str, path: Path) -> list[list[str]]:
@@ -139,8 +174,10 @@ def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict
         if series.dtype.is_float():
             series = series.fill_nan(None)
             # pandas turns a column of integers with a null into floats.
-            if (series.drop_nulls() % 1 == 0).all():
+            if (series.drop_nulls() % 1 == 0).all() and (series.drop_nulls().abs() < 2**63).all():
                 series = series.cast(pl.Int64)
+        if series.dtype == pl.Datetime and series.dtype.time_zone:
+            series = series.dt.to_string("%Y-%m-%dT%H:%M:%S%.f%:z")
         if series.dtype.is_nested():
             odd[series.name], nested[series.name] = str(series.dtype), series
             continue
@@ -149,6 +186,10 @@ def _parquet(data: bytes, path: Path) -> tuple[dict[str, list[str | None]], dict
         except pl.exceptions.PolarsError:
             odd[series.name] = str(series.dtype)
     return columns, odd, nested
+
+
+def _plain_name(column: str) -> str:
+    return re.sub(r"[\s_-]+", "", column).casefold()
 
 
 def _plain(value: Any) -> str:

@@ -51,8 +51,6 @@ def open_source(
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "table", "path": path, "images": images})
-    if not Path(path).expanduser().is_file():
-        raise ReidflowError(f"{path}: a folder, but the source 'table' needs a CSV or Parquet file. Correct 'path'.")
     table = _table.read(Path(path).expanduser())
     columns = [table.column(image), table.column(identity)]
     _check_masks(table, mask)

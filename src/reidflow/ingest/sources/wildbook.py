@@ -38,8 +38,6 @@ def open_source(*, path: str, images: str | None = None, boxes: bool = True) -> 
     """
     root, extra = dataset_paths({"name": "wildbook", "path": path, "images": images})
     file = Path(path).expanduser()
-    if not file.is_file():
-        raise ReidflowError(f"{path}: a folder, but the source 'wildbook' needs the exported table. Correct 'path'.")
     table = _table.read(file)
     media = sorted((int(match[1]), name) for name in table.columns if (match := ASSET.fullmatch(name)))
     if not media:

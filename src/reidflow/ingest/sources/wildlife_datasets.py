@@ -58,10 +58,6 @@ def open_source(
     """
     root, extra = dataset_paths({"name": "wildlife_datasets", "path": path, "images": images})
     file = Path(path).expanduser()
-    if not file.is_file():
-        raise ReidflowError(
-            f"{path}: a folder, but the source 'wildlife_datasets' needs the exported table. Correct 'path'."
-        )
     table = _table.read(file)
     files = table.column(image)
     if not files:
