@@ -22,7 +22,7 @@ KEYS = [
     Case(
         "an unknown key of the data set",
         "dataset.sorce: 3",
-        ("Known here: source, frame, unlabelled, spellings, dates,",),
+        ("Known here: source, frame, masks, unlabelled,",),
     ),
     Case(
         "an unknown key of the model",
