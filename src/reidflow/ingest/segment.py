@@ -29,7 +29,9 @@ class Segmenter:
         """
         file = local(spec)
         if (sha256(file) if file else "") != network:
-            raise ReidflowError(f"{file}: not the network that the masks were computed with. Put the same file there.")
+            raise ReidflowError(
+                f"{file}: not the network that masks were computed with before. Put the same file there, or run the pipeline again."
+            )
         self.name = spec["name"]
         self._foreground = components.call("segmenter", with_file(spec))
         self._max_pixels = max_pixels

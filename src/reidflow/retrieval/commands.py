@@ -80,7 +80,10 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
     try:
         _ = framing.segmenter
     except ReidflowError as error:
-        raise ReidflowError(f"{folder}: its images were framed by the masks of a network; {error}") from error
+        raise ReidflowError(
+            f"{folder}: its images were framed by masks that a network computed, which new ones need as well. Put its file where "
+            f"it was, or make the gallery again with `reidflow index`. {error}"
+        ) from error
     try:
         made = _embedders(runs, resolve_device(compute.device))
     except MissingWeightsError as error:

@@ -1,5 +1,6 @@
 """Masks that a network computes: for images without one, once for each photograph, and reproducibly."""
 
+import io
 import json
 import os
 import sys
@@ -138,7 +139,7 @@ def test_new_photographs_are_framed_as_the_pipeline_framed_the_same_ones(data, s
     # A frame that does not look at masks needs no network, and another network is another frame.
     assert Framing.of_pipeline({**json.loads(out.digest.read_text()), "frame": {"name": "pad"}}, 10**6).network is None
     bright(Path(spec["file"]), SIZE, threshold=0.1)
-    with pytest.raises(ReidflowError, match="not the network that the masks were computed with"):
+    with pytest.raises(ReidflowError, match="not the network that masks were computed with before"):
         list(
             squares(found, list(found.digests), Framing.of_pipeline(json.loads(out.digest.read_text()), 10**6), 256, 1)
         )
@@ -163,6 +164,13 @@ def test_a_box_of_a_photograph_has_a_mask_of_its_own(data, spec, tmp_path):
     assert (first ^ wanted).mean() < 0.03
     assert found["leo/0.jpg#0.5,0.5,0.25,0.25"][:50, :30].all()
     assert manifest["mask"].to_list() == ["network", "network", "segmentation", "network"]
+
+
+def test_a_network_sees_a_photograph_of_twelve_bits_in_its_own_range(tmp_path, spec):
+    values = np.where(photograph(20, 30, 80, 90)[..., 0] > 200, 3000, 400).astype(np.uint16)
+    segmenter = segment.Segmenter(spec, network_file.sha256(Path(spec["file"])), 10**6)
+    mask = Image.open(io.BytesIO(segmenter(encoded(values)))).resize((128, 128))
+    assert (np.asarray(mask) == (values == 3000)).all()
 
 
 def test_only_photographs_not_seen_before_are_computed(data, spec, tmp_path):
@@ -215,7 +223,7 @@ def test_the_identity_of_a_network_is_its_bytes(spec, tmp_path):
     beside = network_file.identify(spec, cache)
     bright(file, SIZE, threshold=0.1)
     assert len({first, beside, network_file.identify(spec, cache)}) == 3
-    with pytest.raises(ReidflowError, match="not the network that the masks were computed with"):
+    with pytest.raises(ReidflowError, match="not the network that masks were computed with before"):
         segment.Segmenter(spec, first, 10**6)
 
 

@@ -69,6 +69,13 @@ def test_a_bank_of_many_images_waits_for_shards_whose_number_only_the_data_decid
     assert second == {**whole, "shard": [2, 3]}
 
 
+def test_an_edited_network_computes_masks_again_and_the_images_follow_by_their_digest_alone():
+    masked = Params(Inputs(tiny(dataset={"masks": {"name": "rembg"}})))
+    one, other = (masked.network_masks("raw", network)(None) for network in ("one", "other"))
+    assert json.loads(one) == json.loads(other) | {"network": "one"}
+    assert masked.ingest("raw", [])(None) == Params(Inputs(tiny())).ingest("raw", [])(None)
+
+
 def test_every_analysis_of_the_project_applies_to_an_experiment_of_the_demo(demo):
     applied = {found.name for name in demo.plan.experiments for found in analyses_of(demo.plan.experiments[name])}
     assert applied == set(shipped())
