@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from reidflow.ingest.masks import rembg
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 
@@ -112,7 +112,7 @@ def _files(file: Path) -> list[Path]:
 
 def _written(spec: dict[str, Any]) -> str:
     """Return what a component's `file` says, or means by default; '' for a component without a file."""
-    own = str(rembg.cached(spec["model"])) if spec["name"] == "rembg" else ""
+    own = str(kept_by_rembg(spec["model"])) if spec["name"] == "rembg" else ""
     return spec.get("file") or own
 
 
@@ -134,3 +134,9 @@ def _downloaded(given: str) -> Path | None:
     repo, file, revision = _parts(given)
     found = try_to_load_from_cache(repo, file, revision=revision)
     return Path(found) if isinstance(found, str) else None
+
+
+def kept_by_rembg(model: str) -> Path:
+    """Return where rembg keeps a network once it has downloaded it."""
+    home = os.environ.get("U2NET_HOME") or f"{os.environ.get('XDG_DATA_HOME') or '~'}/.u2net"
+    return Path(home).expanduser() / f"{model}.onnx"

@@ -1,14 +1,13 @@
 """The networks of rembg (Gatis, https://github.com/danielgatis/rembg), which find the salient object, in its conventions."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from reidflow.ingest.masks._session import IMAGENET, Session, resized, sigmoid, standardised
+from reidflow.ingest.network_file import kept_by_rembg
 
 _DIS = ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
 
@@ -36,7 +35,7 @@ def build(
     downloaded into `~/.u2net`. threshold: what counts as foreground, after the output is stretched from 0 to 1, as in
     rembg. An image of which no pixel is foreground with a probability of 0.5 before that has none.
     """
-    session = Session(file or str(cached(model)))
+    session = Session(file or str(kept_by_rembg(model)))
     mean, std = _DIS if model.startswith("isnet") else IMAGENET
     side = 320 if model in ("u2net", "u2netp", "silueta") else 1024
     size = session.size or (side, side)
@@ -52,9 +51,3 @@ def build(
         return (share - low) / max(high - low, 1e-12) >= threshold if high > low else np.ones(share.shape, bool)
 
     return foreground
-
-
-def cached(model: str) -> Path:
-    """Return where rembg keeps a network once it has downloaded it."""
-    home = os.environ.get("U2NET_HOME") or f"{os.environ.get('XDG_DATA_HOME') or '~'}/.u2net"
-    return Path(home).expanduser() / f"{model}.onnx"
