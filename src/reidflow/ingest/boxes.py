@@ -87,6 +87,37 @@ def covered(box: Box, relative: bool, width: int, height: int) -> Pixels | None:
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
+def inside(box: Box, relative: bool, width: int, height: int) -> bool:
+    """Return whether a box reaches beyond a photograph by no more than a hundredth of its side, or two pixels."""
+    across, down = (width, height) if relative else (1, 1)
+    left, top, right, bottom = box[0] * across, box[1] * down, (box[0] + box[2]) * across, (box[1] + box[3]) * down
+    wide, high = max(2, width / 100), max(2, height / 100)
+    return left >= -wide and top >= -high and right <= width + wide and bottom <= height + high
+
+
+def as_corners(box: Box) -> Box:
+    """Return the box whose right and bottom are the width and height of another."""
+    left, top, right, bottom = box
+    return left, top, right - left, bottom - top
+
+
+def describe_clipped(outside: Sequence[str], count: int, corners: bool) -> list[str]:
+    """Return a sentence about boxes that reach outside: the images of those, of `count` in all.
+
+    corners: whether all boxes are inside once their last two numbers are read as right and bottom.
+    """
+    if not outside:
+        return []
+    hint = (
+        ". If x and y of the left upper and of the right lower corner were meant, all are inside: write corners: true in "
+        "dataset.source (source table)"
+    )
+    clipped = (
+        f"{len(outside)} of {count} boxes reach outside their photograph and were clipped, for example {outside[0]}"
+    )
+    return [clipped + (hint if corners else "")]
+
+
 def _clipped(value: float, length: int) -> int:
     return round(min(max(value, 0.0), float(length)))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.ingest import rawdigest
+from reidflow.ingest import boxes, rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.decode import Bounds, Photo, UnusableError, decode
 from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, describe, levels_of
@@ -76,7 +76,7 @@ class Ingested:
     """The result of a row of the listing: its row of the manifest and the mask's digest, or why it is unusable.
 
     `read` holds the SHA-256 of each file that was read, by its path in the dataset. `spread`: of an image of more than
-    8 bits a channel.
+    8 bits a channel. `whole`: width and height of the photograph.
     """
 
     read: dict[str, str]
@@ -84,6 +84,7 @@ class Ingested:
     mask_digest: str
     unusable: UnusableError | None
     spread: Spread | None = None
+    whole: tuple[int, int] | None = None
 
 
 def listing_of(dataset: dict[str, Any], results: Path) -> Listing:
@@ -149,11 +150,20 @@ def ingest(
     kept = [results[i] for i in usable]
     spreads = [one.spread for one in kept if one.spread]
     used = {kind: list(chosen[kind]) for kind in sorted({one.kind for one in spreads})}
-    notes = [*listing.notes, *describe(spreads, chosen), *_covering(kept)]
+    notes = [*listing.notes, *_clipped(listing.rows, results), *describe(spreads, chosen), *_covering(kept)]
     more = {"network": network.network if network else None, "levels": used, "notes": notes}
     more = {key: value for key, value in more.items() if value}
     _write_tables(kept, faults, listing, out, {"size": size, "frame": frame}, more)
     return notes
+
+
+def _clipped(rows: list[Row], results: list[Ingested]) -> list[str]:
+    """Return what a person should know of boxes that reach outside their photograph."""
+    boxed = [(row, one.whole) for row, one in zip(rows, results, strict=True) if row.box and one.whole]
+    outside = [row.image for row, whole in boxed if not boxes.inside(row.box, row.relative, *whole)]
+    turned = [(boxes.as_corners(row.box), row.relative, whole) for row, whole in boxed if outside]
+    corners = all(min(box[2:]) > 0 and boxes.inside(box, relative, *whole) for box, relative, whole in turned)
+    return boxes.describe_clipped(outside, len(boxed), corners)
 
 
 def _ingest_all(
@@ -296,7 +306,7 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
     target.images.write(pixels, index)
     target.masks.write(mask, index)
     facts = _facts(photo, row, sha256=read[row.path], pixels=hashlib.sha256(pixels).hexdigest())
-    return Ingested(read, facts, hashlib.sha256(mask).hexdigest(), None, photo.spread)
+    return Ingested(read, facts, hashlib.sha256(mask).hexdigest(), None, photo.spread, photo.whole)
 
 
 def _scale(target: Target, width: int, height: int, bounds: tuple[int, int, int, int] | None) -> float:

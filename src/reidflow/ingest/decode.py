@@ -62,7 +62,8 @@ class Photo:
     of full size) is None where there is none; `bounds` are its left, top, right, bottom. `source` is its origin (alpha,
     sidecar, segmentation, network, none), `foreground` the share that it covers, `background_present` whether colours vary where it is 0
     (without a mask: True). `box`: the pixels of the photograph that the image is, None where it is all of it. `spread`: the range of its
-    values, None for 8 bits a channel. `visible`: the digest of what shows where alpha is the mask.
+    values, None for 8 bits a channel. `visible`: the digest of what shows where alpha is the mask. `whole`: width
+    and height of the photograph.
     """
 
     colours: Image.Image
@@ -79,6 +80,7 @@ class Photo:
     box: Bounds | None
     spread: depth.Spread | None
     visible: str | None
+    whole: tuple[int, int]
 
 
 def decode(
@@ -153,6 +155,7 @@ def decode(
             part,
             spread,
             _visible_digest(colours, off) if alpha else None,
+            size,
         )
 
 

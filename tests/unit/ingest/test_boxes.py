@@ -30,6 +30,10 @@ def run(listing, out: Path, **changes) -> Outputs:
     return outputs
 
 
+def notes(listing, out: Path) -> list[str]:
+    return json.loads(run(listing, out).digest.read_text()).get("notes", [])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -180,3 +184,17 @@ def test_all_texts_that_are_no_boxes_are_one_error_whose_remedy_works(photograph
     assert "row 2: '1,2,3'" in str(caught.value) and "[10, 20, 80, 60]" in str(caught.value)
     assert "bbox: null" in str(caught.value)
     assert [row.box for row in table.open_source(path=str(photograph / "t.csv"), bbox=None).rows] == [None]
+
+
+def test_boxes_that_are_corners_are_noted_with_the_remedy_and_others_that_are_clipped_without(photograph):
+    (photograph / "t.csv").write_text('path,identity,bbox\np.png,a,"2,3,30,20"\np.png,b,"20,15,40,30"\n')
+    path = str(photograph / "t.csv")
+    said = notes(table.open_source(path=path), photograph / "out")
+    assert len(said) == 1 and said[0].startswith("1 of 2 boxes reach outside") and "corners: true" in said[0]
+    assert "p.png#20,15,40,30" in said[0]
+    assert notes(table.open_source(path=path, corners=True), photograph / "remedy") == []
+    (photograph / "t.csv").write_text('path,identity,bbox\np.png,a,"2,3,30,20"\np.png,b,"20,15,19,30"\n')
+    said = notes(table.open_source(path=path), photograph / "clipped")
+    assert len(said) == 1 and "corners" not in said[0]
+    (photograph / "t.csv").write_text('path,identity,bbox\np.png,a,"-1,0,41.5,31"\n')
+    assert notes(table.open_source(path=path), photograph / "rounded") == []
