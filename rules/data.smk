@@ -79,7 +79,7 @@ rule hashes_shard:
         digest=rules.ingest.output.digest,
         images=ancient(rules.ingest.output.images),
     output:
-        hashes=temp(files.data_shard("hashes")),
+        hashes=temp(files.data_shard("hashes.npy")),
     log:
         files.log("hashes_shard", "{shard}"),
     group:
@@ -99,7 +99,7 @@ rule pairs_shard:
     input:
         hashes=inputs.hash_shards,
     output:
-        pairs=temp(files.data_shard("pairs")),
+        pairs=temp(files.data_shard("pairs.npz")),
     log:
         files.log("pairs_shard", "{shard}"),
     group:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.groups import GROUPS, PAIRS, Rules, group_images
-from reidflow.dedup.hashes import close_pairs, image_hashes
+from reidflow.dedup.hashes import image_hashes, load_pairs, pairs_of, save_pairs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.shards import rows_of
 from reidflow.store.job import Job, run
@@ -12,21 +12,21 @@ from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
-    rules, shard, found, hashes = Rules(**job.given["groups"]), job.given.get("shard"), None, None
-    if known := job.input.get("hashes"):
-        hashes = np.concatenate(list(map(np.load, known)))
-        return np.save(job.out.pairs, close_pairs(hashes, rules.reach, rows_of(shard, len(hashes))))
+    rules, shard, known, hashes = Rules(**job.given["groups"]), job.given.get("shard"), None, None
+    if files := job.input.get("hashes"):
+        hashes = np.concatenate(list(map(np.load, files)))
+        return save_pairs(job.out.pairs, pairs_of(hashes, rules.reach, rows_of(shard, len(hashes))), rules.reach)
     manifest = read_table(job.input.manifest, MANIFEST)
     rows = np.flatnonzero(manifest["identity"].is_not_null().to_numpy())
-    if known := job.input.get("shards"):
-        found = np.concatenate(list(map(np.load, known)))
+    if files := job.input.get("shards"):
+        known = load_pairs(files)
     else:
         chosen = rows[rows_of(shard or [1, 1], len(rows))]
         images = np.load(job.input.images, mmap_mode="r")
         hashes = image_hashes(images, chosen, "phash", workers=job.compute["workers"])
     if shard:
         return np.save(job.out.hashes, hashes)
-    grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, found)
+    grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, known)
     write_table(grouping.groups, job.out.groups, GROUPS)
     write_table(grouping.pairs, job.out.pairs, PAIRS)
     for warning in grouping.warnings:

@@ -8,7 +8,7 @@ import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from reidflow.dedup.hashes import close_pairs
+from reidflow.dedup.hashes import MOST, bounded_pairs, pairs_of
 from reidflow.dedup.moments import Times, adjacent_numbers, linked, same, times_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import Contract
@@ -52,18 +52,21 @@ class Grouping:
     warnings: list[str]
 
 
-def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules, found: np.ndarray | None = None) -> Grouping:
+def group_images(
+    manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules, known: tuple[np.ndarray, int] | None = None
+) -> Grouping:
     """Join each identity's own groups with its near-duplicates, and with its images of one moment.
 
-    manifest: labelled rows; hashes: (N, 8) uint8 of the same rows; found: their `close_pairs` up to `rules.reach`, where
+    manifest: labelled rows; hashes: (N, 8) uint8 of the same rows; known: their `bounded_pairs` up to `rules.reach`, where
     these are known, which take the place of the hashes. `group` stays within an identity; `block` also joins
     groups of different identities that hold suspected duplicates of each other, so that no split separates them. Raises
-    ReidflowError for a column of `rules.by` that no image has.
+    ReidflowError for a column of `rules.by` that no image has, and for more near-duplicates than are held.
     """
     _check_columns(manifest, rules.by)
     images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)
     distance = rules.phash_distance
-    found = close_pairs(hashes, rules.reach) if found is None else found
+    found, reach = known or bounded_pairs(pairs_of(hashes, rules.reach), rules.reach)
+    _check_reach(reach, distance)
     alike = identities[found[:, 0]] == identities[found[:, 1]]
     joined = found[:, 2] <= distance if distance is not None else np.zeros(len(found), bool)
     times = None if rules.minutes is None else times_of(manifest["time"])
@@ -80,7 +83,9 @@ def group_images(manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules, found
         },
         schema=PAIRS.columns,
     )
-    return Grouping(groups, pairs, [*_time_warnings(times), *_large_group_warnings(groups)])
+    return Grouping(
+        groups, pairs, [*_time_warnings(times), *_reach_warnings(reach, rules), *_large_group_warnings(groups)]
+    )
 
 
 def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray) -> pl.DataFrame:
@@ -120,6 +125,25 @@ def _check_columns(manifest: pl.DataFrame, by: Sequence[str]) -> None:
                 f"groups.by: no labelled image has a {column}. Leave '{column}' out of groups.by, or have it read (e.g. "
                 f"dataset: {{source: {{name: table, {column}: <column>}}}})."
             )
+
+
+def _check_reach(reach: int, distance: int | None) -> None:
+    if distance is not None and reach < distance:
+        raise ReidflowError(
+            f"groups.phash_distance: {distance}: more than {MOST:,} pairs of images have perceptual hashes that differ in at "
+            f"most {distance} bits, so the hash does not tell them apart. Write phash_distance: "
+            f"{reach if reach >= 0 else 'null'}; images that are equal pixel by pixel "
+            f"{'are joined all the same' if reach >= 0 else 'are joined no more'}."
+        )
+
+
+def _reach_warnings(reach: int, rules: Rules) -> list[str]:
+    if reach == rules.reach:
+        return []
+    return [
+        f"more than {MOST:,} pairs of images have perceptual hashes that differ in at most {reach + 1} bits: the leak audit "
+        f"sees those of at most {reach} alone"
+    ]
 
 
 def _time_warnings(times: Times | None) -> list[str]:

@@ -102,8 +102,8 @@ class Files:
         return f"{self.results}/features/{plans.bank_id(bank)}/features.npy"
 
     def data_shard(self, name: str) -> str:
-        """Return the pattern of what a job writes about a shard of the images. name: the stem of the file."""
-        return f"{self.data}/shards/{name}-{{shard}}.npy"
+        """Return the pattern of what a job writes about a shard of the images."""
+        return f"{self.data}/shards/{{shard}}.{name}"
 
     @property
     def bank_shard(self) -> str:

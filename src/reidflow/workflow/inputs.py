@@ -141,12 +141,12 @@ class Inputs:
     @property
     def hash_shards(self) -> list[str]:
         """Return the perceptual hashes of shards of the images, where they are computed side by side."""
-        return self._shards(self.files.data_shard("hashes"), COMPARED)
+        return self._shards(self.files.data_shard("hashes.npy"), COMPARED)
 
     @property
     def pair_shards(self) -> list[str]:
         """Return the close pairs of shards of the images, where they are found side by side."""
-        return self._shards(self.files.data_shard("pairs"), COMPARED)
+        return self._shards(self.files.data_shard("pairs.npz"), COMPARED)
 
     def _shards(self, pattern: str, most: int) -> list[str]:
         return [pattern.format(shard=shard) for shard in shards(self.images, most)]

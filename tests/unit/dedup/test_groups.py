@@ -1,7 +1,10 @@
 import numpy as np
 import polars as pl
+import pytest
 
+from reidflow.dedup import hashes as hashing
 from reidflow.dedup.groups import Rules, group_images
+from reidflow.spec.errors import ReidflowError
 
 
 def manifest(identities, groups):
@@ -47,3 +50,19 @@ def test_images_that_are_equal_where_they_show_are_one_group():
     assert grouping.groups["group"].to_list() == ["0.png", "1.png", "1.png", "3.png"]
     assert grouping.groups["block"].to_list() == ["0.png", "0.png", "0.png", "3.png"]
     assert group_images(table, hashes, Rules(None)).groups["group"].n_unique() == 4
+
+
+def test_images_that_the_hash_does_not_tell_apart_are_an_error_whose_remedy_works(monkeypatch):
+    # Three equal hashes, and one a bit apart from the next.
+    hashes = np.array([0, 0, 0, 1, 3], np.uint64).view(np.uint8).reshape(-1, 8)
+    table = manifest(["a", "a", "a", "b", "b"], [None] * 5)
+    monkeypatch.setattr(hashing, "MOST", 4)
+    with pytest.raises(ReidflowError, match=r"Write phash_distance: 0; images that are equal .* all the same"):
+        group_images(table, hashes, Rules(4))
+    made = group_images(table, hashes, Rules(0))
+    assert made.groups["group"].to_list() == ["0.png", "0.png", "0.png", "3.png", "4.png"]
+    assert "at most 1 bits: the leak audit sees those of at most 0 alone" in made.warnings[0]
+    monkeypatch.setattr(hashing, "MOST", 2)
+    with pytest.raises(ReidflowError, match=r"Write phash_distance: null; .* no more"):
+        group_images(table, hashes, Rules(0))
+    assert group_images(table, hashes, Rules(None)).groups["group"].n_unique() == 5

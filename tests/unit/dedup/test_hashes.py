@@ -5,7 +5,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from reidflow.dedup import hashes
-from reidflow.dedup.hashes import SIDES, close_pairs, image_hashes
+from reidflow.dedup.hashes import SIDES, bounded_pairs, close_pairs, image_hashes, load_pairs, pairs_of, save_pairs
+from reidflow.spec.errors import ReidflowError
 
 
 def stored(count, side=48):
@@ -52,8 +53,35 @@ def test_close_pairs_are_those_of_a_double_loop_by_any_block_of_queries(size, di
     assert expected and close_pairs(found, distance).tolist() == expected
     monkeypatch.setattr(hashes, "QUERIES", 7)
     assert close_pairs(found, distance).tolist() == expected
-    shards = [close_pairs(found, distance, slice(start, start + 60)).tolist() for start in range(0, 200, 60)]
-    assert len(shards) == 4 and [pair for shard in shards for pair in shard] == expected
+
+
+def test_pairs_of_shards_are_those_of_all_rows(tmp_path):
+    found = similar_hashes(200, 8, 16)
+    files = [tmp_path / f"{start}.npz" for start in range(0, 200, 60)]
+    for start, file in zip(range(0, 200, 60), files, strict=True):
+        save_pairs(file, pairs_of(found, 8, slice(start, start + 60)), 8)
+    pairs, reach = load_pairs(files)
+    assert reach == 8 and pairs.tolist() == close_pairs(found, 8).tolist() and len(pairs) > 20
+
+
+def test_too_many_pairs_are_those_of_a_smaller_distance_however_they_are_divided(tmp_path, monkeypatch):
+    found = np.concatenate([similar_hashes(200, 8, 16), np.zeros((9, 8), np.uint8)])
+    every = close_pairs(found, 8)
+    counts = np.bincount(every[:, 2], minlength=9).cumsum()
+    monkeypatch.setattr(hashes, "MOST", int(counts[5]))
+    files = [tmp_path / f"{start}.npz" for start in range(0, 209, 60)]
+    for start, file in zip(range(0, 209, 60), files, strict=True):
+        save_pairs(file, pairs_of(found, 8, slice(start, start + 60)), 8)
+    for pairs, reach in (load_pairs(files), bounded_pairs(pairs_of(found, 8), 8)):
+        largest = max(d for d in range(9) if counts[d] <= counts[5])
+        assert reach == largest and pairs.tolist() == every[every[:, 2] <= largest].tolist()
+    with pytest.raises(ReidflowError, match=f"to {largest} at most"):
+        close_pairs(found, 8)
+    assert len(close_pairs(found, largest)) == counts[5]
+    monkeypatch.setattr(hashes, "MOST", 35)
+    assert bounded_pairs(pairs_of(np.zeros((9, 8), np.uint8), 8), 8)[1] == -1
+    with pytest.raises(ReidflowError, match="too alike"):
+        close_pairs(np.zeros((9, 8), np.uint8), 8)
 
 
 def test_a_hash_and_its_complement_differ_in_every_bit():
