@@ -6,7 +6,15 @@ import onnx
 from onnx import TensorProto, helper
 
 
-def save(path: Path, nodes: list, constants: dict, shape_in: list, shape_out: list, out=TensorProto.FLOAT) -> Path:
+def save(
+    path: Path,
+    nodes: list,
+    constants: dict,
+    shape_in: list,
+    shape_out: list,
+    out=TensorProto.FLOAT,
+    given=TensorProto.FLOAT,
+) -> Path:
     """Write a network from `image` to `mask`."""
     made = [
         helper.make_tensor(name, TensorProto.INT64 if name == "axes" else TensorProto.FLOAT, shape, values)
@@ -15,7 +23,7 @@ def save(path: Path, nodes: list, constants: dict, shape_in: list, shape_out: li
     graph = helper.make_graph(
         nodes,
         path.stem,
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape_in)],
+        [helper.make_tensor_value_info("image", given, shape_in)],
         [helper.make_tensor_value_info("mask", out, shape_out)],
         made,
     )
@@ -33,6 +41,18 @@ def bright(path: Path, side: int | str = 64, threshold: float = 0.5, last: bool 
     constants = {"axes": ([1], [3 if last else 1]), "threshold": ([], [threshold])}
     sides = [1, side, side, 3] if last else [1, 3, side, side]
     return save(path, nodes, constants, sides, [1, side, side, 1] if last else [1, 1, side, side])
+
+
+def byte_network(path: Path, side: int) -> Path:
+    """Write a network that takes bytes, channels last, and returns 1 where the first channel is above 200, else 0."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Split", ["number"], ["mask_", "b", "c"], axis=3, num_outputs=3),
+        helper.make_node("Greater", ["mask_", "threshold"], ["above"]),
+        helper.make_node("Cast", ["above"], ["mask"], to=TensorProto.UINT8),
+    ]
+    shapes = [1, side, side, 3], [1, side, side, 1]
+    return save(path, nodes, {"threshold": ([], [200.0])}, *shapes, TensorProto.UINT8, TensorProto.UINT8)
 
 
 def mean(path: Path, side: int, scale: float = 1.0, shift: float = 0.0) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from made_images import encoded, rgba
-from onnx_networks import bright, channels, mean
+from onnx_networks import bright, byte_network, channels, mean
 from PIL import Image
 
 from reidflow.ingest import network_file, network_masks, rawdigest, segment
@@ -187,6 +187,21 @@ def test_only_photographs_not_seen_before_are_computed(data, spec, tmp_path):
     assert masks["leo/copy.jpg"] == masks["leo/1.jpg"] != masks["leo/0.jpg"]
 
 
+def test_what_was_computed_before_an_interruption_is_not_computed_again(data, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(network_masks, "_SHARD", 2)
+    listing, whole = folder.open_source(path=str(data)), Counting.__call__
+
+    def interrupted(self, *given):
+        if self.seen == 4:
+            raise KeyboardInterrupt
+        return whole(self, *given)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Counting, "__call__", interrupted)
+        computed(listing, spec, tmp_path, workers=1)
+    assert computed(listing, spec, tmp_path)[1] == 1
+
+
 def test_another_network_or_threshold_and_a_damaged_file_are_computed_again(data, spec, tmp_path):
     listing = folder.open_source(path=str(data))
     computed(listing, spec, tmp_path)
@@ -328,6 +343,7 @@ def test_channels_classes_labels_and_layouts_of_networks_are_understood(tmp_path
     assert foreground(tmp_path, labels).dtype == bool
     last = bright(tmp_path / "last.onnx", 128, threshold=0.8, last=True)
     assert (foreground(tmp_path, last) == (red & green & blue)).all()
+    assert (foreground(tmp_path, byte_network(tmp_path / "bytes.onnx", 128)) == red).all()
     free = bright(tmp_path / "free.onnx", "side")
     assert foreground(tmp_path, free, size=[32, 96]).shape == (32, 96)
 

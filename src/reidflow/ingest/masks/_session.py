@@ -18,7 +18,7 @@ class Session:
     """A network of one image input, read from an ONNX file; several threads may use it at once.
 
     `size`: height and width of its input, None where it takes images of any size. `channels_last`: whether images enter
-    as (1, H, W, 3), as in TensorFlow, and not as (1, 3, H, W).
+    as (1, H, W, 3), as in TensorFlow, and not as (1, 3, H, W). `bytes`: whether colours enter as they are, uint8.
     """
 
     def __init__(self, file: str) -> None:
@@ -47,6 +47,7 @@ class Session:
                 f"{file}: needs one input, images of four dimensions, and has {found}. Choose a network that segments images."
             )
         self.name, self._type = inputs[0].name, _TYPES[inputs[0].type]
+        self.bytes = self._type is np.uint8
         self.channels_last = shape[3] == 3 and shape[1] != 3
         sides = shape[1:3] if self.channels_last else shape[2:4]
         self.size = (sides[0], sides[1]) if all(isinstance(side, int) for side in sides) else None

@@ -27,7 +27,7 @@ def build(
 
     file: the ONNX file, or `hf-hub:owner/name/path.onnx` of the Hugging Face hub. size: side, or height and width, to which
     images are stretched; by default what the file says. Colours of 0 to 255 are divided by `divide`, `mean` is subtracted
-    and the rest divided by `std` (by default those of ImageNet); `colours` is the order of the channels. Whether channels
+    and the rest divided by `std` (by default those of ImageNet), unless the network takes bytes; `colours` is the order of the channels. Whether channels
     come first or last is read from the file. output: the name of the output, by default the first. activation: what turns
     it into probabilities, `none` where it holds them. classes: the channels, or in a map of labels the labels, that are
     the animal; needed where there are more than one. threshold: the probability from which a pixel is foreground.
@@ -44,7 +44,7 @@ def build(
 
     def foreground(image: Image.Image) -> np.ndarray:
         values = resized(image, shape)[..., :: 1 if colours == "rgb" else -1]
-        found = session(standardised(values / divide, centre, spread), output)
+        found = session(values if session.bytes else standardised(values / divide, centre, spread), output)
         if found.ndim == 3 and not (session.channels_last and found.shape[-1] < found.shape[0]):
             found = np.moveaxis(found, 0, -1)
         if found.dtype.kind in "iub":
