@@ -31,10 +31,9 @@ SPLIT = Contract(
         "group": pl.String,
         "role": pl.String,
         "side": pl.String,
-        IGNORED: pl.List(pl.String),
     },
-    nullable=frozenset({"identity", "side", IGNORED}),
-    optional=frozenset({IGNORED}),
+    nullable=frozenset({"identity", "side"}),
+    optional={IGNORED: pl.List(pl.String)},
 )
 
 
@@ -82,11 +81,11 @@ def split_images(
         if pl.concat(chosen).is_empty():
             raise ReidflowError(
                 "distractors: true, but the data set has no unlabelled image that could join a gallery. Name the label that marks "
-                "them, e.g. dataset: {source: {unlabelled: unknown}}, or write distractors: false."
+                "them, e.g. dataset: {unlabelled: [unknown]}, or write distractors: false."
             )
     if chosen:
         split = with_distractors(split, manifest, pl.concat(chosen))
-    return split.select([name for name in SPLIT.columns if name in split.columns])
+    return split.select(*SPLIT.columns, *(name for name in SPLIT.optional if name in split.columns))
 
 
 def _given(images: pl.DataFrame, method: dict, gallery: str) -> pl.DataFrame:

@@ -8,7 +8,7 @@ meaning. `pyarrow.parquet.read_schema(path)` shows all of it, and so does any ot
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,14 +79,15 @@ class Contract:
 
     declared: the columns, with spans that show them; or name -> type, for a table that no person reads. nullable: columns
     in which a null is allowed, besides those that say so themselves. open: the table may carry further columns behind the
-    declared ones (parameters that depend on the experiment). optional: columns that a table may lack.
+    declared ones (parameters that depend on the experiment). optional: further columns, name -> type, that a table may have behind them,
+    in which a null is allowed.
     """
 
     name: str
     declared: Mapping[str, DataType] | Sequence[Column | Span]
     nullable: frozenset[str] = frozenset()
     open: bool = False
-    optional: frozenset[str] = frozenset()
+    optional: Mapping[str, DataType] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> dict[str, DataType]:
@@ -103,7 +104,7 @@ class Contract:
     @cached_property
     def _nullable(self) -> frozenset[str]:
         own = {column.name for column in self.shown.values() if isinstance(column, Column) and column.nullable}
-        return self.nullable | own
+        return self.nullable | own | self.optional.keys()
 
     def check(self, frame: pl.DataFrame, where: str, columns: Sequence[str] | None = None) -> None:
         """Raise ReidflowError naming the table, the file and the column that does not fit.
@@ -111,7 +112,8 @@ class Contract:
         columns: those that the frame was read with; all by default.
         """
         expected = {name: self.columns[name] for name in columns} if columns is not None else self.columns
-        missing = [c for c in expected if c not in frame.columns and c not in self.optional]
+        expected = {**expected, **{name: self.optional[name] for name in self.optional if name in frame.columns}}
+        missing = [c for c in expected if c not in frame.columns]
         extra = [] if self.open else [c for c in frame.columns if c not in expected]
         wrong = [
             f"{c} is {frame.schema[c]}, not {t}"
@@ -148,8 +150,7 @@ def write_table(
     from pyarrow import parquet
 
     rest = [c for c in frame.columns if c not in contract.columns]
-    declared = [c for c in contract.columns if c in frame.columns]
-    table = frame.select([*declared, *rest]).to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = frame.select([*contract.columns, *rest]).to_arrow(compat_level=pl.CompatLevel.oldest())
     table = table.cast(_described(table.schema, contract, about or {}))
     with replacing(path) as temporary:
         parquet.write_table(
@@ -226,11 +227,11 @@ def _described(schema: "pyarrow.Schema", contract: Contract, about: Mapping[str,
     import pyarrow
 
     fields = []
-    for field in schema:
-        column = contract.shown.get(field.name)
+    for entry in schema:
+        column = contract.shown.get(entry.name)
         if isinstance(column, Column):
             known = {"heading": column.heading, "unit": column.unit, "meaning": column.meaning}
-            field = field.with_metadata({key: value for key, value in known.items() if value})
-        fields.append(field)
+            entry = entry.with_metadata({key: value for key, value in known.items() if value})
+        fields.append(entry)
     own = {"contract": contract.name, "version": components.version(), **about}
     return pyarrow.schema(fields, metadata={_KEY: json.dumps(own, ensure_ascii=False).encode()})

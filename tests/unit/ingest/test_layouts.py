@@ -196,13 +196,14 @@ def test_products_are_listed_with_the_roles_of_the_two_lists(tmp_path):
 
 @pytest.fixture
 def listed(tmp_path) -> Path:
-    write(tmp_path, *(f"{n}.jpg" for n in range(4)))
+    write(tmp_path, *(f"{n}.jpg" for n in range(5)))
     rows = [
         "path,label,split,is_query,is_gallery,usage",
         "0.jpg,7,train,,,fit",
         "1.jpg,8,validation,True,False,query",
         "2.jpg,8,validation,0,1.0,Gallery",
         "3.jpg,8,validation,true,true,",
+        "4.jpg,8,validation,no,0,",
     ]
     (tmp_path / "df.csv").write_text("\n".join(rows) + "\n")
     return tmp_path
@@ -216,10 +217,11 @@ def test_columns_of_queries_and_of_the_gallery_are_the_side_and_values_of_roles_
         "1.jpg": ("test", "query"),
         "2.jpg": ("test", "gallery"),
         "3.jpg": ("test", None),
+        "4.jpg": (None, None),
     }
     with pytest.raises(ReidflowError, match="Name both, or neither"):
         table.open_source(**source, query="is_query")
-    with pytest.raises(ReidflowError, match=r"4 of 4 rows are neither true nor false, such as row 1 \('train', ''\)"):
+    with pytest.raises(ReidflowError, match=r"5 of 5 rows are neither true nor false, such as row 1 \('train', ''\)"):
         table.open_source(**source | {"role": None}, query="split", gallery="is_gallery")
 
 
@@ -230,4 +232,5 @@ def test_roles_that_name_a_side_give_both_and_a_role_can_mean_none(listed):
         "1.jpg": ("test", "query"),
         "2.jpg": ("test", "gallery"),
         "3.jpg": (None, None),
+        "4.jpg": (None, None),
     }

@@ -1,11 +1,14 @@
 """A split that the data give is taken as it is, checked and marked; unlabelled images join galleries as nobody's match."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
 
 from reidflow.evaluation.layout import Layout
 from reidflow.spec import config as configs
+from reidflow.spec import plan
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.evaluation import division
@@ -301,6 +304,17 @@ def test_the_column_of_roles_is_named_at_the_split_or_at_the_source(split, sourc
 def test_what_does_not_fit_a_given_split_is_named_while_planning(split, source, changes, message):
     with pytest.raises(ReidflowError, match=message):
         config(split, source, **changes)
+
+
+def test_other_seeds_of_a_given_split_are_refused_and_the_advice_works(tmp_path):
+    given = {"dataset": {"source": {"name": "sop", "path": "x"}}, "split": {"name": "column", "val": 0.2}}
+    with pytest.raises(ReidflowError, match=r"Write (overrides: \{seeds: .*\})\.") as error:
+        plan.make(["config/config.yaml"], given)
+    (advised := tmp_path / "advised.yaml").write_text(re.search(r"Write (overrides: .*)\.", str(error.value))[1])
+    made = plan.make(["config/config.yaml", advised], given)
+    assert all(one["sides"] == "across" for one in made.experiments["losses"].divisions)
+    # Sides are those of the data, so that every bank has the images of the gallery.
+    assert made.two_sided_banks() == frozenset(made.banks())
 
 
 def test_settings_without_effect_leave_the_identity_of_other_splits_alone():

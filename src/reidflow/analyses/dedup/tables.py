@@ -15,6 +15,7 @@ from reidflow.dedup.keep import suspects
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.experiment import Experiment
 from reidflow.spec.quantities import Quantity
+from reidflow.splits.candidates import labelled
 from reidflow.splits.roles import ASIDE
 from reidflow.splits.split import SPLIT
 from reidflow.store.tables import Column, Contract, read_table
@@ -140,12 +141,12 @@ class Duplicates:
 
 
 def read_duplicates(params: Mapping[str, Any], files: Mapping[str, Any]) -> Duplicates:
-    """Return pairs and keep lists, without the images that the split sets aside.
+    """Return pairs and keep lists, without distractors and the images that the split sets aside.
 
     The folder of a pairs file is its method's id, that of a keep file its subset's.
     """
     keep = {Path(path).parent.name: read_table(path, KEEP) for path in files["keep"]}
-    split = read_table(files["split"], SPLIT).filter(pl.col("role") != ASIDE)
+    split = labelled(read_table(files["split"], SPLIT)).filter(pl.col("role") != ASIDE)
     used = pl.col("image").is_in(split["image"].implode()) & pl.col("other").is_in(split["image"].implode())
     truth = list(files["truth"]) if not isinstance(files["truth"], str) else [files["truth"]]
     return Duplicates(

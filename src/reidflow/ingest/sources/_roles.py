@@ -16,8 +16,11 @@ def role_and_side(text: str | None) -> dict[str, str]:
     return {"role": "test", "side": side} if side else {"role": word} if word else {}
 
 
+NEITHER = "neither"
+
+
 def sides(query: Sequence[str | None], gallery: Sequence[str | None], where: str) -> list[str | None]:
-    """Return the side of each row by two columns of true and false; None where a row is both, or neither.
+    """Return the side of each row by two columns of true and false; None where a row is both, NEITHER where it is neither.
 
     Raises ReidflowError that names the first value that is neither.
     """
@@ -29,7 +32,7 @@ def sides(query: Sequence[str | None], gallery: Sequence[str | None], where: str
             f"{where}: {len(wrong)} of {len(query)} rows are neither true nor false, such as row {wrong[0]} ({texts}). Write true, "
             "false, 1 or 0."
         )
-    return [None if a == b else "query" if a else "gallery" for a, b in zip(*known, strict=True)]
+    return [(None if b else "query") if a else "gallery" if b else NEITHER for a, b in zip(*known, strict=True)]
 
 
 def _truth(text: str | None) -> bool | None:

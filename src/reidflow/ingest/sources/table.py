@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 from reidflow.ingest.boxes import Box, is_box, parse_column
-from reidflow.ingest.listing import Listing, Row, settle
+from reidflow.ingest.listing import ROLES, Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
 from reidflow.ingest.segmentation import looks_like
 from reidflow.ingest.sources import _table
-from reidflow.ingest.sources._roles import role_and_side, sides
+from reidflow.ingest.sources._roles import NEITHER, role_and_side, sides
 from reidflow.spec.errors import ReidflowError
 
 _FACTS = ("mask", "group", "flank", "time", "camera", "site")
@@ -42,7 +42,8 @@ def open_source(
     image, identity, mask, group, flank, time, side, camera, site, role: the columns; columns not named here are not
     used. mask holds file names, time a form of docs/your-images.md, side `query` or `gallery`, role `train`, `val` or `test`;
     a role `query` or `gallery` is test and that side. roles: what other values of role mean, e.g. `{validation: test}`; null: none.
-    query, gallery: instead of side, two columns of true and false (`is_query`, `is_gallery`); rows that are both have no side.
+    query, gallery: instead of side, two columns of true and false (`is_query`, `is_gallery`); rows that are both have no side, and those
+    that are neither have no role unless they are trained on.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it. auto: the
     column `bbox` where the table has one that holds boxes; null: none, each row is its whole photograph.
@@ -94,7 +95,15 @@ def _divided(
         found = sides(table.column(query), table.column(gallery), f"{table.path}, columns '{query}' and '{gallery}'")
     else:
         found = table.optional(side) if side else [one.get("side") for one in given]
-    return [one | {"side": own} for one, own in zip(given, found, strict=True)]
+    return [_placed(one, own) for one, own in zip(given, found, strict=True)]
+
+
+def _placed(given: dict[str, str | None], side: str | None) -> dict[str, str | None]:
+    """Return role and side of a row; one that is neither query nor gallery is trained on, or left aside."""
+    if side != NEITHER:
+        return given | {"side": side}
+    trained = (given.get("role") or "").lower() in ROLES["train"]
+    return {"role": given.get("role") if trained else None, "side": None}
 
 
 def _check_masks(table: _table.Table, mask: str | None) -> None:
