@@ -1,8 +1,12 @@
-"""Damage of image files at which decoders merely warn: they fill in grey, black or noise, and Pillow says nothing."""
+"""Damage of image files at which decoders merely warn: they fill in grey, black or noise, and Pillow says nothing.
+
+JPEGs are decoded by simplejpeg, the same library (libjpeg-turbo) and bits as Pillow's, since it passes warnings on.
+"""
 
 import re
 import zlib
 
+import numpy as np
 import simplejpeg
 from PIL import Image
 
@@ -19,27 +23,42 @@ _FEW = 16
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0x(\w\w)")
 
 
-def found(image: Image.Image, data: bytes) -> str | None:
-    """Return what is wrong with the pixels of a file that Pillow has loaded, or None."""
-    if image.format in ("JPEG", "MPO"):
-        return _jpeg(data)
+class DamagedError(Exception):
+    """Pixels that are damaged: what the decoder said."""
+
+
+def jpeg_pixels(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """Return the pixels, (H, W) or (H, W, 3) uint8, of an opened JPEG that is not loaded yet, at the size of its draft.
+
+    None where Pillow has to decode it. Raises DamagedError.
+    """
+    space = {"RGB": "RGB", "L": "GRAY"}.get(image.mode)
+    if space is None:
+        _decoded_jpeg(data, "GRAY", 1, 1)
+        return None
+    pixels = _decoded_jpeg(data, space, image.height, image.width)
+    if pixels is None or pixels.shape[:2] != (image.height, image.width):
+        return None
+    return pixels[..., 0] if space == "GRAY" else pixels
+
+
+def check(image: Image.Image, data: bytes) -> None:
+    """Raise DamagedError where the pixels of a file that Pillow has loaded are damaged; JPEGs are checked above."""
     if image.format in _SEALED and not any(data[-_ENDING:]) and len(data) > _ENDING:
         zeros = len(data) - len(data.rstrip(b"\0"))
-        return f"truncated: its last {zeros} bytes are 0, as of a copy that was never finished"
+        raise DamagedError(f"truncated: its last {zeros} bytes are 0, as of a copy that was never finished")
     if image.format == "TIFF" and image.tag_v2.get(_COMPRESSION) in _DEFLATE:
-        return _deflated(image, data)
-    return None
+        _check_deflated(image, data)
 
 
-def _jpeg(data: bytes) -> str | None:
-    """Return the decoder's warning about the compressed data, None where there is none that concerns the pixels."""
+def _decoded_jpeg(data: bytes, space: str, height: int, width: int) -> np.ndarray | None:
+    """Return the pixels at no less than a size, None where the decoder complains of what does not concern the pixels."""
     try:
-        # At an eighth of the size, in grey: the compressed data are read whole, and little else is done.
-        simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, strict=True)
+        return simplejpeg.decode_jpeg(data, space, min_height=height, min_width=width, strict=True)
     except ValueError as error:
         said = str(error)
-        if "Corrupt JPEG data" in said or "Premature end" in said:
-            return None if _padded(said, data) else said
+        if ("Corrupt JPEG data" in said or "Premature end" in said) and not _padded(said, data):
+            raise DamagedError(said) from error
     return None
 
 
@@ -53,16 +72,15 @@ def _padded(said: str, data: bytes) -> bool:
     return count < _FEW or re.search(padding, data) is not None
 
 
-def _deflated(image: Image.Image, data: bytes) -> str | None:
-    """Return what is wrong with the strips or tiles of a TIFF compressed by deflate, whose checksums Pillow drops."""
+def _check_deflated(image: Image.Image, data: bytes) -> None:
+    """Check the strips or tiles of a TIFF compressed by deflate, whose checksums Pillow drops."""
     tags = image.tag_v2
     offsets, counts = (next((tags[tag] for tag in pair if tag in tags), ()) for pair in (_OFFSETS, _COUNTS))
     for offset, count in zip(offsets, counts, strict=False):
         try:
             _inflate(data[offset : offset + count], _WIDEST * image.width * image.height)
         except zlib.error as error:
-            return f"the strip or tile at byte {offset}: {error}"
-    return None
+            raise DamagedError(f"the strip or tile at byte {offset}: {error}") from error
 
 
 def _inflate(packed: bytes, most: int) -> None:

@@ -23,12 +23,15 @@ _NAMES = {"heic": "HEIF", "jxl": "JXL"}
 _JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns the pixels of a sideways EXIF orientation upright."""
+"""What turns the pixels of an EXIF orientation upright."""
 _CUT_SHORT = (
     "truncat",
     "premature end",
@@ -123,7 +126,7 @@ def decode(
             scale = wanted(width, height, shape.getbbox() if shape else None)
             opened.draft(None, (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
         name = "JPEG" if opened.format == "MPO" else opened.format or ""
-        _load(opened, data)
+        opened = _loaded(opened, data)
         alpha = None if mask else _alpha(opened)
         values, spread = _deep_values(opened, deep, data) if deep else None, None
         if values is None or depth.only_eight(values):
@@ -287,17 +290,27 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return opened
 
 
-def _load(opened: Image.Image, data: bytes) -> None:
-    """Decode the pixels, upright."""
-    opened.load()
+def _loaded(opened: Image.Image, data: bytes) -> Image.Image:
+    """Return the decoded pixels, upright."""
+    orientation = _orientation(opened)
+    try:
+        if opened.format in ("JPEG", "MPO"):
+            pixels = damage.jpeg_pixels(opened, data)
+            if pixels is not None:
+                image = Image.fromarray(pixels)
+                return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+        opened.load()
+        damage.check(opened, data)
+    except damage.DamagedError as error:
+        reason = "truncated" if _ends_early(str(error)) else "unreadable"
+        raise UnusableError(reason, f"its pixels are damaged: {error}") from error
     if opened.format == "PNG":
         # Decoding skips the checksums of the pixels' own chunks: a flipped bit would be other colours.
         with Image.open(io.BytesIO(data), formats=("PNG",)) as whole:
             whole.verify()
-    if said := damage.found(opened, data):
-        raise UnusableError("truncated" if _ends_early(said) else "unreadable", f"its pixels are damaged: {said}")
-    if _orientation(opened) != 1:
+    if orientation != 1:
         ImageOps.exif_transpose(opened, in_place=True)
+    return opened
 
 
 def _orientation(opened: Image.Image) -> int:
@@ -340,7 +353,7 @@ def _sidecar(data: bytes, max_pixels: int) -> Image.Image:
         with _reasons():
             image = _open(data, max_pixels)
             deep = depth.kind_of(image)
-            _load(image, data)
+            image = _loaded(image, data)
             values = _alpha(image) or Image.fromarray(_brightest(image, deep, data))
             return binary(values)
     except UnusableError as error:
@@ -387,9 +400,9 @@ def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int], p
         return _cropped(_scaled(mask, size), part)
     if part and mask.size == (part[2] - part[0], part[3] - part[1]):
         return mask
-    turn = _TURNS.get(_orientation(photograph))
-    if turn is not None and _proportional(mask.size, size[::-1]):
-        return _cropped(_scaled(mask.transpose(turn), size), part)
+    orientation = _orientation(photograph)
+    if orientation in _SIDEWAYS and _proportional(mask.size, size[::-1]):
+        return _cropped(_scaled(mask.transpose(_TURNS[orientation]), size), part)
     raise UnusableError(
         "mask_size",
         f"its mask: {mask.width} x {mask.height} pixels, but the image has {size[0]} x {size[1]} (upright), which has other "

@@ -101,6 +101,20 @@ def test_a_whole_file_is_read_whatever_is_odd_about_it(data):
     assert reason(data) is None
 
 
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize(
+    "options", [{"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"mode": "L"}, {"keep_rgb": True}]
+)
+def test_jpegs_have_the_bits_that_pillow_gives_them(options, scale):
+    data = encoded(noisy(131), "JPEG", quality=80, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft(None, (131 // scale, 131 // scale))
+        expected = np.asarray(image.convert("RGB"))
+    photo = decode(data, None, max_pixels=10**6, wanted=lambda width, height, bounds: 1 / scale)
+    assert photo.colours.size[0] == -(-131 // scale)
+    assert (np.asarray(photo.colours) == expected).all()
+
+
 def test_a_jpeg_of_several_pictures_is_read():
     buffer = io.BytesIO()
     first, second = (Image.fromarray(noisy(side)) for side in (64, 32))
