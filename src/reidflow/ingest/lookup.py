@@ -17,7 +17,7 @@ from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 OUTSIDE = "outside"
 _ELSEWHERE = re.compile(r"(?:.*/)?[A-Za-z]:/|/|~|file:/")
 _WEB = re.compile(r"(https?|ftp|s3|gs)://", re.IGNORECASE)
-_SAMPLE = 50  # names by which a folder is judged
+_SAMPLE = 20  # names by which a folder is judged
 _HINTED = 20  # misses for which close names are looked for: it takes long among many files
 
 
@@ -95,19 +95,23 @@ class Files:
         """
         if self.outside:
             folder = self._outer([name for name in self.outside if Path(self.root, name).is_file()])
-            return folder and f"Write under source, where it takes `images`: `images: {self._shown(Path(folder))}`."
+            return folder and self._naming(Path(folder))
         if not self.missed:
             return ""
-        some = self.missed[:_SAMPLE]
-        above = [Path(self.root).parent, Path(self.root).parent.parent]
+        some = self.missed[:: max(1, len(self.missed) // _SAMPLE)][:_SAMPLE]
         inside = {
             str(above) for folder in self._folders for above in (PurePosixPath(folder), *PurePosixPath(folder).parents)
         }
-        below = [Path(self.root, folder) for folder in sorted(inside, key=lambda name: (name.count("/"), name))]
-        for folder in [*below[:1000], *above]:
-            if 2 * sum((folder / name).is_file() for name in some) > len(some):
-                return f"Write under source, where it takes `images`: `images: {self._shown(folder)}`, which holds these files."
+        for folder in sorted(inside - {"."}, key=lambda name: (name.count("/"), name)):
+            if 2 * sum(f"{folder}/{name}" in self.tree.files for name in some) > len(some):
+                return self._naming(Path(self.root, folder))
+        for above in (Path(self.root).parent, Path(self.root).parent.parent):
+            if 2 * sum(os.path.isfile(f"{above}/{name}") for name in some) > len(some):  # noqa: PTH113
+                return self._naming(above)
         return ""
+
+    def _naming(self, folder: Path) -> str:
+        return f"Write under source, where it takes `images`: `images: {self._shown(folder)}`, which holds these files."
 
     def _outer(self, names: list[str]) -> str:
         """Return the folder in which files outside the dataset lie, if names relative to it lead nowhere else; else ''."""
