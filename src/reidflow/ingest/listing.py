@@ -12,7 +12,7 @@ from reidflow.ingest.boxes import Box
 from reidflow.ingest.labels import Spellings
 from reidflow.ingest.lookup import HOW, OUTSIDE, Files
 from reidflow.ingest.rawdigest import Links, Tree
-from reidflow.ingest.times import Dates, is_blank, iso, remedy
+from reidflow.ingest.times import Dates, has_zone, is_blank, iso, remedy
 from reidflow.spec.errors import Problems
 
 REASONS = {
@@ -193,7 +193,7 @@ def settle(
         count_suffixes(others) | (left_out or {}),
         tables,
         extra,
-        notes + _unread(times),
+        notes + _unread(times) + _zones(rows),
         tree,
         candidates,
         left_out or {},
@@ -243,6 +243,17 @@ def count_suffixes(names: Iterable[str]) -> dict[str, int]:
     suffixes = (PurePosixPath("x" + PurePosixPath(name).name).suffix.lower() or "(no suffix)" for name in names)
     counted = Counter(s.encode("utf-8", "backslashreplace").decode() for s in suffixes)
     return {suffix: counted[suffix] for suffix in sorted(counted)}
+
+
+def _zones(rows: list[Row]) -> list[str]:
+    """Return a sentence on times of which some alone have an offset from UTC."""
+    times = [row.time for row in rows if row.time and "T" in row.time]
+    zoned = sum(map(has_zone, times))
+    if not 0 < zoned < len(times):
+        return []
+    return [
+        f"{zoned} of {len(times)} times have an offset from UTC, the others none: these are compared as if they were UTC, perhaps hours off."
+    ]
 
 
 class _Problems:

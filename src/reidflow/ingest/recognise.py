@@ -68,7 +68,12 @@ class Recognised:
     def __post_init__(self) -> None:
         counts = Counter(row.identity for row in self.listing.candidates if row.identity)
         entries = nobodies(counts)
-        self.keys |= {"unlabelled": entries} if entries else {}
+        if entries:
+            self.keys["unlabelled"] = entries
+            names = ", ".join(map(repr, entries))
+            self.notes.append(
+                f"labels taken to mean that nobody knows: {names}; remove those of individuals from 'unlabelled'"
+            )
         if self.listing.tree.outside:
             self.keys["links"] = "follow"
             link, target = min(self.listing.tree.outside.items())

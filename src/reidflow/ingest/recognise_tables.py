@@ -9,6 +9,7 @@ from typing import Any
 
 from reidflow.ingest.boxes import parse_column
 from reidflow.ingest.listing import ROLES
+from reidflow.ingest.lookup import Files
 from reidflow.ingest.rawdigest import Tree, walk
 from reidflow.ingest.segmentation import looks_like
 from reidflow.ingest.sources import _json, _table, coco
@@ -223,10 +224,17 @@ def _images_of(table: _table.Table, column: str, given: str) -> str | None:
     own = PurePosixPath(given).parent
     real = Path(own).expanduser()
     if names and all(name.startswith("/") for name in names):
-        return os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120
+        shared = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120
+        if Path(shared).is_dir():
+            return shared
     folders = sorted(path.name for path in real.iterdir() if path.is_dir() and not path.name.startswith("."))
     for below in ["", *folders, ".."]:
         if names and 2 * sum((real / below / name).is_file() for name in names) > len(names):
+            return str(own / below) if below else None
+    # Names of another machine, in other capitals or without suffix.
+    for below in ["", *folders]:
+        files = Files(walk(real / below), names)
+        if names and 2 * sum(not files.find(name).reason for name in names) > len(names):
             return str(own / below) if below else None
     raise ReidflowError(
         f"{given}: the files in its column '{column}', such as '{names[0] if names else ''}', are neither beside it nor in one of "

@@ -402,6 +402,15 @@ def test_a_folder_of_links_is_followed_and_identified_by_the_config_that_says_so
     assert identify(made.config, refresh=True).digest != first
 
 
+def test_a_table_of_another_machine_is_recognised_with_its_order_of_days(project):
+    folders(Path("photos/pictures"))
+    table(Path("photos/meta.csv"), "path,identity,date", r"D:\Data\cat{who}\{k}.PNG,{who},2{k}/03/2024")
+    found = recognise("photos")
+    assert found.source["images"] == "photos/pictures" and found.keys == {"dates": "day_first"}
+    assert not found.listing.faults and all(row.time.startswith("2024-03-2") for row in found.listing.rows)
+    assert "paths of another machine" in " ".join(found.notes)
+
+
 def test_labels_that_look_alike_or_unknown_are_named(project):
     folders(Path("photos"))
     for name in ("CATA", "unknown"):

@@ -106,3 +106,9 @@ def test_a_time_that_cannot_be_read_is_none_and_counted_with_an_example_and_the_
     again = reread(listing, Reading(dates="day_first"))
     assert [row.time for row in again.rows[:3]] == ["2015-03-27", "2015-03-28T12:00", "2015"]
     assert again.notes == []
+
+
+def test_times_of_which_some_have_a_zone_are_named(tmp_path):
+    (note,) = listed(tmp_path, "2015-06-03 12:00Z", "2015-06-03 12:00", "2015-06-03").notes
+    assert note.startswith("1 of 2 times have an offset from UTC")
+    assert listed(tmp_path, "2015-06-03 12:00Z", "2015-06-03 12:00+02:00", "2015").notes == []
