@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from reidflow.dedup.edited import hashed_copies
 from reidflow.dedup.groups import GROUPS, PAIRS, Rules, group_images
 from reidflow.dedup.hashes import image_hashes, load_pairs, pairs_of, save_pairs
 from reidflow.ingest.manifest import MANIFEST
@@ -18,15 +19,16 @@ def main(job: Job) -> None:
         return save_pairs(job.out.pairs, pairs_of(hashes, rules.reach, rows_of(shard, len(hashes))), rules.reach)
     manifest = read_table(job.input.manifest, MANIFEST)
     rows = np.flatnonzero(manifest["identity"].is_not_null().to_numpy())
+    images = np.load(job.input.images, mmap_mode="r")
     if files := job.input.get("shards"):
         known = load_pairs(files)
     else:
         chosen = rows[rows_of(shard or [1, 1], len(rows))]
-        images = np.load(job.input.images, mmap_mode="r")
         hashes = image_hashes(images, chosen, "phash", workers=job.compute["workers"])
     if shard:
         return np.save(job.out.hashes, hashes)
-    grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, known)
+    edited = None if rules.edited is None else hashed_copies(images, rows, rules.edited, job.compute["workers"])
+    grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, known, edited)
     write_table(grouping.groups, job.out.groups, GROUPS)
     write_table(grouping.pairs, job.out.pairs, PAIRS)
     for warning in grouping.warnings:

@@ -31,6 +31,7 @@ class Rules:
     minutes: float | None = None
     by: Sequence[str] = ("identity",)
     numbers: int | None = None
+    edited: float | None = None
     photographs: bool = True
 
     @property
@@ -53,12 +54,17 @@ class Grouping:
 
 
 def group_images(
-    manifest: pl.DataFrame, hashes: np.ndarray, rules: Rules, known: tuple[np.ndarray, int] | None = None
+    manifest: pl.DataFrame,
+    hashes: np.ndarray,
+    rules: Rules,
+    known: tuple[np.ndarray, int] | None = None,
+    edited: np.ndarray | None = None,
 ) -> Grouping:
     """Join each identity's own groups with its near-duplicates, and with its images of one moment.
 
     manifest: labelled rows; hashes: (N, 8) uint8 of the same rows; known: their `bounded_pairs` up to `rules.reach`, where
-    these are known, which take the place of the hashes. `group` stays within an identity; `block` also joins
+    these are known, which take the place of the hashes; edited: (E, 3) int64, further pairs that join, with the distance of
+    their hashes. `group` stays within an identity; `block` also joins
     groups of different identities that hold suspected duplicates of each other, so that no split separates them. Raises
     ReidflowError for a column of `rules.by` that no image has, and for more near-duplicates than are held.
     """
@@ -67,8 +73,10 @@ def group_images(
     distance = rules.phash_distance
     found, reach = known or bounded_pairs(pairs_of(hashes, rules.reach), rules.reach)
     _check_reach(reach, distance)
-    alike = identities[found[:, 0]] == identities[found[:, 1]]
     joined = found[:, 2] <= distance if distance is not None else np.zeros(len(found), bool)
+    if edited is not None:
+        found, joined = _with_edited(found, joined, edited)
+    alike = identities[found[:, 0]] == identities[found[:, 1]]
     times = None if rules.minutes is None else times_of(manifest["time"])
     own = _of_one_moment(manifest, rules, times)
     duplicates = [found[joined][:, :2], *([] if distance is None else _equal_pictures(manifest))]
@@ -103,6 +111,14 @@ def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray) -> 
         },
         schema=GROUPS.columns,
     )
+
+
+def _with_edited(found: np.ndarray, joined: np.ndarray, edited: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs (P, 3) with those of edited copies, each once, sorted, and which of them join."""
+    pairs, place = np.unique(np.concatenate([found, edited]), axis=0, return_inverse=True)
+    joins = np.zeros(len(pairs), bool)
+    np.logical_or.at(joins, place.ravel(), np.concatenate([joined, np.ones(len(edited), bool)]))
+    return pairs, joins
 
 
 def _of_one_moment(manifest: pl.DataFrame, rules: Rules, times: Times | None) -> np.ndarray:

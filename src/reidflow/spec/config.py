@@ -228,6 +228,11 @@ class Groups(Strict):
         description="images of one identity and folder whose names differ in their last number alone, by at most so much, "
         "join a group: 1 for IMG_0412.jpg and IMG_0413.jpg",
     )
+    edited: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None,
+        description="crops, mirror images, turned, brightened, compressed and captioned copies join like near-duplicates where "
+        "the method `edited` finds them at most this far apart, e.g. 0.3; null: they are not searched for",
+    )
 
 
 class Backgrounds(Strict):

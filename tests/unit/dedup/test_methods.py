@@ -11,7 +11,7 @@ from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
 
 COPIES = {("00", "30"), ("01", "31"), ("00", "32"), ("30", "32")}
-LOOSEST = {"ahash": 12, "dhash": 12, "phash": 12, "whash": 12, "ssim": 0.6, "hash_ssim": 0.6}
+LOOSEST = {"ahash": 12, "dhash": 12, "phash": 12, "whash": 12, "ssim": 0.6, "hash_ssim": 0.6, "edited": 0.9}
 
 
 @pytest.fixture(scope="module")
