@@ -1,8 +1,33 @@
 # Which training images are kept: near-duplicates left out, the most valuable chosen. Validation and test never change.
 
 
+# Of many images, shards are compared with all others side by side before.
+rule duplicates_shard:
+    input:
+        manifest=f"{DATA}/manifest.parquet",
+        digest=f"{DATA}/images.json",
+        images=ancient(f"{DATA}/images.npy"),
+        features_digest=f"{files.embedding}/features.json",
+        features=ancient(f"{files.embedding}/features.npy"),
+    output:
+        pairs=temp(files.duplicates_shard),
+    log:
+        files.log("duplicates_shard", "{method}-{shard}"),
+    group:
+        "duplicates_shards"
+    conda:
+        "../envs/reidflow.yaml"
+    resources:
+        **requests.images,
+    params:
+        job=params.duplicates,
+    script:
+        "../workflow/scripts/duplicates.py"
+
+
 rule duplicates:
     input:
+        shards=ancient(inputs.duplicates_shards),
         manifest=f"{DATA}/manifest.parquet",
         digest=f"{DATA}/images.json",
         images=ancient(f"{DATA}/images.npy"),

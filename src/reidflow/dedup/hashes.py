@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from reidflow.dedup.images import Images
+from reidflow.dedup.neighbours import MOST
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.processes import map_in_order
 
@@ -22,7 +23,6 @@ SIDES = {64: 8, 256: 16}  # bits -> imagehash's hash_size
 CHUNK = 256  # images per task of a process
 FEWEST = 4096  # fewer images are hashed before processes would have started
 QUERIES = 512  # hashes compared with all others at once
-MOST = 20_000_000  # pairs that are held: half a GB
 
 
 def image_hashes(images: np.ndarray, rows: np.ndarray, name: str, bits: int = 64, workers: int = 1) -> np.ndarray:
@@ -48,13 +48,13 @@ def _hash_chunk(images: np.ndarray, name: str, bits: int) -> np.ndarray:
     return np.packbits(np.reshape(hashes, (len(images), bits)), axis=1)
 
 
-def close_pairs(hashes: np.ndarray, distance: int) -> np.ndarray:
+def close_pairs(hashes: np.ndarray, distance: int, rows: slice | None = None) -> np.ndarray:
     """Return every pair of hashes that differ in at most `distance` bits: (P, 3) int64 of i, j > i, and the distance.
 
-    hashes: (N, B) uint8, 8 bits a byte. Sorted by (i, j). Time grows with N^2, memory with N and the pairs. Raises
+    hashes: (N, B) uint8, 8 bits a byte. rows: those of i, by default all. Sorted by (i, j). Time grows with N^2, memory with N and the pairs. Raises
     ReidflowError for more than `MOST` pairs.
     """
-    pairs, reach = bounded_pairs(pairs_of(hashes, distance), distance)
+    pairs, reach = bounded_pairs(pairs_of(hashes, distance, rows), distance)
     if reach < distance:
         raise ReidflowError(
             f"more than {MOST:,} pairs of images have hashes that differ in at most {distance} of {8 * hashes.shape[1]} "
@@ -66,7 +66,7 @@ def close_pairs(hashes: np.ndarray, distance: int) -> np.ndarray:
 
 
 def pairs_of(hashes: np.ndarray, distance: int, rows: slice | None = None) -> Iterator[np.ndarray]:
-    """Yield the pairs of `close_pairs` in parts, (P, 3) int64. rows: those of i, by default all.
+    """Yield the pairs of `close_pairs` in parts, (P, 3) int64.
 
     Library: FAISS, IndexBinaryFlat.range_search.
     """
@@ -113,7 +113,7 @@ def load_pairs(files: Iterable[str]) -> tuple[np.ndarray, int]:
 
 
 def hash_pairs(images: Images, name: str, bits: int, loosest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pairs (P, 2) int64 of rows, i < j, whose hashes differ in at most `loosest` bits, and in how many."""
+    """Return the pairs (P, 2) int64 of rows, i < j, whose hashes differ in at most `loosest` bits, and in how many."""
     hashes = image_hashes(images.pixels, images.rows, name, bits, images.workers)
-    found = close_pairs(hashes, int(np.floor(loosest)))
+    found = close_pairs(hashes, int(np.floor(loosest)), images.first)
     return found[:, :2], found[:, 2].astype(np.float64)

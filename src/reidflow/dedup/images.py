@@ -36,6 +36,7 @@ class Images:
         pixel_digests: SHA-256 of the framed pixels.
         features: (R, D) float32 of a frozen backbone, of any length.
         workers: processes or threads that a method may use; they change only the time.
+        first: the rows i of the pairs (i, j) that a method of `shards.PAIRWISE` returns; None: all.
     """
 
     pixels: np.ndarray
@@ -46,6 +47,7 @@ class Images:
     pixel_digests: list[str]
     features: np.ndarray
     workers: int = 1
+    first: slice | None = None
 
     @cached_property
     def vectors(self) -> np.ndarray:

@@ -8,10 +8,13 @@ steps of 2^-21, so that copies are exactly 0 apart. Equal similarities rank by r
 import faiss
 import numpy as np
 
+from reidflow.spec.errors import ReidflowError
+
 STEP = 2.0**-21  # four times the most that rounding unit vectors to float32 changes a cosine
 SLACK = 1e-5  # more than the error of an inner product of float32 unit vectors
 SPARE = 6  # neighbours searched beyond those returned, so that a tie at the end is detected
 TILE = 2048
+MOST = 20_000_000  # pairs that are held: half a GB
 CHUNK = 2**22  # numbers at a time when similarities are recomputed
 
 
@@ -74,21 +77,27 @@ def cosine(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nda
     return np.rint(values / STEP) * STEP
 
 
-def near_pairs(vectors: np.ndarray, loosest: float) -> tuple[np.ndarray, np.ndarray]:
+def near_pairs(vectors: np.ndarray, loosest: float, rows: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return every pair of rows with 1 - cosine <= `loosest`: (P, 2) int64 of i < j, sorted, and (P,) distances.
 
-    vectors: (N, D) float32 unit vectors. Distances are in steps of 2^-21, at least 0. Memory grows with the pairs, and
-    with tiles of 2048 x 2048 beside them.
+    vectors: (N, D) float32 unit vectors. rows: those of i, by default all. Distances are in steps of 2^-21, at least 0.
+    Time grows with N^2, memory with the pairs, and with tiles of 2048 x 2048 beside them. Raises ReidflowError for more
+    than `MOST` pairs.
     """
     pairs, distances = [np.empty((0, 2), np.int64)], [np.empty(0)]
-    for start in range(0, len(vectors), TILE):
+    first, end, _ = (rows or slice(None)).indices(len(vectors))
+    for start in range(first, end, TILE):
         for other in range(start, len(vectors), TILE):
-            similar = vectors[start : start + TILE] @ vectors[other : other + TILE].T >= 1 - loosest - SLACK
+            similar = vectors[start : min(start + TILE, end)] @ vectors[other : other + TILE].T >= 1 - loosest - SLACK
             i, j = np.nonzero(np.triu(similar, 1) if other == start else similar)
             apart = pair_distances(vectors, i + start, j + other)
             near = apart <= loosest
             pairs.append(np.stack([i + start, j + other], axis=1)[near])
             distances.append(apart[near])
+        if sum(map(len, distances)) > MOST:
+            raise ReidflowError(
+                f"more than {MOST:,} pairs of images have embeddings at most {loosest:g} apart. Lower the largest threshold."
+            )
     found, apart = np.concatenate(pairs), np.concatenate(distances)
     order = np.lexsort((found[:, 1], found[:, 0]))
     return found[order], apart[order]

@@ -110,6 +110,11 @@ class Files:
         """The pattern of what a job writes that embeds a shard of the images of a feature bank."""
         return f"{self.results}/features/{{bank}}/shards/{{shard}}.json"
 
+    @property
+    def duplicates_shard(self) -> str:
+        """The pattern of the near-duplicates of a shard of the images with all images behind them."""
+        return f"{self.results}/duplicates/{{method}}/shards/{{shard}}.parquet"
+
     def network(self, network: dict[str, Any]) -> list[str]:
         """Return the description of a network whose weights are downloaded: it says whether they are available."""
         if network["backbone"].get("weights") != "hub":

@@ -15,7 +15,7 @@ from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
-from reidflow.spec.shards import COMPARED, EMBEDDED, shards
+from reidflow.spec.shards import COMPARED, EMBEDDED, PAIRWISE, shards
 from reidflow.workflow.files import Files, digest_of
 
 
@@ -27,6 +27,7 @@ class Wildcards(Protocol):
     look: str
     study: str
     bank: str
+    method: str
     shard: str
     split: str
 
@@ -147,6 +148,12 @@ class Inputs:
     def pair_shards(self) -> list[str]:
         """Return the close pairs of shards of the images, where they are found side by side."""
         return self._shards(self.files.data_shard("pairs.npz"), COMPARED)
+
+    def duplicates_shards(self, wildcards: Wildcards) -> list[str]:
+        """Return the near-duplicates of shards of the images, where a method finds them side by side."""
+        method, _ = self.plan.duplicates()[wildcards.method]
+        pattern = self.files.duplicates_shard.replace("{method}", wildcards.method)
+        return self._shards(pattern, EMBEDDED) if method["name"] in PAIRWISE else []
 
     def _shards(self, pattern: str, most: int) -> list[str]:
         return [pattern.format(shard=shard) for shard in shards(self.images, most)]

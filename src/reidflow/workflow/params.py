@@ -140,9 +140,12 @@ class Params:
     # Choices of training images.
 
     def duplicates(self, wildcards: Any) -> str:
-        """Return the param of a job that finds near-duplicates."""
+        """Return the param of a job that finds near-duplicates, of all images or of a shard of them."""
         method, loosest = self.plan.duplicates()[wildcards.method]
-        return self.job("duplicates", {"method": method, "loosest": loosest}, plans.modules(("duplicates", method)))
+        what = {"method": method, "loosest": loosest}
+        if shard := getattr(wildcards, "shard", None):
+            what["shard"] = numbers(shard)
+        return self.job("duplicates", what, plans.modules(("duplicates", method)))
 
     def keep(self, subsets: list[str]) -> Job:
         """Return the param of a job that makes choices of training images."""

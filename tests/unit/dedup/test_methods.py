@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import imagehash
 import networkx
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -9,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from reidflow.dedup.images import DUPLICATES, Images, find_pairs
 from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.shards import PAIRWISE
 
 COPIES = {("00", "30"), ("01", "31"), ("00", "32"), ("30", "32")}
 LOOSEST = {"ahash": 12, "dhash": 12, "phash": 12, "whash": 12, "ssim": 0.6, "hash_ssim": 0.6, "edited": 0.9}
@@ -52,6 +56,14 @@ def test_every_threshold_is_a_filter_and_copies_are_0_apart(images, name):
     assert zero == ({("00", "30")} if name == "exact_bytes" else COPIES)
     for threshold in (0, loosest / 3, *widest["distance"].unique().sort()[1:2].to_list()):
         assert found(images, name, threshold).equals(widest.filter(widest["distance"] <= threshold))
+
+
+@pytest.mark.parametrize("name", sorted(PAIRWISE))
+def test_pairs_of_shards_are_those_of_all_images(images, name):
+    loosest = LOOSEST.get(name, 0.5)
+    whole = found(images, name, loosest)
+    shards = [found(replace(images, first=slice(start, start + 10)), name, loosest) for start in range(0, 33, 10)]
+    assert pl.concat(shards).equals(whole) and len(whole) > 5 and not whole.equals(shards[0])
 
 
 def test_same_identity_is_of_the_two_images(images):

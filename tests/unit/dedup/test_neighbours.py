@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from reidflow.dedup.neighbours import STEP, near_pairs, nearest, unit
+from reidflow.spec.errors import ReidflowError
 
 
 @pytest.fixture(scope="module")
@@ -50,5 +51,8 @@ def test_near_pairs_are_all_in_range_and_copies_are_0_apart(vectors, cosines, lo
     pairs, distances = near_pairs(vectors, loosest)
     assert np.array_equal(pairs, expected)
     assert np.array_equal(distances, apart[tuple(pairs.T)])
+    monkeypatch.setattr("reidflow.dedup.neighbours.MOST", len(pairs) - 1)
+    with pytest.raises(ReidflowError, match="Lower the largest threshold"):
+        near_pairs(vectors, loosest)
     copies = set(map(tuple, pairs[distances == 0].tolist()))
     assert {(0, 100), (1, 200), (158, 159)} <= copies and (0, 1) not in copies
