@@ -1,8 +1,11 @@
 """Give every labelled image its role, and audit what straddles roles."""
 
 import json
+from functools import partial
 
-from reidflow.dedup.groups import GROUPS, PAIRS, Rules
+import polars as pl
+
+from reidflow.dedup.groups import GROUPS, PAIRS, Rules, regrouped, with_scenes
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.components import is_given
 from reidflow.splits.audit import audit
@@ -15,13 +18,14 @@ from reidflow.store.tables import read_table, write_table
 def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     gallery = job.given["gallery"]
-    groups = read_table(job.input.groups, GROUPS)
+    pairs, rules = read_table(job.input.pairs, PAIRS), Rules(**job.given["groups"])
+    groups = with_scenes(read_table(job.input.groups, GROUPS), manifest, rules)
     sides, queries = job.given.get("sides", "across"), job.given.get("queries")
+    others = partial(regrouped, manifest.filter(pl.col("identity").is_not_null()), pairs, rules)
     ranked = job.given.get("ignore", ()), job.given.get("distractors", False)
-    split = split_images(
-        manifest, groups, job.given["split"], gallery, sides, queries, job.given.get("fold", 0), *ranked
-    )
-    audited = audit(split, manifest, read_table(job.input.pairs, PAIRS), gallery, Rules(**job.given["groups"]))
+    fold = job.given.get("fold", 0)
+    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked, others)
+    audited = audit(split, manifest, pairs, gallery, rules)
     write_table(split, job.out.split, SPLIT)
     given = {"given": True} if is_given(job.given["split"]) else {}
     write_text(job.out.audit, json.dumps({"method": job.given["split"], **given, **audited}, indent=1))

@@ -1,7 +1,7 @@
 """Groups: images that show the same moment: the data set's own, joined with near-duplicates and images of near times."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,8 @@ PAIRS = Contract(
     "near-duplicate pairs",
     {"image": pl.String, "other": pl.String, "distance": pl.Int64, "same_identity": pl.Boolean, "joined": pl.Boolean},
 )
+
+_WRITTEN = {"None": "null", "False": "false", "['identity']": "[identity]"}
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,51 @@ def _with_edited(found: np.ndarray, joined: np.ndarray, edited: np.ndarray) -> t
     joins = np.zeros(len(pairs), bool)
     np.logical_or.at(joins, place.ravel(), np.concatenate([joined, np.ones(len(edited), bool)]))
     return pairs, joins
+
+
+def with_scenes(groups: pl.DataFrame, manifest: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Return the table of groups with `scene`: the first image of those that belong in one role, whoever they show.
+
+    A scene joins groups of several identities that hold crops of one photograph, where `rules.photographs`, and images of near
+    times, where `rules.by` leaves the identity out.
+    """
+    columns = ["path", "time", *(column for column in rules.by if column != "identity")]
+    rows = groups.join(manifest.select("image", *columns), on="image", how="left", maintain_order="left")
+    pairs = [same(rows, ["identity", "group"])]
+    pairs += [same(rows, ["path"])] if rules.photographs else []
+    if "identity" not in rules.by:
+        times = None if rules.minutes is None else times_of(rows["time"])
+        pairs.append(linked(rows, times, rules.by, rules.minutes))
+    images = groups["image"].to_list()
+    first = components(len(images), np.concatenate(pairs))
+    return groups.with_columns(scene=pl.Series([images[i] for i in first], dtype=pl.String))
+
+
+def regrouped(manifest: pl.DataFrame, pairs: pl.DataFrame, rules: Rules) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield other rules that join less, as lines of a config, each with its table of groups and scenes.
+
+    manifest: as of `group_images`, of which `pairs` are the close pairs.
+    """
+    alone = set(rules.by) <= {"identity"}
+    fewer = [
+        ({"photographs": False}, rules.photographs and manifest["path"].is_duplicated().any()),
+        ({"by": ["identity"]}, rules.minutes is not None and not alone),
+        ({"minutes": None, "by": ["identity"]}, rules.minutes is not None or not alone),
+        ({"numbers": None}, rules.numbers is not None),
+    ]
+    row = {image: place for place, image in enumerate(manifest["image"])}
+    close = pairs.filter("joined").select("image", "other").rows()
+    found = np.asarray([(row[image], row[other]) for image, other in close], np.int64).reshape(-1, 2)
+    duplicates = np.concatenate([found, *([] if rules.phash_distance is None else _equal_pictures(manifest))])
+    for changes, applies in fewer:
+        if not applies:
+            continue
+        other = replace(rules, **changes)
+        times = None if other.minutes is None else times_of(manifest["time"])
+        groups = _groups(manifest, _of_one_moment(manifest, other, times), duplicates)
+        written = ", ".join(f"{key}: {_WRITTEN.get(str(value), value)}" for key, value in changes.items())
+        note = "  # images of one moment may then stand in two roles, which the audit counts"
+        yield f"groups: {{{written}}}{note}", with_scenes(groups, manifest, other)
 
 
 def _of_one_moment(manifest: pl.DataFrame, rules: Rules, times: Times | None) -> np.ndarray:

@@ -200,12 +200,6 @@ class Dataset(Strict):
     )
 
 
-def _of_identities(values: list[str]) -> list[str]:
-    if "identity" not in values:
-        raise ValueError("must hold identity")
-    return _distinct(values)
-
-
 class Groups(Strict):
     """Images that belong together: they never straddle a split, nor count as easy positives."""
 
@@ -218,10 +212,10 @@ class Groups(Strict):
         description="images of one identity whose times differ by at most so many minutes join a group, and so do chains of "
         "them; null: times join nothing",
     )
-    by: Annotated[list[Literal["identity", "camera", "site", "flank"]], AfterValidator(_of_identities)] = Field(
+    by: Annotated[list[Literal["identity", "camera", "site", "flank"]], AfterValidator(_distinct)] = Field(
         ["identity"],
         description="what images must have in common for their times to join them; with `minutes: null` and more than the "
-        "identity, all images that have it in common join",
+        "identity, all images that have it in common join; without identity, images of several share a role, in groups of their own",
     )
     numbers: Annotated[int, Field(ge=1)] | None = Field(
         None,
@@ -232,6 +226,11 @@ class Groups(Strict):
         None,
         description="crops, mirror images, turned, brightened, compressed and captioned copies join like near-duplicates where "
         "the method `edited` finds them at most this far apart, e.g. 0.3; null: they are not searched for",
+    )
+    photographs: bool = Field(
+        True,
+        description="crops of one photograph have one role, whoever they show; false: crops of several identities may stand in "
+        "two roles, which the audit counts",
     )
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.dedup.groups import LOOSEST, NO_RULES, Rules
+from reidflow.dedup.groups import LOOSEST, NO_RULES, Rules, with_scenes
 from reidflow.dedup.moments import keys_of, straddling, times_of
 from reidflow.splits.candidates import labelled, unanswered
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs
 
-LEAKS = ("groups", "joined_pairs", "bytes", "pixels", "photographs", "times")
+LEAKS = ("groups", "scenes", "joined_pairs", "bytes", "pixels", "times")
 WINDOW = 5.0  # minutes within which images show one moment, where groups.minutes is null
 WINDOWS = (1, 5, 60, 1440)
 
@@ -21,11 +21,12 @@ def audit(
 ) -> dict[str, Any]:
     """Return counts per role, everything that straddles two roles, and the identities that are not scored.
 
-    `leaks` is True when a group, a joined near-duplicate, an exact duplicate, a photograph of which several crops are images,
-    or a pair of near times is in two roles. Images that are left aside do not leak. `straddling_times`: pairs of images that
-    have in common what `rules.by` names, and the identity, and were taken within `window_minutes`, whether or not these
-    joined them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`, where there are any: the numbers of queries, of
-    gallery images and of images left aside. `distractors`, where there are any: how many a role has.
+    `leaks` is True when a group, a joined near-duplicate, an exact duplicate, a scene (a photograph with crops of several
+    identities) or a pair of near times is in two roles. Images that are left aside do not leak. `straddling_times`: pairs of
+    one identity that have in common what `rules.by` names and were taken within `window_minutes`, whether or not that joined
+    them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`,
+    where there are any: the numbers of queries, of gallery images and of images left aside. `distractors`, where there are any: how many a role has. `train_only`: identities in
+    training alone; `single_group`: those with one group, which no split can score.
     """
     distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
     split = labelled(split)
@@ -45,6 +46,7 @@ def audit(
         "gallery": gallery,
         "roles": counted,
         "straddling_groups": _several_roles(split, ["identity", "group"]),
+        "straddling_scenes": _several_roles(with_scenes(split, manifest, rules), ["scene"]),
         "straddling_joined_pairs": within.filter("joined").height,
         "straddling_bytes": _same_content(split, manifest, "sha256", "box"),
         "straddling_pixels": _same_content(split, manifest, "pixels") + _same_visible(split, manifest),
@@ -60,7 +62,7 @@ def audit(
         **({"sides": sides} if sides else {}),
         **({"distractors": distractors} if distractors else {}),
     }
-    result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS if key != "photographs" or rules.photographs)
+    result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS)
     return result
 
 

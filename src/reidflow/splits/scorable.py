@@ -1,12 +1,13 @@
 """Who can be scored: the roles of a split, checked, and what else works with the same images where too few can."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import polars as pl
 
 from reidflow.spec.components import call, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.joint import joint_identities
 from reidflow.splits.roles import TEST, TRAIN, VAL, needed_groups
 
 LEAST = 2
@@ -18,24 +19,33 @@ WITHOUT_VALIDATION = (
     "overrides: {<experiment>: {tuned: {<key>: null}}}"
 )
 
+Regrouped = Callable[[], Iterable[tuple[str, pl.DataFrame]]]
+
 
 class TooFewError(ReidflowError):
     """Too few identities can be scored."""
 
 
 def roles_of(
-    images: pl.DataFrame, method: dict[str, Any], gallery: str, fold: int = 0, *, across: bool = False
+    images: pl.DataFrame,
+    method: dict[str, Any],
+    gallery: str,
+    fold: int = 0,
+    *,
+    across: bool = False,
+    regrouped: Regrouped = tuple,
 ) -> list[str]:
-    """Return the role of each row of `images` (image, identity, group, block) by a resolved split component.
+    """Return the role of each row of `images` (image, identity, group, block, scene) by a resolved split component.
 
-    across: queries find their positives on another side than among `images`. Identities that cannot be scored are no
-    obstacle as long as others can. Raises ReidflowError, with the alternatives that were tried on these images and work, where
-    fewer than two can be scored in test, none in a validation that has a share, or fewer than two are trained on.
+    across: queries find their positives on another side than among `images`. regrouped: yields further tables of groups, with the
+    lines of a config that give them. Identities that cannot be scored are no obstacle as long as others can. Raises
+    ReidflowError, with the alternatives that were tried on these images and work, where fewer than two can be scored in test,
+    none in a validation that has a share, or fewer than two are trained on.
     """
     try:
         return _checked(images, method, gallery, fold, across)
     except TooFewError as error:
-        raise ReidflowError(f"{error} {_advice(images, method, gallery, across)}") from None
+        raise ReidflowError(f"{error} {_advice(images, method, gallery, across, regrouped)}") from None
 
 
 def scored_identities(images: pl.DataFrame, role: str, gallery: str) -> list[str]:
@@ -62,7 +72,7 @@ def _checked(images: pl.DataFrame, method: dict[str, Any], gallery: str, fold: i
         able = seen if across else len(scored_identities(split, role, gallery))
         if able < least:
             raise TooFewError(
-                f"{place}: {able} of {total} identities can be scored in '{role}', which needs {least}. {_needed(method, gallery)}"
+                f"{place}: {able} of {total} identities can be scored in '{role}', which needs {least}. {_needed(images, method, gallery)}"
             )
     trained = split.filter(pl.col("role") == TRAIN)["identity"].n_unique()
     if trained < LEAST and method.get(TRAIN, 1) > 0:
@@ -70,10 +80,12 @@ def _checked(images: pl.DataFrame, method: dict[str, Any], gallery: str, fold: i
     return roles
 
 
-def _needed(method: dict[str, Any], gallery: str) -> str:
-    """Return what an identity needs to be scored, a sentence."""
+def _needed(images: pl.DataFrame, method: dict[str, Any], gallery: str) -> str:
+    """Return what an identity needs to be scored, in a sentence or two."""
     if method["name"] == "identity_disjoint":
-        return "An identity can be scored where it has two groups (images of different moments)."
+        linked = {identity for some in joint_identities(images) for identity in some}
+        also = f" {len(linked)} share a scene (a photograph) with others, and then a role." if linked else ""
+        return f"An identity can be scored where it has two groups (images of different moments).{also}"
     scored = [role for role in (VAL, TEST) if method.get(role, 1) > 0]
     total = 1 + len(scored) * needed_groups(gallery)
     return (
@@ -82,14 +94,14 @@ def _needed(method: dict[str, Any], gallery: str) -> str:
     )
 
 
-def _advice(images: pl.DataFrame, method: dict[str, Any], gallery: str, across: bool) -> str:
+def _advice(images: pl.DataFrame, method: dict[str, Any], gallery: str, across: bool, regrouped: Regrouped) -> str:
     found: list[list[str]] = []
-    for changes, other, ranked in _alternatives(method, gallery):
+    for changes, some, other, ranked in _alternatives(images, method, gallery, regrouped):
         if any(set(fewer) <= set(changes) for fewer in found):
             continue
         try:
             for fold in range(max(other.get("folds", 0), 1)):
-                _checked(images, other, ranked, fold, across)
+                _checked(some, other, ranked, fold, across)
         except ReidflowError:
             continue
         found.append(changes)
@@ -107,8 +119,10 @@ def _advice(images: pl.DataFrame, method: dict[str, Any], gallery: str, across: 
     )
 
 
-def _alternatives(method: dict[str, Any], gallery: str) -> Iterator[tuple[list[str], dict[str, Any], str]]:
-    """Yield other divisions, the least change first: lines of a config, the split that they give, and the gallery."""
+def _alternatives(
+    images: pl.DataFrame, method: dict[str, Any], gallery: str, regrouped: Regrouped
+) -> Iterator[tuple[list[str], pl.DataFrame, dict[str, Any], str]]:
+    """Yield other divisions, the least change first: lines of a config, the images, the split and the gallery."""
     folds = method.get("folds", 0)
     fewer = [{**method, "folds": number} for number in range(folds - 1, 1, -1)]
     methods = [*fewer, *([_single(method)] if folds > 1 else [method])]
@@ -120,12 +134,23 @@ def _alternatives(method: dict[str, Any], gallery: str) -> Iterator[tuple[list[s
             methods += [other, *([one] if (one := _two_roles(other)) else [])]
     galleries = [gallery, *(["all"] if gallery == "role" else [])]
     given = [(one, ranked) for one in methods for ranked in galleries if (one, ranked) != (method, gallery)]
-    for one, ranked in sorted(given, key=lambda pair: _changes(*pair, method, gallery)):
+    given.sort(key=lambda pair: _changes(*pair, method, gallery))
+    near = sum(_changes(*pair, method, gallery) < 2 for pair in given)
+    for number, (one, ranked) in enumerate(given):
+        if number == near:
+            for text, groups in regrouped():
+                table = groups.select("image", "group", "block", "scene")
+                yield (
+                    [text],
+                    images.select("image", "identity").join(table, on="image", maintain_order="left"),
+                    method,
+                    gallery,
+                )
         parts = [f"gallery: {ranked}"] if ranked != gallery else []
         written = {**one, "folds": one.get("folds", 0)} if folds > 1 else one
         parts += [f"split: {_flow(written)}"] if one != method else []
         parts += [WITHOUT_VALIDATION] if one.get(VAL) == 0 and method.get(VAL) != 0 else []
-        yield parts, one, ranked
+        yield parts, images, one, ranked
 
 
 def _changes(one: dict[str, Any], ranked: str, method: dict[str, Any], gallery: str) -> int:

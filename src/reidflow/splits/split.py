@@ -19,7 +19,7 @@ from reidflow.splits.candidates import (
     with_ignored,
 )
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
-from reidflow.splits.scorable import WITHOUT_VALIDATION, roles_of
+from reidflow.splits.scorable import WITHOUT_VALIDATION, Regrouped, roles_of
 from reidflow.splits.sides import QUERY, apart, gallery_roles, of_photographs, with_queries
 from reidflow.store.tables import Contract
 
@@ -47,26 +47,32 @@ def split_images(
     fold: int = 0,
     ignore: Sequence[str] = (),
     distractors: bool = False,
+    regrouped: Regrouped = tuple,
 ) -> pl.DataFrame:
     """Return the split table of the labelled images, and of distractors, in the order of the manifest.
 
-    method: a resolved split component; images of the side `gallery`, where there are any, never change what it gives the
-    photographs. sides: `across` has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
+    groups: image, group, block and, where images of several identities belong together, scene. method: a resolved split
+    component; images of the side `gallery`, where there are any, never change what it gives the photographs. sides: `across`
+    has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
     `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
     0: each is a query against the others. fold: which of the method's `folds`, where it has several. ignore: columns of
     the manifest; of a query's identity, images that share a value are no candidates. distractors: whether unlabelled
     images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images with
-    a role are distractors in any case. Raises ReidflowError when a role with a share stays empty, when the sides do not
+    a role are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
+    them, for advice where this split fails. Raises ReidflowError when a role with a share stays empty, when the sides do not
     fit the data, or when no query has a positive.
     """
     given = is_given(method)
     known = labelled(manifest).select("image", "identity", "side", *(["role"] if given else []))
-    images = known.join(groups.select("image", "group", "block"), on="image", how="left", maintain_order="left")
+    if "scene" not in groups.columns:
+        groups = groups.with_columns(scene="group")
+    grouped = groups.select("image", "group", "block", "scene")
+    images = known.join(grouped, on="image", how="left", maintain_order="left")
     two = not given and images.filter(~of_photographs()).height > 0
     if given:
         split = _given(images, method, gallery)
     else:
-        split = _assigned(images, method, gallery, sides, two, bool(queries), fold)
+        split = _assigned(images, method, gallery, sides, two, bool(queries), fold, regrouped)
     if queries:
         split = _with_queries(split, queries, gallery, method)
     if ignore:
@@ -91,14 +97,21 @@ def split_images(
 def _given(images: pl.DataFrame, method: dict, gallery: str) -> pl.DataFrame:
     """Return the split that the data give: its roles, and the sides of val and test."""
     _check_identities(images["identity"].unique().sort().to_list())
-    context = images.select("image", "identity", "group", "block", given="role")
+    context = images.select("image", "identity", "group", "block", "scene", given="role")
     split = images.with_columns(role=pl.Series(call("split", method, context, gallery), dtype=pl.String))
     scored = pl.col("role").is_in([VAL, TEST])
     return split.with_columns(side=pl.when(scored).then("side"))
 
 
 def _assigned(
-    images: pl.DataFrame, method: dict, gallery: str, sides: str, two: bool, queries: bool, fold: int
+    images: pl.DataFrame,
+    method: dict,
+    gallery: str,
+    sides: str,
+    two: bool,
+    queries: bool,
+    fold: int,
+    regrouped: Regrouped,
 ) -> pl.DataFrame:
     """Return the split that a method makes. two: whether images are of two sides; queries: whether they are drawn."""
     if queries and two and sides == "across":
@@ -108,8 +121,8 @@ def _assigned(
         )
     photographs = apart(images) if two else images
     _check_identities(photographs["identity"].unique().sort().to_list())
-    divided = photographs.select("image", "identity", "group", "block")
-    roles = roles_of(divided, method, gallery, fold, across=two and sides == "across")
+    divided = photographs.select("image", "identity", "group", "block", "scene")
+    roles = roles_of(divided, method, gallery, fold, across=two and sides == "across", regrouped=regrouped)
     given = dict(zip(photographs["image"], roles, strict=True))
     if two:
         given |= _of_second(images, given, method, sides)

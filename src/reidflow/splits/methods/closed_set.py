@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from reidflow.splits import joint
 from reidflow.splits.roles import (
     TEST,
     TRAIN,
@@ -26,10 +27,10 @@ def assign(
     seed: int = 0,
     folds: int = 0,
 ) -> list[str]:
-    """Return the role of each row of `images` (image, identity, group, block).
+    """Return the role of each row of `images` (image, identity, group, block, scene).
 
     An identity with too few groups goes wholly to training, as do groups that hold a suspected duplicate of another
-    identity.
+    identity. Groups of several identities in one scene (a photograph) have one role.
 
     folds: 2 or more cut each identity's groups into as many parts, or into fewer that can still be scored; in each fold
     another part is tested and the rest is shared out by `train` and `val`. 0: one split. fold: which of them, from 0.
@@ -55,6 +56,15 @@ def assign(
         }
     else:
         chosen = {identity: _scored(free[identity], len(own), shares, least) for identity, own in groups.items()}
+    several, alone = joint.scenes_of(images, tied)
+    if several:
+        # Identities without a scene in common with others keep the roles that they have without such scenes.
+        made = (
+            joint.allotted_in_fold(several, alone, shares, least, seed, folds, fold)
+            if folds > 1
+            else joint.allotted(several, alone, shares, least, seed)
+        )
+        chosen |= {i: made for scene in several for i in scene.members}
     return [chosen[identity].get(group, TRAIN) for identity, group in images.select("identity", "group").iter_rows()]
 
 

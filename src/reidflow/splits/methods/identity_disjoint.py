@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.groups import components
+from reidflow.splits.joint import joint_identities
 from reidflow.splits.roles import (
     TEST,
     TRAIN,
@@ -27,18 +28,22 @@ def assign(
     seed: int = 0,
     folds: int = 0,
 ) -> list[str]:
-    """Return the role of each row of `images` (image, identity, group, block).
+    """Return the role of each row of `images` (image, identity, group, block, scene).
 
-    Identities with one group cannot be scored and go to training. Identities that share a suspected duplicate go to
-    one role together. Shares are those of all identities; of those that can be scored, where training would receive none of these.
+    Identities with one group cannot be scored and go to training. Identities that share a suspected duplicate or a
+    scene (a photograph) go to one role together: to training, where no other has room for all of them. Shares are those of all identities; of those that can be scored, where training would receive none of these.
 
     folds: 2 or more deal the identities to as many folds, each of which tests its own and shares out the others by
     `train` and `val`: each identity that can be scored is tested once. 0: one split. fold: which of them, from 0.
     """
     check_shares(train, val, test)
     groups = dict(images.group_by("identity").agg(pl.col("group").n_unique()).sort("identity").iter_rows())
-    clusters = _clusters(list(groups), list(linked_identities(images).values()))
-    usable = shuffled([c for c in clusters if all(groups[i] >= 2 for i in c)], seed, "identity_disjoint")
+    scenes = joint_identities(images)
+    clusters = _clusters(list(groups), [*linked_identities(images).values(), *scenes])
+    # Who is seen once beside others ranks among them; a suspected duplicate of somebody seen once may be a wrong label.
+    beside = {identity for some in scenes for identity in some}
+    able = [c for c in clusters if any(groups[i] >= 2 for i in c) and all(groups[i] >= 2 or i in beside for i in c)]
+    usable = shuffled(able, seed, "identity_disjoint")
     shares, role_of, others = {VAL: val, TEST: test}, dict.fromkeys(groups, TRAIN), len(groups)
     if folds > 1:
         fold_of = deal(list(map(len, usable)), folds)
@@ -48,8 +53,8 @@ def assign(
         order = sorted(range(len(usable)), key=lambda item: (fold_of[item] - fold - 1) % folds)
         usable = [usable[item] for item in order if fold_of[item] != fold]
         shares, others = {VAL: relative({TRAIN: train, VAL: val})[VAL]}, len(groups) - len(tested)
-    able = sum(map(len, usable))
-    others = others if sum(shares.values()) * others < able else able
+    scorable = sum(map(len, usable))
+    others = others if sum(shares.values()) * others < scorable else scorable
     wanted = {role: share * others for role, share in shares.items() if share}
     filled = dict.fromkeys(wanted, 0)
     for cluster in usable:
