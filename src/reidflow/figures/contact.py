@@ -206,7 +206,11 @@ def masks_sheet(
     for source in [name for name in counts if name != "none"]:
         own = numbered.filter(pl.col("mask") == source).sort("foreground", "image")
         rest = list(range(across, len(own) - across))
-        parts = {"smallest": own[:across], "in between": own[_even(rest, across)], "largest": own[across:][-across:]}
+        parts = {
+            "smallest foreground": own[:across],
+            "foreground in between": own[_even(rest, across)],
+            "largest foreground": own[across:][-across:],
+        }
         for name, part in parts.items():
             if not len(part):
                 continue
@@ -215,7 +219,7 @@ def masks_sheet(
                 for row, share, image in part.select("row", "foreground", "image").iter_rows()
             ]
             low, high = part["foreground"].min(), part["foreground"].max()
-            rows.append(Row(tiles, [SOURCES[source], f"{name} foreground", f"{low:.1%} to {high:.1%} of the image"]))
+            rows.append(Row(tiles, [SOURCES[source].capitalize(), name, f"{low:.1%} to {high:.1%} of the image"]))
     words = [heading.subtitle, _sources(counts)]
     whole = int((manifest["foreground"].fill_null(0.0) > WHOLE).sum())
     words += [f"{whole} cover over {WHOLE:.0%} of the image"] if whole else []
