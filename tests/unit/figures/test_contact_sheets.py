@@ -121,9 +121,9 @@ def test_each_source_of_masks_has_rows_of_its_own_and_no_image_is_shown_twice(tm
     masks_sheet(*masked(["network"] * 5 + ["alpha", "none"]), Heading("Masks", "demo"), tmp_path / "s.png", across=4)
     ((rows, _, heading, _),) = drawn
     assert [(row.words[0], len(row.tiles)) for row in rows] == [
-        ("alpha channels", 1),
-        ("a network", 4),
-        ("a network", 1),
+        ("Alpha channels", 1),
+        ("A network", 4),
+        ("A network", 1),
     ]
     assert heading.subtitle == "demo · 1 from alpha channels, 5 from a network, 1 without a mask"
     whole = pl.DataFrame({"image": ["a"], "mask": ["network"], "foreground": [1.0]})
