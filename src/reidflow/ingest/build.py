@@ -151,7 +151,12 @@ def ingest(
     spreads = [one.spread for one in kept if one.spread]
     used = {kind: list(chosen[kind]) for kind in sorted({one.kind for one in spreads})}
     notes = [*listing.notes, *_clipped(listing.rows, results), *describe(spreads, chosen), *_covering(kept)]
-    more = {"network": network.network if network else None, "levels": used, "notes": notes}
+    more = {
+        "network": network.network if network else None,
+        "boxes": sum(one.facts["box"] is not None for one in kept),
+        "levels": used,
+        "notes": notes,
+    }
     more = {key: value for key, value in more.items() if value}
     _write_tables(kept, faults, listing, out, {"size": size, "frame": frame}, more)
     return notes

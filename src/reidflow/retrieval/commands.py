@@ -35,6 +35,7 @@ def index_images(
 ) -> UpdateSummary:
     """Make or update a gallery of the images in a folder, and say what was done."""
     maker = maker_of(config, runs)
+    _say_whole(maker, images)
     done = update(images, out, maker, index, rebuild=rebuild, progress=_progress)
     print(f"{out}: {done.count} images, {done.embedded} of them embedded now, {done.gone} gone since the last time")
     if done.recall is not None:
@@ -53,6 +54,7 @@ def retrieve(folder: Path, queries: Path, k: int, out: Path | None) -> dict[str,
     keys, parts, left_out = [], [], []
     with unpacked_runs(folder) as runs:
         maker = maker_of_gallery(gallery, runs, folder)
+        _say_whole(maker, queries)
         for usable, vectors, bad in maker.vectors(found, list(found.digests)):
             keys += usable
             parts.append(vectors)
@@ -76,7 +78,8 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
     Raises ReidflowError where this installation would embed them otherwise, or lacks pretrained weights.
     """
     facts, compute = gallery.facts, Compute()
-    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"], facts.get("levels", {}), facts.get("network"))
+    more = facts.get("levels", {}), facts.get("network"), facts.get("boxes", 0)
+    framing = Framing(facts["frame"], facts["size"], facts["max_pixels"], *more)
     try:
         _ = framing.segmenter
     except ReidflowError as error:
@@ -188,6 +191,16 @@ def _print(best: dict[str, list[str]], cosines: np.ndarray) -> None:
         print(query)
         for place, (key, value) in enumerate(zip(keys, values, strict=False), 1):
             print(f"  {place:3} {value:8.4f}  {key}")
+
+
+def _say_whole(maker: ImageEmbedder, images: Path) -> None:
+    """Warn that the runs know animals cut out of photographs, and these files are embedded as they are."""
+    if maker.framing.boxes:
+        print(
+            f"WARNING: {maker.framing.boxes} images of the pipeline were cut out of photographs by boxes, and those of "
+            f"{images} are embedded whole. Cut them to the animals first, unless they are such crops.",
+            file=sys.stderr,
+        )
 
 
 def _say_left_out(left_out: list[Any]) -> None:

@@ -26,7 +26,7 @@ class Framing:
 
     `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind. `network`: what computes
     the masks of images without one (a resolved segmenter, and the SHA-256 of its file); None where nothing does, or where
-    the frame does not depend on masks.
+    the frame does not depend on masks. `boxes`: how many images of the pipeline were cut out of photographs.
     """
 
     frame: dict[str, Any]
@@ -34,19 +34,21 @@ class Framing:
     max_pixels: int
     levels: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] | None = None
+    boxes: int = 0
 
     @classmethod
     def of_pipeline(cls, images: dict[str, Any], max_pixels: int) -> "Framing":
         """Return how the pipeline framed images. images: the content of images.json."""
-        made = cls(images["frame"], images["size"], max_pixels, images.get("levels", {}), images.get("network"))
+        more = images.get("levels", {}), images.get("network"), images.get("boxes", 0)
+        made = cls(images["frame"], images["size"], max_pixels, *more)
         return made if made._sees_masks() else replace(made, network=None)
 
     def facts(self) -> dict[str, Any]:
         """Return what a gallery says of it."""
         own = self.network and {key: value for key, value in self.network["segmenter"].items() if key != "file"}
         masks = short([own, self.network["sha256"]]) if self.network else None
-        levels = {"levels": self.levels} if self.levels else {}
-        return {"frame": self.frame, "size": self.size, "masks": masks, **levels}
+        more = {key: value for key, value in (("levels", self.levels), ("boxes", self.boxes)) if value}
+        return {"frame": self.frame, "size": self.size, "masks": masks, **more}
 
     @cached_property
     def segmenter(self) -> Segmenter | None:

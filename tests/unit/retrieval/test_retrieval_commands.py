@@ -82,6 +82,19 @@ def test_a_gallery_is_indexed_and_asked(command, tmp_path):
     assert [line.split(maxsplit=2)[2] for line in out.splitlines()[1:]] == answers["x.png"]
 
 
+def test_runs_on_boxes_warn_that_files_are_embedded_whole(command, project, tmp_path):
+    facts = project[0] / "results-tiny" / "data" / "images.json"
+    before = facts.read_text()
+    try:
+        facts.write_text(json.dumps({"frame": FRAME, "size": SIZE, "boxes": 21}))
+        assert "WARNING: 21 images of the pipeline were cut out" in index(command, tmp_path / "g")[2]
+        _, _, err = command("retrieve", "--gallery", tmp_path / "g", "--queries", "queries")
+        assert "those of queries are embedded whole" in err
+    finally:
+        facts.write_text(before)
+    assert "WARNING" not in index(command, tmp_path / "other")[2]
+
+
 def test_an_image_of_the_gallery_does_not_find_itself(command, tmp_path):
     index(command, tmp_path / "g")
     command("retrieve", "--gallery", tmp_path / "g", "--queries", "images", "-k", 100, "--out", tmp_path / "s.json")
