@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,11 +20,14 @@ from reidflow.ingest.decode import UnusableError, decode
 from reidflow.ingest.listing import Listing, Row, summary
 from reidflow.ingest.recognise import Recognised, recognise
 from reidflow.spec import plan as plans
-from reidflow.spec.config import Config, Dataset, read, require
+from reidflow.spec.components import resolve
+from reidflow.spec.config import COLUMN, Config, Dataset, read, require
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.experiment import build, locate
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import ORIGINAL
+from reidflow.splits.roles import TEST, TRAIN, VAL
+from reidflow.splits.split import split_images
 from reidflow.store.atomic import write_text
 from reidflow.workflow.estimates import planned_seconds
 from reidflow.workflow.units import duration
@@ -42,6 +45,7 @@ GENERIC = {"annotations", "data", "images", "index", "labels", "meta", "metadata
 CENTRE = {"name": "centre", "wide": 0.376, "high": 0.5, "down": 0.53}  # what scikit-learn cuts out of an image of LFW
 CORES = 2  # those of profiles/default
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.3, "seed": 0}
+HELD = 0.2  # share of given training images that become validation images, where the data give none
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,17 @@ class Looks:
 
 @dataclass(frozen=True)
 class Division:
-    """How the images are divided, and why. gain: what folds test more, where they are worth their time."""
+    """How the images are divided, and why. gain: what folds test more, where they are worth their time.
+
+    shares: the parameters of the split.
+    """
 
     split: str
     gallery: str
     sides: str | None
     why: str
     gain: Gain | None
+    shares: dict[str, Any] = field(default_factory=lambda: dict(SHARES))
 
 
 @dataclass(frozen=True)
@@ -96,11 +104,13 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     _check_free([out, *([Path(data.source["path"])] if data.table else [])], force)
     _check_usable(given, data.listing)
     rows = [row for row in data.listing.rows if row.identity is not None]
-    looks, division = _look(data.listing), _divide(given, rows, data.source["name"] == "jaguar")
+    looks, division = _look(data.listing), _given(data) or _divide(given, rows, data.source["name"] == "jaguar")
     settings, known = _settings(name, data, rows, looks, division), below.experiments
     config = require(read([*base], {**settings, "experiments": known}), ", ".join(base))
     left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
     settings["experiments"] = [name for name in known if name not in left_out]
+    if alone := [name for name in settings["experiments"] if division.split == COLUMN and _reseeds(name)]:
+        settings["overrides"] = {locate(name).stem: {"candidates": {"split_seeds": []}} for name in alone}
     made = plans.make([*base], settings)
     folded = init_folds.on_folds(made) if division.gain else []
     if folded:
@@ -198,6 +208,31 @@ def _decoded(root: Path, row: Row) -> Any:
         return None
 
 
+def _given(found: Recognised) -> Division | None:
+    """Return the split that the data give; None where they give none, or one that cannot be scored, which is noted."""
+    rows = [row for row in found.listing.rows if row.identity is not None]
+    roles = {row.role for row in rows}
+    if TRAIN not in roles or not roles & {VAL, TEST}:
+        return None
+    shares: dict[str, Any] = {} if {VAL, TEST} <= roles else {"val": HELD} | ({} if TEST in roles else {"tested": VAL})
+    columns = ("image", "identity", "side", "role", "group")
+    values = [[getattr(row, name) for name in columns] for row in rows]
+    manifest = pl.DataFrame(values, dict.fromkeys(columns, pl.String), orient="row").with_columns(pixels="image")
+    groups = manifest.select("image", group=pl.coalesce("group", "image"), block="image")
+    try:
+        split_images(manifest, groups, resolve("split", {"name": COLUMN, **shares}), "role")
+    except ReidflowError as error:
+        found.notes.append(f"the split that the data give is not used: {str(error).rstrip('.')}")
+        return None
+    counts = Counter(row.role for row in rows if row.role)
+    why = (
+        "the data give "
+        + ", ".join(f"{counts[role]} {role}" for role in (TRAIN, VAL, TEST) if counts[role])
+        + " images"
+    )
+    return Division(COLUMN, "role", None, why, None, shares)
+
+
 def _divide(given: str, rows: list[Row], known: bool) -> Division:
     """Return the split that scores most individuals, tried on these images. Raises ReidflowError where none does.
 
@@ -245,13 +280,16 @@ def _settings(name: str, found: Recognised, rows: list[Row], looks: Looks, divis
     """Return the config as data, all but its experiments."""
     size = SIZE if looks.side >= SIZE else max(SMALLEST, 32 * math.ceil(looks.side / 32))
     frame = {"name": "mask_box", "margin": 0.1} if looks.masks else {"name": "pad"}
+    benchmark = _is_benchmark(found)
+    frame = {"name": "squash"} if benchmark else CENTRE if found.source["name"] == "lfw" else frame
     return {
         "title": name,
         "scale": f"{len({row.identity for row in rows})} individuals, {len(rows)} images",
         "results": f"results-{name}",
-        "dataset": {"source": found.source, **found.keys, "frame": CENTRE if found.source["name"] == "lfw" else frame},
+        "dataset": {"source": found.source, **found.keys, "frame": frame},
         **({"backgrounds": {"without_mask": "keep"}} if looks.masks else {}),
-        "split": {"name": division.split, **SHARES},
+        **({"ignore": ["camera"], "groups": {"phash_distance": None}} if benchmark else {}),
+        "split": {"name": division.split, **division.shares},
         "gallery": division.gallery,
         **({"sides": division.sides} if division.sides else {}),
         "protocol": {"model": {"size": size}, "epochs": 30},
@@ -281,6 +319,11 @@ def _lacking(name: str, config: Config, looks: Looks, division: Division) -> str
     if sum(not spec.frozen for spec in specs) > MANY_TRAINED * len(specs):
         return "as they train networks from images, at the demo's small size"
     return ""
+
+
+def _reseeds(name: str) -> bool:
+    """Return whether an experiment also divides the images by other seeds."""
+    return bool((read([locate(name)]).get("candidates") or {}).get("split_seeds"))
 
 
 def _command(files: list[str]) -> str:
@@ -314,11 +357,12 @@ def _flow(value: Any) -> str:
 
 def _config(found: Found, settings: dict[str, Any]) -> str:
     """Return the text of the config."""
-    rows, looks, division = found.rows, found.looks, found.division
+    looks, division = found.looks, found.division
     dataset = settings["dataset"]
     known = {
         "closed_set": "each is in training, validation and test, as when known ones are looked up",
         "identity_disjoint": "those in validation and test are never trained on",
+        COLUMN: "this split is taken as it is, and checked by the leak audit",
     }
     pool = {
         "role": "A query is ranked among the images of its role",
@@ -333,7 +377,7 @@ def _config(found: Found, settings: dict[str, Any]) -> str:
         f"#   {found.command}",
         *(f"{key}: {_flow(settings[key])}" for key in ("title", "scale", "results")),
         "",
-        f"# {found.data.kind[0].upper()}{found.data.kind[1:]}. {_unlabelled(found.data.listing)}",
+        f"# {found.data.kind[0].upper()}{found.data.kind[1:]}. {_unlabelled(found)}",
         "dataset:",
         f"  source: {_flow(dataset['source'])}",
         *(f"  {key}: {_flow(value)}" for key, value in found.data.keys.items()),
@@ -341,10 +385,11 @@ def _config(found: Found, settings: dict[str, Any]) -> str:
         f"  frame: {_flow(dataset['frame'])}",
         *(COMPUTED if dataset["frame"]["name"] == "pad" else []),
         *([f"backgrounds: {_flow(settings['backgrounds'])}  # an image without a mask stays as it is"] if looks.masks else []),
-        f"# {_grouped(rows)}",
-        "groups: {phash_distance: 4}",
+        f"# {_grouped(found)}",
+        f"groups: {_flow(settings.get('groups', {'phash_distance': 4}))}",
+        *([f"ignore: {_flow(settings['ignore'])}"] if "ignore" in settings else []),
         "",
-        f"# {division.why}: {known[division.split]}.",
+        f"# {division.why[0].upper()}{division.why[1:]}: {known[division.split]}.",
         f"# {pool[division.gallery]}.",
         f"split: {_flow(settings['split'])}",
         f"gallery: {division.gallery}",
@@ -368,10 +413,14 @@ def _folded(found: Found) -> str:
 
 
 def _folds(found: Found, overrides: dict[str, Any]) -> list[str]:
-    """Return the lines of the config that put experiments on folds, which share the first one's settings."""
+    """Return the lines of the config that change experiments: most put them on folds, and share the first one's settings."""
     gain, (first, *others) = found.division.gain, found.folded or [""]
     if gain is None or not first:
-        return []
+        lines = [
+            f"  {name}: {_flow(changes)}  # the split is given: there are no others"
+            for name, changes in overrides.items()
+        ]
+        return ["", "overrides:", *lines] if lines else []
     ranking = [name for name in overrides if name not in found.folded]
     return [
         "",
@@ -384,9 +433,12 @@ def _folds(found: Found, overrides: dict[str, Any]) -> list[str]:
     ]
 
 
-def _unlabelled(listing: Listing) -> str:
-    count = sum(row.identity is None for row in listing.rows)
-    return f"{count} unlabelled images are embedded, never scored." if count else ""
+def _unlabelled(found: Found) -> str:
+    rows = [row for row in found.data.listing.rows if row.identity is None]
+    placed = sum(row.role is not None for row in rows) if found.division.split == COLUMN else 0
+    texts = [f"{placed} unlabelled images are distractors in the galleries."] if placed else []
+    texts += [f"{len(rows) - placed} unlabelled images are embedded, never scored."] if len(rows) > placed else []
+    return " ".join(texts)
 
 
 def _framed(frame: dict[str, Any], looks: Looks) -> str:
@@ -394,18 +446,24 @@ def _framed(frame: dict[str, Any], looks: Looks) -> str:
     texts = {
         "mask_box": f"Masks from {where.get(looks.masks, '')}: cut to the animal, with a margin.",
         "pad": "No masks: the whole picture, padded to a square.",
+        "squash": "The whole picture, as a square.",
         "centre": "What scikit-learn cuts out of each photograph.",
     }
     return texts[frame["name"]]
 
 
-def _grouped(rows: list[Row]) -> str:
-    own = (
-        "Groups (sightings, bursts) as given"
-        if any(row.group for row in rows)
-        else "No groups are given; each image is one"
-    )
-    return f"{own}, near-duplicates within an individual joined. A group is never split."
+def _grouped(found: Found) -> str:
+    if _is_benchmark(found.data):
+        return "As its protocol has it: no near-duplicates, and no images of the same individual by the query's camera."
+    given, timed = (any(getattr(row, name) for row in found.rows) for name in ("group", "time"))
+    own = "Groups (sightings, bursts) as given" if given else "No groups are given; each image is one"
+    near = "images of one moment and near-duplicates" if timed else "near-duplicates"
+    return f"{own}, {near} within an individual joined. A group is never split."
+
+
+def _is_benchmark(data: Recognised) -> bool:
+    """Return whether a published protocol, with its filter of cameras, goes with the data."""
+    return data.source["name"] == "market1501"
 
 
 def _reasons(left_out: dict[str, str], start: str) -> list[str]:
@@ -423,9 +481,9 @@ def _seen(found: Found, config: Config) -> list[str]:
     each = f"{counts[0]}" if alike else f"{counts[0]} to {counts[-1]} (median {median(counts):g})"
     facts = [
         f"{len(found.rows)} images of {len(counts)} individuals, {each} of each",
-        _unlabelled(data.listing),
+        _unlabelled(found),
         _framed(config.dataset.frame, found.looks),
-        _grouped(found.rows),
+        _grouped(found),
         f"Split: {division.split}, gallery {division.gallery}, since {division.why}.",
         _folded(found),
         *(f"{note}." for note in data.notes),

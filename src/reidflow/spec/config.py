@@ -116,7 +116,7 @@ def _with_column_of_roles(data: Any) -> Any:
     except ReidflowError:
         return data
     takes, default = "role" in taken, taken.get("role", ("", False, None))[2]
-    role, own = split.get("role"), source.get("role", default)
+    role, own = split.get("role"), source.get("role")
     if not takes:
         if role:
             raise ValueError(
@@ -126,11 +126,11 @@ def _with_column_of_roles(data: Any) -> Any:
         return data
     if role and own and role != own:
         raise ValueError(f"split '{COLUMN}', role: {role}, but dataset.source has role: {own}. Leave one of them out.")
-    if not (role or own):
+    if not (role or own or default):
         raise ValueError(
             f"split '{COLUMN}' needs the column that holds train, val and test: split: {{name: {COLUMN}, role: split}}."
         )
-    given = {"role": role or own}
+    given = {"role": role or own or default}
     return {**data, "split": {**split, **given}, "dataset": {**dataset, "source": {**source, **given}}}
 
 

@@ -172,6 +172,9 @@ LAYOUTS = {
 MASKED = ("jaguar", "masks in a folder beside", "wildlife-datasets")
 
 
+GIVEN = {"Market-1501": {"val": 0.2}, "products": {"val": 0.2}, "roles": {}}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_layout_becomes_a_config_that_plans_and_lists_all_images(init, layout):
     make, expected = LAYOUTS[layout]
@@ -187,6 +190,8 @@ def test_each_layout_becomes_a_config_that_plans_and_lists_all_images(init, layo
     assert made.config.scale == f"{PEOPLE} individuals, {len(labelled)} images"
     assert f"snakemake --configfile {BASE} mine.yaml -- all_tables" in out
     assert (made.config.dataset.frame["name"] == "mask_box") == (layout in MASKED)
+    split = load("mine.yaml")["split"]
+    assert split == {"name": "column", **GIVEN[layout]} if layout in GIVEN else split["name"] != "column"
     comments = [line for line in Path("mine.yaml").read_text().splitlines() if line.startswith("#")]
     assert 5 <= len(comments) <= 12 and made.config.results == "results-photos"
 
@@ -258,6 +263,27 @@ def test_a_config_without_masks_says_how_to_have_them_computed(init):
     )
     dataset = plan.make([BASE, "masked.yaml"]).config.dataset
     assert dataset.masks["name"] == "rembg" and dataset.frame["name"] == "mask_box"
+
+
+def test_a_given_split_is_taken_with_its_protocol_and_one_that_cannot_be_scored_is_noted(init):
+    market(Path("market"))
+    draw(Path("market/bounding_box_test/0000_c1s1_000000_00.jpg"), 77)
+    status, out, err = init("market", base="config/config.yaml")
+    assert status == 0, err
+    written = load("market.yaml")
+    assert written["ignore"] == ["camera"] and written["groups"] == {"phash_distance": None}
+    assert written["dataset"]["frame"] == {"name": "squash"}
+    assert written["overrides"] == {"seeds": {"candidates": {"split_seeds": []}}}
+    assert (
+        "1 unlabelled images are distractors in the galleries" in out
+        and "the data give 15 train, 30 test images" in out
+    )
+    folders(Path("photos"), "{n}.png")
+    rows = entries("path,identity,split", "{n}.png,{who},train").replace("0.png,a,train", "0.png,a,test", 1)
+    Path("photos/meta.csv").write_text(rows)
+    status, out, err = init("photos")
+    assert status == 0 and "the split that the data give is not used: " in out
+    assert load("photos.yaml")["split"]["name"] == "closed_set"
 
 
 def test_names_of_files_in_one_folder_become_a_table(init):

@@ -117,7 +117,7 @@ SETS = {
     "AnimalCLEF2025, its split named": Set(
         {"image_id": [0, 1], "identity": ["l1", NAN], "path": ["a/1.png", "b/2.png"], "split": ["database", "query"]},
         {"role": ["test", "test"], "side": ["gallery", "query"]},
-        {"split": "split"},
+        {"role": "split"},
     ),
     "WildlifeReID-10k": Set(
         {"identity": ["ATRW_1", "ATRW_2"], "path": ["a/1.png", "b/2.png"], "date": [NAN, "2017.0"],
@@ -154,7 +154,7 @@ SETS = {
         {"image_id": [0, 1], "identity": ["j1", "j2"], "path": ["a/1.png", "b/2.png"], "date": ["2021-04-05", "2022-04-05"],
          "observation_id": [8, 9], "territory": ["North", "South"], "split-closed_set": ["Train", "Test"]},
         {"group": ["8", "9"], "site": ["North", "South"], "role": ["train", "test"]},
-        {"split": "split-closed_set"},
+        {"role": "split-closed_set"},
     ),
     "columns of another name": Set(
         {"image_id": [0, 1], "name": ["a", "b"], "file": ["a/1.png", "b/2.png"]},

@@ -20,7 +20,7 @@ KEYS = {
     "time": ("datetime", "date_captured", "date", "timestamp"),
     "camera": ("camera", "camera_id"),
     "site": ("location", "location_id", "site"),
-    "split": ("split",),
+    "role": ("split",),
 }  # fmt: skip
 """Keys of an annotation, of its `attributes`, or of its image, by what they hold, the likeliest first."""
 NOBODY = frozenset({"____", "unknown"})
@@ -43,14 +43,14 @@ def open_source(
     time: str | None = "auto",
     camera: str | None = "auto",
     site: str | None = "auto",
-    split: str | None = "auto",
+    role: str | None = "auto",
 ) -> Listing:
     """List the annotations of the COCO file at `path`, an image for each.
 
     images: the folder to which its file names are relative; without it, the file's own.
     category: the name of the category to use, where there are several (head, body); None: all of them.
     boxes: whether images are cut to their `bbox`. masks: whether `segmentation` is the mask, where it is more than the box.
-    identity, group, flank, time, camera, site, split: keys of an annotation (`attributes.tag`) or else of its image; `auto`
+    identity, group, flank, time, camera, site, role: keys of an annotation (`attributes.tag`) or else of its image; `auto`
     takes the usual ones: name, identity, individual_id; encounter_id, seq_id; viewpoint; datetime, date_captured; camera;
     location; split. null: none. `identity: category` where each individual is a category of its own.
     Annotations without an identity are unlabelled; crowds, and images without an annotation, are left out.
@@ -63,7 +63,7 @@ def open_source(
     if category is not None:
         annotations = _of_category(annotations, names, category, path)
     annotations = [(number, one) for number, one in annotations if not one.get("iscrowd")]
-    wanted = {"group": group, "flank": flank, "time": time, "camera": camera, "site": site, "split": split}
+    wanted = {"group": group, "flank": flank, "time": time, "camera": camera, "site": site, "role": role}
     labels = [_identity(one, photos[one["image_id"]], names, identity) for _, one in annotations]
     if not any(labels):
         raise _no_identity(annotations, identity, path)
@@ -76,7 +76,7 @@ def open_source(
             Row(
                 str(photo["file_name"]),
                 label,
-                **role_and_side(facts.pop("split")),
+                **role_and_side(facts.pop("role")),
                 box=box,
                 segmentation=_mask(one) if masks else None,
                 row=number,

@@ -24,7 +24,7 @@ COLUMNS = {
     "time": ("date", "datetime", "timestamp"),
     "camera": ("camera", "camera_id", "trap_id"),
     "site": ("location", "site", "place", "territory"),
-    "split": ("split", "original_split", "split_original"),
+    "role": ("split", "original_split", "split_original"),
 }
 """Names that the library's data sets give to what it does not name itself, the likeliest first."""
 _AUTO = "auto"
@@ -43,7 +43,7 @@ def open_source(
     time: str | None = "auto",
     camera: str | None = "auto",
     site: str | None = "auto",
-    split: str | None = "auto",
+    role: str | None = "auto",
 ) -> Listing:
     """List the entries of the table at `path`: `dataset.df.to_csv("metadata.csv")`, or `to_parquet`.
 
@@ -51,7 +51,7 @@ def open_source(
     folder. image, identity: the library's `col_path` and `col_label`.
     boxes: whether each entry is cut to its `bbox`, or where there is none to the bounds of its `segmentation`. masks: whether
     `segmentation` is the mask: a polygon, run lengths or the path of an image.
-    group, flank, time, camera, site, split: columns; `auto` takes those that the library's sets have (encounter, video;
+    group, flank, time, camera, site, role: columns; `auto` takes those that the library's sets have (encounter, video;
     orientation, position; date; camera, trap_id; location; split, original_split), null none. A split of train, val and test
     is used with `split: {name: column}`; query and database (or gallery) become the sides of test.
     `unknown` and blank identities are unlabelled. Raises ReidflowError for an unknown column or a damaged table.
@@ -67,7 +67,7 @@ def open_source(
             f"{path}: the column '{image}' is blank throughout, as in sets that the library reads from the cache of "
             "Hugging Face. Save their images as files, and write their names into this column."
         )
-    given = {"group": group, "flank": flank, "time": time, "camera": camera, "site": site, "split": split}
+    given = {"group": group, "flank": flank, "time": time, "camera": camera, "site": site, "role": role}
     facts = {what: _column(table, what, name) for what, name in given.items()}
     shapes = _segmentations(table, path) if masks or boxes else [None] * len(table)
     found = _boxes(table, path, shapes) if boxes else [None] * len(table)
@@ -80,7 +80,7 @@ def open_source(
             segmentation=shape if masks and _drawn(shape) else None,
             row=i + 1,
             table=path,
-            **role_and_side(facts["split"][i]),
+            **role_and_side(facts["role"][i]),
             **{what: facts[what][i] for what in ("group", "flank", "time", "camera", "site")},
         )
         for i, (label, shape) in enumerate(zip(table.column(identity), shapes, strict=True))
@@ -93,7 +93,7 @@ def _column(table: _table.Table, what: str, name: str | None) -> Sequence[str | 
     """Return the values of a column without pandas' ways to write that there is none."""
     if name == _AUTO:
         name = next((one for one in COLUMNS[what] if one in table.columns), None)
-        if what == "split" and name is not None and not _divides(table.columns[name]):
+        if what == "role" and name is not None and not _divides(table.columns[name]):
             name = None
     return [None if _blank(value) else value for value in table.optional(name)]
 
