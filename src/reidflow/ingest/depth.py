@@ -19,6 +19,8 @@ _OUTSIDE = 0.001
 """Share of an image's pixels at either end of its values that does not count: hot and dead pixels of a sensor."""
 _ENOUGH = 0.5
 """Share of the range of 16 bits from which on it is kept: photographs that use it look as they do anywhere."""
+_FEW = 32
+"""Levels below which an image has hardly any contrast."""
 _INTERPRETATION, _BITS = 262, 258
 _OTHER_ENDS = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
@@ -124,13 +126,16 @@ def describe(spreads: list[Spread], levels: Levels) -> list[str]:
     sentences = []
     for kind in sorted({one.kind for one in spreads}):
         low, high = levels[kind]
-        widths = [one.highest - one.lowest for one in spreads if one.kind == kind]
         step = (high - low) / 255
-        used = min(256, round(median(widths) / step) + 1) if step > 0 else 1
+        widths = [one.highest - one.lowest for one in spreads if one.kind == kind]
+        used = [min(256, round(width / step) + 1) if step > 0 else 1 for width in widths]
+        few = sum(number < _FEW for number in used)
         count = "1 image" if len(widths) == 1 else f"{len(widths)} images"
         sentences.append(
             f"{count} of {kind} a channel: the values {low:.6g} to {high:.6g} became the levels 0 to 255, {step:.3g} to a "
-            f"level; half of these images use at least {used} levels. Another range: dataset.levels: [lowest, highest]"
+            f"level; half of these images use at least {round(median(used))} levels"
+            + (f", and {few} fewer than {_FEW}: are they of another sensor?" if few else ".")
+            + " Another range: dataset.levels: [lowest, highest]"
         )
     return sentences
 

@@ -54,6 +54,13 @@ def test_a_reported_image_of_sixteen_bits_has_the_contrast_that_its_values_have(
     assert len(notes) == 1 and f"{first:g} to {last:g}" in notes[0] and "dataset.levels" in notes[0]
 
 
+def test_images_of_two_sensors_in_one_data_set_are_noted(tmp_path):
+    data = write(tmp_path, {name: (REPORTED / name).read_bytes() for name in ("p0.png", "p0.tif")})
+    _, summary, notes = run(data, tmp_path / "out")
+    assert notes == summary["notes"] and "2 fewer than 32: are they of another sensor?" in notes[0]
+    assert "dataset.levels: [lowest, highest]" in notes[0]
+
+
 def test_the_range_is_that_of_the_data_set_not_of_each_image(tmp_path):
     dim, bright = png(ramp(1000, 2000), 0, 16), encoded(ramp(2000, 3000), "TIFF")
     pixels, summary, _ = run(write(tmp_path, {"a.png": dim, "b.tif": bright}), tmp_path / "out")
