@@ -32,33 +32,43 @@ _TELLING = _words(
     nieznany nieznana neznamy ismeretlen necunoscut bilinmeyen bilinmiyor haijulikani неизвестный неизвестная неизвестно неизвестен
     невідомий άγνωστο αγνωστο αγνωστος مجهول अज्ञात 未知 未识别 未識別 未确认 不明 未同定 미상 불명"""
 )
+_STEMS = ("unknown", "unidentif", "unbekannt", "desconocid", "desconhecid", "неизвест")
 # Labels that mean it as a whole, or with a number behind them.
 _NUMBERED = _words(
     """unk unkn unid unident noid no_id no_identity no_label no_name not_identified not_id_d not_known not_labelled not_labeled
     nicht_identifiziert non_identifie non_identifiee sans_nom sin_identificar no_identificado no_identificada sin_nombre sin_id
     nao_identificado nao_identificada sem_nome sem_id non_identificato non_identificata niet_geidentificeerd
-    ikke_identificeret ikke_identifisert tidak_diketahui new_individual new_animal new_id new_identity new_one"""
+    ikke_identificeret ikke_identifisert tidak_diketahui tbd un_id unid'd un_id'd un_id_d un_ided unided unid_d not_sure"""
 )
 _ALONE = _words(
-    """none null undefined unspecified unsure uncertain unmatched missing n_a not_available not_applicable not_assigned no_match
-    no_one nobody anonymous noname nolabel na_na tbd tba tbc tbi to_be_determined to_be_identified todo blank empty new other others
-    misc miscellaneous indet distractor distractors junk background ohne_namen keine keiner aucun aucune ninguno ninguna nenhum
-    nenhuma nessuno nessuna geen ingen keine_angabe k_a s_n s_d xxx -1 -1.0 -99 -999 -9999 nil 無 无 なし 없음 нет"""
+    """none null undefined unspecified unsure uncertain unmatched missing n_a n_n n_k undef nomatch incognito incognita
+    can't_tell not_available not_applicable not_assigned no_match no_one nobody anonymous noname nolabel na_na tbd tba tbc
+    tbi to_be_determined to_be_identified todo blank empty new other others misc miscellaneous indet distractor distractors
+    junk background ohne_namen keine keiner aucun aucune ninguno ninguna nenhum nenhuma nessuno nessuna geen ingen
+    keine_angabe k_a s_n s_d xxx -1 -1.0 -99 -999 -9999 nil 無 无 なし 없음 нет"""
 )
 # Short ones are names too, so that only what programs write counts: Nan, Na and Nil may be animals.
 _EXACT = _words("nan NaN NAN NA N.A. <NA> nat NaT #N/A #N/A! #NA #NAME? #REF! #VALUE! #NULL! #NUM! #DIV/0! -nan")
-_NAMES = frozenset({"Nil"})
-_NEW = re.compile(
-    r"new[_-][a-z]+([_ -]?\d+)?|new (whale|individual|animal|cat|dog|fish|bird|person|subject|id)s?( ?\d+)?"
+_NAMES = _words("Nil Tba Tbc Tbi Todo Blank")
+# What `new_whale` and `no individual` are of.
+_NOUNS = "|".join(
+    _words(
+        """animal individual identity id name label class subject person face one specimen object sample entry whale dolphin orca porpoise
+        seal turtle shark ray manta fish bird penguin owl gull cat lion tiger leopard jaguar cheetah lynx ocelot puma dog wolf fox hyena
+        bear panda otter badger deer moose elk elephant rhino giraffe zebra horse cow cattle pig sheep goat monkey ape chimp chimpanzee
+        gorilla lemur macaque bat newt toad frog salamander snake lizard crab spider insect bee vehicle car"""
+    )
 )
+_NEW = re.compile(rf"(?:new|no)_(?:{_NOUNS})s?(?:_?\d+)?")
+_DOUBTED = re.compile(rf"(?:(?:{_NOUNS})s?)?[\s_\d-]*")
 _LOOKALIKES = str.maketrans(
     "аеорсухіјѕһԁԛԝкмтвнАЕОРСУХІЈЅКМТВНαοικρτυνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ‐‑‒–—−’‘“”",
     "aeopcyxijshdqwkmtbhAEOPCYXIJSKMTBHaoikptuvABEZHIKMNOPTYX------''\"\"",
 )
-_MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec|mrz|mär|mai|okt|dez|janv|févr|avr|juin|juil|août|déc|ene|abr|ago|dic)"
 _DATE = re.compile(
-    rf"\d{{1,2}}-(?:{_MONTH})(?:-\d\d(?:\d\d)?)?|(?:{_MONTH})-\d\d|(?:19|20)\d\d-\d\d-\d\d(?:[t ]00:00(?::00(?:\.0+)?)?)?|"
-    r"\d{1,2}/\d{1,2}/(?:19|20)\d\d(?: 0?0:00(?::00)?)?",
+    rf"\d{{1,2}}[-. ]+{_MONTH}(?:[-. ]+\d\d(?:\d\d)?)?|{_MONTH}-\d\d|(?:19|20)\d\d-\d\d-\d\d(?:[t ]00:00(?::00(?:\.0+)?)?)?|"
+    r"\d{1,2}([/.])\d{1,2}\1(?:19|20)?\d\d(?: 0?0:00(?::00)?)?",
     re.IGNORECASE,
 )
 _EXPONENT = re.compile(r"[+-]?\d(?:[.,]\d+)?E[+-]?\d\d+", re.IGNORECASE)
@@ -73,18 +83,20 @@ def is_nobody(label: str) -> bool:
         return False
     if text in _EXACT or not any(unicodedata.category(c)[0] in "LNSM" or c in "+<>=" for c in text):
         return True
-    plain = _unaccented(text.casefold()).strip("()[]{}<>\"'*!?.:;,# ")
-    words = [word for word in re.split(r"[\s_./\\()-]+", plain) if word]
-    joined = re.sub(r"[\s_./\\-]+", "_", plain)
-    if not words:
+    plain = _unaccented(text.casefold()).strip("()[]{}<>\"'*!.:;,# ")
+    if "?" in plain and _DOUBTED.fullmatch(plain.replace("?", "").strip("() ")):
         return True
+    plain = plain.replace("?", "").strip()
+    joined = re.sub(r"[\s_./\\-]+", "_", plain)
+    numberless = re.sub(r"(?<=[a-z])_?#?\d*$|_[a-z]$", "", joined)
     return (
-        any(word in _TELLING for word in words)
-        or any(word.rstrip("0123456789") in _TELLING for word in words)
-        or re.sub(r"(?<=[a-z])_?#?\d*$|_[a-z]$", "", joined) in _NUMBERED
+        any(word.startswith(_STEMS) or word in _TELLING for word in re.split(r"[\s_./\\()\d-]+", plain))
+        or any(form in joined for form in ("un_known", "un_identified"))
+        or numberless in _NUMBERED
         or joined in _NUMBERED | _ALONE
         or plain in _ALONE
-        or _NEW.fullmatch(plain) is not None
+        or (len(numberless) > 4 and numberless in _ALONE)
+        or _NEW.fullmatch(joined) is not None
     )
 
 
@@ -203,6 +215,10 @@ def damaged(labels: Iterable[str]) -> dict[str, list[str]]:
             kinds["dates"].append(label)
         elif _EXPONENT.fullmatch(label) and ("." in label or "+" in label or "," in label):
             kinds["numbers in exponential notation"].append(label)
+        elif re.fullmatch(r"\d+\.0+", label):
+            kinds["numbers with a fraction"].append(label)
+        elif re.fullmatch(r"\d{16,}", label) and not label[15:].strip("0"):
+            kinds["numbers cut to 15 digits"].append(label)
         elif "\ufffd" in label or re.fullmatch(r"#{3,}", label):
             kinds["lost characters"].append(label)
     return dict(kinds)
@@ -248,7 +264,7 @@ def _folded(label: str) -> str:
 @cache
 def _bare(label: str) -> str:
     """Return what is left of a label without the differences that `alike` overlooks."""
-    text = html.unescape(_unmangled(unicodedata.normalize("NFKC", look(label)))).strip("'\"` ").rstrip(".,;: ")
+    text = html.unescape(_unmangled(unicodedata.normalize("NFKC", look(label)))).strip("'\"` ").rstrip(".,;:?() ")
     number = _number_in(text)
     if number is not None:
         return f"={number}"

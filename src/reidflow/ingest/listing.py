@@ -106,8 +106,8 @@ class Listing:
     """A dataset as listed by its source, before any image is opened.
 
     `ignored` counts the files that are neither images nor masks nor tables, by suffix, and `left_out`, what the source
-    leaves out on purpose, by what it is; `tables` holds the SHA-256 of each table that was read, by its name in the dataset's digest; `extra` are those of them outside `root`;
-    `notes` is what its owner should know of rows that are used, a sentence per kind; `tree` and `candidates` are the
+    leaves out on purpose, by what it is; `tables` holds the SHA-256 of each table that was read, by its name in the
+    dataset's digest; `extra` are those of them outside `root`; `notes` is what its owner should know of rows that are used, a sentence per kind; `tree` and `candidates` are the
     files and the rows as the source found them; `advice` is what brings most of the missing files into the dataset, if known.
     """
 
@@ -252,7 +252,8 @@ def _zones(rows: list[Row]) -> list[str]:
     if not 0 < zoned < len(times):
         return []
     return [
-        f"{zoned} of {len(times)} times have an offset from UTC, the others none: these are compared as if they were UTC, perhaps hours off."
+        f"{zoned} of {len(times)} times have an offset from UTC, the others none: these are compared as if they were UTC, perhaps "
+        "hours off."
     ]
 
 

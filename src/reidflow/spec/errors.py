@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+MANY = 4  # other places of an error, from which on they are counted
+
 
 class ReidflowError(Exception):
     """An error in the input, the config or the state of the results, with a message for the user."""
@@ -15,21 +17,37 @@ class Problems:
 
     def __init__(self, file_of: Callable[[str], str] = lambda key: "the config") -> None:
         self.found: list[str] = []
+        self.places: dict[str, list[str]] = {}
         self.file_of = file_of
 
     def add(self, where: str, what: str, remedy: str) -> None:
         """Add one error: where it is (file and key, or row), what is wrong, what to do about it."""
-        self.found.append(f"{_visible(where, '')}: {_visible(f'{what} {remedy}')}".rstrip())
+        place, text = _visible(where, ""), _visible(f"{what} {remedy}").rstrip()
+        self.found.append(f"{place}: {text}")
+        self.places.setdefault(text, []).append(place)
 
     def add_key(self, key: str, what: str, remedy: str) -> None:
         """Add an error in a key of the config ('': in the config as a whole)."""
         self.add(f"{self.file_of(key)}, key '{key}'" if key else self.file_of(key), what, remedy)
 
     def raise_if_any(self, title: str) -> None:
-        """Raise one ReidflowError that lists every error, each a paragraph of its own; nothing if there is none."""
+        """Raise one ReidflowError that lists every error, each a paragraph of its own; nothing if there is none.
+
+        An error in many places is one paragraph, with the number of places and the first ones.
+        """
         if self.found:
             count = f"{len(self.found)} error" + ("s" if len(self.found) > 1 else "")
-            raise ReidflowError(f"{title}: {count}\n\n" + "\n\n".join(self.found))
+            raise ReidflowError(f"{title}: {count}\n\n" + "\n\n".join(self._paragraphs()))
+
+    def _paragraphs(self) -> list[str]:
+        paragraphs = []
+        for text, (first, *others) in self.places.items():
+            if len(others) < MANY:
+                paragraphs += [f"{place}: {text}" for place in (first, *others)]
+            else:
+                more = "; ".join(others[:MANY]) + ("; ..." if len(others) > MANY else "")
+                paragraphs.append(f"{first}: {text}\n  Also in {len(others)} other places: {more}")
+        return paragraphs
 
 
 def _visible(text: str, kept: str = "\n") -> str:

@@ -14,7 +14,7 @@ from reidflow.ingest.build import Outputs, ingest
 from reidflow.ingest.listing import Listing, Reading, reread
 from reidflow.spec.components import call, resolve
 from reidflow.spec.config import Dataset
-from reidflow.spec.errors import ReidflowError
+from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.yaml import loads
 
 IDENTITIES = {"leo/1.png": "Jörg", "mia/1.png": "Mia"}
@@ -163,3 +163,15 @@ def test_blank_labels_are_marked_by_the_line_that_is_named(data):
     dataset = Dataset(source={"name": "table", "path": str(path)}, **keys)
     found = reread(call("source", dataset.source), Reading.of(dataset.model_dump()))
     assert identities(found) == {"leo/1.png": None, "mia/1.png": "Mia"}
+
+
+def test_an_error_in_many_places_is_one_paragraph_with_their_number():
+    problems = Problems()
+    for arm in range(30):
+        problems.add(f"losses.yaml, arm 'm{arm}'", "loss 'arcfase' is unknown.", "Did you mean 'arcface'?")
+    problems.add("losses.yaml", "no baseline.", "Name one.")
+    with pytest.raises(ReidflowError) as caught:
+        problems.raise_if_any("the config")
+    assert str(caught.value).startswith("the config: 31 errors\n\nlosses.yaml, arm 'm0': loss 'arcfase' is unknown.")
+    assert "Also in 29 other places: losses.yaml, arm 'm1';" in str(caught.value)
+    assert str(caught.value).count("arcfase") == 1 and str(caught.value).count("\n\n") == 2
