@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-MANY = 4  # other places of an error, from which on they are counted
+MANY = 8  # other places of an error, from which on they are counted
 
 
 class ReidflowError(Exception):
