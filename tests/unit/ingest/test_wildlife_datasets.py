@@ -116,13 +116,17 @@ SETS = {
     ),
     "AnimalCLEF2025, its split named": Set(
         {"image_id": [0, 1], "identity": ["l1", NAN], "path": ["a/1.png", "b/2.png"], "split": ["database", "query"]},
-        {"role": ["test", "test"], "side": ["gallery", "query"]},
+        {"role": ["test", None], "side": ["gallery", "query"]},
         {"role": "split"},
     ),
     "WildlifeReID-10k": Set(
         {"identity": ["ATRW_1", "ATRW_2"], "path": ["a/1.png", "b/2.png"], "date": [NAN, "2017.0"],
          "orientation": [NAN, "left"], "species": ["tiger", "tiger"], "split": ["train", "test"], "dataset": ["ATRW", "ATRW"]},
         {"role": ["train", "test"], "time": [None, "2017"]},
+    ),
+    "unknown animals of a given split": Set(
+        {"image_id": [0, 1], "identity": ["a", "unknown"], "path": ["a/1.png", "b/2.png"], "split": ["train", "test"]},
+        {"role": ["train", None]},
     ),
     "MultiCamCows2024": Set(
         {"image_id": ["x", "y"], "identity": [5, 6], "path": ["a/1.png", "b/2.png"], "date": ["2023-9-3", "2023-10-12"]},

@@ -53,7 +53,7 @@ def open_source(
     identity, group, flank, time, camera, site, role: keys of an annotation (`attributes.tag`) or else of its image; `auto`
     takes the usual ones: name, identity, individual_id; encounter_id, seq_id; viewpoint; datetime, date_captured; camera;
     location; split. null: none. `identity: category` where each individual is a category of its own.
-    Annotations without an identity are unlabelled; crowds, and images without an annotation, are left out.
+    Annotations without an identity are unlabelled and have no role, as they may show known animals; crowds, and images without an annotation, are left out.
     Raises ReidflowError for a file of another form, and where no annotation has an identity.
     """
     root, extra = dataset_paths({"name": "coco", "path": path, "images": images})
@@ -76,7 +76,7 @@ def open_source(
             Row(
                 str(photo["file_name"]),
                 label,
-                **role_and_side(facts.pop("role")),
+                **role_and_side(facts.pop("role"), known=label is not None),
                 box=box,
                 segmentation=_mask(one) if masks else None,
                 row=number,

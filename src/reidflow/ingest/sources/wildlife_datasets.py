@@ -54,7 +54,7 @@ def open_source(
     group, flank, time, camera, site, role: columns; `auto` takes those that the library's sets have (encounter, video;
     orientation, position; date; camera, trap_id; location; split, original_split), null none. A split of train, val and test
     is used with `split: {name: column}`; query and database (or gallery) become the sides of test.
-    `unknown` and blank identities are unlabelled. Raises ReidflowError for an unknown column or a damaged table.
+    `unknown` and blank identities are unlabelled and have no role: they may show animals that are known. Raises ReidflowError for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "wildlife_datasets", "path": path, "images": images})
     file = Path(path).expanduser()
@@ -71,19 +71,20 @@ def open_source(
     facts = {what: _column(table, what, name) for what, name in given.items()}
     shapes = _segmentations(table, path) if masks or boxes else [None] * len(table)
     found = _boxes(table, path, shapes) if boxes else [None] * len(table)
+    labels = [None if (label or "").strip().lower() in {UNKNOWN, *BLANK} else label for label in table.column(identity)]
     rows = [
         Row(
             files[i] or "",
-            None if (label or "").strip().lower() in {UNKNOWN, *BLANK} else label,
+            label,
             mask=shape if masks and not _drawn(shape) else None,
             box=found[i],
             segmentation=shape if masks and _drawn(shape) else None,
             row=i + 1,
             table=path,
-            **role_and_side(facts["role"][i]),
+            **role_and_side(facts["role"][i], known=label is not None),
             **{what: facts[what][i] for what in ("group", "flank", "time", "camera", "site")},
         )
-        for i, (label, shape) in enumerate(zip(table.column(identity), shapes, strict=True))
+        for i, (label, shape) in enumerate(zip(labels, shapes, strict=True))
     ]
     name = f"/{file.name}" if extra else os.path.relpath(file.resolve(), root.resolve())
     return settle(walk(root), rows, {name: table.sha256}, extra)
