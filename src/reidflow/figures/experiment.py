@@ -368,6 +368,10 @@ PANELS, NAMED = 9, 60
 DIVERGING = LinearSegmentedColormap.from_list("delta", [VERMILLION, "#f0b08a", "#f7f7f7", "#8fc1e0", BLUE])
 
 
+SINGLE = 1000
+"""Identities beyond which their marks are pixels in an SVG too: its size, and that of the page, must not grow with them."""
+
+
 @drawing
 def identities(comparisons: pl.DataFrame, heading: Heading) -> Figure:
     """Draw the differences from the baseline by identity, against the identity's number of training images.
@@ -418,7 +422,8 @@ def _identity_panel(axes: Axes, rows: pl.DataFrame, middle: float, alike: bool) 
     axes.axhline(0, color=INK, linewidth=0.8, linestyle=parts.DASHED, zorder=1)
     images, delta = rows["train_images"].to_numpy(), rows["delta"].to_numpy()
     colours = [BLUE if d > 0 else VERMILLION if d < 0 else MUTED for d in delta]
-    parts.points(axes, "delta", images, delta, s=18 if len(delta) <= 100 else 8, color=colours, alpha=0.75)
+    look = {"s": 18 if len(delta) <= 100 else 8, "color": colours, "alpha": 0.75, "rasterized": len(delta) > SINGLE}
+    parts.points(axes, "delta", images, delta, **look)
     for key, inside, x, side in (
         ("rare", images <= middle, 0.015, "left"),
         ("common", images > middle, 0.985, "right"),
@@ -448,7 +453,10 @@ def _identity_matrix(deltas: pl.DataFrame, arms: list[str], heading: Heading) ->
     ratios = {"height_ratios": [0.5, body], "sharex": True}
     figure, grid = parts.new_figure(heading, 0.5 + body + foot + 0.95, note, rows=2, **ratios)
     above, axes = grid[:, 0]
-    parts.bars(above, names, images, width=0.8 if labels else 1.0, color=FAINT)
+    if len(names) > SINGLE:
+        above.stairs(images, np.arange(len(names) + 1) - 0.5, fill=True, color=FAINT, rasterized=True)
+    else:
+        parts.bars(above, names, images, width=0.8 if labels else 1.0, color=FAINT)
     above.set_ylabel("training\nimages", rotation=0, ha="right", va="center", size=8)
     above.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     above.yaxis.set_major_formatter(magnitude)

@@ -166,6 +166,15 @@ def test_the_heat_map_names_identities_from_rare_to_common_and_marks_gaps(tmp_pa
     assert any("Cells with a dot" in w for w in found)
 
 
+@pytest.mark.parametrize("arms", [3, 12])
+def test_figures_of_very_many_identities_do_not_grow_with_them(arms: int, tmp_path: Path) -> None:
+    sizes = []
+    for count in (1200, 4800):
+        path = saved(experiment.identities(planted.comparisons(arms, count), HEADING), tmp_path)
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 2 * sizes[0] < 800_000
+
+
 def test_figures_without_anything_to_draw_say_why(tmp_path: Path) -> None:
     same = planted.results(2).with_columns(parameters=pl.lit(1), flops=pl.lit(1))
     assert experiment.costs(same) == []
