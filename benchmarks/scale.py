@@ -1,10 +1,12 @@
 """Time and memory of every rule for drawn data sets of growing size, and how they grow: the figures of docs/scale.md.
 
-Run: python benchmarks/scale.py --folder FOLDER [--images 3000 10000 30000 100000] [--cores 2] [--memory-gb 8]
+Run: python benchmarks/scale.py --folder FOLDER [--images 3000 10000 30000 100000] [--cores 2] [--memory-gb 8] [--duplicates]
 
 Each data set has ten photographs of an individual, in groups of two, and goes through a whole run: ingest, groups,
-split, features of a small random network, `losses` with three arms and one seed, evaluation, tables and page. Results
-stay in FOLDER, where a second call measures only what is not measured yet; without --images it prints the table.
+split, features of a small random network, `losses` with three arms and one seed, evaluation, tables and page; with
+--duplicates also through pairs of near-duplicates by three methods and the scores of curation. Results stay in FOLDER: a
+second call runs and measures anew what the code or the options changed, and keeps the other figures. Without --images it
+prints the tables of what is measured.
 
 CPU seconds and memory are those of a job's processes together, read from /proc five times a second. Memory is the peak of
 what is resident, pages of mapped files included. No process may allocate more than --memory-gb.
@@ -20,15 +22,26 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from reidflow.spec import plan
 from workflow import copy
 
 SIDE, OF_EACH, OF_GROUP = 72, 10, 2
 PERIOD = 0.2
+METHODS = ("phash", "hash_ssim", "knn")
+SIZES = (
+    ".cache/raw.json",
+    "data/manifest.parquet",
+    "data/pairs.parquet",
+    "experiments/losses/per_query.parquet",
+    "tables/losses.parquet",
+    "pages/losses.html",
+)
 PLANNING, STARTING = "(main process)", "(short-lived)"
 
 CONFIG = """
@@ -51,7 +64,7 @@ protocol:
   epochs: 3
 seeds: [0]
 sweep_seeds: [100]
-experiments: [losses]
+experiments: [{experiments}]
 overrides:
   losses:
     tuned: {{optimizer.learning_rate: [0.003, 0.01]}}
@@ -74,15 +87,22 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[])
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--memory-gb", type=float, default=8.0)
+    parser.add_argument("--duplicates", action="store_true")
     given = parser.parse_args()
     for count in given.images:
         measured = given.folder / f"{count}.json"
-        if not measured.is_file():
-            data = draw(given.folder / f"data-{count}", count)
-            figures = run(data, given.folder / f"run-{count}", count, given.cores, given.memory_gb)
-            measured.write_text(json.dumps(figures, indent=1) + "\n")
+        known = json.loads(measured.read_text()) if measured.is_file() else {"rules": {}}
+        case = Case(given.folder / f"run-{count}", draw(given.folder / f"data-{count}", count), count, given.cores)
+        rules = case.run(given.memory_gb, "losses", ["all_tables"])
+        rules |= case.dry_runs()
+        if given.duplicates:
+            rules |= case.run(given.memory_gb, "losses, eda_dedup, eda_curation", case.of_duplicates())
+        content = {"rules": {**known["rules"], **rules}, "bytes": case.sizes()}
+        measured.write_text(json.dumps(content, indent=1) + "\n")
     files = sorted(given.folder.glob("*.json"), key=lambda file: int(file.stem))
-    print(table({int(file.stem): json.loads(file.read_text()) for file in files}))
+    found = {int(file.stem): json.loads(file.read_text()) for file in files}
+    print(table({count: content["rules"] for count, content in found.items()}))
+    print(sizes_table({count: content["bytes"] for count, content in found.items()}))
 
 
 def draw(folder: Path, count: int) -> Path:
@@ -108,46 +128,74 @@ def draw(folder: Path, count: int) -> Path:
     return folder
 
 
-def run(data: Path, folder: Path, count: int, cores: int, memory_gb: float) -> dict[str, dict[str, float]]:
-    """Return rule -> seconds, cpu, peak_mb and jobs of a whole run in `folder`."""
-    copy(folder)
-    (folder / "scale.yaml").write_text(CONFIG.format(count=count, data=data.resolve()))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--configfile",
-        "scale.yaml",
-        "--cores",
-        str(cores),
-        "--",
-        "all_tables",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(folder.resolve() / "src")}
-    most = int(memory_gb * 2**30)
-    with (folder / "screen.txt").open("w") as screen:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=screen,
-            stderr=screen,
-            env=environment,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (most, most)),
-        )
-        watched = Watch(process.pid)
-        while process.poll() is None:
-            watched.look()
-            time.sleep(PERIOD)
-    if process.returncode:
-        sys.exit(f"{screen.name}:\n" + Path(screen.name).read_text()[-4000:])
-    figures = watched.figures()
-    for name in ("(dry run, first)", "(dry run)"):
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run([*command[:-2], "-n", "--quiet", "all", *command[-2:]], cwd=folder, env=environment, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        figures[name] = {"seconds": time.perf_counter() - start, "cpu": cpu, "peak_mb": 0.0, "jobs": 1}
-    return figures
+@dataclass
+class Case:
+    """A run of a data set of `count` images in a folder of its own."""
+
+    folder: Path
+    data: Path
+    count: int
+    cores: int
+
+    def run(self, memory_gb: float, experiments: str, targets: list[str]) -> dict[str, dict[str, float]]:
+        """Return rule -> seconds, cpu, peak_mb and jobs of a run of some targets."""
+        copy(self.folder)
+        self._write(experiments)
+        most = int(memory_gb * 2**30)
+        with (self.folder / "screen.txt").open("w") as screen:
+            process = subprocess.Popen(
+                self._command(*targets),
+                cwd=self.folder,
+                stdout=screen,
+                stderr=screen,
+                env=self._environment,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (most, most)),
+            )
+            watched = Watch(process.pid)
+            while process.poll() is None:
+                watched.look()
+                time.sleep(PERIOD)
+        if process.returncode:
+            sys.exit(f"{screen.name}:\n" + Path(screen.name).read_text()[-4000:])
+        return watched.figures()
+
+    def dry_runs(self) -> dict[str, dict[str, float]]:
+        """Return the figures of two dry runs, which have nothing to do."""
+        figures = {}
+        for name in ("(dry run)", "(dry run, again)"):
+            before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            command = [*self._command()[:-1], "-n", "--quiet", "all", "--", "all_tables"]
+            subprocess.run(command, cwd=self.folder, env=self._environment, check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            figures[name] = {"seconds": time.perf_counter() - start, "cpu": cpu, "peak_mb": 0.0, "jobs": 1}
+        return figures
+
+    def of_duplicates(self) -> list[str]:
+        """Return the files of near-duplicates by `METHODS` and of the scores that curation looks at."""
+        self._write("losses, eda_dedup, eda_curation")
+        methods = plan.make([self.folder / "scale.yaml"], root=self.folder).duplicates().items()
+        chosen = {method["name"]: name for name, (method, _) in methods if method["name"] in METHODS}
+        return [
+            *(f"results/duplicates/{name}/pairs.parquet" for name in chosen.values()),
+            "results/curation/scores.parquet",
+        ]
+
+    def sizes(self) -> dict[str, int]:
+        """Return file -> bytes, of files whose size may grow."""
+        return {file: (self.folder / "results" / file).stat().st_size for file in SIZES}
+
+    def _write(self, experiments: str) -> None:
+        text = CONFIG.format(count=self.count, data=self.data.resolve(), experiments=experiments)
+        (self.folder / "scale.yaml").write_text(text)
+
+    def _command(self, *targets: str) -> list[str]:
+        program = [sys.executable, "-m", "snakemake", "--configfile", "scale.yaml", "--cores", str(self.cores)]
+        return [*program, "--", *targets]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.folder.resolve() / "src")}
 
 
 class Watch:
@@ -223,7 +271,9 @@ def _rule(pid: int) -> str | None:
             continue
         if "logs" in where.parts and where.suffix == ".log":
             below = Path(*where.parts[where.parts.index("logs") + 1 :])
-            return below.stem if len(below.parts) == 1 else str(below.parent)
+            rule = below.parts[0].removesuffix(".log")
+            method = re.fullmatch(r"(\w+)-[0-9a-f]{16}(-.*)?", below.stem) if rule.startswith("duplicates") else None
+            return f"{rule} {method[1]}" if method else str(below.parent) if rule == "analyses" else rule
     return None
 
 
@@ -248,6 +298,16 @@ def table(measured: dict[int, dict[str, dict[str, float]]]) -> str:
         cpu = ["" if found is None else f"{found['cpu']:.0f} s" for found in of.values()]
         peak = ["" if found is None else f"{found['peak_mb']:.0f}" for found in of.values()]
         lines.append("| " + " | ".join([rule, *cpu, _slope({s: f["cpu"] for s, f in of.items() if f}), *peak]) + " |")
+    return "\n".join(lines)
+
+
+def sizes_table(measured: dict[int, dict[str, int]]) -> str:
+    """Return the sizes of files, MB, as Markdown."""
+    sizes = sorted(measured)
+    lines = ["| file | " + " | ".join(f"{size:,}" for size in sizes) + " |", "| --- |" + " ---: |" * len(sizes)]
+    for file in SIZES:
+        cells = [f"{measured[size][file] / 1e6:.2f} MB" if file in measured[size] else "" for size in sizes]
+        lines.append("| " + " | ".join([file, *cells]) + " |")
     return "\n".join(lines)
 
 
