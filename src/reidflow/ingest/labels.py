@@ -48,7 +48,7 @@ _ALONE = _words(
     keine_angabe k_a s_n s_d xxx -1 -1.0 -99 -999 -9999 nil 無 无 なし 없음 нет"""
 )
 # Short ones are names too, so that only what programs write counts: Nan, Na and Nil may be animals.
-_EXACT = _words("nan NaN NAN NA N.A. <NA> nat NaT #N/A #N/A! #NA #NAME? #REF! #VALUE! #NULL! #NUM! #DIV/0! -nan")
+_EXACT = _words("nan NaN NAN NA na N.A. <NA> nat NaT #N/A #N/A! #NA #NAME? #REF! #VALUE! #NULL! #NUM! #DIV/0! -nan")
 _NAMES = _words("Nil Tba Tbc Tbi Todo Blank")
 # What `new_whale` and `no individual` are of.
 _NOUNS = "|".join(
@@ -104,7 +104,7 @@ def marked(entries: Sequence[str], labels: Iterable[str]) -> tuple[set[str], lis
     """Return the labels that `entries` mark as unlabelled, and the entries that mark none.
 
     An entry that is one of the labels, or holds neither letter nor digit, stands for itself alone; others are patterns as in
-    a shell. Case and Unicode forms make no difference. An entry behind `!` keeps its labels, whatever others say.
+    a shell. Case and Unicode forms make no difference, but for names: beside the label NA, the entry does not mark Na. An entry behind `!` keeps its labels, whatever others say.
     """
     known = {label: _folded(label) for label in labels}
     same = set(known.values())
@@ -116,6 +116,8 @@ def marked(entries: Sequence[str], labels: Iterable[str]) -> tuple[set[str], lis
         wanted = _folded(entry.removeprefix(KEPT) if keeps else entry)
         literal = wanted in same or not any(c.isalnum() for c in wanted)
         hits = {label for label, text in known.items() if text == wanted or (not literal and fnmatchcase(text, wanted))}
+        if entry in known and is_nobody(entry):
+            hits = {label for label in hits if label == entry or is_nobody(label)}
         (kept if keeps else found).update(hits)
         if not hits:
             idle.append(entry)
@@ -202,7 +204,7 @@ def joined(counts: Mapping[str, int]) -> dict[str, str]:
     """
     found = {}
     for some in alike(label for label in counts if not _EXPONENT.fullmatch(label)):
-        best = max(some, key=lambda label: (counts[label], [-ord(c) for c in label]))
+        best = min(some, key=lambda label: (-counts[label], label))
         found |= {label: best for label in some if label != best}
     return found
 

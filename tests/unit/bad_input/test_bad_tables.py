@@ -228,6 +228,7 @@ def test_a_bad_row_is_left_out_with_its_reason_and_the_others_are_kept(case, tmp
 UNUSUAL = {
     "Excel's own first line": table("sep=;\r\npath;identity\r\nleo/1.png;007\r\nmia/1.png;010\r\n"),
     "the same in quotes, with a tab": table('"sep=\t"\npath\tidentity\nleo/1.png\t007\nmia/1.png\t010\n'),
+    "an invisible character in the name of a column": table("path,identity\u200b\nleo/1.png,007\nmia/1.png,010\n"),
     "UTF-16": table("path\tidentity\nleo/1.png\t007\nmia/1.png\t010\n".encode("utf-16")),
     "cells and rows that a spreadsheet left empty": table("path,identity\nleo/1.png,007,,\nmia/1.png,010,,\n,,,\n,\n"),
     "a byte order mark": table("\ufeffpath,identity\nleo/1.png,007\nmia/1.png,010\n"),

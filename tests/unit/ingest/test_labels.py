@@ -80,6 +80,7 @@ def test_entries_are_values_or_patterns_and_one_that_is_a_label_stands_for_itsel
     assert marked(["[ac]", "nan", ""], labels) == ({"a", "NaN", ""}, [])
     assert marked(["*", "___"], labels) == (set(), ["*", "___"])
     assert marked(["m*", "!mia"], labels) == (set(), [])
+    assert marked(["NA", "unknown"], ["NA", "Na", "na", "Unknown", "unknown"])[0] == {"NA", "na", "Unknown", "unknown"}
 
 
 def test_an_entry_that_is_no_label_is_named_and_blank_labels_can_be_marked(tmp_path: Path) -> None:
@@ -132,8 +133,8 @@ def test_labels_that_differ_otherwise_are_not(labels: list[str]) -> None:
 
 
 def test_the_commonest_spelling_wins_then_the_first_whatever_the_order() -> None:
-    counts = {"7.0": 2, "7": 5, "007": 1, "b": 1, "B": 1}
-    assert joined(counts) == joined(dict(reversed(counts.items()))) == {"7.0": "7", "007": "7", "b": "B"}
+    counts = {"7.0": 2, "7": 5, "007": 1, "b": 1, "B": 1, "c": 1, "c.": 1}
+    assert joined(counts) == joined(dict(reversed(counts.items()))) == {"7.0": "7", "007": "7", "b": "B", "c.": "c"}
 
 
 def test_a_file_with_two_spellings_of_one_label_is_one_image_where_they_are_joined(tmp_path: Path) -> None:

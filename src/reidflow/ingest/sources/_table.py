@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -89,7 +90,7 @@ def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
     lines = [line for line in _lines(text, separator, path) if any(value.strip() for value in line)]
     if not lines:
         raise ReidflowError(f"{path}: the table is empty. Its first line must name the columns.")
-    header = [name.strip() for name in lines[0]]
+    header = ["".join(c for c in name if unicodedata.category(c) != "Cf").strip() for name in lines[0]]
     _check_header(header, lines, separator, path)
     wrong: list[tuple[int, int]] = []
     for number, line in enumerate(lines[1:], 1):
