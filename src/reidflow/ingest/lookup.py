@@ -35,6 +35,7 @@ class Found:
 
 
 HOW = {
+    "above": "begin with folders above the data set's own",
     "prefix": "are paths of another machine, and their ends are looked for in the data set",
     "capitals": "differ from those of the files in capitals",
     "suffix": "lack the suffix of their file",
@@ -80,6 +81,9 @@ class Files:
                 )
             self.outside.append(written.strip())
             return Found(written, OUTSIDE, f"'{written}' leads outside the dataset {self.tree.root}, to {real}")
+        for tail in self._above:
+            if relative.startswith(tail) and relative.removeprefix(tail) in self.tree.files:
+                return self._usable(relative.removeprefix(tail), "above")
         if relative not in self.tree.odd and not _hidden(relative):
             for how, known in (("capitals", self._folded), ("suffix", self._stems)):
                 fitting = known.get(_fold(relative), [])
@@ -193,6 +197,12 @@ class Files:
         except UnicodeEncodeError:
             return Found(relative, "unreadable", "the file's name is not UTF-8: rename it")
         return Found(relative, how=how)
+
+    @cached_property
+    def _above(self) -> list[str]:
+        """The last folders of the dataset's path, the longest first."""
+        parts = self.root.strip("/").split("/")
+        return ["/".join(parts[start:]) + "/" for start in range(max(0, len(parts) - 6), len(parts))]
 
     @cached_property
     def _normal(self) -> dict[str, str]:

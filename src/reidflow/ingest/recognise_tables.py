@@ -91,7 +91,13 @@ def guessed(table: _table.Table, wanted: Sequence[str]) -> dict[str, str]:
 def of_json(given: str, images: str | None) -> Guess:
     """Return the source of a COCO file. Raises ReidflowError for another file, and where its images are not found."""
     path = Path(given).expanduser()
-    content, _ = _json.read(path, "a COCO file, or detections of MegaDetector")
+    try:
+        content, _ = _json.read(path, "a COCO file, or detections of MegaDetector")
+    except ReidflowError:
+        _table.read(path)
+        raise
+    if isinstance(content, list):
+        _table.read(path)
     if is_detections(content):
         raise ReidflowError(
             f"{given}: detections of MegaDetector name no individual. Put the file into the folder of the photographs, and "
@@ -236,7 +242,8 @@ def _images_of(table: _table.Table, column: str, given: str) -> str | None:
         files = Files(walk(real / below), names)
         if names and 2 * sum(not files.find(name).reason for name in names) > len(names):
             return str(own / below) if below else None
+    detail = Files(walk(real), names).find(names[0]).detail if names else "it is blank"
     raise ReidflowError(
         f"{given}: the files in its column '{column}', such as '{names[0] if names else ''}', are neither beside it nor in one of "
-        "the folders there. Name their folder with --images."
+        f"the folders there ({detail}). Correct the names, or name their folder with --images."
     )

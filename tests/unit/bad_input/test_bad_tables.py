@@ -125,12 +125,12 @@ STOPS = [
     Case(
         "a title above the names of the columns",
         table("Whales of 2015\n\npath,identity\nleo/1.png,Leo\n"),
-        ("t.csv: the first line, 'Whales of 2015', names no columns, as line 2 seems to do: 'path,identity'.",),
+        ("t.csv: the first line, 'Whales of 2015', names no columns, as line 3 seems to do: 'path,identity'.",),
     ),
     Case(
         "no names of the columns",
         table("leo/1.png,Leo\nmia/1.png,Mia\n"),
-        ("the first line, 'leo/1.png,Leo', is a row of the table", "Write these above it, e.g. 'path,column2'."),
+        ("the first line, 'leo/1.png,Leo', is a row of the table", "Write these above it, e.g. 'path,identity'."),
     ),
     Case(
         "many rows with a value too few",

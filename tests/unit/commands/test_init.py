@@ -403,7 +403,7 @@ def test_unusable_tables_say_what_to_do(init):
     Path("p/odd.csv").write_text("x,y\n1,2\n")
     assert "Rename them to path and identity" in init("p/odd.csv")[2]
     Path("p/gone.csv").write_text("path,identity\nq/1.png,a\nq/2.png,b\n")
-    assert "Name their folder with --images" in init("p/gone.csv")[2]
+    assert "name their folder with --images" in init("p/gone.csv")[2]
     table(Path("p/one.csv"), "path,identity", "cat{who}/{k}.png,same")
     assert "all labelled images show 'same'" in init("p/one.csv")[2]
     table(Path("p/blank.csv"), "path,identity", "cat{who}/{k}.png,")

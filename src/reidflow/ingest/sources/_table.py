@@ -87,11 +87,12 @@ def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
     stated = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
     text = text[stated.end() :] if stated else text
     separator = stated[1] if stated else _separator(text)
-    lines = [line for line in _lines(text, separator, path) if any(value.strip() for value in line)]
+    read = [(number, line) for number, line in _lines(text, separator, path) if any(value.strip() for value in line)]
+    lines = [line for _, line in read]
     if not lines:
         raise ReidflowError(f"{path}: the table is empty. Its first line must name the columns.")
     header = ["".join(c for c in name if unicodedata.category(c) != "Cf").strip() for name in lines[0]]
-    _check_header(header, lines, separator, path)
+    _check_header(header, read, 1 if stated else 0, separator, path)
     wrong: list[tuple[int, int]] = []
     for number, line in enumerate(lines[1:], 1):
         if len(line) > len(header) and not any(value.strip() for value in line[len(header) :]):
@@ -116,19 +117,22 @@ def _separator(text: str) -> str:
     return _SEPARATORS[0]
 
 
-def _check_header(header: list[str], lines: list[list[str]], separator: str, path: Path) -> None:
-    """Raise ReidflowError for a first line that does not name the columns."""
+def _check_header(
+    header: list[str], lines: list[tuple[int, list[str]]], above: int, separator: str, path: Path
+) -> None:
+    """Raise ReidflowError for a first line that does not name the columns. above: lines of the file that are not among these."""
     width = sum(map(bool, header))
-    for number, line in enumerate(lines[1:_HEAD], 2):
+    for number, line in lines[1:_HEAD]:
         fuller = sum(bool(value.strip()) for value in line)
         if fuller > max(width, 1) and width <= 1 and not any(map(_names_an_image, header)):
             title, names = " ".join(filter(None, header)), separator.join(line)
             raise ReidflowError(
-                f"{path}: the first line, '{title}', names no columns, as line {number} seems to do: '{names}'. Remove the lines above "
+                f"{path}: the first line, '{title}', names no columns, as line {number + above} seems to do: '{names}'. Remove the lines above "
                 "that one."
             )
     if any(map(_names_an_image, header)):
         names = ["path" if _names_an_image(name) else f"column{i}" for i, name in enumerate(header, 1)]
+        names = ["path", "identity"] if names == ["path", "column2"] else names
         raise ReidflowError(
             f"{path}: the first line, '{separator.join(header)}', is a row of the table, not the names of its columns. Write these "
             f"above it, e.g. '{separator.join(names)}'."
@@ -144,14 +148,18 @@ def _names_an_image(value: str) -> bool:
     return PurePath(value).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _lines(text: str, separator: str, path: Path) -> list[list[str]]:
-    """Return the lines that are not blank, the header among them. Raises ReidflowError that names the row."""
-    lines: list[list[str]] = []
+def _lines(text: str, separator: str, path: Path) -> list[tuple[int, list[str]]]:
+    """Return the lines that are not blank, the header among them, with their number in the file (that at their end).
+
+    Raises ReidflowError that names the row.
+    """
+    lines: list[tuple[int, list[str]]] = []
     csv.field_size_limit(_LONGEST)
     try:
-        for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        for line in reader:
             if line:
-                lines.append(line)
+                lines.append((reader.line_num, line))
     except csv.Error as error:
         row = f"row {len(lines)}" if lines else "header"
         hint = "A quote opens there and never closes" if "end of data" in str(error) else "Look at its quotes"
