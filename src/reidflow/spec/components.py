@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable
+from datetime import date
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
@@ -350,8 +351,17 @@ def outside(kind: str, parameter: str, value: Any) -> str | None:
     return f"{value!r} is not {'above 0' if low == _TINY else f'from {low:g}'} to {high:g}"
 
 
+def _is_date(cutoff: str | int | None) -> bool:
+    try:
+        return cutoff is None or date.fromisoformat(f"{cutoff}-01-01"[:10]) is not None
+    except ValueError:
+        return False
+
+
 def wrong_shares(split: dict[str, Any]) -> str | None:
-    """Return what is wrong with the shares of a resolved split, or None; a method of the user's own may have none."""
+    """Return what is wrong with the shares or the date of a resolved split, or None; a method of the user's own may have none."""
+    if split["name"] == "time" and not _is_date(split["cutoff"]):
+        return f"the cutoff '{split['cutoff']}' is not a date such as 2024, 2024-05 or 2024-05-31"
     if not {"train", "val", "test"} <= split.keys():
         return None
     train, val, test = (split[role] for role in ("train", "val", "test"))

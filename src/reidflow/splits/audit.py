@@ -26,7 +26,8 @@ def audit(
     one identity that have in common what `rules.by` names and were taken within `window_minutes`, whether or not that joined
     them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`,
     where there are any: the numbers of queries, of gallery images and of images left aside. `distractors`, where there are any: how many a role has. `train_only`: identities in
-    training alone; `single_group`: those with one group, which no split can score.
+    training alone; `single_group`: those with one group, which no split can score. `new_identities`: how many of val and of test training
+    has never seen.
     """
     distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
     split = labelled(split)
@@ -59,6 +60,7 @@ def audit(
         "cross_identity_straddling": straddling.filter(~pl.col("same_identity") & pl.col("joined")).height,
         "train_only": _train_only(split),
         "single_group": _single_group(split),
+        "new_identities": _new_identities(split),
         **({"sides": sides} if sides else {}),
         **({"distractors": distractors} if distractors else {}),
     }
@@ -139,6 +141,12 @@ def _times(split: pl.DataFrame, manifest: pl.DataFrame, rules: Rules) -> dict[st
         "straddling_by_minutes": {str(m): straddling(times, identities, roles, m) for m in WINDOWS},
         "times": {"known": int(times.known.sum()), "coarse": times.coarse, "none": rows["time"].null_count()},
     }
+
+
+def _new_identities(split: pl.DataFrame) -> dict[str, int]:
+    """Return how many identities of val, and of test, have no image in training."""
+    of = {role: set(split.filter(pl.col("role") == role)["identity"]) for role in (TRAIN, VAL, TEST)}
+    return {role: len(of[role] - of[TRAIN]) for role in (VAL, TEST)}
 
 
 def _single_group(split: pl.DataFrame) -> list[str]:

@@ -86,11 +86,19 @@ def _needed(images: pl.DataFrame, method: dict[str, Any], gallery: str) -> str:
         linked = {identity for some in joint_identities(images) for identity in some}
         also = f" {len(linked)} share a scene (a photograph) with others, and then a role." if linked else ""
         return f"An identity can be scored where it has two groups (images of different moments).{also}"
+    timed = ""
+    if method["name"] == "time":
+        known = images["time"].is_not_null().sum()
+        timed = f" {known} of {len(images)} images have a time" + (
+            f", the latest {images['time'].max()}." if known else "."
+        )
+        if method["cutoff"] is not None:
+            return f"An identity can be scored where it has groups enough from the cutoff on.{timed}"
     scored = [role for role in (VAL, TEST) if method.get(role, 1) > 0]
     total = 1 + len(scored) * needed_groups(gallery)
     return (
         f"With gallery: {gallery}, an identity can be scored where it has {total} groups (images of different moments): 1 to "
-        f"train on and {needed_groups(gallery)} in {' and '.join(scored)}{' each' if len(scored) > 1 else ''}."
+        f"train on and {needed_groups(gallery)} in {' and '.join(scored)}{' each' if len(scored) > 1 else ''}.{timed}"
     )
 
 
@@ -125,6 +133,8 @@ def _alternatives(
     """Yield other divisions, the least change first: lines of a config, the images, the split and the gallery."""
     folds = method.get("folds", 0)
     fewer = [{**method, "folds": number} for number in range(folds - 1, 1, -1)]
+    if method.get("cutoff") is not None:
+        fewer = [{**method, "cutoff": None}]
     methods = [*fewer, *([_single(method)] if folds > 1 else [method])]
     methods += [without_val for one in methods if (without_val := _two_roles(one))]
     shares = {key: method[key] for key in (TRAIN, VAL, TEST, "seed") if key in method}
@@ -142,7 +152,7 @@ def _alternatives(
                 table = groups.select("image", "group", "block", "scene")
                 yield (
                     [text],
-                    images.select("image", "identity").join(table, on="image", maintain_order="left"),
+                    images.select("image", "identity", "time").join(table, on="image", maintain_order="left"),
                     method,
                     gallery,
                 )
@@ -170,4 +180,5 @@ def _two_roles(method: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _flow(method: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in {"name": method["name"], **method}.items()) + "}"
+    given = {"name": method["name"], **method}
+    return "{" + ", ".join(f"{key}: {'null' if value is None else value}" for key, value in given.items()) + "}"

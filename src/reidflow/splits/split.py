@@ -63,7 +63,8 @@ def split_images(
     fit the data, or when no query has a positive.
     """
     given = is_given(method)
-    known = labelled(manifest).select("image", "identity", "side", *(["role"] if given else []))
+    time = "time" if "time" in manifest.columns else pl.lit(None, pl.String).alias("time")
+    known = labelled(manifest).select("image", "identity", "side", time, *(["role"] if given else []))
     if "scene" not in groups.columns:
         groups = groups.with_columns(scene="group")
     grouped = groups.select("image", "group", "block", "scene")
@@ -121,7 +122,7 @@ def _assigned(
         )
     photographs = apart(images) if two else images
     _check_identities(photographs["identity"].unique().sort().to_list())
-    divided = photographs.select("image", "identity", "group", "block", "scene")
+    divided = photographs.select("image", "identity", "group", "block", "scene", "time")
     roles = roles_of(divided, method, gallery, fold, across=two and sides == "across", regrouped=regrouped)
     given = dict(zip(photographs["image"], roles, strict=True))
     if two:

@@ -7,7 +7,7 @@ import polars as pl
 from reidflow.spec.canonical import canonical
 from reidflow.spec.experiment import SEED, Experiment
 from reidflow.splits.candidates import labelled
-from reidflow.splits.roles import ASIDE
+from reidflow.splits.roles import ASIDE, TEST
 from reidflow.tables.comparisons import LEVEL, UNAVAILABLE, controlled
 from reidflow.tables.data import DataDescription, versions_line
 from reidflow.tables.experiment import BASELINE
@@ -132,7 +132,7 @@ def audit_line(data: DataDescription) -> str:
     found = ", ".join(f"{audit[key]} {name}" for key, name in counted if key in audit)
     verdict = "LEAKING: the scores are too high" if data.leaks else "no leak found"
     verdict += f" in any of {len(data.splits)} splits" if data.further and not data.leaks else ""
-    rest = _unscored(audit)
+    rest = _unscored(audit) + _new(data)
     return f"{verdict}; in two roles: {found}.{rest}" if found else f"{verdict}.{rest}"
 
 
@@ -144,6 +144,12 @@ def _unscored(audit: dict[str, Any]) -> str:
     cannot = len(single & set(only))
     rest = f", {cannot} of which have one group and cannot be scored" if cannot else ""
     return f" {len(only)} identities are in training alone{rest}."
+
+
+def _new(data: DataDescription) -> str:
+    """Return how many identities in test were never trained on, a sentence; '' where it is none or all of them."""
+    new, tested = data.audit.get("new_identities", {}).get(TEST, 0), data.audit.get("roles", {}).get(TEST, {})
+    return f" {new} of {tested['identities']} identities in test are new." if 0 < new < tested["identities"] else ""
 
 
 def _seeds(experiment: Experiment, results: pl.DataFrame) -> str:
