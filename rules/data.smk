@@ -72,6 +72,10 @@ rule ingest:
         "../workflow/scripts/ingest.py"
 
 
+# A cluster's job cannot hold both ingest and what waits for shards, which are other jobs.
+WITH_GROUPS = "groups" if inputs.pair_shards else "data"
+
+
 # Of many images, shards are hashed and compared with all others side by side before.
 rule hashes_shard:
     input:
@@ -83,7 +87,7 @@ rule hashes_shard:
     log:
         files.log("hashes_shard", "{shard}"),
     group:
-        "pairs_shards"
+        "hashes_shards"
     conda:
         "../envs/reidflow.yaml"
     threads: plan.config.compute.workers
@@ -127,7 +131,7 @@ rule groups:
     log:
         files.log("groups"),
     group:
-        "data"
+        WITH_GROUPS
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -150,7 +154,7 @@ rule split:
     log:
         files.log("split"),
     group:
-        "data"
+        WITH_GROUPS
     conda:
         "../envs/reidflow.yaml"
     resources:
@@ -173,7 +177,7 @@ rule other_split:
     log:
         files.log("splits", "{split}"),
     group:
-        "data"
+        WITH_GROUPS
     conda:
         "../envs/reidflow.yaml"
     resources:

@@ -77,7 +77,7 @@ rule sheet:
     log:
         files.log("sheet"),
     group:
-        "data"
+        WITH_GROUPS
     conda:
         "../envs/reidflow.yaml"
     params:

@@ -1,6 +1,8 @@
 """Every preset can be planned, with data of its layout where it expects them."""
 
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,15 @@ def test_every_preset_has_a_case():
         for p in [*Path(ROOT, "config").glob("*.yaml"), *Path(ROOT, "config/datasets").glob("*.yaml")]
     }
     assert present - {"config/defaults.yaml"} == named
+
+
+def test_shards_of_many_images_are_jobs_of_their_own_on_a_cluster(tmp_path):
+    project = Project(checkout(tmp_path / "project"))
+    project.edit("config/tiny.yaml", "images: 90", "images: 300000")
+    project.edit("config/tiny.yaml", "tiny_backbones]", "eda_dedup]")
+    outcome = project.run("--profile", "profiles/slurm", "-n", "--", "all_tables")
+    assert outcome.status == 0, outcome.text
+    groups = Counter(re.findall(r"Group job (\w+)", outcome.text))
+    assert groups["features_shards"] == 15 and groups["hashes_shards"] == groups["pairs_shards"] == 2
+    # Fifteen for each method that judges pairs alone.
+    assert groups["duplicates_shards"] > 15 and groups["duplicates_shards"] % 15 == 0
