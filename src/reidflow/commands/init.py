@@ -5,10 +5,12 @@ import io
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import polars as pl
 from PIL import Image
 
@@ -25,6 +27,7 @@ from reidflow.commands.init_text import (
     seen,
     word,
 )
+from reidflow.dedup.groups import Rules, group_images, with_scenes
 from reidflow.ingest.decode import UnusableError, decode
 from reidflow.ingest.listing import Listing, Row, summary
 from reidflow.ingest.recognise import Recognised, recognise
@@ -63,7 +66,10 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
     _check_free([out, *([Path(data.source["path"])] if data.table else [])], force)
     _check_usable(given, data.listing)
     rows = [row for row in data.listing.rows if row.identity is not None]
-    looks, division = _look(data.listing), _given(data) or _divide(given, rows, data.source["name"] == "jaguar")
+    known_ones = data.source["name"] == "jaguar"
+    manifest, groups = _labelled(rows, Rules(**below.groups.model_dump(mode="json")))
+    looks = _look(data.listing)
+    division = _given(data, manifest, groups) or _divide(given, manifest, groups, known_ones)
     settings, known = _settings(name, data, rows, looks, division), below.experiments
     config = require(read([*base], {**settings, "experiments": known}), ", ".join(base))
     left_out = {name: why for name in known if (why := _lacking(name, config, looks, division))}
@@ -167,50 +173,46 @@ def _decoded(root: Path, row: Row) -> Any:
         return None
 
 
-def _given(found: Recognised) -> Division | None:
-    """Return the split that the data give; None where they give none, or one that cannot be scored, which is noted."""
-    rows = [row for row in found.listing.rows if row.identity is not None]
-    roles = {row.role for row in rows}
-    if TRAIN not in roles or not roles & {VAL, TEST}:
-        return None
-    shares: dict[str, Any] = {} if {VAL, TEST} <= roles else {"val": HELD} | ({} if TEST in roles else {"tested": VAL})
-    columns = ("image", "identity", "side", "role", "group")
+def _labelled(rows: list[Row], rules: Rules) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the manifest and the groups of labelled rows, as far as they are known before images are read."""
+    columns = ("image", "path", "identity", "group", "side", "role", "time", "camera", "site", "flank")
     values = [[getattr(row, name) for name in columns] for row in rows]
     manifest = pl.DataFrame(values, dict.fromkeys(columns, pl.String), orient="row").with_columns(pixels="image")
-    groups = manifest.select("image", group=pl.coalesce("group", "image"), block="image")
-    try:
-        split_images(manifest, groups, resolve("split", {"name": COLUMN, **shares}), "role")
-    except ReidflowError as error:
-        found.notes.append(f"the split that the data give is not used: {str(error).rstrip('.')}")
+    rules = replace(rules, phash_distance=None, edited=None)
+    none = np.empty((0, 3), np.int64), rules.reach
+    groups = group_images(manifest, np.empty((0, 8), np.uint8), rules, none).groups
+    return manifest, with_scenes(groups, manifest, rules)
+
+
+def _given(found: Recognised, manifest: pl.DataFrame, groups: pl.DataFrame) -> Division | None:
+    """Return the split that the data give; None where they give none, or one that cannot be scored, which is noted."""
+    counts = Counter(manifest["role"].drop_nulls())
+    if not counts[TRAIN] or not counts[VAL] + counts[TEST]:
         return None
-    counts = Counter(row.role for row in rows if row.role)
-    why = (
-        "the data give "
-        + ", ".join(f"{counts[role]} {role}" for role in (TRAIN, VAL, TEST) if counts[role])
-        + " images"
-    )
-    return Division(COLUMN, "role", None, why, None, shares)
+    shares: dict[str, Any] = {"val": HELD} if not (counts[VAL] and counts[TEST]) else {}
+    shares |= {} if counts[TEST] else {"tested": VAL}
+    why = ", ".join(f"{counts[role]} {role}" for role in (TRAIN, VAL, TEST) if counts[role])
+    refused: ReidflowError | None = None
+    for gallery in ("role", "all"):
+        try:
+            split_images(manifest, groups, resolve("split", {"name": COLUMN, **shares}), gallery)
+        except ReidflowError as error:
+            refused = refused or error
+            continue
+        return Division(COLUMN, gallery, None, f"the data give {why} images", None, shares)
+    found.notes.append(f"the split that the data give is not used: {str(refused).rstrip('.')}")
+    return None
 
 
-def _divide(given: str, rows: list[Row], known: bool) -> Division:
+def _divide(given: str, manifest: pl.DataFrame, groups: pl.DataFrame, known: bool) -> Division:
     """Return the split that scores most individuals, tried on these images. Raises ReidflowError where none does.
 
     known: whether queries will be of these individuals, so that a split into known ones is preferred.
     """
-    groups = {row.image: f"{row.identity}/{row.group}" if row.group else row.image for row in rows}
-    of: dict[str, set[str]] = {}
-    for row in rows:
-        if row.side != "gallery":
-            of.setdefault(row.identity or "", set()).add(groups[row.image])
-    counts = [len(some) for some in of.values()]
-    unit = "groups" if any(row.group for row in rows) else "images"
-    two_sides = {"gallery"} < {row.side or "query" for row in rows}
-    manifest = pl.DataFrame(
-        {"image": [r.image for r in rows], "identity": [r.identity for r in rows], "side": [r.side for r in rows]},
-        schema={"image": pl.String, "identity": pl.String, "side": pl.String},
-    )
-    blocks = list(groups.values())
-    table = pl.DataFrame({"image": list(groups), "group": blocks, "block": blocks})
+    photographs = groups.filter(~manifest["side"].fill_null("query").eq("gallery"))
+    counts = photographs.group_by("identity").agg(pl.col("group").n_unique())["group"].to_list()
+    unit = "groups" if groups["group"].n_unique() < len(groups) else "images"
+    two_sides = {"gallery"} < set(manifest["side"].fill_null("query"))
     several = sum(count >= 2 for count in counts)
     refused: ReidflowError | None = None
     for wanted in (0.5, 0) if known else (0.8, 0.5, 0):
@@ -227,7 +229,7 @@ def _divide(given: str, rows: list[Row], known: bool) -> Division:
             why = f"{enough} of {len(counts)} individuals have {least} {unit} or more"
             for sides in ("across", "within") if two_sides else ("within",):
                 try:
-                    gain = init_folds.gain(manifest, table, {"name": split, **SHARES}, gallery, sides)
+                    gain = init_folds.gain(manifest, groups, {"name": split, **SHARES}, gallery, sides)
                 except ReidflowError as error:
                     refused = refused or error
                     continue

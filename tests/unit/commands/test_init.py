@@ -279,7 +279,7 @@ def test_a_given_split_is_taken_with_its_protocol_and_one_that_cannot_be_scored_
         and "the data give 15 train, 30 test images" in out
     )
     folders(Path("photos"), "{n}.png")
-    rows = entries("path,identity,split", "{n}.png,{who},train").replace("0.png,a,train", "0.png,a,test", 1)
+    rows = entries("path,identity,split", "{n}.png,{who},train").replace("\n0.png,a,train", "\n0.png,z,test", 1)
     Path("photos/meta.csv").write_text(rows)
     status, out, err = init("photos")
     assert status == 0 and "the split that the data give is not used: " in out
