@@ -352,6 +352,9 @@ class Config(Strict):
                 f"split_seed: each would test the same images with every seed, as the split '{self.split['name']}' comes from the "
                 "data. Write split_seed: fixed"
             )
+        listed = any(self.dataset.source.get(key) for key in ("side", "query", "gallery"))
+        if self.queries and listed and is_given(self.split):
+            raise ValueError("queries: the data give queries and gallery already. Leave 'queries' out")
         shared = sorted(set(self.seeds) & set(self.sweep_seeds))
         if shared:
             raise ValueError(

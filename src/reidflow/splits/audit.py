@@ -25,11 +25,13 @@ def audit(
     identities) or a pair of near times is in two roles. Images that are left aside do not leak. `straddling_times`: pairs of
     one identity that have in common what `rules.by` names and were taken within `window_minutes`, whether or not that joined
     them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`,
-    where there are any: the numbers of queries, of gallery images and of images left aside. `distractors`, where there are any: how many a role has. `train_only`: identities in
-    training alone; `single_group`: those with one group, which no split can score. `new_identities`: how many of val and of test training
+    where there are any: the numbers of queries, of gallery images and of images left aside.
+    `distractors`, where there are any: how many a role has; `distractor_copies`: unlabelled images with the pixels of a
+    labelled one, which are none. `train_only`: identities in training alone; `single_group`: those with one group, which no split can score. `new_identities`: how many of val and of test training
     has never seen.
     """
     distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
+    copies = _copies(split, manifest) if distractors else 0
     split = labelled(split)
     counted, sides = _roles(split), _sides(split, gallery)
     split = split.filter(pl.col("role") != ASIDE)
@@ -62,10 +64,16 @@ def audit(
         "single_group": _single_group(split),
         "new_identities": _new_identities(split),
         **({"sides": sides} if sides else {}),
-        **({"distractors": distractors} if distractors else {}),
+        **({"distractors": distractors, "distractor_copies": copies} if distractors else {}),
     }
     result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS)
     return result
+
+
+def _copies(split: pl.DataFrame, manifest: pl.DataFrame) -> int:
+    """Return how many unlabelled images show the pixels of a labelled image of the split."""
+    known = labelled(split).select("image").join(manifest.select("image", "pixels"), on="image")
+    return manifest.filter(pl.col("identity").is_null() & pl.col("pixels").is_in(known["pixels"].implode())).height
 
 
 def of_folds(audits: Sequence[dict[str, Any]]) -> dict[str, Any]:

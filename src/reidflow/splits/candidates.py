@@ -7,7 +7,7 @@ import polars as pl
 
 from reidflow.dedup.groups import components
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.roles import ASIDE, TEST, VAL, shuffled
+from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, shuffled
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs
 
 IGNORED = "ignored"
@@ -115,21 +115,24 @@ def with_distractors(split: pl.DataFrame, manifest: pl.DataFrame, chosen: pl.Dat
     )
 
 
-def given_distractors(manifest: pl.DataFrame, method: dict) -> pl.DataFrame:
-    """Return image and role (val, test) of the unlabelled images to which the data give one of these roles."""
-    free = _free(manifest).select("image", "role").filter(pl.col("role").is_in([VAL, TEST]))
-    return free.with_columns(role=pl.col("role").replace({VAL: TEST})) if method.get("tested") == VAL else free
+def given_distractors(manifest: pl.DataFrame, method: dict, every: bool) -> pl.DataFrame:
+    """Return image and role (val, test) of the unlabelled images that the data put into a gallery.
+
+    every: whether those that are on no list join them, but for images of the role train: where they have no role, in test.
+    """
+    free = _free(manifest).filter(pl.col("role").ne_missing(TRAIN))
+    listed = free if every else free.filter((pl.col("side") == GALLERY) & pl.col("role").is_not_null())
+    role = pl.col("role").fill_null(TEST)
+    return listed.select("image", role=role.replace({VAL: TEST}) if method.get("tested") == VAL else role)
 
 
-def drawn_distractors(manifest: pl.DataFrame, method: dict, sides: str, two: bool, given: bool) -> pl.DataFrame:
+def drawn_distractors(manifest: pl.DataFrame, method: dict, sides: str, two: bool) -> pl.DataFrame:
     """Return image and role (val, test) of the unlabelled images that may be ranked, at random in the method's shares.
 
     two: whether labelled images are of two sides; then unlabelled ones of the side `gallery` are ranked across sides, the
-    others within. given: whether the data give the roles; then only images without one are drawn, all of them for test.
+    others within.
     """
     free = _free(manifest)
-    if given:
-        return free.filter(pl.col("role").is_null()).select("image", role=pl.lit(TEST))
     if two:
         free = free.filter((pl.col("side") == GALLERY) if sides == "across" else of_photographs())
     val, test = float(method.get(VAL, 0)), float(method.get(TEST, 1))

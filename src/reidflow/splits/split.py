@@ -57,8 +57,8 @@ def split_images(
     `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
     0: each is a query against the others. fold: which of the method's `folds`, where it has several. ignore: columns of
     the manifest; of a query's identity, images that share a value are no candidates. distractors: whether unlabelled
-    images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images with
-    a role are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
+    images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images of a
+    given gallery are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
     them, for advice where this split fails. Raises ReidflowError when a role with a share stays empty, when the sides do not
     fit the data, or when no query has a positive.
     """
@@ -80,18 +80,18 @@ def split_images(
         split = with_ignored(split, manifest, ignore)
     if given or ignore:
         _check_positives(split, gallery, method)
-    chosen = []
+    chosen = None
     if given:
-        chosen.append(given_distractors(manifest, method))
-    if distractors:
-        chosen.append(drawn_distractors(manifest, method, sides, two, given))
-        if pl.concat(chosen).is_empty():
-            raise ReidflowError(
-                "distractors: true, but the data set has no unlabelled image that could join a gallery. Name the label that marks "
-                "them, e.g. dataset: {unlabelled: [unknown]}, or write distractors: false."
-            )
-    if chosen:
-        split = with_distractors(split, manifest, pl.concat(chosen))
+        chosen = given_distractors(manifest, method, distractors)
+    elif distractors:
+        chosen = drawn_distractors(manifest, method, sides, two)
+    if distractors and chosen.is_empty():
+        raise ReidflowError(
+            "distractors: true, but the data set has no unlabelled image that could join a gallery. Name the label that marks "
+            "them, e.g. dataset: {unlabelled: [unknown]}, or write distractors: false."
+        )
+    if chosen is not None:
+        split = with_distractors(split, manifest, chosen)
     return split.select(*SPLIT.columns, *(name for name in SPLIT.optional if name in split.columns))
 
 
@@ -137,7 +137,9 @@ def _assigned(
 
 def _with_queries(split: pl.DataFrame, share: float, gallery: str, method: dict) -> pl.DataFrame:
     if is_given(method) and split["side"].is_not_null().any():
-        raise ReidflowError("queries: the data give queries and gallery already. Leave 'queries' out.")
+        raise ReidflowError(
+            "queries: the data give queries and gallery already. Leave 'queries' out, in an experiment's 'evaluation' too."
+        )
     return with_queries(split, share, gallery, method.get("seed", 0))
 
 

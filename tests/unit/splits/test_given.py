@@ -234,9 +234,20 @@ def test_distractors_are_unlabelled_gallery_images_in_the_shares_of_val_and_test
     assert not {n for n in split["image"].gather(layout.query) if n.startswith("free")}
     assert (layout.identity[layout.gallery] < 0).sum() == counts["test"]
     found = audit(split, data[0], NO_PAIRS, "role")
-    assert {k: v for k, v in found.items() if k != "distractors"} == audit(plain, data[0], NO_PAIRS, "role")
+    assert found.pop("distractors") == counts and found.pop("distractor_copies") == 1
+    assert found == audit(plain, data[0], NO_PAIRS, "role")
     with pytest.raises(ReidflowError, match="distractors: true, but the data set has no unlabelled image"):
         split_of(data_set(rows[:60]), name="closed_set", distractors=True)
+
+
+def test_of_a_given_split_unlabelled_images_are_distractors_where_they_are_listed_as_gallery_or_where_all_are_wanted():
+    unknown = [("u/train", None, "train", None), ("u/test", None, "test", None), ("u/free", None, None, None)]
+    data = data_set([*benchmark(), *((*row, "c1") for row in unknown), ("u/query", None, "test", "query", "c1")])
+    listed = {f"gallery/none_{i}" for i in range(5)}
+    for wanted, found in ((False, listed), (True, listed | {"u/test", "u/free"})):
+        split = split_of(data, val=0, distractors=wanted)
+        added = split.filter(pl.col("identity").is_null())
+        assert set(added["image"]) == found and set(added["role"]) == {"test"}
 
 
 def test_a_split_with_and_without_filters_survives_its_file_with_the_same_digest(tmp_path):
@@ -299,6 +310,7 @@ def test_the_column_of_roles_is_named_at_the_split_or_at_the_source(split, sourc
         ),
         ({"name": "column", "role": "a", "folds": 5}, TABLE, {}, "has no parameter 'folds'"),
         ({"name": "column", "role": "a"}, TABLE, {"split_seed": "each"}, "Write split_seed: fixed"),
+        ("column", {"name": "market1501", "path": "x"}, {"queries": 0.2}, "Leave 'queries' out"),
     ],
 )
 def test_what_does_not_fit_a_given_split_is_named_while_planning(split, source, changes, message):
