@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from reidflow.ingest import boxes, damage, depth, segmentation
+from reidflow.ingest import boxes, damage, depth, jpeg_xl, segmentation
 from reidflow.ingest.sources._sniff import is_image
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
@@ -20,7 +20,6 @@ _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _NAMES = {"heic": "HEIF", "jxl": "JXL"}
 """Extra of this package -> Pillow's name of the format that it reads."""
-_JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -259,12 +258,14 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise UnusableError("zero_size", "the file has no bytes")
     formats = _formats()
+    if data.startswith(jpeg_xl.STARTS) and "JXL" in formats:
+        _check_size(jpeg_xl.size_of(data) or (1, 1), max_pixels)
     try:
         opened = Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
         for name, extra, starts in (
             ("HEIC", "heic", data[4:8] == b"ftyp" and data[8:12] in _HEIC),
-            ("JPEG XL", "jxl", data.startswith(_JXL)),
+            ("JPEG XL", "jxl", data.startswith(jpeg_xl.STARTS)),
         ):
             if starts and _NAMES[extra] not in formats:
                 remedy = f"pip install 'reidflow[{extra}]' reads such files; or convert it to JPEG or PNG"
@@ -281,13 +282,17 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             else "no image format begins like that"
         )
         raise UnusableError("unreadable", f"{begun}: {data[:16]!r}") from error
-    if opened.width * opened.height > max_pixels:
-        raise UnusableError("too_large", f"{opened.width} x {opened.height} pixels are over max_pixels ({max_pixels})")
+    _check_size(opened.size, max_pixels)
     if opened.format == "TIFF" and opened.tag_v2.get(_SUBFILE, 0) & 1:
         raise UnusableError(
             "unreadable", "a camera's raw file: only its thumbnail can be read. Convert it to TIFF or JPEG"
         )
     return opened
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise UnusableError("too_large", f"{size[0]} x {size[1]} pixels are over max_pixels ({max_pixels})")
 
 
 def _loaded(opened: Image.Image, data: bytes) -> Image.Image:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from reidflow.ingest import decode as decoding
 from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.jpeg_xl import STARTS, size_of
 from reidflow.ingest.sources._sniff import counts_as_image, is_image
 
 EXTRAS = {"heic": ("pillow_heif", "HEIF"), "jxl": ("pillow_jxl", "JXL")}
@@ -47,6 +48,33 @@ def test_a_photograph_is_read_where_its_plugin_is_installed(extra, tmp_path):
         decode(data, None, max_pixels=1000)
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        (8, 8),
+        (256, 256),
+        (40, 24),
+        (40, 30),
+        (1, 1),
+        (16, 9),
+        (1920, 1080),
+        (7, 513),
+        (9000, 2),
+        (300, 250),
+        (360, 300),
+    ],
+)
+def test_the_size_of_a_jpeg_xl_image_is_known_before_it_is_decoded(size):
+    assert size_of(written("jxl", np.zeros((size[1], size[0], 3), np.uint8))) == size
+
+
+def test_a_jpeg_xl_image_over_max_pixels_is_never_decoded(monkeypatch):
+    data = written("jxl", picture(128, 96))
+    monkeypatch.setattr(sys.modules["pillow_jxl"].JpegXLImagePlugin, "Decoder", None)
+    with pytest.raises(UnusableError, match="too_large: 128 x 96"):
+        decode(data, None, max_pixels=1000)
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_half_a_photograph_is_refused(extra):
     data = written(extra, picture(128, 96))
@@ -67,7 +95,9 @@ def test_a_photograph_of_a_telephone_is_turned_upright_once():
 def test_jpeg_xl_has_an_orientation_of_its_own_and_that_of_exif_does_not_count():
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo = decode(written("jxl", picture(128, 96), exif=exif.tobytes()), None, max_pixels=10**6)
+    data = written("jxl", picture(128, 96), exif=exif.tobytes())
+    photo = decode(data, None, max_pixels=10**6)
+    assert data.startswith(STARTS[1]) and size_of(data) == (128, 96)
     assert (photo.width, photo.height) == photo.colours.size == (128, 96)
 
 
@@ -81,6 +111,7 @@ def test_a_jpeg_packed_as_jpeg_xl_is_turned_as_the_jpeg_is(tmp_path):
     with Image.open(jpeg) as opened:
         opened.save(buffer, "JXL", lossless_jpeg=True)
     photo = decode(buffer.getvalue(), None, max_pixels=10**6)
+    assert size_of(buffer.getvalue()) == (96, 128)
     assert (photo.width, photo.height) == photo.colours.size == (128, 96)
     assert np.abs(np.asarray(photo.colours).astype(int) - picture(128, 96)).mean() < 3
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from reidflow.ingest import jpeg_xl
+
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg",
      ".jxl", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".tif", ".tiff", ".webp"}
@@ -19,8 +21,7 @@ _STARTS = (
     b"\0\0\0\x0cjP  ",
     b"\xff\x4f\xff\x51",
     b"qoif",
-    b"\xff\x0a",
-    b"\0\0\0\x0cJXL ",
+    *jpeg_xl.STARTS,
 )
 _BRANDS = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _NETPBM = re.compile(rb"P[1-6]\s+[#0-9]")
