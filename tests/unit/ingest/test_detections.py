@@ -159,3 +159,13 @@ def test_detections_are_part_of_the_data_and_cut_the_images(root, place):
 def test_a_missing_file_of_detections_is_named_while_planning(root):
     with pytest.raises(ReidflowError, match=r"dataset.detections: there is no file"):
         dataset_paths({"name": "folder", "path": str(root / "set")}, str(root / "none.json"))
+
+
+def test_two_files_of_one_name_outside_the_dataset_are_named_and_one_can_be_renamed(root):
+    (root / "meta").mkdir()
+    (root / "meta" / "md.json").write_text("path,identity\nleo/1.png,leo\nmia/1.png,mia\n")
+    source = {"name": "table", "path": str(root / "meta" / "md.json"), "images": str(root / "set")}
+    path = written(root, FILES)
+    with pytest.raises(ReidflowError, match="have one name"):
+        dataset_paths(source, path)
+    assert len(dataset_paths(source, written(root, FILES, "boxes.json"))[1]) == 2

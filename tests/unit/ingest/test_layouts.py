@@ -98,6 +98,11 @@ def test_an_invalid_pattern_is_named(tmp_path, pattern, message):
     assert message in str(caught.value)
 
 
+def test_a_group_without_capture_is_the_remedy_for_one_with_it(tmp_path):
+    listing = folder.open_source(path=write(tmp_path, "a/1.jpg", "b/2.jpg"), pattern="{identity:(?:a|b)}/*")
+    assert facts(listing, "identity") == {"a/1.jpg": ("a",), "b/2.jpg": ("b",)}
+
+
 @pytest.fixture
 def market(tmp_path) -> Path:
     write(
