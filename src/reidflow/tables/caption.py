@@ -52,7 +52,9 @@ def _metric(data: DataDescription, results: pl.DataFrame) -> str:
     sides = set(labelled(data.split).filter(pl.col("role") == "test")["side"].drop_nulls())
     who = ". Queries are the images of the query side, candidates those of the gallery side" if sides else ""
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
-    number_of = f", {data.distractors} of them unlabelled distractors, nobody's match" if data.distractors else ""
+    number_of = (
+        f", {number(data.distractors)} of them unlabelled distractors, nobody's match" if data.distractors else ""
+    )
     ignored = f", as are candidates of its identity with the {_ignored(data)}" if _ignored(data) else ""
     return (
         f"{name}: average precision per query, mean per identity, mean over identities. "
@@ -92,7 +94,7 @@ def split_line(data: DataDescription) -> str:
     which = "without a role" if data.given else "of the gallery side"
     aside = f" {counts[ASIDE]} images {which} are not used." if counts.get(ASIDE) else ""
     given = " Given by the data: no image was moved." if data.given else ""
-    more = f" {data.distractors} unlabelled distractors join the gallery of test." if data.distractors else ""
+    more = f" Unlabelled distractors in the gallery of test: {number(data.distractors)}." if data.distractors else ""
     return f"{as_text(data.method)}: {listed(roles)} images.{aside}{more}{given}"
 
 

@@ -1,0 +1,54 @@
+"""Whatever is left out of a gallery, or added to it, is part of the metric's name wherever scores are printed."""
+
+import polars as pl
+from arms_folder import AUDIT, a_description, an_experiment, build_table, scores, write_arm
+
+from reidflow.figures.style import heading
+from reidflow.spec import config as configs
+from reidflow.spec.config import metric_filters
+from reidflow.tables.caption import caption
+from reidflow.tables.experiment import blocks, summary
+from reidflow.tables.findings import findings
+from reidflow.tables.leaderboard import leaderboard, leaderboard_markdown
+
+NAME = "same camera ignored, with distractors"
+
+
+def filtered():
+    plain = a_description()
+    nobody = {"image": "none.png", "identity": None, "group": "none.png", "role": "test", "side": "gallery"}
+    split = pl.concat([plain.split, pl.DataFrame([nobody], schema=plain.split.schema)])
+    return a_description(
+        split=split, filters=NAME, audit={**AUDIT, "given": True}, method={"name": "column", "role": "split"}
+    )
+
+
+def test_filters_are_named_in_caption_headings_findings_and_leaderboard(tmp_path):
+    experiment = an_experiment(["base"])
+    folders = {"base": write_arm(tmp_path / "base", scores(0.5, 0))}
+    plain, tables = (build_table(experiment, folders, data) for data in (a_description(), filtered()))
+    lines = dict(caption(experiment, filtered(), tables.results))
+    assert lines["Metric"].startswith(f"identity-balanced mAP, {NAME}: average precision")
+    assert "(gallery: role), 1 of them unlabelled distractors, nobody's match; the query is never" in lines["Metric"]
+    assert "as are candidates of its identity with the same camera" in lines["Metric"]
+    assert lines["Split"].endswith(
+        "Unlabelled distractors in the gallery of test: 1. Given by the data: no image was moved."
+    )
+    for part in (summary(tables.results), blocks(tables.results, tables.efficiency)[0]):
+        assert f"balanced mAP ({NAME})" in part.headings and "balanced mAP" not in part.headings
+    assert f"(gallery: role, {NAME})" in findings(experiment, filtered(), tables)
+    ranked = leaderboard({"a": plain.results, "b": tables.results})
+    assert ranked["group"].to_list() == ["A", "B"]
+    assert f"gallery: role, {NAME}" in leaderboard_markdown(ranked)
+    assert "balanced mAP" in summary(plain.results).headings
+
+
+def test_figures_say_below_their_title_what_the_config_filters():
+    changes = {"ignore": ["camera", "site"], "distractors": True}
+    config = configs.require(configs.read(["config/config.yaml"], changes), "here")
+    assert metric_filters(config, distractors=False) == "same camera or site ignored"
+    assert heading("Arms", "losses", config).subtitle.endswith("same camera or site ignored, with distractors")
+    assert (
+        heading("Arms", "losses", configs.require(configs.read(["config/config.yaml"]), "here")).subtitle
+        == "losses · demo · demo scale"
+    )
