@@ -63,6 +63,14 @@ def test_json_becomes_a_table_by_the_command_that_is_named(data, content):
     assert identities(listed(data / "t.parquet")) == IDENTITIES
 
 
+@pytest.mark.parametrize("content", ['{"images": [], "annotations": []}', '{"detection_categories": {}, "images": []}'])
+def test_json_of_other_tools_is_named_with_lines_of_a_config(data, content):
+    write(data / "t.json", content)
+    keys = loads(re.search(r"`(.*)`", message_of(data / "t.json"))[1])
+    dataset = Dataset(**{"source": {"name": "folder", "path": "data"}, **keys})
+    assert str(data / "t.json") in (dataset.source["path"], dataset.detections and dataset.detections.path)
+
+
 @pytest.mark.skipif(shutil.which("iconv") is None, reason="iconv is not installed")
 @pytest.mark.parametrize(
     ("encoding", "name"),

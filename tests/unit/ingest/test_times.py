@@ -1,12 +1,14 @@
 """Times are read in the forms that people write, keep their precision, and compare."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from reidflow.ingest.listing import Listing, Reading, Row, reread, settle
 from reidflow.ingest.rawdigest import walk
+from reidflow.ingest.sources import table
 from reidflow.ingest.times import Moment, is_blank, iso, moment, remedy
 
 WRITTEN = {
@@ -112,3 +114,19 @@ def test_times_of_which_some_have_a_zone_are_named(tmp_path):
     (note,) = listed(tmp_path, "2015-06-03 12:00Z", "2015-06-03 12:00", "2015-06-03").notes
     assert note.startswith("1 of 2 times have an offset from UTC")
     assert listed(tmp_path, "2015-06-03 12:00Z", "2015-06-03 12:00+02:00", "2015").notes == []
+
+
+def test_times_and_numbers_of_a_parquet_file_keep_zone_and_value(tmp_path):
+    when = [datetime(2015, 6, 3, 12, tzinfo=UTC), None]
+    frame = pl.DataFrame(
+        {"path": ["1.png", "2.png"], "identity": [1e20, 7.0], "time": when, "day": [date(2015, 6, 3)] * 2}
+    )
+    frame.with_columns(pl.col("time").dt.convert_time_zone("Europe/Berlin")).write_parquet(tmp_path / "t.parquet")
+    for name in frame["path"]:
+        (tmp_path / name).write_bytes(b"")
+    rows = table.open_source(path=str(tmp_path / "t.parquet"), time="time", group="day").rows
+    assert [(row.time, row.group) for row in rows] == [
+        ("2015-06-03T14:00:00+02:00", "2015-06-03"),
+        (None, "2015-06-03"),
+    ]
+    assert float(rows[0].identity) == 1e20
