@@ -5,7 +5,7 @@ Run: python benchmarks/scale.py --folder FOLDER [--images 3000 10000 30000 10000
 Each data set has ten photographs of an individual, in groups of two, and goes through a whole run: ingest, groups,
 split, features of a small random network, `losses` with three arms and one seed, evaluation, tables and page; with
 --duplicates also through pairs of near-duplicates by three methods and the scores of curation. Results stay in FOLDER: a
-second call runs and measures anew what the code or the options changed, and keeps the other figures. Without --images it
+second call runs and measures again what the code or the options changed, and keeps the other figures. Without --images it
 prints the tables of what is measured.
 
 CPU seconds and memory are those of a job's processes together, read from /proc five times a second. Memory is the peak of
