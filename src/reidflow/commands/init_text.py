@@ -164,7 +164,9 @@ def _folds(found: Found, overrides: dict[str, Any]) -> list[str]:
 
 def _unlabelled(found: Found) -> str:
     rows = [row for row in found.data.listing.rows if row.identity is None]
-    placed = sum(row.role is not None for row in rows) if found.division.split == COLUMN else 0
+    placed = (
+        sum(row.role is not None and row.side == "gallery" for row in rows) if found.division.split == COLUMN else 0
+    )
     texts = [f"{placed} unlabelled images are distractors in the galleries."] if placed else []
     texts += [f"{len(rows) - placed} unlabelled images are embedded, never scored."] if len(rows) > placed else []
     return " ".join(texts)
