@@ -93,10 +93,11 @@ def main() -> None:
         measured = given.folder / f"{count}.json"
         known = json.loads(measured.read_text()) if measured.is_file() else {"rules": {}}
         case = Case(given.folder / f"run-{count}", draw(given.folder / f"data-{count}", count), count, given.cores)
+        copy(case.folder)
         rules = case.run(given.memory_gb, "losses", ["all_tables"])
         rules |= case.dry_runs()
         if given.duplicates:
-            rules |= case.run(given.memory_gb, "losses, eda_dedup, eda_curation", case.of_duplicates())
+            rules = case.run(given.memory_gb, "losses, eda_dedup, eda_curation", case.of_duplicates()) | rules
         content = {"rules": {**known["rules"], **rules}, "bytes": case.sizes()}
         measured.write_text(json.dumps(content, indent=1) + "\n")
     files = sorted(given.folder.glob("*.json"), key=lambda file: int(file.stem))
@@ -139,7 +140,6 @@ class Case:
 
     def run(self, memory_gb: float, experiments: str, targets: list[str]) -> dict[str, dict[str, float]]:
         """Return rule -> seconds, cpu, peak_mb and jobs of a run of some targets."""
-        copy(self.folder)
         self._write(experiments)
         most = int(memory_gb * 2**30)
         with (self.folder / "screen.txt").open("w") as screen:

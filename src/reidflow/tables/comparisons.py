@@ -3,7 +3,7 @@
 A control is the arm that does as much as another one at random: what was done is worth something if it beats that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,12 +86,24 @@ def pair(arm: EvaluatedArm, other: EvaluatedArm, flank: str | None = None) -> Pa
     return replace(paired, notes=(f"compared on the first {seeds} seeds, which both arms have", *paired.notes))
 
 
+def in_order(names: Sequence[str], others: Iterable[str]) -> list[str]:
+    """Return those of `names`, in their order, that are among `others`."""
+    known = set(others)
+    return [name for name in names if name in known]
+
+
+def places(names: Sequence[str], wanted: Iterable[str]) -> list[int]:
+    """Return the place of each of `wanted` among `names`, which are different."""
+    place = {name: number for number, name in enumerate(names)}
+    return [place[name] for name in wanted]
+
+
 def pair_scores(arm: Scores, other: Scores, remark: bool = True) -> Paired:
     """Return the differences of scores over the identities that both have. remark: whether to note that there is none."""
     (ours, scores), (theirs, base) = arm, other
-    shared = [identity for identity in ours if identity in set(theirs)]
+    shared = in_order(ours, theirs)
     seeds = min(scores.shape[1], base.shape[1])
-    rows, base_rows = [ours.index(i) for i in shared], [theirs.index(i) for i in shared]
+    rows, base_rows = places(ours, shared), places(theirs, shared)
     differences = scores[rows, :seeds] - base[base_rows, :seeds]
     both = ~np.isnan(differences).all(axis=1)
     shared, differences = [identity for identity, kept in zip(shared, both, strict=True) if kept], differences[both]
@@ -141,7 +153,7 @@ def improves(arm: EvaluatedArm, baseline: EvaluatedArm) -> dict[str, float | Non
     """Return the columns of the probability of improvement, over the identities that both arms score with every seed."""
     (ours, scores), (theirs, base) = arm.seed_scores(), baseline.seed_scores()
     shared = sorted(set(ours) & set(theirs))
-    own, other = scores[[ours.index(i) for i in shared]], base[[theirs.index(i) for i in shared]]
+    own, other = scores[places(ours, shared)], base[places(theirs, shared)]
     names = ("improvement", "improvement_low", "improvement_high")
     return {name: known(float(value)) for name, value in zip(names, bootstrap.improvement(own, other), strict=True)}
 

@@ -15,7 +15,7 @@ from reidflow.spec.quantities import Quantity
 from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import EvaluatedArm, mean
 from reidflow.tables.columns import column, columns
-from reidflow.tables.comparisons import LEVEL, judged
+from reidflow.tables.comparisons import LEVEL, in_order, judged, places
 from reidflow.tables.experiment import BASELINE, INCONCLUSIVE
 from reidflow.tables.quantities import by_cost, described
 
@@ -192,9 +192,9 @@ def _judged(
     for name, cube in cubes.items():
         if name == experiment.file.baseline:
             continue
-        shared = [identity for identity in cube.identities if identity in set(base.identities)]
+        shared = in_order(cube.identities, base.identities)
         seeds = min(len(cube.seeds), len(base.seeds))
-        ours, theirs = ([own.identities.index(i) for i in shared] for own in (cube, base))
+        ours, theirs = (places(own.identities, shared) for own in (cube, base))
         differences[name] = cube.scores[label][ours, :seeds] - base.scores[label][theirs, :seeds]
     enough = {name: values for name, values in differences.items() if min(values.shape) >= 2}
     known = {name: float(values.mean()) for name, values in differences.items() if values.size}
