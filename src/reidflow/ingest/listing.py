@@ -132,7 +132,12 @@ def reread(listing: Listing, reading: Reading) -> Listing:
     """
     if reading.links == "refuse":
         listing.tree.require_inside()
-    return settle(listing.tree, listing.candidates, listing.tables, listing.extra, reading, listing.left_out)
+    renamed, notes = _labels([clean(row.identity) for row in listing.candidates], reading, listing.root)
+    if renamed or reading.dates != "iso":
+        listing = settle(
+            listing.tree, listing.candidates, listing.tables, listing.extra, listing.left_out, renamed, reading.dates
+        )
+    return replace(listing, notes=[*notes, *listing.notes])
 
 
 def settle(
@@ -140,14 +145,15 @@ def settle(
     candidates: Iterable[Row],
     tables: dict[str, str] | None = None,
     extra: list[Path] | None = None,
-    reading: Reading | None = None,
     left_out: dict[str, int] | None = None,
+    renamed: Mapping[str | None, str | None] | None = None,
+    dates: Dates = "iso",
 ) -> Listing:
     """Check the rows of a source against the existing files and return them sorted by image id.
 
     Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
     values become null, and so do times that cannot be read. Raises ReidflowError that lists every path outside the
-    dataset and every invalid `side` and `role`. reading: of `reread`; None: labels are kept as they are named.
+    dataset and every invalid `side` and `role`. renamed: label -> what it is read as, where that differs.
     """
     candidates, tables, extra = list(candidates), tables or {}, extra or []
     files = Files(tree, [name for row in candidates for name in (row.path, row.mask) if name])
@@ -156,10 +162,8 @@ def settle(
     times: list[Row] = []
     rows: list[Row] = []
     faults: list[Fault] = []
-    tidied = [_tidy(candidate, reading, problems) for candidate in candidates]
-    renamed, notes = _labels(tidied, reading, tree.root) if reading else ({}, [])
-    for candidate, row in zip(candidates, tidied, strict=True):
-        row = replace(row, identity=renamed[row.identity]) if row.identity in renamed else row
+    for candidate in candidates:
+        row = _tidy(candidate, renamed or {}, dates, problems)
         if row.time is None and candidate.time and not is_blank(candidate.time):
             times.append(candidate)
         found = files.find(row.path)
@@ -182,7 +186,7 @@ def settle(
             if meant.how:
                 overlooked.setdefault(meant.how, []).append(f"'{written.strip()}' is '{meant.path}'")
     problems.raise_if_any(files.remedy())
-    notes += [f"{len(some)} file names {HOW[how]}, e.g. {some[0]}." for how, some in sorted(overlooked.items())]
+    notes = [f"{len(some)} file names {HOW[how]}, e.g. {some[0]}." for how, some in sorted(overlooked.items())]
     rows, doubled = _unique(rows)
     used = {row.path for row in rows} | {row.mask for row in rows} | {f.path for f in faults + doubled} | set(tables)
     others = [name for name in tree.files if name not in used] + tree.litter
@@ -201,9 +205,11 @@ def settle(
     )
 
 
-def _labels(rows: list[Row], reading: Reading, root: Path) -> tuple[dict[str | None, str | None], list[str]]:
+def _labels(
+    found: Iterable[str | None], reading: Reading, root: Path
+) -> tuple[dict[str | None, str | None], list[str]]:
     """Return label -> what it is read as, where that differs, and what the owner should know of the labels."""
-    counts = Counter(row.identity for row in rows if row.identity is not None)
+    counts = Counter(label for label in found if label is not None)
     marked, idle = labels.marked(reading.unlabelled or (), counts)
     named = {label: count for label, count in counts.items() if label and label not in marked}
     labels.require_named(named, reading.unlabelled, str(root))
@@ -278,14 +284,15 @@ class _Problems:
         problems.raise_if_any(f"the rows of the dataset {self.root}")
 
 
-def _tidy(row: Row, reading: Reading | None, problems: _Problems) -> Row:
+def _tidy(row: Row, renamed: Mapping[str | None, str | None], dates: Dates, problems: _Problems) -> Row:
+    label = clean(row.identity)
     return replace(
         row,
-        identity=clean(row.identity),
+        identity=renamed.get(label, label),
         mask=row.mask if row.mask and row.mask.strip() else None,
         group=clean(row.group) or None,
         flank=clean(row.flank) or None,
-        time=iso(row.time, reading.dates if reading else "iso") if row.time else None,
+        time=iso(row.time, dates) if row.time else None,
         side=_side(row, problems),
         camera=clean(row.camera) or None,
         site=clean(row.site) or None,
