@@ -174,6 +174,12 @@ def test_layouts_like_market1501_need_parameters_alone(tmp_path, train, gallery,
     }
 
 
+def test_equal_labels_of_training_and_test_are_two_identities_on_request(tmp_path):
+    path = write(tmp_path, "train/0001_000_02_a.jpg", "test/0001_000_01_b.jpg", "query/0001_001_05_c.jpg")
+    listing = market1501.open_source(path=path, **MSMT, separate=True)
+    assert sorted(identity for (identity,) in facts(listing, "identity").values()) == ["0001", "0001", "train/0001"]
+
+
 def test_a_missing_folder_and_a_foreign_name_are_errors(market):
     with pytest.raises(ReidflowError, match="'train' names the folder 'image_train', which holds no file"):
         market1501.open_source(path=str(market), train="image_train")

@@ -17,6 +17,7 @@ def open_source(
     pattern: str = "{identity:-?[0-9]+}_c{camera:[0-9]+}*",
     junk: str | None = "-1",
     distractors: str | None = "0000",
+    separate: bool = False,
 ) -> Listing:
     """List the images in the three folders, with the roles and sides that they name.
 
@@ -24,6 +25,7 @@ def open_source(
     pattern: what a file's name says, as for the source `folder`: `0002_c1s1_000451_03.jpg` is identity 0002, camera 1.
     junk: the label of images that belong to neither side; they are left out and counted. distractors: the label of gallery
     images of nobody who is looked for: unlabelled rows, ranked with the others. None: there is no such label.
+    separate: whether equal labels of training and of test are two identities, as in MSMT17; those of training become `train/0000`.
     For VeRi-776: `{train: image_train, gallery: image_test, query: image_query}`.
     Use them as they are meant, with `split: {name: column}`. Raises ReidflowError for a folder without images and for names
     that do not match.
@@ -48,5 +50,6 @@ def open_source(
                 del tree.files[files[name]]
                 continue
             label = None if side == "gallery" and identity == distractors else identity
+            label = f"train/{label}" if separate and role == "train" else label
             rows.append(Row(files[name], label, **{"role": role, "side": side} | parts))
     return settle(tree, rows, left_out={f"(junk, label {junk})": left_out} if left_out else None)
