@@ -10,7 +10,7 @@ from typing import Any
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.labels import nobodies
 from reidflow.ingest.listing import Listing, Reading, Row, reread, settle
-from reidflow.ingest.rawdigest import Tree, walk
+from reidflow.ingest.rawdigest import Tree, near_path, walk
 from reidflow.ingest.recognise_tables import SPLIT, Guess, annotations, guessed, of_json, of_table
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._folders import named
@@ -105,7 +105,9 @@ def recognise(given: str, images: str | None = None) -> Recognised:
     if is_file:
         return _guess(of_json(given, images) if path.suffix.lower() == ".json" else of_table(given, images))
     if not is_folder:
-        raise ReidflowError(f"{given}: no such file or folder (looked from {Path.cwd()}). Correct the path.")
+        near = near_path(path)
+        hint = f" Did you mean '{near}'?" if near else ""
+        raise ReidflowError(f"{given}: no such file or folder (looked from {Path.cwd()}).{hint} Correct the path.")
     if (path / "lfw_home" / "lfw_funneled").is_dir():
         return _lfw(given)
     if _is_jaguar(path):

@@ -445,3 +445,6 @@ def test_labels_that_look_alike_or_unknown_are_named(project):
     assert "'CATA' (1), 'cata' (" in " ".join(found.notes) and found.keys == {"unlabelled": ["unknown"]}
     with pytest.raises(ReidflowError, match="no such file"):
         recognise("nowhere")
+    with pytest.raises(ReidflowError, match="Did you mean 'photos'") as caught:
+        recognise("Photo")
+    assert recognise(str(caught.value).split("'")[1]).source == found.source
