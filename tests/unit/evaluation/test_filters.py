@@ -7,8 +7,11 @@ import pytest
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.metrics import pooled_metrics
 from reidflow.evaluation.retrieval_queries import Retrieval, best_candidates
+from reidflow.ingest.sources import market1501
 from reidflow.retrieval.inference import database_augmentation, k_reciprocal, query_expansion
+from reidflow.spec.components import resolve
 from reidflow.splits.candidates import joined_groups
+from reidflow.splits.split import split_images
 from reidflow.training.data import RunData
 from reidflow.training.validation import Validation
 
@@ -52,6 +55,7 @@ def along_a_circle(*similarities):
 
 
 QUERY = along_a_circle(1.0)
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
 
 def metrics_of(layout, queries, gallery):
@@ -160,3 +164,41 @@ def test_validation_during_training_follows_the_filters():
     assert np.array_equal(validation.rows, np.arange(len(split)))
     expected = metrics_of(layout, probes, ranked)["id_map"]
     assert validation.id_map(vectors) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_folder_in_the_form_of_market_1501_is_scored_from_its_files_on_as_published(tmp_path):
+    random = np.random.Generator(np.random.PCG64(0))
+    names = [f"bounding_box_train/{k:04d}_c{i % 3 + 1}s1_{i:06d}_00.jpg" for k in range(1, 5) for i in range(6)]
+    names += [f"query/{k:04d}_c{c}s1_{c:06d}_00.jpg" for k in range(5, 9) for c in (1, 2)]
+    names += [f"bounding_box_test/{k:04d}_c{i % 3 + 1}s1_{i:06d}_01.jpg" for k in range(5, 9) for i in range(6)]
+    names += [f"bounding_box_test/{k}_c{i + 1}s1_{i:06d}_00.jpg" for k in ("0000", "-1") for i in range(3)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(JPEG)
+    rows = market1501.open_source(path=str(tmp_path)).rows
+    assert len(rows) == len(names) - 3 and not any("/-1_" in row.path for row in rows)
+    fields = ("image", "identity", "role", "side", "camera", "group", "flank")
+    columns = {name: [getattr(row, name) for row in rows] for name in fields}
+    manifest = pl.DataFrame(columns, schema=dict.fromkeys(fields, pl.String)).with_columns(pixels=pl.col("image"))
+    known = manifest.filter(pl.col("identity").is_not_null())
+    groups = known.select("image", "identity", group="image", block="image")
+    method = resolve("split", {"name": "column", "val": 0.3})
+    split = split_images(manifest, groups, method, "role", ignore=["camera"])
+    assert dict(split.group_by("role").len().iter_rows()).keys() == {"train", "val", "test"}
+    layout = Layout(split, manifest, "role")
+    vectors = random.standard_normal((len(split), 5)).astype(np.float32)
+    found = metrics_of(layout, vectors[layout.query], vectors[layout.gallery])
+
+    parts = [
+        [name.split("/")[1].split("_") for name in split["image"].gather(side)]
+        for side in (layout.query, layout.gallery)
+    ]
+    codes = [
+        np.array([int(part[place].lstrip("c")[: 4 if place == 0 else 1]) for part in side])
+        for place in (0, 1)
+        for side in parts
+    ]
+    unit = vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    expected, curve, used = eval_market1501(1 - unit[layout.query] @ unit[layout.gallery].T, *codes)
+    assert (len(layout.query), len(layout.gallery), used) == (8, 24 + 3, 8)
+    assert (found["map"], found["top1"]) == (pytest.approx(expected, abs=1e-9), pytest.approx(curve[0]))
