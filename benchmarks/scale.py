@@ -271,7 +271,7 @@ def _rule(pid: int) -> str | None:
             continue
         if "logs" in where.parts and where.suffix == ".log":
             below = Path(*where.parts[where.parts.index("logs") + 1 :])
-            rule = below.parts[0].removesuffix(".log")
+            rule = below.parts[0].removesuffix(".log").removesuffix("_shard")
             method = re.fullmatch(r"(\w+)-[0-9a-f]{16}(-.*)?", below.stem) if rule.startswith("duplicates") else None
             return f"{rule} {method[1]}" if method else str(below.parent) if rule == "analyses" else rule
     return None
@@ -285,20 +285,29 @@ def _tree(root: int, children: dict[int, list[int]]) -> list[int]:
 
 
 def table(measured: dict[int, dict[str, dict[str, float]]]) -> str:
-    """Return the figures as Markdown: CPU seconds and peak MB of each rule at each size, and the slopes of both.
+    """Return the figures as Markdown: CPU seconds of each rule at each size, and peak memory at the largest.
 
-    A slope is that of log CPU seconds (or of log MB above the smallest) over log images, between the two largest sizes.
+    The slope is that of log CPU seconds over log images between the two largest sizes. Memory per image is the growth of
+    the peak between the smallest and the largest size.
     """
     sizes = sorted(measured)
     rules = list(dict.fromkeys(rule for size in reversed(sizes) for rule in measured[size]))
-    head = ["rule", *(f"{size:,}" for size in sizes), "slope", *(f"{size:,} MB" for size in sizes)]
+    head = ["rule", *(f"{size:,}" for size in sizes), "slope", "peak", "per image"]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for rule in rules:
-        of = {size: measured[size].get(rule) for size in sizes}
-        cpu = ["" if found is None else f"{found['cpu']:.0f} s" for found in of.values()]
-        peak = ["" if found is None else f"{found['peak_mb']:.0f}" for found in of.values()]
-        lines.append("| " + " | ".join([rule, *cpu, _slope({s: f["cpu"] for s, f in of.items() if f}), *peak]) + " |")
+        found = {size: measured[size][rule] for size in sizes if rule in measured[size]}
+        cpu = {size: figures["cpu"] for size, figures in found.items()}
+        cells = [f"{cpu[size]:.0f} s" if size in cpu else "" for size in sizes]
+        lines.append("| " + " | ".join([rule, *cells, _slope(cpu), *_memory(found)]) + " |")
     return "\n".join(lines)
+
+
+def _memory(found: dict[int, dict[str, float]]) -> list[str]:
+    small, large = min(found), max(found)
+    peaks = {size: found[size]["peak_mb"] for size in (small, large)}
+    if not peaks[large] or small == large:
+        return [f"{peaks[large]:.0f} MB" if peaks[large] else "", ""]
+    return [f"{peaks[large]:.0f} MB", f"{(peaks[large] - peaks[small]) * 1024 / (large - small):.1f} KB"]
 
 
 def sizes_table(measured: dict[int, dict[str, int]]) -> str:

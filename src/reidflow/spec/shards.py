@@ -8,8 +8,11 @@ EMBEDDED = 20_000
 """Images that a job embeds, at most, where there are more."""
 COMPARED = 250_000
 """Images whose hashes a job computes, or compares with all others, at most, where there are more."""
-PAIRWISE = frozenset({"ahash", "dhash", "embedding", "hash_embedding", "hash_ssim", "phash", "whash"})
-"""Methods of deduplication by which a pair does not depend on others, so that shards can be compared side by side."""
+PAIRWISE = {
+    "embedding": EMBEDDED,
+    **dict.fromkeys(("ahash", "dhash", "hash_embedding", "hash_ssim", "phash", "whash"), COMPARED),
+}
+"""Methods of deduplication by which a pair does not depend on others -> images that a job compares with all others."""
 
 
 def shards(images: int, most: int) -> list[str]:

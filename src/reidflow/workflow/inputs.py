@@ -153,7 +153,7 @@ class Inputs:
         """Return the near-duplicates of shards of the images, where a method finds them side by side."""
         method, _ = self.plan.duplicates()[wildcards.method]
         pattern = self.files.duplicates_shard.replace("{method}", wildcards.method)
-        return self._shards(pattern, EMBEDDED) if method["name"] in PAIRWISE else []
+        return self._shards(pattern, PAIRWISE[method["name"]]) if method["name"] in PAIRWISE else []
 
     def _shards(self, pattern: str, most: int) -> list[str]:
         return [pattern.format(shard=shard) for shard in shards(self.images, most)]
