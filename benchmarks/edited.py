@@ -4,8 +4,8 @@ Copies with one known edit each, or two, are planted among photographs. Every ro
 the methods compare the photographs and the copies of that round. A pair found is right if it is a photograph and its
 copy, and wrong if the two come from different photographs. Neither are pairs within a group of the data set (a
 sighting, a burst), which may be near-duplicates by themselves: they are counted apart. With `--pasted`, further images
-show a photograph's background with the animal of another photograph pasted onto its own; every pair that they form is
-wrong.
+show a photograph's background with the animal of another photograph pasted onto its own. They are of the group of the
+photograph whose pixels the animal has; every other pair that they form is wrong.
 
     python benchmarks/edited.py path/to/photographs --methods edited:0.3 phash:8 hash_ssim:0.2
 
@@ -209,7 +209,10 @@ def _family(pair: tuple[str, str]) -> str:
 
 
 def pasted(photos: list[Photograph], random: Random) -> list[tuple[Photograph, Image.Image]]:
-    """Return each masked photograph's background with the animal of another identity pasted onto its own animal."""
+    """Return each masked photograph's background with the animal of another identity pasted onto its own animal.
+
+    With the photograph that the animal comes from.
+    """
     made = []
     for photo in photos:
         other = photos[int(random.integers(len(photos)))]
@@ -222,7 +225,7 @@ def pasted(photos: list[Photograph], random: Random) -> list[tuple[Photograph, I
         alpha = Image.new("L", scene.size, 0)
         alpha.paste(colours.getchannel("A"), box[:2])
         scene.putalpha(alpha)
-        made.append((photo, scene))
+        made.append((other, scene))
     return made
 
 
@@ -295,7 +298,7 @@ def main() -> None:
         copies = planted(photos, turn, np.random.default_rng([17, turn]))
         edited = framed([image for _, image in copies], options.frame, options.size)
         together = np.concatenate([squares, edited, others])
-        sources = origins * 2 + [f"pasted {number}|pasted {number}" for number in range(len(scenes))]
+        sources = origins * 2 + [f"pasted {number}|{animal.group}" for number, (animal, _) in enumerate(scenes)]
         edits = [""] * len(photos) + [name for name, _ in copies] + [""] * len(scenes)
         for method, score in scores.items():
             name, threshold = method.split(":")
