@@ -42,6 +42,7 @@ CORNERS = (("x1", "y1", "x2", "y2"), ("x_1", "y_1", "x_2", "y_2"), ("xmin", "ymi
 SPLIT = {word for words in ROLES.values() for word in words}
 TRIED = 50  # rows of a table whose files are looked for
 LARGEST = 500_000_000  # bytes of an annotation file that is looked into
+MOST = 20  # JSON files of a folder that are looked into
 
 Guess = tuple[str, dict[str, Any], dict[str, Any]]
 """What a file is, for people; its source with the parameters that fit; keys of `dataset` that say how it is read."""
@@ -114,9 +115,11 @@ def of_json(given: str, images: str | None) -> Guess:
 def annotations(given: str, tree: Tree) -> tuple[Guess | None, str | None]:
     """Return the source of the COCO file in a folder, and the name of the file of detections; None where there is none."""
     guess, detected = None, None
-    for name in sorted(tree.files):
-        found = tree.files[name]
-        if not name.lower().endswith(".json") or name.count("/") > 2 or found is None or found[0] > LARGEST:
+    found = [name for name in sorted(tree.files) if name.lower().endswith(".json") and name.count("/") <= 2]
+    # Many are a file per image.
+    for name in found if len(found) <= MOST else []:
+        stat = tree.files[name]
+        if stat is None or stat[0] > LARGEST:
             continue
         try:
             content, _ = _json.read(tree.root / name, "")

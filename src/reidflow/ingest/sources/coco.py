@@ -100,8 +100,8 @@ def _parts(content: Any, path: str) -> tuple[dict[Any, dict], list[tuple[int, di
     lost = [number for number, one in numbered if not isinstance(one, dict) or one.get("image_id") not in photos]
     if lost:
         raise ReidflowError(
-            f"{path}: {len(lost)} of {len(numbered)} annotations belong to no image with a file name, such as the "
-            f"{lost[0]}th. Export the file again, with all of its images."
+            f"{path}: {len(lost)} of {len(numbered)} annotations belong to no image with a file name, such as number "
+            f"{lost[0]}. Export the file again, with all of its images."
         )
     names = {one.get("id"): str(one.get("name")) for one in content.get("categories") or [] if isinstance(one, dict)}
     return photos, numbered, names

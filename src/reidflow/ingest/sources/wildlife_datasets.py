@@ -19,9 +19,9 @@ from reidflow.spec.errors import ReidflowError
 UNKNOWN = "unknown"
 """The library's name of an animal that is not identified."""
 COLUMNS = {
-    "group": ("encounter", "encounter_id", "sequence", "observation_id", "video"),
-    "flank": ("orientation", "position", "viewpoint"),
-    "time": ("date", "datetime", "timestamp"),
+    "group": ("group", "encounter", "encounter_id", "sighting", "sequence", "observation_id", "burst", "video"),
+    "flank": ("orientation", "position", "viewpoint", "flank"),
+    "time": ("date", "datetime", "timestamp", "time"),
     "camera": ("camera", "camera_id", "trap_id"),
     "site": ("location", "site", "place", "territory"),
     "role": ("split", "original_split", "split_original"),
