@@ -6,6 +6,8 @@ import pytest
 from made_images import encoded, picture
 
 from reidflow.ingest.sources import folder, market1501, sop, table
+from reidflow.spec import yaml
+from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
 
 PNG = encoded(picture())
@@ -245,3 +247,10 @@ def test_roles_that_name_a_side_give_both_and_a_role_can_mean_none(listed):
         "3.jpg": (None, None),
         "4.jpg": (None, None),
     }
+
+
+def test_the_docs_have_a_line_for_each_source_that_a_config_takes():
+    page = Path(__file__).parents[3].joinpath("docs", "your-images.md").read_text()
+    lines = [line.strip() for line in page.splitlines() if line.startswith("   source: {")]
+    found = {resolve("source", yaml.loads(line)["source"])["name"] for line in lines}
+    assert found == set(names("source")) - {"demo"}
