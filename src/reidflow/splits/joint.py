@@ -1,14 +1,16 @@
 """Groups of several identities that show one scene (a photograph, a burst), allotted to roles together."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from reidflow.splits.roles import TEST, TRAIN, VAL, counts, relative, shuffled
 
-ATTEMPTS, PASSES = 5, 20
+ATTEMPTS, PASSES = 5, 10
+MANY = 5_000  # scenes from which on one order is tried
+_ENOUGH = 10**6  # what a role with groups enough is worth, above any distance from the shares
 _ROLES = (TRAIN, VAL, TEST)
 
 
@@ -31,12 +33,62 @@ def scenes_of(images: pl.DataFrame, tied: set[str]) -> tuple[list[Scene], list[S
     if rows["scene"].is_unique().all():
         return [], []
     found = [
-        Scene(name, tuple(own["group"]), Counter(own["identity"].to_list()), not tied.isdisjoint(own["group"]))
-        for (name,), own in rows.group_by(["scene"], maintain_order=True)
+        Scene(name, tuple(groups), Counter(identities), not tied.isdisjoint(groups))
+        for name, identities, groups in rows.group_by("scene", maintain_order=True).agg("identity", "group").iter_rows()
     ]
     joint = [scene for scene in found if len(scene.groups) > 1]
     involved = {identity for scene in joint for identity in scene.members}
     return joint, [scene for scene in found if len(scene.groups) == 1 and not involved.isdisjoint(scene.members)]
+
+
+class _Hands:
+    """How many groups identities have in each role, how many they want, and how many they need to be scored."""
+
+    def __init__(self, totals: Mapping[str, int], shares: dict[str, float], least: int) -> None:
+        self.own, self.wanted, self.needed = {}, {}, {}
+        for identity, total in totals.items():
+            target = counts(total, shares, least) or {TRAIN: total}
+            self.own[identity] = [0, 0, 0]
+            self.wanted[identity] = [target.get(role, 0) for role in _ROLES]
+            self.needed[identity] = [(1 if role == TRAIN else least) if role in target else 0 for role in _ROLES]
+        self.all = sum(sum(need > 0 for need in some) for some in self.needed.values())
+
+    def add(self, scene: Scene, role: int, times: int = 1) -> None:
+        """Put a scene into a role, or take it out."""
+        for identity, number in scene.members.items():
+            self.own[identity][role] += times * number
+
+    def enough(self, identity: str) -> int:
+        """Return in how many roles an identity has the groups that it needs."""
+        return sum(0 < need <= own for need, own in zip(self.needed[identity], self.own[identity], strict=True))
+
+    def worth(self, identities: Iterable[str]) -> int:
+        """Return in how many roles identities have the groups that they need and, counting less, how near they are to what they want."""
+        found = 0
+        for identity in identities:
+            train, val, test = self.own[identity]
+            wanted = self.wanted[identity]
+            far = abs(train - wanted[0]) + abs(val - wanted[1]) + abs(test - wanted[2])
+            found += self.enough(identity) * _ENOUGH - far
+        return found
+
+    def fit(self, scene: Scene, role: int) -> int:
+        """Return how many groups of a scene its identities still want in a role, less those that they do not."""
+        found = 0
+        for identity, number in scene.members.items():
+            open_ = max(0, self.wanted[identity][role] - self.own[identity][role])
+            found += min(number, open_) - max(0, number - open_)
+        return found
+
+    def most_wanted(self, identity: str) -> int:
+        """Return the role of an identity's next group: one that lacks few until it can be scored, then the most unmet."""
+        own, needed, wanted = self.own[identity], self.needed[identity], self.wanted[identity]
+        if not own[0]:
+            return 0
+        short = [role for role in (2, 1) if own[role] < needed[role]]
+        if short:
+            return max(short, key=lambda role: own[role])
+        return max((0, 1, 2), key=lambda role: (wanted[role] - own[role], role == 0, role))
 
 
 def allotted(
@@ -46,110 +98,56 @@ def allotted(
 
     An identity is to have `least` groups in each role that is scored and one in training; one with too few groups is to be in
     training. Where its scenes put fewer than `least` of its groups into a scored role, these are not scored, but rank among the
-    others. Scenes are dealt out greedily and then moved one by one, as long as that lets more identities be scored, or
-    brings roles nearer to their shares; of several random orders the best counts.
+    others. Scenes are dealt out, the largest first, and then moved one by one, as long as that lets more identities be
+    scored, or brings roles nearer to their shares; of several random orders the best counts.
     """
-    totals = _totals([*joint, *single])
-    targets = {i: counts(total, shares, least) or {TRAIN: total} for i, total in totals.items()}
-    movable = [scene for scene in [*joint, *single] if not scene.bound]
-    best: tuple[tuple[int, int], dict[str, str]] = ((-1, 0), {})
-    for attempt in range(ATTEMPTS):
-        given: dict[str, Counter[str]] = defaultdict(Counter)
-        role_of: dict[str, str] = {}
-        for scene, role in _in_turn(joint, single, targets, given, least, (seed, attempt)):
-            role_of[scene.name] = role
-            _add(given, scene, role, 1)
-        _improve(shuffled(movable, seed, "moves", attempt), role_of, targets, given, least)
-        worth = _worth(totals, targets, given, least)
-        if worth > best[0]:
+    totals, scenes = _totals([*joint, *single]), [*joint, *single]
+    best: tuple[int, list[int]] | None = None
+    for attempt in range(ATTEMPTS if len(scenes) < MANY else 1):
+        hands, role_of = _Hands(totals, shares, least), [0] * len(scenes)
+        free = [place for place, scene in enumerate(scenes) if not scene.bound]
+        for scene in scenes:
+            if scene.bound:
+                hands.add(scene, 0)
+        order = shuffled(free, seed, "scenes", attempt)
+        for place in sorted(order, key=lambda place: -len(scenes[place].groups)):
+            scene = scenes[place]
+            if len(scene.groups) == 1:
+                role_of[place] = hands.most_wanted(next(iter(scene.members)))
+            else:
+                fits = [hands.fit(scene, role) for role in (0, 1, 2)]
+                role_of[place] = max((0, 1, 2), key=lambda role: (fits[role], role == 0, role))
+            hands.add(scene, role_of[place])
+        _improve(order, scenes, role_of, hands)
+        worth = hands.worth(totals)
+        if best is None or worth > best[0]:
             best = worth, role_of
-    return {group: best[1][scene.name] for scene in [*joint, *single] for group in scene.groups}
+        if sum(map(hands.enough, totals)) == hands.all:
+            break
+    roles = best[1] if best else []
+    return {group: _ROLES[role] for scene, role in zip(scenes, roles, strict=True) for group in scene.groups}
 
 
-def _add(given: dict[str, Counter[str]], scene: Scene, role: str, times: int) -> None:
-    for identity, number in scene.members.items():
-        given[identity][role] += times * number
-
-
-def _worth(
-    identities: Iterable[str], targets: Mapping[str, dict[str, int]], given: Mapping[str, Counter[str]], least: int
-) -> tuple[int, int]:
-    """Return in how many roles identities have groups enough, and how far, below 0, they are from their targets."""
-    enough = far = 0
-    for identity in identities:
-        target, own = targets[identity], given[identity]
-        enough += sum(own[role] >= (1 if role == TRAIN else least) for role in target)
-        far += sum(abs(own[role] - target.get(role, 0)) for role in _ROLES)
-    return enough, -far
-
-
-def _improve(
-    scenes: list[Scene],
-    role_of: dict[str, str],
-    targets: Mapping[str, dict[str, int]],
-    given: dict[str, Counter[str]],
-    least: int,
-) -> None:
-    """Move scenes one by one to another role as long as that is worth more, changing `role_of` and `given`."""
+def _improve(order: list[int], scenes: list[Scene], role_of: list[int], hands: _Hands) -> None:
+    """Move scenes one by one to another role as long as that is worth more, changing `role_of` and `hands`."""
     for _ in range(PASSES):
         moved = False
-        for scene in scenes:
-            for role in _ROLES:
-                old = role_of[scene.name]
+        for place in order:
+            scene = scenes[place]
+            for role in (0, 1, 2):
+                old = role_of[place]
                 if role == old:
                     continue
-                before = _worth(scene.members, targets, given, least)
-                _add(given, scene, old, -1)
-                _add(given, scene, role, 1)
-                if _worth(scene.members, targets, given, least) > before:
-                    role_of[scene.name], moved = role, True
+                before = hands.worth(scene.members)
+                hands.add(scene, old, -1)
+                hands.add(scene, role)
+                if hands.worth(scene.members) > before:
+                    role_of[place], moved = role, True
                 else:
-                    _add(given, scene, role, -1)
-                    _add(given, scene, old, 1)
+                    hands.add(scene, role, -1)
+                    hands.add(scene, old)
         if not moved:
             return
-
-
-def _in_turn(
-    joint: list[Scene],
-    single: list[Scene],
-    targets: Mapping[str, dict[str, int]],
-    given: Mapping[str, Counter[str]],
-    least: int,
-    order: tuple[int, int],
-) -> Iterator[tuple[Scene, str]]:
-    """Yield each scene and its role: those bound, then those of several groups, the largest first, then the others.
-
-    given: identity -> the number of its groups in each role so far, kept by the caller.
-    """
-    for scene in [scene for scene in [*joint, *single] if scene.bound]:
-        yield scene, TRAIN
-    free = shuffled([scene for scene in joint if not scene.bound], order[0], "scenes", order[1])
-    for scene in sorted(free, key=lambda scene: -len(scene.groups)):
-        worth = {role: (_fit(scene, role, targets, given), role == TRAIN, role) for role in _ROLES}
-        yield scene, max(_ROLES, key=worth.__getitem__)
-    for scene in shuffled([scene for scene in single if not scene.bound], order[0], "single", order[1]):
-        (identity,) = scene.members
-        yield scene, _most_wanted(targets[identity], given[identity], least)
-
-
-def _fit(scene: Scene, role: str, targets: Mapping[str, dict[str, int]], given: Mapping[str, Counter[str]]) -> int:
-    """Return how many groups of a scene its identities still want in a role, less those that they do not."""
-    found = 0
-    for identity, number in scene.members.items():
-        wanted = max(0, targets[identity].get(role, 0) - given[identity][role])
-        found += min(number, wanted) - max(0, number - wanted)
-    return found
-
-
-def _most_wanted(target: dict[str, int], given: Counter[str], least: int) -> str:
-    """Return the role that an identity's next group goes to: one that lacks few until it can be scored, then the most unmet."""
-    if not given[TRAIN]:
-        return TRAIN
-    short = [role for role in (TEST, VAL) if role in target and given[role] < least]
-    if short:
-        return max(short, key=lambda role: given[role])
-    return max(target, key=lambda role: (target[role] - given[role], role == TRAIN, role))
 
 
 def allotted_in_fold(
