@@ -63,7 +63,7 @@ CONFIG = {
     "scale": "<b onclick=alert(1)>scale</b>",
     "results": "results-evil",
     "dataset": {"source": {"name": "table", "path": "data {x} 'y'/table.parquet", "group": "group"}, "frame": "squash"},
-    "groups": {"phash_distance": None},
+    "groups": {"phash_distance": None, "edited": 0.1},
     "split": {"name": "closed_set", "train": 0.4, "val": 0.3, "test": 0.3},
     "protocol": {
         "model": {"backbone": {"name": "small", "family": "resnet"}, "size": 32, "head": {"dim": 8}},

@@ -120,6 +120,7 @@ def test_results_depend_neither_on_threads_nor_on_the_place_in_the_store(found):
     again, distances = copies(spread, np.arange(len(store)) * 2 + 1, 1.0, workers=3)
     assert np.array_equal(again, pairs) and np.array_equal(distances, apart)
     assert len(copies(store, np.arange(0), 1.0)[0]) == 0
+    assert hashed_copies(store, np.arange(2), 0.0).shape == (0, 3)
 
 
 def test_edited_copies_join_groups_within_and_blocks_across_identities(found):
