@@ -17,39 +17,47 @@ BLANK = frozenset({"", "nan", "none", "null", "<na>", "na", "[]"})
 _SIDES = (("x", "left", "xmin", "x1"), ("y", "top", "ymin", "y1"), ("width", "w"), ("height", "h"))
 _CORNERS = (*_SIDES[:2], ("xmax", "right", "x2"), ("ymax", "bottom", "y2"))
 _LONGEST = 1000  # characters of a box
+_CALL = re.compile(r"\b(?:(?:np|numpy|torch)\.)?(?:array|tensor|u?int\d+|float\d+)\(([^()]*)\)")
+_KEYWORDS = re.compile(r",\s*(?:dtype|device|requires_grad)=[^,\]]*")
 _SHOWN = 3
+_FAR = 2
+"""Shares of a side that no box or outline in a photograph reaches."""
+
+
+def without_calls(text: str) -> str:
+    """Return a text without NumPy's and PyTorch's own words: `[np.float64(1.5)]` is `[1.5]`, `array([1.5])` is `[1.5]`."""
+    found = 1
+    while found:
+        text, found = _CALL.subn(lambda call: _KEYWORDS.sub("", call[1]), text)
+    return text
 
 
 def parse(text: str | None, *, corners: bool = False) -> Box | None:
     """Return left, top, width and height of a box, or None for a blank: the whole photograph.
 
     Four numbers, separated by commas, semicolons or blanks, with or without brackets, or a mapping of x, y, width and
-    height (also left, top, w, h). corners: the last two are right and bottom (or xmax, ymax). Raises ValueError.
+    height (also left, top, w, h), or of xmin, ymin, xmax and ymax; also as NumPy prints them. corners: of numbers without
+    names, the last two are right and bottom. Raises ValueError.
     """
     text = (text or "").strip()
-    if text.lower() in BLANK:
-        return None
     if len(text) > _LONGEST:
         raise ValueError("too long for a box")
-    if text.startswith("{"):
-        four = _of_mapping(text, corners)
+    text = without_calls(text)
+    if text.lower() in BLANK:
+        return None
+    if text.startswith("{") and ":" in text:
+        four, corners = _of_mapping(text)
     else:
-        bare = re.sub(r"^(?:np\.|numpy\.)?(?:array|tensor)\(|[\[\](){}]", " ", text)
-        four = [float(number) for number in re.split(r"[,;\s]+", bare.strip(" ,;"))]
+        numbers = re.split(r"[,;\s]+", re.sub(r"[\[\](){}]", " ", text).strip(" ,;"))
+        if all(number and number.lower() in BLANK for number in numbers):
+            return None
+        four = [float(number) for number in numbers]
     if len(four) != 4:
         raise ValueError(f"{len(four)} numbers instead of 4")
     if not all(map(math.isfinite, four)):
         raise ValueError("a number is not finite")
     left, top, third, fourth = four
     return (left, top, third - left, fourth - top) if corners else (left, top, third, fourth)
-
-
-def is_box(text: str | None) -> bool:
-    """Return whether a text is a box: not blank, and four numbers."""
-    try:
-        return parse(text) is not None
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return False
 
 
 def parse_column(
@@ -87,6 +95,15 @@ def covered(box: Box, relative: bool, width: int, height: int) -> Pixels | None:
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
+def other_unit(largest: float, relative: bool) -> str:
+    """Return what to do about coordinates that must be of another unit, judged by their largest; '' where they may be right."""
+    if not relative and 0 < largest <= 1:
+        return ". All is within 0 to 1: for shares of the photograph's sides, write relative: true (source table)"
+    if relative and largest > _FAR:
+        return f". Shares go from 0 to 1, and {largest:g} is one: for pixels remove relative: true; divide percentages by 100"
+    return ""
+
+
 def inside(box: Box, relative: bool, width: int, height: int) -> bool:
     """Return whether a box reaches beyond a photograph by no more than a hundredth of its side, or two pixels."""
     across, down = (width, height) if relative else (1, 1)
@@ -122,11 +139,13 @@ def _clipped(value: float, length: int) -> int:
     return round(min(max(value, 0.0), float(length)))
 
 
-def _of_mapping(text: str, corners: bool) -> list[float]:
+def _of_mapping(text: str) -> tuple[list[float], bool]:
+    """Return the four numbers of a mapping, and whether the last two are right and bottom."""
     try:
         found = json.loads(text)
     except ValueError:
         found = ast.literal_eval(text)
     named = {str(key).lower(): value for key, value in found.items()}
+    corners = any(name in named for name in _CORNERS[2])
     four = [next((named[name] for name in names if name in named), None) for names in (_CORNERS if corners else _SIDES)]
-    return [float(value) for value in four if value is not None]
+    return [float(value) for value in four if value is not None], corners

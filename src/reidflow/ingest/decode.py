@@ -164,13 +164,15 @@ def decode(
 def _part(box: boxes.Box, relative: bool, size: tuple[int, int]) -> Bounds:
     """Return the pixels that a box covers. Raises UnusableError where it covers none."""
     part = boxes.covered(box, relative, *size)
-    if part is None:
-        turned = "" if relative or boxes.covered(box, relative, *size[::-1]) is None else _TURNED
+    other = boxes.other_unit(max(box[0] + box[2], box[1] + box[3]), relative) if max(size) > 1 else ""
+    if part is None or other:
+        turned = "" if other or relative or boxes.covered(box, relative, *size[::-1]) is None else _TURNED
         unit = "shares of the sides" if relative else "pixels"
+        what = "cover no pixel" if part is None else "are no box"
         raise UnusableError(
             "box",
-            f"left, top, width, height = {', '.join(f'{value:g}' for value in box)} ({unit}) cover no pixel of the "
-            f"photograph, which has {size[0]} x {size[1]} (upright){turned}",
+            f"left, top, width, height = {', '.join(f'{value:g}' for value in box)} ({unit}) {what} of the "
+            f"photograph, which has {size[0]} x {size[1]} (upright){other or turned}",
         )
     return part
 
@@ -385,10 +387,11 @@ def _segmented(text: str, relative: bool, size: tuple[int, int], max_pixels: int
     if stated and stated[0] * stated[1] > max_pixels:
         raise UnusableError("too_large", f"run lengths of {stated[0]} x {stated[1]} pixels are over max_pixels")
     mask = segmentation.draw(found, *size, relative=relative)
-    if mask.getbbox() is None:
+    other = "" if stated else boxes.other_unit(segmentation.largest(found), relative)
+    if mask.getbbox() is None or other:
         raise UnusableError(
             "empty_mask",
-            f"its segmentation covers no pixel of the photograph, which has {size[0]} x {size[1]} (upright)",
+            f"its segmentation covers no pixel of the photograph, which has {size[0]} x {size[1]} (upright){other}",
         )
     return mask
 
@@ -408,10 +411,12 @@ def _fitted(mask: Image.Image, photograph: Image.Image, size: tuple[int, int], p
     orientation = _orientation(photograph)
     if orientation in _SIDEWAYS and _proportional(mask.size, size[::-1]):
         return _cropped(_scaled(mask.transpose(_TURNS[orientation]), size), part)
+    exchanged = "Height and width seem to be exchanged: the size of run lengths is [height, width]. "
     raise UnusableError(
         "mask_size",
         f"its mask: {mask.width} x {mask.height} pixels, but the image has {size[0]} x {size[1]} (upright), which has other "
-        "proportions. Make the mask from the whole image; any size of its proportions will do",
+        f"proportions. {exchanged if _proportional(mask.size, size[::-1]) else ''}Make the mask from the whole image; any "
+        "size of its proportions will do",
     )
 
 

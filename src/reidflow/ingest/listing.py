@@ -347,5 +347,10 @@ def _unique(rows: list[Row]) -> tuple[list[Row], list[Fault]]:
             faults += [fault(row, "duplicate_id", f"row {same[0].row} names the same file") for row in same[1:]]
         else:
             rows_of = ", ".join(f"'{row.identity or '(unlabelled)'}' in row {row.row}" for row in same)
-            faults += [fault(row, "duplicate_id", f"the labels differ: {rows_of}") for row in same]
+            several = (
+                ""
+                if same[0].box
+                else ". Several animals in one photograph need a box each (`bbox` of the source table)"
+            )
+            faults += [fault(row, "duplicate_id", f"the labels differ: {rows_of}{several}") for row in same]
     return kept, faults

@@ -6,13 +6,15 @@ NumPy's headers to install where it has no wheel.
 
 import ast
 import json
+import re
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from reidflow.ingest.boxes import BLANK
+from reidflow.ingest.boxes import BLANK, Box, without_calls
 
 EXAMPLE = "[[10, 10, 80, 10, 80, 60, 10, 60]]"
 _LONGEST = 20_000_000  # characters
@@ -27,8 +29,8 @@ def parse(text: str | None) -> Segmentation | None:
     """Return a COCO segmentation, None for a blank.
 
     Polygons: a list of lists of x, y, x, y, ...; also one such list, or lists of pairs. Run lengths: a mapping of
-    `counts` (numbers, or a compressed string) and `size` (height, width). JSON, or as Python prints it; nothing is
-    executed. Raises ValueError that says what is wrong.
+    `counts` (numbers, or a compressed string) and `size` (height, width). JSON, or as Python and NumPy print it; nothing is
+    executed. Parts of fewer than three points are left out beside others. Raises ValueError that says what is wrong.
     """
     text = (text or "").strip()
     if text.lower() in BLANK:
@@ -38,15 +40,63 @@ def parse(text: str | None) -> Segmentation | None:
         return _runs(found)
     if not isinstance(found, list | tuple) or not found:
         raise ValueError("neither polygons nor run lengths")
-    return [_polygon(part) for part in _parts(found)]
+    polygons = [_polygon(part) for part in _parts(found)]
+    whole = [polygon for polygon in polygons if len(polygon) >= 3]
+    if not whole:
+        raise ValueError(f"a polygon of {len(polygons[0])} points: at least 3 are needed")
+    return whole
+
+
+def is_drawn(text: str | None) -> bool:
+    """Return whether a text is a segmentation, maybe a damaged one, and not the name of a file."""
+    return (text or "").lstrip().startswith(("[", "{", "(", "array(", "np."))
 
 
 def looks_like(text: str | None) -> bool:
-    """Return whether a text is a segmentation, and not the name of a file."""
+    """Return whether a text is a segmentation that can be read."""
     try:
-        return (text or "").strip()[:1] in ("[", "(", "{") and parse(text) is not None
+        return is_drawn(text) and parse(text) is not None
     except ValueError:
         return False
+
+
+def bounds(text: str | None, *, relative: bool = False) -> Box | None:
+    """Return the box around a segmentation, in its unit; None where there is none, or one that is damaged.
+
+    relative: boxes are in shares of width and height, those of run lengths too.
+    """
+    try:
+        found = parse(text) if is_drawn(text) else None
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    if isinstance(found, dict):
+        left, top, right, bottom = _bounds_of_runs(found)
+        across, down = found["size"][::-1] if relative else (1, 1)
+        return left / across, top / down, (right - left) / across, (bottom - top) / down
+    points = np.concatenate(found)
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    return float(left), float(top), float(right - left), float(bottom - top)
+
+
+def _bounds_of_runs(found: dict[str, Any]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of run lengths, without drawing what may be too large."""
+    height, counts = found["size"][0], found["counts"]
+    ends = np.cumsum(counts)
+    inside = (np.arange(len(counts)) % 2 == 1) & (counts > 0)
+    if not inside.any():
+        return 0, 0, 0, 0
+    first, last = (ends - counts)[inside], ends[inside] - 1
+    left, right = int(first[0] // height), int(last[-1] // height) + 1
+    if (first // height != last // height).any():
+        return left, 0, right, height
+    return left, int((first % height).min()), right, int((last % height).max()) + 1
+
+
+def largest(found: Segmentation) -> float:
+    """Return the largest coordinate of polygons."""
+    return max(float(polygon.max()) for polygon in found)
 
 
 def draw(found: Segmentation, width: int, height: int, *, relative: bool = False) -> Image.Image:
@@ -76,10 +126,19 @@ def _read(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError("neither JSON nor a list of Python") from error
+    if "..." in text:
+        raise ValueError(
+            "cut short ('...'), as long arrays are printed: export the table as Parquet, or arrays as lists"
+        )
+    for plain in (text, _separated(without_calls(text)) if is_drawn(text) else text):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return ast.literal_eval(plain)
+    raise ValueError("neither JSON nor a list of Python")
+
+
+def _separated(text: str) -> str:
+    """Return the arrays of a text as NumPy prints them, `[1. 2.]`, with commas."""
+    return re.sub(r"(?<=[\d.\])])\s+(?=[-\d.\[(])", ", ", text)
 
 
 def _parts(found: list | tuple) -> list:
@@ -97,9 +156,7 @@ def _polygon(part: list | tuple) -> np.ndarray:
         points = np.asarray(part, np.float64).reshape(-1, 2)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError("a polygon is not a list of x, y, x, y, ...") from error
-    if len(points) < 3:
-        raise ValueError(f"a polygon of {len(points)} points: at least 3 are needed")
-    if not np.isfinite(points).all() or np.abs(points).max() > 1e7:
+    if not np.isfinite(points).all() or np.abs(points).max(initial=0) > 1e7:
         raise ValueError("a polygon has a point that is not finite, or too far away")
     return points
 

@@ -44,6 +44,10 @@ def notes(listing, out: Path) -> list[str]:
         "1; 2.5; 30; 40",
         "[ 1.   2.5 30.  40. ]",
         "array([1. , 2.5, 30. , 40. ])",
+        "np.array([1., 2.5, 30., 40.], dtype=float32)",
+        "[np.float64(1.0), np.float64(2.5), np.int64(30), np.int64(40)]",
+        "tensor([1.0000, 2.5000, 30.0000, 40.0000], device='cuda:0')",
+        "{'xmin': 1, 'ymin': 2.5, 'xmax': 31, 'ymax': 42.5}",
         '{"x": 1, "y": 2.5, "width": 30, "height": 40}',
         "{'left': 1, 'top': 2.5, 'w': 30, 'h': 40}",
         "1e0,25e-1,30,40",
@@ -56,7 +60,9 @@ def test_a_box_is_read_as_people_write_it(text):
 def test_corners_become_width_and_height_and_blanks_are_the_whole_photograph():
     assert parse("1,2,31,42", corners=True) == parse("{'xmin': 1, 'ymin': 2, 'xmax': 31, 'ymax': 42}", corners=True)
     assert parse("1,2,31,42", corners=True) == (1, 2, 30, 40)
-    assert [parse(text) for text in (None, "", " nan", "None", "[]")] == [None] * 5
+    assert parse('{"x": 1, "y": 2, "w": 30, "h": 40}', corners=True) == (1, 2, 30, 40)
+    blank = (None, "", " nan", "None", "[]", "[nan, nan, nan, nan]", "[None, None, None, None]")
+    assert [parse(text) for text in blank] == [None] * len(blank)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +181,22 @@ def test_relative_boxes_corners_and_lists_in_parquet_give_the_same_crop(photogra
         out = run(listing, photograph / name)
         found.add((read_table(out.manifest, MANIFEST)["box"][0], out.images.read_bytes()))
     assert len(found) == 1 and found.pop()[0] == "10,15,20,15"
+
+
+@pytest.mark.parametrize(
+    ("box", "relative", "remedy", "right"),
+    [
+        ("0.25,0.2,0.5,0.5", False, "write relative: true", True),
+        ("10,6,20,15", True, "remove relative: true", False),
+    ],
+)
+def test_boxes_of_another_unit_are_refused_with_a_remedy_that_works(photograph, box, relative, remedy, right):
+    (photograph / "t.csv").write_text(f'path,identity,bbox\np.png,Leo,"{box}"\n')
+    path = str(photograph / "t.csv")
+    with pytest.raises(ReidflowError, match=remedy):
+        run(table.open_source(path=path, relative=relative), photograph)
+    out = run(table.open_source(path=path, relative=right), photograph)
+    assert read_table(out.manifest, MANIFEST)["box"].to_list() == ["10,6,20,15"]
 
 
 def test_all_texts_that_are_no_boxes_are_one_error_whose_remedy_works(photograph):

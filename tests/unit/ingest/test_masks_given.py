@@ -75,6 +75,11 @@ def test_runs_go_down_the_columns():
         "((10.0, 5.0, 20.0, 5.0, 20.0, 25.0, 10.0, 25.0),)",
         "[[10, 5, 20, 5, 20, 25, 10, 25, 10, 5]]",
         "[[10, 5, 15, 5, 15, 25, 10, 25], [15, 5, 20, 5, 20, 25, 15, 25]]",
+        "[[10, 5, 20, 5, 20, 25, 10, 25], [30, 5, 35, 9], []]",
+        "[array([10.,  5., 20.,  5., 20., 25., 10., 25.])]",
+        "[np.int64(10), np.int64(5), np.int64(20), np.int64(5), np.int64(20), np.int64(25), np.int64(10), np.int64(25)]",
+        "[array([[10.,  5.],\n       [20.,  5.],\n       [20., 25.],\n       [10., 25.]])]",
+        "[10.  5. 20.  5. 20. 25. 10. 25.]",
     ],
 )
 def test_a_polygon_is_read_as_people_write_it(text):
@@ -93,6 +98,8 @@ def test_relative_polygons_are_shares_of_the_photograph():
     "text",
     [
         "masks/1.png",
+        "3021 40 3171 40 3321 40",
+        "[1. 2. 3. ... 4. 5. 6.]",
         "[1, 2, 3, 4]",
         "[1, 2, 3, 4, 5, 6, 7]",
         "[[1, 2, 3], 4]",
@@ -126,6 +133,43 @@ def test_a_segmentation_is_the_mask_and_a_file_of_its_own_goes_before_it():
     assert decode(encoded(picture()), encoded(blob()), max_pixels=10**6, polygons=box).source == "sidecar"
     assert decode(encoded(picture()), None, max_pixels=10**6, polygons=box, box=(12, 0, 28, 30)).bounds == (0, 5, 8, 25)
     assert refused(encoded(picture()), polygons="[50, 5, 60, 5, 60, 25]").reason == "empty_mask"
+
+
+@pytest.mark.parametrize(
+    ("polygon", "relative"), [("[[10, 5, 20, 5, 20, 25]]", True), ("[[0, 0, 0.5, 0, 0.5, 1]]", False)]
+)
+def test_polygons_of_another_unit_are_refused_with_the_remedy(polygon, relative):
+    refusal = refused(encoded(picture()), polygons=polygon, relative=relative)
+    assert f"{'remove' if relative else 'write'} relative: true" in refusal.detail
+    decode(encoded(picture()), None, max_pixels=10**6, polygons=polygon, relative=not relative)
+
+
+def test_rows_of_one_photograph_are_cut_to_their_segmentations(tmp_path):
+    (tmp_path / "p.png").write_bytes(encoded(picture(WIDTH, HEIGHT)))
+    (tmp_path / "q.png").write_bytes(encoded(picture(WIDTH, HEIGHT, seed=1)))
+    runs = {"counts": [HEIGHT * 20 + 3, 4, HEIGHT - 4, 6, 0], "size": [HEIGHT, WIDTH]}
+    runs["counts"][-1] = WIDTH * HEIGHT - sum(runs["counts"])
+    shapes = [("p", "[[2, 4, 12, 4, 12, 14, 2, 14]]"), ("p", json.dumps(runs)), ("q", "[[2, 4, 12, 4, 12, 14, 2, 14]]")]
+    lines = [f"{name}.png\tid{number}\t{shape}\n" for number, (name, shape) in enumerate(shapes)]
+    (tmp_path / "t.csv").write_text("path\tidentity\tshape\n" + "".join(lines))
+    rows, _ = ingested(table.open_source(path=str(tmp_path / "t.csv"), segmentation="shape"), tmp_path)
+    assert {row["identity"]: row["box"] for row in rows} == {"id0": "2,4,10,10", "id1": "20,3,2,6", "id2": None}
+    drawn_runs = Image.fromarray(drawn(json.dumps(runs)))
+    assert drawn_runs.getbbox() == (20, 3, 22, 9)
+
+
+def test_a_column_of_segmentations_may_name_files_in_some_rows(tmp_path):
+    for name in "pq":
+        (tmp_path / f"{name}.png").write_bytes(encoded(picture()))
+    (tmp_path / "m.png").write_bytes(encoded(blob()))
+    (tmp_path / "t.csv").write_text('path,identity,shape\np.png,a,"[[2,4,12,4,12,14]]"\nq.png,b,m.png\n')
+    rows, _ = ingested(table.open_source(path=str(tmp_path / "t.csv"), segmentation="shape"), tmp_path)
+    assert [row["mask"] for row in rows] == ["segmentation", "sidecar"]
+
+
+def test_exchanged_height_and_width_of_runs_are_named():
+    runs = json.dumps({"counts": [100, 300, 800], "size": [WIDTH, HEIGHT]})
+    assert "exchanged" in refused(encoded(picture()), polygons=runs).detail
 
 
 def test_a_reported_column_of_polygons_is_drawn(tmp_path):

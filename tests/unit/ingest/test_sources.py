@@ -183,7 +183,8 @@ def test_bad_rows_of_a_table_get_their_reasons(tabled):
         (8, "duplicate_id"),
         (9, "duplicate_id"),
     ]
-    differing = "the labels differ: 'Leo' in row 8, 'Mia' in row 9"
+    several = "Several animals in one photograph need a box each (`bbox` of the source table)"
+    differing = f"the labels differ: 'Leo' in row 8, 'Mia' in row 9. {several}"
     assert [fault.detail for fault in listing.faults if fault.row in (8, 9)] == [differing] * 2
 
 

@@ -1,14 +1,17 @@
 """A table (CSV or Parquet) with a row per image."""
 
 import os
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
-from reidflow.ingest.boxes import Box, is_box, parse_column
+from reidflow.ingest.boxes import BLANK, Box, parse_column
 from reidflow.ingest.listing import ROLES, Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
-from reidflow.ingest.segmentation import looks_like
+from reidflow.ingest.segmentation import bounds, looks_like
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._roles import NEITHER, role_and_side, sides
+from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.spec.errors import ReidflowError
 
 _FACTS = ("mask", "group", "flank", "time", "camera", "site")
@@ -46,9 +49,10 @@ def open_source(
     that are neither have no role unless they are trained on.
     bbox: the column of boxes, or a list of four columns: x and y of the left upper corner, width and height in pixels of
     the upright photograph. Each row is then an image of its own, cut out of its photograph; a blank is all of it. auto: the
-    column `bbox` where the table has one that holds boxes; null: none, each row is its whole photograph.
+    column `bbox` where the table has one that is not blank; null: none, each row is its whole photograph.
     corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
-    and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed).
+    and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed), or the
+    names of mask files. Where rows of one photograph have no box, each is cut to the bounds of its segmentation.
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "table", "path": path, "images": images})
@@ -57,7 +61,9 @@ def open_source(
     _check_masks(table, mask)
     columns += [table.optional(name) for name in (mask, group, flank, time, camera, site)]
     divided = _divided(table, role, roles or {}, side, query, gallery)
-    columns = [table.structured(segmentation), _boxes(table, bbox, corners), divided, *columns]
+    drawn, masks = _segmentations(table, segmentation, columns[2])
+    found = _bounded(columns[0], _boxes(table, bbox, corners), drawn, relative)
+    columns = [drawn, found, divided, *columns[:2], masks, *columns[3:]]
     rows = [
         Row(
             file or "",
@@ -66,11 +72,11 @@ def open_source(
             **given,
             box=box,
             relative=relative,
-            segmentation=(drawn or "").strip() or None,
+            segmentation=shape,
             row=number,
             table=path,
         )
-        for number, (drawn, box, given, file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
+        for number, (shape, box, given, file, label, *rest) in enumerate(zip(*columns, strict=True), 1)
     ]
     if not rows:
         raise ReidflowError(f"{table.path}: the table has no rows. It needs one per image.")
@@ -106,6 +112,29 @@ def _placed(given: dict[str, str | None], side: str | None) -> dict[str, str | N
     return {"role": given.get("role") if trained else None, "side": None}
 
 
+def _segmentations(
+    table: _table.Table, name: str | None, masks: Sequence[str | None]
+) -> tuple[list[str | None], list[str | None]]:
+    """Return the segmentation and the mask file of each row; the column of segmentations may name files."""
+    texts = [(text or "").strip() or None for text in table.structured(name)]
+    files = [text is not None and PurePath(text).suffix.lower() in IMAGE_SUFFIXES for text in texts]
+    both = list(zip(texts, files, masks, strict=True))
+    return [None if file else text for text, file, _ in both], [
+        mask or (text if file else None) for text, file, mask in both
+    ]
+
+
+def _bounded(
+    files: Sequence[str | None], given: list[Box | None], drawn: list[str | None], relative: bool
+) -> list[Box | None]:
+    """Return the boxes of all rows: where several of one photograph have none, the bounds of their segmentations."""
+    counts = Counter(file for file, box in zip(files, given, strict=True) if box is None)
+    return [
+        bounds(shape, relative=relative) if box is None and counts[file] > 1 else box
+        for file, box, shape in zip(files, given, drawn, strict=True)
+    ]
+
+
 def _check_masks(table: _table.Table, mask: str | None) -> None:
     """Raise ReidflowError where the column of mask files holds polygons or run lengths."""
     texts = table.structured(mask)
@@ -120,8 +149,8 @@ def _check_masks(table: _table.Table, mask: str | None) -> None:
 
 def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> list[Box | None]:
     if bbox == "auto":
-        there = "bbox" in {*table.columns, *table.nested} and any(map(is_box, table.structured("bbox")))
-        bbox = "bbox" if there else None
+        texts = table.structured("bbox") if "bbox" in {*table.columns, *table.nested} else []
+        bbox = "bbox" if any((text or "").strip().lower() not in BLANK for text in texts) else None
     if bbox is None or isinstance(bbox, str):
         texts, name = table.structured(bbox), f"column '{bbox}'"
     else:

@@ -1,17 +1,13 @@
 """The metadata table of the library wildlife-datasets (Čermák et al., 2024), as its `df` is exported to CSV or Parquet."""
 
-import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from reidflow.ingest import segmentation
 from reidflow.ingest.boxes import BLANK, Box, parse_column
 from reidflow.ingest.listing import ROLES, Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.segmentation import bounds, is_drawn
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._roles import role_and_side
 from reidflow.spec.errors import ReidflowError
@@ -76,9 +72,9 @@ def open_source(
         Row(
             files[i] or "",
             label,
-            mask=shape if masks and not _drawn(shape) else None,
+            mask=shape if masks and not is_drawn(shape) else None,
             box=found[i],
-            segmentation=shape if masks and _drawn(shape) else None,
+            segmentation=shape if masks and is_drawn(shape) else None,
             row=i + 1,
             table=path,
             **role_and_side(facts["role"][i], known=label is not None),
@@ -122,38 +118,11 @@ def _segmentations(table: _table.Table, path: str) -> list[str | None]:
             "writes long arrays like this. Export the table as Parquet, or with the arrays as lists (`.apply(list)`); or set "
             "'masks' and 'boxes' to false."
         )
-    return [_listed(text) for text in texts]
-
-
-def _drawn(shape: str | None) -> bool:
-    """Return whether a segmentation is a polygon or run lengths, and not the name of a file."""
-    return shape is not None and shape.startswith(("[", "{", "("))
-
-
-def _listed(text: str | None) -> str | None:
-    """Return an array as NumPy prints it, `[1. 2. 3.]`, as a list."""
-    if text is None or not re.fullmatch(r"\[[\d\s.eE+-]+\]", text):
-        return text
-    return json.dumps([float(number) for number in text.strip("[]").split()])
+    return texts
 
 
 def _boxes(table: _table.Table, path: str, shapes: Sequence[str | None]) -> list[Box | None]:
     given: list[Box | None] = [None] * len(table)
     if "bbox" in table.columns or "bbox" in table.nested:
         given = parse_column(table.structured("bbox"), f"{path}, column 'bbox'")
-    return [box or _bounds(shape) for box, shape in zip(given, shapes, strict=True)]
-
-
-def _bounds(shape: str | None) -> Box | None:
-    """Return the box around a segmentation; None where it is a file, or damaged and quarantined later."""
-    try:
-        found = segmentation.parse(shape) if _drawn(shape) else None
-    except ValueError:
-        return None
-    if found is None:
-        return None
-    if isinstance(found, dict):
-        left, top, right, bottom = segmentation.draw(found, 0, 0).getbbox() or (0, 0, 0, 0)
-    else:
-        (left, top), (right, bottom) = (edge([edge(one, axis=0) for one in found], axis=0) for edge in (np.min, np.max))
-    return float(left), float(top), float(right - left), float(bottom - top)
+    return [box or bounds(shape) for box, shape in zip(given, shapes, strict=True)]
