@@ -283,6 +283,13 @@ def test_a_given_split_is_taken_with_its_protocol_and_one_that_cannot_be_scored_
     Path("photos/meta.csv").write_text(rows)
     status, out, err = init("photos")
     assert status == 0 and "the split that the data give is not used: " in out
+    # One image of each in validation and in test: their positives are in other roles.
+    roles = ["train", "train", "train", "val", "test"]
+    rows = [f"{n}.png,{'abcdef'[n // EACH]},{roles[n % EACH]}" for n in range(PEOPLE * EACH)]
+    Path("photos/meta.csv").write_text("\n".join(["path,identity,split", *rows]))
+    assert init("photos", "--out", "few.yaml")[0] == 0
+    few = load("few.yaml")
+    assert (few["split"], few["gallery"]) == ({"name": "column"}, "all") and written["gallery"] == "role"
     assert load("photos.yaml")["split"]["name"] == "closed_set"
 
 
