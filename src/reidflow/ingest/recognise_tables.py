@@ -191,6 +191,8 @@ def _fits(what: str, table: _table.Table, name: str) -> bool:
 def _boxes(table: _table.Table, given: str) -> dict[str, Any]:
     """Return the parameters that describe the boxes of a table; none where it has none that can be read."""
     by_name = _by_name(table)
+    # The source takes a column bbox by itself.
+    unused = {"bbox": None} if "bbox" in {*table.columns, *table.nested} else {}
     one = next((by_name[name] for name in BOX if name in by_name), None)
     names = next((names for names in (*BOXES, *CORNERS) if set(names) <= by_name.keys()), None)
     if one is None and names is None:
@@ -205,10 +207,10 @@ def _boxes(table: _table.Table, given: str) -> dict[str, Any]:
     try:
         boxes = parse_column([text if (text or "").strip(",") else None for text in texts], given, corners=corners)
     except ReidflowError:
-        return {}
+        return unused
     known = [box for box in boxes if box is not None]
     if not known or any(min(box[2:]) <= 0 for box in known):
-        return {}
+        return unused
     relative = all(max(box[0] + box[2], box[1] + box[3]) <= 1.01 for box in known)
     return {
         "bbox": one or columns,

@@ -209,6 +209,7 @@ def test_a_table_is_read_by_the_names_of_its_columns(init):
         "identity": "Individual ID",
         "group": "encounter",
         "time": "date",
+        "bbox": None,
     }
     assert load("photos.yaml")["dataset"]["unlabelled"] == ["unknown"]
     assert "unlabelled images" in out
