@@ -31,6 +31,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns the pixels of an EXIF orientation upright."""
+_LABELS = 32
+"""Values of a mask file below which it holds labels and no levels."""
 _CUT_SHORT = (
     "truncat",
     "premature end",
@@ -355,24 +357,33 @@ def _taken(opened: Image.Image) -> str | None:
 
 
 def _sidecar(data: bytes, max_pixels: int) -> Image.Image:
-    """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels."""
+    """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels.
+
+    Values that are all small are labels, as of parts or individuals, and no levels: any but 0 is foreground.
+    """
     try:
         with _reasons():
             image = _open(data, max_pixels)
             deep = depth.kind_of(image)
             image = _loaded(image, data)
             values = _alpha(image) or Image.fromarray(_brightest(image, deep, data))
-            return binary(values)
+            return binary(values.point([0] + [255] * 255) if values.getextrema()[1] < _LABELS else values)
     except UnusableError as error:
         raise UnusableError(error.reason, f"its mask: {error.detail}") from error
 
 
 def _brightest(image: Image.Image, deep: str | None, data: bytes) -> np.ndarray:
-    """Return the largest of each pixel's channels, uint8 (H, W); of more than 8 bits, as a share of the image's largest."""
+    """Return the largest of each pixel's channels, uint8 (H, W); of more than 8 bits, as a share of the image's largest.
+
+    Whole numbers of more than 8 bits that are all small are kept.
+    """
     if deep is None:
         return np.asarray(_colours(image)).max(axis=2)
     values = _deep_values(image, deep, data)
-    return depth.eight_bits(values.max(axis=2) if values.ndim == 3 else values, 0, float(values.max()))
+    values = values.max(axis=2) if values.ndim == 3 else values
+    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < _LABELS:
+        return values.astype(np.uint8)
+    return depth.eight_bits(values, 0, float(values.max()))
 
 
 def _segmented(text: str, relative: bool, size: tuple[int, int], max_pixels: int) -> Image.Image | None:
@@ -442,7 +453,7 @@ def _computed(data: bytes, size: tuple[int, int]) -> Image.Image:
 
 
 def _alpha(image: Image.Image) -> Image.Image | None:
-    """Return the alpha channel (L), or None where there is none or it is constant and hence no mask.
+    """Return the alpha channel (L), or None where there is none, or it hides no pixel by half and hence is no mask.
 
     Raises UnusableError if it is 0 everywhere.
     """
@@ -454,7 +465,7 @@ def _alpha(image: Image.Image) -> Image.Image | None:
     lowest, highest = alpha.getextrema()
     if highest == 0:
         raise UnusableError("empty_mask", "alpha is 0 everywhere: no animal is in the mask")
-    return alpha if lowest < highest else None
+    return alpha if 2 * lowest <= highest else None
 
 
 def _colours(image: Image.Image) -> Image.Image:

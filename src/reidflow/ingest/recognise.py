@@ -13,7 +13,7 @@ from reidflow.ingest.listing import Listing, Reading, Row, reread, settle
 from reidflow.ingest.rawdigest import Tree, near_path, walk
 from reidflow.ingest.recognise_tables import SPLIT, Guess, annotations, guessed, of_json, of_table
 from reidflow.ingest.sources import _table
-from reidflow.ingest.sources._folders import named
+from reidflow.ingest.sources._folders import marked_beside, named, unmarked
 from reidflow.ingest.sources._pattern import Pattern
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec.components import call, parameters
@@ -215,7 +215,8 @@ def _two_sides(given: str, found: list[str], sides: dict[str, str | None]) -> Re
 def _identities(given: str, found: list[str], tree: Tree) -> Recognised:
     """Return the source of images in a folder per identity, or directly in one folder."""
     masks = _masks(found)
-    rest = [name for name in found if masks is None or not name.startswith(f"{masks}/")]
+    beside = marked_beside(found) if masks is None else set()
+    rest = [name for name in found if name not in beside and (masks is None or not name.startswith(f"{masks}/"))]
     base = ""
     while rest and len(tops := {_below(name, base).split("/")[0] for name in rest}) == 1:
         inner = base + tops.pop() + "/"
@@ -231,6 +232,7 @@ def _identities(given: str, found: list[str], tree: Tree) -> Recognised:
         return _by_name(given, top, rest, tree)
     source: dict[str, Any] = {"name": "folder", "path": given}
     source |= {"images": base.rstrip("/")} if base else {}
+    masks = (base.rstrip("/") or ".") if beside else masks
     source |= {"masks": masks} if masks else {}
     if all(map(PLACES.fullmatch, tops)) and 2 * sum(name.count("/") > 1 for name in below) > len(below):
         return _at_sites(source, tops, below)
@@ -297,7 +299,8 @@ def _masks(found: list[str]) -> str | None:
     for name in found:
         top, _, rest = name.partition("/")
         if rest:
-            stems.setdefault(top, set()).add(PurePosixPath(rest).with_suffix("").as_posix())
+            stem = (MASKS.match(top) and unmarked(rest)) or PurePosixPath(rest).with_suffix("").as_posix()
+            stems.setdefault(top, set()).add(stem)
     for top in sorted(filter(MASKS.match, stems)):
         others = {PurePosixPath(name).with_suffix("").as_posix() for name in found if not name.startswith(f"{top}/")}
         others |= set().union(*(some for other, some in stems.items() if other != top))

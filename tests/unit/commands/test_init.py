@@ -156,6 +156,10 @@ LAYOUTS = {
         lambda root: (folders(root / "im"), folders(root / "masks")),
         {"name": "folder", "images": "im", "masks": "masks"},
     ),
+    "masks beside their images": (
+        lambda root: (folders(root), folders(root, "{who}/{k}_mask.png")),
+        {"name": "folder", "masks": "."},
+    ),
     "jaguar": (jaguar, {"name": "jaguar", "metadata": "facts.csv", "group": "sighting", "flank": "orientation"}),
     "two sides": (
         two_sides,
@@ -169,7 +173,7 @@ LAYOUTS = {
 }
 
 
-MASKED = ("jaguar", "masks in a folder beside", "wildlife-datasets")
+MASKED = ("jaguar", "masks in a folder beside", "masks beside their images", "wildlife-datasets")
 
 
 GIVEN = {"Market-1501": {"val": 0.2}, "products": {"val": 0.2}, "roles": {}}

@@ -223,6 +223,20 @@ def test_a_mask_of_exactly_the_size_of_a_box_is_that_of_the_box():
     assert refused(encoded(picture()), cropped, box=(3, 4, 21, 20)).reason == "mask_size"
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32])
+def test_small_values_of_a_mask_are_labels(kind):
+    labels = blob().astype(kind) // 255
+    labels[10:15][labels[10:15] > 0] = 3
+    photo = decode(encoded(picture()), encoded(labels, "TIFF"), max_pixels=10**6)
+    assert (np.asarray(photo.mask) == blob()).all()
+
+
+def test_alpha_that_hides_nothing_is_no_mask():
+    soft = np.dstack([picture(), np.where(blob(), 255, 250).astype(np.uint8)])
+    photo = decode(encoded(soft), None, max_pixels=10**6)
+    assert (photo.source, photo.background_present) == ("none", True)
+
+
 def test_an_animal_of_one_pixel_survives_a_smaller_mask():
     large = np.zeros((300, 400), np.uint8)
     large[150, 200] = 255

@@ -68,10 +68,38 @@ def test_masks_of_a_folder_are_found_by_name_or_stem(tmp_path):
     assert {row.image: row.mask for row in listing.rows} == {
         "photos/leo/1.jpg": "masks/leo/1.png",
         "photos/leo/2.png": "masks/leo/2.png",
-        "photos/mia/1.jpg": None,
+        "photos/mia/1.jpg": "masks/mia/1.jpg.png",
         "photos/mia/3.jpg": None,
     }
     assert set(labels(listing).values()) == {"leo", "mia"}
+
+
+def test_marked_masks_are_found_in_their_own_folder_and_beside_their_images(tmp_path):
+    for name in ("leo/1.jpg", "leo/10.jpg", "mia/a.jpg"):
+        write(tmp_path / "apart" / "photos" / name)
+        write(tmp_path / "photos" / name)
+    for name in ("leo/1_mask.png", "leo/mask_10.png", "mia/a-seg.png", "mia/b_mask.png"):
+        write(tmp_path / "apart" / "masks" / name)
+    for name in ("leo/1_mask.png", "leo/10.jpg_Mask.png", "mia/a_segmentation.png"):
+        write(tmp_path / "photos" / name)
+    apart = folder.open_source(path=str(tmp_path / "apart"), images="photos", masks="masks")
+    assert [row.mask for row in apart.rows] == ["masks/leo/1_mask.png", "masks/leo/mask_10.png", "masks/mia/a-seg.png"]
+    with pytest.raises(ReidflowError, match=r"3 of 6 files.*`masks: photos`"):
+        folder.open_source(path=str(tmp_path), images="photos")
+    beside = folder.open_source(path=str(tmp_path), images="photos", masks="photos")
+    expected = ["photos/leo/1_mask.png", "photos/leo/10.jpg_Mask.png", "photos/mia/a_segmentation.png"]
+    assert [row.mask for row in beside.rows] == expected
+
+
+@pytest.mark.parametrize("masks", ["masks", "photos"])
+def test_masks_of_other_names_are_an_error_whose_remedy_works(tmp_path, masks):
+    write(tmp_path / "photos" / "leo" / "1.jpg")
+    write(tmp_path / "masks" / "1.png")
+    with pytest.raises(ReidflowError, match="with `_mask` before"):
+        folder.open_source(path=str(tmp_path), images="photos", masks=masks)
+    write(tmp_path / masks / "leo" / "1_mask.png")
+    listing = folder.open_source(path=str(tmp_path), images="photos", masks=masks)
+    assert listing.rows[0].mask == f"{masks}/leo/1_mask.png"
 
 
 def test_a_mask_folder_among_the_identities_is_no_identity(tmp_path):

@@ -1,10 +1,16 @@
-"""The files in a dataset's folders, and the identities that folders name."""
+"""The files in a dataset's folders: the identities that folders name, and the masks that file names mark."""
 
+import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from reidflow.ingest.rawdigest import Tree, near_path
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.spec.errors import ReidflowError
+
+_MARKED = re.compile(
+    r"(?:masks?|seg)[_-](?P<after>.+)|(?P<before>.+)[_-](?:masks?|seg|segmentation|matte)", re.IGNORECASE
+)
 
 
 def named(tree: Tree) -> list[str]:
@@ -34,3 +40,17 @@ def identity_of(name: str, depth: int = 1) -> str:
     """Return the folder, at a level, of a name relative to the identities' folders; blank where it lies in none."""
     parts = name.split("/")
     return parts[depth - 1] if len(parts) > depth else ""
+
+
+def unmarked(name: str) -> str:
+    """Return the image that a mask names, without suffix: of `a/1_mask.png` it is `a/1`; '' for any other name."""
+    path = PurePosixPath(name)
+    match = _MARKED.fullmatch(path.stem) if path.suffix.lower() in IMAGE_SUFFIXES else None
+    return (path.parent / (match["after"] or match["before"])).as_posix() if match else ""
+
+
+def marked_beside(names: Iterable[str]) -> set[str]:
+    """Return the names that are marked as masks of others among them."""
+    names = list(names)
+    known = {*names, *(PurePosixPath(name).with_suffix("").as_posix() for name in names)}
+    return {name for name in names if unmarked(name) in known}

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
-from reidflow.ingest.sources._folders import below, identity_of
+from reidflow.ingest.sources._folders import below, identity_of, marked_beside, unmarked
 from reidflow.ingest.sources._pattern import Pattern
 from reidflow.ingest.sources._roles import role_and_side
 from reidflow.ingest.sources._sniff import counts_as_image
@@ -23,8 +23,9 @@ def open_source(
     """List the images under `path`/`images`/<identity>/, at any depth.
 
     images: the folder that holds the identities' folders, relative to `path`.
-    masks: a folder, relative to `path`, with a mask for each image, under the same relative name or the same
-    name with another suffix. Photographs without one are used as they are.
+    masks: a folder, relative to `path`, with a mask for each image, under the same relative name, maybe with another suffix or
+    one more (`1.jpg.png`), or marked as a mask (`1_mask.png`, `mask_1.png`, `1-seg.png`); marked masks may lie beside their images,
+    in the folder `images` itself. Photographs without one are used as they are.
     groups: whether the folders within an identity's folder are its groups (sightings, bursts).
     depth: the level of the identities' folders; with 2, those of sites hold them (<site>/<identity>/), and an identity at
     two sites is one.
@@ -42,7 +43,15 @@ def open_source(
         raise ReidflowError("source 'folder': 'depth' is the level of the identities' folders. The first level is 1.")
     tree = walk(root)
     files = below(tree, images, "images")
-    sidecars = below(tree, masks, "masks") if masks is not None else {}
+    beside = {name: files[name] for name in sorted(marked_beside(files))}
+    together = masks is not None and PurePosixPath(masks) == PurePosixPath(images)
+    if masks is None and beside:
+        raise ReidflowError(
+            f"{root}: {len(beside)} of {len(files)} files are named as masks of the images beside them, e.g. "
+            f"{min(beside.values())}. Write `masks: {images}` under source, and they are used as masks; or rename them, and they "
+            "are images."
+        )
+    sidecars = beside if together or masks is None else below(tree, masks, "masks")
     taken = set(sidecars.values())
     found = {name: file for name, file in files.items() if file not in taken and counts_as_image(tree.root / file)}
     if not found:
@@ -56,11 +65,32 @@ def open_source(
         if not any(identity_of(name, depth) for name in found):
             raise _no_identity(root if images == "." else root / images, list(found), depth)
         facts = {name: _of_folders(name, depth, groups) for name in found}
-    by_stem = {_stem(name): file for name, file in sorted(sidecars.items(), reverse=True)}
-    rows = [
-        Row(file, mask=sidecars.get(name) or by_stem.get(_stem(name)), **facts[name]) for name, file in found.items()
-    ]
-    return settle(tree, rows)
+    masked = _masked(found, sidecars)
+    if masks is not None and not masked:
+        raise ReidflowError(
+            f"{root}: no file in '{masks}' is named as the mask of an image{_example(sidecars, found)}. Name each mask as its "
+            f"image, folders included, {'with any suffix, or ' if not together else ''}with `_mask` before the suffix; or write a table with the columns path, "
+            "identity and mask, and use the source 'table'."
+        )
+    return settle(tree, [Row(file, mask=masked.get(name), **facts[name]) for name, file in found.items()])
+
+
+def _masked(found: dict[str, str], sidecars: dict[str, str]) -> dict[str, str]:
+    """Return the mask file of each image that has one. found, sidecars: name in their folder -> file."""
+    backwards = sorted(sidecars.items(), reverse=True)
+    by_stem = {_stem(name): file for name, file in backwards}
+    marked = {unmarked(name): file for name, file in backwards}
+    marked.pop("", None)
+    masks = {
+        name: sidecars.get(name)
+        or next((files[key] for files in (by_stem, marked) for key in (_stem(name), name) if key in files), None)
+        for name in found
+    }
+    return {name: mask for name, mask in masks.items() if mask}
+
+
+def _example(sidecars: dict[str, str], found: dict[str, str]) -> str:
+    return f" (e.g. {min(sidecars.values())}, and the image {min(found.values())})" if sidecars else ""
 
 
 def _of_folders(name: str, depth: int, groups: bool) -> dict[str, str | None]:
