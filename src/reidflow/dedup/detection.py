@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.groups import components
+from reidflow.dedup.components import components
 from reidflow.dedup.keep import Scope, links
 
 DETECTION = {

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from reidflow.dedup.components import components
 from reidflow.dedup.hashes import MOST, bounded_pairs, pairs_of
 from reidflow.dedup.moments import Times, adjacent_numbers, linked, same, times_of
 from reidflow.spec.errors import ReidflowError
@@ -226,15 +225,6 @@ def _own_pairs(manifest: pl.DataFrame) -> np.ndarray:
         if group is not None:
             pairs.append((first.setdefault((identity, group), row), row))
     return np.asarray(pairs, np.int64).reshape(-1, 2)
-
-
-def components(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Return for each of `count` nodes the smallest node of its connected component; pairs: (P, 2) int64."""
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, labels = connected_components(graph, directed=False)
-    smallest = np.full(labels.max(initial=-1) + 1, count)
-    np.minimum.at(smallest, labels, np.arange(count))
-    return smallest[labels]
 
 
 def _large_group_warnings(groups: pl.DataFrame) -> list[str]:

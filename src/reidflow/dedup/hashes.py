@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import faiss
-import imagehash
 import numpy as np
 from PIL import Image
 
@@ -13,12 +11,8 @@ from reidflow.dedup.neighbours import MOST
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.processes import map_in_order
 
-FUNCTIONS = {
-    "ahash": imagehash.average_hash,
-    "dhash": imagehash.dhash,
-    "phash": imagehash.phash,
-    "whash": imagehash.whash,
-}
+FUNCTIONS = {"ahash": "average_hash", "dhash": "dhash", "phash": "phash", "whash": "whash"}
+"""Name of a hash -> name of imagehash's function."""
 SIDES = {64: 8, 256: 16}  # bits -> imagehash's hash_size
 CHUNK = 256  # images per task of a process
 FEWEST = 4096  # fewer images are hashed before processes would have started
@@ -44,7 +38,10 @@ def _chunks(images: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _hash_chunk(images: np.ndarray, name: str, bits: int) -> np.ndarray:
-    hashes = [FUNCTIONS[name](Image.fromarray(image), hash_size=SIDES[bits]).hash for image in images]
+    import imagehash
+
+    function = getattr(imagehash, FUNCTIONS[name])
+    hashes = [function(Image.fromarray(image), hash_size=SIDES[bits]).hash for image in images]
     return np.packbits(np.reshape(hashes, (len(images), bits)), axis=1)
 
 
@@ -70,6 +67,8 @@ def pairs_of(hashes: np.ndarray, distance: int, rows: slice | None = None) -> It
 
     Library: FAISS, IndexBinaryFlat.range_search.
     """
+    import faiss
+
     hashes = np.ascontiguousarray(hashes)
     first, end, _ = (rows or slice(None)).indices(len(hashes))
     for start in range(first, end, QUERIES):

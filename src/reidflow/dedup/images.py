@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from PIL import Image
-from scipy.ndimage import binary_erosion, laplace
 
 from reidflow.dedup.neighbours import unit
 from reidflow.spec.components import call
@@ -96,6 +95,8 @@ def sharpness(
     the animal counts, without the pixels at its outline; where it has fewer than 64 pixels, the whole image counts.
     Source: Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548.
     """
+    from scipy.ndimage import laplace
+
     side = min(side, images.shape[1])
     values = np.empty(len(rows))
     for i, row in enumerate(rows):
@@ -105,5 +106,7 @@ def sharpness(
 
 
 def _variance_inside(edges: np.ndarray, mask: np.ndarray) -> float:
+    from scipy.ndimage import binary_erosion
+
     animal = binary_erosion(grey(mask, len(edges)) >= 128, border_value=1)
     return float(edges[animal].var() if animal.sum() >= FEWEST_PIXELS else edges.var())

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.groups import components
+from reidflow.dedup.components import components
 
 Scope = Literal["identity", "all"]
 Rule = Literal["sharpest", "central", "first"]

@@ -5,7 +5,6 @@ only propose: every proposal within their error of the limit is recomputed, pair
 steps of 2^-21, so that copies are exactly 0 apart. Equal similarities rank by row.
 """
 
-import faiss
 import numpy as np
 
 from reidflow.spec.errors import ReidflowError
@@ -35,6 +34,8 @@ def nearest(vectors: np.ndarray, count: int, block: int = 4096) -> tuple[np.ndar
     vectors: (N, D) float32 unit vectors. Nearest first; ties by row. Fewer than `count` others: all of them.
     Library: FAISS, IndexFlatIP.
     """
+    import faiss
+
     count = min(count, len(vectors) - 1)
     if count < 1:
         return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.groups import components
+from reidflow.dedup.components import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, shuffled
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.dedup.groups import Rules, components, group_images
+from reidflow.dedup.components import components
+from reidflow.dedup.groups import Rules, group_images
 from reidflow.dedup.moments import straddling, times_of, within_time
 from reidflow.ingest.times import moment
 from reidflow.spec.errors import ReidflowError

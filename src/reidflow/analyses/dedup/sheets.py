@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.analyses.dedup.tables import Duplicates
-from reidflow.dedup.groups import components
+from reidflow.dedup.components import components
 from reidflow.dedup.keep import Links, links
 from reidflow.figures.contact import Row, Tile, write_sheet
 from reidflow.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Heading

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.cluster.hierarchy import cophenet
 from scipy.cluster.hierarchy import linkage as agglomerate
 
-from reidflow.dedup.groups import components
+from reidflow.dedup.components import components
 from reidflow.dedup.images import Images
 from reidflow.dedup.neighbours import near_pairs, pair_distances
 from reidflow.spec.errors import ReidflowError
