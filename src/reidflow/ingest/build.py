@@ -22,16 +22,13 @@ from reidflow.ingest.listing import Fault, Listing, Reading, Row, fault, reread,
 from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE, WHOLE
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.rawdata import DEMO
+from reidflow.ingest.sources._sniff import POINTERS, what_is
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 from reidflow.store.tables import write_table
 
-_POINTERS = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file: run `git lfs pull` in the data set",
-    b"/annex/objects/": "a pointer of git-annex, not the file: run `git annex get .` in the data set",
-}
 _CHUNK = 16
 _SOURCES = ("alpha", "sidecar", "segmentation", "network", "none")
 _RARE = ("segmentation", "network")
@@ -326,9 +323,8 @@ def _read(root: Path, relative: str, read: dict[str, str]) -> bytes:
     except OSError as error:
         raise UnusableError("unreadable", f"'{relative}': {error.strerror}") from error
     read[relative] = hashlib.sha256(data).hexdigest()
-    pointer = next((what for start, what in _POINTERS.items() if data.startswith(start)), None)
-    if pointer:
-        raise UnusableError("unreadable", f"'{relative}' is {pointer}")
+    if data.startswith(tuple(POINTERS)):
+        raise UnusableError("unreadable", f"'{relative}' is {what_is(data)}")
     return data
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from reidflow.ingest import boxes, damage, depth, jpeg_xl, segmentation
-from reidflow.ingest.sources._sniff import is_image
+from reidflow.ingest.sources._sniff import is_image, what_is
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
@@ -31,6 +31,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns the pixels of an EXIF orientation upright."""
+_RAW_FILE = "a camera's raw file: only its thumbnail can be read. Convert it to TIFF or JPEG"
 _LABELS = 32
 """Values of a mask file below which it holds labels and no levels."""
 _CUT_SHORT = (
@@ -264,6 +265,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     formats = _formats()
     if data.startswith(jpeg_xl.STARTS) and "JXL" in formats:
         _check_size(jpeg_xl.size_of(data) or (1, 1), max_pixels)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        raise UnusableError("truncated", f"the file has {len(data)} of {8 + int.from_bytes(data[4:8], 'little')} bytes")
     try:
         opened = Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
@@ -274,6 +277,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             if starts and _NAMES[extra] not in formats:
                 remedy = f"pip install 'reidflow[{extra}]' reads such files; or convert it to JPEG or PNG"
                 raise UnusableError("unreadable", f"a {name} file: {remedy}") from error
+        if data[8:10] == b"CR":
+            raise UnusableError("unreadable", _RAW_FILE) from error
         if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
             raise UnusableError(
                 "unreadable",
@@ -285,12 +290,11 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             if is_image(data[:32])
             else "no image format begins like that"
         )
-        raise UnusableError("unreadable", f"{begun}: {data[:16]!r}") from error
+        what = "" if is_image(data[:32]) else what_is(data)
+        raise UnusableError("unreadable", f"{begun}: {data[:16]!r}{what and f'. It is {what}'}") from error
     _check_size(opened.size, max_pixels)
     if opened.format == "TIFF" and opened.tag_v2.get(_SUBFILE, 0) & 1:
-        raise UnusableError(
-            "unreadable", "a camera's raw file: only its thumbnail can be read. Convert it to TIFF or JPEG"
-        )
+        raise UnusableError("unreadable", _RAW_FILE)
     return opened
 
 
@@ -489,7 +493,11 @@ def _deep_values(image: Image.Image, kind: str, data: bytes) -> np.ndarray:
     values = depth.values_of(image, kind, data)
     strange = values.size - np.isfinite(values).sum()
     if strange:
-        raise UnusableError("unreadable", f"{strange} of {values.size} pixels are not finite (NaN or infinite)")
+        raise UnusableError(
+            "unreadable",
+            f"{strange} of {values.size} pixels are not finite (NaN or infinite). Write a number in their place, e.g. the "
+            "image's lowest",
+        )
     return values
 
 

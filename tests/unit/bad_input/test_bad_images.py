@@ -62,7 +62,7 @@ CASES = [
     ),
     unusable("a JPEG cut in half", "leo/9.jpg", half(saved(noise(), "JPEG")), "truncated: "),
     unusable("a PNG cut in half", "leo/9.png", half(saved(noise())), "truncated: "),
-    unusable("a WebP cut in half", "leo/9.webp", half(saved(noise(), "WEBP")), "unreadable: "),
+    unusable("a WebP cut in half", "leo/9.webp", half(saved(noise(), "WEBP")), "truncated: the file has "),
     unusable("a PNG cut within its header", "leo/9.png", saved(picture())[:20], "truncated: "),
     unusable("a PNG with a flipped byte", "leo/9.png", damaged_png(), "unreadable: SyntaxError: broken PNG"),
     unusable("a file of no bytes", "leo/9.jpg", b"", "zero_size: the file has no bytes"),

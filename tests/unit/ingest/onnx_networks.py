@@ -72,3 +72,14 @@ def channels(path: Path, side: int, labels: bool = False) -> Path:
         nodes = [helper.make_node("ArgMax", ["image"], ["mask"], axis=1, keepdims=0)]
         return save(path, nodes, {}, [1, 3, side, side], [1, side, side], TensorProto.INT64)
     return save(path, [helper.make_node("Identity", ["image"], ["mask"])], {}, [1, 3, side, side], [1, 3, side, side])
+
+
+def shaped(path: Path, shape: list) -> Path:
+    """Write a network that returns its input, of any shape."""
+    return save(path, [helper.make_node("Identity", ["image"], ["mask"])], {}, shape, shape)
+
+
+def classifier(path: Path, side: int) -> Path:
+    """Write a network that returns one number per channel."""
+    nodes = [helper.make_node("ReduceMean", ["image", "axes"], ["mask"], keepdims=0)]
+    return save(path, nodes, {"axes": ([2], [2, 3])}, [1, 3, side, side], [1, 3])

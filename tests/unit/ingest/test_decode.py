@@ -275,6 +275,27 @@ def test_the_thumbnail_of_a_raw_file_is_not_taken_for_the_image():
     assert reason(encoded(picture(), "TIFF", tiffinfo=tags)) == "unreadable"
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\xef\xbb\xbf\n<HTML><body>Sign in", "a web page"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied', "text of a server"),
+        (b'{"error": "not found"}', "text of a server"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "a video"),
+        (b"\0\0\0\x18ftypcrx ", "a camera's raw file"),
+        (b"\0" * 900, "never finished"),
+        (b"\0" * 128 + b"DICM", "a DICOM file"),
+        (b"\0\5\x16\7\0\2", "macOS"),
+        (b"PK\3\4", "an archive"),
+        (b"\x93NUMPY\1\0", "an array"),
+    ],
+)
+def test_files_taken_for_images_are_named(data, what):
+    with pytest.raises(UnusableError, match=what) as caught:
+        decode(data, None, max_pixels=100)
+    assert caught.value.reason == "unreadable"
+
+
 def test_random_damage_never_escapes_without_a_reason():
     random = np.random.Generator(np.random.PCG64(3))
     exif = Image.Exif()

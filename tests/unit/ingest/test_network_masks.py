@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from made_images import encoded, rgba
-from onnx_networks import bright, byte_network, channels, mean
+from onnx_networks import bright, byte_network, channels, classifier, mean, shaped
 from PIL import Image
 
 from reidflow.ingest import network_file, network_masks, rawdigest, segment
@@ -357,7 +357,13 @@ def test_channels_classes_labels_and_layouts_of_networks_are_understood(tmp_path
         (lambda p: bright(p, 64), {"size": 32}, r"takes images of \(64, 64\).* alone. Leave out 'size'"),
         (lambda p: bright(p, 64), {"output": "masks"}, "no output 'masks'. Choose one of: mask"),
         (lambda p: bright(p, 64), {"std": [1.0, 0.0, 1.0]}, "none of `std` is 0"),
-        (lambda p: p.write_bytes(b"no network") and p, {}, "not an ONNX network that can be read"),
+        (lambda p: p.write_bytes(b"no network") and p, {}, r"not an ONNX network that can be read.*Export it to ONNX"),
+        (lambda p: p.write_bytes(b"<!DOCTYPE html>") and p, {}, "It is a web page"),
+        (lambda p: p.write_bytes(b"version https://git-lfs") and p, {}, "run `git lfs pull`"),
+        (lambda p: mean(p, 64, 20.0, -10.0), {}, "holds no probabilities. Set 'activation' to sigmoid"),
+        (lambda p: shaped(p, [4, 3, 64, 64]), {}, "Export it with a batch of 1"),
+        (lambda p: shaped(p, [1, 1, 64, 64]), {}, "for RGB images"),
+        (lambda p: classifier(p, 64), {"classes": [0]}, "is no mask"),
     ],
 )
 def test_a_network_that_does_not_fit_is_an_error_that_says_what_to_set(network, given, message, tmp_path):

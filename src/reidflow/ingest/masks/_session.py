@@ -1,11 +1,13 @@
 """ONNX networks on the CPU, one image and one thread at a time: a mask depends on neither other images nor the machine's load."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from reidflow.ingest.sources._sniff import what_is
 from reidflow.spec.errors import ReidflowError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -38,13 +40,23 @@ class Session:
         try:
             self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of a dozen classes, by what is wrong with the file
-            raise ReidflowError(f"{file}: not an ONNX network that can be read ({_first_line(error)}).") from error
+            with Path(file).open("rb") as opened:
+                head = opened.read(512)
+            what = "perhaps a network of PyTorch: export it to ONNX" if head.startswith(b"PK") else what_is(head)
+            kind = f"It is {what}" if what else f"{_first_line(error)}. Export it to ONNX, or copy the file again"
+            raise ReidflowError(f"{file}: not an ONNX network that can be read. {kind}.") from error
         inputs = self._session.get_inputs()
         shape = inputs[0].shape if inputs else []
         if len(inputs) != 1 or len(shape) != 4 or inputs[0].type not in _TYPES:
             found = ", ".join(f"{one.name} {one.shape} of {one.type}" for one in inputs) or "none"
             raise ReidflowError(
                 f"{file}: needs one input, images of four dimensions, and has {found}. Choose a network that segments images."
+            )
+        count, channels = shape[0], shape[3 if shape[3] == 3 else 1]
+        if (isinstance(count, int) and count != 1) or (isinstance(channels, int) and channels != 3):
+            raise ReidflowError(
+                f"{file}: takes {shape}, and needs one image of 3 channels at a time. Export it with a batch of 1, or of any size, "
+                "and for RGB images."
             )
         self.name, self._type = inputs[0].name, _TYPES[inputs[0].type]
         self.bytes = self._type is np.uint8

@@ -9,6 +9,9 @@ from PIL import Image
 from reidflow.ingest.masks._session import IMAGENET, Session, resized, sigmoid, standardised
 from reidflow.spec.errors import ReidflowError
 
+_NEAR = 0.01
+"""What rounding may add to a probability."""
+
 
 def build(
     *,
@@ -78,7 +81,7 @@ def _labelled(labels: np.ndarray, classes: list[int] | None) -> np.ndarray:
 def _probable(found: np.ndarray, activation: str, classes: list[int] | None, file: str) -> np.ndarray:
     """Return the probability of foreground, (H, W), by an output (H, W) or (H, W, C)."""
     values = found[..., None] if found.ndim == 2 else found
-    if values.ndim != 3:
+    if values.ndim != 3 or min(values.shape[:2]) < 2:
         raise ReidflowError(f"{file}: an output of the shape {found.shape} is no mask. Name another as 'output'.")
     count = values.shape[-1]
     chosen = [0] if count == 1 and classes is None else classes
@@ -89,6 +92,12 @@ def _probable(found: np.ndarray, activation: str, classes: list[int] | None, fil
     if activation == "sigmoid":
         return sigmoid(values[..., chosen]).max(axis=-1)
     values = values.astype(np.float64)
+    low, high = values[..., chosen].min(), values[..., chosen].max()
+    if activation == "none" and not (low >= -_NEAR and high <= 1 + _NEAR):
+        raise ReidflowError(
+            f"{file}: its output goes from {low:.3g} to {high:.3g}, so it holds no probabilities. Set 'activation' to "
+            "sigmoid, or to softmax for channels that exclude each other; or name another 'output'."
+        )
     if activation == "softmax":
         values = np.exp(values - values.max(axis=-1, keepdims=True))
         values /= values.sum(axis=-1, keepdims=True)

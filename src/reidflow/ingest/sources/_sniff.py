@@ -1,4 +1,4 @@
-"""Recognising images by their first bytes."""
+"""Recognising images, and files taken for images, by their first bytes."""
 
 import re
 from pathlib import Path
@@ -24,6 +24,35 @@ _STARTS = (
     *jpeg_xl.STARTS,
 )
 _BRANDS = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+POINTERS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file: run `git lfs pull` where it lies",
+    b"/annex/objects/": "a pointer of git-annex, not the file: run `git annex get .` where it lies",
+}
+_PAGE = "a web page, perhaps an error or a login: download the file again"
+_ANSWER = "text of a server, perhaps an error: download the file again"
+_VIDEO = "a video: save its frames as images"
+_RAW = "a camera's raw file: convert it to TIFF or JPEG"
+_ARCHIVE = "an archive: unpack it"
+_ARRAY = "an array: save it as an image, e.g. TIFF"
+_OTHERS = {
+    **POINTERS,
+    b"FUJIFILMCCD-RAW": _RAW,
+    b"IIRO": _RAW,
+    b"IIRS": _RAW,
+    b"IIU\0": _RAW,
+    b"\x1aE\xdf\xa3": _VIDEO,
+    b"PK\3\4": _ARCHIVE,
+    b"\x1f\x8b": _ARCHIVE,
+    b"7z\xbc\xaf": _ARCHIVE,
+    b"Rar!": _ARCHIVE,
+    b"\x93NUMPY": _ARRAY,
+    b"\x89HDF": _ARRAY,
+    b"%PDF": "a PDF: export its image as PNG or TIFF",
+    b"8BPS": "a Photoshop file: export it as PNG or TIFF",
+    b"v/1\x01": "an OpenEXR file: export it as TIFF",
+    b"\0\5\x16\7": "what macOS keeps beside a file, not the file: remove it",
+    b"\xd0\xcf\x11\xe0": "a file of Windows, such as Thumbs.db: remove it",
+}
 _NETPBM = re.compile(rb"P[1-6]\s+[#0-9]")
 
 
@@ -50,3 +79,24 @@ def counts_as_image(path: Path) -> bool:
             return is_image(file.read(32))
     except OSError:
         return False
+
+
+def what_is(data: bytes) -> str:
+    """Return what a file is that is no image, and what to do, by its first bytes (512 are enough); '' if unknown."""
+    head = data[:512]
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if head and not head.strip(b"\0"):
+        return "zeros, as of a copy that was never finished: copy the file again"
+    if head[4:8] == b"ftyp":
+        return _RAW if head[8:12] == b"crx " else _VIDEO
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return _VIDEO
+    if head[128:132] == b"DICM":
+        return "a DICOM file: export it as PNG or TIFF"
+    if text.startswith((b"<!doctype html", b"<html", b"<head")):
+        return _PAGE
+    if b"<svg" in text:
+        return "an SVG: export it as PNG"
+    if text.startswith((b"<?xml", b'{"', b"<error")):
+        return _ANSWER
+    return next((what for start, what in _OTHERS.items() if head.startswith(start)), "")
