@@ -361,19 +361,33 @@ def _taken(opened: Image.Image) -> str | None:
 
 
 def _sidecar(data: bytes, max_pixels: int) -> Image.Image:
-    """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels.
-
-    Values that are all small are labels, as of parts or individuals, and no levels: any but 0 is foreground.
-    """
+    """Return the mask in a file of its own: its alpha where it has one, else the brightest of its channels."""
     try:
         with _reasons():
             image = _open(data, max_pixels)
             deep = depth.kind_of(image)
             image = _loaded(image, data)
             values = _alpha(image) or Image.fromarray(_brightest(image, deep, data))
-            return binary(values.point([0] + [255] * 255) if values.getextrema()[1] < _LABELS else values)
+            return binary(_without_labels(values))
     except UnusableError as error:
         raise UnusableError(error.reason, f"its mask: {error.detail}") from error
+
+
+def _without_labels(values: Image.Image) -> Image.Image:
+    """Return a mask (L); small values are labels, as of parts or individuals, and no levels: any but 0 is 255.
+
+    255 among them marks outlines that are left out, as in Pascal VOC. Raises UnusableError where no label is 0.
+    """
+    counts = values.histogram()
+    labels = [value for value in range(1, _LABELS) if counts[value]]
+    if any(counts[_LABELS:255]) or sum(counts[1:_LABELS]) <= counts[255]:
+        return values
+    if not counts[0] and len(labels) > 1:
+        raise UnusableError(
+            "unreadable",
+            f"the labels {', '.join(map(str, labels))} and no 0, so which is the animal is unknown: write 255 there and 0 elsewhere",
+        )
+    return values.point([0] + [255] * (_LABELS - 1) + [0] * (256 - _LABELS))
 
 
 def _brightest(image: Image.Image, deep: str | None, data: bytes) -> np.ndarray:

@@ -231,6 +231,15 @@ def test_small_values_of_a_mask_are_labels(kind):
     assert (np.asarray(photo.mask) == blob()).all()
 
 
+def test_outlines_of_labels_are_left_out_and_labels_without_0_are_refused():
+    labels = blob() // 255
+    outlined = labels.copy()
+    outlined[0] = 255
+    assert (np.asarray(decode(encoded(picture()), encoded(outlined), max_pixels=10**6).mask) == blob()).all()
+    trimap = refused(encoded(picture()), encoded(np.where(labels, 1, 2).astype(np.uint8)))
+    assert trimap.reason == "unreadable" and "labels 1, 2 and no 0" in trimap.detail
+
+
 def test_alpha_that_hides_nothing_is_no_mask():
     soft = np.dstack([picture(), np.where(blob(), 255, 250).astype(np.uint8)])
     photo = decode(encoded(soft), None, max_pixels=10**6)
