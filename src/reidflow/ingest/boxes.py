@@ -48,7 +48,7 @@ def parse(text: str | None, *, corners: bool = False) -> Box | None:
     if text.startswith("{") and ":" in text:
         four, corners = _of_mapping(text)
     else:
-        numbers = re.split(r"[,;\s]+", re.sub(r"[\[\](){}]", " ", text).strip(" ,;"))
+        numbers = re.split(r"[,;\s]+", re.sub(r"[\[\](){}\"']", " ", text).strip(" ,;"))
         if all(number and number.lower() in BLANK for number in numbers):
             return None
         four = [float(number) for number in numbers]

@@ -7,6 +7,8 @@ NumPy's headers to install where it has no wheel.
 import ast
 import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -78,6 +80,17 @@ def bounds(text: str | None, *, relative: bool = False) -> Box | None:
     points = np.concatenate(found)
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     return float(left), float(top), float(right - left), float(bottom - top)
+
+
+def bounded(
+    files: Sequence[str | None], given: Sequence[Box | None], drawn: Sequence[str | None], relative: bool = False
+) -> list[Box | None]:
+    """Return the boxes of rows, of a file each: without one, of a photograph of several rows, the bounds of the segmentation."""
+    counts = Counter(files)
+    return [
+        bounds(shape, relative=relative) if box is None and counts[file] > 1 else box
+        for file, box, shape in zip(files, given, drawn, strict=True)
+    ]
 
 
 def _bounds_of_runs(found: dict[str, Any]) -> tuple[int, int, int, int]:

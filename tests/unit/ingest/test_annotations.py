@@ -65,6 +65,17 @@ def test_an_export_of_wildbook_gives_names_boxes_viewpoints_and_dates(root):
     assert coco.open_source(path=path, images=str(root / "images")).ignored == {".jpg": 1}
 
 
+def test_annotations_of_one_photograph_without_boxes_are_cut_to_their_outlines(root):
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    annotations = [
+        {"image_id": 1, "bbox": [80, 20, 40, 60], "segmentation": [], "name": "Zoe"},
+        {"image_id": 1, "bbox": [], "segmentation": [CORNERS], "name": "Ada"},
+        {"image_id": 2, "segmentation": [CORNERS], "name": "Ada"},
+    ]
+    path = saved(root, annotations, images)
+    assert opened(root, path, "identity", "box") == [("Zoe", (80, 20, 40, 60)), ("Ada", tuple(BOX)), ("Ada", None)]
+
+
 def test_camera_traps_of_lila_give_site_time_and_sequence(root):
     images = [
         {"id": "x", "file_name": "a.jpg", "location": 12, "datetime": "2015-06-03 10:11:12", "seq_id": "s9", "frame_num": 1,

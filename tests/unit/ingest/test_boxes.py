@@ -51,6 +51,7 @@ def notes(listing, out: Path) -> list[str]:
         '{"x": 1, "y": 2.5, "width": 30, "height": 40}',
         "{'left': 1, 'top': 2.5, 'w': 30, 'h': 40}",
         "1e0,25e-1,30,40",
+        "['1', '2.5', '30', '40']",
     ],
 )
 def test_a_box_is_read_as_people_write_it(text):
@@ -181,6 +182,12 @@ def test_relative_boxes_corners_and_lists_in_parquet_give_the_same_crop(photogra
         out = run(listing, photograph / name)
         found.add((read_table(out.manifest, MANIFEST)["box"][0], out.images.read_bytes()))
     assert len(found) == 1 and found.pop()[0] == "10,15,20,15"
+
+
+def test_four_columns_may_have_decimal_commas(photograph):
+    (photograph / "t.csv").write_text("path;identity;x;y;w;h\np.png;a;1,5;2;3,25;4\n")
+    listing = table.open_source(path=str(photograph / "t.csv"), bbox=["x", "y", "w", "h"])
+    assert listing.rows[0].box == (1.5, 2, 3.25, 4)
 
 
 @pytest.mark.parametrize(

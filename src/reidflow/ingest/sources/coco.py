@@ -8,6 +8,7 @@ from typing import Any
 from reidflow.ingest.boxes import Box, parse_column
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.segmentation import bounded
 from reidflow.ingest.sources import _json
 from reidflow.ingest.sources._roles import role_and_side
 from reidflow.spec.errors import ReidflowError
@@ -49,7 +50,8 @@ def open_source(
 
     images: the folder to which its file names are relative; without it, the file's own.
     category: the name of the category to use, where there are several (head, body); None: all of them.
-    boxes: whether images are cut to their `bbox`. masks: whether `segmentation` is the mask, where it is more than the box.
+    boxes: whether images are cut to their `bbox`; where a photograph has several annotations, one without is cut to the bounds of its
+    `segmentation`. masks: whether `segmentation` is the mask, where it is more than the box.
     identity, group, flank, time, camera, site, role: keys of an annotation (`attributes.tag`) or else of its image; `auto`
     takes the usual ones: name, identity, individual_id; encounter_id, seq_id; viewpoint; datetime, date_captured; camera;
     location; split. null: none. `identity: category` where each individual is a category of its own.
@@ -67,9 +69,11 @@ def open_source(
     labels = [_identity(one, photos[one["image_id"]], names, identity) for _, one in annotations]
     if not any(labels):
         raise _no_identity(annotations, identity, path)
-    found = _boxes(annotations, path) if boxes else [None] * len(annotations)
+    shapes = [_mask(one) for _, one in annotations]
+    files = [str(photos[one["image_id"]]["file_name"]) for _, one in annotations]
+    found = bounded(files, _boxes(annotations, path), shapes) if boxes else [None] * len(annotations)
     rows = []
-    for (number, one), label, box in zip(annotations, labels, found, strict=True):
+    for (number, one), label, box, shape in zip(annotations, labels, found, shapes, strict=True):
         photo = photos[one["image_id"]]
         facts = {what: _fact(one, photo, what, key) for what, key in wanted.items()}
         rows.append(
@@ -78,7 +82,7 @@ def open_source(
                 label,
                 **role_and_side(facts.pop("role"), known=label is not None),
                 box=box,
-                segmentation=_mask(one) if masks else None,
+                segmentation=shape if masks else None,
                 row=number,
                 table=path,
                 **facts,

@@ -1,14 +1,13 @@
 """A table (CSV or Parquet) with a row per image."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from reidflow.ingest.boxes import BLANK, Box, parse_column
 from reidflow.ingest.listing import ROLES, Listing, Row, settle
 from reidflow.ingest.rawdigest import dataset_paths, walk
-from reidflow.ingest.segmentation import bounds, looks_like
+from reidflow.ingest.segmentation import bounded, looks_like
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._roles import NEITHER, role_and_side, sides
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
@@ -52,7 +51,7 @@ def open_source(
     column `bbox` where the table has one that is not blank; null: none, each row is its whole photograph.
     corners: the last two are x and y of the right lower corner instead. relative: boxes and polygons are shares of width
     and height. segmentation: the column of masks as COCO writes them: polygons, or run lengths (plain or compressed), or the
-    names of mask files. Where rows of one photograph have no box, each is cut to the bounds of its segmentation.
+    names of mask files. Where a photograph has several rows, one without a box is cut to the bounds of its segmentation.
     A blank label ends in quarantine. Raises ReidflowError for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "table", "path": path, "images": images})
@@ -62,7 +61,7 @@ def open_source(
     columns += [table.optional(name) for name in (mask, group, flank, time, camera, site)]
     divided = _divided(table, role, roles or {}, side, query, gallery)
     drawn, masks = _segmentations(table, segmentation, columns[2])
-    found = _bounded(columns[0], _boxes(table, bbox, corners), drawn, relative)
+    found = bounded(columns[0], _boxes(table, bbox, corners), drawn, relative)
     columns = [drawn, found, divided, *columns[:2], masks, *columns[3:]]
     rows = [
         Row(
@@ -124,17 +123,6 @@ def _segmentations(
     ]
 
 
-def _bounded(
-    files: Sequence[str | None], given: list[Box | None], drawn: list[str | None], relative: bool
-) -> list[Box | None]:
-    """Return the boxes of all rows: where several of one photograph have none, the bounds of their segmentations."""
-    counts = Counter(file for file, box in zip(files, given, strict=True) if box is None)
-    return [
-        bounds(shape, relative=relative) if box is None and counts[file] > 1 else box
-        for file, box, shape in zip(files, given, drawn, strict=True)
-    ]
-
-
 def _check_masks(table: _table.Table, mask: str | None) -> None:
     """Raise ReidflowError where the column of mask files holds polygons or run lengths."""
     texts = table.structured(mask)
@@ -156,7 +144,10 @@ def _boxes(table: _table.Table, bbox: str | list[str] | None, corners: bool) -> 
     else:
         if len(bbox) != 4:
             raise ReidflowError(f"source 'table', parameter 'bbox': {len(bbox)} columns instead of one or four.")
-        texts = [",".join(value or "" for value in four) for four in zip(*map(table.column, bbox), strict=True)]
+        texts = [
+            ",".join((value or "").replace(",", ".") for value in four)
+            for four in zip(*map(table.column, bbox), strict=True)
+        ]
         texts, name = ["" if text == ",,," else text for text in texts], f"columns {', '.join(bbox)}"
     unused = " Or write bbox: null in dataset.source, and the column is not used."
     return parse_column(texts, f"{table.path}, {name}", corners=corners, remedy=unused)
