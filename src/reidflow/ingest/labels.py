@@ -27,7 +27,7 @@ def _words(text: str) -> frozenset[str]:
 # Whole words that mean it in any label: `unknown_female`, `whale unknown 3`.
 _TELLING = _words(
     """unknown unknowns unkown unidentified unidentifiable unlabelled unlabeled unnamed undetermined unassigned unclassified
-    unrecognized unrecognised unbekannt unbestimmt inconnu inconnue inconnus indetermine desconocido desconocida desconocidos
+    unrecognized unrecognised untagged unmarked unidentifed unindentified unbekannt unbestimmt inconnu inconnue inconnus indetermine desconocido desconocida desconocidos
     indeterminado indeterminada desconhecido desconhecida sconosciuto sconosciuta onbekend okand ukjent ukendt tuntematon
     nieznany nieznana neznamy ismeretlen necunoscut bilinmeyen bilinmiyor haijulikani неизвестный неизвестная неизвестно неизвестен
     невідомий άγνωστο αγνωστο αγνωστος مجهول अज्ञात 未知 未识别 未識別 未确认 不明 未同定 미상 불명"""
@@ -36,8 +36,9 @@ _STEMS = ("unknown", "unidentif", "unbekannt", "desconocid", "desconhecid", "н�
 # Labels that mean it as a whole, or with a number behind them.
 _NUMBERED = _words(
     """unk unkn unid unident noid no_id no_identity no_label no_name not_identified not_id_d not_known not_labelled not_labeled
-    nicht_identifiziert non_identifie non_identifiee sans_nom sin_identificar no_identificado no_identificada sin_nombre sin_id
-    nao_identificado nao_identificada sem_nome sem_id non_identificato non_identificata niet_geidentificeerd
+    no_tag no_data nodata n_d non_id nonid not_matched non_match not_identifiable unclear unmatch ukn unknow unknwon uknown
+    unkonwn unkwown nicht_identifiziert nicht_erkannt nicht_bekannt non_identifie non_identifiee sans_nom sin_identificar no_identificado no_identificada sin_nombre sin_id
+    nao_identificado nao_identificada sem_nome sem_id sem_identificacao non_identificato non_identificata niet_geidentificeerd
     ikke_identificeret ikke_identifisert tidak_diketahui tbd un_id unid'd un_id'd un_id_d un_ided unided unid_d not_sure"""
 )
 _ALONE = _words(
@@ -59,7 +60,9 @@ _NOUNS = "|".join(
         gorilla lemur macaque bat newt toad frog salamander snake lizard crab spider insect bee vehicle car"""
     )
 )
-_NEW = re.compile(rf"(?:new|no)_(?:{_NOUNS})s?(?:_?\d+)?")
+_NEW = re.compile(
+    rf"(?:new|no)_(?:{_NOUNS})s?(?:_?\d+)?|(?:unk|unkn|unid)_(?:{_NOUNS}|female|male|adult|juvenile|calf|pup|cub)(?:_?\d+)?|new_?\d+"
+)
 _DOUBTED = re.compile(rf"(?:(?:{_NOUNS})s?)?[\s_\d-]*")
 _LOOKALIKES = str.maketrans(
     "аеорсухіјѕһԁԛԝкмтвнАЕОРСУХІЈЅКМТВНαοικρτυνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ‐‑‒–—−’‘“”",

@@ -32,7 +32,7 @@ REASONS = {
 _REMEDIES = {
     "file": "Copy the files into the dataset, and name them there.",
     "side": "Correct it, or leave it blank.",
-    "role": "Correct it, or leave it blank.",
+    "role": "Correct it, leave it blank, or (source table) say what it means, e.g. roles: {'0': train, '1': test} in dataset.source.",
 }
 ROLES = {
     "train": ("train", "training"),

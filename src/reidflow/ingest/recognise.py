@@ -183,6 +183,12 @@ def _of_folder(given: str, images: str | None, tree: Tree) -> Recognised:
     if {"Ebay_train.txt", "Ebay_test.txt"} <= tree.files.keys():
         return _opened("Stanford Online Products", {"name": "sop", "path": given})
     tops = {name.split("/")[0] for name in found if "/" in name}
+    if len(tops) == 1 and all("/" in name for name in found):
+        # As archives unpack: a benchmark in a folder of its own.
+        (top,) = tops
+        within = {name.split("/")[1].lower() for name in tree.files if name.startswith(f"{top}/")}
+        if within & {"ebay_train.txt", "image_query", *SIDES["query"]}:
+            return recognise(f"{given.rstrip('/')}/{top}", images)
     if market := _market(given, found, tops):
         return market
     sides = {side: next((top for top in sorted(tops) if top.lower() in names), None) for side, names in SIDES.items()}
@@ -238,8 +244,13 @@ def _identities(given: str, found: list[str], tree: Tree) -> Recognised:
         return _at_sites(source, tops, below)
     grouped = sum(name.count("/") > 1 for name in below)
     source |= {"groups": True} if 2 * grouped > len(below) else {}
+    within = (
+        f"the folders {', '.join(sorted(tops)[:3])} count as individuals, those within them as groups. If they are sites, write "
+        "'depth: 2' for 'groups: true'"
+    )
     loose = sum("/" not in name for name in below)
-    notes = [f"{loose} images lie in no individual's folder and are left out"] if loose else []
+    notes = [within] if source.get("groups") else []
+    notes += [f"{loose} images lie in no individual's folder and are left out"] if loose else []
     return _opened(
         "a folder per individual" + (", with a folder per group in it" if source.get("groups") else ""), source, notes
     )

@@ -12,7 +12,7 @@ from reidflow.ingest.listing import ROLES
 from reidflow.ingest.lookup import Files
 from reidflow.ingest.rawdigest import Tree, walk
 from reidflow.ingest.segmentation import looks_like
-from reidflow.ingest.sources import _json, _table, coco
+from reidflow.ingest.sources import _json, _table, coco, wildlife_datasets
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.ingest.times import order_of, readable
 from reidflow.spec.errors import ReidflowError
@@ -58,8 +58,12 @@ def of_table(given: str, images: str | None) -> Guess:
         source = {"name": "wildbook", "path": given}
         return "a table of Wildbook", _with_images(source, table, "Encounter.mediaAsset0", images), {}
     if {"image_id", "identity", "path"} <= table.columns.keys():
-        source = {"name": "wildlife_datasets", "path": given}
-        return "a table of wildlife-datasets", _with_images(source, table, "path", images), {}
+        source = _with_images({"name": "wildlife_datasets", "path": given}, table, "path", images)
+        return (
+            "a table of wildlife-datasets",
+            source,
+            _dates(table, next(filter(table.columns.get, wildlife_datasets.COLUMNS["time"]), None)),
+        )
     columns = guessed(table, tuple(COLUMNS))
     missing = [what for what in ("image", "identity") if what not in columns]
     if missing:
@@ -71,8 +75,12 @@ def of_table(given: str, images: str | None) -> Guess:
     defaults = {"image": "path", "identity": "identity"}
     source |= {key: name for key, name in columns.items() if defaults.get(key) != name}
     source |= _boxes(table, given)
-    dates = order_of([value for value in table.optional(columns.get("time")) if value])
-    return "a table with a row per image", source, {"dates": dates} if dates != "iso" else {}
+    return "a table with a row per image", source, _dates(table, columns.get("time"))
+
+
+def _dates(table: _table.Table, column: str | None) -> dict[str, Any]:
+    dates = order_of([value for value in table.optional(column) if value])
+    return {"dates": dates} if dates != "iso" else {}
 
 
 def guessed(table: _table.Table, wanted: Sequence[str]) -> dict[str, str]:
@@ -81,7 +89,11 @@ def guessed(table: _table.Table, wanted: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for what in wanted:
         free = (by_name[n] for n in COLUMNS[what] if n in by_name and by_name[n] not in found.values())
+        free = list(free)
         name = next((n for n in free if _fits(what, table, n)), None)
+        if what == "time" and name is None:
+            # Kept, so that the listing names what reads them.
+            name = next((n for n in free if any(re.search(r"\d", v or "") for v in table.columns.get(n, ()))), None)
         if name is not None:
             found[what] = name
     if ("query" in found) != ("gallery" in found) or "side" in found:
@@ -146,7 +158,9 @@ def _of_coco(given: str, content: dict, images: str | None, tree: Tree | None = 
     for folder in [] if images else dict.fromkeys([own, own.parent]):
         there = tree if tree is not None else walk(Path(folder).expanduser())
         top = str(folder) if tree is None else tree.root.as_posix()
-        inner = _prefix(names[:: max(1, len(names) // TRIED)], there)
+        inner = _prefix(some := names[:: max(1, len(names) // TRIED)], there)
+        if inner is None and 2 * _found(there, some) > len(some):
+            inner = ""
         if inner is not None:
             images = str(PurePosixPath(top) / inner)
             break
@@ -156,6 +170,12 @@ def _of_coco(given: str, content: dict, images: str | None, tree: Tree | None = 
         )
     source = {"name": "coco", "path": given} | ({} if images == str(own) else {"images": images})
     return "a COCO file", source, {}
+
+
+def _found(tree: Tree, names: Sequence[str]) -> int:
+    """Return how many names mean a file of a tree: those of another machine, in other capitals or without suffix too."""
+    files = Files(tree, names)
+    return sum(not files.find(name).reason for name in names)
 
 
 def _prefix(names: Sequence[str], tree: Tree) -> str | None:
@@ -239,14 +259,15 @@ def _images_of(table: _table.Table, column: str, given: str) -> str | None:
         if Path(shared).is_dir():
             return shared
     folders = sorted(path.name for path in real.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for below in ["", *folders, ".."]:
+    for below in ["", *folders]:
         if names and 2 * sum((real / below / name).is_file() for name in names) > len(names):
             return str(own / below) if below else None
     # Names of another machine, in other capitals or without suffix.
     for below in ["", *folders]:
-        files = Files(walk(real / below), names)
-        if names and 2 * sum(not files.find(name).reason for name in names) > len(names):
+        if names and 2 * _found(walk(real / below), names) > len(names):
             return str(own / below) if below else None
+    if names and 2 * sum((real / ".." / name).is_file() for name in names) > len(names):
+        return str(own / "..")
     detail = Files(walk(real), names).find(names[0]).detail if names else "it is blank"
     raise ReidflowError(
         f"{given}: the files in its column '{column}', such as '{names[0] if names else ''}', are neither beside it nor in one of "

@@ -38,6 +38,8 @@ _YEAR_LAST = re.compile(
     rf"(?P<first>\d{{1,2}})(?P<mark>[-/.])(?P<next>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}|\d\d)(?:{_CLOCK})?",
     re.IGNORECASE,
 )
+# As file names hold it: 2015-06-03__14-05-00.
+_CLOCK_MARKS = re.compile(r"(?<=\d)[\s_]+(\d{1,2})([-._])(\d\d)\2(\d\d)(?!\d)")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d*)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _NO_TIME = re.compile(r"[\s0:./?_-]*|nan|nat|n/?a|<na>|none|null|unknown|undefined|#n/a", re.IGNORECASE)
 _ISO = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{6}))?)?)?([+-]\d\d:\d\d)?)?)?)?")
@@ -99,7 +101,7 @@ def iso(text: str, dates: Dates = "iso") -> str | None:
             return datetime.fromisoformat(text).isoformat()
         except ValueError:
             return None
-    text = " ".join(text.split())
+    text = _CLOCK_MARKS.sub(r" \1:\3:\4", " ".join(text.split()))
     if dates in ("unix", "excel") and _NUMBER.fullmatch(text) and not re.fullmatch(r"[12]\d{7}", text):
         return _counted(float(text.replace(",", ".")), dates)
     for form in _YEAR_FIRST:
@@ -119,16 +121,17 @@ def iso(text: str, dates: Dates = "iso") -> str | None:
 
 
 def order_of(texts: Sequence[str]) -> Dates:
-    """Return the one order of day and month in which all texts that are times can be read; `iso` where none or both can."""
+    """Return the one order of day and month in which most texts, and more than in the other, can be read; `iso` where none is."""
     unread = [text for text in texts if not is_blank(text) and iso(text) is None]
-    fitting = [dates for dates in _ORDERS if unread and all(iso(text, dates) for text in unread)]
-    return fitting[0] if len(fitting) == 1 else "iso"
+    read = {dates: sum(iso(text, dates) is not None for text in unread) for dates in _ORDERS}
+    best, other = sorted(_ORDERS, key=lambda dates: -read[dates])
+    return best if read[best] > read[other] and 2 * read[best] > len(unread) else "iso"
 
 
 def readable(texts: Sequence[str]) -> bool:
-    """Return whether all texts are times or blank, the order of day and month left open."""
+    """Return whether most texts that are not blank are times, the order of day and month left open."""
     given = [text for text in texts if not is_blank(text)]
-    return bool(given) and any(all(iso(text, dates) for text in given) for dates in _ORDERS)
+    return any(2 * sum(iso(text, dates) is not None for text in given) > len(given) for dates in _ORDERS)
 
 
 def remedy(unread: Sequence[str]) -> str:

@@ -146,21 +146,20 @@ def _alternatives(
     given = [(one, ranked) for one in methods for ranked in galleries if (one, ranked) != (method, gallery)]
     given.sort(key=lambda pair: _changes(*pair, method, gallery))
     near = sum(_changes(*pair, method, gallery) < 2 for pair in given)
-    for number, (one, ranked) in enumerate(given):
-        if number == near:
-            for text, groups in regrouped():
-                table = groups.select("image", "group", "block", "scene")
-                yield (
-                    [text],
-                    images.select("image", "identity", "time").join(table, on="image", maintain_order="left"),
-                    method,
-                    gallery,
-                )
+    others = []
+    for text, groups in regrouped():
+        table = groups.select("image", "group", "block", "scene")
+        others.append((text, images.select("image", "identity", "time").join(table, on="image", maintain_order="left")))
+    changed = [([], images, one, ranked) for one, ranked in given]
+    changed[near:near] = [([text], table, method, gallery) for text, table in others]
+    # Further groups and another split at once, where neither is enough.
+    changed += [([text], table, one, ranked) for one, ranked in given for text, table in others]
+    for lines, some, one, ranked in changed:
         parts = [f"gallery: {ranked}"] if ranked != gallery else []
         written = {**one, "folds": one.get("folds", 0)} if folds > 1 else one
         parts += [f"split: {_flow(written)}"] if one != method else []
         parts += [WITHOUT_VALIDATION] if one.get(VAL) == 0 and method.get(VAL) != 0 else []
-        yield parts, images, one, ranked
+        yield [*lines, *parts], some, one, ranked
 
 
 def _changes(one: dict[str, Any], ranked: str, method: dict[str, Any], gallery: str) -> int:

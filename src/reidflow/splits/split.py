@@ -79,7 +79,7 @@ def split_images(
     if ignore:
         split = with_ignored(split, manifest, ignore)
     if given or ignore:
-        _check_positives(split, gallery, method)
+        _check_positives(split, gallery, method, regrouped)
     chosen = None
     if given:
         chosen = given_distractors(manifest, method, distractors)
@@ -170,24 +170,39 @@ def _check_answers(split: pl.DataFrame, gallery: str, sides: str) -> None:
             )
 
 
-def _check_positives(split: pl.DataFrame, gallery: str, method: dict) -> None:
-    """Raise ReidflowError where no query of val, or of test, has a positive; it names what would give it one."""
-    joined = split.with_columns(group=pl.Series(joined_groups(split), dtype=pl.String)).drop(IGNORED, strict=False)
-    for role, ranked in ((VAL, joined), (TEST, split)):
-        total, without = unanswered(ranked, role, gallery)
+def _check_positives(split: pl.DataFrame, gallery: str, method: dict, regrouped: Regrouped) -> None:
+    """Raise ReidflowError where no query of val, or of test, has a positive; it names what would give both one."""
+    for role in (VAL, TEST):
+        total, without = unanswered(_ranked(split, role), role, gallery)
         if role == TEST and not total:
             raise ReidflowError("no labelled image of the role test is a query. Give some of them the side 'query'.")
         if total and total == without:
-            unfiltered = split.drop(IGNORED, strict=False)
-            able = ["gallery: all"] if unanswered(ranked, role, "all")[1] < total else []
-            able += ["ignore: []"] if unanswered(unfiltered, role, gallery)[1] < total else []
-            able += [_without_val(method)] if role == VAL and method.get(VAL) else []
             unseen = " and not ignored" if IGNORED in split.columns else ""
+            able = ["gallery: all"] if _answered(split, "all") else []
+            able += ["ignore: []"] if unseen and _answered(split.drop(IGNORED), gallery) else []
+            if role == VAL and method.get(VAL) and _answered(split.filter(pl.col("role") != VAL), gallery):
+                able += [_without_val(method)]
+            for text, groups in regrouped() if is_given(method) else ():
+                other = split.drop("group").join(groups.select("image", "group"), on="image", maintain_order="left")
+                able += [text.split("  #")[0]] if _answered(other, gallery) else []
             write = f"Write {', or '.join(able)}, or add" if able else "Add"
             raise ReidflowError(
                 f"none of the {total} queries of the role '{role}' has a positive: an image of its identity that is in its "
                 f"gallery (gallery: {gallery}), in another group{unseen}. {write} such images to the role."
             )
+
+
+def _ranked(split: pl.DataFrame, role: str) -> pl.DataFrame:
+    """Return the split as it is ranked: in validation, where ignored images have their queries' groups."""
+    if role == TEST:
+        return split
+    return split.with_columns(group=pl.Series(joined_groups(split), dtype=pl.String)).drop(IGNORED, strict=False)
+
+
+def _answered(split: pl.DataFrame, gallery: str) -> bool:
+    """Return whether a query of each scored role has a positive."""
+    counts = [unanswered(_ranked(split, role), role, gallery) for role in (VAL, TEST)]
+    return all(without < total or not total for total, without in counts)
 
 
 def _without_val(method: dict) -> str:

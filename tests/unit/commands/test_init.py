@@ -449,6 +449,46 @@ def test_a_table_of_another_machine_is_recognised_with_its_order_of_days(project
     assert "paths of another machine" in " ".join(found.notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "odd", "read"),
+    [
+        ("2{k}/03/2024", "some day", {"dates": "day_first"}),
+        ("17100000{k}0", "1710000000", "write under dataset: `dates: unix`"),
+    ],
+)
+def test_times_are_kept_where_one_cannot_be_read_and_where_all_need_a_line(project, text, odd, read):
+    folders(Path("photos"))
+    table(Path("photos/meta.csv"), "path,identity,date", "cat{who}/{k}.png,{who}," + text)
+    path = Path("photos/meta.csv")
+    path.write_text(path.read_text().rsplit(",", 1)[0] + f",{odd}\n")
+    found = recognise("photos/meta.csv")
+    assert found.source["time"] == "date" and "that cannot be read" in " ".join(found.notes)
+    assert found.keys == read if isinstance(read, dict) else read in " ".join(found.notes)
+
+
+def test_names_above_the_folder_of_a_table_do_not_make_its_parent_the_data_set(project):
+    folders(Path("photos"))
+    table(Path("photos/meta.csv"), "path,identity", "photos/cat{who}/{k}.png,{who}")
+    found = recognise("photos/meta.csv")
+    assert "images" not in found.source and len(found.listing.rows) == PEOPLE * EACH
+
+
+@pytest.mark.parametrize("make", [market, products, two_sides])
+def test_a_benchmark_is_recognised_in_the_folder_that_its_archive_made(project, make):
+    Path("download").mkdir()
+    make(Path("download/set"))
+    inner = recognise("download/set")
+    assert inner.source["name"] != "folder" and recognise("download").source == inner.source
+
+
+def test_a_coco_file_of_another_machine_is_recognised(project):
+    coco_file(Path("photos"))
+    path = Path("photos/annotations/train.json")
+    path.write_text(path.read_text().replace('"file_name": "', '"file_name": "C:\\\\data\\\\images\\\\2020\\\\'))
+    found = recognise("photos")
+    assert found.source["name"] == "coco" and len(found.listing.rows) == PEOPLE * EACH and not found.listing.faults
+
+
 def test_labels_that_look_alike_or_unknown_are_named(project):
     folders(Path("photos"))
     for name in ("CATA", "unknown"):

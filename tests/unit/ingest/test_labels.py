@@ -15,9 +15,10 @@ from reidflow.spec.yaml import loads
 
 NOBODY = """unknown;UNKNOWN;nan;NaN;NA;N/A;None;null;?;???;____;-;.;new_individual;new_whale;new_jaguar_3;unk;UNK_12;Unknown-3;unknown12
 TBD;Unidentified;unidentified_female;unbekannt;-1;不明;未知;неизвестный;<NA>;#N/A;[unknown];no id;not identified;New Individual;Unknown A
-individual unknown;non identifié;sin identificar;UNKNOWN (female);whale unknown 3;un-known;?01;individual ?;N.N.;unID'd;other_3;to be determined;não identificado;un\u200bknown"""
+individual unknown;non identifié;sin identificar;UNKNOWN (female);whale unknown 3;un-known;?01;individual ?;N.N.;unID'd;other_3;to be determined;não identificado;un\u200bknown
+untagged;untagged_3;no tag;unk female;unk_adult_2;ukn;unkonwn;not matched;no data;N/D;non-ID;nicht bekannt;NEW_12;sem identificação"""
 SOMEBODY = """Luna;Nana;Nan;Na;Nil;Nilo;Noah;Newton;Newt;Uno;Unkas;Anna;Missy;Blanka;Unity;0;1;-2;7.5;id_0;A;X;K9;Luna?;New_Moon;Tba;Todo;A-1;★;Nan 2;New York;No 7
-Tba 3;Mr. No"""
+Tba 3;Mr. No;Null Island;NA12;Unka;Newman 2;Nina;Una"""
 B04 = {"id_0": 8, "id_1": 8, "nan": 8, "NA": 8, "unknown": 8, "Unidentified": 8, "new_individual": 8, "id_4": 8}
 B05 = {" Luna ": 1, "LUNA": 1, "Luna\t": 1, "Luna": 3, "Luna\u00a0 ": 1, "Lu\u200bna": 1, "luna": 1, "Ｌuna": 1,
        "id_1": 10, "id_2": 10, "id_3": 10, "id_4": 10}  # fmt: skip

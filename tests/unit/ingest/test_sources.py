@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from reidflow.ingest.rawdigest import snapshot
 from reidflow.ingest.sources import demo, folder, jaguar, table
 from reidflow.spec.components import parameters, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.yaml import loads
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 PNG = encoded(picture())
@@ -240,7 +242,7 @@ def test_a_table_may_lie_outside_the_folder_of_the_images(tabled):
     ("content", "message"),
     [
         (b"path,identify\n", "Did you mean 'identify'"),
-        (b"path,identity\nx/1.png,a,b\n", "row 1: 3 values"),
+        (b"path,identity\nx/1.png,a,b\nx/2.png,a\n", "row 1: 3 values"),
         (b"path,identity,path\n", "'path' occurs twice"),
         (b"", "empty"),
         (b"path,identity\n", "no rows"),
@@ -254,6 +256,24 @@ def test_a_damaged_table_is_named_with_the_place(tabled, content, message):
     with pytest.raises(ReidflowError, match=message) as caught:
         table.open_source(path=str(tabled / "t.csv"))
     assert "t.csv" in str(caught.value)
+
+
+def test_names_of_rows_as_r_writes_them_need_the_header_that_the_message_gives(tabled):
+    write(tabled / "t.csv", rows := "path,identity\n1,x/1.png,a\n2,x/2.png,b\n")
+    with pytest.raises(ReidflowError, match="Write a name for the first column") as caught:
+        table.open_source(path=str(tabled / "t.csv"))
+    header = str(caught.value).split("'")[1]
+    write(tabled / "t.csv", rows.replace("path,identity", header))
+    assert labels(table.open_source(path=str(tabled / "t.csv"))) == {"x/1.png": "a", "x/2.png": "b"}
+
+
+def test_roles_in_other_words_are_read_by_the_line_that_the_message_gives(tabled):
+    write(tabled / "t.csv", "path,identity,r\nx/1.png,a,0\nx/2.png,b,1\n")
+    with pytest.raises(ReidflowError, match="the role '0' is none") as caught:
+        table.open_source(path=str(tabled / "t.csv"), role="r")
+    line = re.search(r"(roles: {.*}) in", str(caught.value))[1]
+    found = table.open_source(path=str(tabled / "t.csv"), role="r", **loads(line))
+    assert [row.role for row in found.rows] == ["train", "test"]
 
 
 def test_all_roles_and_sides_that_make_no_sense_are_reported_at_once(tabled):

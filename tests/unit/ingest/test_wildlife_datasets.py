@@ -114,6 +114,11 @@ SETS = {
          "split": ["database", "query"], "dataset": ["LynxID2025", "LynxID2025"]},
         {"identity": ["LynxID2025_lynx_37", None], "role": [None, None], "side": [None, None]},
     ),
+    "queries and a database beside training": Set(
+        {"image_id": [0, 1, 2], "identity": ["l1", "l2", "l2"], "path": ["a/1.png", "b/2.png", "b/2.png"],
+         "bbox": [[10, 20, 30, 40], [80, 20, 30, 40], [10, 20, 30, 40]], "split": ["train", "query", "database"]},
+        {"role": ["train", "test", "test"], "side": [None, "query", "gallery"]},
+    ),
     "AnimalCLEF2025, its split named": Set(
         {"image_id": [0, 1], "identity": ["l1", NAN], "path": ["a/1.png", "b/2.png"], "split": ["database", "query"]},
         {"role": ["test", None], "side": ["gallery", "query"]},

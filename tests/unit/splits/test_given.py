@@ -154,6 +154,11 @@ def test_queries_without_a_positive_stop_the_split_and_what_the_message_advises_
         split_of(data_set(rows), val=0)
     assert unanswered(split_of(data_set(rows), "all", val=0), "test", "all") == (4, 0)
 
+    data = data_set([(*row[:4], "c0") for row in benchmark(test_of_training=True)])
+    with pytest.raises(ReidflowError, match=r"role 'val' has a positive.* not ignored\. Write ignore: \[\], or add"):
+        split_of(data, val=0.2, ignore=["camera"])
+    split_of(data, val=0.2)
+
     data = data_set(benchmark(cameras=1))
     with pytest.raises(ReidflowError, match=r"not ignored\. Write ignore: \[\], or add"):
         split_of(data, val=0, ignore=["camera"])
@@ -181,6 +186,22 @@ def test_a_validation_without_positives_of_another_camera_is_named_and_the_advic
     split_of(data, name="closed_set", seed=seed, **shares)
     if "of the role 'val'" in message:
         assert "split: {train: 0.7, val: 0, test: 0.3}" in message
+
+
+def test_a_given_split_of_images_of_one_day_names_the_groups_with_which_it_can_be_scored():
+    rows = [(f"{n}{i}", n, "test" if i > 3 else "train", None, None) for n in "abcd" for i in range(8)]
+    manifest, groups = data_set(rows)
+    day = groups.with_columns(
+        *(pl.col("image").min().over("identity").alias(name) for name in ("group", "block", "scene"))
+    )
+    line = "groups: {minutes: null, by: [identity]}"
+    apart = [(f"{line}  # a note", groups.with_columns(scene="group"))]
+    with pytest.raises(ReidflowError, match=r"role 'test' has a positive") as error:
+        split_images(manifest, day, resolve("split", {"name": "column", "val": 0}), "role", regrouped=lambda: apart)
+    assert f"Write {line}, or add" in str(error.value)
+    assert unanswered(
+        split_images(manifest, groups, resolve("split", {"name": "column", "val": 0}), "role"), "test", "role"
+    ) == (16, 0)
 
 
 @pytest.mark.parametrize("seed", range(4))

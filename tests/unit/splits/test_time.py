@@ -90,14 +90,16 @@ def test_crops_of_one_photograph_have_one_role_in_a_split_by_time():
         (seen(a=TEN, b=TEN), {"cutoff": "1990"}),
         (seen(a=TEN[:4], b=TEN[:4], c=TEN), {}),
         (seen(a=["2001"] * 9, b=["2001"] * 9), {}),
+        (seen(a=["2001-05-31"] * 9, b=["2001-05-31"] * 9), {}),
     ],
-    ids=["no times", "a late date", "an early date", "few groups", "one year"],
+    ids=["no times", "a late date", "an early date", "few groups", "one year", "one day"],
 )
 def test_every_alternative_to_an_impossible_split_by_time_works(table, parameters, tmp_path):
+    given = Rules(minutes=5)
     with pytest.raises(ReidflowError, match=r"images have a time|are trained on") as error:
-        roles(table, **parameters)
+        roles(table, given, **parameters)
     for change in alternatives(str(error.value), tmp_path):
-        rules = Rules(**Groups(**change["groups"]).model_dump()) if "groups" in change else NO_RULES
+        rules = Rules(**Groups(**change["groups"]).model_dump()) if "groups" in change else given
         method = change.get("split", {"name": "time", **parameters})
         (split,) = divided(table, rules, change.get("gallery", "role"), **method)
         assert len(scored_identities(split, "test", change.get("gallery", "role"))) >= 2

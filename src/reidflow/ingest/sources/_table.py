@@ -101,6 +101,11 @@ def _csv(data: bytes, path: Path) -> dict[str, list[str | None]]:
             wrong.append((number, len(line)))
     if wrong:
         number, values = wrong[0]
+        if len(wrong) == len(lines) - 1 and {values for _, values in wrong} == {len(header) + 1}:
+            raise ReidflowError(
+                f"{path}: each row has one value more than the header has names, as where R writes the names of rows. Write a name "
+                f"for the first column, e.g. 'row{separator}{separator.join(header)[:80]}'."
+            )
         more = f" {len(wrong)} rows are like this one." if len(wrong) > 1 else ""
         raise ReidflowError(
             f"{path}, row {number}: {values} values under {len(header)} column names.{more} Quote values that hold a '{separator}'."

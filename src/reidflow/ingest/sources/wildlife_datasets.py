@@ -102,7 +102,7 @@ def _blank(text: str | None) -> bool:
 def _divides(values: Iterable[str | None]) -> bool:
     """Return whether a column divides the entries into roles, training among them."""
     known = {name: role for role, names in ROLES.items() for name in names}
-    roles = {known.get((value or "").strip().lower(), "") for value in values if not _blank(value)}
+    roles = {known.get(role_and_side(value)["role"].lower(), "") for value in values if not _blank(value)}
     return "train" in roles and "" not in roles
 
 
