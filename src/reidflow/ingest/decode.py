@@ -34,6 +34,8 @@ _TURNS = {
 _RAW_FILE = "a camera's raw file: only its thumbnail can be read. Convert it to TIFF or JPEG"
 _LABELS = 32
 """Values of a mask file below which it holds labels and no levels."""
+_DARK, _MIDDLE, _GREYS = 0.1, 0.125, 48
+"""Share of the brightest up to which a level is dark; share of pixels between dark and bright, and levels of these, that no mask has."""
 _CUT_SHORT = (
     "truncat",
     "premature end",
@@ -367,10 +369,24 @@ def _sidecar(data: bytes, max_pixels: int) -> Image.Image:
             image = _open(data, max_pixels)
             deep = depth.kind_of(image)
             image = _loaded(image, data)
-            values = _alpha(image) or Image.fromarray(_brightest(image, deep, data))
+            values = _alpha(image)
+            if values is None:
+                values = Image.fromarray(_brightest(image, deep, data))
+                _require_mask(values)
             return binary(_without_labels(values))
     except UnusableError as error:
         raise UnusableError(error.reason, f"its mask: {error.detail}") from error
+
+
+def _require_mask(values: Image.Image) -> None:
+    """Raise UnusableError for a photograph: much of it is neither dark nor bright, and of many levels."""
+    counts, levels = np.asarray(values.histogram()), np.arange(256) / max(1, values.getextrema()[1])
+    middle = counts[(levels > _DARK) & (levels < 1 - _DARK)] / counts.sum()
+    if middle.sum() > _MIDDLE and (middle > _MIDDLE / 128).sum() > _GREYS:
+        raise UnusableError(
+            "unreadable",
+            "a photograph, or a cut-out of one, and no mask: write 255 where the animal is and 0 elsewhere, or a PNG with alpha",
+        )
 
 
 def _without_labels(values: Image.Image) -> Image.Image:

@@ -240,6 +240,19 @@ def test_outlines_of_labels_are_left_out_and_labels_without_0_are_refused():
     assert trimap.reason == "unreadable" and "labels 1, 2 and no 0" in trimap.detail
 
 
+def test_a_photograph_in_place_of_a_mask_is_refused_and_soft_masks_are_none():
+    large, mask = picture(200, 150), blob(200, 150)
+    for photograph in (large, np.where(mask[..., None] > 0, large, 0), np.where(mask[..., None] > 0, large, 255)):
+        refusal = refused(encoded(large), encoded(photograph.astype(np.uint8)))
+        assert refusal.reason == "unreadable" and "no mask" in refusal.detail
+    soft = (
+        Image.fromarray(mask).resize((20, 15), Image.Resampling.BILINEAR).resize((200, 150), Image.Resampling.BICUBIC)
+    )
+    for kind in ("JPEG", "PNG"):
+        found = np.asarray(decode(encoded(large), encoded(np.asarray(soft), kind), max_pixels=10**6).mask)
+        assert ((found > 0) == (mask > 0)).mean() > 0.95
+
+
 def test_alpha_that_hides_nothing_is_no_mask():
     soft = np.dstack([picture(), np.where(blob(), 255, 250).astype(np.uint8)])
     photo = decode(encoded(soft), None, max_pixels=10**6)
