@@ -127,7 +127,7 @@ def describe(spreads: list[Spread], levels: Levels) -> list[str]:
     for kind in sorted({one.kind for one in spreads}):
         low, high = levels[kind]
         step = (high - low) / 255
-        widths = [one.highest - one.lowest for one in spreads if one.kind == kind]
+        widths = [max(0.0, min(one.highest, high) - max(one.lowest, low)) for one in spreads if one.kind == kind]
         used = [min(256, round(width / step) + 1) if step > 0 else 1 for width in widths]
         few = sum(number < _FEW for number in used)
         count = "1 image" if len(widths) == 1 else f"{len(widths)} images"

@@ -11,7 +11,18 @@ from PIL import Image
 
 from reidflow.ingest.build import Outputs, ingest
 from reidflow.ingest.decode import UnusableError, decode
-from reidflow.ingest.depth import FLOAT, FULL, SIXTEEN, THIRTY_TWO, Spread, kind_of, levels_of, spread_of, values_of
+from reidflow.ingest.depth import (
+    FLOAT,
+    FULL,
+    SIXTEEN,
+    THIRTY_TWO,
+    Spread,
+    describe,
+    kind_of,
+    levels_of,
+    spread_of,
+    values_of,
+)
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.ingest.sources import folder
 from reidflow.retrieval.image_files import Framing, find_images, squares
@@ -52,6 +63,11 @@ def test_a_reported_image_of_sixteen_bits_has_the_contrast_that_its_values_have(
     first, last = summary["levels"][SIXTEEN]
     assert low <= first < low + 0.1 * (high - low) and high - 0.1 * (high - low) < last <= high
     assert len(notes) == 1 and f"{first:g} to {last:g}" in notes[0] and "dataset.levels" in notes[0]
+
+
+def test_levels_that_leave_nothing_of_an_image_are_noted():
+    notes = describe([Spread(SIXTEEN, 160.0, 2300.0)], {SIXTEEN: (0.0, 10.0)})
+    assert "1 fewer than 32" in notes[0]
 
 
 def test_images_of_two_sensors_in_one_data_set_are_noted(tmp_path):
