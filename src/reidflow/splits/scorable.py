@@ -1,11 +1,12 @@
 """Who can be scored: the roles of a split, checked, and what else works with the same images where too few can."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from reidflow.spec.components import call, resolve
+from reidflow.spec.components import call, is_given, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.joint import joint_identities
 from reidflow.splits.roles import TEST, TRAIN, VAL, needed_groups
@@ -26,26 +27,19 @@ class TooFewError(ReidflowError):
     """Too few identities can be scored."""
 
 
-def roles_of(
-    images: pl.DataFrame,
-    method: dict[str, Any],
-    gallery: str,
-    fold: int = 0,
-    *,
-    across: bool = False,
-    regrouped: Regrouped = tuple,
-) -> list[str]:
-    """Return the role of each row of `images` (image, identity, group, block, scene) by a resolved split component.
+@dataclass(frozen=True)
+class Settings:
+    """What a config says of a division: the resolved split component, and keys of the same names."""
 
-    across: queries find their positives on another side than among `images`. regrouped: yields further tables of groups, with the
-    lines of a config that give them. Identities that cannot be scored are no obstacle as long as others can. Raises
-    ReidflowError, with the alternatives that were tried on these images and work, where fewer than two can be scored in test,
-    none in a validation that has a share, or fewer than two are trained on.
-    """
-    try:
-        return _checked(images, method, gallery, fold, across)
-    except TooFewError as error:
-        raise ReidflowError(f"{error} {_advice(images, method, gallery, across, regrouped)}") from None
+    method: dict[str, Any]
+    gallery: str
+    sides: str = "across"
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def folds(self) -> int:
+        """The number of splits that the method makes."""
+        return max(self.method.get("folds", 0), 1)
 
 
 def scored_identities(images: pl.DataFrame, role: str, gallery: str) -> list[str]:
@@ -59,7 +53,15 @@ def scored_identities(images: pl.DataFrame, role: str, gallery: str) -> list[str
     return own.filter(pl.col("identity").is_in(able.implode()))["identity"].sort().to_list()
 
 
-def _checked(images: pl.DataFrame, method: dict[str, Any], gallery: str, fold: int, across: bool) -> list[str]:
+def roles_of(
+    images: pl.DataFrame, method: dict[str, Any], gallery: str, fold: int = 0, *, across: bool = False
+) -> list[str]:
+    """Return the role of each row of `images` (image, identity, group, block, scene) by a resolved split component.
+
+    across: queries find their positives on another side than among `images`. Identities that cannot be scored are no obstacle
+    as long as others can. Raises TooFewError where fewer than two can be scored in test, none in a validation that has a
+    share, or fewer than two are trained on.
+    """
     folded = method.get("folds", 0) > 1
     roles = call("split", method, images, gallery, *([fold] if folded else []))
     split = images.select("identity", "group", role=pl.Series(roles, dtype=pl.String))
@@ -102,14 +104,26 @@ def _needed(images: pl.DataFrame, method: dict[str, Any], gallery: str) -> str:
     )
 
 
-def _advice(images: pl.DataFrame, method: dict[str, Any], gallery: str, across: bool, regrouped: Regrouped) -> str:
+def advice(
+    images: pl.DataFrame,
+    settings: Settings,
+    two: bool,
+    regrouped: Regrouped,
+    divide: Callable[[Settings, pl.DataFrame | None, int], pl.DataFrame],
+) -> str:
+    """Return the settings that work with the same images, in sentences; at most three, each of which was tried.
+
+    images: identity, group of all labelled images. two: whether they have two sides. regrouped: yields further tables of groups, with the
+    lines of a config that give them. divide: makes a split of settings, groups (None: those of the images) and a fold, or raises
+    ReidflowError.
+    """
     found: list[list[str]] = []
-    for changes, some, other, ranked in _alternatives(images, method, gallery, regrouped):
+    for changes, groups, other in _alternatives(settings, two, regrouped):
         if any(set(fewer) <= set(changes) for fewer in found):
             continue
         try:
-            for fold in range(max(other.get("folds", 0), 1)):
-                _checked(some, other, ranked, fold, across)
+            for fold in range(other.folds):
+                divide(other, groups, fold)
         except ReidflowError:
             continue
         found.append(changes)
@@ -119,52 +133,78 @@ def _advice(images: pl.DataFrame, method: dict[str, Any], gallery: str, across: 
         return "What works with these images:\n" + "\nor\n".join(
             "\n".join(f"  {one}" for one in some) for some in found
         )
-    groups = images.group_by("identity").agg(pl.col("group").n_unique())
-    single = groups.filter(pl.col("group") < 2).height
+    counts = images.group_by("identity").agg(pl.col("group").n_unique())
+    single = counts.filter(pl.col("group") < 2).height
     return (
-        f"No split of these images does: {single} of {groups.height} identities have one group alone. Add images of other "
+        f"No split of these images does: {single} of {counts.height} identities have one group alone. Add images of other "
         "moments of the same individuals, or other individuals."
     )
 
 
 def _alternatives(
-    images: pl.DataFrame, method: dict[str, Any], gallery: str, regrouped: Regrouped
-) -> Iterator[tuple[list[str], pl.DataFrame, dict[str, Any], str]]:
-    """Yield other divisions, the least change first: lines of a config, the images, the split and the gallery."""
+    settings: Settings, two: bool, regrouped: Regrouped
+) -> Iterator[tuple[list[str], pl.DataFrame | None, Settings]]:
+    """Yield other divisions, the least change first: lines of a config, groups (None: the same), and the settings."""
+    methods = _methods(settings.method)
+    galleries = [settings.gallery, *(["all"] if settings.gallery == "role" else [])]
+    across = two and settings.sides == "across"
+    others = [
+        Settings(method, gallery, sides, ignore)
+        for method in methods
+        for gallery in galleries
+        for sides in [settings.sides, *(["within"] if across else [])]
+        for ignore in [settings.ignore, *([()] if settings.ignore else [])]
+    ]
+    others = sorted(filter(settings.__ne__, others), key=lambda other: _changes(other, settings))
+    near = sum(_changes(other, settings) < 2 for other in others)
+    fewer = list(regrouped())
+    changed: list[tuple[list[str], pl.DataFrame | None, Settings]] = [([], None, other) for other in others]
+    changed[near:near] = [([text], groups, settings) for text, groups in fewer]
+    # Further groups and another split at once, where neither is enough.
+    changed += [([text], groups, other) for other in others for text, groups in fewer]
+    for lines, groups, other in changed:
+        yield [*lines, *_written(other, settings)], groups, other
+
+
+def _methods(method: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the method, and others that may take its place."""
+    if is_given(method):
+        return [method, *([{**method, VAL: 0.0}] if method.get(VAL) else [])]
     folds = method.get("folds", 0)
     fewer = [{**method, "folds": number} for number in range(folds - 1, 1, -1)]
     if method.get("cutoff") is not None:
         fewer = [{**method, "cutoff": None}]
-    methods = [*fewer, *([_single(method)] if folds > 1 else [method])]
+    methods = [method, *fewer, *([_single(method)] if folds > 1 else [])]
     methods += [without_val for one in methods if (without_val := _two_roles(one))]
     shares = {key: method[key] for key in (TRAIN, VAL, TEST, "seed") if key in method}
     for name in ("closed_set", "identity_disjoint"):
         if name != method["name"]:
             other = _single(resolve("split", {"name": name, **shares}))
             methods += [other, *([one] if (one := _two_roles(other)) else [])]
-    galleries = [gallery, *(["all"] if gallery == "role" else [])]
-    given = [(one, ranked) for one in methods for ranked in galleries if (one, ranked) != (method, gallery)]
-    given.sort(key=lambda pair: _changes(*pair, method, gallery))
-    near = sum(_changes(*pair, method, gallery) < 2 for pair in given)
-    others = []
-    for text, groups in regrouped():
-        table = groups.select("image", "group", "block", "scene")
-        others.append((text, images.select("image", "identity", "time").join(table, on="image", maintain_order="left")))
-    changed = [([], images, one, ranked) for one, ranked in given]
-    changed[near:near] = [([text], table, method, gallery) for text, table in others]
-    # Further groups and another split at once, where neither is enough.
-    changed += [([text], table, one, ranked) for one, ranked in given for text, table in others]
-    for lines, some, one, ranked in changed:
-        parts = [f"gallery: {ranked}"] if ranked != gallery else []
-        written = {**one, "folds": one.get("folds", 0)} if folds > 1 else one
-        parts += [f"split: {_flow(written)}"] if one != method else []
-        parts += [WITHOUT_VALIDATION] if one.get(VAL) == 0 and method.get(VAL) != 0 else []
-        yield [*lines, *parts], some, one, ranked
+    return methods
 
 
-def _changes(one: dict[str, Any], ranked: str, method: dict[str, Any], gallery: str) -> int:
+def _written(other: Settings, settings: Settings) -> list[str]:
+    """Return what differs from the settings, as lines of a config."""
+    one, method = other.method, settings.method
+    parts = [f"gallery: {other.gallery}"] if other.gallery != settings.gallery else []
+    parts += [f"sides: {other.sides}"] if other.sides != settings.sides else []
+    parts += ["ignore: []"] if other.ignore != settings.ignore else []
+    written = {**one, "folds": one.get("folds", 0)} if settings.folds > 1 else one
+    parts += [f"split: {_flow(written)}"] if one != method else []
+    return parts + ([WITHOUT_VALIDATION] if one.get(VAL) == 0 and method.get(VAL) != 0 else [])
+
+
+def _changes(other: Settings, settings: Settings) -> int:
     """Return how much an alternative changes: the number of settings, a split of other identities counting most."""
-    return (ranked != gallery) + 2 * (one.get(VAL) != method.get(VAL)) + 2 * (one["name"] != method["name"])
+    one, method = other.method, settings.method
+    return (
+        (other.gallery != settings.gallery)
+        + (other.ignore != settings.ignore)
+        + (other.sides != settings.sides)
+        + 2 * (one.get(VAL) != method.get(VAL))
+        + 2 * (one["name"] != method["name"])
+    )
 
 
 def _single(method: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from reidflow.splits.candidates import (
     with_distractors,
     with_ignored,
 )
-from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
-from reidflow.splits.scorable import WITHOUT_VALIDATION, Regrouped, roles_of
+from reidflow.splits.roles import ASIDE, TEST, VAL
+from reidflow.splits.scorable import Regrouped, Settings, TooFewError, advice, roles_of
 from reidflow.splits.sides import QUERY, apart, gallery_roles, of_photographs, with_queries
 from reidflow.store.tables import Contract
 
@@ -62,6 +62,29 @@ def split_images(
     them, for advice where this split fails. Raises ReidflowError when a role with a share stays empty, when the sides do not
     fit the data, or when no query has a positive.
     """
+    settings = Settings(method, gallery, sides, tuple(ignore))
+
+    def divide(some: Settings, table: pl.DataFrame | None, number: int) -> pl.DataFrame:
+        return _divided(manifest, groups if table is None else table, some, queries, number, distractors)
+
+    try:
+        return divide(settings, None, fold)
+    except TooFewError as error:
+        known = labelled(manifest).join(groups.select("image", "group"), on="image")
+        two = not is_given(method) and known.filter(~of_photographs()).height > 0
+        raise ReidflowError(f"{error} {advice(known, settings, two, regrouped, divide)}") from None
+
+
+def _divided(
+    manifest: pl.DataFrame,
+    groups: pl.DataFrame,
+    settings: Settings,
+    queries: float | None,
+    fold: int,
+    distractors: bool,
+) -> pl.DataFrame:
+    """Return the split of `split_images`. Raises TooFewError where other settings may do."""
+    method, gallery, sides = settings.method, settings.gallery, settings.sides
     given = is_given(method)
     time = "time" if "time" in manifest.columns else pl.lit(None, pl.String).alias("time")
     known = labelled(manifest).select("image", "identity", "side", time, *(["role"] if given else []))
@@ -70,16 +93,6 @@ def split_images(
     grouped = groups.select("image", "group", "block", "scene")
     images = known.join(grouped, on="image", how="left", maintain_order="left")
     two = not given and images.filter(~of_photographs()).height > 0
-    if given:
-        split = _given(images, method, gallery)
-    else:
-        split = _assigned(images, method, gallery, sides, two, bool(queries), fold, regrouped)
-    if queries:
-        split = _with_queries(split, queries, gallery, method)
-    if ignore:
-        split = with_ignored(split, manifest, ignore)
-    if given or ignore:
-        _check_positives(split, gallery, method, regrouped)
     chosen = None
     if given:
         chosen = given_distractors(manifest, method, distractors)
@@ -90,6 +103,16 @@ def split_images(
             "distractors: true, but the data set has no unlabelled image that could join a gallery. Name the label that marks "
             "them, e.g. dataset: {unlabelled: [unknown]}, or write distractors: false."
         )
+    if given:
+        split = _given(images, method, gallery)
+    else:
+        split = _assigned(images, method, gallery, sides, two, bool(queries), fold)
+    if queries:
+        split = _with_queries(split, queries, gallery, method)
+    if settings.ignore:
+        split = with_ignored(split, manifest, settings.ignore)
+    if given or settings.ignore:
+        _check_positives(split, gallery)
     if chosen is not None:
         split = with_distractors(split, manifest, chosen)
     return split.select(*SPLIT.columns, *(name for name in SPLIT.optional if name in split.columns))
@@ -112,7 +135,6 @@ def _assigned(
     two: bool,
     queries: bool,
     fold: int,
-    regrouped: Regrouped,
 ) -> pl.DataFrame:
     """Return the split that a method makes. two: whether images are of two sides; queries: whether they are drawn."""
     if queries and two and sides == "across":
@@ -123,7 +145,7 @@ def _assigned(
     photographs = apart(images) if two else images
     _check_identities(photographs["identity"].unique().sort().to_list())
     divided = photographs.select("image", "identity", "group", "block", "scene", "time")
-    roles = roles_of(divided, method, gallery, fold, across=two and sides == "across", regrouped=regrouped)
+    roles = roles_of(divided, method, gallery, fold, across=two and sides == "across")
     given = dict(zip(photographs["image"], roles, strict=True))
     if two:
         given |= _of_second(images, given, method, sides)
@@ -160,56 +182,29 @@ def _check_identities(identities: list[str]) -> None:
 
 
 def _check_answers(split: pl.DataFrame, gallery: str, sides: str) -> None:
-    """Raise ReidflowError where no photograph of val, or of test, finds its identity on the other side."""
+    """Raise TooFewError where no photograph of val, or of test, finds its identity on the other side."""
     for role in (VAL, TEST) if sides == "across" else ():
         total, without = unanswered(split, role, gallery)
         if total and total == without:
-            raise ReidflowError(
+            raise TooFewError(
                 f"sides: across: none of the {total} photographs of the role '{role}' has an image of its identity on the "
-                "side 'gallery'. Use sides: within, which matches photographs against photographs, or add images to that side."
+                "side 'gallery'. Add images to that side, or match photographs against photographs."
             )
 
 
-def _check_positives(split: pl.DataFrame, gallery: str, method: dict, regrouped: Regrouped) -> None:
-    """Raise ReidflowError where no query of val, or of test, has a positive; it names what would give both one."""
-    for role in (VAL, TEST):
-        total, without = unanswered(_ranked(split, role), role, gallery)
+def _check_positives(split: pl.DataFrame, gallery: str) -> None:
+    """Raise TooFewError where no query of val, or of test, has a positive."""
+    joined = split.with_columns(group=pl.Series(joined_groups(split), dtype=pl.String)).drop(IGNORED, strict=False)
+    for role, ranked in ((VAL, joined), (TEST, split)):
+        total, without = unanswered(ranked, role, gallery)
         if role == TEST and not total:
             raise ReidflowError("no labelled image of the role test is a query. Give some of them the side 'query'.")
         if total and total == without:
             unseen = " and not ignored" if IGNORED in split.columns else ""
-            able = ["gallery: all"] if _answered(split, "all") else []
-            able += ["ignore: []"] if unseen and _answered(split.drop(IGNORED), gallery) else []
-            if role == VAL and method.get(VAL) and _answered(split.filter(pl.col("role") != VAL), gallery):
-                able += [_without_val(method)]
-            for text, groups in regrouped() if is_given(method) else ():
-                other = split.drop("group").join(groups.select("image", "group"), on="image", maintain_order="left")
-                able += [text.split("  #")[0]] if _answered(other, gallery) else []
-            write = f"Write {', or '.join(able)}, or add" if able else "Add"
-            raise ReidflowError(
+            raise TooFewError(
                 f"none of the {total} queries of the role '{role}' has a positive: an image of its identity that is in its "
-                f"gallery (gallery: {gallery}), in another group{unseen}. {write} such images to the role."
+                f"gallery (gallery: {gallery}), in another group{unseen}. Add such images to the role, or change what is compared."
             )
-
-
-def _ranked(split: pl.DataFrame, role: str) -> pl.DataFrame:
-    """Return the split as it is ranked: in validation, where ignored images have their queries' groups."""
-    if role == TEST:
-        return split
-    return split.with_columns(group=pl.Series(joined_groups(split), dtype=pl.String)).drop(IGNORED, strict=False)
-
-
-def _answered(split: pl.DataFrame, gallery: str) -> bool:
-    """Return whether a query of each scored role has a positive."""
-    counts = [unanswered(_ranked(split, role), role, gallery) for role in (VAL, TEST)]
-    return all(without < total or not total for total, without in counts)
-
-
-def _without_val(method: dict) -> str:
-    """Return the settings with which the method makes no validation images."""
-    shares = "" if is_given(method) else f"train: {method[TRAIN] + method[VAL]:g}, "
-    tested = "" if is_given(method) else f", test: {method[TEST]:g}"
-    return f"split: {{{shares}val: 0{tested}}} with {WITHOUT_VALIDATION}"
 
 
 def split_digest(split: pl.DataFrame, gallery: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from reidflow.evaluation.layout import Layout
 from reidflow.spec import config as configs
-from reidflow.spec import plan
+from reidflow.spec import plan, yaml
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.evaluation import division
@@ -149,18 +149,19 @@ def test_what_the_data_do_not_give_is_named_and_what_the_message_advises_works()
 def test_queries_without_a_positive_stop_the_split_and_what_the_message_advises_works():
     rows = [(f"{n}{i}", n, "test" if i == 0 else "train", None, None) for n in "abcd" for i in range(4)]
     with pytest.raises(
-        ReidflowError, match=r"none of the 4 queries of the role 'test' has a positive.*Write gallery: all, or add"
+        ReidflowError,
+        match=r"none of the 4 queries of the role 'test' has a positive[^\n]*works[^\n]*\n  gallery: all$",
     ):
         split_of(data_set(rows), val=0)
     assert unanswered(split_of(data_set(rows), "all", val=0), "test", "all") == (4, 0)
 
     data = data_set([(*row[:4], "c0") for row in benchmark(test_of_training=True)])
-    with pytest.raises(ReidflowError, match=r"role 'val' has a positive.* not ignored\. Write ignore: \[\], or add"):
+    with pytest.raises(ReidflowError, match=r"role 'val' has a positive.* not ignored\.[^\n]*\n  ignore: \[\]$"):
         split_of(data, val=0.2, ignore=["camera"])
     split_of(data, val=0.2)
 
     data = data_set(benchmark(cameras=1))
-    with pytest.raises(ReidflowError, match=r"not ignored\. Write ignore: \[\], or add"):
+    with pytest.raises(ReidflowError, match=r"and not ignored\.[^\n]*works[^\n]*\n  ignore: \[\]$"):
         split_of(data, val=0, ignore=["camera"])
     split_of(data, val=0, ignore=[])
     with pytest.raises(
@@ -182,10 +183,15 @@ def test_a_validation_without_positives_of_another_camera_is_named_and_the_advic
             if "of the role 'val'" in found[1]:
                 break
     seed, message = found
-    assert "ignore: []" in message
-    split_of(data, name="closed_set", seed=seed, **shares)
-    if "of the role 'val'" in message:
-        assert "split: {train: 0.7, val: 0, test: 0.3}" in message
+    first, *others = message.split("with these images:\n")[1].split("\nor\n")
+    assert first == "  ignore: []" and others
+    for change in map(yaml.loads, (first, *others)):
+        split = {"name": "closed_set", "seed": seed, **shares, **change.get("split", {})}
+        ranked = {"gallery": change.get("gallery", "role"), "ignore": change.get("ignore", ["camera"])}
+        made = split_of(data, **ranked, **split)
+        for role in ("val", "test"):
+            total, without = unanswered(made, role, ranked["gallery"])
+            assert without < total
 
 
 def test_a_given_split_of_images_of_one_day_names_the_groups_with_which_it_can_be_scored():
@@ -198,7 +204,7 @@ def test_a_given_split_of_images_of_one_day_names_the_groups_with_which_it_can_b
     apart = [(f"{line}  # a note", groups.with_columns(scene="group"))]
     with pytest.raises(ReidflowError, match=r"role 'test' has a positive") as error:
         split_images(manifest, day, resolve("split", {"name": "column", "val": 0}), "role", regrouped=lambda: apart)
-    assert f"Write {line}, or add" in str(error.value)
+    assert str(error.value).endswith(f"works with these images:\n  {line}  # a note")
     assert unanswered(
         split_images(manifest, groups, resolve("split", {"name": "column", "val": 0}), "role"), "test", "role"
     ) == (16, 0)

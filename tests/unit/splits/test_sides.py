@@ -201,8 +201,13 @@ def test_an_audit_counts_queries_ranked_and_aside():
 
 
 def test_a_gallery_side_that_shows_nobody_of_the_queries_is_an_error():
-    with pytest.raises(ReidflowError, match=r"none of the .* photographs of the role 'val'.*sides: within"):
+    """What the error names was tried: with one moment of each animal sides: within does not do either."""
+    shown = r"none of the .* photographs of the role 'val'"
+    with pytest.raises(ReidflowError, match=rf"{shown}.*works with these images:\n  sides: within$"):
         split_of(data_set(ANIMALS, {"stranger": 4}))
+    split_of(data_set(ANIMALS, {"stranger": 4}), sides="within")
+    with pytest.raises(ReidflowError, match=rf"{shown}.*No split of these images does"):
+        split_of(data_set(dict.fromkeys("abcdef", 1), {"stranger": 4}, images_of_a_group=10), name="image_level")
 
 
 def test_only_labelled_images_of_the_gallery_side_are_of_no_use_where_it_is_left_aside():

@@ -7,7 +7,7 @@ import polars as pl
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.methods import closed_set, identity_disjoint
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
-from reidflow.splits.scorable import WITHOUT_VALIDATION, scored_identities
+from reidflow.splits.scorable import WITHOUT_VALIDATION, TooFewError, scored_identities
 
 GIVEN = True
 
@@ -67,8 +67,7 @@ def _validation(images: pl.DataFrame, gallery: str, share: float, seed: int) -> 
     roles = method.assign(training, gallery, train=1 - share, val=0.0, test=share, seed=seed)
     divided = training.with_columns(role=pl.Series(roles, dtype=pl.String))
     if not scored_identities(divided, TEST, gallery):
-        raise ReidflowError(
-            f"split 'column', val: {share:g}: no identity can be scored on validation images taken out of the training images. "
-            f"Write split: {{val: 0}} and {WITHOUT_VALIDATION}"
+        raise TooFewError(
+            f"split 'column', val: {share:g}: no identity can be scored on validation images taken out of the training images."
         )
     return divided.filter(pl.col("role") == TEST)["image"].to_list()
