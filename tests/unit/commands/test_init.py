@@ -32,6 +32,16 @@ def draw(path: Path, seed: int, alpha: bool = False) -> None:
     picture.save(path)
 
 
+def masks(root: Path, name: str = "{who}/{k}.png") -> None:
+    mask = np.zeros((20, 24), np.uint8)
+    mask[5:15, 5:15] = 255
+    for number in range(PEOPLE * EACH):
+        who, k = divmod(number, EACH)
+        path = root / name.format(who=f"cat{'abcdef'[who]}", k=k)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(path)
+
+
 def folders(root: Path, name: str = "{who}/{k}.png", each: int = EACH, alpha: bool = False) -> None:
     for number in range(PEOPLE * each):
         who, k = divmod(number, each)
@@ -153,11 +163,11 @@ LAYOUTS = {
         {"name": "folder", "images": "all", "groups": True},
     ),
     "masks in a folder beside": (
-        lambda root: (folders(root / "im"), folders(root / "masks")),
+        lambda root: (folders(root / "im"), masks(root / "masks")),
         {"name": "folder", "images": "im", "masks": "masks"},
     ),
     "masks beside their images": (
-        lambda root: (folders(root), folders(root, "{who}/{k}_mask.png")),
+        lambda root: (folders(root), masks(root, "{who}/{k}_mask.png")),
         {"name": "folder", "masks": "."},
     ),
     "jaguar": (jaguar, {"name": "jaguar", "metadata": "facts.csv", "group": "sighting", "flank": "orientation"}),
