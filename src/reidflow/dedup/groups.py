@@ -195,7 +195,7 @@ def _check_reach(reach: int, distance: int | None) -> None:
             f"groups.phash_distance: {distance}: more than {MOST:,} pairs of images have perceptual hashes that differ in at "
             f"most {distance} bits, so the hash does not tell them apart. Write phash_distance: "
             f"{reach if reach >= 0 else 'null'}; images that are equal pixel by pixel "
-            f"{'are joined all the same' if reach >= 0 else 'are joined no more'}."
+            f"{'are joined all the same' if reach >= 0 else 'are then no longer joined'}."
         )
 
 
@@ -212,7 +212,7 @@ def _time_warnings(times: Times | None) -> list[str]:
     if times is None or not times.coarse:
         return []
     return [
-        f"{times.coarse} images have no more than a year or a month as their time: it joins them to no other image "
+        f"{times.coarse} images are dated only to the year or month, so time joins them to nothing "
         f"({int(times.known.sum())} have a date or more)"
     ]
 

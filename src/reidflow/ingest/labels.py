@@ -107,7 +107,8 @@ def marked(entries: Sequence[str], labels: Iterable[str]) -> tuple[set[str], lis
     """Return the labels that `entries` mark as unlabelled, and the entries that mark none.
 
     An entry that is one of the labels, or holds neither letter nor digit, stands for itself alone; others are patterns as in
-    a shell. Case and Unicode forms make no difference, but for names: beside the label NA, the entry does not mark Na. An entry behind `!` keeps its labels, whatever others say.
+    a shell. Case and Unicode forms make no difference, but for names: beside the label NA, the entry does not mark Na. An
+    entry behind `!` keeps its labels, whatever others say.
     """
     known = {label: _folded(label) for label in labels}
     same = set(known.values())

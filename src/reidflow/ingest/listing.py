@@ -107,8 +107,9 @@ class Listing:
 
     `ignored` counts the files that are neither images nor masks nor tables, by suffix, and `left_out`, what the source
     leaves out on purpose, by what it is; `tables` holds the SHA-256 of each table that was read, by its name in the
-    dataset's digest; `extra` are those of them outside `root`; `notes` is what its owner should know of rows that are used, a sentence per kind; `tree` and `candidates` are the
-    files and the rows as the source found them; `advice` is what brings most of the missing files into the dataset, if known.
+    dataset's digest; `extra` are those of them outside `root`; `notes` is what its owner should know of rows that are used,
+    a sentence per kind; `tree` and `candidates` are the files and the rows as the source found them; `advice` is what brings
+    most of the missing files into the dataset, if known.
     """
 
     root: Path

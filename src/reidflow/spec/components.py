@@ -9,6 +9,7 @@ import ast
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable
 from datetime import date
@@ -269,6 +270,7 @@ def _fit(value: Any, annotation: str, where: str) -> Any:
 
 
 _MISFIT = object()
+_DATE = re.compile(r"\d{4}(-\d\d){0,2}", re.ASCII)
 
 
 @lru_cache(None)
@@ -351,17 +353,23 @@ def outside(kind: str, parameter: str, value: Any) -> str | None:
     return f"{value!r} is not {'above 0' if low == _TINY else f'from {low:g}'} to {high:g}"
 
 
-def _is_date(cutoff: str | int | None) -> bool:
+def first_day(cutoff: str | int) -> date | None:
+    """Return the first day of a date YYYY, YYYY-MM or YYYY-MM-DD; None for other text."""
     try:
-        return cutoff is None or date.fromisoformat(f"{cutoff}-01-01"[:10]) is not None
+        return date.fromisoformat(f"{cutoff}-01-01"[:10]) if _DATE.fullmatch(str(cutoff)) else None
     except ValueError:
-        return False
+        return None
 
 
 def wrong_shares(split: dict[str, Any]) -> str | None:
     """Return what is wrong with the shares or the date of a resolved split, or None; a method of the user's own may have none."""
-    if split["name"] == "time" and not _is_date(split["cutoff"]):
+    if split["name"] == "time" and split["cutoff"] is not None and first_day(split["cutoff"]) is None:
         return f"the cutoff '{split['cutoff']}' is not a date such as 2024, 2024-05 or 2024-05-31"
+    if split["name"] == "column" and (split["val"] or 0) >= 1:
+        return (
+            f"split: {{val: {split['val']:g}}} leaves no image to train on: val is the share of the training images that "
+            "become validation images, below 1, e.g. split: {val: 0.2}"
+        )
     if not {"train", "val", "test"} <= split.keys():
         return None
     train, val, test = (split[role] for role in ("train", "val", "test"))

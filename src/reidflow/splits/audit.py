@@ -27,8 +27,8 @@ def audit(
     them; `straddling_by_minutes`: pairs of one identity, for several windows. `times`: how many images have one. `sides`,
     where there are any: the numbers of queries, of gallery images and of images left aside.
     `distractors`, where there are any: how many a role has; `distractor_copies`: unlabelled images with the pixels of a
-    labelled one, which are none. `train_only`: identities in training alone; `single_group`: those with one group, which no split can score. `new_identities`: how many of val and of test training
-    has never seen.
+    labelled one, which are none. `train_only`: identities in training alone; `single_group`: those with one group, which no
+    split can score. `new_identities`: how many of val and of test training has never seen.
     """
     distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
     copies = _copies(split, manifest) if distractors else 0
@@ -36,14 +36,9 @@ def audit(
     counted, sides = _roles(split), _sides(split, gallery)
     split = split.filter(pl.col("role") != ASIDE)
     by_photograph = _several_roles(split.join(manifest.select("image", "path"), on="image"), ["path"])
-    role = dict(split.select("image", "role").iter_rows())
-    used = pl.col("image").is_in(list(role)) & pl.col("other").is_in(list(role))
-    pairs = pairs.filter(used)
-    straddling = pairs.filter(
-        pl.struct("image", "other").map_elements(
-            lambda p: role[p["image"]] != role[p["other"]], return_dtype=pl.Boolean
-        )
-    )
+    role = split.select("image", "role")
+    pairs = pairs.join(role, on="image").join(role.select(other="image", other_role="role"), on="other")
+    straddling = pairs.filter(pl.col("role") != pl.col("other_role"))
     within = straddling.filter("same_identity")
     result = {
         "gallery": gallery,
@@ -79,7 +74,8 @@ def _copies(split: pl.DataFrame, manifest: pl.DataFrame) -> int:
 def of_folds(audits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the audit of a split of several folds: what straddles roles counted over all of them.
 
-    `leaks` where any of them leaks. Roles and sides are those of the first; train_only: who is in training alone in all.
+    `leaks` where any of them leaks. train_only: who is in training alone in all. What is the same in every fold (distractor
+    copies, suspected duplicates), and roles and sides, are those of the first.
     """
     first = dict(audits[0])
     if len(audits) == 1:
@@ -87,7 +83,7 @@ def of_folds(audits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for key, value in first.items():
         if key in ("straddling_by_distance", "straddling_by_minutes"):
             first[key] = {limit: sum(found[key][limit] for found in audits) for limit in value}
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif key.startswith(("straddling_", "cross_identity_straddling")):
             first[key] = sum(found[key] for found in audits)
     alone = set.intersection(*(set(found["train_only"]) for found in audits))
     return {**first, "train_only": sorted(alone), "leaks": any(found["leaks"] for found in audits)}

@@ -10,7 +10,7 @@ from reidflow.splits.roles import TEST, TRAIN, VAL, counts, relative, shuffled
 
 ATTEMPTS, PASSES = 5, 10
 MANY = 5_000  # scenes from which on one order is tried
-_ENOUGH = 10**6  # what a role with groups enough is worth, above any distance from the shares
+_ENOUGH = 10**6  # what a role with enough groups is worth, above any distance from the shares
 _ROLES = (TRAIN, VAL, TEST)
 
 
@@ -41,7 +41,7 @@ def scenes_of(images: pl.DataFrame, tied: set[str]) -> tuple[list[Scene], list[S
     return joint, [scene for scene in found if len(scene.groups) == 1 and not involved.isdisjoint(scene.members)]
 
 
-class _Hands:
+class _Tally:
     """How many groups identities have in each role, how many they want, and how many they need to be scored."""
 
     def __init__(self, totals: Mapping[str, int], shares: dict[str, float], least: int) -> None:
@@ -104,32 +104,32 @@ def allotted(
     totals, scenes = _totals([*joint, *single]), [*joint, *single]
     best: tuple[int, list[int]] | None = None
     for attempt in range(ATTEMPTS if len(scenes) < MANY else 1):
-        hands, role_of = _Hands(totals, shares, least), [0] * len(scenes)
+        tally, role_of = _Tally(totals, shares, least), [0] * len(scenes)
         free = [place for place, scene in enumerate(scenes) if not scene.bound]
         for scene in scenes:
             if scene.bound:
-                hands.add(scene, 0)
+                tally.add(scene, 0)
         order = shuffled(free, seed, "scenes", attempt)
         for place in sorted(order, key=lambda place: -len(scenes[place].groups)):
             scene = scenes[place]
             if len(scene.groups) == 1:
-                role_of[place] = hands.most_wanted(next(iter(scene.members)))
+                role_of[place] = tally.most_wanted(next(iter(scene.members)))
             else:
-                fits = [hands.fit(scene, role) for role in (0, 1, 2)]
+                fits = [tally.fit(scene, role) for role in (0, 1, 2)]
                 role_of[place] = max((0, 1, 2), key=lambda role: (fits[role], role == 0, role))
-            hands.add(scene, role_of[place])
-        _improve(order, scenes, role_of, hands)
-        worth = hands.worth(totals)
+            tally.add(scene, role_of[place])
+        _improve(order, scenes, role_of, tally)
+        worth = tally.worth(totals)
         if best is None or worth > best[0]:
             best = worth, role_of
-        if sum(map(hands.enough, totals)) == hands.all:
+        if sum(map(tally.enough, totals)) == tally.all:
             break
     roles = best[1] if best else []
     return {group: _ROLES[role] for scene, role in zip(scenes, roles, strict=True) for group in scene.groups}
 
 
-def _improve(order: list[int], scenes: list[Scene], role_of: list[int], hands: _Hands) -> None:
-    """Move scenes one by one to another role as long as that is worth more, changing `role_of` and `hands`."""
+def _improve(order: list[int], scenes: list[Scene], role_of: list[int], tally: _Tally) -> None:
+    """Move scenes one by one to another role as long as that is worth more, changing `role_of` and `tally`."""
     for _ in range(PASSES):
         moved = False
         for place in order:
@@ -138,14 +138,14 @@ def _improve(order: list[int], scenes: list[Scene], role_of: list[int], hands: _
                 old = role_of[place]
                 if role == old:
                     continue
-                before = hands.worth(scene.members)
-                hands.add(scene, old, -1)
-                hands.add(scene, role)
-                if hands.worth(scene.members) > before:
+                before = tally.worth(scene.members)
+                tally.add(scene, old, -1)
+                tally.add(scene, role)
+                if tally.worth(scene.members) > before:
                     role_of[place], moved = role, True
                 else:
-                    hands.add(scene, role, -1)
-                    hands.add(scene, old)
+                    tally.add(scene, role, -1)
+                    tally.add(scene, old)
         if not moved:
             return
 

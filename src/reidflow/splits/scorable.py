@@ -15,9 +15,10 @@ LEAST = 2
 """Identities that test needs: with one, every query finds its own alone. Training, which compares identities, needs as many."""
 ADVISED = 3  # alternatives that a message names, at most
 
+LAST_CHECKPOINT = "protocol: {checkpoint: last}"
+UNTUNED = "overrides: {<experiment>: {tuned: {<key>: null}}}"
 WITHOUT_VALIDATION = (
-    "protocol: {checkpoint: last}  # nothing is chosen without validation; for experiments that tune settings: "
-    "overrides: {<experiment>: {tuned: {<key>: null}}}"
+    f"{LAST_CHECKPOINT}  # nothing is chosen without validation; for experiments that tune settings: {UNTUNED}"
 )
 
 Regrouped = Callable[[], Iterable[tuple[str, pl.DataFrame]]]
@@ -95,7 +96,7 @@ def _needed(images: pl.DataFrame, method: dict[str, Any], gallery: str) -> str:
             f", the latest {images['time'].max()}." if known else "."
         )
         if method["cutoff"] is not None:
-            return f"An identity can be scored where it has groups enough from the cutoff on.{timed}"
+            return f"An identity can be scored where it has enough groups from the cutoff on.{timed}"
     scored = [role for role in (VAL, TEST) if method.get(role, 1) > 0]
     total = 1 + len(scored) * needed_groups(gallery)
     return (
@@ -157,13 +158,18 @@ def _alternatives(
     ]
     others = sorted(filter(settings.__ne__, others), key=lambda other: _changes(other, settings))
     near = sum(_changes(other, settings) < 2 for other in others)
-    fewer = list(regrouped())
-    changed: list[tuple[list[str], pl.DataFrame | None, Settings]] = [([], None, other) for other in others]
-    changed[near:near] = [([text], groups, settings) for text, groups in fewer]
+    for other in others[:near]:
+        yield _written(other, settings), None, other
+    fewer = []
+    for text, groups in regrouped():
+        fewer.append((text, groups))
+        yield [text], groups, settings
+    for other in others[near:]:
+        yield _written(other, settings), None, other
     # Further groups and another split at once, where neither is enough.
-    changed += [([text], groups, other) for other in others for text, groups in fewer]
-    for lines, groups, other in changed:
-        yield [*lines, *_written(other, settings)], groups, other
+    for other in others:
+        for text, groups in fewer:
+            yield [text, *_written(other, settings)], groups, other
 
 
 def _methods(method: dict[str, Any]) -> list[dict[str, Any]]:

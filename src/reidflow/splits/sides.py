@@ -109,8 +109,9 @@ def _chosen_queries(split: pl.DataFrame, role: str, share: float, gallery: str, 
     """Return the images of a role that are queries."""
     own = split.filter(pl.col("role") == role)
     able: dict[str, list[str]] = {}
+    every = split.partition_by("identity", as_dict=True) if gallery == "all" else {}
     for (identity,), rows in own.group_by(["identity"], maintain_order=True):
-        ranked = split.filter(pl.col("identity") == identity) if gallery == "all" else rows
+        ranked = every.get((identity,), rows)
         order = shuffled(sorted(rows["image"]), seed, "queries", role, identity)
         able[identity] = _possible_queries(order, dict(ranked.select("image", "group").iter_rows()))
     sizes = dict(own.group_by("identity").len().iter_rows())

@@ -53,10 +53,12 @@ class Configs:
 
 @dataclass(frozen=True)
 class Session:
-    """One Snakemake process. raw: digest of the raw data. network: of the network that computes masks, '' without one. damaged: results that changed since they were written.
+    """One Snakemake process.
 
-    cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests. configs: the config's files.
-    progress: of the run of the pipeline that this process plans; None in a process that starts no jobs.
+    raw: digest of the raw data. network: of the network that computes masks, '' without one. damaged: results that changed
+    since they were written. cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests.
+    configs: the config's files. progress: of the run of the pipeline that this process plans; None in a process that starts
+    no jobs.
     """
 
     plan: Plan

@@ -119,6 +119,15 @@ def test_the_audit_of_folds_counts_over_all_and_leaks_where_one_does():
         audits[number] = audit(folds[number], manifest, found, "role")
     joined = of_folds(audits)
     assert joined["leaks"] and not audits[0]["leaks"] and joined["straddling_joined_pairs"] == 2
+    same = [
+        {**found, "distractor_copies": 3, "cross_identity_pairs": 4, "cross_identity_straddling": 1} for found in audits
+    ]
+    counted = of_folds(same)
+    assert (counted["distractor_copies"], counted["cross_identity_pairs"], counted["cross_identity_straddling"]) == (
+        3,
+        4,
+        3,
+    )
     assert joined["straddling_by_distance"] == {"0": 0, "2": 0, "4": 2, "8": 2}
 
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from test_splits import NO_PAIRS
 
 from reidflow.evaluation.layout import Layout
 from reidflow.spec import config as configs
@@ -16,16 +17,6 @@ from reidflow.splits.audit import audit
 from reidflow.splits.candidates import joined_groups, unanswered
 from reidflow.splits.split import SPLIT, split_digest, split_images
 from reidflow.store.tables import read_table, write_table
-
-NO_PAIRS = pl.DataFrame(
-    schema={
-        "image": pl.String,
-        "other": pl.String,
-        "distance": pl.Int64,
-        "same_identity": pl.Boolean,
-        "joined": pl.Boolean,
-    }
-)
 
 
 def data_set(rows):
@@ -139,6 +130,8 @@ def test_what_the_data_do_not_give_is_named_and_what_the_message_advises_works()
     with pytest.raises(ReidflowError, match=r"3 validation images already. Leave 'val' out"):
         split_of(both, val=0.2)
     assert split_of(both).filter(pl.col("role") == "val").height == 3
+    with pytest.raises(ReidflowError, match=r"split: \{val: 1\} leaves no image to train on.*split: \{val: 0.2\}"):
+        plan.make(["config/tiny.yaml"], {"split": {"name": "column", "val": 1}})
 
     with pytest.raises(ReidflowError, match="give no image a role"):
         split_of(given_only("none", train=None, test=None))

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from test_splits import NO_PAIRS
 
 from reidflow.evaluation.layout import Layout
 from reidflow.spec.components import resolve
@@ -10,16 +11,6 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.splits.audit import audit
 from reidflow.splits.sides import without_gallery_side
 from reidflow.splits.split import split_images
-
-NO_PAIRS = pl.DataFrame(
-    schema={
-        "image": pl.String,
-        "other": pl.String,
-        "distance": pl.Int64,
-        "same_identity": pl.Boolean,
-        "joined": pl.Boolean,
-    }
-)
 
 
 def data_set(photographs, renders=None, images_of_a_group=2, joined=()):

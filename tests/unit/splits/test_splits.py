@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.dedup.groups import Rules, group_images
+from reidflow.dedup.groups import PAIRS, Rules, group_images
 from reidflow.spec.components import resolve
 from reidflow.spec.config import Groups
 from reidflow.spec.errors import ReidflowError
@@ -39,15 +39,7 @@ def roles(name, manifest, groups, gallery="role", **parameters):
     return split_images(manifest, groups, resolve("split", {"name": name, **parameters}), gallery)
 
 
-NO_PAIRS = pl.DataFrame(
-    schema={
-        "image": pl.String,
-        "other": pl.String,
-        "distance": pl.Int64,
-        "same_identity": pl.Boolean,
-        "joined": pl.Boolean,
-    }
-)
+NO_PAIRS = PAIRS.empty()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -112,5 +112,8 @@ def test_folds_and_dates_that_are_none_are_refused_while_planning():
         ReidflowError, match=re.escape("the cutoff 'June' is not a date such as 2024, 2024-05 or 2024-05-31")
     ):
         plans.make(["config/tiny.yaml"], {"split": {"name": "time", "cutoff": "June"}})
-    with pytest.raises(ReidflowError, match="the cutoff '2024-13' is not a date"):
-        plans.make(["config/tiny.yaml"], {"split": {"name": "time", "cutoff": "2024-13"}})
+    for cutoff in ("2024-13", "2024-05-31 nonsense", "3 June 2024", "2024-5", "20240531"):
+        with pytest.raises(ReidflowError, match=f"the cutoff '{cutoff}' is not a date"):
+            plans.make(["config/tiny.yaml"], {"split": {"name": "time", "cutoff": cutoff}})
+        with pytest.raises(ReidflowError, match=f"the cutoff '{cutoff}' is not a date"):
+            divided(seen(a=TEN, b=TEN), NO_RULES, "role", "time", cutoff=cutoff)

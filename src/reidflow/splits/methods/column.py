@@ -7,7 +7,7 @@ import polars as pl
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.methods import closed_set, identity_disjoint
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
-from reidflow.splits.scorable import WITHOUT_VALIDATION, TooFewError, scored_identities
+from reidflow.splits.scorable import LAST_CHECKPOINT, UNTUNED, TooFewError, scored_identities
 
 GIVEN = True
 
@@ -50,7 +50,7 @@ def assign(
     if VAL not in present and val is None:
         raise ReidflowError(
             "split 'column': the data give no validation images. Write split: {val: 0.2} to take a fifth of the training images, "
-            f"or split: {{val: 0}} and {WITHOUT_VALIDATION}"
+            f"or split: {{val: 0}} and {LAST_CHECKPOINT}, without settings that experiments tune ({UNTUNED})."
         )
     roles = images.select("image", role=given.fill_null(ASIDE))
     if val:

@@ -31,7 +31,8 @@ def assign(
     """Return the role of each row of `images` (image, identity, group, block, scene).
 
     Identities with one group cannot be scored and go to training. Identities that share a suspected duplicate or a
-    scene (a photograph) go to one role together: to training, where no other has room for all of them. Shares are those of all identities; of those that can be scored, where training would receive none of these.
+    scene (a photograph) go to one role together: to training, where no other has room for all of them. Shares are those of
+    all identities; of those that can be scored, where training would receive none of these.
 
     folds: 2 or more deal the identities to as many folds, each of which tests its own and shares out the others by
     `train` and `val`: each identity that can be scored is tested once. 0: one split. fold: which of them, from 0.
@@ -72,4 +73,7 @@ def _clusters(identities: list[str], linked: list[list[str]]) -> list[list[str]]
     row = {identity: i for i, identity in enumerate(identities)}
     pairs = [(row[some[0]], row[other]) for some in linked for other in some[1:]]
     roots = components(len(identities), np.asarray(pairs, np.int64).reshape(-1, 2))
-    return [[identities[i] for i in np.flatnonzero(roots == root)] for root in np.unique(roots)]
+    together: dict[int, list[str]] = {}
+    for identity, root in zip(identities, roots, strict=True):
+        together.setdefault(int(root), []).append(identity)
+    return [together[root] for root in sorted(together)]

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import polars as pl
 
-from reidflow.ingest.times import iso, moment
+from reidflow.ingest.times import moment
+from reidflow.spec.components import first_day
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import (
     TEST,
@@ -58,12 +59,12 @@ def assign(
 
 
 def _date(cutoff: str | int) -> datetime:
-    text = iso(str(cutoff))
-    if text is None:
+    day = first_day(cutoff)
+    if day is None:
         raise ReidflowError(
             f"split 'time': the cutoff '{cutoff}' is not a date. Write e.g. 2024, 2024-05 or 2024-05-31."
         )
-    return moment(text).start
+    return datetime(day.year, day.month, day.day)
 
 
 def _began(images: pl.DataFrame) -> dict[str, datetime]:
