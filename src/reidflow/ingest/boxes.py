@@ -100,7 +100,7 @@ def other_unit(largest: float, relative: bool) -> str:
     if not relative and 0 < largest <= 1:
         return ". All is within 0 to 1: for shares of the photograph's sides, write relative: true (source table)"
     if relative and largest > _FAR:
-        return f". Shares go from 0 to 1, and {largest:g} is one: for pixels remove relative: true; divide percentages by 100"
+        return f". Shares go from 0 to 1, but the largest value is {largest:g}: for pixels remove relative: true; divide percentages by 100"
     return ""
 
 

@@ -80,9 +80,13 @@ def read(content: Any, path: str, confidence: float, category: str) -> dict[str,
     if not isinstance(images, list) or not all(isinstance(one, dict) and "file" in one for one in images):
         raise ReidflowError(f"{path}: it is not {_NEEDED}. Correct 'dataset.detections'.")
     classes = content.get("detection_categories", _CLASSES) if isinstance(content, dict) else {}
+    if not isinstance(classes, dict):
+        raise ReidflowError(
+            f"{path}: its 'detection_categories' are no mapping, such as {_CLASSES}, so it is not {_NEEDED}. Correct the file."
+        )
     if isinstance(content, dict) and category not in classes.values():
         raise ReidflowError(
-            f"{path}: there is no category '{category}'. Its categories are {', '.join(classes.values())}. Correct "
+            f"{path}: there is no category '{category}'. Its categories are {', '.join(map(str, classes.values()))}. Correct "
             "'dataset.detections.category'."
         )
     found: dict[str, list[Detection]] = {}

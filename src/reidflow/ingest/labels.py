@@ -160,7 +160,9 @@ def require_named(counts: Mapping[str, int], entries: Sequence[str] | None, wher
     more = f" and {len(nobody) - _SHOWN} more" if len(nobody) > _SHOWN else ""
     each = "Each would be an identity of its own" if len(nobody) > 1 else "It would be an identity of its own"
     line = line_for([*(entries or []), *_patterns(nobody, counts)])
-    keeping_line = line_for([*entries, *(KEPT + label for label in nobody[:_MANY])]) if entries else "unlabelled: []"
+    keeping_line = (
+        line_for([*entries, *(KEPT + label for label in _patterns(nobody, counts))]) if entries else "unlabelled: []"
+    )
     raise ReidflowError(
         f"{where}: {_number(len(nobody), 'label')} of {images} images read as if nobody knew whom they show: {shown}{more}. "
         f"{each}. If nobody knows, write under dataset:\n  {line}\n"

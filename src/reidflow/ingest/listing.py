@@ -34,11 +34,17 @@ _REMEDIES = {
     "side": "Correct it, or leave it blank.",
     "role": "Correct it, leave it blank, or (source table) say what it means, e.g. roles: {'0': train, '1': test} in dataset.source.",
 }
+SIDES = {
+    "query": ("query", "queries", "probe", "probes"),
+    "gallery": ("gallery", "galleries", "reference", "references", "database"),
+}
+"""The sides of an evaluation -> how data sets call them, in columns, folders and names."""
 ROLES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "query", "gallery"),
+    "test": ("test", "testing", *SIDES["query"], *SIDES["gallery"]),
 }
+"""The roles of a split -> how data sets call them; the sides are of the role test."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +250,11 @@ def clean(label: str | None) -> str | None:
     return None if label is None else unicodedata.normalize("NFC", label).strip()
 
 
+def side_of(text: str) -> str | None:
+    """Return the side (`query` or `gallery`) that a word means; None where it means none."""
+    return next((side for side, words in SIDES.items() if text.strip().lower() in words), None)
+
+
 def count_suffixes(names: Iterable[str]) -> dict[str, int]:
     """Return how many of `names` end in which suffix (lower case, a hidden name being its own), sorted by suffix."""
     # The x turns a name such as .DS_Store into one with a suffix.
@@ -259,8 +270,8 @@ def _zones(rows: list[Row]) -> list[str]:
     if not 0 < zoned < len(times):
         return []
     return [
-        f"{zoned} of {len(times)} times have an offset from UTC, the others none: these are compared as if they were UTC, perhaps "
-        "hours off."
+        f"{zoned} of {len(times)} times have an offset from UTC; the others have none and are treated as UTC, so they may be hours "
+        "off."
     ]
 
 
@@ -319,9 +330,10 @@ def _side(row: Row, problems: _Problems) -> str | None:
     text = clean(row.side)
     if not text:
         return None
-    if text.lower() not in ("query", "gallery"):
+    side = side_of(text)
+    if side is None:
         problems.add("side", row, f"the side '{text}' is neither query nor gallery.")
-    return text.lower()
+    return side
 
 
 def _role(row: Row, problems: _Problems) -> str | None:

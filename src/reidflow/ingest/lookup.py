@@ -85,7 +85,9 @@ class Files:
             if relative.startswith(tail) and relative.removeprefix(tail) in self.tree.files:
                 return self._usable(relative.removeprefix(tail), "above")
         if relative not in self.tree.odd and not _hidden(relative):
-            for how, known in (("capitals", self._folded), ("suffix", self._stems)):
+            # `luna0.jpg` lacks no suffix: luna0.jpg.png is another file, perhaps its mask.
+            whole = PurePosixPath(relative).suffix.lower() in IMAGE_SUFFIXES
+            for how, known in (("capitals", self._folded), ("suffix", {} if whole else self._stems)):
                 fitting = known.get(_fold(relative), [])
                 if len(fitting) == 1:
                     return self._usable(fitting[0], how)

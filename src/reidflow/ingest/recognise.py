@@ -9,7 +9,7 @@ from typing import Any
 
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.labels import nobodies
-from reidflow.ingest.listing import Listing, Reading, Row, reread, settle
+from reidflow.ingest.listing import ROLES, SIDES, Listing, Reading, Row, reread, settle
 from reidflow.ingest.rawdigest import Tree, near_path, walk
 from reidflow.ingest.recognise_tables import SPLIT, Guess, annotations, guessed, of_json, of_table
 from reidflow.ingest.sources import _table
@@ -22,11 +22,7 @@ from reidflow.spec.errors import ReidflowError
 
 TABLES = (".csv", ".tsv", ".parquet")
 MASKS = re.compile(r"(mask|mk|seg|alpha)", re.IGNORECASE)
-SIDES = {
-    "query": ("query", "queries", "probe", "probes"),
-    "gallery": ("gallery", "galleries", "reference", "references", "database"),
-    "train": ("train", "training", "labelled", "labeled"),
-}
+FOLDERS = SIDES | {"train": (*ROLES["train"], "labelled", "labeled")}
 # Folders that hold those of individuals: places and years.
 PLACES = re.compile(
     r"((site|station|camera|cam|trap|location|loc|park|reserve|area|zone|region|plot|block|island|farm|herd|colony|year|season)"
@@ -191,7 +187,7 @@ def _of_folder(given: str, images: str | None, tree: Tree) -> Recognised:
             return recognise(f"{given.rstrip('/')}/{top}", images)
     if market := _market(given, found, tops):
         return market
-    sides = {side: next((top for top in sorted(tops) if top.lower() in names), None) for side, names in SIDES.items()}
+    sides = {side: next((top for top in sorted(tops) if top.lower() in names), None) for side, names in FOLDERS.items()}
     if sides["query"] and sides["gallery"]:
         return _two_sides(given, found, sides)
     return _identities(given, found, tree)

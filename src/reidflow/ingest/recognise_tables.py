@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reidflow.ingest.boxes import parse_column
-from reidflow.ingest.listing import ROLES
+from reidflow.ingest.listing import ROLES, SIDES
 from reidflow.ingest.lookup import Files
 from reidflow.ingest.rawdigest import Tree, walk
 from reidflow.ingest.segmentation import looks_like
@@ -40,6 +40,7 @@ BOXES = (("bbox_x", "bbox_y", "bbox_width", "bbox_height"), ("bbox_x", "bbox_y",
 CORNERS = (("x1", "y1", "x2", "y2"), ("x_1", "y_1", "x_2", "y_2"), ("xmin", "ymin", "xmax", "ymax"),
            ("x_min", "y_min", "x_max", "y_max"), ("left", "top", "right", "bottom"))  # fmt: skip
 SPLIT = {word for words in ROLES.values() for word in words}
+SIDE_WORDS = {word for words in SIDES.values() for word in words}
 TRIED = 50  # rows of a table whose files are looked for
 LARGEST = 500_000_000  # bytes of an annotation file that is looked into
 MOST = 20  # JSON files of a folder that are looked into
@@ -200,7 +201,7 @@ def _fits(what: str, table: _table.Table, name: str) -> bool:
     if what == "time":
         return readable(values)
     if what in ("side", "flank"):
-        return (words <= {"query", "gallery"}) == (what == "side")
+        return (words <= SIDE_WORDS) == (what == "side")
     if what == "mask":
         return PurePosixPath(values[0]).suffix.lower() in IMAGE_SUFFIXES
     if what == "role":

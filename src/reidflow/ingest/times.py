@@ -41,7 +41,10 @@ _YEAR_LAST = re.compile(
 # As file names hold it: 2015-06-03__14-05-00.
 _CLOCK_MARKS = re.compile(r"(?<=\d)[\s_]+(\d{1,2})([-._])(\d\d)\2(\d\d)(?!\d)")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d*)?(?:e[+-]?\d+)?", re.IGNORECASE)
-_NO_TIME = re.compile(r"[\s0:./?_-]*|nan|nat|n/?a|<na>|none|null|unknown|undefined|#n/a", re.IGNORECASE)
+_NO_TIME = re.compile(
+    r"[\s0:./?_-]*|nan|nat|n/?a|<na>|none|null|unknown|undefined|#n/a|0001[-/.:]\d.*|\d\d?[-/.]\d\d?[-/.]0001\b.*|00010101.*",
+    re.IGNORECASE,
+)
 _ISO = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{6}))?)?)?([+-]\d\d:\d\d)?)?)?)?")
 _SPANS = {3: timedelta(days=1), 4: timedelta(hours=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
 _EPOCH = datetime(1899, 12, 30)
@@ -83,7 +86,7 @@ def has_zone(text: str) -> bool:
 
 
 def is_blank(text: str) -> bool:
-    """Return whether a value of a column of times stands for none: blank, zeros, `NaT`, `unknown`."""
+    """Return whether a value of a column of times stands for none: blank, zeros, the year 0001, `NaT`, `unknown`."""
     return _NO_TIME.fullmatch(text.strip()) is not None
 
 
@@ -93,14 +96,25 @@ def iso(text: str, dates: Dates = "iso") -> str | None:
     Read are ISO 8601, the same with other marks, EXIF's `2015:06:03 12:00:00`, months by English names, `20150603_1200`
     and `12:00:00 PM`; offsets from UTC are kept. dates: what numbers mean that say nothing by themselves: `day_first` and
     `month_first` for `06/03/2015`, `unix` for seconds (or their thousandths, millionths or billionths) since 1970 in UTC,
-    `excel` for days since 1900.
+    `excel` for days since 1900. A time in the year 0001 is none: programs write it for a blank.
     """
-    if len(text) == 19 and text[4] == text[7] == "-" and text[10] == "T":
+    if is_blank(text):
+        return None
+    if len(text) == 19 and text[4] == text[7] == "-" and text[10] == "T" and text[13] == text[16] == ":":
         # The usual form, read faster.
         try:
             return datetime.fromisoformat(text).isoformat()
         except ValueError:
             return None
+    found = _read(text, dates)
+    try:
+        # Near year 9999 a time with an offset may be none in UTC.
+        return found if found is None or not found.startswith("9999") or moment(found) else None
+    except OverflowError:
+        return None
+
+
+def _read(text: str, dates: Dates) -> str | None:
     text = _CLOCK_MARKS.sub(r" \1:\3:\4", " ".join(text.split()))
     if dates in ("unix", "excel") and _NUMBER.fullmatch(text) and not re.fullmatch(r"[12]\d{7}", text):
         return _counted(float(text.replace(",", ".")), dates)

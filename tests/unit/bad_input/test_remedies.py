@@ -131,6 +131,9 @@ def test_names_in_doubt_are_left_out(data):
     write(data / "mia" / "1.jpg")
     listing = listed(table(data, "Leo/1.png", "mia/1"))
     assert not listing.rows and [fault.reason for fault in listing.faults] == ["missing"] * 2
+    write(data / "mia" / "3.jpg.png")
+    listing = listed(table(data, "leo/1.png", "mia/3.jpg"))
+    assert [fault.path for fault in listing.faults] == ["mia/3.jpg"]
     listing = listed(table(data, "/home/a/2.png/leo/1.png", "/home/b/leo/1.png"))
     assert not listing.rows
 

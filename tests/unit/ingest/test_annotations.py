@@ -120,6 +120,7 @@ def test_identities_are_attributes_or_categories_by_name(root):
         ("[]", "no list 'images'"),
         ('{"images": [{"file": "a.jpg", "detections": []}]}', "no list 'annotations'.*'dataset.detections'"),
         ('{"images": [], "annotations": [{"image_id": 3}]}', "1 of 1 annotations belong to no image"),
+        ('{"images": [{"id": [3], "file_name": "a"}], "annotations": [{"image_id": [3]}]}', "1 of 1 annotations belong"),
         ('{"images": [{"id": 3, "file_name": "a.jpg"}], "annotations": [{"image_id": 3, "name": "x", "bbox": [1, 2]}]}',
          "boxes are not four numbers"),
     ],

@@ -124,6 +124,7 @@ def test_the_list_of_pytorch_wildlife_is_read(root):
     [
         ('{"images": [{"file_name": "a"}], "annotations": []}', "it is not a file of detections"),
         ('{"images": [], "detection_categories": {"1": "fox"}}', "no category 'animal'. Its categories are fox"),
+        ('{"images": [], "detection_categories": ["animal"]}', "'detection_categories' are no mapping"),
         ('{"images": [{"file": "a", "detections": [{"category": "1", "conf": 1, "bbox": [1, 2]}]}]}', "'a' is damaged"),
     ],
 )

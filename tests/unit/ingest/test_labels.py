@@ -74,6 +74,20 @@ def test_a_label_that_is_not_among_those_named_stops_too_and_can_be_kept_by_name
     assert kept == {None: 2, "none": 2, "Mia": 1}
 
 
+def test_the_line_that_keeps_many_labels_keeps_all_of_them(tmp_path: Path) -> None:
+    counts = {
+        "Mia": 2,
+        "junk": 1,
+        **dict.fromkeys(["none", "nan", "N/A", "null", "unk", "???", "____", "tbd", "blank", "misc", "no id"], 1),
+    }
+    counts |= {f"unknown {n}": 1 for n in range(9)}
+    with pytest.raises(ReidflowError) as caught:
+        listed(tmp_path, counts, unlabelled=["junk"])
+    keeping = [line for line in str(caught.value).splitlines() if line.startswith("  unlabelled:")][1]
+    expected = {None if label == "junk" else label: count for label, count in counts.items()}
+    assert identities(listed(tmp_path, counts, **written(keeping))) == expected
+
+
 def test_entries_are_values_or_patterns_and_one_that_is_a_label_stands_for_itself() -> None:
     labels = ["new_x", "a", "?", "[ab]", "NaN", "Mia", ""]
     assert marked(["NEW_*"], labels) == ({"new_x"}, [])

@@ -202,6 +202,8 @@ def test_products_are_listed_with_the_roles_of_the_two_lists(tmp_path):
         "chair_final/9_0.JPG": ("11319", "test", 1),
     }
     assert sorted(listing.tables) == ["Ebay_test.txt", "Ebay_train.txt"] and listing.ignored == {".jpg": 1}
+    (tmp_path / "Ebay_train.txt").write_text("1 1 1 bicycle_final/1_0.JPG\n2 1 1 bicycle_final/1_1.JPG\n")
+    assert facts(sop.open_source(path=path), "identity", "role", "row") == facts(listing, "identity", "role", "row")
     (tmp_path / "Ebay_test.txt").write_text(header + "59552 chair_final/9_0.JPG\n")
     with pytest.raises(ReidflowError, match=r"row 1: .* is not of the form"):
         sop.open_source(path=path)
@@ -247,6 +249,22 @@ def test_roles_that_name_a_side_give_both_and_a_role_can_mean_none(listed):
         "3.jpg": (None, None),
         "4.jpg": (None, None),
     }
+
+
+def test_a_column_of_sides_has_the_words_of_a_column_of_roles_and_a_role_is_a_word(listed):
+    path = listed / "df.csv"
+    path.write_text(
+        path.read_text().replace(",query\n", ",Probe\n").replace("Gallery", "database").replace(",fit", ",")
+    )
+    assert facts(table.open_source(path=str(path), identity="label", side="usage"), "side") == {
+        "0.jpg": (None,),
+        "1.jpg": ("query",),
+        "2.jpg": ("gallery",),
+        "3.jpg": (None,),
+        "4.jpg": (None,),
+    }
+    with pytest.raises(ReidflowError, match="parameter 'roles': 1 is no role"):
+        table.open_source(path=str(path), identity="label", role="usage", roles={"probe": 1})
 
 
 def test_the_docs_have_a_line_for_each_source_that_a_config_takes():

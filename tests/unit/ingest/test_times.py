@@ -23,7 +23,7 @@ WRITTEN = {
     "2015-06-03 12:00:00.25": "2015-06-03T12:00:00.250000", "2015-06-03 12:00:00.000000000": "2015-06-03T12:00:00",
     "20150603_120000": "2015-06-03T12:00:00", "20150603120000": "2015-06-03T12:00:00",
     "Wed, 3 Jun 2015 12:00:00 +0200": "2015-06-03T12:00:00+02:00", "Wed Jun  3 12:00:00 2015": "2015-06-03T12:00:00",
-    "2015-W23-3": "2015-06-03", "2015-06-03__14-05-00": "2015-06-03T14:05:00", "2015-06-03 14.05.00": "2015-06-03T14:05:00",
+    "2015-06-03T12:00+02": "2015-06-03T12:00+02:00", "2015-W23-3": "2015-06-03", "2015-06-03__14-05-00": "2015-06-03T14:05:00", "2015-06-03 14.05.00": "2015-06-03T14:05:00",
 }  # fmt: skip
 UNREAD = ["06/03/2015", "2015-13-01", "2015-02-30", "12:00", "soon", "1433332800", "42158", "2015-06-03 25:00",
           "2015-06-03 13:00 PM", "2015-06-03 12:00 CET", "2015-06-03 12:00+99:00", "3 Foo 2015"]  # fmt: skip
@@ -63,13 +63,17 @@ def test_a_moment_is_the_span_that_the_precision_leaves_and_subtracts_the_offset
     assert moment("2015-06-03T12:00") == Moment(datetime(2015, 6, 3, 12), datetime(2015, 6, 3, 12, 1))
     assert moment("2015-06-03T12:00:00+02:00") == moment("2015-06-03T10:00:00") == moment("2015-06-03T10:00:00+00:00")
     assert moment("9999").end == datetime.max
+    assert moment(iso("9999-12-31T23:59:59")).end == datetime.max
+    assert iso("9999-12-31T23:59:59-05:00") is iso("9999-12-31T23-05:00") is None
     with pytest.raises(ValueError, match="no time"):
         moment("06/03/2015")
 
 
 def test_values_that_stand_for_no_time_are_blank_and_times_are_not() -> None:
     assert all(map(is_blank, ["", " ", "NaT", "nan", "N/A", "0000:00:00 00:00:00", "    :  :     :  :  ", "-", "?"]))
-    assert not any(map(is_blank, ["2000", "0001-01-01", "soon"]))
+    null_dates = ["0001-01-01", "0001-01-01T00:00:00", "0001-01-01T00:00:00+05:00", "1/1/0001 12:00:00 AM"]
+    assert all(is_blank(text) and iso(text) is iso(text, "month_first") is None for text in null_dates)
+    assert not any(map(is_blank, ["2000", "1001-01-01", "11:00:01", "soon"]))
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
+from reidflow.ingest.listing import side_of
 from reidflow.spec.errors import ReidflowError
 
-SIDES = {"query": "query", "probe": "query", "gallery": "gallery", "database": "gallery"}
 _TRUTH = {"true": True, "1": True, "1.0": True, "yes": True, "t": True, "y": True}
 _TRUTH |= {"false": False, "0": False, "0.0": False, "no": False, "f": False, "n": False, "": False}
 
 
 def role_and_side(text: str | None, known: bool = True) -> dict[str, str]:
-    """Return the fields of a row: `query` and `gallery` (or `probe`, `database`) are the sides of the role test.
+    """Return the fields of a row: `query` and `gallery` (or another word of `listing.SIDES`) are the sides of the role test.
 
     known: whether it is known whom the image shows. An image that may show anybody has no role: as a distractor, a match would
     count as wrong.
     """
     word = (text or "").strip()
-    side = SIDES.get(word.lower())
+    side = side_of(word)
     role = {"role": "test" if side else word} if known and word else {}
     return role | ({"side": side} if side else {})
 

@@ -99,16 +99,23 @@ def _parts(content: Any, path: str) -> tuple[dict[Any, dict], list[tuple[int, di
     if missing:
         hint = " Detections of MegaDetector go into 'dataset.detections'." if _of_detector(content) else ""
         raise ReidflowError(f"{path}: there is no list '{missing[0]}', so it is not {_NEEDED}.{hint} Correct 'path'.")
-    photos = {photo.get("id"): photo for photo in lists["images"] if isinstance(photo, dict) and photo.get("file_name")}
+    photos = {key: one for one in lists["images"] if (key := _id(one, "id")) is not None and one.get("file_name")}
     numbered = list(enumerate(lists["annotations"], 1))
-    lost = [number for number, one in numbered if not isinstance(one, dict) or one.get("image_id") not in photos]
+    lost = [number for number, one in numbered if _id(one, "image_id") not in photos]
     if lost:
         raise ReidflowError(
             f"{path}: {len(lost)} of {len(numbered)} annotations belong to no image with a file name, such as number "
             f"{lost[0]}. Export the file again, with all of its images."
         )
-    names = {one.get("id"): str(one.get("name")) for one in content.get("categories") or [] if isinstance(one, dict)}
-    return photos, numbered, names
+    categories = content.get("categories")
+    named = [one for one in categories if isinstance(one, dict)] if isinstance(categories, list) else []
+    return photos, numbered, {_id(one, "id"): str(one.get("name")) for one in named}
+
+
+def _id(one: Any, key: str) -> int | float | str | None:
+    """Return what an entry has under the key of an id; None where it is of another form."""
+    value = one.get(key) if isinstance(one, dict) else None
+    return value if isinstance(value, int | float | str) else None
 
 
 def _of_detector(content: Any) -> bool:
@@ -119,7 +126,7 @@ def _of_detector(content: Any) -> bool:
 def _of_category(
     annotations: list[tuple[int, dict]], names: dict[Any, str], wanted: str, path: str
 ) -> list[tuple[int, dict]]:
-    chosen = [(number, one) for number, one in annotations if names.get(one.get("category_id")) == wanted]
+    chosen = [(number, one) for number, one in annotations if names.get(_id(one, "category_id")) == wanted]
     if not chosen:
         raise ReidflowError(
             f"{path}: no annotation is of the category '{wanted}'. The categories are {', '.join(names.values()) or 'none'}."
@@ -129,20 +136,24 @@ def _of_category(
 
 def _identity(one: dict, photo: dict, names: dict[Any, str], key: str) -> str | None:
     """Return the label of an annotation; None where it is of nobody in particular."""
-    label = names.get(one.get("category_id")) if key == "category" else _fact(one, photo, "identity", key)
+    label = names.get(_id(one, "category_id")) if key == "category" else _fact(one, photo, "identity", key)
     return None if label is None or label.lower() in NOBODY else label
 
 
 def _fact(one: dict, photo: dict, what: str, key: str | None) -> str | None:
     keys = KEYS[what] if key == _AUTO else () if key is None else (key,)
-    places = (one, one.get("attributes") if isinstance(one.get("attributes"), dict) else {}, photo)
+    places = (one, _attributes(one), photo)
     texts = (_json.as_text(_json.look_up(place, key)) for place in places for key in keys)
     return next((text for text in texts if text is not None), None)
 
 
+def _attributes(one: dict) -> dict:
+    return found if isinstance(found := one.get("attributes"), dict) else {}
+
+
 def _no_identity(annotations: list[tuple[int, dict]], key: str, path: str) -> ReidflowError:
     known = dict.fromkeys(name for _, one in annotations for name in one)
-    known |= {f"attributes.{name}": None for _, one in annotations for name in one.get("attributes") or {}}
+    known |= {f"attributes.{name}": None for _, one in annotations for name in _attributes(one)}
     named = "none of the usual keys" if key == _AUTO else f"no key '{key}'"
     return ReidflowError(
         f"{path}: {named} of its {len(annotations)} annotations, or of their images, holds an identity. The keys of "

@@ -12,8 +12,8 @@ _COLUMNS = ["image_id", "class_id", "super_class_id", "path"]
 def open_source(*, path: str, train: str = "Ebay_train.txt", test: str = "Ebay_test.txt") -> Listing:
     """List the images that the two lists name, with the roles train and test.
 
-    train, test: the lists, relative to `path`: `image_id class_id super_class_id path`, separated by blanks. The class is the
-    identity. Use them as they are meant, with `split: {name: column}`.
+    train, test: the lists, relative to `path`: `image_id class_id super_class_id path`, separated by blanks, with or without these names as
+    a first line. The class is the identity. Use them as they are meant, with `split: {name: column}`.
     Raises ReidflowError for a missing list and names the line that is not of this form.
     """
     root, _ = dataset_paths({"name": "sop", "path": path})
@@ -26,7 +26,9 @@ def open_source(*, path: str, train: str = "Ebay_train.txt", test: str = "Ebay_t
         data = (root / name).read_bytes()
         tables[name] = hashlib.sha256(data).hexdigest()
         lines = data.decode("utf-8", "replace").splitlines()
-        for number, line in enumerate(lines[1:], 1):
+        # The published lists have a header; the first line of another one may be an image.
+        headed = bool(lines) and lines[0].removeprefix("\ufeff").lower().split() == _COLUMNS
+        for number, line in enumerate(lines[headed:], 1):
             values = line.split(maxsplit=3)
             if not values:
                 continue
@@ -36,7 +38,5 @@ def open_source(*, path: str, train: str = "Ebay_train.txt", test: str = "Ebay_t
                 )
             rows.append(Row(values[3], values[1], role=role, row=number, table=str(root / name)))
     if not rows:
-        raise ReidflowError(
-            f"{root}: the lists name no image. Their first line is a header; each further one is an image."
-        )
+        raise ReidflowError(f"{root}: the lists name no image. They need a line '{' '.join(_COLUMNS)}' for each.")
     return settle(tree, rows, tables)

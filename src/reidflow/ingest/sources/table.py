@@ -93,6 +93,11 @@ def _divided(
         )
     if query is not None and side is not None:
         raise ReidflowError("source 'table': 'query' and 'gallery' stand for 'side'. Name them, or it.")
+    odd = [meaning for meaning in meanings.values() if not isinstance(meaning, str | None)]
+    if odd:
+        raise ReidflowError(
+            f"source 'table', parameter 'roles': {odd[0]!r} is no role. Write train, val, test, query, gallery or null."
+        )
     known = {str(value).strip().lower(): meaning for value, meaning in meanings.items()}
     texts = [known.get((text or "").strip().lower(), text) for text in table.optional(role)]
     given: list[dict[str, str | None]] = [dict(role_and_side(text)) for text in texts]
