@@ -168,8 +168,8 @@ class Dataset(Strict):
     )
     unlabelled: Annotated[list[str], BeforeValidator(_as_texts)] | None = Field(
         None,
-        description='labels of images of nobody known, in any source: values and patterns, e.g. [unknown, "new_*"], without regard '
-        'to case; "!nan" keeps a label. []: every label is an identity; null: labels such as unknown and nan stop the run '
+        description='labels of unidentified individuals, in any source: values and patterns, e.g. [unknown, "new_*"], without regard to '
+        'case; "!nan" keeps a label. []: every label is an identity; null: labels such as unknown and nan stop the run '
         "(docs/your-images.md)",
     )
     spellings: Literal["keep", "join"] = Field(
@@ -201,7 +201,7 @@ class Dataset(Strict):
 
 
 class Groups(Strict):
-    """Images that belong together: they never straddle a split, nor count as easy positives."""
+    """Images that belong together: splits that reidflow makes keep them in one role, and none is an easy positive of another."""
 
     phash_distance: Annotated[int, Field(ge=0, le=64)] | None = Field(
         4,

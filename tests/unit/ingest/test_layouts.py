@@ -269,6 +269,6 @@ def test_a_column_of_sides_has_the_words_of_a_column_of_roles_and_a_role_is_a_wo
 
 def test_the_docs_have_a_line_for_each_source_that_a_config_takes():
     page = Path(__file__).parents[3].joinpath("docs", "your-images.md").read_text()
-    lines = [line.strip() for line in page.splitlines() if line.startswith("   source: {")]
+    lines = [line.strip() for line in page.splitlines() if line.startswith("source: {")]
     found = {resolve("source", yaml.loads(line)["source"])["name"] for line in lines}
     assert found == set(names("source")) - {"demo"}
