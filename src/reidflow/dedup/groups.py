@@ -13,6 +13,8 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import Contract
 
 LARGE = 0.2  # a group that holds more than this share of an identity's images is reported
+MANY = 3  # identities whose images have one time to the second, from which on the clock is doubted
+LASTING = 12  # windows of time after which a chain of images is reported
 LOOSEST = 8  # pairs up to this distance are kept for the audit, whatever the threshold
 
 GROUPS = Contract("groups", {"image": pl.String, "identity": pl.String, "group": pl.String, "block": pl.String})
@@ -93,7 +95,9 @@ def group_images(
         schema=PAIRS.columns,
     )
     return Grouping(
-        groups, pairs, [*_time_warnings(times), *_reach_warnings(reach, rules), *_large_group_warnings(groups)]
+        groups,
+        pairs,
+        [*_time_warnings(manifest, times, rules), *_reach_warnings(reach, rules), *_large_group_warnings(groups)],
     )
 
 
@@ -208,12 +212,44 @@ def _reach_warnings(reach: int, rules: Rules) -> list[str]:
     ]
 
 
-def _time_warnings(times: Times | None) -> list[str]:
-    if times is None or not times.coarse:
+def _time_warnings(manifest: pl.DataFrame, times: Times | None, rules: Rules) -> list[str]:
+    if times is None:
         return []
+    found = []
+    if times.coarse:
+        found.append(
+            f"{times.coarse} images are dated only to the year or month, so time joins them to nothing "
+            f"({int(times.known.sum())} have a date or more)"
+        )
+    exact = manifest.filter(pl.Series(times.known) & pl.col("time").str.contains("T"))
+    equal = exact.group_by("time").agg(pl.len().alias("images"), pl.col("identity").n_unique().alias("identities"))
+    stopped = equal.filter((pl.col("images") > LARGE * exact.height) & (pl.col("identities") >= MANY)).sort("time")
+    for time, images, identities in stopped.iter_rows():
+        found.append(
+            f"{images} images of {identities} identities have one and the same time, {time}: of a clock that stood still, or of an "
+            "export? It makes a group of each identity's. Correct it in the column of times, or remove it from the files' EXIF"
+        )
+    return [*found, *_long_chains(manifest, times, rules)]
+
+
+def _long_chains(manifest: pl.DataFrame, times: Times, rules: Rules) -> list[str]:
+    """Return a warning of groups by time that last many times as long as the window, with the longest as an example."""
+    clocked = times.known & manifest["time"].str.contains("T").fill_null(False).to_numpy()
+    columns = ["identity", *(column for column in rules.by if column != "identity")]
+    chain = components(len(manifest), linked(manifest, replace(times, known=clocked), columns, rules.minutes))
+    rows = pl.DataFrame({"image": manifest["image"], "chain": chain, "start": times.start}).filter(clocked)
+    spans = rows.group_by("chain").agg(
+        pl.col("image").min(), images=pl.len(), span=pl.col("start").max() - pl.col("start").min()
+    )
+    least = LASTING * (rules.minutes or 0) * 60_000_000
+    long = spans.filter((pl.col("span") > least) & (least > 0)).sort("span", "image", descending=[True, False])
+    if long.is_empty():
+        return []
+    first = long.row(0, named=True)
     return [
-        f"{times.coarse} images are dated only to the year or month, so time joins them to nothing "
-        f"({int(times.known.sum())} have a date or more)"
+        f"chains of images within groups.minutes ({rules.minutes:g}) of the next last over {LASTING} times as long in "
+        f"{long.height} {'group' if long.height == 1 else 'groups'}: the longest, that of {first['image']}, holds {first['images']} images of "
+        f"{first['span'] / 3.6e9:.1f} hours. Write fewer minutes where that is not one moment"
     ]
 
 
@@ -239,6 +275,6 @@ def _large_group_warnings(groups: pl.DataFrame) -> list[str]:
         return []
     first = large.row(0, named=True)
     return [
-        f"{large.height} groups hold over {LARGE:.0%} of the images of their identity, for example identity {first['identity']}: "
+        f"{large.height} {'group holds' if large.height == 1 else 'groups hold'} over {LARGE:.0%} of the images of their identity, for example identity {first['identity']}: "
         f"the group of {first['group']} holds {first['images']} of {first['total']}"
     ]

@@ -7,7 +7,7 @@ import polars as pl
 
 from reidflow.dedup.groups import LOOSEST, NO_RULES, Rules, with_scenes
 from reidflow.dedup.moments import keys_of, straddling, times_of
-from reidflow.splits.candidates import labelled, unanswered
+from reidflow.splits.candidates import copies, labelled, unanswered
 from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs
 
@@ -31,7 +31,7 @@ def audit(
     split can score. `new_identities`: how many of val and of test training has never seen.
     """
     distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
-    copies = _copies(split, manifest) if distractors else 0
+    shown = copies(split, manifest).height if distractors else 0
     split = labelled(split)
     counted, sides = _roles(split), _sides(split, gallery)
     split = split.filter(pl.col("role") != ASIDE)
@@ -59,16 +59,10 @@ def audit(
         "single_group": _single_group(split),
         "new_identities": _new_identities(split),
         **({"sides": sides} if sides else {}),
-        **({"distractors": distractors, "distractor_copies": copies} if distractors else {}),
+        **({"distractors": distractors, "distractor_copies": shown} if distractors else {}),
     }
     result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS)
     return result
-
-
-def _copies(split: pl.DataFrame, manifest: pl.DataFrame) -> int:
-    """Return how many unlabelled images show the pixels of a labelled image of the split."""
-    known = labelled(split).select("image").join(manifest.select("image", "pixels"), on="image")
-    return manifest.filter(pl.col("identity").is_null() & pl.col("pixels").is_in(known["pixels"].implode())).height
 
 
 def of_folds(audits: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -99,12 +99,10 @@ def _by_code(codes: np.ndarray, rows: np.ndarray) -> dict[int, np.ndarray]:
 def with_distractors(split: pl.DataFrame, manifest: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """Return the split with distractors: gallery images without an identity, each a group of its own.
 
-    chosen: image and role of the unlabelled images. Those that show the same pixels as a labelled image are left out:
-    they would count as wrong where they are right. Rows are in the order of the manifest.
+    chosen: image and role of the unlabelled images. Those that show a labelled image are left out: they would count as
+    wrong where they are right. Rows are in the order of the manifest.
     """
-    pixels = manifest.select("image", "pixels")
-    known = pixels.join(split.select("image"), on="image", how="semi")["pixels"]
-    apart = chosen.join(pixels.filter(~pl.col("pixels").is_in(known.implode())), on="image", how="semi")
+    apart = chosen.join(copies(split, manifest), on="image", how="anti", maintain_order="left")
     added = apart.select("image", "role", group="image", side=pl.lit(GALLERY))
     order = manifest.select("image").with_row_index("place")
     return (
@@ -113,6 +111,13 @@ def with_distractors(split: pl.DataFrame, manifest: pl.DataFrame, chosen: pl.Dat
         .sort("place")
         .select(split.columns)
     )
+
+
+def copies(split: pl.DataFrame, manifest: pl.DataFrame) -> pl.DataFrame:
+    """Return the unlabelled images of the manifest with the pixels of a labelled one of the split, or equal to it where they show."""
+    known = manifest.join(labelled(split), on="image", how="semi")
+    equal = [pl.col(name).is_in(known[name].drop_nulls().implode()) for name in ("pixels", "visible")]
+    return manifest.filter(pl.col("identity").is_null() & pl.any_horizontal(equal))
 
 
 def given_distractors(manifest: pl.DataFrame, method: dict, every: bool) -> pl.DataFrame:

@@ -52,9 +52,7 @@ def _metric(data: DataDescription, results: pl.DataFrame) -> str:
     sides = set(labelled(data.split).filter(pl.col("role") == "test")["side"].drop_nulls())
     who = ". Queries are the images of the query side, candidates those of the gallery side" if sides else ""
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
-    number_of = (
-        f", {number(data.distractors)} of them unlabelled distractors, nobody's match" if data.distractors else ""
-    )
+    number_of = f", and {plural(data.distractors, 'unlabelled distractor')}, nobody's match" if data.distractors else ""
     ignored = f", as are candidates of its identity with the {_ignored(data)}" if _ignored(data) else ""
     return (
         f"{name}: average precision per query, mean per identity, mean over identities. "

@@ -50,8 +50,8 @@ class DataDescription:
 
     @property
     def distractors(self) -> int:
-        """Number of test images that are nobody's match; with several splits, of the first."""
-        return self.split.filter((pl.col("role") == "test") & pl.col("identity").is_null()).height
+        """Number of images in the gallery of test that are nobody's match; with several splits, of the first."""
+        return _distractors(self.split, self.gallery)
 
     @property
     def given(self) -> bool:
@@ -87,7 +87,13 @@ def read_description(
     method = config.split if config.split_seed == "fixed" else {**config.split, "seed": config.split_seed}
     first, *further = (read_table(split, SPLIT) for split in splits)
     described = config.title, config.scale, digest, config.gallery, method, first, found, tuple(further)
-    return DataDescription(*described, metric_filters(config, first["identity"].has_nulls()))
+    return DataDescription(*described, metric_filters(config, _distractors(first, config.gallery) > 0))
+
+
+def _distractors(split: pl.DataFrame, gallery: str) -> int:
+    """Return how many images of nobody queries of test are ranked among."""
+    ranked = split if gallery == "all" else split.filter(pl.col("role") == "test")
+    return ranked["identity"].null_count()
 
 
 def merged_versions(texts: Iterable[str | None]) -> dict[str, list[str]]:

@@ -63,6 +63,6 @@ def test_images_that_the_hash_does_not_tell_apart_are_an_error_whose_remedy_work
     assert made.groups["group"].to_list() == ["0.png", "0.png", "0.png", "3.png", "4.png"]
     assert "at most 1 bits: the leak audit sees those of at most 0 alone" in made.warnings[0]
     monkeypatch.setattr(hashing, "MOST", 2)
-    with pytest.raises(ReidflowError, match=r"Write phash_distance: null; .* no more"):
+    with pytest.raises(ReidflowError, match=r"Write phash_distance: null; .* no longer joined"):
         group_images(table, hashes, Rules(0))
     assert group_images(table, hashes, Rules(None)).groups["group"].n_unique() == 5

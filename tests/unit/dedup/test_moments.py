@@ -64,6 +64,23 @@ def test_a_date_joins_all_of_its_day_and_a_year_or_month_joins_nothing_and_is_co
     assert any("4 images are dated only to the year or month" in text and "(4 have" in text for text in warned)
 
 
+def warnings_of(rows, minutes=5):
+    table = manifest(*rows)
+    return group_images(table, np.zeros((len(table), 8), np.uint8), Rules(minutes=minutes)).warnings
+
+
+def test_a_clock_that_stood_still_and_chains_that_last_for_hours_are_named():
+    stood = [(who, "2000-01-01T00:00:00") for who in "abc" for _ in range(3)]
+    assert any(
+        "9 images of 3 identities have one and the same time, 2000-01-01T00:00:00" in w for w in warnings_of(stood)
+    )
+    assert not any("the same time" in w for w in warnings_of(stood[:6]))
+    chain = [("a", f"2020-01-01T{8 + n // 15:02d}:{n % 15 * 4:02d}:00") for n in range(60)]
+    found = "in 1 group: the longest, that of a-0.jpg, holds 60 images of 3.9 hours"
+    assert any(found in w for w in warnings_of(chain)) and not any("chains" in w for w in warnings_of(chain, 3))
+    assert not any("chains" in w for w in warnings_of([("a", "2020-01-01"), *chain[::20]]))
+
+
 def test_offsets_from_utc_are_subtracted():
     table = manifest(
         ("a", "2026-05-31T12:00:00+02:00"), ("a", "2026-05-31T10:01:00+00:00"), ("a", "2026-05-31T12:00:00+00:00")

@@ -1,5 +1,7 @@
 """Whatever is left out of a gallery, or added to it, is part of the metric's name wherever scores are printed."""
 
+from dataclasses import replace
+
 import polars as pl
 from arms_folder import AUDIT, a_description, an_experiment, build_table, scores, write_arm
 
@@ -23,13 +25,22 @@ def filtered():
     )
 
 
+def test_distractors_of_all_roles_are_ranked_in_a_gallery_of_all_images():
+    data = filtered()
+    elsewhere = data.split.with_columns(
+        role=pl.when(pl.col("identity").is_null()).then(pl.lit("val")).otherwise("role")
+    )
+    found = [replace(data, split=elsewhere, gallery=gallery).distractors for gallery in ("role", "all")]
+    assert found == [0, 1]
+
+
 def test_filters_are_named_in_caption_headings_findings_and_leaderboard(tmp_path):
     experiment = an_experiment(["base"])
     folders = {"base": write_arm(tmp_path / "base", scores(0.5, 0))}
     plain, tables = (build_table(experiment, folders, data) for data in (a_description(), filtered()))
     lines = dict(caption(experiment, filtered(), tables.results))
     assert lines["Metric"].startswith(f"identity-balanced mAP, {NAME}: average precision")
-    assert "(gallery: role), 1 of them unlabelled distractors, nobody's match; the query is never" in lines["Metric"]
+    assert "(gallery: role), and 1 unlabelled distractor, nobody's match; the query is never" in lines["Metric"]
     assert "as are candidates of its identity with the same camera" in lines["Metric"]
     assert lines["Split"].endswith(
         "Unlabelled distractors in the gallery of test: 1. Given by the data: no image was moved."
