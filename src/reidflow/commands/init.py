@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL import Image
 
 from reidflow.commands import init_folds
 from reidflow.commands.init_text import (
@@ -28,7 +27,7 @@ from reidflow.commands.init_text import (
     word,
 )
 from reidflow.dedup.groups import Rules, group_images, with_scenes
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import UnusableError, decode, header
 from reidflow.ingest.listing import Listing, Row, summary
 from reidflow.ingest.recognise import Recognised, recognise
 from reidflow.spec import plan as plans
@@ -138,10 +137,10 @@ def _look(listing: Listing) -> Looks:
     sides, masked = [], []
     for row in rows[:: math.ceil(len(rows) / SAMPLE)]:
         try:
-            with Image.open(listing.root / row.path) as opened:
-                sides.append(_longer(row, *opened.size))
-                masked += [row] if row.mask or row.segmentation or opened.has_transparency_data else []
-        except (OSError, ValueError):  # ingest will name it
+            opened = header((listing.root / row.path).read_bytes(), Dataset.model_fields["max_pixels"].default)
+            sides.append(_longer(row, *opened.size))
+            masked += [row] if row.mask or row.segmentation or opened.has_transparency_data else []
+        except (OSError, ValueError, UnusableError):  # ingest will name it
             continue
     photos = [photo for row in masked[:: max(1, len(masked) // DECODED)] if (photo := _decoded(listing.root, row))]
     origins = [photo.source for photo in photos if photo.source != "none"]

@@ -260,6 +260,12 @@ def _plugins() -> list[str]:
     return found
 
 
+def header(data: bytes, max_pixels: int) -> Image.Image:
+    """Return an image opened by its content, its pixels not decoded. Raises UnusableError."""
+    with _reasons():
+        return _open(data, max_pixels)
+
+
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     """Open by content, without decoding."""
     if not data:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 UNREADABLE = "unreadable"
 _RACY_NS = 2_000_000_000
 _SHOWN = 200
@@ -98,9 +99,7 @@ def _source_paths(source: dict[str, Any]) -> tuple[Path, list[Path]]:
         return path, []
     if name in _FOLDERS or not path.is_file():
         table = (
-            " For a table: `{name: table, path: " + str(path) + "}`."
-            if path.suffix in (".csv", ".parquet", ".tsv")
-            else ""
+            " For a table: `{name: table, path: " + str(path) + "}`." if path.suffix.lower() in TABLE_SUFFIXES else ""
         )
         raise ReidflowError(
             f"data source '{name}': '{path}' is not a folder. Set 'path' to the data set's folder.{table}"

@@ -10,7 +10,7 @@ from typing import Any
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.labels import nobodies
 from reidflow.ingest.listing import ROLES, SIDES, Listing, Reading, Row, reread, settle
-from reidflow.ingest.rawdigest import Tree, near_path, walk
+from reidflow.ingest.rawdigest import TABLE_SUFFIXES, Tree, near_path, walk
 from reidflow.ingest.recognise_tables import SPLIT, Guess, annotations, guessed, of_json, of_table
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._folders import marked_beside, named, unmarked
@@ -20,8 +20,8 @@ from reidflow.spec.components import call, parameters
 from reidflow.spec.config import Detections
 from reidflow.spec.errors import ReidflowError
 
-TABLES = (".csv", ".tsv", ".parquet")
-MASKS = re.compile(r"(mask|mk|seg|alpha)", re.IGNORECASE)
+MASKS = re.compile(r"(?:.*[\W\d_])?(masks?|mk|seg(mentations?)?|alpha)([\W\d_].*)?", re.IGNORECASE)
+PHOTOS = re.compile(r".*(image|img|photo|picture|rgb|colou?r|jpe?g|png|orig|raw).*", re.IGNORECASE)
 FOLDERS = SIDES | {"train": (*ROLES["train"], "labelled", "labeled")}
 # Folders that hold those of individuals: places and years.
 PLACES = re.compile(
@@ -109,11 +109,21 @@ def recognise(given: str, images: str | None = None) -> Recognised:
     if _is_jaguar(path):
         return _jaguar(given)
     tree = walk(path)
-    guess, detected = annotations(given, tree)
-    recognised = _guess(guess) if guess else _of_folder(given, images, tree)
+    unused: list[ReidflowError] = []
+    guess, detected = annotations(given, tree, images, unused)
+    try:
+        recognised = _guess(guess) if guess else _of_folder(given, images, tree, unused)
+    except ReidflowError as error:
+        raise ReidflowError(" ".join([str(error), *_not_used(unused)])) from error
+    recognised.notes += [note.rstrip(".") for note in _not_used(unused) if note.rstrip(".") not in recognised.notes]
     if detected:
         recognised.detect(f"{given.rstrip('/')}/{detected}")
     return recognised
+
+
+def _not_used(errors: list[ReidflowError]) -> list[str]:
+    """Return a sentence for each table and annotation file of a folder of which nothing can be made."""
+    return [f"Not used: {str(error).splitlines()[0]}" for error in errors]
 
 
 def _opened(
@@ -146,7 +156,11 @@ def _jaguar(given: str) -> Recognised:
     folder = Path(given).expanduser()
     source: dict[str, Any] = {"name": "jaguar", "path": given}
     for path in sorted(folder.iterdir()):
-        if path.suffix in TABLES and path.name not in ("train.csv", "test.csv", "sample_submission.csv"):
+        if path.suffix.lower() in TABLE_SUFFIXES and path.name not in (
+            "train.csv",
+            "test.csv",
+            "sample_submission.csv",
+        ):
             found = _table.read(path) if "filename" in _header(path) else None
             columns = guessed(found, ("group", "flank", "time")) if found else {}
             if columns:
@@ -160,13 +174,18 @@ def _guess(found: Guess) -> Recognised:
     return _opened(kind, source, keys=keys)
 
 
-def _of_folder(given: str, images: str | None, tree: Tree) -> Recognised:
-    """Return the source of a folder of images."""
+def _of_folder(given: str, images: str | None, tree: Tree, unused: list[ReidflowError]) -> Recognised:
+    """Return the source of a folder of images. unused: gains why tables in it cannot be read."""
     root = tree.root
     found = sorted(name for name in named(tree) if counts_as_image(root / name))
-    tables = [name for name in sorted(tree.files) if "/" not in name and PurePosixPath(name).suffix in TABLES]
-    for name in tables:
-        table = _table.read(root / name)
+    for name in sorted(tree.files):
+        if "/" in name or PurePosixPath(name).suffix.lower() not in TABLE_SUFFIXES:
+            continue
+        try:
+            table = _table.read(root / name)
+        except ReidflowError as error:
+            unused.append(error)
+            continue
         known = (
             "Encounter.mediaAsset0" in table.columns
             or {"image", "identity"} <= guessed(table, ("image", "identity")).keys()
@@ -306,11 +325,17 @@ def _masks(found: list[str]) -> str | None:
     for name in found:
         top, _, rest = name.partition("/")
         if rest:
-            stem = (MASKS.match(top) and unmarked(rest)) or PurePosixPath(rest).with_suffix("").as_posix()
+            stem = (MASKS.fullmatch(top) and unmarked(rest)) or PurePosixPath(rest).with_suffix("").as_posix()
             stems.setdefault(top, set()).add(stem)
-    for top in sorted(filter(MASKS.match, stems)):
+    for top in sorted(filter(MASKS.fullmatch, stems)):
+        beside = {other: shared for other, some in stems.items() if other != top and (shared := some & stems[top])}
+        # Folders of individuals hold files of the same numbers: beside Alpha, Beta and Gamma do.
+        if len(beside) > 1 and not all(other.lower() in SPLIT or PLACES.fullmatch(other) for other in beside):
+            continue
+        if beside and top.lower().startswith("alpha") and not all(map(PHOTOS.fullmatch, beside)):
+            continue
         others = {PurePosixPath(name).with_suffix("").as_posix() for name in found if not name.startswith(f"{top}/")}
-        others |= set().union(*(some for other, some in stems.items() if other != top))
+        others |= set().union(*beside.values())
         if len(stems) > 1 and len(stems[top] & others) * 2 > len(stems[top]):
             return top
     return None

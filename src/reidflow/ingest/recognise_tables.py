@@ -125,8 +125,13 @@ def of_json(given: str, images: str | None) -> Guess:
     return _of_coco(given, content, images)
 
 
-def annotations(given: str, tree: Tree) -> tuple[Guess | None, str | None]:
-    """Return the source of the COCO file in a folder, and the name of the file of detections; None where there is none."""
+def annotations(
+    given: str, tree: Tree, images: str | None, unused: list[ReidflowError]
+) -> tuple[Guess | None, str | None]:
+    """Return the source of the COCO file in a folder, and the name of the file of detections; None where there is none.
+
+    images: the folder of its images, where the user names it. unused: gains why COCO files are not the folder's.
+    """
     guess, detected = None, None
     found = [name for name in sorted(tree.files) if name.lower().endswith(".json") and name.count("/") <= 2]
     # Many are a file per image.
@@ -141,7 +146,10 @@ def annotations(given: str, tree: Tree) -> tuple[Guess | None, str | None]:
         if detected is None and is_detections(content):
             detected = name
         elif guess is None and coco.has_identities(content):
-            guess = _of_coco(f"{given.rstrip('/')}/{name}", content, None, tree)
+            try:
+                guess = _of_coco(f"{given.rstrip('/')}/{name}", content, images, tree)
+            except ReidflowError as error:
+                unused.append(error)
     return guess, detected
 
 
@@ -156,18 +164,21 @@ def is_detections(content: Any) -> bool:
 def _of_coco(given: str, content: dict, images: str | None, tree: Tree | None = None) -> Guess:
     own = PurePosixPath(given).parent
     names = [str(one["file_name"]) for one in content["images"] if isinstance(one, dict) and one.get("file_name")]
+    some = names[:: max(1, len(names) // TRIED)]
+    strange = bool(images and tree is not None and 2 * _found(walk(Path(images).expanduser()), some) <= len(some))
     for folder in [] if images else dict.fromkeys([own, own.parent]):
         there = tree if tree is not None else walk(Path(folder).expanduser())
         top = str(folder) if tree is None else tree.root.as_posix()
-        inner = _prefix(some := names[:: max(1, len(names) // TRIED)], there)
+        inner = _prefix(some, there)
         if inner is None and 2 * _found(there, some) > len(some):
             inner = ""
         if inner is not None:
             images = str(PurePosixPath(top) / inner)
             break
-    if images is None:
+    if images is None or strange:
         raise ReidflowError(
-            f"{given}: its images, such as '{names[0] if names else ''}', are not beside it. Name their folder with --images."
+            f"{given}: its images, such as '{names[0] if names else ''}', are not {f'in {images}' if strange else 'beside it'}. Name "
+            "their folder with --images."
         )
     source = {"name": "coco", "path": given} | ({} if images == str(own) else {"images": images})
     return "a COCO file", source, {}

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from reidflow.cli import main
+from reidflow.ingest import decode
 from reidflow.ingest.rawdata import identify
 from reidflow.ingest.recognise import recognise
 from reidflow.spec import plan
@@ -208,6 +209,63 @@ def test_each_layout_becomes_a_config_that_plans_and_lists_all_images(init, layo
     assert split == {"name": "column", **GIVEN[layout]} if layout in GIVEN else split["name"] != "column"
     comments = [line for line in Path("mine.yaml").read_text().splitlines() if line.startswith("#")]
     assert 5 <= len(comments) <= 12 and made.config.results == "results-photos"
+
+
+@pytest.mark.parametrize(
+    "names", ["Alpha Beta Gamma", "Segun Beta Gamma", "Maskito Beta Gamma", "alpha beta", "mask seg mk"]
+)
+def test_animals_whose_names_begin_like_a_folder_of_masks_are_individuals(project, names):
+    for number, name in enumerate(names.split()):
+        for k in range(3):
+            draw(Path("photos") / name / f"{k}.png", 10 * number + k)
+    found = recognise("photos")
+    assert "masks" not in found.source and {row.identity for row in found.listing.rows} == set(names.split())
+
+
+def test_files_of_which_nothing_can_be_made_are_noted_and_stop_nothing(project):
+    folders(Path("photos"))
+    damaged = {
+        "notes.csv": "Jürgen\n".encode("latin-1"),
+        "ragged.csv": b"a,b\n1,2,3\n",
+        "empty.CSV": b"",
+        "odd.parquet": b"PAR1",
+    }
+    for name, data in damaged.items():
+        Path("photos", name).write_bytes(data)
+    stray = {"images": [{"id": 1, "file_name": "other.png"}], "annotations": [{"image_id": 1, "name": "Leo"}]}
+    Path("photos/stray.json").write_text(json.dumps(stray))
+    for images in (None, "photos"):
+        found = recognise("photos", images)
+        assert found.source == {"name": "folder", "path": "photos"} and len(found.listing.rows) == PEOPLE * EACH
+        notes = [note for note in found.notes if note.startswith("Not used: ")]
+        assert all(any(f"photos/{name}" in note for note in notes) for name in [*damaged, "stray.json"])
+    Path("elsewhere").mkdir()
+    draw(Path("elsewhere/other.png"), 1)
+    assert recognise("photos", "elsewhere").source == {
+        "name": "coco",
+        "path": "photos/stray.json",
+        "images": "elsewhere",
+    }
+    for number in range(3):
+        draw(Path("flat") / f"{number}.png", number)
+    Path("flat/meta.csv").write_bytes("path,identity\n0.png,Jürgen\n".encode("latin-1"))
+    with pytest.raises(ReidflowError, match=r"(?s)lie directly in one folder.* Not used: .*line 2: not UTF-8"):
+        recognise("flat")
+
+
+def test_a_table_with_a_suffix_in_capitals_is_one(project):
+    folders(Path("photos"))
+    table(Path("photos/META.CSV"), "path,identity", "cat{who}/{k}.png,{who}")
+    assert recognise("photos").source == {"name": "table", "path": "photos/META.CSV"}
+
+
+def test_images_of_any_size_are_measured(init, monkeypatch):
+    folders(Path("photos"), each=20)
+    decode._formats.cache_clear()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    status, _, err = init("photos")
+    assert status == 0, err
+    assert load("photos.yaml")["protocol"]["model"]["size"] == 64
 
 
 def test_a_table_is_read_by_the_names_of_its_columns(init):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from reidflow.ingest.rawdigest import TABLE_SUFFIXES
 from reidflow.ingest.sources._foreign import text_of
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.spec.errors import ReidflowError
@@ -70,7 +71,7 @@ class Table:
 def read(path: Path) -> Table:
     """Read a CSV (comma, semicolon, tab or bar; UTF-8 or UTF-16) or Parquet file. Raises ReidflowError for a damaged one."""
     if path.is_dir():
-        inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in (".csv", ".tsv", ".parquet"))
+        inside = sorted(file.name for file in path.iterdir() if file.suffix.lower() in TABLE_SUFFIXES)
         hint = f" Tables in it: {', '.join(inside[:_SHOWN])}. Write e.g. `path: {path / inside[0]}`." if inside else ""
         raise ReidflowError(f"{path}: a folder, where a CSV or Parquet file is needed. Correct 'path'.{hint}")
     try:
