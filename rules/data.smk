@@ -94,9 +94,9 @@ rule hashes_shard:
     resources:
         **requests.small,
     params:
-        job=params.groups,
+        job=params.hashes_shard,
     script:
-        "../workflow/scripts/groups.py"
+        "../workflow/scripts/hashes_shard.py"
 
 
 rule pairs_shard:
@@ -114,9 +114,9 @@ rule pairs_shard:
     resources:
         **requests.small,
     params:
-        job=params.groups,
+        job=params.pairs_shard,
     script:
-        "../workflow/scripts/groups.py"
+        "../workflow/scripts/pairs_shard.py"
 
 
 rule groups:

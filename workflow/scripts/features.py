@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from reidflow.features.bank import without_network
-from reidflow.features.sharded import make_bank, make_shard
+from reidflow.features.jobs import BankJob
 from reidflow.ingest.manifest import MANIFEST, PIXELS
 from reidflow.models.available import first_reason
 from reidflow.models.device import resolve_device
@@ -27,12 +27,12 @@ def main(job: Job) -> None:
     contract = MANIFEST if bank["background"] == ORIGINAL else PIXELS
     digests = read_table(job.input.pixels, contract)["pixels"].to_list()
     augment = make_augment(bank["augmentation"], bank["size"], seed=0) if bank["views"] else None
-    made_of = np.load(job.input.images, mmap_mode="r"), digests, bank, wanted, augment
-    where = job.results / ".store", resolve_device(job.compute["device"])
+    images, device = np.load(job.input.images, mmap_mode="r"), resolve_device(job.compute["device"])
+    made = BankJob(images, digests, bank, wanted, augment, job.results / ".store", device)
     if shard:
-        make_shard(shard, *made_of, job.out.shard, *where)
+        made.make_shard(shard, job.out.shard)
     else:
-        make_bank(*made_of, (job.out.features, job.out.digest), *where)
+        made.make((job.out.features, job.out.digest))
 
 
 if __name__ == "__main__":

@@ -1,32 +1,25 @@
-"""Join the data set's own groups with near-duplicates and images of one moment; of a shard, hash or compare its images."""
+"""Join the data set's own groups with near-duplicates and images of one moment."""
 
 import numpy as np
 import polars as pl
 
 from reidflow.dedup.edited import hashed_copies
 from reidflow.dedup.groups import GROUPS, PAIRS, Rules, group_images
-from reidflow.dedup.hashes import image_hashes, load_pairs, pairs_of, save_pairs
+from reidflow.dedup.hashes import image_hashes, load_pairs
 from reidflow.ingest.manifest import MANIFEST
-from reidflow.spec.shards import rows_of
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
-    rules, shard, known, hashes = Rules(**job.given["groups"]), job.given.get("shard"), None, None
-    if files := job.input.get("hashes"):
-        hashes = np.concatenate(list(map(np.load, files)))
-        return save_pairs(job.out.pairs, pairs_of(hashes, rules.reach, rows_of(shard, len(hashes))), rules.reach)
+    rules, known, hashes = Rules(**job.given["groups"]), None, None
     manifest = read_table(job.input.manifest, MANIFEST)
     rows = np.flatnonzero(manifest["identity"].is_not_null().to_numpy())
     images = np.load(job.input.images, mmap_mode="r")
     if files := job.input.get("shards"):
         known = load_pairs(files)
     else:
-        chosen = rows[rows_of(shard or [1, 1], len(rows))]
-        hashes = image_hashes(images, chosen, "phash", workers=job.compute["workers"])
-    if shard:
-        return np.save(job.out.hashes, hashes)
+        hashes = image_hashes(images, rows, "phash", workers=job.compute["workers"])
     edited = None if rules.edited is None else hashed_copies(images, rows, rules.edited, job.compute["workers"])
     grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, known, edited)
     write_table(grouping.groups, job.out.groups, GROUPS)

@@ -22,16 +22,14 @@ def main(job: Job) -> None:
     if given["pairs"]:
         submissions.require_planned(given["source"], given.get("detections"), job.results, given["raw"])
     runs = submissions.chosen_runs(given["runs"], RunStore(job.results / ".store"))
-    made = submissions.gallery_files(
-        manifest, question, runs, submissions.Embedded(job.results, resolve_device(job.compute["device"]))
-    )
+    embedded = submissions.Embedded(job.results, resolve_device(job.compute["device"]))
+    made = submissions.gallery_files(manifest, question, runs, embedded)
     folder = job.out.facts.with_name(".whole")
     root = submissions.data_root(given["source"], job.results)
     facts, single = submissions.gallery_facts(runs, images, root, given["max_pixels"])
     recall = write_gallery(folder, *made, {**facts, "index": given["index"]}, single)
-    print(
-        f"{len(made[0])} images" + ("" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}")
-    )
+    near = "" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}"
+    print(f"{len(made[0])} images{near}")
     for name, target in zip((INDEX, TABLE, VECTORS, RUNS, FACTS), job.out.paths().values(), strict=True):
         (folder / name).replace(target)
     folder.rmdir()

@@ -4,7 +4,7 @@ from reidflow.ingest import rawdigest
 from reidflow.ingest.build import Raw, listing_of, verify
 from reidflow.ingest.network_masks import compute, write
 from reidflow.ingest.rawdata import cache_file
-from reidflow.ingest.segment import Segmenter, store_key
+from reidflow.ingest.segmenter import Segmenter, store_key
 from reidflow.store import published
 from reidflow.store.job import Job, run
 

@@ -19,13 +19,11 @@ from reidflow.training.embedding import embed_stored
 
 def main(job: Job) -> None:
     given, parts, device = job.given, [], resolve_device(job.compute["device"])
-    split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
+    split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST).with_row_index("row")
     layout = Layout(split, manifest, given["gallery"])
-    row_of = {image: row for row, image in enumerate(manifest["image"])}
-    rows = np.array([row_of[image] for image in split["image"].gather(layout.evaluated)])
+    rows = split[layout.evaluated].join(manifest, "image", maintain_order="left")["row"].to_numpy().astype(np.int64)
     jobs = read_jobs(job.input.runs, given["order"], RunStore(job.results / ".store"))
-    for made, plain in zip(jobs.runs, jobs.specs, strict=True):
-        spec = RunSpec.model_validate(plain)
+    for made, spec in zip(jobs.runs, map(RunSpec.model_validate, jobs.specs), strict=True):
         read, other = ("features", "pixels") if spec.frozen else ("pixels", "features")
         vectors = {}
         for label, path, size in zip(given["labels"], given["arms"][made.arm], given["sizes"][made.arm], strict=True):

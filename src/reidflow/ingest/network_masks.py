@@ -14,7 +14,7 @@ from reidflow.ingest.boxes import BLANK
 from reidflow.ingest.decode import UnusableError
 from reidflow.ingest.listing import Listing, Row
 from reidflow.ingest.rawdigest import UNREADABLE
-from reidflow.ingest.segment import Segmenter
+from reidflow.ingest.segmenter import Segmenter
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import write_text
 from reidflow.store.tables import Contract, read_table, write_table

@@ -122,7 +122,7 @@ def code_of(specs: list[RunSpec], frame: dict[str, Any], network: dict[str, Any]
     """
     models = [spec.model for spec in specs]
     networks = [(kind, getattr(model, kind)) for model in models for kind in ("backbone", "pooling", "geometry")]
-    masks = ["reidflow.ingest.segment", *modules(("segmenter", network["segmenter"]))] if network else []
+    masks = ["reidflow.ingest.segmenter", *modules(("segmenter", network["segmenter"]))] if network else []
     return code.run_digest(*DECIDING, *modules(("frame", frame), *networks), *masks)
 
 

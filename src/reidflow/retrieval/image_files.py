@@ -13,7 +13,7 @@ import numpy as np
 from reidflow.ingest import rawdigest
 from reidflow.ingest.decode import UnusableError, decode
 from reidflow.ingest.framing import Frame, cut, scale_for
-from reidflow.ingest.segment import Segmenter
+from reidflow.ingest.segmenter import Segmenter
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec import components
 from reidflow.spec.canonical import short

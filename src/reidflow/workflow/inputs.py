@@ -41,10 +41,10 @@ ARRAYS = ("images", "masks", "features", "versions")
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of the rules of a plan. images: how many the data set has, about: the number of its files."""
+    """The inputs of the rules of a plan. files_counted: the number of the data set's files, which decides the shards."""
 
     files: Files
-    images: int = 0
+    files_counted: int = 0
 
     @property
     def plan(self) -> Plan:
@@ -156,7 +156,7 @@ class Inputs:
         return self._shards(pattern, PAIRWISE[method["name"]]) if method["name"] in PAIRWISE else []
 
     def _shards(self, pattern: str, most: int) -> list[str]:
-        return [pattern.format(shard=shard) for shard in shards(self.images, most)]
+        return [pattern.format(shard=shard) for shard in shards(self.files_counted, most)]
 
     def bank_pixels(self, wildcards: Wildcards) -> str:
         """Return the digests of the pixels that a feature bank is made from, image by image."""

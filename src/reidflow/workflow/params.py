@@ -103,11 +103,17 @@ class Params:
         )
 
     def groups(self, wildcards: Any) -> str:
-        """Return the param of a job that groups images, or hashes or compares a shard of them."""
-        what: dict[str, Any] = {"groups": self.plan.config.groups.model_dump(mode="json")}
-        if shard := getattr(wildcards, "shard", None):
-            what["shard"] = numbers(shard)
-        return self.job("groups", what)
+        """Return the param of the job that groups images."""
+        return self.job("groups", {"groups": self.plan.config.groups.model_dump(mode="json")})
+
+    def hashes_shard(self, wildcards: Wildcards) -> str:
+        """Return the param of a job that hashes a shard of the images."""
+        return self.job("hashes_shard", {"shard": numbers(wildcards.shard)})
+
+    def pairs_shard(self, wildcards: Wildcards) -> str:
+        """Return the param of a job that compares a shard of the hashes with all others."""
+        groups = self.plan.config.groups.model_dump(mode="json")
+        return self.job("pairs_shard", {"groups": groups, "shard": numbers(wildcards.shard)})
 
     def split(self, wildcards: Wildcards) -> str:
         """Return the param of a job that splits the data: by the config's own split, or by that of a wildcard."""

@@ -7,7 +7,7 @@ import torch
 
 from reidflow.features import bank as bank_module
 from reidflow.features.bank import build_bank
-from reidflow.features.sharded import make_bank, make_shard
+from reidflow.features.jobs import BankJob
 from reidflow.models.network import build_features
 from reidflow.spec.errors import ReidflowError
 from reidflow.training.augment import make_augment
@@ -249,13 +249,13 @@ def test_a_bank_after_its_shards_has_the_same_bytes_and_embeds_nothing(tmp_path,
     images, bank = photographs(), spec(views)
     augment = make_augment(AUGMENTATION, 32, seed=0) if views else None
     wanted = np.arange(len(images)) % 5 != 0
-    made_of = images, digests(images), bank, wanted, augment
-    whole = make_bank(*made_of, files(tmp_path / "whole"), tmp_path / "one", "cpu")
+    of = images, digests(images), bank, wanted, augment
+    whole = BankJob(*of, tmp_path / "one", "cpu").make(files(tmp_path / "whole"))
     seen = embedded(monkeypatch)
     for number in (2, 1, 3):
-        make_shard([number, 3], *made_of, tmp_path / "shard.json", tmp_path / "other", "cpu")
+        BankJob(*of, tmp_path / "other", "cpu").make_shard([number, 3], tmp_path / "shard.json")
     assert len(seen) == wanted.sum() * (2 if views else 1) and not (tmp_path / "shard.npy").exists()
-    assert make_bank(*made_of, files(tmp_path / "again"), tmp_path / "other", "cpu") == whole
+    assert BankJob(*of, tmp_path / "other", "cpu").make(files(tmp_path / "again")) == whole
     assert len(seen) == wanted.sum() * (2 if views else 1)
     for one, other in zip(files(tmp_path / "whole"), files(tmp_path / "again"), strict=True):
         assert one.read_bytes() == other.read_bytes()

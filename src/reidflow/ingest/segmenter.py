@@ -66,7 +66,7 @@ def store_key(spec: dict[str, Any], network: str) -> str:
     own = {key: value for key, value in spec.items() if key != "file"}
     module = components.module_name("segmenter", spec["name"])
     decided = {"segmenter": own, "network": network, "version": _version()}
-    return short(canonical({**decided, "code": code.run_digest("reidflow.ingest.segment", module)}), length=32)
+    return short(canonical({**decided, "code": code.run_digest("reidflow.ingest.segmenter", module)}), length=32)
 
 
 def _version() -> str:
