@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.stats import rankdata
 
 from reidflow.curation.greedy import STEPS, block_rows, exact, facility_location, k_center, steps
 from reidflow.dedup.images import sharpness
@@ -101,6 +100,8 @@ def _resolution(manifest: pl.DataFrame) -> np.ndarray:
 
 def _quality(measured: dict[str, np.ndarray], masked: np.ndarray) -> np.ndarray:
     """Return the harmonic mean rank (R,) in (0, 1) over an image's known scores, among images of its kind."""
+    from scipy.stats import rankdata
+
     ranks = np.full((len(QUALITY), len(masked)), np.nan)
     for row, (name, sign) in enumerate(QUALITY.items()):
         for kind in (masked, ~masked):
