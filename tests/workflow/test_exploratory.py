@@ -11,7 +11,7 @@ from PIL import Image
 
 from reidflow.store.runs import RunStore
 
-BACKGROUNDS, CHOICES, DOWNLOADS, FOLDS = "tiny_backgrounds", "tiny_choices", "tiny_downloads", "tiny_folds"
+BACKGROUNDS, CHOICES, FOLDS = "tiny_backgrounds", "tiny_choices", "tiny_folds"
 FILES = {
     BACKGROUNDS: """
         question: Does the background matter?
@@ -53,25 +53,11 @@ FILES = {
             each: {matched: [epochs, steps]}
           best: {why: The best half., curation: {method: quality, share: 0.5}, against: random_epochs}
         """,
-    DOWNLOADS: """
-        question: What of a network whose weights are unavailable?
-        motivation: Networks fail.
-        hypothesis: A row says so.
-        varies: [model.backbone, model.trainable]
-        tuned: {optimizer.learning_rate: [0.001]}
-        baseline: there
-        arms:
-          there: {why: In a package.}
-          frozen: {why: On a hub., model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}}}
-          trained:
-            why: On a hub.
-            model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}, trainable: {name: all}}
-        """,
     FOLDS: """
-        question: Which loss is better on all images?
+        question: Which loss is better on all images, and what of a network whose weights are unavailable?
         motivation: A split tests a part of them.
         hypothesis: Folds test all.
-        varies: [loss, ensemble]
+        varies: [loss, ensemble, model.backbone, model.trainable]
         tuned: {optimizer.learning_rate: [0.001, 0.01]}
         evaluation: {split: {folds: 2}}
         seeds: [0]
@@ -80,13 +66,17 @@ FILES = {
           cross_entropy: {why: The baseline.}
           arcface: {why: Margins., loss: arcface}
           two: {why: Two at once., ensemble: {seeds: 2}}
+          frozen: {why: On a hub., model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}}}
+          trained:
+            why: On a hub.
+            model: {backbone: {name: timm, model: "hf-hub:nobody/nothing", weights: hub}, trainable: {name: all}}
         """,
 }
 
 
 @pytest.fixture(scope="session")
 def explored(tmp_path_factory) -> Project:
-    """Both experiments on the tiny drawing, run once; tests work on copies."""
+    """The experiments on the tiny drawing, run once; tests work on copies."""
 
     def make(folder):
         checkout(folder)
@@ -132,12 +122,12 @@ def test_every_experiment_comes_with_its_tables_figures_and_findings(explored):
 
 
 def test_an_arm_whose_weights_cannot_be_had_is_a_row_that_says_so(explored):
-    rows = {row["arm"]: row for row in table(explored, DOWNLOADS).to_dicts()}
+    rows = {row["arm"]: row for row in table(explored, FOLDS).to_dicts()}
     for arm in ("frozen", "trained"):
         assert (rows[arm]["verdict"], rows[arm]["id_map"], rows[arm]["seeds"]) == ("unavailable", None, 0)
         assert "hf-hub:nobody/nothing" in rows[arm]["note"] and "snakemake --forcerun backbones_" in rows[arm]["note"]
-    assert rows["there"]["id_map"] > 0 and not runs_of(explored, DOWNLOADS, "frozen")
-    text = (explored.results / "tables" / f"{DOWNLOADS}.findings.md").read_text()
+    assert rows["cross_entropy"]["id_map"] > 0 and not runs_of(explored, FOLDS, "frozen")
+    text = (explored.results / "tables" / f"{FOLDS}.findings.md").read_text()
     assert "**frozen** was not run" in text and "**trained** was not run" in text
 
 

@@ -4,7 +4,6 @@ import re
 import textwrap
 
 import polars as pl
-import pytest
 
 ANALYSIS = '''
     """How many images each identity has."""
@@ -45,43 +44,47 @@ ANALYSIS = '''
 '''
 
 
-@pytest.mark.parametrize("where", ["src/reidflow/analyses/counted/__init__.py", "mylab/counted.py"])
-def test_a_planted_analysis_adds_its_table_figure_and_section(tiny, tmp_path, where):
+# Where an analysis may be: among the project's own, or anywhere on the Python path, named in the config.
+PLANTED = {"counted": "src/reidflow/analyses/counted/__init__.py", "tallied": "mylab/tallied.py"}
+
+
+def test_planted_analyses_add_their_tables_figures_and_sections(tiny, tmp_path):
     project = tiny.copy(tmp_path / "project")
-    path = project.folder / where
-    path.parent.mkdir(parents=True)
-    path.write_text(textwrap.dedent(ANALYSIS).lstrip())
-    if where.startswith("mylab"):
-        project.edit("config/tiny.yaml", "experiments:", "analyses: [mylab.counted]\nexperiments:")
+    for name, where in PLANTED.items():
+        path = project.folder / where
+        path.parent.mkdir(parents=True)
+        path.write_text(textwrap.dedent(ANALYSIS).lstrip().replace("counted", name).replace("Counted", name.title()))
+    project.edit("config/tiny.yaml", "experiments:", "analyses: [mylab.tallied]\nexperiments:")
     outcome = project.run()
     assert outcome.status == 0, outcome.text
     assert not outcome.trained and not outcome.restored
-    assert sorted(outcome.executed) == [(rule, "tiny_backbones") for rule in ("analysis_counted", "page")], (
+    rules = ("analysis_counted", "analysis_tallied", "page")
+    assert sorted(outcome.executed) == [(rule, "tiny_backbones") for rule in rules], (
         "an analysis of one experiment makes nothing else again"
     )
-    counted = pl.read_parquet(project.results / "tables" / "tiny_backbones.counted.parquet")
     manifest = pl.read_parquet(project.results / "data" / "manifest.parquet")
-    assert dict(counted.iter_rows()) == dict(manifest.group_by("identity").len().iter_rows())
-    for suffix in ("png", "svg"):
-        assert (project.results / "figures" / "tiny_backbones" / f"counted.{suffix}").stat().st_size > 1000
-    drawn = (project.results / "figures" / "tiny_backbones" / "counted.svg").read_text()
-    assert "Counted: images of each identity" in drawn and "Does the machinery" not in drawn
-    said = f"{counted.height} identities were counted"
-    assert said in (project.results / "tables" / "tiny_backbones.findings.md").read_text()
+    findings = (project.results / "tables" / "tiny_backbones.findings.md").read_text()
     page = (project.results / "pages" / "tiny_backbones.html").read_text()
-    assert said in page and 'id="figure-counted"' in page
-    assert said not in (project.results / "pages" / "tiny_losses.html").read_text()
     assert project.run("--report", "report.html").status == 0
     report = (project.folder / "report.html").read_text()
-    assert "Counted: images of each identity" in report and "Images of each identity." in report
-    project.edit(where, "were counted", "stand in the manifest")
+    for name in PLANTED:
+        counted = pl.read_parquet(project.results / "tables" / f"tiny_backbones.{name}.parquet")
+        assert dict(counted.iter_rows()) == dict(manifest.group_by("identity").len().iter_rows())
+        for suffix in ("png", "svg"):
+            assert (project.results / "figures" / "tiny_backbones" / f"{name}.{suffix}").stat().st_size > 1000
+        drawn = (project.results / "figures" / "tiny_backbones" / f"{name}.svg").read_text()
+        title, said = f"{name.title()}: images of each identity", f"{counted.height} identities were {name}"
+        assert title in drawn and "Does the machinery" not in drawn
+        assert said in findings and said in page and f'id="figure-{name}"' in page
+        assert said not in (project.results / "pages" / "tiny_losses.html").read_text()
+        assert title in report and "Images of each identity." in report
+    for name, where in PLANTED.items():
+        project.edit(where, f"were {name}", f"stand in the manifest, {name}")
     again = project.run()
     assert again.status == 0, again.text
-    assert ("analysis_counted", "tiny_backbones") in again.executed
-    assert {rule for rule, _ in again.executed} == {"analysis_counted", "page"}
-    assert re.search(
-        r"\d+ identities stand in the manifest", (project.results / "pages" / "tiny_backbones.html").read_text()
-    )
+    assert sorted(again.executed) == [(rule, "tiny_backbones") for rule in rules]
+    page = (project.results / "pages" / "tiny_backbones.html").read_text()
+    assert all(re.search(rf"\d+ identities stand in the manifest, {name}", page) for name in PLANTED)
 
 
 def test_an_analysis_that_lacks_a_name_says_which(tiny, tmp_path):
