@@ -8,12 +8,14 @@ import time
 from conftest import LONGEST, Project, checkout
 from kills import disturb
 
+TABLE = "results-tiny/tables/tiny_losses.parquet"
+
 
 def started(project):
-    """Start the workflow and return its main process once the first sweep runs."""
+    """Start what makes `TABLE` and return its main process once the first sweep runs."""
     before = project.chatter()
     main = subprocess.Popen(
-        project.command(),
+        project.command("--", TABLE),
         cwd=project.folder,
         env=project.environment,
         stdout=subprocess.PIPE,
@@ -53,7 +55,7 @@ def test_an_orphan_of_an_older_run_does_not_publish(tiny, tmp_path):
     (project.results / ".generation").write_text("a newer run")
     text = main.communicate(timeout=LONGEST)[0]
     assert main.returncode != 0 and "a newer run of the pipeline owns" in text
-    outcome = project.run()
+    outcome = project.run("--", TABLE)
     assert outcome.status == 0, outcome.text
     keys = [line["key"] for line in project.log() if line["action"] == "trained"]
     assert len(keys) == len(set(keys))
@@ -69,7 +71,7 @@ def test_code_that_changes_after_planning_is_not_run(tiny, tmp_path):
         file.write("\nEDITED = 2\n")
     text = main.communicate(timeout=LONGEST)[0]
     assert main.returncode != 0 and "the code changed after planning" in text
-    outcome = project.run()
+    outcome = project.run("--", TABLE)
     assert outcome.status == 0 and len(outcome.trained) == 4, outcome.text
 
 
@@ -106,7 +108,9 @@ def killed_in_training(project, known=()):
 def test_a_killed_training_resumes_and_an_edited_one_starts_at_the_first_epoch(tiny, tmp_path):
     project = tiny.copy(tmp_path / "project")
     project.edit(
-        "config/experiments/tiny_backbones.yaml", "baseline: frozen", "baseline: frozen\nprotocol: {epochs: 24}"
+        "config/experiments/tiny_backbones.yaml",
+        "baseline: frozen",
+        "baseline: frozen\nseeds: [0]\nprotocol: {epochs: 24}",
     )
     key, _ = killed_in_training(project)
     with (project.folder / "src/reidflow/training/losses/cross_entropy.py").open("a") as file:
