@@ -17,6 +17,7 @@ from reidflow.export.values import curves, scores, settings
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.extras import install
 from reidflow.spec.plan import Plan
 from reidflow.spec.yaml import load
 from reidflow.store.runs import SPEC, readable_name
@@ -88,9 +89,7 @@ def _client(place: str) -> tuple["MlflowClient", str | None]:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     except ImportError as error:
-        raise ReidflowError(
-            f"MLflow is not installed ({error}). Install it: .venv/bin/pip install -e '.[mlflow]'"
-        ) from error
+        raise ReidflowError(f"MLflow is not installed ({error}). Install it: {install('mlflow')}") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     uri, artifacts = place, None

@@ -19,6 +19,7 @@ from reidflow.models.images import to_pixels
 from reidflow.retrieval.commands import framing_of, run_folder
 from reidflow.retrieval.embedder import Embedder
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.extras import install
 from reidflow.spec.names import slug_of
 from reidflow.spec.plan import Plan
 from reidflow.splits.split import SPLIT
@@ -113,7 +114,7 @@ def _check_installed() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ReidflowError(f"{error.name} is not installed. Install it: .venv/bin/pip install -e '.[onnx]'") from error
+        raise ReidflowError(f"{error.name} is not installed. Install it: {install('onnx')}") from error
 
 
 def write_onnx(network: nn.Module, example: np.ndarray, properties: dict[str, str], path: Path) -> None:

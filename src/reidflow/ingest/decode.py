@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from reidflow.ingest import boxes, damage, depth, jpeg_xl, segmentation
 from reidflow.ingest.sources._sniff import is_image, what_is
+from reidflow.spec.extras import install
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
@@ -283,7 +284,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             ("JPEG XL", "jxl", data.startswith(jpeg_xl.STARTS)),
         ):
             if starts and _NAMES[extra] not in formats:
-                remedy = f"pip install 'reidflow[{extra}]' reads such files; or convert it to JPEG or PNG"
+                remedy = f"install what reads it: {install(extra)}; or convert it to JPEG or PNG"
                 raise UnusableError("unreadable", f"a {name} file: {remedy}") from error
         if data[8:10] == b"CR":
             raise UnusableError("unreadable", _RAW_FILE) from error

@@ -2,6 +2,8 @@
 
 import io
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,4 +132,6 @@ def test_the_extra_is_named_where_its_plugin_is_not_installed(extra, data, witho
     with pytest.raises(UnusableError) as caught:
         decode(data, None, max_pixels=10**6)
     assert caught.value.reason == "unreadable"
-    assert f"pip install 'reidflow[{extra}]'" in caught.value.detail
+    assert f"install what reads it: .venv/bin/pip install -e '.[{extra}]'; or" in caught.value.detail
+    declared = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert extra in declared["optional-dependencies"]

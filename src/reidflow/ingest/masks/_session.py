@@ -9,6 +9,7 @@ from PIL import Image
 
 from reidflow.ingest.sources._sniff import what_is
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.extras import install
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of the colours that most networks are trained with."""
@@ -29,8 +30,7 @@ class Session:
             import onnxruntime
         except ImportError as error:
             raise ReidflowError(
-                "masks are computed with onnxruntime, which is not installed. Install it: "
-                ".venv/bin/pip install -e '.[masks]'"
+                f"masks are computed with onnxruntime, which is not installed. Install it: {install('masks')}"
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
