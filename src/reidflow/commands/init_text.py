@@ -187,9 +187,10 @@ def _grouped(found: Found) -> str:
     if is_benchmark(found.data):
         return "As its protocol has it: no near-duplicates, and no images of the same individual by the query's camera."
     given, timed = (any(getattr(row, name) for row in found.rows) for name in ("group", "time"))
+    # Times of EXIF are read by ingest.
+    moment = "images of one moment" if timed else "images whose EXIF times are near"
     own = "Groups (sightings, bursts) as given" if given else "No groups are given; each image is one"
-    near = "images of one moment and near-duplicates" if timed else "near-duplicates"
-    return f"{own}, {near} within an individual joined. A group is never split."
+    return f"{own}, {moment} and near-duplicates within an individual joined. A group is never split."
 
 
 def is_benchmark(data: Recognised) -> bool:

@@ -178,9 +178,8 @@ def _of_folder(given: str, images: str | None, tree: Tree, unused: list[Reidflow
     """Return the source of a folder of images. unused: gains why tables in it cannot be read."""
     root = tree.root
     found = sorted(name for name in named(tree) if counts_as_image(root / name))
-    for name in sorted(tree.files):
-        if "/" in name or PurePosixPath(name).suffix.lower() not in TABLE_SUFFIXES:
-            continue
+    tables = [n for n in sorted(tree.files) if "/" not in n and PurePosixPath(n).suffix.lower() in TABLE_SUFFIXES]
+    for name in tables:
         try:
             table = _table.read(root / name)
         except ReidflowError as error:
@@ -191,7 +190,10 @@ def _of_folder(given: str, images: str | None, tree: Tree, unused: list[Reidflow
             or {"image", "identity"} <= guessed(table, ("image", "identity")).keys()
         )
         if known and found:
-            return _guess(of_table(f"{given.rstrip('/')}/{name}", images))
+            recognised = _guess(of_table(f"{given.rstrip('/')}/{name}", images))
+            others = ", ".join(other for other in tables if other != name)
+            recognised.notes += [f"'{name}' is the table used; to use another ({others}), give its name"] if others else []
+            return recognised
     if not found:
         what = f"none of its {len(tree.files)} files is an image" if tree.files else "it is empty"
         raise ReidflowError(f"{given}: {what}. Name the folder that holds the images.")

@@ -549,6 +549,14 @@ def test_a_benchmark_is_recognised_in_the_folder_that_its_archive_made(project, 
     assert inner.source["name"] != "folder" and recognise("download").source == inner.source
 
 
+def test_of_several_tables_the_one_used_is_named_and_another_can_be(project):
+    folders(Path("photos"))
+    for name in ("a.csv", "b.csv"):
+        table(Path("photos") / name, "path,identity", "cat{who}/{k}.png,{who}")
+    assert "'a.csv' is the table used; to use another (b.csv)" in " ".join(recognise("photos").notes)
+    assert recognise("photos/b.csv").source["path"] == "photos/b.csv"
+
+
 def test_a_coco_file_of_another_machine_is_recognised(project):
     coco_file(Path("photos"))
     path = Path("photos/annotations/train.json")
