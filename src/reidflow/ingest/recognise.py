@@ -192,7 +192,9 @@ def _of_folder(given: str, images: str | None, tree: Tree, unused: list[Reidflow
         if known and found:
             recognised = _guess(of_table(f"{given.rstrip('/')}/{name}", images))
             others = ", ".join(other for other in tables if other != name)
-            recognised.notes += [f"'{name}' is the table used; to use another ({others}), give its name"] if others else []
+            recognised.notes += (
+                [f"'{name}' is the table used; to use another ({others}), give its name"] if others else []
+            )
             return recognised
     if not found:
         what = f"none of its {len(tree.files)} files is an image" if tree.files else "it is empty"

@@ -108,6 +108,9 @@ def _divided(
     else:
         split = _assigned(images, method, gallery, sides, two, bool(queries), fold)
     if queries:
+        if given:
+            # Of images without positives none would become a query.
+            _check_positives(split, gallery)
         split = _with_queries(split, queries, gallery, method)
     if settings.ignore:
         split = with_ignored(split, manifest, settings.ignore)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from test_scorable import alternatives
 from test_splits import NO_PAIRS
 
 from reidflow.evaluation.layout import Layout
@@ -147,6 +148,9 @@ def test_queries_without_a_positive_stop_the_split_and_what_the_message_advises_
     ):
         split_of(data_set(rows), val=0)
     assert unanswered(split_of(data_set(rows), "all", val=0), "test", "all") == (4, 0)
+    with pytest.raises(ReidflowError, match=r"role 'test' has a positive[^\n]*works[^\n]*\n  gallery: all$"):
+        split_of(data_set(rows), val=0, queries=0.5)
+    split_of(data_set(rows), "all", val=0, queries=0.5)
 
     data = data_set([(*row[:4], "c0") for row in benchmark(test_of_training=True)])
     with pytest.raises(ReidflowError, match=r"role 'val' has a positive.* not ignored\.[^\n]*\n  ignore: \[\]$"):
@@ -185,6 +189,20 @@ def test_a_validation_without_positives_of_another_camera_is_named_and_the_advic
         for role in ("val", "test"):
             total, without = unanswered(made, role, ranked["gallery"])
             assert without < total
+
+
+@pytest.mark.parametrize("cameras", [1, 2])
+def test_alternatives_to_a_split_are_tried_with_the_images_that_are_ignored(cameras, tmp_path):
+    rows = [(f"{n}{i}", n, None, None, f"c{i % cameras}") for n in "abcdefghijklmnopqrst" for i in range(2)]
+    data = data_set(rows)
+    with pytest.raises(ReidflowError, match="What works with these images") as error:
+        split_of(data, ignore=["camera"], name="closed_set")
+    for change in alternatives(str(error.value), tmp_path):
+        assert ("ignore" in change) == (cameras == 1)
+        split = split_of(
+            data, change.get("gallery", "role"), ignore=change.get("ignore", ["camera"]), **change["split"]
+        )
+        assert unanswered(split, "test", change.get("gallery", "role"))[1] == 0
 
 
 def test_a_given_split_of_images_of_one_day_names_the_groups_with_which_it_can_be_scored():
