@@ -176,7 +176,9 @@ def _labelled(rows: list[Row], rules: Rules) -> tuple[pl.DataFrame, pl.DataFrame
     """Return the manifest and the groups of labelled rows, as far as they are known before images are read."""
     columns = ("image", "path", "identity", "group", "side", "role", "time", "camera", "site", "flank")
     values = [[getattr(row, name) for name in columns] for row in rows]
-    manifest = pl.DataFrame(values, dict.fromkeys(columns, pl.String), orient="row").with_columns(pixels="image")
+    manifest = pl.DataFrame(values, dict.fromkeys(columns, pl.String), orient="row").with_columns(
+        pixels="image", visible=pl.lit(None, pl.String)
+    )
     rules = replace(rules, phash_distance=None, edited=None)
     none = np.empty((0, 3), np.int64), rules.reach
     groups = group_images(manifest, np.empty((0, 8), np.uint8), rules, none).groups
