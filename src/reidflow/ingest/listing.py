@@ -115,7 +115,8 @@ class Listing:
     leaves out on purpose, by what it is; `tables` holds the SHA-256 of each table that was read, by its name in the
     dataset's digest; `extra` are those of them outside `root`; `notes` is what its owner should know of rows that are used,
     a sentence per kind; `tree` and `candidates` are the files and the rows as the source found them; `advice` is what brings
-    most of the missing files into the dataset, if known.
+    most of the missing files into the dataset, if known; `nobody`
+    holds the labels, in small letters, by which the source's format says that nobody is known.
     """
 
     root: Path
@@ -129,6 +130,7 @@ class Listing:
     candidates: list[Row]
     left_out: dict[str, int]
     advice: str = ""
+    nobody: frozenset[str] = frozenset()
 
 
 def reread(listing: Listing, reading: Reading) -> Listing:
@@ -139,10 +141,20 @@ def reread(listing: Listing, reading: Reading) -> Listing:
     """
     if reading.links == "refuse":
         listing.tree.require_inside()
-    renamed, notes = _labels([clean(row.identity) for row in listing.candidates], reading, listing.root)
-    if renamed or reading.dates != "iso":
+    found = [clean(row.identity) for row in listing.candidates]
+    nobody = listing.nobody if reading.unlabelled is None or reading.unlabelled else frozenset()
+    nobody -= {label.lower() for label in labels.kept(reading.unlabelled or (), filter(None, found))}
+    renamed, notes = _labels(found, reading, nobody, listing.root)
+    if renamed or nobody != listing.nobody or reading.dates != "iso":
         listing = settle(
-            listing.tree, listing.candidates, listing.tables, listing.extra, listing.left_out, renamed, reading.dates
+            listing.tree,
+            listing.candidates,
+            listing.tables,
+            listing.extra,
+            listing.left_out,
+            renamed,
+            reading.dates,
+            nobody,
         )
     return replace(listing, notes=[*notes, *listing.notes])
 
@@ -155,12 +167,15 @@ def settle(
     left_out: dict[str, int] | None = None,
     renamed: Mapping[str | None, str | None] | None = None,
     dates: Dates = "iso",
+    nobody: frozenset[str] = frozenset(),
 ) -> Listing:
     """Check the rows of a source against the existing files and return them sorted by image id.
 
     Labels lose surrounding blanks and become Unicode NFC, so that two spellings of one name are one identity; blank
     values become null, and so do times that cannot be read. Raises ReidflowError that lists every path outside the
-    dataset and every invalid `side` and `role`. renamed: label -> what it is read as, where that differs.
+    dataset and every invalid `side` and `role`. renamed: label -> what it is read as, where that differs. nobody:
+    labels in small letters by which the source's format says that nobody is known: their rows are unlabelled and have no
+    role, as they may show animals that are known.
     """
     candidates, tables, extra = list(candidates), tables or {}, extra or []
     files = Files(tree, [name for row in candidates for name in (row.path, row.mask) if name])
@@ -170,7 +185,7 @@ def settle(
     rows: list[Row] = []
     faults: list[Fault] = []
     for candidate in candidates:
-        row = _tidy(candidate, renamed or {}, dates, problems)
+        row = _tidy(candidate, renamed or {}, dates, nobody, problems)
         if row.time is None and candidate.time and not is_blank(candidate.time):
             times.append(candidate)
         found = files.find(row.path)
@@ -209,16 +224,19 @@ def settle(
         candidates,
         left_out or {},
         files.remedy(),
+        nobody,
     )
 
 
 def _labels(
-    found: Iterable[str | None], reading: Reading, root: Path
+    found: Iterable[str | None], reading: Reading, nobody: frozenset[str], root: Path
 ) -> tuple[dict[str | None, str | None], list[str]]:
     """Return label -> what it is read as, where that differs, and what the owner should know of the labels."""
     counts = Counter(label for label in found if label is not None)
     marked, idle = labels.marked(reading.unlabelled or (), counts)
-    named = {label: count for label, count in counts.items() if label and label not in marked}
+    named = {
+        label: count for label, count in counts.items() if label and label not in marked and label.lower() not in nobody
+    }
     labels.require_named(named, reading.unlabelled, str(root))
     renamed: dict[str | None, str | None] = dict.fromkeys(marked)
     renamed |= labels.joined(named) if reading.spellings == "join" else {}
@@ -296,11 +314,14 @@ class _Problems:
         problems.raise_if_any(f"the rows of the dataset {self.root}")
 
 
-def _tidy(row: Row, renamed: Mapping[str | None, str | None], dates: Dates, problems: _Problems) -> Row:
+def _tidy(
+    row: Row, renamed: Mapping[str | None, str | None], dates: Dates, nobody: frozenset[str], problems: _Problems
+) -> Row:
     label = clean(row.identity)
+    known = label is None or label.lower() not in nobody
     return replace(
         row,
-        identity=renamed.get(label, label),
+        identity=renamed.get(label, label) if known else None,
         mask=row.mask if row.mask and row.mask.strip() else None,
         group=clean(row.group) or None,
         flank=clean(row.flank) or None,
@@ -308,7 +329,7 @@ def _tidy(row: Row, renamed: Mapping[str | None, str | None], dates: Dates, prob
         side=_side(row, problems),
         camera=clean(row.camera) or None,
         site=clean(row.site) or None,
-        role=_role(row, problems),
+        role=_role(row, problems) if known else None,
     )
 
 

@@ -62,7 +62,8 @@ class Recognised:
     keys: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        counts = Counter(row.identity for row in self.listing.candidates if row.identity)
+        labels = (row.identity for row in self.listing.candidates if row.identity)
+        counts = Counter(label for label in labels if label.strip().lower() not in self.listing.nobody)
         entries = nobodies(counts)
         if entries:
             self.keys["unlabelled"] = entries

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from made_images import encoded, picture
 
-from reidflow.ingest.sources import coco, wildbook
+from reidflow.ingest.listing import Reading, reread
+from reidflow.ingest.sources import coco, wildbook, wildlife_datasets
 from reidflow.spec.errors import ReidflowError
 
 PNG = encoded(picture(160, 120))
@@ -87,6 +88,32 @@ def test_camera_traps_of_lila_give_site_time_and_sequence(root):
         ("leo", "12", "2015-06-03T10:11:12", "s9", "c1", None),
         ("mia", "12", "2015-06-03T10:11:13", "s9", None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "expected"),
+    [
+        (None, [("leo", "train"), (None, None), (None, None)]),
+        (["mia"], [("leo", "train"), (None, None), (None, None)]),
+        (["unknown"], [("leo", "train"), (None, None), (None, None)]),
+        (["!unknown"], [("leo", "train"), ("Unknown", "test"), (None, None)]),
+        ([], [("leo", "train"), ("Unknown", "test"), ("____", "test")]),
+    ],
+)
+def test_what_means_nobody_in_these_formats_is_kept_where_the_config_says_so(root, unlabelled, expected):
+    names = zip(("a.jpg", "b.jpg", "c.jpg"), ("leo", "Unknown", "____"), ("train", "test", "test"), strict=True)
+    made = [
+        ({"id": file, "file_name": file}, {"image_id": file, "name": who, "split": role}) for file, who, role in names
+    ]
+    path = saved(root, [one for _, one in made], [image for image, _ in made])
+    reading = Reading(unlabelled=unlabelled)
+    found = reread(coco.open_source(path=path, images=str(root / "images")), reading)
+    assert [(row.identity, row.role) for row in found.rows] == expected
+    assert found.notes == (["dataset.unlabelled: no label is 'mia'."] if unlabelled == ["mia"] else [])
+    lines = ["image_id,identity,path,split", "0,leo,a.jpg,train", "1,Unknown,b.jpg,test"]
+    (root / "images" / "metadata.csv").write_text("\n".join(lines) + "\n")
+    found = reread(wildlife_datasets.open_source(path=str(root / "images" / "metadata.csv")), reading)
+    assert [(row.identity, row.role) for row in found.rows] == expected[:2]
 
 
 def test_identities_are_attributes_or_categories_by_name(root):

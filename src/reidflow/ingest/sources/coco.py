@@ -25,6 +25,7 @@ KEYS = {
 }  # fmt: skip
 """Keys of an annotation, of its `attributes`, or of its image, by what they hold, the likeliest first."""
 NOBODY = frozenset({"____", "unknown"})
+"""Labels by which Wildbook and the library of camera traps say that nobody is known."""
 _AUTO = "auto"
 _NEEDED = "a COCO file, with the lists images, annotations and categories"
 _NEAR = 3.0  # pixels by which a segmentation that is nothing but the box may differ from it
@@ -55,7 +56,7 @@ def open_source(
     identity, group, flank, time, camera, site, role: keys of an annotation (`attributes.tag`) or else of its image; `auto`
     takes the usual ones: name, identity, individual_id; encounter_id, seq_id; viewpoint; datetime, date_captured; camera;
     location; split. null: none. `identity: category` where each individual is a category of its own.
-    Annotations without an identity are unlabelled and have no role, as they may show known animals; crowds, and images without an annotation, are left out.
+    Annotations without an identity, or with `unknown` or `____` (unless `dataset.unlabelled` keeps these), are unlabelled and have no role, as they may show known animals; crowds, and images without an annotation, are left out.
     Raises ReidflowError for a file of another form, and where no annotation has an identity.
     """
     root, extra = dataset_paths({"name": "coco", "path": path, "images": images})
@@ -67,7 +68,7 @@ def open_source(
     annotations = [(number, one) for number, one in annotations if not one.get("iscrowd")]
     wanted = {"group": group, "flank": flank, "time": time, "camera": camera, "site": site, "role": role}
     labels = [_identity(one, photos[one["image_id"]], names, identity) for _, one in annotations]
-    if not any(labels):
+    if not any(map(_is_somebody, labels)):
         raise _no_identity(annotations, identity, path)
     shapes = [_mask(one) for _, one in annotations]
     files = [str(photos[one["image_id"]]["file_name"]) for _, one in annotations]
@@ -89,7 +90,7 @@ def open_source(
             )
         )
     name = f"/{file.name}" if extra else os.path.relpath(file.resolve(), root.resolve())
-    return settle(walk(root), rows, {name: sha256}, extra)
+    return settle(walk(root), rows, {name: sha256}, extra, nobody=NOBODY)
 
 
 def _parts(content: Any, path: str) -> tuple[dict[Any, dict], list[tuple[int, dict]], dict[Any, str]]:
@@ -135,9 +136,12 @@ def _of_category(
 
 
 def _identity(one: dict, photo: dict, names: dict[Any, str], key: str) -> str | None:
-    """Return the label of an annotation; None where it is of nobody in particular."""
-    label = names.get(_id(one, "category_id")) if key == "category" else _fact(one, photo, "identity", key)
-    return None if label is None or label.lower() in NOBODY else label
+    """Return the label of an annotation; None where it has none."""
+    return names.get(_id(one, "category_id")) if key == "category" else _fact(one, photo, "identity", key)
+
+
+def _is_somebody(label: str | None) -> bool:
+    return label is not None and label.lower() not in NOBODY
 
 
 def _fact(one: dict, photo: dict, what: str, key: str | None) -> str | None:
@@ -194,4 +198,4 @@ def has_identities(content: Any) -> bool:
         photos, annotations, names = _parts(content, "")
     except ReidflowError:
         return False
-    return any(_identity(one, photos[one["image_id"]], names, _AUTO) for _, one in annotations)
+    return any(_is_somebody(_identity(one, photos[one["image_id"]], names, _AUTO)) for _, one in annotations)

@@ -50,7 +50,7 @@ def open_source(
     group, flank, time, camera, site, role: columns; `auto` takes those that the library's sets have (encounter, video;
     orientation, position; date; camera, trap_id; location; split, original_split), null none. A split of train, val and test
     is used with `split: {name: column}`; query and database (or gallery) become the sides of test.
-    `unknown` and blank identities are unlabelled and have no role: they may show animals that are known. Raises ReidflowError
+    `unknown` (unless `dataset.unlabelled` keeps it) and blank identities are unlabelled and have no role: they may show animals that are known. Raises ReidflowError
     for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "wildlife_datasets", "path": path, "images": images})
@@ -68,7 +68,7 @@ def open_source(
     facts = {what: _column(table, what, name) for what, name in given.items()}
     shapes = _segmentations(table, path) if masks or boxes else [None] * len(table)
     found = _boxes(table, path, shapes) if boxes else [None] * len(table)
-    labels = [None if (label or "").strip().lower() in {UNKNOWN, *BLANK} else label for label in table.column(identity)]
+    labels = [None if (label or "").strip().lower() in BLANK else label for label in table.column(identity)]
     rows = [
         Row(
             files[i] or "",
@@ -84,7 +84,7 @@ def open_source(
         for i, (label, shape) in enumerate(zip(labels, shapes, strict=True))
     ]
     name = f"/{file.name}" if extra else os.path.relpath(file.resolve(), root.resolve())
-    return settle(walk(root), rows, {name: table.sha256}, extra)
+    return settle(walk(root), rows, {name: table.sha256}, extra, nobody=frozenset({UNKNOWN}))
 
 
 def _column(table: _table.Table, what: str, name: str | None) -> Sequence[str | None]:
