@@ -1,7 +1,6 @@
 """Boxes that a detector of animals (MegaDetector) found in the photographs of any source."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from reidflow.ingest.boxes import Box
 from reidflow.ingest.listing import Listing, Row, fault
+from reidflow.ingest.rawdigest import table_name
 from reidflow.ingest.sources import _json
 from reidflow.spec.errors import ReidflowError
 
@@ -58,14 +58,13 @@ def boxed(listing: Listing, path: str, confidence: float, category: str, several
         counts["several"] += len(detected) > 1 and not all_of
         rows += [replace(row, box=one.box, relative=one.relative) for one in (detected if all_of else detected[:1])]
     file = Path(path).expanduser()
-    inside = file.resolve().is_relative_to(listing.root.resolve())
-    name = os.path.relpath(file.resolve(), listing.root.resolve()) if inside else f"/{file.name}"
+    name = table_name(file, listing.root)
     return replace(
         listing,
         rows=sorted(rows, key=lambda row: row.image),
         faults=sorted(faults, key=lambda one: (one.image, one.row or 0)),
         tables={**listing.tables, name: sha256},
-        extra=[*listing.extra, *([] if inside else [file])],
+        extra=[*listing.extra, *([file] if name.startswith("/") else [])],
         notes=[*listing.notes, *_notes(counts, path, without)],
     )
 

@@ -84,6 +84,12 @@ def dataset_paths(source: dict[str, Any], detections: str | None = None) -> tupl
     return root, extra
 
 
+def table_name(file: Path, root: Path) -> str:
+    """Return the name of a table in the digest of a dataset: its path below the root, `/` and its name where it lies outside."""
+    file, root = file.resolve(), root.resolve()
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else f"/{file.name}"
+
+
 def _source_paths(source: dict[str, Any]) -> tuple[Path, list[Path]]:
     """Return the folder of a source, and its table where that lies outside it.
 
@@ -239,7 +245,8 @@ def snapshot(
     path_of = {relative: root / relative for relative in tree.files}
     stats = dict(tree.files)
     for path in extra:
-        path_of[f"/{path.name}"], stats[f"/{path.name}"] = path, _key(path.stat())
+        name = table_name(path, root)
+        path_of[name], stats[name] = path, _key(path.stat())
     old = _load(cache)
     new: dict[str, list] = {}
     todo: list[str] = []

@@ -1,13 +1,12 @@
 """Annotations in COCO's format (Lin et al., 2014), as Wildbook, LILA's camera traps, CVAT and others export them."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from reidflow.ingest.boxes import Box, parse_column
 from reidflow.ingest.listing import Listing, Row, settle
-from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.rawdigest import dataset_paths, table_name, walk
 from reidflow.ingest.segmentation import bounded
 from reidflow.ingest.sources import _json
 from reidflow.ingest.sources._roles import role_and_side
@@ -89,8 +88,7 @@ def open_source(
                 **facts,
             )
         )
-    name = f"/{file.name}" if extra else os.path.relpath(file.resolve(), root.resolve())
-    return settle(walk(root), rows, {name: sha256}, extra, nobody=NOBODY)
+    return settle(walk(root), rows, {table_name(file, root): sha256}, extra, nobody=NOBODY)
 
 
 def _parts(content: Any, path: str) -> tuple[dict[Any, dict], list[tuple[int, dict]], dict[Any, str]]:

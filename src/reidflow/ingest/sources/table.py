@@ -1,12 +1,11 @@
 """A table (CSV or Parquet) with a row per image."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from reidflow.ingest.boxes import BLANK, Box, parse_column
 from reidflow.ingest.listing import ROLES, Listing, Row, settle
-from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.rawdigest import dataset_paths, table_name, walk
 from reidflow.ingest.segmentation import bounded, looks_like
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._roles import NEITHER, role_and_side, sides
@@ -79,8 +78,7 @@ def open_source(
     ]
     if not rows:
         raise ReidflowError(f"{table.path}: the table has no rows. It needs one per image.")
-    name = f"/{table.path.name}" if extra else os.path.relpath(table.path.resolve(), root.resolve())
-    return settle(walk(root), rows, {name: table.sha256}, extra)
+    return settle(walk(root), rows, {table_name(table.path, root): table.sha256}, extra)
 
 
 def _divided(

@@ -1,13 +1,12 @@
 """Tables of encounters and annotations as Wildbook exports and imports them, saved as CSV."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from reidflow.ingest.boxes import parse_column
 from reidflow.ingest.listing import Listing, Row, settle
-from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.rawdigest import dataset_paths, table_name, walk
 from reidflow.ingest.sources import _table
 from reidflow.spec.errors import ReidflowError
 
@@ -65,9 +64,8 @@ def open_source(*, path: str, images: str | None = None, boxes: bool = True) -> 
             )  # fmt: skip
     if not rows:
         raise ReidflowError(f"{path}: none of its {len(table)} rows names an image in 'Encounter.mediaAsset0'.")
-    name = f"/{file.name}" if extra else os.path.relpath(file.resolve(), root.resolve())
     not_matched = {"(not matched against)": left_out} if left_out else None
-    return settle(walk(root), rows, {name: table.sha256}, extra, left_out=not_matched)
+    return settle(walk(root), rows, {table_name(file, root): table.sha256}, extra, left_out=not_matched)
 
 
 def _first(table: _table.Table, names: Sequence[str]) -> list[str | None]:

@@ -1,12 +1,11 @@
 """The metadata table of the library wildlife-datasets (Čermák et al., 2024), as its `df` is exported to CSV or Parquet."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reidflow.ingest.boxes import BLANK, Box, parse_column
 from reidflow.ingest.listing import ROLES, Listing, Row, settle
-from reidflow.ingest.rawdigest import dataset_paths, walk
+from reidflow.ingest.rawdigest import dataset_paths, table_name, walk
 from reidflow.ingest.segmentation import bounds, is_drawn
 from reidflow.ingest.sources import _table
 from reidflow.ingest.sources._roles import role_and_side
@@ -83,8 +82,7 @@ def open_source(
         )
         for i, (label, shape) in enumerate(zip(labels, shapes, strict=True))
     ]
-    name = f"/{file.name}" if extra else os.path.relpath(file.resolve(), root.resolve())
-    return settle(walk(root), rows, {name: table.sha256}, extra, nobody=frozenset({UNKNOWN}))
+    return settle(walk(root), rows, {table_name(file, root): table.sha256}, extra, nobody=frozenset({UNKNOWN}))
 
 
 def _column(table: _table.Table, what: str, name: str | None) -> Sequence[str | None]:
