@@ -1,9 +1,8 @@
 """Find all pairs of labelled images that a method considers duplicates, up to the loosest threshold in use."""
 
 import numpy as np
-import polars as pl
 
-from reidflow.dedup.images import DUPLICATES, Images, find_pairs
+from reidflow.dedup.images import DUPLICATES, Images, find_pairs, pairs_of_shards
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.shards import rows_of
 from reidflow.store.job import Job, run
@@ -12,7 +11,7 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     if files := job.input.get("shards"):
-        return write_table(pl.concat([read_table(file, DUPLICATES) for file in files]), job.out.pairs, DUPLICATES)
+        return write_table(pairs_of_shards(files, job.given["loosest"]), job.out.pairs, DUPLICATES)
     manifest = read_table(job.input.manifest, MANIFEST)
     rows = np.flatnonzero(manifest["identity"].is_not_null().to_numpy())
     columns = [manifest[name].gather(rows).to_list() for name in ("image", "identity", "sha256", "pixels")]

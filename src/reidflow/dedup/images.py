@@ -1,5 +1,6 @@
 """The labelled images that a deduplication method compares, how they are reduced, and the table of pairs it returns."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from reidflow.dedup.neighbours import unit
+from reidflow.dedup.neighbours import MOST, unit
 from reidflow.spec.components import call
-from reidflow.store.tables import Contract
+from reidflow.spec.errors import ReidflowError
+from reidflow.store.tables import Contract, read_table
 
 DUPLICATES = Contract(
     "pairs of a deduplication method",
@@ -69,6 +71,24 @@ def find_pairs(images: Images, method: dict[str, Any], loosest: float) -> pl.Dat
         },
         schema=DUPLICATES.columns,
     )
+
+
+def pairs_of_shards(files: Iterable[str], loosest: float) -> pl.DataFrame:
+    """Return the pairs that the jobs of shards found, as `find_pairs` of all images does.
+
+    Raises ReidflowError for more than `MOST` pairs in all, before more of them are read.
+    """
+    found, total = [], 0
+    for file in files:
+        found.append(read_table(file, DUPLICATES))
+        total += len(found[-1])
+        if total > MOST:
+            raise ReidflowError(
+                f"more than {MOST:,} pairs of images are at most {loosest:g} apart. Lower the largest threshold."
+                if loosest > 0
+                else f"more than {MOST:,} pairs of images are 0 apart: the images are too alike for this method."
+            )
+    return pl.concat(found)
 
 
 def equal_pairs(digests: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from reidflow.figures.text import clean, fit, number
 
 COLUMNS = ["group", "rank", "experiment", "arm", "baseline", "id_map", "id_map_std", "chance", "comparable"]
 NOTE = (
-    "Only rows of one group may be compared: they share data set, split, gallery and evaluated images. "
+    "Only rows of one group may be compared: they share data set, split, gallery, filters and evaluated images. "
     "Ranks are by mean and claim nothing: each experiment's own table says which arms differ."
 )
 

@@ -265,6 +265,7 @@ def visible(label: str) -> str:
     return "".join(c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in label)
 
 
+@cache
 def _folded(label: str) -> str:
     return unicodedata.normalize("NFKC", look(label)).casefold().strip()
 

@@ -363,15 +363,15 @@ class Config(Strict):
         return self
 
 
-def metric_filters(config: Config, distractors: bool) -> str:
+def metric_filters(ignore: Sequence[str], distractors: bool) -> str:
     """Return what the metric's name says of its candidates beside the gallery, such as `same camera ignored`; or nothing."""
-    same = f"same {' or '.join(config.ignore)} ignored" if config.ignore else ""
+    same = f"same {' or '.join(ignore)} ignored" if ignore else ""
     return ", ".join(filter(None, [same, "with distractors" if distractors else ""]))
 
 
 def subtitle(config: Config) -> str:
     """Return the words below a title: the data set, the remark on its scale, and the filters of the metric."""
-    return " · ".join(filter(None, [config.title, config.scale, metric_filters(config, config.distractors)]))
+    return " · ".join(filter(None, [config.title, config.scale, metric_filters(config.ignore, config.distractors)]))
 
 
 def read(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _metric(data: DataDescription, results: pl.DataFrame) -> str:
     who = ". Queries are the images of the query side, candidates those of the gallery side" if sides else ""
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
     number_of = f", and {plural(data.distractors, 'unlabelled distractor')}, nobody's match" if data.distractors else ""
-    ignored = f", as are candidates of its identity with the {_ignored(data)}" if _ignored(data) else ""
+    ignored = f", as are candidates of its identity with the same {' or '.join(data.ignore)}" if data.ignore else ""
     return (
         f"{name}: average precision per query, mean per identity, mean over identities. "
         f"Candidates are {_GALLERY[data.gallery]}{number_of}{who}; the query is never a candidate, candidates of its own group are "
@@ -61,11 +61,6 @@ def _metric(data: DataDescription, results: pl.DataFrame) -> str:
         "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry. "
         f"Chance: {number(results['chance'].max())}."
     )
-
-
-def _ignored(data: DataDescription) -> str:
-    """Return what a query's own identity is ignored by: `same camera`; empty where nothing is."""
-    return data.filters.partition(" ignored")[0] if " ignored" in data.filters else ""
 
 
 def queries_line(results: pl.DataFrame) -> str:

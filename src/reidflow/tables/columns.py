@@ -197,8 +197,9 @@ _ALL: list[Column | Span] = [
     _C("data_set", S, "data set", "text", "Title of the data set."),
     _C("data", S, "data digest", "text", "Digest of the images and labels."),
     _C("split", S, "split digest", "text", "Digest of the split and the gallery."),
-    _C("gallery", S, "gallery", "text", "Candidates: role, the other images of the query's role; all, every labelled image; "
-       "then what is ignored beside the query's own group, and whether there are distractors."),
+    _C("gallery", S, "gallery", "text", "Candidates: role, the other images of the query's role; all, every labelled image."),
+    _C("filters", S, "filters", "text",
+       "What is ignored beside the query's own group, and whether there are distractors; empty where neither."),
     _C("leaking", B, "leaking", "yes_no", "Whether the same moment is in two roles of the split, so that scores are too high."),
     _C("evaluated", S, "evaluated images", "text", "Digest of the queries that were scored.", nullable=True),
     _C("versions", S, "versions", "text", "Versions of the software that computed the runs.", nullable=True),

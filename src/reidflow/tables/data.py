@@ -24,8 +24,8 @@ class DataDescription:
     """Data set, split and gallery of an experiment.
 
     digest: of the images and labels. method: the resolved split component. audit: the leak audit of the split. further:
-    the other splits, where the experiment has several; then `split` is the first and `audit` that of all of them. filters:
-    what the metric's name says of its candidates beside the gallery.
+    the other splits, where the experiment has several; then `split` is the first and `audit` that of all of them. ignore:
+    the columns in which candidates of the query's identity are ignored where they have its value.
     """
 
     title: str
@@ -36,7 +36,7 @@ class DataDescription:
     split: pl.DataFrame
     audit: dict[str, Any]
     further: tuple[pl.DataFrame, ...] = ()
-    filters: str = ""
+    ignore: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[pl.DataFrame, ...]:
@@ -44,14 +44,15 @@ class DataDescription:
         return (self.split, *self.further)
 
     @property
-    def rule(self) -> str:
-        """The gallery rule with its filters: `role, same camera ignored`."""
-        return ", ".join(filter(None, [self.gallery, self.filters]))
+    def filters(self) -> str:
+        """What the metric's name says of its candidates beside the gallery, such as `same camera ignored`; or nothing."""
+        return metric_filters(self.ignore, self.distractors > 0)
 
     @property
     def distractors(self) -> int:
         """Number of images in the gallery of test that are nobody's match; with several splits, of the first."""
-        return _distractors(self.split, self.gallery)
+        ranked = self.split if self.gallery == "all" else self.split.filter(pl.col("role") == "test")
+        return ranked["identity"].null_count()
 
     @property
     def given(self) -> bool:
@@ -75,7 +76,13 @@ class DataDescription:
 
     def columns(self) -> dict[str, str | bool]:
         """Return what each row of a table says of its data, so that rows of different tables can be compared."""
-        return {"data_set": self.title, **self.digests(), "gallery": self.rule, "leaking": self.leaks}
+        return {
+            "data_set": self.title,
+            **self.digests(),
+            "gallery": self.gallery,
+            "filters": self.filters,
+            "leaking": self.leaks,
+        }
 
 
 def read_description(
@@ -87,13 +94,7 @@ def read_description(
     method = config.split if config.split_seed == "fixed" else {**config.split, "seed": config.split_seed}
     first, *further = (read_table(split, SPLIT) for split in splits)
     described = config.title, config.scale, digest, config.gallery, method, first, found, tuple(further)
-    return DataDescription(*described, metric_filters(config, _distractors(first, config.gallery) > 0))
-
-
-def _distractors(split: pl.DataFrame, gallery: str) -> int:
-    """Return how many images of nobody queries of test are ranked among."""
-    ranked = split if gallery == "all" else split.filter(pl.col("role") == "test")
-    return ranked["identity"].null_count()
+    return DataDescription(*described, tuple(config.ignore))
 
 
 def merged_versions(texts: Iterable[str | None]) -> dict[str, list[str]]:

@@ -53,8 +53,8 @@ RESULTS = Contract(
         "half_width_seeds", "half_width_identities", *AGAINST, "seed_numbers", "id_map_by_seed", *MEANS, "nmi_std", *QUERIES,
         "train_images", "steps", "epochs_to_best", "parameters", "trainable_parameters", "loss_parameters", "flops",
         "divergence", "below_untrained", "gradient_norm", "gradient_norm_max", "epochs_to_95", "train_flops",
-        "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "leaking",
-        "evaluated", "versions", "versions_mixed", "note",
+        "sensitivity_range", "near_best", "on_edge", "sensitivity", "data_set", "data", "split", "gallery", "filters",
+        "leaking", "evaluated", "versions", "versions_mixed", "note",
     ),
     open=True,
 )  # fmt: skip
@@ -355,11 +355,7 @@ def summary(results: pl.DataFrame, quantities: pl.DataFrame | None = None) -> Bl
     quantities: QUANTITIES of its headline, which stand behind the verdict.
     """
     ordered = results.sort("id_map", descending=True, nulls_last=True, maintain_order=True)
-    return with_filters(_result(ordered, SUMMARY, quantities), _gallery(results))
-
-
-def _gallery(results: pl.DataFrame) -> str:
-    return results["gallery"].max() or ""
+    return with_filters(_result(ordered, SUMMARY, quantities), results)
 
 
 def _result(results: pl.DataFrame, names: Sequence[Any], quantities: pl.DataFrame | None) -> Block:
@@ -382,7 +378,7 @@ def blocks(results: pl.DataFrame, efficiency: pl.DataFrame, quantities: pl.DataF
     paths = tuned_paths(results)
     if paths:
         found.append(block("Tuned settings, chosen on validation", results, _tuned_columns(paths)))
-    found = [with_filters(part, _gallery(results)) for part in found]
+    found = [with_filters(part, results) for part in found]
     found.append(block("Measured on this machine", efficiency, MEASURED))
     timed = efficiency.filter(pl.col("latency_ms").is_not_null())
     if timed.height:

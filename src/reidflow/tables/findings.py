@@ -18,6 +18,7 @@ from reidflow.tables.design import design
 from reidflow.tables.experiment import BASELINE, Tables, tuned_paths
 from reidflow.tables.identities import FEWEST, flank_contrasts, flank_means, rarity, reach
 from reidflow.tables.interpretation import Reading, reading
+from reidflow.tables.layout import gallery_rule
 from reidflow.tables.looks import spent
 from reidflow.tables.quantities import QUANTITIES
 from reidflow.tables.sections import Section, render, sections_of
@@ -69,7 +70,7 @@ def findings(
     parts = [
         f"# {markdown(experiment.name)}: findings",
         markdown(experiment.file.question.strip()),
-        f"Data: {markdown(data_line(data))} Metric: identity-balanced mAP on test (gallery: {data.rule}).",
+        f"Data: {markdown(data_line(data))} Metric: identity-balanced mAP on test (gallery: {gallery_rule(data.gallery, data.filters)}).",
         *(_written(section, folder) for section in [*own[:end], *sections]),
         f"## {DESIGN}\n\n{design(experiment, data).markdown}",
         *(_written(section, folder) for section in own[end:]),

@@ -50,9 +50,14 @@ def block(
     )
 
 
-def with_filters(part: Block, gallery: str) -> Block:
-    """Return a block whose headings name the filters of the metric. gallery: of its rows, `role, same camera ignored`."""
-    filters = gallery.partition(", ")[2]
+def gallery_rule(gallery: str, filters: str) -> str:
+    """Return the gallery with the filters of the metric: `role, same camera ignored`."""
+    return f"{gallery}, {filters}" if filters else gallery
+
+
+def with_filters(part: Block, rows: pl.DataFrame) -> Block:
+    """Return a block whose headings name the filters of the metric, the column `filters` of its rows."""
+    filters = rows["filters"].max()
     named = [heading.replace("balanced mAP", f"balanced mAP ({filters})") for heading in part.headings]
     return replace(part, headings=named) if filters else part
 

@@ -11,7 +11,7 @@ from reidflow.store.tables import Column, Contract
 from reidflow.tables.columns import columns
 from reidflow.tables.data import mixed_versions
 from reidflow.tables.export import markdown_block
-from reidflow.tables.layout import Block, block, with_filters
+from reidflow.tables.layout import Block, block, gallery_rule, with_filters
 from reidflow.tables.text import listed, markdown
 
 COMPARABLE = Column("comparable", pl.String, "comparable", "text", "Which rows this row may be compared with.")
@@ -30,14 +30,25 @@ LEADERBOARD = Contract(
         *columns("experiment", "arm", "baseline", "id_map", "id_map_std", "seeds", "chance"),
         COMPARABLE,
         Column(
-            "key", pl.String, "key", "text", "Digest of data set, split, gallery and evaluated images.", nullable=True
+            "key",
+            pl.String,
+            "key",
+            "text",
+            "Digest of data set, split, gallery, filters and evaluated images.",
+            nullable=True,
         ),
-        *columns("data_set", "gallery", "leaking", "versions"),
+        *columns("data_set", "gallery", "filters", "leaking", "versions"),
     ],
 )
-_KEY = {"data": "data set", "split": "split", "gallery": "gallery", "evaluated": "evaluated images"}
+_KEY = {
+    "data": "data set",
+    "split": "split",
+    "gallery": "gallery",
+    "filters": "choice of filters",
+    "evaluated": "evaluated images",
+}
 NO_CLAIM = (
-    "Ranks order the means of rows with the same data set, split, gallery and evaluated images. They claim no significance: "
+    "Ranks order the means of rows with the same data set, split, gallery, filters and evaluated images. They claim no significance: "
     "which arms are significantly different is stated in each experiment's own table, and no differences are taken across "
     "experiments."
 )
@@ -46,7 +57,7 @@ NO_CLAIM = (
 def leaderboard(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Return the leaderboard of the results tables of experiments (name -> RESULTS table).
 
-    Rows with the same key (digest of data set, split, gallery and evaluated images) form a group A, B, ..., the largest
+    Rows with the same key (digest of data set, split, gallery, filters and evaluated images) form a group A, B, ..., the largest
     first; ranks are given within a group, equal means share one. Rows without a score have no group.
     """
     rows = [row for results in tables.values() for row in results.to_dicts()]
@@ -110,7 +121,7 @@ def leaderboard_groups(table: pl.DataFrame) -> list[tuple[Block, list[str]]]:
         if group is None:
             found.append((replace(_block(rows), title="Without a score"), []))
             continue
-        title = f"Group {group}: {first['data_set']}, gallery: {first['gallery']}"
+        title = f"Group {group}: {first['data_set']}, gallery: {gallery_rule(first['gallery'], first['filters'])}"
         found.append((replace(_block(rows), title=title), [f"Comparable {first['comparable']}.", *_warnings(rows)]))
     return found
 
@@ -138,4 +149,4 @@ def _block(rows: pl.DataFrame) -> Block:
     if rows["group"].null_count() == rows.height:
         return block("", rows, ["arm", "experiment", COMPARABLE.but(heading="reason")])
     shown = ["arm", "rank", "id_map", "experiment", "id_map_std", "seeds", "chance", "baseline"]
-    return with_filters(block("", rows, shown, LEADERBOARD), rows["gallery"].max() or "")
+    return with_filters(block("", rows, shown, LEADERBOARD), rows)

@@ -3,16 +3,16 @@ from dataclasses import replace
 import imagehash
 import networkx
 import numpy as np
-import polars as pl
 import pytest
 from PIL import Image
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.ndimage import gaussian_filter
 
-from reidflow.dedup.images import DUPLICATES, Images, find_pairs
+from reidflow.dedup.images import DUPLICATES, Images, find_pairs, pairs_of_shards
 from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.shards import PAIRWISE
+from reidflow.store.tables import write_table
 
 COPIES = {("00", "30"), ("01", "31"), ("00", "32"), ("30", "32")}
 LOOSEST = {"ahash": 12, "dhash": 12, "phash": 12, "whash": 12, "ssim": 0.6, "hash_ssim": 0.6, "edited": 0.9}
@@ -59,11 +59,19 @@ def test_every_threshold_is_a_filter_and_copies_are_0_apart(images, name):
 
 
 @pytest.mark.parametrize("name", sorted(PAIRWISE))
-def test_pairs_of_shards_are_those_of_all_images(images, name):
+def test_pairs_of_shards_are_those_of_all_images(images, name, tmp_path, monkeypatch):
     loosest = LOOSEST.get(name, 0.5)
     whole = found(images, name, loosest)
     shards = [found(replace(images, first=slice(start, start + 10)), name, loosest) for start in range(0, 33, 10)]
-    assert pl.concat(shards).equals(whole) and len(whole) > 5 and not whole.equals(shards[0])
+    files = [str(tmp_path / f"{number}.parquet") for number in range(len(shards))]
+    for shard, file in zip(shards, files, strict=True):
+        write_table(shard, file, DUPLICATES)
+    assert pairs_of_shards(files, loosest).equals(whole) and len(whole) > 5 and not whole.equals(shards[0])
+    monkeypatch.setattr("reidflow.dedup.images.MOST", len(whole) - 1)
+    with pytest.raises(
+        ReidflowError, match=f"more than {len(whole) - 1} pairs of images are at most {loosest:g} apart"
+    ):
+        pairs_of_shards(files, loosest)
 
 
 def test_same_identity_is_of_the_two_images(images):

@@ -14,7 +14,7 @@ from reidflow.spec.config import fitting
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import load
 from reidflow.splits.audit import audit
-from reidflow.splits.scorable import scored_identities
+from reidflow.splits.scorable import Settings, _alternatives, scored_identities
 from reidflow.splits.split import split_images
 
 METHODS = ("closed_set", "identity_disjoint", "image_level")
@@ -34,6 +34,17 @@ def alternatives(message, folder):
         path = Path(folder / f"{number}.yaml")
         path.write_text(re.sub(r"^  ", "", text, flags=re.MULTILINE))
         yield load(path)
+
+
+def test_groups_are_joined_otherwise_only_when_lesser_changes_were_tried():
+    def regrouped():
+        raise AssertionError
+        yield
+
+    tried = _alternatives(Settings(resolve("split", {"name": "closed_set"}), "role"), False, regrouped)
+    assert next(tried)[0] == ["gallery: all"]
+    with pytest.raises(AssertionError):
+        list(tried)
 
 
 @pytest.mark.parametrize("gallery", ["role", "all"])

@@ -21,7 +21,7 @@ def filtered():
     nobody = {"image": "none.png", "identity": None, "group": "none.png", "role": "test", "side": "gallery"}
     split = pl.concat([plain.split, pl.DataFrame([nobody], schema=plain.split.schema)])
     return a_description(
-        split=split, filters=NAME, audit={**AUDIT, "given": True}, method={"name": "column", "role": "split"}
+        split=split, ignore=("camera",), audit={**AUDIT, "given": True}, method={"name": "column", "role": "split"}
     )
 
 
@@ -57,7 +57,7 @@ def test_filters_are_named_in_caption_headings_findings_and_leaderboard(tmp_path
 def test_figures_say_below_their_title_what_the_config_filters():
     changes = {"ignore": ["camera", "site"], "distractors": True}
     config = configs.require(configs.read(["config/config.yaml"], changes), "here")
-    assert metric_filters(config, distractors=False) == "same camera or site ignored"
+    assert metric_filters(config.ignore, distractors=False) == "same camera or site ignored"
     assert heading("Arms", "losses", config).subtitle.endswith("same camera or site ignored, with distractors")
     assert (
         heading("Arms", "losses", configs.require(configs.read(["config/config.yaml"]), "here")).subtitle
