@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Literal
 
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.names import look
+from reidflow.spec.reading import Spellings
 
-Spellings = Literal["keep", "join"]
 KEPT = "!"
 _SHOWN = 12
 _MANY = 8

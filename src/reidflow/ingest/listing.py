@@ -9,11 +9,11 @@ from typing import Any
 
 from reidflow.ingest import labels
 from reidflow.ingest.boxes import Box
-from reidflow.ingest.labels import Spellings
 from reidflow.ingest.lookup import HOW, OUTSIDE, Files
-from reidflow.ingest.rawdigest import Links, Tree
-from reidflow.ingest.times import Dates, has_zone, is_blank, iso, remedy
+from reidflow.ingest.rawdigest import Tree
+from reidflow.ingest.times import has_zone, is_blank, iso, remedy
 from reidflow.spec.errors import Problems
+from reidflow.spec.reading import Dates, Links, Spellings
 
 REASONS = {
     "missing": "the file does not exist",

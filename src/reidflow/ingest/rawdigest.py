@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.reading import Links
 from reidflow.store.atomic import write_text
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -32,8 +33,6 @@ _STORES = {
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 
 Stat = tuple[int, int, int, int]
-Links = Literal["refuse", "follow"]
-"""What becomes of links that lead out of a dataset."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ The forms are read strictly: a general parser completes and guesses, and keeps n
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Dates = Literal["iso", "day_first", "month_first", "unix", "excel"]
-"""How a data set writes its times, beside the forms that leave no doubt."""
+from reidflow.spec.reading import Dates
+
 _ORDERS: tuple[Dates, ...] = ("day_first", "month_first")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",

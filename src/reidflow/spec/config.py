@@ -12,6 +12,7 @@ from reidflow.spec.components import is_given, parameters, wrong_shares
 from reidflow.spec.config_errors import add_errors
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
+from reidflow.spec.reading import Dates, Links, Spellings
 from reidflow.spec.run import RunSpec, Seed, Strict, component
 from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
@@ -172,12 +173,12 @@ class Dataset(Strict):
         'case; "!nan" keeps a label. []: every label is an identity; null: labels such as unknown and nan stop the run '
         "(docs/your-images.md)",
     )
-    spellings: Literal["keep", "join"] = Field(
+    spellings: Spellings = Field(
         "keep",
         description="labels that differ in their spelling alone (Luna, luna; 7, 007): keep: identities of their own, with a warning; "
         "join: one identity, in the commonest spelling",
     )
-    dates: Literal["iso", "day_first", "month_first", "unix", "excel"] = Field(
+    dates: Dates = Field(
         "iso",
         description="how times are written: iso: ISO 8601 and other forms that leave no doubt; day_first or month_first: "
         "06/03/2015 too; unix: seconds since 1970; excel: days since 1900 (docs/your-images.md)",
@@ -185,7 +186,7 @@ class Dataset(Strict):
     detections: Detections | None = Field(
         None, description="boxes that MegaDetector found, to which photographs without a box of their own are cut"
     )
-    links: Literal["refuse", "follow"] = Field(
+    links: Links = Field(
         "refuse",
         description="links that lead out of the data set's folder: refuse: an error; follow: they are read under their own names, "
         "whatever they lead to, and watched by the size and times of their targets",
