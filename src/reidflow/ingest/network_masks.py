@@ -24,6 +24,7 @@ MASKS = Contract("masks of a network", {"image": pl.String, "sha256": pl.String,
 KEPT = Contract("kept masks of a network", {"key": pl.String, "mask": pl.Binary}, nullable=frozenset({"mask"}))
 """key: the photograph's SHA-256, and the box. mask: null where the image has one of its own."""
 
+_USED = ("image", "sha256", "key", "file")
 _SHARD = 64
 
 
@@ -61,7 +62,7 @@ def compute(
     rows = [row for row in listing.rows if not row.mask and (row.segmentation or "").strip().lower() in BLANK]
     keys = {row.image: _key(row, files.get(row.path, UNREADABLE)) for row in rows}
     known = _kept(place)
-    missing = {keys[row.image]: row for row in rows if keys[row.image] not in {None, *known}}
+    missing = {key: row for row in rows if (key := keys[row.image]) is not None and key not in known}
     waiting, done = list(missing.items()), 0
 
     def one(item: tuple[str, Row]) -> tuple[str, bytes | None] | None:
@@ -74,14 +75,21 @@ def compute(
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(waiting), _SHARD):
             shard = waiting[start : start + _SHARD]
-            found = dict(filter(None, pool.map(one, shard)))
-            _keep(place, found)
-            known.update(found)
+            known |= _keep(place, dict(filter(None, pool.map(one, shard))))
             done += len(shard)
             if progress:
                 progress(done, len(waiting))
-    table = [(row.image, files[row.path], known[keys[row.image]]) for row in rows if known.get(keys[row.image])]
-    return pl.DataFrame(sorted(table), schema=MASKS.columns, orient="row")
+    used = [(row.image, files[row.path], key, known[key]) for row in rows if (key := keys[row.image]) in known]
+    return _table(pl.DataFrame(used, schema=dict.fromkeys(_USED, pl.String), orient="row"), place)
+
+
+def _table(used: pl.DataFrame, place: Path) -> pl.DataFrame:
+    """Return the table MASKS of the images `used` (image, sha256, key, file), one kept file after another."""
+    found = [MASKS.empty()]
+    for (file,), rows in used.partition_by("file", as_dict=True).items():
+        masks = read_table(place / file, KEPT).drop_nulls("mask")
+        found.append(rows.join(masks, on="key").select(*MASKS.columns))
+    return pl.concat(found).sort("image")
 
 
 def write(table: pl.DataFrame, network: dict[str, Any], out: Path, digest: Path) -> None:
@@ -123,16 +131,19 @@ def _read(root: Path, row: Row, planned: str) -> bytes:
     return data
 
 
-def _keep(place: Path, found: Mapping[str, bytes | None]) -> None:
-    """Add masks to a folder as one file, named by its content."""
-    if found:
-        table = pl.DataFrame({"key": list(found), "mask": list(found.values())}, schema=KEPT.columns)
-        write_table(table, place / f"{_content(table)}.parquet", KEPT)
+def _keep(place: Path, found: Mapping[str, bytes | None]) -> dict[str, str]:
+    """Add masks to a folder as one file, named by its content; return its name by key."""
+    if not found:
+        return {}
+    table = pl.DataFrame({"key": list(found), "mask": list(found.values())}, schema=KEPT.columns)
+    name = f"{_content(table)}.parquet"
+    write_table(table, place / name, KEPT)
+    return dict.fromkeys(found, name)
 
 
-def _kept(place: Path) -> dict[str, bytes | None]:
-    """Return the masks in a folder by key. A file whose content is not what its name says is removed."""
-    known: dict[str, bytes | None] = {}
+def _kept(place: Path) -> dict[str, str]:
+    """Return the files of a folder that hold masks, by key. A file whose content is not what its name says is removed."""
+    known: dict[str, str] = {}
     for path in sorted(place.glob("[!.]*.parquet")):
         try:
             table = read_table(path, KEPT)
@@ -141,7 +152,7 @@ def _kept(place: Path) -> dict[str, bytes | None]:
         if table is None or _content(table) != path.stem:
             path.unlink(missing_ok=True)
             continue
-        known.update(table.iter_rows())
+        known |= dict.fromkeys(table["key"], path.name)
     return known
 
 

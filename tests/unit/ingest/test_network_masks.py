@@ -13,10 +13,11 @@ from made_images import encoded, rgba
 from onnx_networks import bright, byte_network, channels, classifier, mean, shaped
 from PIL import Image
 
-from reidflow.ingest import network_file, network_masks, rawdigest, segment
+from reidflow.ingest import network_file, network_masks, rawdigest
 from reidflow.ingest.build import Outputs, ingest
 from reidflow.ingest.listing import Listing, Row, settle
 from reidflow.ingest.manifest import MANIFEST, QUARANTINE
+from reidflow.ingest.segmenter import Segmenter, store_key
 from reidflow.ingest.sources import folder
 from reidflow.retrieval.image_files import Framing, find_images, squares
 from reidflow.spec.components import call, resolve
@@ -58,7 +59,7 @@ class Counting:
 
     def __init__(self, spec: dict, cache: Path) -> None:
         self.spec, self.network = spec, network_file.identify(spec, cache)
-        self.segmenter, self.seen = segment.Segmenter(spec, self.network, 10**6), 0
+        self.segmenter, self.seen = Segmenter(spec, self.network, 10**6), 0
 
     def __call__(self, *given):
         self.seen += 1
@@ -68,7 +69,7 @@ class Counting:
 def computed(listing: Listing, spec: dict, root: Path, workers: int = 2) -> tuple[pl.DataFrame, int]:
     """Return the table of masks, and how many photographs the network saw."""
     counting = Counting(spec, root / "network.json")
-    place = root / "masks" / segment.store_key(spec, counting.network)
+    place = root / "masks" / store_key(spec, counting.network)
     files = rawdigest.snapshot(listing.root, root / "raw.json").files
     return network_masks.compute(listing, files, counting, place, workers=workers), counting.seen
 
@@ -168,7 +169,7 @@ def test_a_box_of_a_photograph_has_a_mask_of_its_own(data, spec, tmp_path):
 
 def test_a_network_sees_a_photograph_of_twelve_bits_in_its_own_range(tmp_path, spec):
     values = np.where(photograph(20, 30, 80, 90)[..., 0] > 200, 3000, 400).astype(np.uint16)
-    segmenter = segment.Segmenter(spec, network_file.sha256(Path(spec["file"])), 10**6)
+    segmenter = Segmenter(spec, network_file.sha256(Path(spec["file"])), 10**6)
     mask = Image.open(io.BytesIO(segmenter(encoded(values)))).resize((128, 128))
     assert (np.asarray(mask) == (values == 3000)).all()
 
@@ -185,6 +186,7 @@ def test_only_photographs_not_seen_before_are_computed(data, spec, tmp_path):
     assert seen == 1 and len(edited) == 5
     masks = {image: mask for image, _, mask in edited.iter_rows()}
     assert masks["leo/copy.jpg"] == masks["leo/1.jpg"] != masks["leo/0.jpg"]
+    assert masks["leo/1.jpg"] == {image: mask for image, _, mask in first.iter_rows()}["leo/1.jpg"]
 
 
 def test_what_was_computed_before_an_interruption_is_not_computed_again(data, spec, tmp_path, monkeypatch):
@@ -239,7 +241,7 @@ def test_the_identity_of_a_network_is_its_bytes(spec, tmp_path):
     bright(file, SIZE, threshold=0.1)
     assert len({first, beside, network_file.identify(spec, cache)}) == 3
     with pytest.raises(ReidflowError, match="not the network that masks were computed with before"):
-        segment.Segmenter(spec, first, 10**6)
+        Segmenter(spec, first, 10**6)
 
 
 def test_rembg_looks_where_rembg_keeps_its_networks_and_says_how_to_fetch_one(tmp_path, monkeypatch):
@@ -386,4 +388,4 @@ def test_a_segmenter_of_ones_own_is_named_by_its_dotted_path(data, tmp_path, mon
     assert read_table(out.manifest, MANIFEST)["mask"].value_counts(sort=True)["count"][0] == 3
     (tmp_path / "my_lab_masks" / "bad.py").write_text("def build():\n    return lambda image: 1.0\n")
     with pytest.raises(ReidflowError, match=r"Let it return a mask, bool \(H, W\)"):
-        segment.Segmenter(resolve("segmenter", "my_lab_masks.bad"), "", 10**6)(encoded(photograph(0, 0, 9, 9), "JPEG"))
+        Segmenter(resolve("segmenter", "my_lab_masks.bad"), "", 10**6)(encoded(photograph(0, 0, 9, 9), "JPEG"))
