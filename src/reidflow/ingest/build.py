@@ -22,7 +22,7 @@ from reidflow.ingest.listing import Fault, Listing, Reading, Row, fault, reread,
 from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE, WHOLE
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.rawdata import DEMO
-from reidflow.ingest.sources._sniff import POINTERS, what_is
+from reidflow.ingest.sources._sniff import POINTERS, kind_of, what_is
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
@@ -323,7 +323,7 @@ def _read(root: Path, relative: str, read: dict[str, str]) -> bytes:
     except OSError as error:
         raise UnusableError("unreadable", f"'{relative}': {error.strerror}") from error
     read[relative] = hashlib.sha256(data).hexdigest()
-    if data.startswith(tuple(POINTERS)):
+    if kind_of(data) in POINTERS:
         raise UnusableError("unreadable", f"'{relative}' is {what_is(data)}")
     return data
 

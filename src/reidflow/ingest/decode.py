@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from reidflow.ingest import boxes, damage, depth, jpeg_xl, segmentation
-from reidflow.ingest.sources._sniff import is_image, what_is
+from reidflow.ingest.sources._sniff import HEIC, TIFF, is_image, what_is
 from reidflow.spec.extras import install
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 _ORIENTATION, _EXIF_FOLDER, _TAKEN, _SUBFILE = 0x0112, 0x8769, 0x9003, 254
-_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _NAMES = {"heic": "HEIF", "jxl": "JXL"}
 """Extra of this package -> Pillow's name of the format that it reads."""
 _SIDEWAYS = (5, 6, 7, 8)
@@ -280,7 +279,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         opened = Image.open(io.BytesIO(data), formats=formats)
     except Image.UnidentifiedImageError as error:
         for name, extra, starts in (
-            ("HEIC", "heic", data[4:8] == b"ftyp" and data[8:12] in _HEIC),
+            ("HEIC", "heic", data[4:8] == b"ftyp" and data[8:12] in HEIC),
             ("JPEG XL", "jxl", data.startswith(jpeg_xl.STARTS)),
         ):
             if starts and _NAMES[extra] not in formats:
@@ -288,7 +287,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
                 raise UnusableError("unreadable", f"a {name} file: {remedy}") from error
         if data[8:10] == b"CR":
             raise UnusableError("unreadable", _RAW_FILE) from error
-        if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        if data.startswith(TIFF):
             raise UnusableError(
                 "unreadable",
                 "a TIFF of a kind that Pillow does not read (floats of 16 or 64 bits or in colour, over 4 channels, ...), or "

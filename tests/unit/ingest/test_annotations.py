@@ -144,6 +144,7 @@ def test_identities_are_attributes_or_categories_by_name(root):
     [
         ("{", "not readable as JSON"),
         ("\x1f\x8b", "compressed"),
+        ("\xfd7zXZ", "compressed"),
         ("[]", "no list 'images'"),
         ('{"images": [{"file": "a.jpg", "detections": []}]}', "no list 'annotations'.*'dataset.detections'"),
         ('{"images": [], "annotations": [{"image_id": 3}]}', "1 of 1 annotations belong to no image"),

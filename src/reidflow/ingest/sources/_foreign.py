@@ -5,25 +5,26 @@ import re
 import unicodedata
 from pathlib import Path
 
+from reidflow.ingest.sources._sniff import is_image, kind_of
 from reidflow.spec.errors import ReidflowError
 
 _CSV = "Save the table as CSV with UTF-8 encoding, or as Parquet."
-_STARTS = {
-    b"\xd0\xcf\x11\xe0": f"an old Excel workbook. {_CSV}",
-    b"\x1f\x8b": "compressed with gzip. Unpack it with gunzip.",
-    b"BZh": "compressed with bzip2. Unpack it with bunzip2.",
-    b"\xfd7zXZ": "compressed with xz. Unpack it with unxz.",
-    b"\x28\xb5\x2f\xfd": "compressed with Zstandard. Unpack it with unzstd.",
-    b"7z\xbc\xaf": "a 7z archive. Unpack it.",
-    b"Rar!": "a RAR archive. Unpack it.",
-    b"ARROW1": f"an Arrow (Feather) file. {_CSV}",
-    b"SQLite format 3": f"a database of SQLite. {_CSV}",
-    b"\x89HDF": f"an HDF5 file. {_CSV}",
-    b"\x93NUMPY": f"an array of NumPy. {_CSV}",
-    b"%PDF": f"a PDF. {_CSV}",
-    b"\x80": f"a Python pickle, which is never read, since reading one executes code. {_CSV}",
-    b"version https://git-lfs": "a pointer of Git LFS, not the file. Run `git lfs pull` there.",
-    b"/annex/objects/": "a pointer of git-annex, not the file. Run `git annex get` for it.",
+_FOR_TABLES = {
+    "ole": f"an old Excel workbook. {_CSV}",
+    "gzip": "compressed with gzip. Unpack it with gunzip.",
+    "bzip2": "compressed with bzip2. Unpack it with bunzip2.",
+    "xz": "compressed with xz. Unpack it with unxz.",
+    "zstd": "compressed with Zstandard. Unpack it with unzstd.",
+    "7z": "a 7z archive. Unpack it.",
+    "rar": "a RAR archive. Unpack it.",
+    "arrow": f"an Arrow (Feather) file. {_CSV}",
+    "sqlite": f"a database of SQLite. {_CSV}",
+    "hdf5": f"an HDF5 file. {_CSV}",
+    "numpy": f"an array of NumPy. {_CSV}",
+    "pdf": f"a PDF. {_CSV}",
+    "pickle": f"a Python pickle, which is never read, since reading one executes code. {_CSV}",
+    "lfs": "a pointer of Git LFS, not the file. Run `git lfs pull` there.",
+    "annex": "a pointer of git-annex, not the file. Run `git annex get` for it.",
 }
 _INSIDE_ZIP = {
     b"xl/": f"an Excel workbook. {_CSV}",
@@ -46,8 +47,9 @@ _SCRIPTS = {"CP932": ("HIRAGANA", "KATAKANA", "CJK"), "GB18030": ("CJK",), "CP94
 
 def text_of(data: bytes, path: Path) -> str:
     """Return the text of a table: UTF-8, or UTF-16 that says so. Raises ReidflowError that says what another file is."""
-    what = next((what for start, what in _STARTS.items() if data.startswith(start)), None)
-    if data.startswith(b"PK\x03\x04"):
+    kind = kind_of(data)
+    what = _FOR_TABLES.get(kind)
+    if kind == "zip":
         what = next((what for mark, what in _INSIDE_ZIP.items() if mark in data), "a zip archive. Unpack it.")
     if what:
         raise ReidflowError(f"{path}: this is {what}")
@@ -62,7 +64,7 @@ def text_of(data: bytes, path: Path) -> str:
 def _encoded(data: bytes, path: Path, start: int) -> ReidflowError:
     """Return the error for text that is not UTF-8. start: the first byte that is not."""
     line = data[:start].count(b"\n") + 1
-    if b"\0" in data or data.startswith((b"\x89PNG", b"\xff\xd8")):
+    if b"\0" in data or is_image(data[:32]):
         return ReidflowError(f"{path}: no text, hence no table in UTF-8. Name the table. {_CSV}")
     likely = max(_ENCODINGS, key=lambda name: _fit(data, name))
     if _fit(data, likely) <= 0:

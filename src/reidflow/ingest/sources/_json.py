@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from reidflow.ingest.sources._sniff import COMPRESSED, kind_of
 from reidflow.spec.errors import ReidflowError
 
 
@@ -17,7 +18,7 @@ def read(path: Path, needed: str) -> tuple[Any, str]:
         data = path.read_bytes()
     except OSError as error:
         raise ReidflowError(f"{path}: cannot be read ({error.strerror}). It should be {needed}.") from error
-    if data[:2] == b"\x1f\x8b" or data[:4] == b"PK\x03\x04":
+    if kind_of(data) in COMPRESSED:
         raise ReidflowError(f"{path}: this is compressed. Unpack it first: it should be {needed}.")
     try:
         return json.loads(data), hashlib.sha256(data).hexdigest()
