@@ -275,6 +275,7 @@ def _large_group_warnings(groups: pl.DataFrame) -> list[str]:
         return []
     first = large.row(0, named=True)
     return [
-        f"{large.height} {'group holds' if large.height == 1 else 'groups hold'} over {LARGE:.0%} of the images of their identity, for example identity {first['identity']}: "
+        f"{large.height} {'group holds' if large.height == 1 else 'groups hold'} over {LARGE:.0%} of the images of their "
+        f"identity, for example identity {first['identity']}: "
         f"the group of {first['group']} holds {first['images']} of {first['total']}"
     ]

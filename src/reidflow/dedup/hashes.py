@@ -48,8 +48,8 @@ def _hash_chunk(images: np.ndarray, name: str, bits: int) -> np.ndarray:
 def close_pairs(hashes: np.ndarray, distance: int, rows: slice | None = None) -> np.ndarray:
     """Return every pair of hashes that differ in at most `distance` bits: (P, 3) int64 of i, j > i, and the distance.
 
-    hashes: (N, B) uint8, 8 bits a byte. rows: those of i, by default all. Sorted by (i, j). Time grows with N^2, memory with N and the pairs. Raises
-    ReidflowError for more than `MOST` pairs.
+    hashes: (N, B) uint8, 8 bits a byte. rows: those of i, by default all. Sorted by (i, j). Time grows with N^2, memory with
+    N and the pairs. Raises ReidflowError for more than `MOST` pairs.
     """
     pairs, reach = bounded_pairs(pairs_of(hashes, distance, rows), distance)
     if reach < distance:

@@ -55,8 +55,9 @@ def open_source(
     identity, group, flank, time, camera, site, role: keys of an annotation (`attributes.tag`) or else of its image; `auto`
     takes the usual ones: name, identity, individual_id; encounter_id, seq_id; viewpoint; datetime, date_captured; camera;
     location; split. null: none. `identity: category` where each individual is a category of its own.
-    Annotations without an identity, or with `unknown` or `____` (unless `dataset.unlabelled` keeps these), are unlabelled and have no role, as they may show known animals; crowds, and images without an annotation, are left out.
-    Raises ReidflowError for a file of another form, and where no annotation has an identity.
+    Annotations without an identity, or with `unknown` or `____` (unless `dataset.unlabelled` keeps these), are unlabelled and
+    have no role, as they may show known animals; crowds, and images without an annotation, are left out. Raises ReidflowError
+    for a file of another form, and where no annotation has an identity.
     """
     root, extra = dataset_paths({"name": "coco", "path": path, "images": images})
     file = Path(path).expanduser()

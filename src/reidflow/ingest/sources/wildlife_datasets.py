@@ -49,8 +49,8 @@ def open_source(
     group, flank, time, camera, site, role: columns; `auto` takes those that the library's sets have (encounter, video;
     orientation, position; date; camera, trap_id; location; split, original_split), null none. A split of train, val and test
     is used with `split: {name: column}`; query and database (or gallery) become the sides of test.
-    `unknown` (unless `dataset.unlabelled` keeps it) and blank identities are unlabelled and have no role: they may show animals that are known. Raises ReidflowError
-    for an unknown column or a damaged table.
+    `unknown` (unless `dataset.unlabelled` keeps it) and blank identities are unlabelled and have no role: they may show
+    animals that are known. Raises ReidflowError for an unknown column or a damaged table.
     """
     root, extra = dataset_paths({"name": "wildlife_datasets", "path": path, "images": images})
     file = Path(path).expanduser()
