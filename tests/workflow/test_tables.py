@@ -34,11 +34,12 @@ def test_a_run_in_a_pipe_says_little_and_ends_with_what_to_open(tiny):
     assert lines[1].startswith(
         "Pages appear in results-tiny/index.html; Snakemake's own messages are in .snakemake/log/"
     )
-    assert {line.split(":")[0] for line in lines[2:4]} == {"tiny_losses", "tiny_backbones"}
-    for line in lines[2:4]:
+    assert lines[2] == "data: 90 images."
+    assert {line.split(":")[0] for line in lines[3:5]} == {"tiny_losses", "tiny_backbones"}
+    for line in lines[3:5]:
         assert line.endswith(f"  results-tiny/pages/{line.split(':')[0]}.html")
-    assert re.fullmatch(r"Done in .*: 2 of 2 experiments are finished\. Open results-tiny/index\.html", lines[4])
-    assert len(lines) == 5
+    assert re.fullmatch(r"Done in .*: 2 of 2 experiments are finished\. Open results-tiny/index\.html", lines[5])
+    assert len(lines) == 6
 
 
 def test_the_index_of_a_finished_run_waits_for_nothing_and_holds_every_answer(tiny):

@@ -31,8 +31,7 @@ def main(job: Job) -> None:
         for folder_name, (made, spec) in named.items():
             of_run = pl.col("arm") == name, pl.col("seed") == made.seed, pl.col("split") == made.split
             history, metrics = (tables[table].filter(of_run) for table in ("history", "metrics"))
-            epochs = history.drop("arm", "seed", "split")
-            write_events(folder / slug / folder_name, spec, epochs, metrics.row(0, named=True))
+            write_events(folder / slug / folder_name, spec, history.drop("arm", "seed", "split"), metrics.to_dicts()[0])
     remove_former_arms(folder, [*slugs.values(), "also_on", "looks", "runs", "search", "sweep"])
 
 

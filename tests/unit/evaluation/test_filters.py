@@ -179,7 +179,8 @@ def test_a_folder_in_the_form_of_market_1501_is_scored_from_its_files_on_as_publ
     assert len(rows) == len(names) - 3 and not any("/-1_" in row.path for row in rows)
     fields = ("image", "identity", "role", "side", "camera", "group", "flank")
     columns = {name: [getattr(row, name) for row in rows] for name in fields}
-    manifest = pl.DataFrame(columns, schema=dict.fromkeys(fields, pl.String)).with_columns(pixels=pl.col("image"))
+    manifest = pl.DataFrame(columns, schema=dict.fromkeys(fields, pl.String))
+    manifest = manifest.with_columns(pixels=pl.col("image"), visible=pl.lit(None, pl.String))
     known = manifest.filter(pl.col("identity").is_not_null())
     groups = known.select("image", "identity", group="image", block="image")
     method = resolve("split", {"name": "column", "val": 0.3})

@@ -140,6 +140,7 @@ def results(effects: dict[str, float] | None = None) -> pl.DataFrame:
         row = dict.fromkeys(RESULTS.columns) | {"experiment": "hpo", "arm": name, "baseline": name == "default"}
         row |= {"seeds": 5, "id_map": 0.4 + effect, "id_map_std": 0.01, "val_id_map": 0.45 + effect, "note": ""}
         row |= dict.fromkeys(("data_set", "data", "split", "gallery"), "demo") | {
+            "filters": "",
             "leaking": False,
             "versions_mixed": False,
         }
