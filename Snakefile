@@ -30,6 +30,7 @@ rule all_tables:
 
 
 include: "rules/data.smk"
+include: "rules/splits.smk"
 include: "rules/backgrounds.smk"
 include: "rules/features.smk"
 include: "rules/subsets.smk"

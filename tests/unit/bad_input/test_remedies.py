@@ -111,7 +111,7 @@ def table(data: Path, *names: str) -> Path:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("/home/other/data/leo/1.png", "/home/other/data/mia/1.png"), "paths of another machine"),
+        (("/mnt/other/data/leo/1.png", "/mnt/other/data/mia/1.png"), "paths of another machine"),
         ((r"C:\Users\other\leo\1.png", r"D:\mia\1.png"), "paths of another machine"),
         (("file:///scratch/leo/1.png", "~/data/mia/1.png"), "paths of another machine"),
         (("data/leo/1.png", "./data/mia/1.png"), "begin with folders above"),
@@ -134,7 +134,7 @@ def test_names_in_doubt_are_left_out(data):
     write(data / "mia" / "3.jpg.png")
     listing = listed(table(data, "leo/1.png", "mia/3.jpg"))
     assert [fault.path for fault in listing.faults] == ["mia/3.jpg"]
-    listing = listed(table(data, "/home/a/2.png/leo/1.png", "/home/b/leo/1.png"))
+    listing = listed(table(data, "/mnt/a/2.png/leo/1.png", "/mnt/b/leo/1.png"))
     assert not listing.rows
 
 
