@@ -1,6 +1,5 @@
 """What `reidflow init` writes and says: the text of the config, with the reason of each line."""
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from reidflow.ingest.listing import Row
 from reidflow.ingest.recognise import Recognised
 from reidflow.spec.config import COLUMN, Config
 from reidflow.spec.plan import Plan
+from reidflow.spec.yaml import flow
 from reidflow.workflow.estimates import planned_seconds
 from reidflow.workflow.units import duration
 
@@ -68,20 +68,6 @@ class Found:
 def word(text: str) -> str:
     """Return a word of a command line, quoted where a shell needs it."""
     return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "'\\''") + "'"
-
-
-def flow(value: Any) -> str:
-    """Return a value as YAML in one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {flow(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value, re.ASCII)
-    return (
-        value
-        if plain and value.lower() not in ("true", "false", "null", "yes", "no")
-        else json.dumps(value, ensure_ascii=False)
-    )
 
 
 def config_text(found: Found, settings: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from reidflow.dedup.components import components
 from reidflow.dedup.hashes import MOST, bounded_pairs, pairs_of
 from reidflow.dedup.moments import Times, adjacent_numbers, linked, same, times_of
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.yaml import flow
 from reidflow.store.tables import Contract
 
 LARGE = 0.2  # a group that holds more than this share of an identity's images is reported
@@ -22,8 +23,6 @@ PAIRS = Contract(
     "near-duplicate pairs",
     {"image": pl.String, "other": pl.String, "distance": pl.Int64, "same_identity": pl.Boolean, "joined": pl.Boolean},
 )
-
-_WRITTEN = {"None": "null", "False": "false", "['identity']": "[identity]"}
 
 
 @dataclass(frozen=True)
@@ -166,9 +165,8 @@ def regrouped(manifest: pl.DataFrame, pairs: pl.DataFrame, rules: Rules) -> Iter
         other = replace(rules, **changes)
         times = None if other.minutes is None else times_of(manifest["time"])
         groups = _groups(manifest, _of_one_moment(manifest, other, times), duplicates)
-        written = ", ".join(f"{key}: {_WRITTEN.get(str(value), value)}" for key, value in changes.items())
         note = "  # images of one moment may then stand in two roles, which the audit counts"
-        yield f"groups: {{{written}}}{note}", with_scenes(groups, manifest, other)
+        yield f"groups: {flow(changes)}{note}", with_scenes(groups, manifest, other)
 
 
 def _of_one_moment(manifest: pl.DataFrame, rules: Rules, times: Times | None) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Labels as people write them: those that mean that nobody knows, those that look alike, and those that spreadsheets damage."""
 
 import html
-import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -13,6 +12,7 @@ from functools import cache
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.names import look
 from reidflow.spec.reading import Spellings
+from reidflow.spec.yaml import flow
 
 KEPT = "!"
 _SHOWN = 12
@@ -172,7 +172,7 @@ def require_named(counts: Mapping[str, int], entries: Sequence[str] | None, wher
 
 def line_for(entries: Sequence[str]) -> str:
     """Return the line of a config that marks labels as unlabelled."""
-    return f"unlabelled: [{', '.join(map(_yaml, dict.fromkeys(entries)))}]"
+    return f"unlabelled: {flow(list(dict.fromkeys(entries)))}"
 
 
 def _patterns(nobody: list[str], counts: Mapping[str, int]) -> list[str]:
@@ -320,16 +320,3 @@ def _number_in(text: str) -> str | None:
 
 def _number(count: int, one: str, several: str | None = None) -> str:
     return f"{count} {one if count == 1 else several or one + 's'}"
-
-
-def _yaml(entry: str) -> str:
-    """Return an entry as YAML in a list."""
-    plain = re.fullmatch(r"[^\W\d][\w./]*", entry) and entry.casefold() not in (
-        "null",
-        "true",
-        "false",
-        "yes",
-        "no",
-        "nan",
-    )
-    return entry if plain else json.dumps(entry, ensure_ascii=False)

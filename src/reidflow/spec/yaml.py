@@ -1,6 +1,8 @@
 """YAML 1.2 by ruamel.yaml: a repeated key is an error, `1e-4` is a number, `no`, `off`, dates and 010 are strings."""
 
+import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -19,6 +21,10 @@ MAX_DEPTH = 40
 """Levels of nesting: more than any config needs; far more would overflow the parser's stack."""
 MAX_ALIASED = 20_000
 """Values that aliases may expand to: ten lines of aliases of aliases make billions."""
+
+_PLAIN = re.compile(r"[^\W\d][\w./-]*")
+_WORDS = {"true", "false", "null", "yes", "no", "nan"}
+"""Words that are texts in quotes alone, here or in another reader of YAML."""
 
 # The core schema of YAML 1.2, but for octal numbers: ruamel's own table also reads dates, and 010 as ten.
 _PLAIN_SCALARS = {
@@ -122,6 +128,16 @@ def dumps(data: Any) -> str:
     text = StringIO()
     writer.dump(data, text)
     return text.getvalue()
+
+
+def flow(value: Any) -> str:
+    """Return a value as YAML in one line, as messages and written configs show it; texts are in quotes where YAML needs them."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.casefold() not in _WORDS
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def round_trip(text: str) -> tuple[YAML, Any]:

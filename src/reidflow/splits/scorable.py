@@ -8,6 +8,7 @@ import polars as pl
 
 from reidflow.spec.components import call, is_given, resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.yaml import flow
 from reidflow.splits.joint import joint_identities
 from reidflow.splits.roles import TEST, TRAIN, VAL, needed_groups
 
@@ -197,7 +198,7 @@ def _written(other: Settings, settings: Settings) -> list[str]:
     parts += [f"sides: {other.sides}"] if other.sides != settings.sides else []
     parts += ["ignore: []"] if other.ignore != settings.ignore else []
     written = {**one, "folds": one.get("folds", 0)} if settings.folds > 1 else one
-    parts += [f"split: {_flow(written)}"] if one != method else []
+    parts += [f"split: {flow({'name': one['name'], **written})}"] if one != method else []
     return parts + ([WITHOUT_VALIDATION] if one.get(VAL) == 0 and method.get(VAL) != 0 else [])
 
 
@@ -222,8 +223,3 @@ def _two_roles(method: dict[str, Any]) -> dict[str, Any] | None:
     if not method.get(VAL) or not {TRAIN, TEST} <= method.keys():
         return None
     return {**method, TRAIN: round(method[TRAIN] + method[VAL], 9), VAL: 0.0, TEST: round(method[TEST], 9)}
-
-
-def _flow(method: dict[str, Any]) -> str:
-    given = {"name": method["name"], **method}
-    return "{" + ", ".join(f"{key}: {'null' if value is None else value}" for key, value in given.items()) + "}"
