@@ -27,8 +27,9 @@ from reidflow.commands.init_text import (
     word,
 )
 from reidflow.dedup.groups import Rules, group_images, with_scenes
-from reidflow.ingest.decode import UnusableError, decode, header
+from reidflow.ingest.decode import decode
 from reidflow.ingest.listing import Listing, Row, summary
+from reidflow.ingest.opening import UnusableError, header
 from reidflow.ingest.recognise import Recognised, recognise
 from reidflow.spec import plan as plans
 from reidflow.spec.components import resolve

@@ -14,13 +14,15 @@ import polars as pl
 
 from reidflow.ingest import boxes, rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
-from reidflow.ingest.decode import Bounds, Photo, UnusableError, decode
+from reidflow.ingest.decode import Photo, decode
 from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, describe, levels_of
 from reidflow.ingest.detections import boxed
 from reidflow.ingest.framing import Frame, cut, scale_for
 from reidflow.ingest.listing import Fault, Listing, Reading, Row, fault, reread, summary
 from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE, WHOLE
+from reidflow.ingest.mask_files import Bounds
 from reidflow.ingest.network_masks import NetworkMasks
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.rawdata import DEMO
 from reidflow.ingest.sources._sniff import POINTERS, kind_of, what_is
 from reidflow.spec import components

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from reidflow.ingest.decode import Bounds, Photo
+from reidflow.ingest.decode import Photo
+from reidflow.ingest.mask_files import Bounds
 from reidflow.spec.errors import ReidflowError
 
 GREY = (124, 116, 104)

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from reidflow.ingest.boxes import BLANK
-from reidflow.ingest.decode import UnusableError
 from reidflow.ingest.listing import Listing, Row
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.rawdigest import UNREADABLE
 from reidflow.ingest.segmenter import Segmenter
 from reidflow.spec.errors import ReidflowError

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reidflow.ingest import rawdigest
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import decode
 from reidflow.ingest.framing import Frame, cut, scale_for
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.segmenter import Segmenter
 from reidflow.ingest.sources._sniff import counts_as_image
 from reidflow.spec import components

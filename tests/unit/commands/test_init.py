@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from reidflow.cli import main
-from reidflow.ingest import decode
+from reidflow.ingest import opening
 from reidflow.ingest.rawdata import identify
 from reidflow.ingest.recognise import recognise
 from reidflow.spec import plan
@@ -261,7 +261,7 @@ def test_a_table_with_a_suffix_in_capitals_is_one(project):
 
 def test_images_of_any_size_are_measured(init, monkeypatch):
     folders(Path("photos"), each=20)
-    decode._formats.cache_clear()
+    opening._formats.cache_clear()
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     status, _, err = init("photos")
     assert status == 0, err

@@ -10,10 +10,11 @@ from PIL import Image
 
 from reidflow.ingest.boxes import covered, parse
 from reidflow.ingest.build import Outputs, ingest
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import decode
 from reidflow.ingest.frames import mask_box, pad
 from reidflow.ingest.framing import cut, scale_for
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.sources import table
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table

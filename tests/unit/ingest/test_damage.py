@@ -8,7 +8,8 @@ import pytest
 from made_images import encoded, picture
 from PIL import Image
 
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import decode
+from reidflow.ingest.opening import UnusableError
 
 END = b"\xff\xd9"
 

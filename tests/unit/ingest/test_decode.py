@@ -8,7 +8,8 @@ from made_images import blob, encoded, picture, png, rgba
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import decode
+from reidflow.ingest.opening import UnusableError
 
 LIMIT = 10**6
 TURNS = {

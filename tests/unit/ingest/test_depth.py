@@ -10,7 +10,7 @@ from made_images import blob, encoded, png
 from PIL import Image
 
 from reidflow.ingest.build import Outputs, ingest
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import decode
 from reidflow.ingest.depth import (
     FLOAT,
     FULL,
@@ -24,6 +24,7 @@ from reidflow.ingest.depth import (
     values_of,
 )
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.sources import folder
 from reidflow.retrieval.image_files import Framing, find_images, squares
 from reidflow.store.tables import read_table

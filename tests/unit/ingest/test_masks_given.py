@@ -9,8 +9,9 @@ from made_images import blob, encoded, picture
 from PIL import Image
 
 from reidflow.ingest.build import Outputs, ingest
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest.decode import decode
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.segmentation import draw, looks_like, parse
 from reidflow.ingest.sources import folder, table
 from reidflow.spec.errors import ReidflowError

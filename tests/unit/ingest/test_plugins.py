@@ -10,9 +10,10 @@ import pytest
 from made_images import picture
 from PIL import Image
 
-from reidflow.ingest import decode as decoding
-from reidflow.ingest.decode import UnusableError, decode
+from reidflow.ingest import opening
+from reidflow.ingest.decode import decode
 from reidflow.ingest.jpeg_xl import STARTS, size_of
+from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.sources._sniff import counts_as_image, is_image
 
 EXTRAS = {"heic": ("pillow_heif", "HEIF"), "jxl": ("pillow_jxl", "JXL")}
@@ -32,9 +33,9 @@ def written(extra: str, array: np.ndarray, **options) -> bytes:
 def without_plugins(monkeypatch):
     for module, _ in EXTRAS.values():
         monkeypatch.setitem(sys.modules, module, None)
-    decoding._formats.cache_clear()
+    opening._formats.cache_clear()
     yield
-    decoding._formats.cache_clear()
+    opening._formats.cache_clear()
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
