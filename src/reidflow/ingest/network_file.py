@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from reidflow.spec.errors import ReidflowError
+from reidflow.ingest.rawdigest import settled, stat_key
+from reidflow.spec.errors import ReidflowError, first_line
 from reidflow.store.atomic import write_text
 
 HUB = "hf-hub:"
 _PARTS = re.compile(r"hf-hub:(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^/\s]+))?/(?P<file>\S+)")
-_RACY_NS = 2_000_000_000
 
 
 def identify(spec: dict[str, Any], cache: Path) -> str:
@@ -27,15 +27,14 @@ def identify(spec: dict[str, Any], cache: Path) -> str:
     file = local(spec)
     if file is None:
         return _written(spec)
-    stats = [part.stat() for part in _files(file)]
-    mark = [str(file), *([s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for s in stats)]
+    stats = [stat_key(part.stat()) for part in _files(file)]
+    mark = [str(file), *map(list, stats)]
     with suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(cache.read_text())
         if known["mark"] == mark:
             return known["sha256"]
-    digest = sha256(file)
-    # As for images: a change within the clock's resolution of the read may leave no trace.
-    if max(s.st_ctime_ns for s in stats) <= time.time_ns() - _RACY_NS:
+    now, digest = time.time_ns(), sha256(file)
+    if all(settled(found, now) for found in stats):
         with suppress(OSError):
             write_text(cache, json.dumps({"mark": mark, "sha256": digest}))
     return digest
@@ -89,7 +88,7 @@ def download(spec: dict[str, Any], reachable: Callable[[], bool]) -> None:
             hf_hub_download(repo, file, revision=revision)
             return
         except Exception as error:  # whichever client the hub's library uses, with its own errors
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            reason = first_line(error)
     raise ReidflowError(
         f"dataset.masks: '{given}' could not be downloaded: {reason}. Connect to the network once, or copy a filled cache "
         "here and set HF_HOME to it, or write the path of the ONNX file as 'file'."

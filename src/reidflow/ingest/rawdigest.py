@@ -210,7 +210,7 @@ def walk(root: Path, links: Links = "follow") -> Tree:
             elif found is None:
                 tree.files[relative] = None
             elif stat.S_ISREG(found.st_mode):
-                tree.files[relative] = _key(found)
+                tree.files[relative] = stat_key(found)
             else:
                 tree.litter.append(relative)
                 tree.odd[relative] = _kind(found.st_mode)
@@ -245,7 +245,7 @@ def snapshot(
     stats = dict(tree.files)
     for path in extra:
         name = table_name(path, root)
-        path_of[name], stats[name] = path, _key(path.stat())
+        path_of[name], stats[name] = path, stat_key(path.stat())
     old = _load(cache)
     new: dict[str, list] = {}
     todo: list[str] = []
@@ -257,8 +257,7 @@ def snapshot(
             todo.append(name)
     for name, digest, after in _hash_all(todo, path_of, stats):
         found = stats[name]
-        # As in git: a change within the clock's resolution of the read may leave no trace.
-        trusted = found is not None and after == found and found[2] <= now - _RACY_NS and digest != UNREADABLE
+        trusted = found is not None and after == found and settled(found, now) and digest != UNREADABLE
         new[name] = [*(found or (0, 0, 0, 0)), digest] if trusted else [-1, 0, 0, 0, digest]
     new = {name: new[name] for name in sorted(new)}
     if save and new != old:
@@ -309,8 +308,17 @@ def _kind(mode: int) -> str:
     return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def _key(found: os.stat_result) -> Stat:
+def stat_key(found: os.stat_result) -> Stat:
+    """Return what of a file's stat tells another content: size, mtime_ns, ctime_ns and inode."""
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def settled(found: Stat, now: int) -> bool:
+    """Return whether a file read at `now` (ns) had changed long before.
+
+    As in git: a change within the clock's resolution of the read may leave no trace.
+    """
+    return found[2] <= now - _RACY_NS
 
 
 def _load(cache: Path) -> dict[str, list]:
@@ -338,7 +346,7 @@ def _hash_all(
         try:
             with where[name].open("rb") as file:
                 sha = hashlib.file_digest(file, "sha256").hexdigest()
-                return name, sha, _key(os.fstat(file.fileno()))
+                return name, sha, stat_key(os.fstat(file.fileno()))
         except OSError:
             return name, UNREADABLE, None
 

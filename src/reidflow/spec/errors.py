@@ -50,6 +50,11 @@ class Problems:
         return paragraphs
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library's error says, without its full stop; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _visible(text: str, kept: str = "\n") -> str:
     """Return a text whose control characters cannot reach a terminal: names in it are a user's."""
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)

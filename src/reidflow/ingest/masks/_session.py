@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from reidflow.ingest.sources._sniff import what_is
-from reidflow.spec.errors import ReidflowError
+from reidflow.spec.errors import ReidflowError, first_line
 from reidflow.spec.extras import install
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -43,7 +42,7 @@ class Session:
             with Path(file).open("rb") as opened:
                 head = opened.read(512)
             what = "perhaps a network of PyTorch: export it to ONNX" if head.startswith(b"PK") else what_is(head)
-            kind = f"It is {what}" if what else f"{_first_line(error)}. Export it to ONNX, or copy the file again"
+            kind = f"It is {what}" if what else f"{first_line(error)}. Export it to ONNX, or copy the file again"
             raise ReidflowError(f"{file}: not an ONNX network that can be read. {kind}.") from error
         inputs = self._session.get_inputs()
         shape = inputs[0].shape if inputs else []
@@ -72,7 +71,7 @@ class Session:
         try:
             found = self._session.run([output or self.outputs[0]], {self.name: given})[0]
         except Exception as error:
-            raise ReidflowError(f"{self.file}: cannot compute a mask ({_first_line(error)}).") from error
+            raise ReidflowError(f"{self.file}: cannot compute a mask ({first_line(error)}).") from error
         return found[0] if found.ndim > 2 and found.shape[0] == 1 else found
 
 
@@ -89,7 +88,3 @@ def standardised(values: np.ndarray, mean: Sequence[float], std: Sequence[float]
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Return the logistic function; computed by tanh, which does not overflow."""
     return 0.5 * (1 + np.tanh(logits.astype(np.float64) / 2))
-
-
-def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
