@@ -29,6 +29,16 @@ def needed_groups(gallery: str) -> int:
     return 2 if gallery == "role" else 1
 
 
+def needs_by_shares(method: dict, gallery: str) -> str:
+    """Return what an identity needs to be scored where its groups are shared out among the roles, in a sentence."""
+    scored = [role for role in (VAL, TEST) if method.get(role, 1) > 0]
+    total = 1 + len(scored) * needed_groups(gallery)
+    return (
+        f"With gallery: {gallery}, an identity can be scored where it has {total} groups (images of different moments): 1 to "
+        f"train on and {needed_groups(gallery)} in {' and '.join(scored)}{' each' if len(scored) > 1 else ''}."
+    )
+
+
 def counts(total: int, shares: dict[str, float], least: int) -> dict[str, int] | None:
     """Return how many of an identity's `total` groups each role receives, or None when they do not suffice.
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.spec.components import call, is_given, resolve
+from reidflow.spec.components import call, is_given, load, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import flow
-from reidflow.splits.joint import joint_identities
-from reidflow.splits.roles import TEST, TRAIN, VAL, needed_groups
+from reidflow.splits.roles import TEST, TRAIN, VAL, needs_by_shares
 
 LEAST = 2
 """Identities that test needs: with one, every query finds its own alone. Training, which compares identities, needs as many."""
@@ -85,25 +84,9 @@ def roles_of(
 
 
 def _needed(images: pl.DataFrame, method: dict[str, Any], gallery: str) -> str:
-    """Return what an identity needs to be scored, in a sentence or two."""
-    if method["name"] == "identity_disjoint":
-        linked = {identity for some in joint_identities(images) for identity in some}
-        also = f" {len(linked)} share a scene (a photograph) with others, and then a role." if linked else ""
-        return f"An identity can be scored where it has two groups (images of different moments).{also}"
-    timed = ""
-    if method["name"] == "time":
-        known = images["time"].is_not_null().sum()
-        timed = f" {known} of {len(images)} images have a time" + (
-            f", the latest {images['time'].max()}." if known else "."
-        )
-        if method["cutoff"] is not None:
-            return f"An identity can be scored where it has enough groups from the cutoff on.{timed}"
-    scored = [role for role in (VAL, TEST) if method.get(role, 1) > 0]
-    total = 1 + len(scored) * needed_groups(gallery)
-    return (
-        f"With gallery: {gallery}, an identity can be scored where it has {total} groups (images of different moments): 1 to "
-        f"train on and {needed_groups(gallery)} in {' and '.join(scored)}{' each' if len(scored) > 1 else ''}.{timed}"
-    )
+    """Return what an identity needs to be scored: in the words of the method's file where it has `needs`, else by its shares."""
+    own = getattr(load("split", method["name"]), "needs", None)
+    return own(images, method, gallery) if own else needs_by_shares(method, gallery)
 
 
 def advice(

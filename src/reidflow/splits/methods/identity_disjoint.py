@@ -68,6 +68,13 @@ def assign(
     return [role_of[identity] for identity in images["identity"]]
 
 
+def needs(images: pl.DataFrame, method: dict, gallery: str) -> str:
+    """Return what an identity needs to be scored, in a sentence or two."""
+    linked = {identity for some in joint_identities(images) for identity in some}
+    also = f" {len(linked)} share a scene (a photograph) with others, and then a role." if linked else ""
+    return f"An identity can be scored where it has two groups (images of different moments).{also}"
+
+
 def _clusters(identities: list[str], linked: list[list[str]]) -> list[list[str]]:
     """Return the identities as lists of those that must stay together."""
     row = {identity: i for i, identity in enumerate(identities)}

@@ -16,6 +16,7 @@ from reidflow.splits.roles import (
     counts,
     linked_identities,
     needed_groups,
+    needs_by_shares,
 )
 
 ORDER = (TRAIN, VAL, TEST)
@@ -56,6 +57,15 @@ def assign(
     )
     role = {scene: ORDER[at] for scene, at in earliest.iter_rows()}
     return [role[scene] for scene in images["scene"]]
+
+
+def needs(images: pl.DataFrame, method: dict, gallery: str) -> str:
+    """Return what an identity needs to be scored, and how many images have a time, in sentences."""
+    known, latest = images["time"].is_not_null().sum(), images["time"].max()
+    timed = f"{known} of {len(images)} images have a time{f', the latest {latest}' if known else ''}."
+    if method["cutoff"] is not None:
+        return f"An identity can be scored where it has enough groups from the cutoff on. {timed}"
+    return f"{needs_by_shares(method, gallery)} {timed}"
 
 
 def _date(cutoff: str | int) -> datetime:
