@@ -11,6 +11,7 @@ import polars as pl
 
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.run import RANKED_BY
 from reidflow.spec.winners import CANDIDATES
 from reidflow.store.runs import RunStore, verified
 
@@ -114,7 +115,7 @@ def choose_tuned(
 
 def _tried(spec: dict[str, Any]) -> str:
     """Return what names the run by which a setting is tried: one, without ensemble and inference."""
-    return canonical({**spec, "inference": [], "ensemble": None, "seed": 0})
+    return canonical({**spec, **RANKED_BY, "seed": 0})
 
 
 def _joined(choices: list[dict[str, Any]]) -> dict[str, Any]:

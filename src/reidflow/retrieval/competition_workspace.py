@@ -17,7 +17,7 @@ from reidflow.models.network import build_features, count_flops
 from reidflow.spec import code
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.plan import bank_code
-from reidflow.spec.run import ORIGINAL, RunSpec
+from reidflow.spec.run import ORIGINAL, RANKED_BY, RunSpec
 from reidflow.store import activity
 from reidflow.store.runs import RunStore, run_key
 from reidflow.training.augment import make_augment
@@ -148,7 +148,7 @@ class Workspace:
         network = {key: candidate.network[key] for key in ("backbone", "size", "pooling")}
         model = {**plain["model"], **network, "trainable": {"name": "head"}}
         changes = {"background": ORIGINAL, "dedup": None, "curation": None, "resizing": None, "patience": None}
-        changes |= {"checkpoint": "last", "inference": [], "ensemble": None, "train_sides": "both"}
+        changes |= {"checkpoint": "last", "train_sides": "both", **RANKED_BY}
         if not self.protocol.views:
             changes["augmentation"] = []
         return RunSpec.model_validate({**plain, **changes, "model": model})

@@ -43,6 +43,8 @@ KINDS = {
     "pruner": ("reidflow.search.pruners", "build"),
     "inference": ("reidflow.retrieval.inference", "apply"),
     "index": ("reidflow.retrieval.indexes", "build"),
+    "matcher": ("reidflow.matching.matchers", "build"),
+    "comparison": ("reidflow.matching.comparisons", "build"),
 }
 MAY_BE_NONE = {"geometry"}
 """Kinds of which one component returns None: the hypersphere leaves embeddings as they are."""

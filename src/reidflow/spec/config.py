@@ -13,7 +13,8 @@ from reidflow.spec.config_errors import add_errors
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
 from reidflow.spec.reading import Dates, Links, Spellings
-from reidflow.spec.run import RunSpec, Seed, Strict, component
+from reidflow.spec.run import RunSpec, Seed
+from reidflow.spec.strict import Strict, component
 from reidflow.spec.submission import Submission
 from reidflow.spec.yaml import load
 

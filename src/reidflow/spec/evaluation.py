@@ -10,7 +10,8 @@ from reidflow.spec.components import is_given, resolve
 from reidflow.spec.config import FOLDS, Config, Facets, fitting, without_folds
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import merge
-from reidflow.spec.run import ORIGINAL, Strict, component, scaled_side
+from reidflow.spec.run import ORIGINAL, scaled_side
+from reidflow.spec.strict import Strict, component
 
 Sides = Literal["across", "within"]
 

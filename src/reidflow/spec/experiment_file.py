@@ -9,9 +9,9 @@ from reidflow.spec.config import Config, Margin
 from reidflow.spec.errors import Problems
 from reidflow.spec.evaluation import Evaluation, Probes, Version
 from reidflow.spec.merge import merge
-from reidflow.spec.run import Strict
 from reidflow.spec.search import Search
 from reidflow.spec.sequential import OwnSeeds
+from reidflow.spec.strict import Strict
 from reidflow.spec.winners import Candidates
 
 

@@ -155,6 +155,12 @@ class Plan:
         return frozen_bank(self.config.protocol)
 
     @cache
+    def local_banks(self) -> dict[str, dict[str, Any]]:
+        """Return the banks of local features that the experiments need: id -> resolved matcher."""
+        found = [matcher for experiment in self.experiments.values() for matcher in experiment_matchers(experiment)]
+        return {local_bank_id(matcher): matcher for matcher in found}
+
+    @cache
     def backgrounds(self) -> dict[str, dict[str, Any]]:
         """Return the interventions on the background that the experiments need: id -> resolved component."""
         found = [spec.background for spec in self._specs()]
@@ -236,7 +242,20 @@ def ranking_modules(experiment: Experiment) -> list[str]:
     """Return the dotted modules by which an experiment's embeddings are ranked: geometries and inference methods."""
     geometries = [("geometry", spec.model.geometry) for arm in experiment.arms.values() for spec in arm.specs]
     points = [spec for arm in experiment.arms.values() for _, spec in arm.points]
-    return modules(*geometries, *(("inference", step) for spec in points for step in spec.inference))
+    local = {name for spec in points if spec.ranking for name in spec.ranking.modules()}
+    return sorted({*modules(*geometries, *(("inference", step) for spec in points for step in spec.inference)), *local})
+
+
+def experiment_matchers(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return the resolved matchers whose local features an experiment's arms are ranked by, each once."""
+    rankings = [spec.ranking for arm in experiment.arms.values() for _, spec in arm.points if spec.ranking]
+    found = [score.matcher for ranking in rankings for score in ranking.local]
+    return list({local_bank_id(matcher): matcher for matcher in found}.values())
+
+
+def local_bank_id(matcher: dict[str, Any]) -> str:
+    """Return the folder name of a bank of local features."""
+    return f"{matcher['name']}-{short(matcher)}"
 
 
 def subsets_of(experiment: Experiment) -> dict[str, str]:

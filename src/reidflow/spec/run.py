@@ -2,55 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from reidflow.spec.components import context, module_name, names, needing, resolve
-from reidflow.spec.errors import ReidflowError
+from reidflow.spec.components import context, module_name, names, needing
 from reidflow.spec.inference import problem
 from reidflow.spec.merge import merge
-
-
-class Strict(BaseModel):
-    """A frozen model in which an unknown key is an error, a number in quotes is a string, and no number is infinite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def component(kind: str) -> Any:
-    """Return the pydantic type of a component of `kind`: its name or `{name, parameters}`, resolved with defaults."""
-
-    def fit(value: Any) -> Any:
-        if not isinstance(value, str | dict):
-            raise ValueError(f"a {kind} is its name or {{name: ..., parameters}}")
-        try:
-            return resolve(kind, value)
-        except ReidflowError as error:
-            raise ValueError(str(error)) from error
-
-    return Annotated[
-        dict[str, Any],
-        BeforeValidator(fit, json_schema_input_type=str | dict[str, Any]),
-        Field(json_schema_extra={"component": kind}),
-    ]
-
-
-def _power_of_nothing(value: float) -> float:
-    if value <= 0:
-        raise ValueError("must be greater than 0")
-    return value
-
-
-Positive = Annotated[float, AfterValidator(_power_of_nothing)]
-
+from reidflow.spec.ranking import Ranking
+from reidflow.spec.strict import Positive, Strict, component
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -200,6 +158,10 @@ class Ensemble(Strict):
         return self
 
 
+RANKED_BY: dict[str, Any] = {"inference": [], "ensemble": None, "ranking": None}
+"""What a run spec says of embeddings alone, with the values that leave them as they are: no part of a training run."""
+
+
 class RunSpec(Strict):
     """One training run. What only affects speed (device, workers, runs per job) is not in it."""
 
@@ -246,6 +208,7 @@ class RunSpec(Strict):
         [], description="files of retrieval/inference/, in order: steps between embedding and ranking"
     )
     ensemble: Ensemble | None = Field(None, description="several runs whose similarities are combined, or one run")
+    ranking: Ranking | None = Field(None, description="scores by which candidates are ranked; null: by the embedding")
     seed: Seed = Field(0, description="seed of initialisation, data order and augmentation")
 
     @model_validator(mode="after")
@@ -278,7 +241,7 @@ class RunSpec(Strict):
             raise ValueError(wrong)
         if self.ensemble is None:
             return
-        taken = {"seed", "inference", "ensemble"} & {key for settings in self.ensemble.members for key in settings}
+        taken = {"seed", *RANKED_BY} & {key for settings in self.ensemble.members for key in settings}
         if taken:
             raise ValueError(f"a member of an ensemble does not set '{min(taken)}': the arm does")
         if self.seed >= MEMBER_SEEDS:
@@ -321,7 +284,7 @@ class RunSpec(Strict):
         Two ways to choose training images that choose the same ones make the same run. `matched` is ignored where none
         is left out.
         """
-        chosen = ("background", "dedup", "curation", "train_sides", "matched", "inference", "ensemble")
+        chosen = ("background", "dedup", "curation", "train_sides", "matched", *RANKED_BY)
         return {key: value for key, value in self.plain().items() if key not in chosen}
 
     def with_seed(self, seed: int) -> "RunSpec":
@@ -330,7 +293,7 @@ class RunSpec(Strict):
 
     def runs(self) -> list["RunSpec"]:
         """Return the training runs behind the arm: itself, or the members of its ensemble, settings slowest."""
-        alone = self.model_copy(update={"inference": [], "ensemble": None})
+        alone = self.model_copy(update=dict(RANKED_BY))
         if self.ensemble is None:
             return [alone]
         members = [{}, *self.ensemble.members]

@@ -11,8 +11,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from reidflow.spec.canonical import canonical
 from reidflow.spec.merge import flatten, merge, put
-from reidflow.spec.run import RunSpec, Strict, component
+from reidflow.spec.run import RunSpec
 from reidflow.spec.seeds import seed_for
+from reidflow.spec.strict import Strict, component
 
 Value = int | float | str
 TABLE = [

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, create_model, model_validator
 from reidflow.spec.components import needing
 from reidflow.spec.config import Config, Seeds
 from reidflow.spec.errors import Problems
-from reidflow.spec.run import Strict
+from reidflow.spec.strict import Strict
 
 if TYPE_CHECKING:
     from reidflow.spec.experiment import Arm

@@ -12,7 +12,8 @@ from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.inference import problem
 from reidflow.spec.merge import merge
 from reidflow.spec.network_names import unknown_network
-from reidflow.spec.run import HYPERSPHERE, Model, RunSpec, Strict, Trainable, component
+from reidflow.spec.run import HYPERSPHERE, Model, RunSpec, Trainable
+from reidflow.spec.strict import Strict, component
 
 if TYPE_CHECKING:
     from reidflow.spec.config import Config

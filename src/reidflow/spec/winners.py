@@ -9,8 +9,9 @@ from reidflow.spec.components import is_given
 from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems
 from reidflow.spec.merge import covers
-from reidflow.spec.run import RunSpec, Strict
+from reidflow.spec.run import RunSpec
 from reidflow.spec.search import TABLE, Axis, Search, Study, axes_of, studies_of, with_settings
+from reidflow.spec.strict import Strict
 
 if TYPE_CHECKING:
     from reidflow.spec.config import Config

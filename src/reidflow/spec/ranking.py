@@ -1,0 +1,67 @@
+"""Scores by which candidates are ranked, beside the embedding's, and how they become one."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from reidflow.spec.components import module_name
+from reidflow.spec.strict import Positive, Strict, component
+
+EMBEDDING = "embedding"
+
+
+class LocalScore(Strict):
+    """A score of two images by their local features."""
+
+    matcher: component("matcher") = Field(description="a file of matching/matchers/: which local features")
+    compare: component("comparison") = Field(
+        {"name": "lnbnn"},
+        description="a file of matching/comparisons/: what the score of two images is",
+        validate_default=True,
+    )
+
+
+Score = Literal["embedding"] | LocalScore
+
+
+class Ranking(Strict):
+    """How candidates are ranked by several scores."""
+
+    scores: Annotated[list[Score], Field(min_length=1)] = Field(
+        description="`embedding`, and local scores: {matcher: ..., compare: ...}"
+    )
+    shortlist: Annotated[int, Field(ge=1)] | None = Field(
+        100,
+        description="candidates of each query, the best by the first score, that the other scores rank again; null: all",
+    )
+    fusion: Literal["calibrated", "sum", "rank"] = Field(
+        "calibrated",
+        description="calibrated: the mean of probabilities of the same identity, fitted on validation pairs; sum: of z-scores "
+        "over a query's candidates; rank: of reciprocal ranks",
+    )
+    calibration: Literal["isotonic", "logistic"] = Field(
+        "isotonic", description="how a score becomes a probability, where `fusion` is calibrated"
+    )
+    weights: list[Positive] | None = Field(
+        None, description="of the scores, in their order; null: chosen on validation where there is any, else equal"
+    )
+
+    @field_validator("scores")
+    @classmethod
+    def _distinct(cls, scores: list[Score]) -> list[Score]:
+        if any(score in scores[:place] for place, score in enumerate(scores)):
+            raise ValueError("a score is listed twice")
+        return scores
+
+    @property
+    def local(self) -> list[LocalScore]:
+        """The local scores, in their order."""
+        return [score for score in self.scores if isinstance(score, LocalScore)]
+
+    def modules(self) -> list[str]:
+        """Return the dotted modules of its components, sorted."""
+        found = [(kind, getattr(score, key)) for score in self.local for kind, key in _PARTS]
+        return sorted({module_name(kind, spec["name"]) for kind, spec in found})
+
+
+_PARTS = (("matcher", "matcher"), ("comparison", "compare"))
