@@ -24,7 +24,8 @@ def main(job: Job) -> None:
     others = partial(regrouped, manifest.filter(pl.col("identity").is_not_null()), pairs, rules)
     ranked = job.given.get("ignore", ()), job.given.get("distractors", False)
     fold = job.given.get("fold", 0)
-    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked, others)
+    same = job.given.get("same", ())
+    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked, others, same)
     audited = audit(split, manifest, pairs, gallery, rules)
     write_table(split, job.out.split, SPLIT)
     given = {"given": True} if is_given(job.given["split"]) else {}

@@ -10,7 +10,8 @@ from reidflow.evaluation.metrics import ScoredQueries, average_precisions, score
 from reidflow.evaluation.ranking import Similarity, integer_codes
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.candidates import facets
+from reidflow.splits.candidates import codes as codes_of
+from reidflow.splits.candidates import facets, shared_codes
 from reidflow.splits.roles import ASIDE
 from reidflow.store.runs import EMBEDDINGS, verified
 
@@ -36,6 +37,7 @@ class Layout:
         self.identity[nobody] = -1 - np.flatnonzero(nobody)
         codes = [integer_codes(facet)[0] for facet in facets(split)]
         self.ignored = np.stack(codes, axis=1) if codes else None
+        self.shared, self.flank = shared_codes(split), codes_of(self.table["flank"])
 
     @property
     def evaluated(self) -> np.ndarray:
@@ -50,6 +52,10 @@ class Layout:
             "gallery_group": self.group[self.gallery],
             "query_ignored": None if self.ignored is None else self.ignored[self.query],
             "gallery_ignored": None if self.ignored is None else self.ignored[self.gallery],
+            "query_shared": None if self.shared is None else self.shared[self.query],
+            "gallery_shared": None if self.shared is None else self.shared[self.gallery],
+            "query_flank": self.flank[self.query],
+            "gallery_flank": self.flank[self.gallery],
         }
 
     def retrieval(self, queries: np.ndarray, gallery: np.ndarray, similarity: Similarity | None) -> Retrieval:

@@ -11,6 +11,7 @@ from reidflow.evaluation.average_precision import Masks
 from reidflow.evaluation.ranking import STEPS, Similarity, similarity_blocks, unit
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.candidates import differing
 from reidflow.store.tables import Contract
 
 
@@ -30,6 +31,11 @@ class Retrieval:
         query_ignored: (Q, K) integer codes of K facets, each of an identity and, say, a camera; candidates that share one
             of them with the query are left out. None leaves none out.
         gallery_ignored: (G, K) integer codes, given with `query_ignored`.
+        query_shared: (Q, K) integer codes of what candidates must have in common with the query, such as the flank; below 0
+            where it is unknown, which may be any. None leaves none out.
+        gallery_shared: (G, K) integer codes, given with `query_shared`.
+        query_flank: (Q,) integer codes of flanks, below 0 where unknown; they leave none out. None where nothing is known.
+        gallery_flank: (G,) integer codes, given with `query_flank`.
     """
 
     queries: np.ndarray
@@ -41,33 +47,49 @@ class Retrieval:
     matrix: np.ndarray | None = None
     query_ignored: np.ndarray | None = None
     gallery_ignored: np.ndarray | None = None
+    query_shared: np.ndarray | None = None
+    gallery_shared: np.ndarray | None = None
+    query_flank: np.ndarray | None = None
+    gallery_flank: np.ndarray | None = None
 
     def masks(self, query_identity: np.ndarray | None = None, gallery_identity: np.ndarray | None = None) -> Masks:
         """Return which candidates are positives and which are none; without identities all are of one."""
         if query_identity is None or gallery_identity is None:
             query_identity, gallery_identity = np.zeros(len(self.queries), int), np.zeros(len(self.gallery), int)
         own = query_identity, gallery_identity, self.query_index, self.query_group, self.gallery_group
-        if self.query_ignored is None or self.gallery_ignored is None:
-            return Masks(*own)
-        return FilteredMasks(*own, facets=list(zip(self.query_ignored.T, self.gallery_ignored.T, strict=True)))
+        facets = _columns(self.query_ignored, self.gallery_ignored)
+        shared = _columns(self.query_shared, self.gallery_shared)
+        return FilteredMasks(*own, facets=facets, shared=shared) if facets or shared else Masks(*own)
+
+
+def _columns(query: np.ndarray | None, gallery: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the columns (Q,) and (G,) of codes (Q, K) and (G, K)."""
+    return [] if query is None or gallery is None else list(zip(query.T, gallery.T, strict=True))
 
 
 class FilteredMasks(Masks):
-    """Masks that also leave out candidates which share a facet with the query: the same identity by the same camera.
+    """Masks that also leave out candidates which share a facet with the query, or have another flank.
 
-    facets: (Q,) and (G,) integer codes of each.
+    facets: (Q,) and (G,) integer codes of each, such as the same identity by the same camera. shared: those of what must be the
+    same where both are known (0 or more).
     """
 
-    def __init__(self, *own: np.ndarray | None, facets: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    def __init__(
+        self,
+        *own: np.ndarray | None,
+        facets: list[tuple[np.ndarray, np.ndarray]],
+        shared: list[tuple[np.ndarray, np.ndarray]],
+    ) -> None:
         super().__init__(*own)
-        self.facets = facets
+        self.facets, self.shared = facets, shared
 
     def excluded(self, rows: slice, groups: bool = True) -> np.ndarray | None:
-        """Return (q, G): the query itself, candidates that share a facet with it and, if `groups`, its own group."""
+        """Return (q, G): the query itself, what shares a facet with it, what is of another flank and, if `groups`, its own group."""
         mask = super().excluded(rows, groups)
-        for query, gallery in self.facets:
-            shared = query[rows, None] == gallery
-            mask = shared if mask is None else mask | shared
+        found = [query[rows, None] == gallery for query, gallery in self.facets]
+        found += [differing(query[rows, None], gallery) for query, gallery in self.shared]
+        for each in found:
+            mask = each if mask is None else mask | each
         return mask
 
 
@@ -162,7 +184,7 @@ RANKED = Contract(
 def best_candidates(retrieval: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, similarities), both (Q, k): the k best candidates of each query, the best first.
 
-    The query itself, its own group and what is ignored for it are no candidates. Similarities are those that the metric ranks by, rounded to
+    The query itself, its own group, what is ignored for it and other flanks, where they must be the same, are no candidates. Similarities are those that the metric ranks by, rounded to
     multiples of 2^-23 (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
     fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last, with
     minus infinity. Memory does not grow with Q x G.

@@ -256,7 +256,7 @@ def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame 
     history = pl.read_parquet(verified(run.folder, "history.parquet"))
     queries, per_query = layout.score(arm_retrieval(layout, run, mirrored))
     known = {"run": run.key, **_training(facts, history)}
-    if not run.plain:
+    if not run.plain or layouts["val"].shared is not None:
         known["val_id_map"] = _validated(layouts["val"], run, mirrored)
     if run.members:
         known |= _summed([_training(_provenance(folder), history) for _, folder in run.members], SUMMED)

@@ -1,4 +1,4 @@
-"""Labels as people write them: those that mean that nobody knows, those that look alike, and those that spreadsheets damage."""
+"""Labels and viewpoints as people write them: those that mean that nobody knows, those that look alike, and those that spreadsheets damage."""
 
 import html
 import re
@@ -100,6 +100,15 @@ def is_nobody(label: str) -> bool:
         or (len(numberless) > 4 and numberless in _ALONE)
         or _NEW.fullmatch(joined) is not None
     )
+
+
+def viewpoint(text: str | None) -> str | None:
+    """Return a flank or viewpoint in one spelling: `Left side`, `left-flank`, `LEFT` and `L` are left; None where nobody knows."""
+    plain = re.sub(r"[\s_./\\-]+", "", unicodedata.normalize("NFKC", look(text or "")).casefold())
+    if not plain or is_nobody(text or ""):
+        return None
+    plain = re.sub(r"(?<=.)(?:side|flank|view)$", "", plain)
+    return {"l": "left", "r": "right"}.get(plain, plain)
 
 
 def marked(entries: Sequence[str], labels: Iterable[str]) -> tuple[set[str], list[str]]:

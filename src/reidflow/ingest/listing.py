@@ -11,8 +11,9 @@ from reidflow.ingest import labels
 from reidflow.ingest.boxes import Box
 from reidflow.ingest.lookup import HOW, OUTSIDE, Files
 from reidflow.ingest.rawdigest import Tree
+from reidflow.ingest.sources._pattern import FACTS, Pattern
 from reidflow.ingest.times import has_zone, is_blank, iso, remedy
-from reidflow.spec.errors import Problems
+from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.reading import Dates, Links, Spellings
 
 REASONS = {
@@ -45,16 +46,18 @@ ROLES = {
     "test": ("test", "testing", *SIDES["query"], *SIDES["gallery"]),
 }
 """The roles of a split -> how data sets call them; the sides are of the role test."""
+_FEW = 8  # values of a fact that a note lists
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the config says of the labels, times and links of any source; the fields are keys of `dataset`."""
+    """What the config says of the labels, times, links and file names of any source; the fields are keys of `dataset`."""
 
     unlabelled: Sequence[str] | None = None
     spellings: Spellings = "keep"
     dates: Dates = "iso"
     links: Links = "refuse"
+    from_names: str | None = None
 
     @classmethod
     def of(cls, dataset: Mapping[str, Any]) -> "Reading":
@@ -134,10 +137,10 @@ class Listing:
 
 
 def reread(listing: Listing, reading: Reading) -> Listing:
-    """Return the listing of a source as the config says that its labels and times are to be read.
+    """Return the listing of a source as the config says that its labels, times and file names are to be read.
 
     Raises ReidflowError for labels that mean that nobody knows, unless `unlabelled` says what they are, and for links that
-    lead outside unless they are to be followed.
+    lead outside unless they are to be followed, and for a pattern that no file name matches.
     """
     if reading.links == "refuse":
         listing.tree.require_inside()
@@ -156,7 +159,45 @@ def reread(listing: Listing, reading: Reading) -> Listing:
             reading.dates,
             nobody,
         )
-    return replace(listing, notes=[*notes, *listing.notes])
+    listing = replace(listing, notes=[*notes, *listing.notes])
+    return listing if reading.from_names is None else _named(listing, reading.from_names, reading.dates)
+
+
+def _named(listing: Listing, text: str, dates: Dates) -> Listing:
+    """Return the listing with what the images' file names say of them, by a pattern, where their source does not say it.
+
+    Raises ReidflowError where no name matches.
+    """
+    pattern = Pattern(text, "dataset.from_names", FACTS)
+    found = [pattern.read_last(row.path) for row in listing.rows]
+    other = [row.path for row, parts in zip(listing.rows, found, strict=True) if parts is None]
+    if listing.rows and len(other) == len(listing.rows):
+        raise ReidflowError(
+            f"dataset.from_names: none of {len(other)} file names matches '{text}', such as '{min(other)}'. A pattern without '/' is "
+            "compared with the file's name alone, without its suffix: * is any other text, e.g. "
+            '"*_{flank:left|right}*". Correct it, or leave from_names out.'
+        )
+    rows, read = [], {name: Counter() for name in FACTS if f"{{{name}" in text}
+    for row, parts in zip(listing.rows, found, strict=True):
+        facts = {
+            name: iso(value, dates) if name == "time" else labels.viewpoint(value) if name == "flank" else clean(value)
+            for name, value in (parts or {}).items()
+            if getattr(row, name) is None
+        }
+        rows.append(replace(row, **facts))
+        for name, value in facts.items():
+            read[name][value] += 1
+    count = len(rows) - len(other)
+    some = [f"{sum(values.values())} have their {name} from it{_most(values)}" for name, values in read.items()]
+    rest = f"; {len(other)} do not match, e.g. '{min(other)}'" if other else ""
+    note = f"dataset.from_names: {count} of {len(rows)} file names match '{text}'; {', '.join(some)}{rest}."
+    return replace(listing, rows=rows, notes=[*listing.notes, note])
+
+
+def _most(values: Counter) -> str:
+    """Return how often the commonest values occur, in brackets; '' where there are many."""
+    named = sorted((value or "not read", count) for value, count in values.items())
+    return f" ({', '.join(f'{value} {count}' for value, count in named)})" if 0 < len(named) <= _FEW else ""
 
 
 def settle(
@@ -324,7 +365,7 @@ def _tidy(
         identity=renamed.get(label, label) if known else None,
         mask=row.mask if row.mask and row.mask.strip() else None,
         group=clean(row.group) or None,
-        flank=clean(row.flank) or None,
+        flank=labels.viewpoint(row.flank),
         time=iso(row.time, dates) if row.time else None,
         side=_side(row, problems),
         camera=clean(row.camera) or None,

@@ -47,6 +47,10 @@ class QueryRows:
     gallery_group: np.ndarray | None = None
     query_ignored: np.ndarray | None = None
     gallery_ignored: np.ndarray | None = None
+    query_shared: np.ndarray | None = None
+    gallery_shared: np.ndarray | None = None
+    query_flank: np.ndarray | None = None
+    gallery_flank: np.ndarray | None = None
 
 
 class ChosenRun(NamedTuple):
@@ -194,8 +198,7 @@ def _seen(run: ChosenRun, question: QueryRows, embed: Any) -> Retrieval:
     """Return queries and gallery as the members of a run's arm embed them, together."""
     members = []
     rows = np.unique(np.concatenate([question.queries, question.gallery]))
-    names = ("query_index", "query_group", "gallery_group", "query_ignored", "gallery_ignored")
-    own = {name: getattr(question, name) for name in names}
+    own = {name: value for name, value in vars(question).items() if name not in ("queries", "gallery")}
     for (_, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
         vectors = embed(folder, spec, rows)
         queries, gallery = (vectors[np.searchsorted(rows, side)] for side in (question.queries, question.gallery))

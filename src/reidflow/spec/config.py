@@ -36,6 +36,7 @@ def _or_empty(value: Any) -> Any:
 
 Overrides = Annotated[dict[str, Any], BeforeValidator(_or_empty)]
 Facets = Annotated[list[Literal["camera", "site", "flank"]], AfterValidator(_distinct)]
+Shared = Annotated[Facets, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 
 
@@ -145,7 +146,7 @@ class Dataset(Strict):
         source = data.get("source") if isinstance(data, dict) else None
         if not isinstance(source, dict) or "." in str(source.get("name")):
             return data
-        for key in ("unlabelled", "spellings", "dates", "links"):
+        for key in ("unlabelled", "spellings", "dates", "links", "from_names"):
             if key in source:
                 rest = {name: value for name, value in source.items() if name != key}
                 written = [source[key]] if key == "unlabelled" and not isinstance(source[key], list) else source[key]
@@ -183,6 +184,11 @@ class Dataset(Strict):
         "iso",
         description="how times are written: iso: ISO 8601 and other forms that leave no doubt; day_first or month_first: "
         "06/03/2015 too; unix: seconds since 1970; excel: days since 1900 (docs/your-images.md)",
+    )
+    from_names: str | None = Field(
+        None,
+        description="what file names say of images of any source, where it does not say it itself: a pattern with {flank}, {camera}, "
+        '{site}, {group} or {time}, such as "*_{flank:left|right}_*" (docs/your-images.md)',
     )
     detections: Detections | None = Field(
         None, description="boxes that MegaDetector found, to which photographs without a box of their own are cut"
@@ -233,6 +239,16 @@ class Groups(Strict):
         True,
         description="crops of one photograph have one role, whoever they show; false: crops of several identities may stand in "
         "two roles, which the audit counts",
+    )
+
+
+class Candidates(Strict):
+    """Which images of the gallery are candidates of a query, whatever identity they show."""
+
+    same: Shared = Field(
+        [],
+        description="flank (or camera, site): only images that have the query's are its candidates; one whose flank is unknown may "
+        "have any; part of the metric's name (docs/metric.md)",
     )
 
 
@@ -308,6 +324,7 @@ class Config(Strict):
         description="[camera], site or flank: of a query's identity, images that share its camera are no candidates, as in "
         "Market-1501's protocol; part of the metric's name (docs/metric.md)",
     )
+    candidates: Candidates = Field(Candidates(), description="which images of the gallery a query is ranked among")
     distractors: bool = Field(
         False,
         description="whether unlabelled images join the galleries of validation and test, as nobody's match (docs/metric.md)",
@@ -357,6 +374,9 @@ class Config(Strict):
         listed = any(self.dataset.source.get(key) for key in ("side", "query", "gallery"))
         if self.queries and listed and is_given(self.split):
             raise ValueError("queries: the data give queries and gallery already. Leave 'queries' out")
+        contradiction = ignored_and_shared(self.ignore, self.candidates.same)
+        if contradiction:
+            raise ValueError(contradiction)
         shared = sorted(set(self.seeds) & set(self.sweep_seeds))
         if shared:
             raise ValueError(
@@ -365,15 +385,28 @@ class Config(Strict):
         return self
 
 
-def metric_filters(ignore: Sequence[str], distractors: bool) -> str:
+def ignored_and_shared(ignore: Sequence[str], same: Sequence[str]) -> str:
+    """Return why a query has no positive, where its candidates must share what is ignored if shared; or nothing."""
+    both = [column for column in same if column in ignore]
+    if not both:
+        return ""
+    return (
+        f"'{both[0]}' is in 'ignore' and in 'candidates.same': images of a query's identity with the same {both[0]} would be ignored, "
+        "and all others are no candidates. Leave it out of one of them"
+    )
+
+
+def metric_filters(ignore: Sequence[str], distractors: bool, same: Sequence[str] = ()) -> str:
     """Return what the metric's name says of its candidates beside the gallery, such as `same camera ignored`; or nothing."""
-    same = f"same {' or '.join(ignore)} ignored" if ignore else ""
-    return ", ".join(filter(None, [same, "with distractors" if distractors else ""]))
+    shared = f"candidates of the same {' and '.join(same)}" if same else ""
+    ignored = f"same {' or '.join(ignore)} ignored" if ignore else ""
+    return ", ".join(filter(None, [shared, ignored, "with distractors" if distractors else ""]))
 
 
 def subtitle(config: Config) -> str:
     """Return the words below a title: the data set, the remark on its scale, and the filters of the metric."""
-    return " · ".join(filter(None, [config.title, config.scale, metric_filters(config.ignore, config.distractors)]))
+    filters = metric_filters(config.ignore, config.distractors, config.candidates.same)
+    return " · ".join(filter(None, [config.title, config.scale, filters]))
 
 
 def read(paths: list[str | Path], overrides: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from reidflow.spec.canonical import short
 from reidflow.spec.components import is_given, resolve
-from reidflow.spec.config import FOLDS, Config, Facets, fitting, without_folds
-from reidflow.spec.errors import Problems
+from reidflow.spec.config import FOLDS, Candidates, Config, Facets, fitting, ignored_and_shared, without_folds
+from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
 from reidflow.spec.run import ORIGINAL, scaled_side
 from reidflow.spec.strict import Strict, component
@@ -24,22 +24,28 @@ class Evaluation(Strict):
     sides: Sides | None = Field(None, description="instead of the config's `sides`")
     queries: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="instead of the config's `queries`")
     ignore: Facets | None = Field(None, description="instead of the config's `ignore`")
+    candidates: Candidates | None = Field(None, description="instead of the config's `candidates`")
     distractors: bool | None = Field(None, description="instead of the config's `distractors`")
 
 
 def evaluated(config: Config, changes: Evaluation) -> Config:
     """Return the config with another split. Raises ReidflowError where there is no such split."""
-    update = changes.model_dump(exclude={"split"}, exclude_none=True)
+    given = {name: getattr(changes, name) for name in Evaluation.model_fields if name != "split"}
+    update = {name: value for name, value in given.items() if value is not None}
     if changes.split:
         changed = merge({"split": config.split}, {"split": changes.split})["split"]
         update["split"] = fitting(resolve("split", changed))
-    return config.model_copy(update=update)
+    other = config.model_copy(update=update)
+    contradiction = ignored_and_shared(other.ignore, other.candidates.same)
+    if contradiction:
+        raise ReidflowError(f"{contradiction}.")
+    return other
 
 
 def division(config: Config) -> dict[str, Any]:
     """Return what decides the split table of a config: without folds."""
     split = without_folds(config.split)
-    candidates = {"ignore": config.ignore, "distractors": config.distractors}
+    candidates = {"ignore": config.ignore, "same": config.candidates.same, "distractors": config.distractors}
     chosen = {key: value for key, value in candidates.items() if value}
     # The sides of a given split are the data's, whatever the config says.
     sides = "across" if is_given(split) else config.sides

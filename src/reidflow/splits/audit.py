@@ -8,7 +8,7 @@ import polars as pl
 from reidflow.dedup.groups import LOOSEST, NO_RULES, Rules, with_scenes
 from reidflow.dedup.moments import keys_of, straddling, times_of
 from reidflow.splits.candidates import copies, labelled, unanswered
-from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL
+from reidflow.splits.roles import ASIDE, SHARED, TEST, TRAIN, VAL, most_groups
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs
 
 LEAKS = ("groups", "scenes", "joined_pairs", "bytes", "pixels", "times")
@@ -28,7 +28,8 @@ def audit(
     where there are any: the numbers of queries, of gallery images and of images left aside.
     `distractors`, where there are any: how many a role has; `distractor_copies`: unlabelled images with the pixels of a
     labelled one, which are none. `train_only`: identities in training alone; `single_group`: those with one group, which no
-    split can score. `new_identities`: how many of val and of test training has never seen.
+    split can score. `new_identities`: how many of val and of test training has never seen. `unanswered`, where candidates must have
+    the query's flank: how many queries of val and of test find no positive.
     """
     distractors = dict(split.filter(pl.col("identity").is_null()).group_by("role").len().sort("role").iter_rows())
     shown = copies(split, manifest).height if distractors else 0
@@ -59,6 +60,11 @@ def audit(
         "single_group": _single_group(split),
         "new_identities": _new_identities(split),
         **({"sides": sides} if sides else {}),
+        **(
+            {"unanswered": {role: unanswered(split, role, gallery)[1] for role in (VAL, TEST)}}
+            if SHARED in split.columns
+            else {}
+        ),
         **({"distractors": distractors, "distractor_copies": shown} if distractors else {}),
     }
     result["leaks"] = any(result[f"straddling_{key}"] for key in LEAKS)
@@ -148,8 +154,7 @@ def _new_identities(split: pl.DataFrame) -> dict[str, int]:
 
 
 def _single_group(split: pl.DataFrame) -> list[str]:
-    counts = split.group_by("identity").agg(pl.col("group").n_unique())
-    return counts.filter(pl.col("group") < 2)["identity"].sort().to_list()
+    return [identity for identity, count in most_groups(split).items() if count < 2]
 
 
 def _train_only(split: pl.DataFrame) -> list[str]:

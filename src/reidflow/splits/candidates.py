@@ -1,4 +1,4 @@
-"""Which images a query is ranked among: those that are ignored for it, and unlabelled ones that are nobody's match."""
+"""Which images a query is ranked among: those that are ignored for it, those that have its flank, and nobody's match."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import polars as pl
 
 from reidflow.dedup.components import components
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, shuffled
+from reidflow.splits.roles import ASIDE, SHARED, TEST, TRAIN, VAL, shuffled
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs
 
 IGNORED = "ignored"
@@ -26,16 +26,42 @@ def with_ignored(split: pl.DataFrame, manifest: pl.DataFrame, columns: Sequence[
 
     An image without a value shares it with none. Raises ReidflowError where no image of val and test has a value.
     """
-    facts = split.join(manifest.select("image", *columns), on="image", how="left", maintain_order="left")
-    scored = facts.filter(pl.col("role").is_in([VAL, TEST]))
+    scored = split.filter(pl.col("role").is_in([VAL, TEST]))
+    _check_known(scored, manifest, columns, "ignore: [{}]", "validation or test")
+    return split.with_columns(_texts(split, manifest, columns).alias(IGNORED))
+
+
+def with_shared(split: pl.DataFrame, manifest: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Return images (of a split or before it) with the column SHARED, from columns of the manifest."""
+    return split.with_columns(_texts(split, manifest, columns).alias(SHARED))
+
+
+def check_shared(manifest: pl.DataFrame, columns: Sequence[str]) -> None:
+    """Raise ReidflowError where no labelled image has a value of a column of `candidates.same`."""
+    _check_known(labelled(manifest), manifest, columns, "candidates: {{same: {}}}", "labelled")
+
+
+def _check_known(
+    images: pl.DataFrame, manifest: pl.DataFrame, columns: Sequence[str], written: str, which: str
+) -> None:
+    """Raise ReidflowError where no image has a value of one of the columns. written: the key that names it; which: the images."""
+    facts = images.select("image").join(manifest.select("image", *columns), on="image", how="left")
     for column in columns:
-        if scored[column].null_count() == scored.height:
+        if facts[column].null_count() == facts.height:
+            key = written.format(column)
             raise ReidflowError(
-                f"ignore: [{column}]: no validation or test image has a {column}. Name its column in the source, e.g. dataset: "
-                f"{{source: {{{column}: {column}}}}}, or leave '{column}' out of 'ignore'."
+                f"{key}: no {which} image has a {column}. Name its column in the source, e.g. dataset: {{source: {{{column}: "
+                f"{column}}}}}, or have it read from the files' names (dataset.from_names), or leave '{column}' out of "
+                f"'{key.partition(':')[0]}'."
             )
-    texts = [pl.format(f"{column}={{}}", pl.col(column)) for column in columns]
-    return split.with_columns(facts.select(pl.concat_list(texts).alias(IGNORED))[IGNORED])
+
+
+def _texts(split: pl.DataFrame, manifest: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Return for each row of a split a list of `column=value`, or null, for some columns of the manifest."""
+    facts = split.select("image").join(
+        manifest.select("image", *columns), on="image", how="left", maintain_order="left"
+    )
+    return facts.select(pl.concat_list([pl.format(f"{name}={{}}", pl.col(name)) for name in columns])).to_series()
 
 
 def facets(split: pl.DataFrame) -> list[pl.Series]:
@@ -45,6 +71,19 @@ def facets(split: pl.DataFrame) -> list[pl.Series]:
     count = split[IGNORED].list.len().max() or 0
     values = [pl.col(IGNORED).list.get(place) for place in range(count)]
     return [split.select(pl.concat_str("identity", value, separator="\0")).to_series() for value in values]
+
+
+def shared_codes(split: pl.DataFrame) -> np.ndarray | None:
+    """Return (N, K) integer codes of the K texts of SHARED, -1 for null; None where a split has no such column."""
+    if SHARED not in split.columns:
+        return None
+    count = split[SHARED].list.len().max() or 0
+    return np.stack([codes(split[SHARED].list.get(place)) for place in range(count)], axis=1)
+
+
+def differing(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return whether codes of SHARED, integers that broadcast, are both known (0 or more) and differ."""
+    return (values != others) & (values >= 0) & (others >= 0)
 
 
 def joined_groups(split: pl.DataFrame) -> list[str]:
@@ -65,26 +104,35 @@ def joined_groups(split: pl.DataFrame) -> list[str]:
 
 
 def unanswered(split: pl.DataFrame, role: str, gallery: str) -> tuple[int, int]:
-    """Return how many queries a role has, and how many find no positive: of another group, and not ignored."""
+    """Return how many queries a role has, and how many find no positive: of another group, not ignored, of the same flank."""
+    queries = labelled(split).filter((pl.col("role") == role) & pl.col("side").ne_missing(GALLERY)).height
+    return queries, queries - len(answered(split, role, gallery))
+
+
+def answered(split: pl.DataFrame, role: str, gallery: str) -> np.ndarray:
+    """Return the queries of a role that find a positive, as rows (int64) of the labelled images of a split."""
     known = labelled(split)
     own = (known["role"] == role).to_numpy()
     sides = known["side"].fill_null("").to_numpy()
     queries = np.flatnonzero(own & (sides != GALLERY))
     ranked = np.flatnonzero((own if gallery == "role" else (known["role"] != ASIDE).to_numpy()) & (sides != QUERY))
-    identity = _codes(known["identity"])
-    keys = np.stack([_codes(known["group"]), *map(_codes, facets(known))], axis=1)
+    identity, shared = codes(known["identity"]), shared_codes(known)
+    keys = np.stack([codes(known["group"]), *map(codes, facets(known))], axis=1)
     of_identity = _by_code(identity, ranked)
-    alone = 0
+    able = []
     for code, rows in _by_code(identity, queries).items():
-        others = keys[of_identity.get(code, ranked[:0])]
+        found = of_identity.get(code, ranked[:0])
+        others = keys[found]
         for start in range(0, len(rows), BLOCK):
             mine = keys[rows[start : start + BLOCK], None]
-            answered = ~((mine == others) & (mine >= 0)).any(axis=2)
-            alone += int((~answered.any(axis=1)).sum())
-    return len(queries), alone
+            open_ = ~((mine == others) & (mine >= 0)).any(axis=2)
+            if shared is not None:
+                open_ &= ~differing(shared[rows[start : start + BLOCK], None], shared[found]).any(axis=2)
+            able.append(rows[start : start + BLOCK][open_.any(axis=1)])
+    return np.sort(np.concatenate(able)) if able else np.empty(0, np.int64)
 
 
-def _codes(texts: pl.Series) -> np.ndarray:
+def codes(texts: pl.Series) -> np.ndarray:
     """Return an integer for each text, -1 for null."""
     return texts.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
 

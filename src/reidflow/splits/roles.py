@@ -8,6 +8,9 @@ from reidflow.spec.seeds import seed_for
 
 TRAIN, VAL, TEST = "train", "val", "test"
 ASIDE = "aside"  # of a second domain, neither trained on nor in the gallery
+SHARED = "shared"
+"""Column of a split: one text or null for each column (flank, camera, site) of `candidates.same`. Images with another text than the
+query's are none of its candidates, whatever identity they show; null may be any."""
 
 
 def shuffled(items: list, seed: int, *names: str | int) -> list:
@@ -66,6 +69,47 @@ def deal(sizes: list[int], folds: int) -> list[int]:
         fold_of[item] = min(range(folds), key=lambda fold: held[fold])
         held[fold_of[item]] += sizes[item]
     return fold_of
+
+
+def shared_values(images: pl.DataFrame) -> pl.Series:
+    """Return what candidates must have in common with each image, the texts of SHARED as one; null where nothing is known."""
+    known = pl.col(SHARED).list.drop_nulls().list.len() > 0
+    text = pl.col(SHARED).list.eval(pl.element().fill_null("?")).list.join("\0")
+    return images.select(pl.when(known).then(text).alias(SHARED)).to_series()
+
+
+def by_shared(images: pl.DataFrame) -> pl.DataFrame:
+    """Return images whose identities, groups and blocks are apart by what candidates must share, such as each flank of an animal.
+
+    So each flank of an animal has groups of its own to be shared out; scenes, and blocks of suspected duplicates across
+    identities, hold together what they held. Without the column SHARED, the images as they are.
+    """
+    if SHARED not in images.columns:
+        return images
+    value = shared_values(images).fill_null("?")
+    linked = list(linked_identities(images)) if "block" in images.columns else []
+    apart = [pl.concat_str(name, value, separator="\0") for name in ("identity", "group")]
+    if "block" in images.columns:
+        block = pl.concat_str("block", value, separator="\0")
+        apart.append(pl.when(pl.col("block").is_in(linked)).then("block").otherwise(block).alias("block"))
+    return images.with_columns(*apart)
+
+
+def most_groups(images: pl.DataFrame) -> dict[str, int]:
+    """Return identity -> its number of groups, sorted: the most of which the images may be candidates of each other.
+
+    Of an animal with candidates of the same flank, those of the flank that has most; an unknown flank may be any.
+    """
+    if SHARED not in images.columns:
+        return dict(images.group_by("identity").agg(pl.col("group").n_unique()).sort("identity").iter_rows())
+    rows = images.select("identity", "group", value=shared_values(images))
+    unknown = rows.filter(pl.col("value").is_null()).drop("value")
+    values = rows.select("identity", "value").unique().drop_nulls()
+    each = pl.concat([rows.drop_nulls(), values.join(unknown, on="identity").select(rows.columns)])
+    counted = each.group_by("identity", "value").agg(pl.col("group").n_unique())
+    alone = unknown.group_by("identity").agg(pl.col("group").n_unique())
+    both = pl.concat([counted.drop("value"), alone]).group_by("identity").agg(pl.col("group").max())
+    return dict(both.sort("identity").iter_rows())
 
 
 def linked_identities(images: pl.DataFrame) -> dict[str, list[str]]:

@@ -9,7 +9,8 @@ import polars as pl
 from reidflow.spec.components import call, is_given, load, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import flow
-from reidflow.splits.roles import TEST, TRAIN, VAL, needs_by_shares
+from reidflow.splits.candidates import answered
+from reidflow.splits.roles import SHARED, TEST, TRAIN, VAL, by_shared, most_groups, needs_by_shares
 
 LEAST = 2
 """Identities that test needs: with one, every query finds its own alone. Training, which compares identities, needs as many."""
@@ -36,6 +37,7 @@ class Settings:
     gallery: str
     sides: str = "across"
     ignore: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
 
     @property
     def folds(self) -> int:
@@ -46,8 +48,11 @@ class Settings:
 def scored_identities(images: pl.DataFrame, role: str, gallery: str) -> list[str]:
     """Return the identities with a query in `role` that has a positive in another group, sorted.
 
-    images: identity, group, role.
+    images: identity, group, role; SHARED where candidates must have something in common with the query.
     """
+    if SHARED in images.columns:
+        rows = answered(images.with_columns(side=pl.lit(None, pl.String)), role, gallery)
+        return images[rows.tolist()]["identity"].unique().sort().to_list()
     own = images.filter(pl.col("role") == role).group_by("identity").agg(pl.col("group").n_unique())
     every = own if gallery == "role" else images.group_by("identity").agg(pl.col("group").n_unique())
     able = every.filter(pl.col("group") >= 2)["identity"]
@@ -65,7 +70,8 @@ def roles_of(
     """
     folded = method.get("folds", 0) > 1
     roles = call("split", method, images, gallery, *([fold] if folded else []))
-    split = images.select("identity", "group", role=pl.Series(roles, dtype=pl.String))
+    kept = [name for name in ("identity", "group", SHARED) if name in images.columns]
+    split = images.select(*kept, role=pl.Series(roles, dtype=pl.String))
     total = images["identity"].n_unique()
     place = f"split '{method['name']}'" + (f" with folds: {method['folds']}" if folded else "")
     for role, least in ((TEST, LEAST), (VAL, 1)):
@@ -86,7 +92,16 @@ def roles_of(
 def _needed(images: pl.DataFrame, method: dict[str, Any], gallery: str) -> str:
     """Return what an identity needs to be scored: in the words of the method's file where it has `needs`, else by its shares."""
     own = getattr(load("split", method["name"]), "needs", None)
-    return own(images, method, gallery) if own else needs_by_shares(method, gallery)
+    needed = own(images, method, gallery) if own else needs_by_shares(method, gallery)
+    if SHARED not in images.columns:
+        return needed
+    pairs = by_shared(images).group_by("identity").agg(pl.col("group").n_unique())["group"]
+    names = {text.partition("=")[0] for texts in images[SHARED] for text in texts if text is not None}
+    same = " and ".join(sorted(names))
+    return (
+        f"{needed} Its groups count that show the same {same}, as candidates do (candidates.same): {len(pairs)} times an identity "
+        f"shows a {same}, with {pairs.min()} to {pairs.max()} groups."
+    )
 
 
 def advice(
@@ -118,10 +133,9 @@ def advice(
         return "What works with these images:\n" + "\nor\n".join(
             "\n".join(f"  {one}" for one in some) for some in found
         )
-    counts = images.group_by("identity").agg(pl.col("group").n_unique())
-    single = counts.filter(pl.col("group") < 2).height
+    counts = list(most_groups(images).values())
     return (
-        f"No split of these images does: {single} of {counts.height} identities have one group alone. Add images of other "
+        f"No split of these images does: {sum(count < 2 for count in counts)} of {len(counts)} identities have one group alone. Add images of other "
         "moments of the same individuals, or other individuals."
     )
 
@@ -134,11 +148,12 @@ def _alternatives(
     galleries = [settings.gallery, *(["all"] if settings.gallery == "role" else [])]
     across = two and settings.sides == "across"
     others = [
-        Settings(method, gallery, sides, ignore)
+        Settings(method, gallery, sides, ignore, same)
         for method in methods
         for gallery in galleries
         for sides in [settings.sides, *(["within"] if across else [])]
         for ignore in [settings.ignore, *([()] if settings.ignore else [])]
+        for same in [settings.same, *([()] if settings.same else [])]
     ]
     others = sorted(filter(settings.__ne__, others), key=lambda other: _changes(other, settings))
     near = sum(_changes(other, settings) < 2 for other in others)
@@ -180,6 +195,7 @@ def _written(other: Settings, settings: Settings) -> list[str]:
     parts = [f"gallery: {other.gallery}"] if other.gallery != settings.gallery else []
     parts += [f"sides: {other.sides}"] if other.sides != settings.sides else []
     parts += ["ignore: []"] if other.ignore != settings.ignore else []
+    parts += ["candidates: {same: []}"] if other.same != settings.same else []
     written = {**one, "folds": one.get("folds", 0)} if settings.folds > 1 else one
     parts += [f"split: {flow({'name': one['name'], **written})}"] if one != method else []
     return parts + ([WITHOUT_VALIDATION] if one.get(VAL) == 0 and method.get(VAL) != 0 else [])
@@ -191,6 +207,7 @@ def _changes(other: Settings, settings: Settings) -> int:
     return (
         (other.gallery != settings.gallery)
         + (other.ignore != settings.ignore)
+        + (other.same != settings.same)
         + (other.sides != settings.sides)
         + 2 * (one.get(VAL) != method.get(VAL))
         + 2 * (one["name"] != method["name"])

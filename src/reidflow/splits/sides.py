@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.spec.errors import ReidflowError
-from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, linked_identities, shuffled
+from reidflow.splits.roles import ASIDE, TEST, TRAIN, VAL, by_shared, linked_identities, shuffled
 
 QUERY, GALLERY = "query", "gallery"
 
@@ -91,15 +91,17 @@ def with_queries(split: pl.DataFrame, share: float, gallery: str, seed: int) -> 
 
     Stratified by identity, random with `seed`. A query keeps a positive in another group: of an identity, only as
     many images are queries as allow that, but at least one where possible. The queries of a role are floor(share * its images)
-    in number, or one an identity where that is more. Raises ReidflowError for a share out of range.
+    in number, or one an identity where that is more. Where candidates have the query's flank, each flank of an identity counts
+    as one. Raises ReidflowError for a share out of range.
     """
     if not 0 < share < 1:
         raise ReidflowError(
             f"queries: {share} is not a share of the images. Write a number between 0 and 1, such as 0.2."
         )
     chosen: set[str] = set()
+    images = by_shared(split.filter(pl.col("role") != ASIDE))
     for role in (VAL, TEST):
-        chosen |= _chosen_queries(split.filter(pl.col("role") != ASIDE), role, share, gallery, seed)
+        chosen |= _chosen_queries(images, role, share, gallery, seed)
     scored = pl.col("role").is_in([VAL, TEST])
     side = pl.when(scored & pl.col("image").is_in(list(chosen))).then(pl.lit(QUERY))
     return split.with_columns(side=side.when(scored).then(pl.lit(GALLERY)).otherwise("side"))

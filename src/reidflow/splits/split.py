@@ -10,6 +10,7 @@ from reidflow.spec.components import call, is_given
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.candidates import (
     IGNORED,
+    check_shared,
     drawn_distractors,
     given_distractors,
     joined_groups,
@@ -17,8 +18,9 @@ from reidflow.splits.candidates import (
     unanswered,
     with_distractors,
     with_ignored,
+    with_shared,
 )
-from reidflow.splits.roles import ASIDE, TEST, VAL
+from reidflow.splits.roles import ASIDE, SHARED, TEST, VAL
 from reidflow.splits.scorable import Regrouped, Settings, TooFewError, advice, roles_of
 from reidflow.splits.sides import QUERY, apart, gallery_roles, of_photographs, with_queries
 from reidflow.store.tables import Contract
@@ -33,7 +35,7 @@ SPLIT = Contract(
         "side": pl.String,
     },
     nullable=frozenset({"identity", "side"}),
-    optional={IGNORED: pl.List(pl.String)},
+    optional={IGNORED: pl.List(pl.String), SHARED: pl.List(pl.String)},
 )
 
 
@@ -48,6 +50,7 @@ def split_images(
     ignore: Sequence[str] = (),
     distractors: bool = False,
     regrouped: Regrouped = tuple,
+    same: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Return the split table of the labelled images, and of distractors, in the order of the manifest.
 
@@ -59,10 +62,12 @@ def split_images(
     the manifest; of a query's identity, images that share a value are no candidates. distractors: whether unlabelled
     images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images of a
     given gallery are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
-    them, for advice where this split fails. Raises ReidflowError when a role with a share stays empty, when the sides do not
+    them, for advice where this split fails. same: columns of the manifest whose value candidates share with the query; where it is unknown
+    it may be any. Raises ReidflowError when a role with a share stays empty, when the sides do not
     fit the data, or when no query has a positive.
     """
-    settings = Settings(method, gallery, sides, tuple(ignore))
+    settings = Settings(method, gallery, sides, tuple(ignore), tuple(same))
+    check_shared(manifest, same)
 
     def divide(some: Settings, table: pl.DataFrame | None, number: int) -> pl.DataFrame:
         return _divided(manifest, groups if table is None else table, some, queries, number, distractors)
@@ -92,6 +97,8 @@ def _divided(
         groups = groups.with_columns(scene="group")
     grouped = groups.select("image", "group", "block", "scene")
     images = known.join(grouped, on="image", how="left", maintain_order="left")
+    if settings.same:
+        images = with_shared(images, manifest, settings.same)
     two = not given and images.filter(~of_photographs()).height > 0
     chosen = None
     if given:
@@ -114,17 +121,18 @@ def _divided(
         split = _with_queries(split, queries, gallery, method)
     if settings.ignore:
         split = with_ignored(split, manifest, settings.ignore)
-    if given or settings.ignore:
+    if given or settings.ignore or settings.same:
         _check_positives(split, gallery)
     if chosen is not None:
         split = with_distractors(split, manifest, chosen)
+        split = with_shared(split, manifest, settings.same) if settings.same else split
     return split.select(*SPLIT.columns, *(name for name in SPLIT.optional if name in split.columns))
 
 
 def _given(images: pl.DataFrame, method: dict, gallery: str) -> pl.DataFrame:
     """Return the split that the data give: its roles, and the sides of val and test."""
     _check_identities(images["identity"].unique().sort().to_list())
-    context = images.select("image", "identity", "group", "block", "scene", given="role")
+    context = images.select("image", "identity", "group", "block", "scene", *_shared(images), given="role")
     split = images.with_columns(role=pl.Series(call("split", method, context, gallery), dtype=pl.String))
     scored = pl.col("role").is_in([VAL, TEST])
     return split.with_columns(side=pl.when(scored).then("side"))
@@ -147,7 +155,7 @@ def _assigned(
         )
     photographs = apart(images) if two else images
     _check_identities(photographs["identity"].unique().sort().to_list())
-    divided = photographs.select("image", "identity", "group", "block", "scene", "time")
+    divided = photographs.select("image", "identity", "group", "block", "scene", "time", *_shared(images))
     roles = roles_of(divided, method, gallery, fold, across=two and sides == "across")
     given = dict(zip(photographs["image"], roles, strict=True))
     if two:
@@ -158,6 +166,10 @@ def _assigned(
         split = split.with_columns(side=pl.when(of_photographs()).then(query).otherwise("side"))
         _check_answers(split, gallery, sides)
     return split
+
+
+def _shared(images: pl.DataFrame) -> list[str]:
+    return [name for name in (SHARED,) if name in images.columns]
 
 
 def _with_queries(split: pl.DataFrame, share: float, gallery: str, method: dict) -> pl.DataFrame:
@@ -204,6 +216,7 @@ def _check_positives(split: pl.DataFrame, gallery: str) -> None:
             raise ReidflowError("no labelled image of the role test is a query. Give some of them the side 'query'.")
         if total and total == without:
             unseen = " and not ignored" if IGNORED in split.columns else ""
+            unseen += " and a candidate (candidates.same)" if SHARED in split.columns else ""
             raise TooFewError(
                 f"none of the {total} queries of the role '{role}' has a positive: an image of its identity that is in its "
                 f"gallery (gallery: {gallery}), in another group{unseen}. Add such images to the role, or change what is compared."

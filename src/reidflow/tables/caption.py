@@ -54,9 +54,10 @@ def _metric(data: DataDescription, results: pl.DataFrame) -> str:
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
     number_of = f", and {plural(data.distractors, 'unlabelled distractor')}, nobody's match" if data.distractors else ""
     ignored = f", as are candidates of its identity with the same {' or '.join(data.ignore)}" if data.ignore else ""
+    same = f" that have the same {' and '.join(data.same)} as the query or an unknown one" if data.same else ""
     return (
         f"{name}: average precision per query, mean per identity, mean over identities. "
-        f"Candidates are {_GALLERY[data.gallery]}{number_of}{who}; the query is never a candidate, candidates of its own group are "
+        f"Candidates are {_GALLERY[data.gallery]}{same}{number_of}{who}; the query is never a candidate, candidates of its own group are "
         f"left out (mAP with own group keeps them){ignored}, a query without a positive is skipped. Tied candidates count "
         "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry. "
         f"Chance: {number(results['chance'].max())}."

@@ -25,7 +25,8 @@ class DataDescription:
 
     digest: of the images and labels. method: the resolved split component. audit: the leak audit of the split. further:
     the other splits, where the experiment has several; then `split` is the first and `audit` that of all of them. ignore:
-    the columns in which candidates of the query's identity are ignored where they have its value.
+    the columns in which candidates of the query's identity are ignored where they have its value. same: the columns whose
+    value candidates share with the query.
     """
 
     title: str
@@ -37,6 +38,7 @@ class DataDescription:
     audit: dict[str, Any]
     further: tuple[pl.DataFrame, ...] = ()
     ignore: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[pl.DataFrame, ...]:
@@ -46,7 +48,7 @@ class DataDescription:
     @property
     def filters(self) -> str:
         """What the metric's name says of its candidates beside the gallery, such as `same camera ignored`; or nothing."""
-        return metric_filters(self.ignore, self.distractors > 0)
+        return metric_filters(self.ignore, self.distractors > 0, self.same)
 
     @property
     def distractors(self) -> int:
@@ -94,7 +96,7 @@ def read_description(
     method = config.split if config.split_seed == "fixed" else {**config.split, "seed": config.split_seed}
     first, *further = (read_table(split, SPLIT) for split in splits)
     described = config.title, config.scale, digest, config.gallery, method, first, found, tuple(further)
-    return DataDescription(*described, tuple(config.ignore))
+    return DataDescription(*described, tuple(config.ignore), tuple(config.candidates.same))
 
 
 def merged_versions(texts: Iterable[str | None]) -> dict[str, list[str]]:

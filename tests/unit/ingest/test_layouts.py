@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from made_images import encoded, picture
 
-from reidflow.ingest.sources import folder, market1501, sop, table
+from reidflow.ingest.labels import viewpoint
+from reidflow.ingest.listing import Reading, reread
+from reidflow.ingest.sources import folder, jaguar, market1501, sop, table
 from reidflow.spec import yaml
 from reidflow.spec.components import names, resolve
 from reidflow.spec.errors import ReidflowError
@@ -272,3 +274,61 @@ def test_the_docs_have_a_line_for_each_source_that_a_config_takes():
     lines = [line.strip() for line in page.splitlines() if line.startswith("source: {")]
     found = {resolve("source", yaml.loads(line)["source"])["name"] for line in lines}
     assert found == set(names("source")) - {"demo"}
+
+
+def test_names_of_any_source_say_what_it_does_not(tmp_path):
+    names = ["a_left_1.png", "a_R side_2.png", "b_3.png", "b_front_4.png"]
+    write(tmp_path, *(f"train/train/{name}" for name in names))
+    lines = "".join(f"{name},{name[0]}\n" for name in names)
+    (tmp_path / "train.csv").write_text(f"filename,ground_truth\n{lines}")
+    (tmp_path / "meta.csv").write_text(
+        "filename,flank\na_left_1.png,\na_R side_2.png,\nb_3.png,\nb_front_4.png,Right\n"
+    )
+    source = jaguar.open_source(path=str(tmp_path), metadata="meta.csv", flank="flank")
+    listing = reread(source, Reading(from_names="*_{flank}_*"))
+    assert [row.flank for row in listing.rows] == ["right", "left", None, "right"]
+    (note,) = [note for note in listing.notes if "from_names" in note]
+    assert "3 of 4 file names match" in note and "2 have their flank from it (left 1, right 1)" in note
+    assert "1 do not match, e.g. 'train/train/b_3.png'" in note
+    (tmp_path / "t.csv").write_text(
+        f"path,identity\n{''.join(f'train/train/{name},{name[0]}{chr(10)}' for name in names)}"
+    )
+    shown = reread(
+        table.open_source(path=str(tmp_path / "t.csv")), Reading(from_names="{site}/{camera}/*_{time:[0-9]}")
+    )
+    assert {(row.site, row.camera, row.flank) for row in shown.rows} == {("train", "train", None)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{flank:left|right}", r"none of 1 file names matches .* such as 'a/1.png'. A pattern without '/'"),
+        ("*_{identity}", r"has a part \{identity\}. Parts are \{flank\}, \{camera\}"),
+        ("*", r"has no part. Write \{flank\}, \{camera\}, \{site\}, \{group\}, \{time\}"),
+        ("{flank:(}", "no valid pattern"),
+    ],
+)
+def test_a_pattern_of_names_that_fits_none_is_an_error(tmp_path, pattern, message):
+    listing = folder.open_source(path=write(tmp_path, "a/1.png"))
+    with pytest.raises(ReidflowError, match=message):
+        reread(listing, Reading(from_names=pattern))
+
+
+def test_flanks_have_one_spelling():
+    spelt = {
+        "Left": "left",
+        " left side": "left",
+        "LEFT_FLANK": "left",
+        "L": "left",
+        "r": "right",
+        "Back-Left": "backleft",
+    }
+    assert {text: viewpoint(text) for text in spelt} == spelt
+    assert [viewpoint(text) for text in ("side", "front", "unknown", "nan", "", None)] == [
+        "side",
+        "front",
+        None,
+        None,
+        None,
+        None,
+    ]

@@ -107,3 +107,20 @@ def test_the_members_of_an_ensemble_are_the_arm_and_the_settings_laid_over_it_wi
     assert all(run.ensemble is None and run.inference == [] for run in spec.runs())
     alone = made.experiments["mine"].arms["b"].spec.with_seed(1)
     assert spec.runs()[0] == alone and spec.apart_from_data() == alone.apart_from_data()
+
+
+def test_candidates_of_the_same_flank_are_a_split_of_their_own(planned):
+    of_flank = planned(evaluation={"candidates": {"same": "flank"}})
+    assert of_flank.experiments["mine"].division == of_flank.division | {"same": ["flank"]}
+    undone = planned({"candidates": {"same": ["flank"]}}, evaluation={"candidates": {"same": []}})
+    assert undone.division["same"] == ["flank"] and "same" not in undone.experiments["mine"].division
+    own, _ = rebuild(undone.descriptions[undone.experiment_params("mine")["digest"]])
+    assert own.candidates.same == []
+    for config, evaluation in (
+        ({"ignore": ["flank"]}, {"candidates": {"same": "flank"}}),
+        ({}, {"ignore": ["site"], "candidates": {"same": ["site"]}}),
+    ):
+        with pytest.raises(ReidflowError, match=r"is in 'ignore' and in 'candidates.same'"):
+            planned(config, evaluation=evaluation)
+    with pytest.raises(ReidflowError, match="is in 'ignore' and in 'candidates.same'"):
+        planned({"ignore": ["flank"], "candidates": {"same": "flank"}})

@@ -13,7 +13,7 @@ from reidflow.tables.experiment import blocks, summary
 from reidflow.tables.findings import findings
 from reidflow.tables.leaderboard import leaderboard, leaderboard_markdown
 
-NAME = "same camera ignored, with distractors"
+NAME = "candidates of the same flank, same camera ignored, with distractors"
 
 
 def filtered():
@@ -21,7 +21,11 @@ def filtered():
     nobody = {"image": "none.png", "identity": None, "group": "none.png", "role": "test", "side": "gallery"}
     split = pl.concat([plain.split, pl.DataFrame([nobody], schema=plain.split.schema)])
     return a_description(
-        split=split, ignore=("camera",), audit={**AUDIT, "given": True}, method={"name": "column", "role": "split"}
+        split=split,
+        ignore=("camera",),
+        same=("flank",),
+        audit={**AUDIT, "given": True},
+        method={"name": "column", "role": "split"},
     )
 
 
@@ -40,7 +44,10 @@ def test_filters_are_named_in_caption_headings_findings_and_leaderboard(tmp_path
     plain, tables = (build_table(experiment, folders, data) for data in (a_description(), filtered()))
     lines = dict(caption(experiment, filtered(), tables.results))
     assert lines["Metric"].startswith(f"identity-balanced mAP, {NAME}: average precision")
-    assert "(gallery: role), and 1 unlabelled distractor, nobody's match; the query is never" in lines["Metric"]
+    assert (
+        "(gallery: role) that have the same flank as the query or an unknown one, and 1 unlabelled distractor, nobody's match; the query is never"
+        in lines["Metric"]
+    )
     assert "as are candidates of its identity with the same camera" in lines["Metric"]
     assert lines["Split"].endswith(
         "Unlabelled distractors in the gallery of test: 1. Given by the data: no image was moved."
@@ -55,10 +62,12 @@ def test_filters_are_named_in_caption_headings_findings_and_leaderboard(tmp_path
 
 
 def test_figures_say_below_their_title_what_the_config_filters():
-    changes = {"ignore": ["camera", "site"], "distractors": True}
+    changes = {"ignore": ["camera", "site"], "distractors": True, "candidates": {"same": "flank"}}
     config = configs.require(configs.read(["config/config.yaml"], changes), "here")
     assert metric_filters(config.ignore, distractors=False) == "same camera or site ignored"
-    assert heading("Arms", "losses", config).subtitle.endswith("same camera or site ignored, with distractors")
+    assert heading("Arms", "losses", config).subtitle.endswith(
+        "candidates of the same flank, same camera or site ignored, with distractors"
+    )
     assert (
         heading("Arms", "losses", configs.require(configs.read(["config/config.yaml"]), "here")).subtitle
         == "losses · demo · demo scale"

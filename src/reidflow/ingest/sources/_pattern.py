@@ -2,13 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from reidflow.ingest.sources._sniff import IMAGE_SUFFIXES
 from reidflow.spec.errors import ReidflowError
 
 PARTS = ("identity", "group", "camera", "site", "flank", "time", "role", "side")
+FACTS = ("flank", "camera", "site", "group", "time")
+"""Parts that may be read from the names of files of any source."""
 _TOKEN = re.compile(r"\{([^{}:]*)(?::((?:[^{}]|\{[^{}]*\})*))?\}|(\*\*)|(\*)|(.)", re.DOTALL)
 
 
@@ -20,12 +22,15 @@ class Pattern:
     of images need not be written. Raises ReidflowError for an unknown part or an invalid expression.
     """
 
-    def __init__(self, text: str, where: str) -> None:
-        """where: for messages, the source and key of the pattern."""
-        self.text, self.where = text, where
+    def __init__(self, text: str, where: str, known: Sequence[str] = PARTS) -> None:
+        """where: for messages, the source and key of the pattern. known: the parts that it may have, identity being needed if among them."""
+        self.text, self.where, self.known = text, where, known
         self._parts: list[str] = []
         pattern = "".join(self._piece(match) for match in _TOKEN.finditer(text))
-        if "identity" not in self._parts:
+        if not self._parts:
+            known = ", ".join(f"{{{name}}}" for name in self.known)
+            raise ReidflowError(f"{where}: '{text}' has no part. Write {known} where names say it.")
+        if "identity" in known and "identity" not in self._parts:
             raise ReidflowError(f"{where}: '{text}' has no part {{identity}}. Write it where paths name the identity.")
         try:
             self._pattern = re.compile(pattern)
@@ -40,10 +45,10 @@ class Pattern:
             return re.escape(plain)
         if deep or some:
             return ".*" if deep else "[^/]*"
-        if part not in PARTS:
-            close = difflib.get_close_matches(part, PARTS, n=1)
+        if part not in self.known:
+            close = difflib.get_close_matches(part, self.known, n=1)
             hint = f" Did you mean {{{close[0]}}}?" if close else ""
-            known = ", ".join(f"{{{name}}}" for name in PARTS)
+            known = ", ".join(f"{{{name}}}" for name in self.known)
             raise ReidflowError(
                 f"{self.where}: '{self.text}' has a part {{{part}}}.{hint} Parts are {known}; * is any other text within a name."
             )
@@ -62,6 +67,11 @@ class Pattern:
         for part, text in zip(self._parts, match.groups(), strict=True):
             found[part] = f"{found[part]}/{text}" if part in found else text
         return found
+
+    def read_last(self, name: str) -> dict[str, str] | None:
+        """Return part -> text of the last names of a path, as many as the pattern has (all, with `**`); None where they do not match."""
+        deep = "**" in self.text
+        return self.read(name if deep else "/".join(name.split("/")[-1 - self.text.count("/") :]))
 
     def read_all(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return the parts of each path. Raises ReidflowError that counts the paths that do not match, and shows one."""

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from reidflow.evaluation.ranking import STEPS, Similarity, inner_products, similarity_blocks, unit
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.retrieval.inference._neighbours import largest
+from reidflow.splits.candidates import differing
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Images:
     Attributes:
         points: (N, D) float64; unit vectors on the hypersphere.
         kin: (N, 1 + K) integer codes of the group and of each facet; images that share one do not see each other.
+        shared: (N, K) integer codes of what candidates have in common, below 0 where unknown; others do not see each other.
         queries: (Q, D) float64, the embeddings of the queries.
         own: (Q,) which image each query is.
         similarity: of the points.
@@ -25,6 +27,7 @@ class Images:
 
     points: np.ndarray
     kin: np.ndarray
+    shared: np.ndarray
     queries: np.ndarray
     own: np.ndarray
     similarity: Similarity
@@ -35,6 +38,8 @@ class Images:
         found = self.kin[images, 0] == self.kin[others, 0]
         for place in range(1, self.kin.shape[1]):
             found |= self.kin[images, place] == self.kin[others, place]
+        for place in range(self.shared.shape[1]):
+            found |= differing(self.shared[images, place], self.shared[others, place])
         return found
 
     def squared(self, steps: np.ndarray) -> np.ndarray:
@@ -52,16 +57,18 @@ def images(retrieval: Retrieval) -> Images:
     outside = np.flatnonzero(own < 0)
     own[outside] = len(gallery) + np.arange(len(outside))
     points = np.concatenate([gallery, queries[outside]])
-    group, ignored = (
+    group, ignored, shared = (
         None if of_gallery is None or of_queries is None else np.concatenate([of_gallery, of_queries[outside]])
         for of_gallery, of_queries in (
             (retrieval.gallery_group, retrieval.query_group),
             (retrieval.gallery_ignored, retrieval.query_ignored),
+            (retrieval.gallery_shared, retrieval.query_shared),
         )
     )
     group = np.arange(len(points)) if group is None else group
     kin = group[:, None] if ignored is None else np.concatenate([group[:, None], ignored], axis=1)
-    return Images(points, kin, queries, own, retrieval.similarity or inner_products, cosine)
+    shared = np.empty((len(points), 0), int) if shared is None else shared
+    return Images(points, kin, shared, queries, own, retrieval.similarity or inner_products, cosine)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Neighbours:
 def neighbours(
     among: Images, vectors: np.ndarray, own: np.ndarray, count: int, distances: np.ndarray | None = None
 ) -> Neighbours:
-    """Return the first `count` images, itself included, of each of (R, D) vectors; images of its group, or ignored for it, are none.
+    """Return the first `count` images, itself included, of each of (R, D) vectors; images that it does not see are none.
 
     distances: (R, G) float32, filled with the squared distances to the first G images, over the row's largest.
     """

@@ -19,7 +19,8 @@ BLOCK = 1024
 def apply(retrieval: Retrieval, *, k: int = 10) -> Retrieval:
     """Return the gallery replaced by the mean of each image, with weight 1, and its `k` nearest others of the gallery.
 
-    The r-th of them has the weight (k + 1 - r) / (k + 1). Images of its own group, or ignored for it, are none of them. Queries are looked
+    The r-th of them has the weight (k + 1 - r) / (k + 1). Images of its own group, ignored for it, or of another flank where
+    candidates have the same, are none of them. Queries are looked
     at only where they are in the gallery, and never for themselves: to a query, every image is what it would be were
     neither the query nor its group in the gallery. Where that makes a difference the result has a matrix.
     Source: Turcot & Lowe 2009, doi:10.1109/ICCVW.2009.5457541; Arandjelovic & Zisserman 2012,
@@ -38,6 +39,8 @@ def apply(retrieval: Retrieval, *, k: int = 10) -> Retrieval:
         similarity=retrieval.similarity,
         query_ignored=retrieval.gallery_ignored,
         gallery_ignored=retrieval.gallery_ignored,
+        query_shared=retrieval.gallery_shared,
+        gallery_shared=retrieval.gallery_shared,
     )
     rows, _ = nearest(among, k + spare)
     augmented = moved(retrieval, queries, _augmented(gallery, places, rows, k))
@@ -64,7 +67,8 @@ def _augmented(gallery: np.ndarray, places: np.ndarray, rows: np.ndarray, k: int
 
 def _unseen(retrieval: Retrieval) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows of the gallery that some queries must not be helped by, and the rows of those queries."""
-    masks, shared = retrieval.masks(), {}
+    # What is of another flank than the query helps only images of its own flank and of unknown ones, for whoever the query is.
+    masks, shared = replace(retrieval, query_shared=None, gallery_shared=None).masks(), {}
     for query in range(len(retrieval.queries)):
         excluded = masks.excluded(slice(query, query + 1))
         hidden = np.flatnonzero(excluded) if excluded is not None else np.empty(0, int)

@@ -7,6 +7,7 @@ from reidflow.splits.roles import (
     TEST,
     TRAIN,
     VAL,
+    by_shared,
     check_shares,
     counts,
     linked_identities,
@@ -30,12 +31,14 @@ def assign(
     """Return the role of each row of `images` (image, identity, group, block, scene).
 
     An identity with too few groups goes wholly to training, as do groups that hold a suspected duplicate of another
-    identity. Groups of several identities in one scene (a photograph) have one role.
+    identity. Groups of several identities in one scene (a photograph) have one role. Where candidates have the query's flank,
+    each flank of an identity is one: it is trained on before it is scored.
 
     folds: 2 or more cut each identity's groups into as many parts, or into fewer that can still be scored; in each fold
     another part is tested and the rest is shared out by `train` and `val`. 0: one split. fold: which of them, from 0.
     """
     check_shares(train, val, test)
+    images = by_shared(images)
     shares, least = {TRAIN: train, VAL: val, TEST: test}, needed_groups(gallery)
     linked = linked_identities(images)
     tied = set(images.filter(pl.col("block").is_in(list(linked)))["group"])

@@ -12,6 +12,7 @@ from reidflow.splits.roles import (
     check_shares,
     deal,
     linked_identities,
+    most_groups,
     relative,
     shuffled,
 )
@@ -30,7 +31,7 @@ def assign(
 ) -> list[str]:
     """Return the role of each row of `images` (image, identity, group, block, scene).
 
-    Identities with one group cannot be scored and go to training. Identities that share a suspected duplicate or a
+    Identities with one group, or one of each flank where candidates have the query's, cannot be scored and go to training. Identities that share a suspected duplicate or a
     scene (a photograph) go to one role together: to training, where no other has room for all of them. Shares are those of
     all identities; of those that can be scored, where training would receive none of these.
 
@@ -38,7 +39,7 @@ def assign(
     `train` and `val`: each identity that can be scored is tested once. 0: one split. fold: which of them, from 0.
     """
     check_shares(train, val, test)
-    groups = dict(images.group_by("identity").agg(pl.col("group").n_unique()).sort("identity").iter_rows())
+    groups = most_groups(images)
     scenes = joint_identities(images)
     clusters = _clusters(list(groups), [*linked_identities(images).values(), *scenes])
     # Who is seen once beside others ranks among them; a suspected duplicate of somebody seen once may be a wrong label.

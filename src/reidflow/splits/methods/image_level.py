@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from reidflow.splits.roles import TEST, TRAIN, VAL, check_shares, counts, needed_groups, shuffled
+from reidflow.splits.roles import TEST, TRAIN, VAL, by_shared, check_shares, counts, needed_groups, shuffled
 
 
 def assign(
@@ -13,6 +13,7 @@ def assign(
     An identity with too few images goes wholly to training.
     """
     check_shares(train, val, test)
+    images = by_shared(images)
     shares = {TRAIN: train, VAL: val, TEST: test}
     role_of: dict[str, str] = {}
     for (identity,), rows in images.group_by(["identity"], maintain_order=True):

@@ -12,6 +12,7 @@ from reidflow.splits.roles import (
     TEST,
     TRAIN,
     VAL,
+    by_shared,
     check_shares,
     counts,
     linked_identities,
@@ -38,10 +39,12 @@ def assign(
     each identity's groups are cut by their times as the shares say, and an identity with too few groups goes to training.
 
     A group is as old as its earliest image, and groups that began at the same time are not cut apart. Groups without a time go to training,
-    as do those that hold a suspected duplicate of another identity. Groups of one scene have the earliest of their roles.
+    as do those that hold a suspected duplicate of another identity. Groups of one scene have the earliest of their roles. Where
+    candidates have the query's flank, each flank of an identity is one.
     Source: time-aware splits of WildlifeDatasets (Adam et al. 2024, doi:10.1109/WACV57701.2024.00581), with groups kept whole.
     """
     check_shares(train, val, test)
+    images = by_shared(images)
     tied = set(images.filter(pl.col("block").is_in(list(linked_identities(images))))["group"])
     began = _began(images)
     if cutoff is not None:
