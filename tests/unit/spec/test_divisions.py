@@ -122,5 +122,5 @@ def test_candidates_of_the_same_flank_are_a_split_of_their_own(planned):
     ):
         with pytest.raises(ReidflowError, match=r"is in 'ignore' and in 'candidates.same'"):
             planned(config, evaluation=evaluation)
-    with pytest.raises(ReidflowError, match="is in 'ignore' and in 'candidates.same'"):
+    with pytest.raises(ReidflowError, match=r"is in .ignore. and in .candidates.same."):
         planned({"ignore": ["flank"], "candidates": {"same": "flank"}})
