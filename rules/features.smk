@@ -73,3 +73,56 @@ rule features:
         job=params.features,
     script:
         "../workflow/scripts/features.py"
+
+
+# Local features see larger squares than the image store holds, which are cut out of the images' files again.
+LOCAL_INPUTS = {
+    "manifest": rules.ingest.output.manifest,
+    "images": rules.ingest.output.digest,
+    "network": rules.network_masks.output.digest if MASKED else [],
+    "masks": ancient(rules.network_masks.output.masks) if MASKED else [],
+}
+
+
+rule local_features_shard:
+    input:
+        **LOCAL_INPUTS,
+    output:
+        shard=temp(files.local_shard),
+    log:
+        files.log("local_features_shard", "{bank}-{shard}"),
+    group:
+        "local_features_shards"
+    conda:
+        "../envs/reidflow.yaml"
+    threads: plan.config.compute.workers
+    resources:
+        **requests.network,
+    params:
+        job=params.local_features(session.raw, session.raw_modules()),
+    script:
+        "../workflow/scripts/local_features.py"
+
+
+rule local_features:
+    input:
+        **LOCAL_INPUTS,
+        shards=ancient(inputs.local_shards),
+    output:
+        rows=f"{files.local_bank}/rows.parquet",
+        points=f"{files.local_bank}/points.npy",
+        descriptors=f"{files.local_bank}/descriptors.npy",
+        digest=f"{files.local_bank}/local.json",
+    log:
+        files.log("local_features", "{bank}"),
+    group:
+        "local_features"
+    conda:
+        "../envs/reidflow.yaml"
+    threads: plan.config.compute.workers
+    resources:
+        **requests.network,
+    params:
+        job=params.local_features(session.raw, session.raw_modules()),
+    script:
+        "../workflow/scripts/local_features.py"

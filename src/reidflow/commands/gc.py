@@ -34,6 +34,8 @@ NAMES = {
     published.STUDIES: "study",
     published.FEATURES: "feature cache",
     published.MASKS: "mask cache",
+    published.LOCAL: "local feature cache",
+    published.MATCHES: "match cache",
     digests.CODE: "file list of code",
     digests.IMAGES: "file list of images",
     digests.EXPERIMENTS: "experiment description",
@@ -146,7 +148,7 @@ def _stored(results: Path, keys: dict[str, set[str]]) -> Iterator[tuple[Item, bo
     for folder in _folders(store / "work"):
         about = run_name(read_json(folder / ABOUT) or {})
         yield Item("unfinished run", about or "of unknown origin", (folder,), (folder.name,)), False
-    for kind in (published.STUDIES, published.FEATURES, published.MASKS):
+    for kind in (published.STUDIES, published.FEATURES, published.MASKS, published.LOCAL, published.MATCHES):
         for folder in _folders(store / kind):
             yield Item(NAMES[kind], "", (folder,)), folder.name in keys.get(kind, ())
     for kind in RECORDS:

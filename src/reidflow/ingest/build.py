@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,17 @@ import polars as pl
 
 from reidflow.ingest import boxes, rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
-from reidflow.ingest.decode import Photo, decode
+from reidflow.ingest.decode import Photo
 from reidflow.ingest.depth import FLOAT, SIXTEEN, THIRTY_TWO, Levels, Spread, describe, levels_of
 from reidflow.ingest.detections import boxed
-from reidflow.ingest.framing import Frame, cut, scale_for
+from reidflow.ingest.framing import frame_of
 from reidflow.ingest.listing import Fault, Listing, Reading, Row, fault, reread, summary
 from reidflow.ingest.manifest import DERIVED, MANIFEST, OPTIONAL, QUARANTINE, WHOLE
 from reidflow.ingest.mask_files import Bounds
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.rawdata import DEMO
-from reidflow.ingest.sources._sniff import POINTERS, kind_of, what_is
+from reidflow.ingest.squares import Squares
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
 from reidflow.spec.errors import ReidflowError
@@ -58,16 +57,11 @@ class Raw:
 
 @dataclass(frozen=True)
 class Target:
-    """How images are read, framed and stored; `frame` is a component of `frames/`, `levels` as `decode` takes them."""
+    """How images are read and framed, and where they are stored."""
 
-    root: Path
-    frame: Frame
-    size: int
-    max_pixels: int
+    squares: Squares
     images: RowFile
     masks: RowFile
-    levels: Levels
-    network: NetworkMasks | None
 
 
 @dataclass(frozen=True)
@@ -122,17 +116,15 @@ def ingest(
     need_space(out.images.parent, len(listing.rows) * size * size * 4)
     images, masks = RowFile(out.images, (size, size, 3)), RowFile(out.masks, (size, size))
     try:
-        module = components.load("frame", frame["name"])
-        parameters = {key: value for key, value in frame.items() if key != "name"}
-        given = dict.fromkeys((SIXTEEN, THIRTY_TWO, FLOAT), tuple(levels)) if levels else {}
-        target = Target(
-            listing.root, partial(module.box, **parameters), size, max_pixels, images, masks, given, network
-        )
+        given: Levels = dict.fromkeys((SIXTEEN, THIRTY_TWO, FLOAT), tuple(levels)) if levels else {}
+        squares = Squares(listing.root, frame_of(frame), size, max_pixels, given, network)
+        target = Target(squares, images, masks)
         results = _ingest_all(listing.rows, range(len(listing.rows)), target, workers, progress)
         chosen = given or levels_of(result.spread for result in results if result.spread)
         deep = [i for i, one in enumerate(results) if one.spread and chosen[one.spread.kind] != one.spread.default]
         if not given:
-            again = _ingest_all(listing.rows, deep, replace(target, levels=chosen), workers, progress)
+            target = replace(target, squares=replace(squares, levels=chosen))
+            again = _ingest_all(listing.rows, deep, target, workers, progress)
             for i, result in zip(deep, again, strict=True):
                 results[i] = result
         if raw and planned:
@@ -289,45 +281,14 @@ def _ingest_row(row: Row, index: int, target: Target) -> Ingested:
     """Read, decode and frame the image of `row`, and write it as row `index` of the arrays."""
     read: dict[str, str] = {}
     try:
-        data = _read(target.root, row.path, read)
-        sidecar = _read(target.root, row.mask, read) if row.mask else None
-        photo = decode(
-            data,
-            sidecar,
-            max_pixels=target.max_pixels,
-            wanted=lambda w, h, b: _scale(target, w, h, b),
-            box=row.box,
-            relative=row.relative,
-            polygons=row.segmentation,
-            levels=target.levels,
-            network=target.network.of(row.image, read[row.path]) if target.network else None,
-        )
+        square = target.squares.read(row, read)
     except UnusableError as unusable:
         return Ingested(read, None, "", unusable)
-    box = target.frame(photo.width, photo.height, photo.bounds)
-    pixels, mask = cut(photo, box, target.size)
-    pixels, mask = pixels.tobytes(), mask.tobytes()
+    photo, pixels, mask = square.photo, square.pixels.tobytes(), square.mask.tobytes()
     target.images.write(pixels, index)
     target.masks.write(mask, index)
     facts = _facts(photo, row, sha256=read[row.path], pixels=hashlib.sha256(pixels).hexdigest())
     return Ingested(read, facts, hashlib.sha256(mask).hexdigest(), None, photo.spread, photo.whole)
-
-
-def _scale(target: Target, width: int, height: int, bounds: tuple[int, int, int, int] | None) -> float:
-    return scale_for(target.frame(width, height, bounds), target.size)
-
-
-def _read(root: Path, relative: str, read: dict[str, str]) -> bytes:
-    try:
-        data = (root / relative).read_bytes()
-    except FileNotFoundError as error:
-        raise UnusableError("missing", f"'{relative}' does not exist") from error
-    except OSError as error:
-        raise UnusableError("unreadable", f"'{relative}': {error.strerror}") from error
-    read[relative] = hashlib.sha256(data).hexdigest()
-    if kind_of(data) in POINTERS:
-        raise UnusableError("unreadable", f"'{relative}' is {what_is(data)}")
-    return data
 
 
 def _facts(photo: Photo, row: Row, *, sha256: str, pixels: str) -> dict[str, object]:

@@ -1,12 +1,15 @@
 """Framing: cut the square that a frame describes out of an image and resize it; find its padding again."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from reidflow.ingest.decode import Photo
+from reidflow.ingest.decode import Photo, decode
 from reidflow.ingest.mask_files import Bounds
+from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 
 GREY = (124, 116, 104)
@@ -17,6 +20,27 @@ _GAP = 2.0
 
 Box = tuple[float, float, float, float]
 Frame = Callable[[int, int, Bounds | None], Box]
+
+
+def frame_of(spec: dict[str, Any]) -> Frame:
+    """Return the function of a resolved component of `frames/` that chooses the square."""
+    module = components.load("frame", spec["name"])
+    return partial(module.box, **{key: value for key, value in spec.items() if key != "name"})
+
+
+def framed(
+    data: bytes, sidecar: bytes | None, frame: Frame, size: int, **more: Any
+) -> tuple[Photo, np.ndarray, np.ndarray]:
+    """Return the photo of a file, decoded no larger than needed, with the square's pixels and mask as `cut` returns them.
+
+    more: further parameters of `decode`. Raises UnusableError.
+    """
+
+    def wanted(width: int, height: int, bounds: Bounds | None) -> float:
+        return scale_for(frame(width, height, bounds), size)
+
+    photo = decode(data, sidecar, wanted=wanted, **more)
+    return photo, *cut(photo, frame(photo.width, photo.height, photo.bounds), size)
 
 
 def scale_for(box: Box, size: int) -> float:

@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reidflow.ingest import rawdigest
-from reidflow.ingest.decode import decode
-from reidflow.ingest.framing import Frame, cut, scale_for
+from reidflow.ingest.framing import Frame, frame_of, framed
 from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.segmenter import Segmenter
 from reidflow.ingest.sources._sniff import counts_as_image
-from reidflow.spec import components
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 
@@ -65,8 +63,7 @@ class Framing:
 
     def box(self) -> Frame:
         """Return the function that chooses the square."""
-        module = components.load("frame", self.frame["name"])
-        return partial(module.box, **{key: value for key, value in self.frame.items() if key != "name"})
+        return frame_of(self.frame)
 
 
 class LeftOut(NamedTuple):
@@ -133,10 +130,6 @@ def _left_out(keys: Iterable[str], made: list[np.ndarray | UnusableError]) -> li
 
 def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.ndarray | UnusableError:
     """Return the square of an image, (S, S, 3) uint8, or why there is none."""
-
-    def wanted(width: int, height: int, bounds: tuple[int, int, int, int] | None) -> float:
-        return scale_for(box(width, height, bounds), framing.size)
-
     try:
         data = (images.root / key).read_bytes()
         if images.digests[key] not in (hashlib.sha256(data).hexdigest(), rawdigest.UNREADABLE):
@@ -144,9 +137,9 @@ def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.nd
                 f"{images.root / key}: changed while it was read. Let the copying finish; run it again."
             )
         mask = framing.segmenter(data) if framing.segmenter else None
-        photo = decode(data, None, max_pixels=framing.max_pixels, wanted=wanted, levels=framing.levels, network=mask)
+        more = {"max_pixels": framing.max_pixels, "levels": framing.levels, "network": mask}
+        return framed(data, None, box, framing.size, **more)[1]
     except UnusableError as unusable:
         return unusable
     except OSError as error:
         return UnusableError("missing" if isinstance(error, FileNotFoundError) else "unreadable", f"{error.strerror}")
-    return cut(photo, box(photo.width, photo.height, photo.bounds), framing.size)[0]

@@ -6,6 +6,8 @@ result again. `group-components` of a profile puts several into one job of a clu
 
 EMBEDDED = 20_000
 """Images that a job embeds, at most, where there are more."""
+EXTRACTED = 20_000
+"""Images whose local features a job extracts, at most, where there are more."""
 COMPARED = 250_000
 """Images whose hashes a job computes, or compares with all others, at most, where there are more."""
 PAIRWISE = {

@@ -15,7 +15,7 @@ from reidflow.store.atomic import write_text
 from reidflow.store.locks import locked
 
 LARGEST_CHECKSUM = 64 * 2**20  # bytes; of larger files the ledger holds the size only
-RUNS, FEATURES, STUDIES, MASKS = "runs", "features", "studies", "masks"
+RUNS, FEATURES, STUDIES, MASKS, LOCAL, MATCHES = "runs", "features", "studies", "masks", "local", "matches"
 ALL = "all_tables"
 
 # Kind (a folder of the store) -> the keys that this process has used so far.
@@ -23,7 +23,7 @@ _USED: dict[str, set[str]] = {}
 
 
 def note_use(kind: str, *keys: str) -> None:
-    """Note that the job of this process uses store entries of a kind: RUNS, FEATURES, STUDIES or MASKS."""
+    """Note that the job of this process uses store entries of a kind: RUNS, FEATURES, STUDIES, MASKS, LOCAL, MATCHES."""
     _USED.setdefault(kind, set()).update(keys)
 
 

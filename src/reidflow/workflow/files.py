@@ -101,6 +101,16 @@ class Files:
         """Return the array of a feature bank; its digest is beside it (`digest_of`)."""
         return f"{self.results}/features/{plans.bank_id(bank)}/features.npy"
 
+    @property
+    def local_bank(self) -> str:
+        """The pattern of the folder of a bank of local features."""
+        return f"{self.results}/local/{{bank}}"
+
+    @property
+    def local_shard(self) -> str:
+        """The pattern of what a job writes that extracts local features of a shard of the images."""
+        return f"{self.local_bank}/shards/{{shard}}.json"
+
     def data_shard(self, name: str) -> str:
         """Return the pattern of what a job writes about a shard of the images."""
         return f"{self.data}/shards/{{shard}}.{name}"

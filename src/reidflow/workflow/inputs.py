@@ -15,7 +15,7 @@ from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
-from reidflow.spec.shards import COMPARED, EMBEDDED, PAIRWISE, shards
+from reidflow.spec.shards import COMPARED, EMBEDDED, EXTRACTED, PAIRWISE, shards
 from reidflow.workflow.files import Files, digest_of
 
 
@@ -181,6 +181,24 @@ class Inputs:
     @cached_property
     def _banks(self) -> dict[str, dict[str, Any]]:
         return self.plan.banks()
+
+    def local_shards(self, wildcards: Wildcards) -> list[str]:
+        """Return what the jobs write that extract local features of shards of the images before a bank is made of all."""
+        return self._shards(self.files.local_shard.replace("{bank}", wildcards.bank), EXTRACTED)
+
+    def local_digests(self, wildcards: Wildcards) -> list[str]:
+        """Return the digests of the banks of local features that an experiment's arms are ranked by."""
+        return [f"{folder}/local.json" for folder in self.local_folders(wildcards).values()]
+
+    def local_arrays(self, wildcards: Wildcards) -> list[str]:
+        """Return the other files of these banks."""
+        names = ("rows.parquet", "points.npy", "descriptors.npy")
+        return [f"{folder}/{name}" for folder in self.local_folders(wildcards).values() for name in names]
+
+    def local_folders(self, wildcards: Wildcards) -> dict[str, str]:
+        """Return id -> folder of these banks, as `LocalScores` takes them."""
+        names = map(plans.local_bank_id, plans.experiment_matchers(self.of(wildcards)))
+        return {name: self.files.local_bank.format(bank=name) for name in names}
 
     # What runs made.
 

@@ -137,6 +137,22 @@ class Params:
             what["shard"] = numbers(shard)
         return self.job("features", what, plans.bank_modules(bank))
 
+    def local_features(self, raw: str, modules: Iterable[str]) -> Job:
+        """Return the param of a job that makes a bank of local features, or extracts those of a shard of the images.
+
+        raw: digest of the raw data; modules: those of source and frame.
+        """
+        dataset = self.plan.config.dataset.model_dump(mode="json", exclude={"masks", "max_bad_share"})
+
+        def job(wildcards: Wildcards) -> str:
+            matcher = self.plan.local_banks()[wildcards.bank]
+            what = {"matcher": matcher, "dataset": dataset, "raw": raw}
+            if shard := getattr(wildcards, "shard", None):
+                what["shard"] = numbers(shard)
+            return self.job("local_features", what, [*modules, *plans.modules(("matcher", matcher))])
+
+        return job
+
     def backbones(self, names: list[str]) -> Job:
         """Return the param of a job that describes networks."""
         networks = [self.plan.backbones()[name] for name in names]

@@ -1,0 +1,270 @@
+"""The bank of local features: those of every image of a data set, on disk, one image after another."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from reidflow.features.shards import keep, stored
+from reidflow.ingest.listing import Listing, Row
+from reidflow.ingest.opening import UnusableError
+from reidflow.ingest.squares import Squares
+from reidflow.matching.features import Features, Matcher
+from reidflow.models.determinism import deterministic
+from reidflow.spec import code, components
+from reidflow.spec.canonical import canonical, short
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.shards import rows_of
+from reidflow.store import published
+from reidflow.store.atomic import replacing, write_text
+from reidflow.store.tables import Contract, read_table, write_table
+
+ROWS = Contract(
+    "rows of a bank of local features",
+    {"image": pl.String, "features": pl.String, "first": pl.Int64, "count": pl.Int64},
+)
+"""One row per image of the manifest. features: the digest of its square and mask; first, count: its rows of the arrays."""
+
+FILES = {"rows": "rows.parquet", "points": "points.npy", "descriptors": "descriptors.npy", "digest": "local.json"}
+"""Output of the rule -> file of a bank's folder."""
+
+GONE = ""
+"""In place of the digest of an image whose file cannot be read any more."""
+KEPT = 128  # images of a file of the store
+
+
+@dataclass(frozen=True)
+class BankFiles:
+    """The files of a bank, by the names of FILES."""
+
+    rows: Path
+    points: Path
+    descriptors: Path
+    digest: Path
+
+
+@dataclass(frozen=True)
+class BankJob:
+    """What makes a bank of local features, or a shard of it.
+
+    Attributes:
+        listing: the images' files.
+        manifest: the images, as ingest wrote it.
+        squares: how they are read.
+        matcher: its resolved component.
+        store: the folder of the run store.
+        device: a torch device.
+        workers: threads, which change no feature.
+    """
+
+    listing: Listing
+    manifest: pl.DataFrame
+    squares: Squares
+    matcher: dict[str, Any]
+    store: Path
+    device: str
+    workers: int
+
+    def make(self, out: BankFiles, digests: Sequence[str] | None = None) -> None:
+        """Write the bank. digests: of the images, where shards have kept their features before."""
+        digests = self.kept(slice(None)) if digests is None else digests
+        _assemble(self.place, self.manifest["image"], digests, out, self.facts)
+
+    def make_shard(self, shard: list[int], out: Path) -> None:
+        """Keep the features of a shard of the images, and write what `make` of all takes. shard: its number, and how many."""
+        write_text(out, json.dumps(self.kept(rows_of(shard, self.manifest.height))) + "\n")
+
+    @cached_property
+    def place(self) -> Path:
+        """The folder of the store that keeps features whose bits are decided by the same things."""
+        return self.store / published.LOCAL / short(canonical(self.facts), length=32)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What decides the features of a square and its mask."""
+        return {
+            "matcher": self.matcher,
+            "code": code.run_digest(components.module_name("matcher", self.matcher["name"])),
+            "versions": getattr(self._extract, "versions", {}),
+            "device": self.device.split(":")[0],
+        }
+
+    @cached_property
+    def _extract(self) -> Matcher:
+        return build_matcher(self.matcher, self.device)
+
+    def kept(self, rows: slice) -> list[str]:
+        """Return the digest of square and mask of each image, after making sure that the store keeps its features.
+
+        An image whose file is gone, or cannot be used any more, has no features. Raises ReidflowError where a file is
+        another one than ingest read.
+        """
+        published.note_use(published.LOCAL, self.place.name)
+        known, digests = set(stored(self.place)), []
+        images = self.manifest[rows].select("image", "sha256").rows()
+        files = {row.image: row for row in self.listing.rows}
+        # Threads share a GPU's network one after the other; on the CPU each image has one thread.
+        turn = nullcontext() if self.device == "cpu" else threading.Lock()
+
+        def one(image: tuple[str, str]) -> tuple[str, Features | None]:
+            square = self._square(files.get(image[0]), *image)
+            if square is None:
+                return GONE, None
+            pixels, mask = square
+            digest = row_digest(pixels, mask)
+            if digest in known:
+                return digest, None
+            with turn:
+                return digest, self._extract(pixels[None], mask[None])[0]
+
+        with single_threaded(self.device), ThreadPoolExecutor(self.workers) as pool:
+            for start in range(0, len(images), KEPT):
+                part = list(pool.map(one, images[start : start + KEPT]))
+                new = {digest: features for digest, features in part if features is not None}
+                if new:
+                    keep(self.place, list(new), _records(list(new.values())))
+                known |= new.keys()
+                digests += [digest for digest, _ in part]
+                print(f"{len(digests)} of {len(images)} images", flush=True)
+        gone = [image for (image, _), digest in zip(images, digests, strict=True) if digest == GONE]
+        if gone:
+            print(
+                f"Note: {len(gone)} images have no local features: their files cannot be read any more, e.g. {gone[0]}."
+            )
+        return digests
+
+    def _square(self, row: Row | None, image: str, planned: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return pixels and mask of an image; None where its file is gone. Raises ReidflowError where it is another."""
+        read: dict[str, str] = {}
+        try:
+            square = self.squares.read(row, read) if row else None
+        except UnusableError:
+            square = None
+        if row and read.get(row.path, planned) != planned:
+            raise ReidflowError(
+                f"{self.squares.root / row.path}: the data changed since they were read into the image store ('{image}'). Let "
+                "the copying or editing finish, then run the same command again."
+            )
+        return (square.pixels, square.mask) if square else None
+
+
+def row_digest(pixels: np.ndarray, mask: np.ndarray) -> str:
+    """Return the digest of a square, (S, S, 3) and (S, S) uint8: what its features are kept under."""
+    return hashlib.sha256(pixels.tobytes() + mask.tobytes()).hexdigest()
+
+
+def build_matcher(matcher: dict[str, Any], device: str) -> Matcher:
+    """Return the matcher of a resolved component on a torch device. Raises ReidflowError where a package is missing."""
+    given = [device] if "device" in components.context("matcher", matcher["name"]) else []
+    return components.call("matcher", matcher, *given)
+
+
+@contextmanager
+def single_threaded(device: str) -> Iterator[None]:
+    """Run the body with one thread for each image: bits of features then depend on no number of threads."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with deterministic(1, device):
+            yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+class Bank:
+    """An opened bank of local features, memory-mapped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = read_table(folder / FILES["rows"], ROWS)
+        self.points = np.load(folder / FILES["points"], mmap_mode="r")
+        self.descriptors = np.load(folder / FILES["descriptors"], mmap_mode="r")
+        self.facts = json.loads((folder / FILES["digest"]).read_text())
+        self.first, self.count = (self.rows[name].to_numpy() for name in ("first", "count"))
+        self.digests = self.rows["features"].to_list()
+        if not len(self.points) == len(self.descriptors) == self.count.sum():
+            raise ReidflowError(
+                f"{folder}: the files of this bank of local features do not belong together. Remove the folder, then run the "
+                "pipeline again."
+            )
+
+    def of(self, row: int) -> Features:
+        """Return the features of an image, by its row of the manifest, float32."""
+        part = slice(self.first[row], self.first[row] + self.count[row])
+        return Features(np.asarray(self.points[part]), np.asarray(self.descriptors[part], np.float32))
+
+    def together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the descriptors of images, float16 (T, D), and whose each is, as a place in `rows`, int64 (T,)."""
+        owners = np.repeat(np.arange(len(rows)), self.count[rows])
+        starts = np.concatenate([[0], np.cumsum(self.count[rows])])
+        places = np.arange(starts[-1]) - starts[owners] + self.first[rows][owners]
+        return np.asarray(self.descriptors[places]), owners
+
+
+def _records(features: list[Features]) -> np.ndarray:
+    """Return features as records (n, K) of point and descriptor: K is the most that an image has, others end in NaN."""
+    kind = [("point", "<f4", 2), ("descriptor", "<f2", features[0].descriptors.shape[1])]
+    records = np.zeros((len(features), max(len(one.points) for one in features)), kind)
+    records["point"] = np.nan
+    for row, one in zip(records, features, strict=True):
+        row["point"][: len(one.points)] = one.points
+        row["descriptor"][: len(one.points)] = one.descriptors
+    return records
+
+
+def _assemble(place: Path, images: pl.Series, digests: Sequence[str], out: BankFiles, facts: dict[str, Any]) -> None:
+    """Write a bank from the store, one of its files at a time, so that memory does not grow with the images."""
+    found, wanted = stored(place), {}
+    for index, digest in enumerate(digests):
+        if digest != GONE:
+            source, row = found[digest]
+            wanted.setdefault(source, []).append((index, row))
+    count, dim = np.zeros(len(digests), np.int64), 0
+    for source, pairs in wanted.items():
+        records = _read(source)
+        dim = records["descriptor"].shape[2]
+        for index, row in pairs:
+            count[index] = (~np.isnan(records["point"][row, :, 0])).sum()
+    first = np.cumsum(count) - count
+    total = hashlib.sha256()
+    for name, dtype, width in (("point", "<f4", 2), ("descriptor", "<f2", dim)):
+        target = out.points if name == "point" else out.descriptors
+        with replacing(target) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": dtype, "fortran_order": False, "shape": (int(count.sum()), width)}
+            )
+            start, step = file.tell(), np.dtype(dtype).itemsize * width
+            file.truncate(start + int(count.sum()) * step)
+            for source, pairs in wanted.items():
+                values = _read(source)[name]
+                for index, row in pairs:
+                    file.seek(start + int(first[index]) * step)
+                    file.write(np.ascontiguousarray(values[row, : count[index]]).tobytes())
+        with target.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    rows = pl.DataFrame({"image": images, "features": list(digests), "first": first, "count": count})
+    write_table(rows, out.rows, ROWS)
+    summary = {
+        "digest": hashlib.sha256(total.digest() + canonical(rows.rows()).encode()).hexdigest(),
+        "count": len(digests),
+        "dim": dim,
+        "median": float(np.median(count)) if len(count) else 0.0,
+        "empty": int((count == 0).sum()),
+        **facts,
+    }
+    write_text(out.digest, json.dumps(summary, indent=1) + "\n")
+
+
+def _read(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as content:
+        return content["features"]

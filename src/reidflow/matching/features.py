@@ -1,0 +1,37 @@
+"""Local features of an image: where its keypoints are, and what describes them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Features(NamedTuple):
+    """Keypoints of an image: points (K, 2), x and y in pixels of its square, float32; descriptors (K, D), of length 1."""
+
+    points: np.ndarray
+    descriptors: np.ndarray
+
+
+Matcher = Callable[[np.ndarray, np.ndarray | None], list[Features]]
+"""What a component of `matchers/` builds: images (n, S, S, 3) and masks (n, S, S), uint8 -> the features of each.
+
+Its attribute `versions`, a dictionary of texts, names what decides the features beside the code: packages, weights.
+"""
+
+BORDER = 1 / 128
+"""Share of the square's side by which a keypoint stays away from the edge of the mask: what lies there is half background."""
+
+
+def interior(mask: np.ndarray) -> np.ndarray:
+    """Return where keypoints may lie, 0 or 255, uint8 (S, S): the mask without its border; all of it where nothing is left."""
+    import cv2
+
+    side = 2 * round(BORDER * mask.shape[0]) + 1
+    inner = cv2.erode(np.where(mask >= 128, 255, 0).astype(np.uint8), np.ones((side, side), np.uint8))
+    return inner if inner.any() else mask
+
+
+def strongest(points: np.ndarray, responses: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the `count` keypoints of the highest response, float (K,), best first; ties by position."""
+    return np.lexsort((points[:, 0], points[:, 1], -responses))[:count]
