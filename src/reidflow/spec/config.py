@@ -298,7 +298,7 @@ class Config(Strict):
     groups: Groups = Field(Groups(), description="images that belong together")
     backgrounds: Backgrounds = Field(Backgrounds(), description="interventions on the background")
     split: Annotated[component("split"), AfterValidator(_shares)] = Field(
-        description="closed_set (every identity is trained on), identity_disjoint (open set), time (train on earlier images, "
+        description="closed_set (every identity is trained on), identity_disjoint (none of those tested is), open_set (some are in no gallery either), time (train on earlier images, "
         "test on later ones), image_level (leaks, and says so) or column (given by the data: {name: column, role: split}, the table's column with train, val and test); "
         "with `folds: 5` experiments run on as many splits, which test every image that can be scored once (docs/folds.md)"
     )

@@ -132,6 +132,12 @@ def _check_split_seeds(
             "every split of 'identity_disjoint' tests other identities, which no comparison could pair.",
             f"Write split: {{folds: 5}}, which tests every identity once; or {switch}",
         )
+    elif "new" in config.split:
+        problems.add(
+            place,
+            f"every split of '{name}' has other new individuals, which no comparison could pair.",
+            switch.capitalize(),
+        )
     elif is_given(config.split):
         problems.add(
             place, "the split comes from the data, and every seed would test the same images.", switch.capitalize()

@@ -103,9 +103,14 @@ def _sides(split: pl.DataFrame, gallery: str) -> dict[str, Any]:
     if not split["side"].is_not_null().any():
         return {}
     counts: dict[str, Any] = {ASIDE: split.filter(pl.col("role") == ASIDE).height}
+    scored = split.filter(pl.col("role").is_in([VAL, TEST]))
+    # Beside new individuals, which are queries alone, an image without a side is both.
+    both = pl.col("side").is_null() & bool(scored["side"].is_not_null().any())
     for role in (TRAIN, VAL, TEST):
         own = split.filter(pl.col("role") == role)
-        counts[role] = {side: own.filter(pl.col("side") == side).height for side in (QUERY, GALLERY)}
+        counts[role] = {
+            side: own.filter((pl.col("side") == side) | (both & (role != TRAIN))).height for side in (QUERY, GALLERY)
+        }
     for role in (VAL, TEST):
         counts[role]["without_positive"] = unanswered(split, role, gallery)[1]
     return counts

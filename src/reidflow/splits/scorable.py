@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from reidflow.spec.components import call, is_given, load, resolve
+from reidflow.spec.components import call, declared, is_given, load, resolve
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import flow
 from reidflow.splits.candidates import answered
@@ -14,6 +14,8 @@ from reidflow.splits.roles import SHARED, TEST, TRAIN, VAL, by_shared, most_grou
 
 LEAST = 2
 """Identities that test needs: with one, every query finds its own alone. Training, which compares identities, needs as many."""
+FEWER = (0.25, 0.15, 0.05)
+"""Shares of new identities that are tried where too few others can be scored."""
 ADVISED = 3  # alternatives that a message names, at most
 
 LAST_CHECKPOINT = "protocol: {checkpoint: last}"
@@ -59,6 +61,17 @@ def scored_identities(images: pl.DataFrame, role: str, gallery: str) -> list[str
     return own.filter(pl.col("identity").is_in(able.implode()))["identity"].sort().to_list()
 
 
+def new_identities(split: pl.DataFrame, method: dict[str, Any]) -> list[str]:
+    """Return the identities that a split's method keeps out of every gallery, sorted: those without a training image.
+
+    split: identity, role. None where the method's file does not say `NEW = True`.
+    """
+    if not declared("split", method["name"], "NEW"):
+        return []
+    of = split.group_by("identity").agg(known=(pl.col("role") == TRAIN).any())
+    return of.filter(~pl.col("known"))["identity"].sort().to_list()
+
+
 def roles_of(
     images: pl.DataFrame, method: dict[str, Any], gallery: str, fold: int = 0, *, across: bool = False
 ) -> list[str]:
@@ -73,6 +86,7 @@ def roles_of(
     kept = [name for name in ("identity", "group", SHARED) if name in images.columns]
     split = images.select(*kept, role=pl.Series(roles, dtype=pl.String))
     total = images["identity"].n_unique()
+    split = split.filter(~pl.col("identity").is_in(new_identities(split, method)))
     place = f"split '{method['name']}'" + (f" with folds: {method['folds']}" if folded else "")
     for role, least in ((TEST, LEAST), (VAL, 1)):
         if method.get(role, 1) <= 0:
@@ -179,6 +193,8 @@ def _methods(method: dict[str, Any]) -> list[dict[str, Any]]:
     fewer = [{**method, "folds": number} for number in range(folds - 1, 1, -1)]
     if method.get("cutoff") is not None:
         fewer = [{**method, "cutoff": None}]
+    if "new" in method:
+        fewer = [{**method, "new": share} for share in FEWER if share < method["new"]]
     methods = [method, *fewer, *([_single(method)] if folds > 1 else [])]
     methods += [without_val for one in methods if (without_val := _two_roles(one))]
     shares = {key: method[key] for key in (TRAIN, VAL, TEST, "seed") if key in method}

@@ -89,6 +89,8 @@ def _portions(total: int, shares: dict[str, float]) -> dict[str, int]:
 def with_queries(split: pl.DataFrame, share: float, gallery: str, seed: int) -> pl.DataFrame:
     """Return the split with sides in val and in test: a `share` of the images are queries, the others the gallery.
 
+    Images that are queries already, those of new identities, remain so and are not counted.
+
     Stratified by identity, random with `seed`. A query keeps a positive in another group: of an identity, only as
     many images are queries as allow that, but at least one where possible. The queries of a role are floor(share * its images)
     in number, or one an identity where that is more. Where candidates have the query's flank, each flank of an identity counts
@@ -103,13 +105,14 @@ def with_queries(split: pl.DataFrame, share: float, gallery: str, seed: int) -> 
     for role in (VAL, TEST):
         chosen |= _chosen_queries(images, role, share, gallery, seed)
     scored = pl.col("role").is_in([VAL, TEST])
-    side = pl.when(scored & pl.col("image").is_in(list(chosen))).then(pl.lit(QUERY))
+    queries = pl.col("image").is_in(list(chosen)) | pl.col("side").eq_missing(QUERY)
+    side = pl.when(scored & queries).then(pl.lit(QUERY))
     return split.with_columns(side=side.when(scored).then(pl.lit(GALLERY)).otherwise("side"))
 
 
 def _chosen_queries(split: pl.DataFrame, role: str, share: float, gallery: str, seed: int) -> set[str]:
     """Return the images of a role that are queries."""
-    own = split.filter(pl.col("role") == role)
+    own = split.filter((pl.col("role") == role) & pl.col("side").ne_missing(QUERY))
     able: dict[str, list[str]] = {}
     every = split.partition_by("identity", as_dict=True) if gallery == "all" else {}
     for (identity,), rows in own.group_by(["identity"], maintain_order=True):

@@ -21,7 +21,7 @@ from reidflow.splits.candidates import (
     with_shared,
 )
 from reidflow.splits.roles import ASIDE, SHARED, TEST, VAL
-from reidflow.splits.scorable import Regrouped, Settings, TooFewError, advice, roles_of
+from reidflow.splits.scorable import Regrouped, Settings, TooFewError, advice, new_identities, roles_of
 from reidflow.splits.sides import QUERY, apart, gallery_roles, of_photographs, with_queries
 from reidflow.store.tables import Contract
 
@@ -161,11 +161,13 @@ def _assigned(
     if two:
         given |= _of_second(images, given, method, sides)
     split = images.with_columns(role=pl.Series([given[image] for image in images["image"]], dtype=pl.String))
+    new = pl.col("identity").is_in(new_identities(split.filter(of_photographs()), method))
     if two:
+        split = split.with_columns(role=pl.when(new & ~of_photographs()).then(pl.lit(ASIDE)).otherwise("role"))
         query = pl.lit(QUERY if sides == "across" else None, pl.String)
         split = split.with_columns(side=pl.when(of_photographs()).then(query).otherwise("side"))
         _check_answers(split, gallery, sides)
-    return split
+    return split.with_columns(side=pl.when(new & of_photographs()).then(pl.lit(QUERY)).otherwise("side"))
 
 
 def _shared(images: pl.DataFrame) -> list[str]:

@@ -51,6 +51,8 @@ def data_line(data: DataDescription) -> str:
 def _metric(data: DataDescription, results: pl.DataFrame) -> str:
     sides = set(labelled(data.split).filter(pl.col("role") == "test")["side"].drop_nulls())
     who = ". Queries are the images of the query side, candidates those of the gallery side" if sides else ""
+    if data.method.get("new"):
+        who = ". New individuals are in no gallery: their images are queries without a positive"
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
     number_of = f", and {plural(data.distractors, 'unlabelled distractor')}, nobody's match" if data.distractors else ""
     ignored = f", as are candidates of its identity with the same {' or '.join(data.ignore)}" if data.ignore else ""

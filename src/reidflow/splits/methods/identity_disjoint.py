@@ -1,4 +1,4 @@
-"""Open set: validation and test show identities that training never saw."""
+"""Validation and test show identities that training never saw."""
 
 import numpy as np
 import polars as pl
@@ -41,10 +41,10 @@ def assign(
     check_shares(train, val, test)
     groups = most_groups(images)
     scenes = joint_identities(images)
-    clusters = _clusters(list(groups), [*linked_identities(images).values(), *scenes])
+    together = clusters(list(groups), [*linked_identities(images).values(), *scenes])
     # Who is seen once beside others ranks among them; a suspected duplicate of somebody seen once may be a wrong label.
     beside = {identity for some in scenes for identity in some}
-    able = [c for c in clusters if any(groups[i] >= 2 for i in c) and all(groups[i] >= 2 or i in beside for i in c)]
+    able = [c for c in together if any(groups[i] >= 2 for i in c) and all(groups[i] >= 2 or i in beside for i in c)]
     usable = shuffled(able, seed, "identity_disjoint")
     shares, role_of, others = {VAL: val, TEST: test}, dict.fromkeys(groups, TRAIN), len(groups)
     if folds > 1:
@@ -76,12 +76,12 @@ def needs(images: pl.DataFrame, method: dict, gallery: str) -> str:
     return f"An identity can be scored where it has two groups (images of different moments).{also}"
 
 
-def _clusters(identities: list[str], linked: list[list[str]]) -> list[list[str]]:
+def clusters(identities: list[str], linked: list[list[str]]) -> list[list[str]]:
     """Return the identities as lists of those that must stay together."""
     row = {identity: i for i, identity in enumerate(identities)}
     pairs = [(row[some[0]], row[other]) for some in linked for other in some[1:]]
     roots = components(len(identities), np.asarray(pairs, np.int64).reshape(-1, 2))
-    together: dict[int, list[str]] = {}
+    found: dict[int, list[str]] = {}
     for identity, root in zip(identities, roots, strict=True):
-        together.setdefault(int(root), []).append(identity)
-    return [together[root] for root in sorted(together)]
+        found.setdefault(int(root), []).append(identity)
+    return [found[root] for root in sorted(found)]

@@ -1,0 +1,195 @@
+"""A promised rate of false matches holds on new individuals of the same kind, in galleries of other sizes too."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reidflow.evaluation.open_set import (
+    Decision,
+    Trials,
+    balanced_threshold,
+    calibration,
+    effective,
+    fit,
+    logistic,
+    measures,
+    quantile,
+    risk_coverage,
+    trials,
+)
+from reidflow.evaluation.retrieval_queries import Retrieval
+from reidflow.spec.errors import ReidflowError
+
+
+def found(new=(), known=(), left_out=(), gallery=100):
+    """Return trials of (identity, best score) of new queries, and of known ones, all right; left_out: `without` of these."""
+    rows = [*new, *known]
+    is_new = np.arange(len(rows)) < len(new)
+    best = np.array([score for _, score in rows], float)
+    without = np.where(is_new, best, np.array([*[0.0] * len(new), *(left_out or [-np.inf] * len(known))]))
+    return Trials(np.array([i for i, _ in rows]), is_new, ~is_new, best, ~is_new, without, without - 0.1, gallery)
+
+
+def planted(rng, identities, queries, spread):
+    """Return (identity, score) of queries that are alike within an identity."""
+    centre = spread * rng.standard_normal(identities)
+    return [
+        (i, centre[i] + np.sqrt(1 - spread**2) * x) for i in range(identities) for x in rng.standard_normal(queries)
+    ]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 0.95])
+def test_the_promise_holds_over_new_identities_that_are_alike_within_themselves(spread):
+    rng = np.random.default_rng(1)
+    measured, plain = [], []
+    for _ in range(400):
+        own = planted(rng, 30, 6, spread)
+        score, identity = np.array([s for _, s in own]), np.array([i for i, _ in own])
+        level = min(1.0, 0.95 * (1 + 1 / effective(score, identity)))
+        other = np.array([s for _, s in planted(rng, 40, 6, spread)])
+        measured.append((other > quantile(score, identity, level)).mean())
+        plain.append((other > quantile(score, identity, 0.95)).mean())
+    assert 0.03 < np.mean(measured) < 0.06
+    assert np.mean(plain) > np.mean(measured) + 0.005, "the correction for few trials does something"
+
+
+def test_effective_trials_lie_between_identities_and_queries():
+    rng = np.random.default_rng(0)
+    identity = np.repeat(np.arange(50), 10)
+    alone, alike = rng.standard_normal(500), np.repeat(rng.standard_normal(50), 10)
+    assert effective(alone, identity) > 300 and effective(alike, identity) == pytest.approx(50)
+    assert effective(alone[:1], identity[:1]) == 1
+
+
+class Ranked:
+    """The layout of queries of which the first half is new, in a gallery of other identities."""
+
+    def __init__(self, queries, gallery):
+        self.identity = np.r_[np.arange(queries) + 10**6, np.arange(gallery) % 50]
+        self.identity[queries // 2 : queries] = np.arange(queries - queries // 2) % 50
+        self.query, self.gallery = np.arange(queries), queries + np.arange(gallery)
+
+    def trials(self, rng):
+        matrix = rng.gumbel(size=(len(self.query), len(self.gallery))).astype(np.float32)
+        sides = np.empty((len(self.query), 0)), np.empty((len(self.gallery), 0))
+        return trials(self, Retrieval(*sides, matrix=matrix))
+
+
+def test_the_threshold_grows_with_the_gallery_as_the_best_of_more_scores_does():
+    rng = np.random.default_rng(0)
+    decision = fit(Ranked(1200, 200).trials(rng))
+    larger = Ranked(2000, 1000).trials(rng)
+    # The maximum of Gumbel variables moves by the logarithm of their number.
+    assert decision.growth == pytest.approx(1, abs=0.1)
+    best = larger.best[larger.new]
+    assert 0.03 < 1 - decision.is_new(best, 1000).mean() < 0.07
+    assert 1 - decision.is_new(best, 200).mean() > 0.15
+    assert decision.threshold_for(1000) == pytest.approx(decision.threshold + decision.growth * np.log(5))
+
+
+def test_best_scores_with_and_without_the_own_identity_and_ties():
+    layout = Ranked(4, 3)
+    layout.identity = np.array([9, 8, 0, 1, 0, 1, 1])
+    matrix = np.array([[0.1, 0.2, 0.3], [0.3, 0.1, 0.1], [0.5, 0.4, 0.1], [0.5, 0.5, 0.5]], np.float32)
+    own = trials(
+        layout, Retrieval(np.empty((4, 0)), np.empty((3, 0)), matrix=matrix, query_index=np.array([-1, -1, -1, 2]))
+    )
+    assert own.new.tolist() == [True, True, False, False] and own.known.tolist() == [False, False, True, True]
+    assert own.best == pytest.approx([0.3, 0.3, 0.5, 0.5], abs=1e-6)
+    assert own.without == pytest.approx([0.3, 0.3, 0.4, 0.5], abs=1e-6)
+    assert own.right.tolist() == [False, False, True, False], "of two equally good candidates none is the answer"
+    alone = trials(
+        layout,
+        Retrieval(
+            np.empty((4, 0)),
+            np.empty((3, 0)),
+            matrix=matrix,
+            query_group=np.array([0, 1, 2, 3]),
+            gallery_group=np.array([2, 5, 6]),
+        ),
+    )
+    assert alone.known.tolist() == [False, False, False, True], "a query whose only positive is of its group is neither"
+
+
+def test_identities_seen_in_training_are_not_used_where_they_score_lower():
+    rng = np.random.default_rng(0)
+    new = [(i, 1.0 + 0.1 * rng.standard_normal()) for i in range(8) for _ in range(5)]
+    known = [(100 + i, 3.0) for i in range(20) for _ in range(5)]
+    lower, same = (list(level + 0.1 * rng.standard_normal(100)) for level in (0.0, 1.0))
+    apart, together = fit(found(new, known, lower)), fit(found(new, known, same))
+    assert (apart.left_out, together.left_out) == (0, 20)
+    assert apart.alike < 0.05 < together.alike and apart.threshold > 1
+    alone = fit(found(known=known, left_out=same))
+    assert alone.alike is None and (alone.new_identities, alone.left_out) == (0, 20)
+
+
+def test_a_decision_says_when_its_trials_are_too_few_for_the_promise_and_survives_json():
+    few = fit(found([(i, float(i)) for i in range(7)], [(100, 20.0), (101, 21.0)]))
+    assert not few.kept and few.attainable == pytest.approx(1 / 8) and few.threshold == 6
+    enough = fit(found([(i, float(i)) for i in range(19)], [(100, 30.0)]))
+    assert enough.kept
+    assert Decision.of(json.loads(json.dumps(few.to_json()))) == few
+    with pytest.raises(ReidflowError, match="no validation query"):
+        fit(found())
+    with pytest.raises(ReidflowError, match="promised"):
+        fit(found([(0, 1.0)]), promised=0)
+
+
+def test_probabilities_of_being_new_are_calibrated_and_follow_the_expected_share():
+    rng = np.random.default_rng(0)
+    draw = lambda n, at, first: [(first + k, at + x) for k, x in enumerate(rng.standard_normal(n))]  # noqa: E731
+    decision = fit(found(draw(2000, 0, 0), draw(4000, 2, 10**4)))
+    fresh = found(draw(2000, 0, 0), draw(4000, 2, 10**4))
+    error, rows = calibration(decision.probability_new(fresh.best, 100), fresh.new, bins=10)
+    assert error < 0.02 and rows[0][1] < 0.02 < 0.9 < rows[-1][1]
+    half = found(draw(4000, 0, 0), draw(4000, 2, 10**4))
+    assert calibration(decision.probability_new(half.best, 100, prior=0.5), half.new)[0] < 0.02
+    assert calibration(decision.probability_new(half.best, 100), half.new)[0] > 0.05
+    assert decision.probability_new(-np.inf, 100) == 1 and decision.is_new(-np.inf, 100)
+
+
+def test_probabilities_of_a_match_decide_as_the_similarities_they_come_from():
+    rng = np.random.default_rng(2)
+    own = found([(i, x) for i, x in planted(rng, 30, 5, 0.5)], [(100 + i, 3 + x) for i, x in planted(rng, 30, 5, 0.5)])
+    to = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    probable = replace(own, best=to(own.best), without=to(own.without), smaller=to(own.smaller))
+    plain, fused = fit(own), fit(probable, probability=True)
+    assert (plain.is_new(own.best, 300) == fused.is_new(probable.best, 300)).all()
+    assert fused.threshold_for(300) == pytest.approx(to(plain.threshold_for(300)), abs=1e-6)
+
+
+def test_measures_by_hand():
+    # Known: a is right, wrong; b is right. New: x is above once of two; y never.
+    own = Trials(
+        identity=np.array([0, 0, 1, 7, 7, 8]),
+        new=np.array([0, 0, 0, 1, 1, 1], bool),
+        known=np.array([1, 1, 1, 0, 0, 0], bool),
+        best=np.array([0.9, 0.8, 0.3, 0.7, 0.2, 0.1]),
+        right=np.array([1, 0, 1, 0, 0, 0], bool),
+        without=np.zeros(6),
+        smaller=np.zeros(6),
+        gallery=5,
+    )
+    values = measures(own, own.best <= 0.5)
+    assert values["baks"] == pytest.approx((1 / 2 + 0) / 2)
+    assert values["baus"] == pytest.approx((1 / 2 + 1) / 2) and values["false_match"] == pytest.approx(1 / 4)
+    assert values["true_match"] == pytest.approx((1 + 0) / 2)
+    assert values["geometric"] == pytest.approx(np.sqrt(0.25 * 0.75))
+    # Of the nine pairs of a known and a new query, 0.3 loses to 0.7 alone.
+    assert values["auroc"] == pytest.approx(8 / 9)
+    # At 0.2 all of the known are answered: baks 3/4, baus 3/4 of new called so.
+    assert balanced_threshold(own) == 0.2
+    coverage, risk = risk_coverage(own)
+    assert coverage == pytest.approx(np.arange(1, 7) / 6)
+    assert risk == pytest.approx([0, 1 / 2, 2 / 3, 2 / 4, 3 / 5, 4 / 6])
+
+
+def test_a_logistic_fit_recovers_its_curve_and_stays_finite_where_scores_separate():
+    rng = np.random.default_rng(0)
+    score = rng.uniform(-3, 3, 20000)
+    target = (rng.uniform(size=20000) < 1 / (1 + np.exp(-(0.5 - 2 * score)))).astype(float)
+    assert logistic(score, target) == pytest.approx((0.5, -2), abs=0.1)
+    intercept, slope = logistic(np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+    assert np.isfinite([intercept, slope]).all() and slope < 0
