@@ -36,8 +36,8 @@ def test_new_individuals_are_queries_of_one_role_and_in_no_gallery(gallery, quer
     assert (len(val), len(test)) == (4, 3) and not val & test
     for role, new in (("val", val), ("test", test)):
         layout = Layout(split, data[0], gallery, role)
-        ranked, asked = (set(layout.table[rows]["identity"]) for rows in (layout.gallery, layout.query))
-        assert not ranked & (val | test) and new < asked and len(ranked) == 13
+        ranked, seen = (set(layout.table[rows]["identity"]) for rows in (layout.gallery, layout.query))
+        assert not ranked & (val | test) and new < seen and len(ranked) == 13
         images = split.filter(pl.col("identity").is_in(list(new)))
         assert images["role"].unique().to_list() == [role] and images["side"].unique().to_list() == ["query"]
         masks = layout.masks()
