@@ -10,6 +10,7 @@ for analysis in targets.all_analyses():
             masks=ancient(inputs.array(analysis, "masks")),
             features=ancient(inputs.array(analysis, "features")),
             versions=ancient(inputs.array(analysis, "versions")),
+            local_arrays=ancient(inputs.local_arrays_of(analysis)),
         output:
             **shown.analysis(analysis),
         log:

@@ -49,6 +49,8 @@ rule strengths:
         picked=rules.pick_parts.output.picked,
         split=inputs.split,
         manifest=f"{DATA}/manifest.parquet",
+        local=inputs.local_digests,
+        local_arrays=ancient(inputs.local_arrays),
     output:
         metrics=f"{EXPERIMENT}/strengths.parquet",
     log:

@@ -9,6 +9,8 @@ rule on_other_split:
         split=lambda wildcards: inputs.other_split(wildcards)[0],
         digest=lambda wildcards: inputs.other_split(wildcards)[1],
         manifest=f"{DATA}/manifest.parquet",
+        local=inputs.local_digests,
+        local_arrays=ancient(inputs.local_arrays),
     output:
         metrics=f"{EXPERIMENT}/also_on/{{split}}.parquet",
         per_query=f"{EXPERIMENT}/also_on/{{split}}.per_query.parquet",
@@ -72,6 +74,8 @@ rule split_runs:
         choosing=ancient(inputs.choosing_arrays),
         runs=inputs.runs,
         manifest=f"{DATA}/manifest.parquet",
+        local=inputs.local_digests,
+        local_arrays=ancient(inputs.local_arrays),
     output:
         metrics=f"{EXPERIMENT}/split_runs.parquet",
     log:

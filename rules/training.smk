@@ -31,6 +31,8 @@ rule look:
         runs=inputs.looked_at,
         split=inputs.split,
         manifest=f"{DATA}/manifest.parquet",
+        local=inputs.local_digests,
+        local_arrays=ancient(inputs.local_arrays),
     output:
         look=files.look,
     log:
@@ -77,6 +79,8 @@ rule evaluate:
         splits=inputs.splits,
         manifest=f"{DATA}/manifest.parquet",
         mirrored=inputs.mirrored,
+        local=inputs.local_digests,
+        local_arrays=ancient(inputs.local_arrays),
     output:
         **files.per_run,
         unavailable=f"{EXPERIMENT}/unavailable.json",

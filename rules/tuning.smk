@@ -26,6 +26,9 @@ rule sweep:
 rule choose:
     input:
         runs=inputs.sweeps,
+        ranked=inputs.ranked_points,
+        local=inputs.points_local,
+        local_arrays=ancient(inputs.points_local_arrays),
     output:
         chosen=f"{EXPERIMENT}/chosen.json",
     log:

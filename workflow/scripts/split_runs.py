@@ -19,7 +19,7 @@ def main(job: Job) -> None:
     given, store, parts = job.given, RunStore(job.results / ".store"), []
     manifest = read_table(job.input.manifest, MANIFEST)
     data = SelectionData(manifest, **given["material"])
-    jobs = read_jobs(job.input.runs, given["order"], store)
+    jobs = read_jobs(job.input.runs, given["order"], store, job.input.local)
     arms = {arm: RunSpec.model_validate(spec) for arm, spec in specs_of(jobs).items()}
     wanted = [(arm, spec.with_seed(seed)) for arm, spec in arms.items() for seed in given["seeds"]]
     specs = [spec for _, spec in wanted]
@@ -30,7 +30,7 @@ def main(job: Job) -> None:
         done = execute(
             specs, job.results, given["gallery"], device, job.confirm_code, other, named, LEFT_OUT["split_runs"]
         )
-        runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
+        runs = [TrainedRun.of(arm, made, store, jobs.local) for (arm, _), made in zip(wanted, done, strict=True)]
         parts.append(evaluate_split_runs(split_seed, runs, split, manifest, given["gallery"]))
     write_table(pl.concat(parts), job.out.metrics, SPLIT_RUNS)
 

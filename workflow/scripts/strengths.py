@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from reidflow.evaluation.runs import METRICS, TrainedRun, evaluate_runs
+from reidflow.evaluation.runs import METRICS, TrainedRun, evaluate_runs, local_scores
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.spec.run import RunSpec
 from reidflow.splits.split import SPLIT
@@ -21,7 +21,8 @@ def main(job: Job) -> None:
     arms, device = [arm for arm, _ in wanted], job.compute["device"]
     done = execute(specs, job.results, given["gallery"], device, job.confirm_code, other, arms, LEFT_OUT["strengths"])
     store = RunStore(job.results / ".store")
-    runs = [TrainedRun.of(arm, made, store) for (arm, _), made in zip(wanted, done, strict=True)]
+    local = local_scores(job.input.local, store)
+    runs = [TrainedRun.of(arm, made, store, local) for (arm, _), made in zip(wanted, done, strict=True)]
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     found = evaluate_runs(runs, [split], manifest, given["gallery"])["metrics"] if runs else METRICS.empty()
     write_table(found, job.out.metrics, METRICS)

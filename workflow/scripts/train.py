@@ -25,7 +25,7 @@ def main(job: Job) -> None:
         winners = winner_specs(given["winner_arms"], job.input.get("winners"))
         runs = chosen_runs(arms, wanted, job.input.get("chosen"), winners)
     on_splits = [(arm, spec, split) for (arm, _, split), spec in zip(wanted, runs, strict=True)]
-    without = LEFT_OUT["sweep"] if "specs" in given else WHOLE
+    without = LEFT_OUT[given["kept_as"]] if "specs" in given else WHOLE
     where = given["splits"], job.results, given["gallery"], job.compute["device"]
     named = execute_on_splits(on_splits, *where, job.confirm_code, without)
     write_text(job.out.runs, json.dumps({"runs": named, "unavailable": missing}, indent=1))

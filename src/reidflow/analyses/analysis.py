@@ -243,11 +243,12 @@ class Inputs:
         return Layout(self.table("split", SPLIT), self.table("manifest", MANIFEST), self.config.gallery)
 
     def trained(self) -> "JobResults":
-        """Return the runs of the experiment's arms with their specs; needs `runs`."""
+        """Return the runs of the experiment's arms with their specs; needs `runs`, and `local` to rank by local features."""
         from reidflow.evaluation.runs import read_jobs
         from reidflow.store.runs import RunStore
 
-        jobs = read_jobs(self.files["runs"], list(self.experiment.arms), RunStore(self.store))
+        arms, local = list(self.experiment.arms), self.files.get("local", ())
+        jobs = read_jobs(self.files["runs"], arms, RunStore(self.store), local)
         if not self.one_split:
             return jobs
         runs, specs = zip(*(own for own in zip(jobs.runs, jobs.specs, strict=True) if own[0].split == 0), strict=True)

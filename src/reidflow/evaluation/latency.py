@@ -9,7 +9,7 @@ import polars as pl
 
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.retrieval_queries import BEST, best_candidates
-from reidflow.evaluation.runs import TrainedRun, combined_retrieval, member_retrievals
+from reidflow.evaluation.runs import TrainedRun, combined_retrieval, member_retrievals, reranking
 from reidflow.store.tables import Contract
 
 TIMES, LONG = 3, 2.0
@@ -35,7 +35,7 @@ def answer_times(
 ) -> pl.DataFrame:
     """Return ANSWERS of the first run of each arm, in their order: measured on this machine.
 
-    Reading and embedding are left out. mirrored: MIRRORED of the runs, where an inference uses mirrored images.
+    Reading and embedding are left out, and so are scores of local features, which are stored once they are known. mirrored: MIRRORED of the runs, where an inference uses mirrored images.
     """
     first = {run.arm: run for run in reversed(runs)}
     rows = [
@@ -47,7 +47,8 @@ def answer_times(
 
 def _measure(run: TrainedRun, layout: Layout, mirrored: pl.DataFrame | None) -> dict[str, Any]:
     own, seen = member_retrievals(layout, run, mirrored)
-    retrieval, inference = _median(lambda: combined_retrieval(run, own, seen))
+    rerank = reranking(layout, run, mirrored)
+    retrieval, inference = _median(lambda: combined_retrieval(run, own, seen, rerank))
     _, ranking = _median(lambda: best_candidates(retrieval, BEST))
     queries = len(retrieval.queries)
     return {

@@ -1,5 +1,6 @@
 """Queries and gallery of a role: which images of a split are queries, and which they are ranked among."""
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,15 @@ from reidflow.store.runs import EMBEDDINGS, verified
 class Layout:
     """The query images of a role, and the gallery that they are ranked in: rows of the split.
 
-    identity: (N,) integer codes of the rows, below 0 for distractors, each a code of its own.
+    identity: (N,) integer codes of the rows, below 0 for distractors, each a code of its own. manifest_rows: (N,) their rows of
+    the manifest.
     """
 
     def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
-        flanks = manifest.select("image", "flank")
-        self.table = split.join(flanks, on="image", how="left", maintain_order="left")
+        self.role, self._of = role, (split, manifest, gallery)
+        known = manifest.with_row_index("row").select("image", "flank", "row")
+        table = split.join(known, on="image", how="left", maintain_order="left")
+        self.table, self.manifest_rows = table.drop("row"), table["row"].cast(pl.Int64).to_numpy()
         test = (split["role"] == role).to_numpy()
         sides = split["side"].to_list()
         candidates = test if gallery == "role" else (split["role"] != ASIDE).to_numpy()
@@ -38,6 +42,11 @@ class Layout:
         codes = [integer_codes(facet)[0] for facet in facets(split)]
         self.ignored = np.stack(codes, axis=1) if codes else None
         self.shared, self.flank = shared_codes(split), codes_of(self.table["flank"])
+
+    @cached_property
+    def validation(self) -> "Layout":
+        """The queries of validation of the same split, with their gallery by the same rule."""
+        return self if self.role == "val" else Layout(*self._of, role="val")
 
     @property
     def evaluated(self) -> np.ndarray:

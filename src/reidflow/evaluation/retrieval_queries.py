@@ -36,6 +36,8 @@ class Retrieval:
         gallery_shared: (G, K) integer codes, given with `query_shared`.
         query_flank: (Q,) integer codes of flanks, below 0 where unknown; they leave none out. None where nothing is known.
         gallery_flank: (G,) integer codes, given with `query_flank`.
+        among: (N + Q, N) float32 similarities of `everyone`, where a matrix replaces those of the vectors in it as well;
+            else None.
     """
 
     queries: np.ndarray
@@ -51,6 +53,36 @@ class Retrieval:
     gallery_shared: np.ndarray | None = None
     query_flank: np.ndarray | None = None
     gallery_flank: np.ndarray | None = None
+    among: np.ndarray | None = None
+
+    def own_images(self) -> np.ndarray:
+        """Return (Q,): which of all distinct images each query is: the gallery, then the queries that are not in it."""
+        own = np.full(len(self.queries), -1) if self.query_index is None else np.array(self.query_index)
+        outside = np.flatnonzero(own < 0)
+        own[outside] = len(self.gallery) + np.arange(len(outside))
+        return own
+
+    def everyone(self) -> "Retrieval":
+        """Return all distinct images, then the queries as they are, (N + Q), in all distinct images, (N).
+
+        The images are the gallery, then the queries that are not in it.
+        """
+        own = self.own_images()
+        outside = own >= len(self.gallery)
+        images = np.concatenate([self.gallery, self.queries[outside]])
+        index = np.concatenate([np.arange(len(images)), own])
+
+        def codes(of_queries: np.ndarray | None, of_gallery: np.ndarray | None) -> tuple[Any, Any]:
+            if of_queries is None or of_gallery is None:
+                return None, None
+            found = np.concatenate([of_gallery, of_queries[outside]])
+            return found[index], found
+
+        groups = codes(self.query_group, self.gallery_group)
+        ignored = codes(self.query_ignored, self.gallery_ignored)
+        shared = codes(self.query_shared, self.gallery_shared)
+        moved = np.concatenate([images, self.queries])
+        return Retrieval(moved, images, index, *groups, self.similarity, None, *ignored, *shared)
 
     def masks(self, query_identity: np.ndarray | None = None, gallery_identity: np.ndarray | None = None) -> Masks:
         """Return which candidates are positives and which are none; without identities all are of one."""

@@ -4,21 +4,28 @@ import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from reidflow.evaluation.average_precision import identity_balanced
+from reidflow.evaluation.fusion import Reranking, fit_reranking, needs_validation
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.metrics import ScoredQueries, pooled_metrics
 from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import needing
+from reidflow.spec.inference import around_ranking
+from reidflow.spec.ranking import Ranking
 from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
+
+if TYPE_CHECKING:
+    from reidflow.matching.scores import LocalScores
 
 METRICS = Contract(
     "metrics of runs",
@@ -113,6 +120,7 @@ class TrainedRun(NamedTuple):
 
     split: which of the experiment's splits it was trained on.
     members: key -> folder of the runs of an ensemble, itself included; `combine` and `inference` as in the run spec.
+    ranking: by several scores, or None; local: the scores of local features among them.
     """
 
     arm: str
@@ -123,15 +131,18 @@ class TrainedRun(NamedTuple):
     combine: str = ""
     inference: tuple[dict[str, Any], ...] = ()
     split: int = 0
+    ranking: Ranking | None = None
+    local: "LocalScores | None" = None
 
     @classmethod
-    def of(cls, arm: str, facts: dict[str, Any], store: RunStore) -> "TrainedRun":
+    def of(cls, arm: str, facts: dict[str, Any], store: RunStore, local: "LocalScores | None" = None) -> "TrainedRun":
         """Return the run described by `training.execute.execute`."""
         spec, folders = facts["spec"], tuple((key, store.folder(key)) for key in facts["members"])
         combine = spec["ensemble"]["combine"] if spec["ensemble"] else ""
         members = folders if combine else ()
         how = members, combine, tuple(spec["inference"])
-        return cls(arm, facts["seed"], facts["key"], folders[0][1], *how, facts.get("split", 0))
+        ranking = Ranking.model_validate(spec["ranking"]) if spec["ranking"] else None
+        return cls(arm, facts["seed"], facts["key"], folders[0][1], *how, facts.get("split", 0), ranking, local)
 
     @property
     def runs(self) -> tuple[tuple[str, Path], ...]:
@@ -141,12 +152,14 @@ class TrainedRun(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether the run is ranked by its own embeddings as they are."""
-        return not (self.members or self.inference)
+        return not (self.members or self.inference or self.ranking)
 
     @property
     def scored_as(self) -> tuple[str, ...]:
         """What decides the scores on a split: arms that share it are scored once."""
-        return str(self.split), self.key, *(key for key, _ in self.members), self.combine, canonical(self.inference)
+        how = self.ranking.model_dump(mode="json") if self.ranking else None
+        members = (key for key, _ in self.members)
+        return str(self.split), self.key, *members, self.combine, canonical([self.inference, how])
 
 
 def evaluate_runs(
@@ -292,7 +305,7 @@ def arm_retrieval(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None
 
     mirrored: MIRRORED of the runs, where the inference uses mirrored images.
     """
-    return combined_retrieval(run, *member_retrievals(layout, run, mirrored))
+    return combined_retrieval(run, *member_retrievals(layout, run, mirrored), reranking(layout, run, mirrored))
 
 
 def member_retrievals(
@@ -306,10 +319,27 @@ def member_retrievals(
     return own, [_retrieval(layout, layout.spread(table, folder), folder) for table, folder in other]
 
 
-def combined_retrieval(run: TrainedRun, own: list[Retrieval], seen: list[Retrieval]) -> Retrieval:
-    """Return what an arm ranks: the retrievals of its runs (`member_retrievals`) combined, then after its inference."""
+def combined_retrieval(
+    run: TrainedRun, own: list[Retrieval], seen: list[Retrieval], rerank: Reranking | None = None
+) -> Retrieval:
+    """Return what an arm ranks: the retrievals of its runs (`member_retrievals`) combined, then after its inference.
+
+    rerank: its ranking by several scores (`reranking`), where it has one.
+    """
     flipped = combine_members(seen, run.combine) if seen else None
-    return infer(combine_members(own, run.combine), list(run.inference), flipped)
+    steps, after = around_ranking(run.inference) if run.ranking else (list(run.inference), [])
+    retrieval = infer(combine_members(own, run.combine), steps, flipped)
+    return infer(rerank(retrieval, bool(after)), after) if rerank else retrieval
+
+
+def reranking(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None) -> Reranking | None:
+    """Return the ranking of a run's arm by several scores, fitted on its split's validation; None where it has none."""
+    if run.ranking is None:
+        return None
+    validation = layout.validation
+    needed = needs_validation(run.ranking) and len(validation.query)
+    embedded = combined_retrieval(run, *member_retrievals(validation, run, mirrored)) if needed else None
+    return fit_reranking(run.ranking, layout, embedded, run.local)
 
 
 def _retrieval(layout: Layout, vectors: np.ndarray, folder: Path) -> Retrieval:
@@ -361,20 +391,41 @@ def _efficiency(folder: Path) -> dict[str, Any]:
 
 
 class JobResults(NamedTuple):
-    """What an experiment's jobs say: the runs in the order of its arms, their plain specs, and arm -> why it has none."""
+    """What an experiment's jobs say: the runs in the order of its arms, their plain specs, and arm -> why it has none.
+
+    local: the scores of local features by which the runs are ranked, where they are needed.
+    """
 
     runs: list[TrainedRun]
     specs: list[dict[str, Any]]
     unavailable: dict[str, str]
+    local: "LocalScores | None" = None
 
 
-def read_jobs(job_files: list[str], order: list[str], store: RunStore) -> JobResults:
-    """Return what an experiment's jobs say; `order`: its arms."""
+def read_jobs(job_files: list[str], order: list[str], store: RunStore, local_digests: Sequence[str] = ()) -> JobResults:
+    """Return what an experiment's jobs say.
+
+    order: its arms. local_digests: of the banks of local features by which they rank, where their scores are needed.
+    """
     contents = [json.loads(Path(file).read_text()) for file in job_files]
     facts = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
-    runs = [TrainedRun.of(run["arm"], run, store) for run in facts]
+    local = local_scores(local_digests, store)
+    runs = [TrainedRun.of(run["arm"], run, store, local) for run in facts]
     missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
-    return JobResults(runs, [run["spec"] for run in facts], missing)
+    return JobResults(runs, [run["spec"] for run in facts], missing, local)
+
+
+def local_scores(digests: Sequence[str], store: RunStore) -> "LocalScores | None":
+    """Return the scores of local features, kept in the run store; None where there is no bank.
+
+    digests: `local.json` of each bank.
+    """
+    if not digests:
+        return None
+    from reidflow.matching.scores import LocalScores
+
+    folders = [Path(digest).parent for digest in digests]
+    return LocalScores({folder.name: folder for folder in folders}, store.root)
 
 
 SPLIT_RUNS = Contract(
@@ -439,6 +490,29 @@ def validate_runs(
             found[run.scored_as] = _scores(layout, run, mirrored)
     rows = [{"arm": run.arm, "seed": run.seed, **found[run.scored_as]} for run in runs]
     return pl.DataFrame(rows, schema=VALIDATED.columns)
+
+
+@dataclass(frozen=True)
+class ValidationRanking:
+    """What validates settings that decide the ranking of trained runs.
+
+    splits, manifest, gallery: as of `evaluate_runs`; local: the scores of local features, where they are ranked by.
+    """
+
+    splits: Sequence[pl.DataFrame]
+    manifest: pl.DataFrame
+    gallery: str
+    local: "LocalScores | None"
+
+    def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
+        """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one."""
+        own = {**facts, "spec": {**spec, "ensemble": None}}
+        layout = self._layouts[facts["split"]]
+        return _validated(layout, TrainedRun.of("", own, store, self.local), None) or 0.0
+
+    @cached_property
+    def _layouts(self) -> list[Layout]:
+        return [Layout(split, self.manifest, self.gallery, "val") for split in self.splits]
 
 
 def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, float | int | None]:

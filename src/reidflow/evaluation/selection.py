@@ -3,9 +3,9 @@
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -14,6 +14,9 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RANKED_BY
 from reidflow.spec.winners import CANDIDATES
 from reidflow.store.runs import RunStore, verified
+
+if TYPE_CHECKING:
+    from reidflow.evaluation.runs import ValidationRanking
 
 
 class CandidateExperiment(NamedTuple):
@@ -90,31 +93,43 @@ def _mean(scores: list[float | None]) -> float:
 
 
 def choose_tuned(
-    grid: dict[str, list], arms: dict[str, list[list]], job_files: list[str], results: Path
+    grid: dict[str, list],
+    arms: dict[str, list[list]],
+    job_files: list[str],
+    results: Path,
+    ranked: "ValidationRanking | None" = None,
 ) -> dict[str, dict[str, Any]]:
     """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 
     Each split of the experiment is a choice of its own, on its validation images alone: see `_joined`.
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
-    jobs wrote. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
+    jobs wrote; ranked: validates points that differ in the ranking, by the run that they share. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
     the first point of the grid. `on_edge`: for each setting, whether the chosen value is the first or
     last of a grid of several, of which not all give the same.
     """
     store = RunStore(results / ".store")
-    seen: dict[int, dict[str, dict[int, float]]] = {}
+    seen: dict[int, dict[str, dict[int, dict[str, Any]]]] = {}
     for file in job_files:
         for run in json.loads(Path(file).read_text())["runs"]:
             of_spec = seen.setdefault(run["split"], {}).setdefault(_tried(run["spec"]), {})
-            of_spec[run["seed"]] = _validation(store.folder(run["key"]))
+            of_spec[run["seed"]] = run
     tried = {arm: points for arm, points in arms.items() if _tried(points[0][1]) in seen.get(0, {})}
+
+    def score(run: dict[str, Any], spec: dict[str, Any]) -> float:
+        folder = store.folder(run["key"])
+        if ranked is None or not (spec["inference"] or spec["ranking"]) or _provenance(folder)["diverged"]:
+            return _validation(folder)
+        return ranked.score(run, spec, store)
+
     return {
-        arm: _joined([_choice(grid, points, seen[number]) for number in sorted(seen)]) for arm, points in tried.items()
+        arm: _joined([_choice(grid, points, seen[number], score) for number in sorted(seen)])
+        for arm, points in tried.items()
     }
 
 
 def _tried(spec: dict[str, Any]) -> str:
-    """Return what names the run by which a setting is tried: one, without ensemble and inference."""
+    """Return what names the run by which a setting is tried: one, however it is ranked."""
     return canonical({**spec, **RANKED_BY, "seed": 0})
 
 
@@ -146,10 +161,21 @@ def chosen_values(choice: dict[str, Any], split: int) -> dict[str, Any]:
     return choice["by_split"][split] if "by_split" in choice else choice["values"]
 
 
-def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int, float]]) -> dict[str, Any]:
+def _choice(
+    grid: dict[str, list],
+    points: list[list],
+    seen: dict[str, dict[int, dict[str, Any]]],
+    score: Callable[[dict[str, Any], dict[str, Any]], float],
+) -> dict[str, Any]:
+    known: dict[tuple[str, str], float] = {}
     rows = []
     for values, spec in points:
-        seeds = seen[_tried(spec)]
+        seeds = {}
+        for seed, run in seen[_tried(spec)].items():
+            same = run["key"], canonical([spec["inference"], spec["ranking"]])
+            if same not in known:
+                known[same] = score(run, spec)
+            seeds[seed] = known[same]
         mean = math.fsum(seeds.values()) / len(seeds)
         rows.append({"values": values, "val_id_map": mean, "seeds": {str(s): seeds[s] for s in sorted(seeds)}})
     best = max(rows, key=lambda row: row["val_id_map"])
@@ -163,8 +189,12 @@ def _choice(grid: dict[str, list], points: list[list], seen: dict[str, dict[int,
 
 def _validation(folder: Path) -> float:
     """Return the validation mAP of the checkpoint that a run kept."""
-    provenance = json.loads(verified(folder, "provenance.json").read_text())
+    provenance = _provenance(folder)
     if provenance["diverged"]:
         return 0.0
     history = pl.read_parquet(verified(folder, "history.parquet"))
     return float(history.filter(pl.col("epoch") == provenance["best_epoch"])["val_id_map"][0])
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    return json.loads(verified(folder, "provenance.json").read_text())

@@ -22,6 +22,7 @@ from reidflow.spec.experiment_splits import (
     check_checkpoints,
     check_divisions,
     check_other_splits,
+    check_rankings,
     own_config,
 )
 from reidflow.spec.merge import covers, differences, merge, put
@@ -193,6 +194,7 @@ def build(name: str, path: str, content: dict[str, Any], config: Config, problem
     elif several[0] != main or also_on:
         check_other_splits(arms, bool(also_on), path, problems)
     check_checkpoints(arms, [division(config), *also_on.values()], main, path, problems)
+    check_rankings(file, arms, [division(config), *also_on.values()], path, problems)
     check_mirroring(file, arms, path, problems)
     check_winners(file, arms, config, path, problems)
     found = studies(name, file, base, config, path, problems) if base else {}
@@ -343,7 +345,9 @@ def _points(
             point = dict(zip(tuned, values, strict=True))
             tree = base.plain()
             for path, value in point.items():
-                tree = put(tree, path, value)
+                # An arm that ranks by the embedding alone has no setting of a ranking.
+                if not (path.startswith("ranking.") and tree["ranking"] is None):
+                    tree = put(tree, path, value)
             points.append((point, RunSpec.model_validate(tree) if point else base))
         return points
     except KeyError:

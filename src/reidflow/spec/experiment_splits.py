@@ -8,7 +8,7 @@ from reidflow.spec.config import FOLDS, Config
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.evaluation import division, evaluated
 from reidflow.spec.experiment_file import SEED, ExperimentFile
-from reidflow.spec.run import ORIGINAL
+from reidflow.spec.run import ORIGINAL, ranking_tuned
 from reidflow.spec.sequential import SequentialSeeds
 
 if TYPE_CHECKING:
@@ -146,6 +146,34 @@ def _check_split_seeds(
         problems.add(place, f"the split '{name}' has no seed.", f"Choose closed_set, or {switch}")
     if SEED in file.varies or len({arm.seeds for arm in arms.values()}) > 1:
         problems.add(place, "the arms differ in their seeds.", f"Give all arms the same, or {switch}")
+
+
+def check_rankings(
+    file: ExperimentFile, arms: "dict[str, Arm]", divisions: list[dict[str, Any]], where: str, problems: Problems
+) -> None:
+    """Report arms whose ranking by several scores has nothing to be fitted on, or images without local features."""
+    without = any(split["split"].get("val") == 0 for split in divisions)
+    for arm in arms.values():
+        place, rankings = f"{where}, arm '{arm.name}'", [spec.ranking for _, spec in arm.points if spec.ranking]
+        if without and any(ranking.fusion == "calibrated" for ranking in rankings):
+            problems.add(
+                f"{place}, key 'ranking.fusion'",
+                "scores are calibrated on validation images, of which the split has none.",
+                "Set fusion: sum, or fusion: rank, or give the split a share for 'val'.",
+            )
+        if file.tested_on and any(ranking.local for ranking in rankings):
+            problems.add(
+                f"{place}, key 'ranking'",
+                "local features are those of the images as they are, not of the versions of 'tested_on'.",
+                "Leave out 'tested_on', or the 'ranking' of this arm.",
+            )
+        mirrored = any(needing("inference", spec.inference, "flipped") for _, spec in arm.points)
+        if ranking_tuned(file.tuned) and mirrored:
+            problems.add(
+                f"{place}, key 'inference'",
+                "it ranks by mirror images, which are embedded for reported runs alone, not for those that tune a ranking.",
+                "Leave that inference out, or tune no setting of 'inference' and 'ranking'.",
+            )
 
 
 def check_checkpoints(

@@ -1,5 +1,6 @@
 """What may follow what before a ranking, and in which geometry; nothing is imported."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from reidflow.spec.components import context, declared
@@ -25,6 +26,15 @@ def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
         if place and "flipped" in context("inference", name):
             return f"inference '{name}' uses the images themselves: put it first"
     return None
+
+
+def around_ranking(steps: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the steps before a ranking by several scores, which work on embeddings, and those after it.
+
+    After it come those whose file declares SIMILARITIES: they need no more than what two images score.
+    """
+    after = [step for step in steps if declared("inference", step["name"], "SIMILARITIES")]
+    return [step for step in steps if step not in after], after
 
 
 def transductive(steps: list[dict[str, Any]]) -> list[str]:

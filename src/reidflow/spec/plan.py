@@ -44,12 +44,13 @@ class Plan:
         Every point is tried with every sweep seed on every split of the experiment.
         """
         found = self.experiments[experiment]
-        # What is tuned is tuned for one run, ranked by its own embeddings.
+        # What is tuned is tuned for one run. Points that differ in the ranking alone share it.
+        single = {arm.name: _distinct([spec.runs()[0] for _, spec in arm.points]) for arm in found.arms.values()}
         tried = [
-            (arm, spec.runs()[0].with_seed(seed), number)
+            (arm, spec.with_seed(seed), number)
             for number in range(len(found.divisions))
             for arm in found.arms.values()
-            for _, spec in arm.points
+            for spec in single[arm.name]
             for seed in found.sweep_seeds
         ]
         return [[(arm.name, spec, number) for arm, spec, number in job] for job in self._jobs(tried)]
@@ -233,6 +234,10 @@ class Plan:
         return [spec for arm in arms for spec in arm.specs]
 
 
+def _distinct(specs: list[RunSpec]) -> list[RunSpec]:
+    return list({canonical(spec.plain()): spec for spec in specs}.values())
+
+
 def modules(*components: tuple[str, dict[str, Any]]) -> list[str]:
     """Return the dotted modules of resolved components given as (kind, spec), sorted."""
     return sorted({module_name(kind, spec["name"]) for kind, spec in components})
@@ -402,7 +407,7 @@ def _ranked(experiments: dict[str, Experiment]) -> dict[str, Experiment]:
     for name, experiment in experiments.items():
         others = candidate_experiments(experiment, experiments)
         specs = [spec for other in others for arm in experiments[other].arms.values() for spec in arm.specs]
-        may_be = tuple({canonical(spec.plain()): spec for spec in specs}.values())
+        may_be = tuple(_distinct(specs))
         arms = {
             arm.name: replace(arm, may_be=may_be) for arm in experiment.arms.values() if arm.winner_of == CANDIDATES
         }

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from reidflow.spec.components import module_name
 from reidflow.spec.strict import Positive, Strict, component
@@ -36,14 +36,14 @@ class Ranking(Strict):
     )
     fusion: Literal["calibrated", "sum", "rank"] = Field(
         "calibrated",
-        description="calibrated: the mean of probabilities of the same identity, fitted on validation pairs; sum: of z-scores "
-        "over a query's candidates; rank: of reciprocal ranks",
+        description="calibrated: log odds of the same identity, fitted on validation pairs, are added; sum: z-scores over a "
+        "query's candidates; rank: reciprocal ranks",
     )
     calibration: Literal["isotonic", "logistic"] = Field(
-        "isotonic", description="how a score becomes a probability, where `fusion` is calibrated"
+        "logistic", description="how a score becomes a probability, where `fusion` is calibrated"
     )
     weights: list[Positive] | None = Field(
-        None, description="of the scores, in their order; null: chosen on validation where there is any, else equal"
+        None, description="of the scores, in their order; null: fitted on validation where there is any, else equal"
     )
 
     @field_validator("scores")
@@ -52,6 +52,12 @@ class Ranking(Strict):
         if any(score in scores[:place] for place, score in enumerate(scores)):
             raise ValueError("a score is listed twice")
         return scores
+
+    @model_validator(mode="after")
+    def _weighted(self) -> "Ranking":
+        if self.weights is not None and len(self.weights) != len(self.scores):
+            raise ValueError(f"'weights' are {len(self.weights)}, 'scores' {len(self.scores)}: give each score one")
+        return self
 
     @property
     def local(self) -> list[LocalScore]:

@@ -1,5 +1,6 @@
 """The run spec: the full description of one training run, everything that decides its numbers and nothing else."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -160,6 +161,11 @@ class Ensemble(Strict):
 
 RANKED_BY: dict[str, Any] = {"inference": [], "ensemble": None, "ranking": None}
 """What a run spec says of embeddings alone, with the values that leave them as they are: no part of a training run."""
+
+
+def ranking_tuned(paths: Iterable[str]) -> bool:
+    """Return whether a setting among these dotted paths decides how one run's embeddings are ranked."""
+    return any(path.split(".")[0] in ("inference", "ranking") for path in paths)
 
 
 class RunSpec(Strict):

@@ -179,7 +179,9 @@ def candidate_experiments(experiment: "Experiment", others: dict[str, "Experimen
 
 def _comparable(other: "Experiment", experiment: "Experiment") -> bool:
     """Return whether validation ranks the arms of another experiment: its split is the same, and each is one run."""
-    alone = all(not (spec.inference or spec.ensemble) for arm in other.arms.values() for _, spec in arm.points)
+    alone = all(
+        not (spec.inference or spec.ensemble or spec.ranking) for arm in other.arms.values() for _, spec in arm.points
+    )
     return other.file.candidates is None and other.divisions == experiment.divisions and alone
 
 

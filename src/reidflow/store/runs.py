@@ -32,8 +32,9 @@ WEIGHTS, EMBEDDINGS = "model.safetensors", "embeddings.parquet"
 LARGE = frozenset({WEIGHTS, EMBEDDINGS})
 WHOLE: frozenset[str] = frozenset()
 LEFT_OUT = {
-    # A choice on validation reads the history alone.
+    # A choice on validation reads the history alone, unless it is one among rankings.
     "sweep": LARGE,
+    "ranked_sweep": frozenset({WEIGHTS}),
     "search": LARGE,
     # Scored in the same job, and never used again.
     "strengths": frozenset({WEIGHTS}),

@@ -13,7 +13,7 @@ from reidflow.spec.evaluation import reseeded
 from reidflow.spec.experiment import Arm, Experiment
 from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
-from reidflow.spec.run import RunSpec
+from reidflow.spec.run import RunSpec, ranking_tuned
 from reidflow.spec.search import Study
 from reidflow.spec.shards import COMPARED, EMBEDDED, EXTRACTED, PAIRWISE, shards
 from reidflow.workflow.files import Files, digest_of
@@ -202,6 +202,20 @@ class Inputs:
 
     # What runs made.
 
+    def ranked_points(self, wildcards: Wildcards) -> list[str]:
+        """Return what scores validation queries by each point of a grid, where the points differ in their ranking."""
+        if not ranking_tuned(self.of(wildcards).file.tuned):
+            return []
+        return [f"{self.files.data}/manifest.parquet", *self.splits(wildcards)]
+
+    def points_local(self, wildcards: Wildcards) -> list[str]:
+        """Return the digests of the banks of local features that these points are ranked by."""
+        return self.local_digests(wildcards) if self.ranked_points(wildcards) else []
+
+    def points_local_arrays(self, wildcards: Wildcards) -> list[str]:
+        """Return the arrays of these banks."""
+        return self.local_arrays(wildcards) if self.ranked_points(wildcards) else []
+
     def sweeps(self, wildcards: Wildcards) -> list[str]:
         """Return the records of all jobs that try an experiment's tuned settings."""
         name = wildcards.experiment
@@ -389,6 +403,7 @@ class Inputs:
             "audit": lambda wildcards: self.audits(wildcards)[0],
             "runs": self.runs,
             "mirrored": self.mirrored,
+            "local": self.local_digests,
             "chosen": self.chosen,
             "winners": self.winners,
             "also_on": self.also_on,
@@ -419,6 +434,10 @@ class Inputs:
     def array(self, analysis: Analysis, name: str) -> Callable[[Wildcards], Paths]:
         """Return what lists an array that an analysis reads, nothing where it does not."""
         return lambda wildcards: self.named(name, wildcards) if name in analysis.inputs else []
+
+    def local_arrays_of(self, analysis: Analysis) -> Callable[[Wildcards], list[str]]:
+        """Return what lists the arrays of local features that an analysis reads, nothing where it does not."""
+        return lambda wildcards: self.local_arrays(wildcards) if "local" in analysis.inputs else []
 
     def _digests(self, analysis: Analysis, wildcards: Wildcards) -> list[str]:
         found = []

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 TITLE = "Queries and embeddings"
 CAPTION = "Every query with its ten best candidates, and a map of the embeddings."
-INPUTS = ("runs", "split", "manifest", "mirrored", "per_query", "results", "images")
+INPUTS = ("runs", "split", "manifest", "mirrored", "local", "per_query", "results", "images")
 FILES = ("browsing.json", "thumbnails.jpg")
 TEXTS = ()
 

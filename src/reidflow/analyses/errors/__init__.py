@@ -12,7 +12,7 @@ TITLE = "Errors"
 CAPTION = (
     "Wrong first candidates: how often they look more like the query than the best true match does, and by chance."
 )
-INPUTS = ("runs", "results", "manifest", "split", "mirrored", "images", "masks")
+INPUTS = ("runs", "results", "manifest", "split", "mirrored", "local", "images", "masks")
 TABLES = ("errors",)
 FIGURES = {"errors": "How often a wrong first candidate looks more like the query than the best true match"}
 

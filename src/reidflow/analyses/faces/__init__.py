@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TITLE = "Faces"
 CAPTION = "The competition's score by learning rate, epochs, single settings and time."
 INPUTS = (
-    "runs", "split", "manifest", "mirrored", "metrics", "per_query", "also_on", "also_on_queries", "results", "efficiency",
+    "runs", "split", "manifest", "mirrored", "local", "metrics", "per_query", "also_on", "also_on_queries", "results", "efficiency",
 )  # fmt: skip
 TABLES = ("configurations", "configurations.efficiency", "architectures", "ablation", "choices.efficiency")
 FIGURES = {

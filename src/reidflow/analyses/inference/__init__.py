@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 TITLE = "Inference"
 CAPTION = "The difference that each inference method makes, and which queries it helps and harms."
-INPUTS = ("runs", "split", "manifest", "mirrored", "per_query", "results", "comparisons")
+INPUTS = ("runs", "split", "manifest", "mirrored", "local", "per_query", "results", "comparisons")
 TABLES = ("inference", "inference.efficiency")
 FIGURES = {
     "methods": "Difference of each inference method from the baseline",

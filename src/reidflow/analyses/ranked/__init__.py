@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 TITLE = "Ranked queries"
 CAPTION = "Queries with their ten best candidates, positives and negatives marked."
-INPUTS = ("runs", "split", "manifest", "mirrored", "per_query", "results", "images")
+INPUTS = ("runs", "split", "manifest", "mirrored", "local", "per_query", "results", "images")
 TABLES = ("ranked", "worst")
 SHEETS = {"ranked": "Queries with their ten best candidates", "worst": "The worst query of each identity"}
 

@@ -50,25 +50,39 @@ class Images:
 
 def images(retrieval: Retrieval) -> Images:
     """Return the distinct images of a retrieval."""
+    if retrieval.among is not None:
+        return _scored_images(retrieval)
     cosine = retrieval.similarity is None
     ready = unit if cosine else (lambda vectors: np.array(vectors, np.float64, ndmin=2))
-    queries, gallery = ready(retrieval.queries), ready(retrieval.gallery)
-    own = np.full(len(queries), -1) if retrieval.query_index is None else np.array(retrieval.query_index)
-    outside = np.flatnonzero(own < 0)
-    own[outside] = len(gallery) + np.arange(len(outside))
-    points = np.concatenate([gallery, queries[outside]])
-    group, ignored, shared = (
-        None if of_gallery is None or of_queries is None else np.concatenate([of_gallery, of_queries[outside]])
-        for of_gallery, of_queries in (
-            (retrieval.gallery_group, retrieval.query_group),
-            (retrieval.gallery_ignored, retrieval.query_ignored),
-            (retrieval.gallery_shared, retrieval.query_shared),
-        )
-    )
-    group = np.arange(len(points)) if group is None else group
+    everyone, similarity = retrieval.everyone(), retrieval.similarity or inner_products
+    points, queries = ready(everyone.gallery), ready(retrieval.queries)
+    return Images(points, *_codes(everyone), queries, retrieval.own_images(), similarity, cosine)
+
+
+def _scored_images(retrieval: Retrieval) -> Images:
+    """Return the images of a retrieval by what each pair of them scores: a point is the row of an image in `among`.
+
+    Scores are scaled to 0 to 1 and taken for cosines, so that all distances fall with them.
+    """
+    matrix = retrieval.among
+    finite = matrix[np.isfinite(matrix)]
+    least, most = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+
+    def scored(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+        found = matrix[np.ix_(images[:, 0].astype(np.int64), others[:, 0].astype(np.int64))]
+        return (found - np.float64(least)) / ((most - least) or 1.0)
+
+    rows, count = np.arange(len(matrix), dtype=np.float64)[:, None], matrix.shape[1]
+    codes = _codes(retrieval.everyone())
+    return Images(rows[:count], *codes, rows[count:], retrieval.own_images(), scored, True)
+
+
+def _codes(everyone: Retrieval) -> tuple[np.ndarray, np.ndarray]:
+    """Return `kin` and `shared` of the images."""
+    count, ignored, shared = len(everyone.gallery), everyone.gallery_ignored, everyone.gallery_shared
+    group = np.arange(count) if everyone.gallery_group is None else everyone.gallery_group
     kin = group[:, None] if ignored is None else np.concatenate([group[:, None], ignored], axis=1)
-    shared = np.empty((len(points), 0), int) if shared is None else shared
-    return Images(points, kin, shared, queries, own, retrieval.similarity or inner_products, cosine)
+    return kin, np.empty((count, 0), int) if shared is None else shared
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from reidflow.spec.errors import ReidflowError
 TRANSDUCTIVE = True
 FLAT = False
 LAST = True
+SIMILARITIES = True
 
 
 def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0.3) -> Retrieval:
@@ -29,7 +30,8 @@ def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0
     Images of one group are no neighbours of each other, and a query is compared without the weight on its own group.
     Where an earlier step has moved a query in the gallery, it has its new place as a query and its old one
     as an image of the gallery. Equal distances rank by row of the gallery, queries outside it last. `k1` or `k2` beyond
-    the number of images take all. Works in every geometry. Time grows with the square of the images; memory with Q x G.
+    the number of images take all. Works in every geometry, and on what several scores make of all pairs of images, scaled to
+    0 to 1: d(i, j) is then 2 - 2 times that. Time grows with the square of the images; memory with Q x G.
     Source: Zhong et al. 2017, arXiv:1701.08398.
     """
     if k1 < 1 or k2 < 1 or not 0 <= lambda_ <= 1:
@@ -37,7 +39,7 @@ def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0
             f"inference: k_reciprocal takes k1 and k2 of at least 1 and lambda_ from 0 to 1, not {k1}, {k2} and "
             f"{lambda_:g}. Write e.g. {{name: k_reciprocal, k1: 20, k2: 6, lambda_: 0.3}}."
         )
-    if retrieval.matrix is not None:
+    if retrieval.matrix is not None and retrieval.among is None:
         raise ReidflowError(
             "inference: 'k_reciprocal' needs embeddings, but the step before it has replaced them by similarities. "
             "Use one of the two."
