@@ -26,7 +26,7 @@ class Layout:
 
     def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
         self.role, self._of = role, (split, manifest, gallery)
-        known = manifest.with_row_index("row").select("image", "flank", "row")
+        known = manifest.select("image", "flank").with_row_index("row")
         table = split.join(known, on="image", how="left", maintain_order="left")
         self.table, self.manifest_rows = table.drop("row"), table["row"].cast(pl.Int64).to_numpy()
         test = (split["role"] == role).to_numpy()

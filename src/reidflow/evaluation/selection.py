@@ -172,7 +172,7 @@ def _choice(
     for values, spec in points:
         seeds = {}
         for seed, run in seen[_tried(spec)].items():
-            same = run["key"], canonical([spec["inference"], spec["ranking"]])
+            same = run["key"], canonical(spec)
             if same not in known:
                 known[same] = score(run, spec)
             seeds[seed] = known[same]
