@@ -3,13 +3,14 @@
 from typing import Any, NamedTuple
 
 from reidflow.spec.experiment import Experiment
+from reidflow.spec.ranking import Ranking
 from reidflow.spec.run import HYPERSPHERE, ORIGINAL
 from reidflow.tables.caption import seeds_sentence, shared_settings, split_line, tuned_line, varies_line
 from reidflow.tables.columns import column
 from reidflow.tables.data import DataDescription
 from reidflow.tables.export import markdown_block
 from reidflow.tables.layout import Block, block
-from reidflow.tables.text import authored, listed, markdown, setting
+from reidflow.tables.text import authored, listed, markdown, ranking_words, setting
 
 TITLE = "Motivation and design"
 AUTHORED = ("Motivation", "Hypothesis")
@@ -64,7 +65,7 @@ def fixed(experiment: Experiment, data: DataDescription) -> list[tuple[str, str]
         ),
         "Schedule": _with(_component(shared, "scheduler"), _counted(shared, "epochs")),
         "Checkpoint": _checkpoint(shared),
-        "Ranking": _with(_inference(shared)),
+        "Ranking": _with(_ranking(shared), _inference(shared)),
     }
     sentences = [(heading, f"{text}.") for heading, text in found.items() if text]
     return [*sentences, ("Split", split_line(data)), ("Seeds", seeds_sentence(experiment))]
@@ -124,6 +125,12 @@ def _checkpoint(shared: dict[str, Any]) -> str | None:
     kept = {"best": "the epoch with the highest validation mAP", "last": "the last epoch"}.get(shared.get("checkpoint"))
     patience = shared.get("patience")
     return kept and _with(kept, f"stopped after {patience} epochs without a new best" if patience else None)
+
+
+def _ranking(shared: dict[str, Any]) -> str | None:
+    """Return the ranking by several scores that all arms share; None where it is the embedding's, or they differ in it."""
+    parts = {name.removeprefix("ranking."): value for name, value in shared.items() if name.startswith("ranking.")}
+    return f"by {ranking_words(parts)}" if parts.keys() >= Ranking.model_fields.keys() else None
 
 
 def _inference(shared: dict[str, Any]) -> str | None:

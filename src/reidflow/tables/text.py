@@ -220,6 +220,22 @@ def setting(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+def ranking_words(ranking: Mapping[str, Any]) -> str:
+    """Return a plain ranking in words: `embedding and rootsift (lnbnn), calibrated (logistic), shortlist of 100`."""
+    scores = ranking["scores"]
+    names = [score if isinstance(score, str) else _local_words(score) for score in scores]
+    how = {"calibrated": f"calibrated ({ranking['calibration']})", "sum": "z-scores added", "rank": "ranks added"}
+    short = f"shortlist of {ranking['shortlist']}" if ranking["shortlist"] else "all candidates"
+    weights = f"weights {', '.join(f'{weight:g}' for weight in ranking['weights'])}" if ranking["weights"] else ""
+    several = [how[ranking["fusion"]], weights, short] if len(scores) > 1 else []
+    return ", ".join(filter(None, [listed(names), *several]))
+
+
+def _local_words(score: Mapping[str, Any]) -> str:
+    inner = {key: value for key, value in score["matcher"].items() if key != "name"}
+    return f"{score['matcher']['name']} ({', '.join(filter(None, [setting(score['compare']), setting(inner)]))})"
+
+
 def chosen(value: Any) -> str:
     """Return the value of a setting; a dash where there is none."""
     return NOTHING if value is None else setting(value)

@@ -30,7 +30,12 @@ ROLES = ("val", "test")
 
 def table() -> pl.DataFrame:
     rows = [
-        {"image": f"{role}{person}-{shot}", "identity": f"p{person}", "group": f"{role}{person}-{shot // 2}", "role": role}
+        {
+            "image": f"{role}{person}-{shot}",
+            "identity": f"p{person}",
+            "group": f"{role}{person}-{shot // 2}",
+            "role": role,
+        }
         for role in ROLES
         for person in range(PEOPLE)
         for shot in range(SHOTS)
@@ -84,7 +89,9 @@ def run(tmp_path: Path) -> TrainedRun:
     vectors = centres[person] + 2.5 * draw(size=(len(SPLIT), DIM))
     (tmp_path / "provenance.json").write_text(json.dumps({"geometry": {"name": "hypersphere"}}))
     columns = {"stage": ["final"] * len(SPLIT), "image": SPLIT["image"], "vector": vectors.astype(np.float32).tolist()}
-    pl.DataFrame(columns, schema_overrides={"vector": pl.List(pl.Float32)}).write_parquet(tmp_path / "embeddings.parquet")
+    pl.DataFrame(columns, schema_overrides={"vector": pl.List(pl.Float32)}).write_parquet(
+        tmp_path / "embeddings.parquet"
+    )
     return TrainedRun("arm", 0, "key", tmp_path)
 
 

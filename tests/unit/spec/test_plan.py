@@ -62,7 +62,33 @@ def test_arms_are_the_protocol_with_their_own_settings_at_every_point_of_the_gri
 
 PROBES = dict.fromkeys(("background", "control", "foreground", "silhouette"), "x")
 VERSIONS = {"x": "original", "c": "gray", "a": "black"}
+LOCAL = {"scores": ["embedding", {"matcher": "rootsift"}]}
+RANKED = {"why": "local", "ranking": LOCAL}
 ERRORS = [
+    (
+        {"split/val": 0, "split/train": 0.7, "protocol/checkpoint": "last"},
+        {"varies": ["ranking"], "tuned": None, "arms/b": RANKED},
+        r"arm 'b', key 'ranking.fusion': scores are calibrated on validation .* Set fusion: sum, or fusion: rank",
+    ),
+    (
+        {},
+        {"varies": ["ranking"], "tuned": None, "arms/b": RANKED, "tested_on": {"x": {}, "y": {"scale": 0.5}}},
+        r"arm 'b', key 'ranking': local features are those of the images as they are",
+    ),
+    (
+        {},
+        {
+            "varies": ["ranking", "inference"],
+            "tuned": {"ranking.shortlist": [5, 10]},
+            "arms/b": {**RANKED, "inference": ["flip"]},
+        },
+        r"arm 'b', key 'inference': it ranks by mirror images, .* tune no setting of 'inference' and 'ranking'",
+    ),
+    (
+        {},
+        {"varies": ["ranking"], "tuned": None, "arms/b": {"why": "w", "ranking": {**LOCAL, "weights": [1.0]}}},
+        r"'weights' are 1, 'scores' 2: give each score one",
+    ),
     (
         {"protocol/epoch": 3},
         {},
@@ -241,6 +267,29 @@ def test_a_config_changes_the_protocol_of_one_experiment_for_all_its_arms(projec
     _, again = rebuild(described(changed, "losses"))
     assert again.arms["a"].spec == changed.experiments["losses"].arms["a"].spec
     assert plain.experiments["losses"].arms["a"].spec.epochs == 7
+
+
+def test_settings_of_a_ranking_are_tuned_on_one_run_and_arms_that_differ_in_it_share_theirs(project):
+    tuned = {
+        "ranking.shortlist": [5, 10, None],
+        "ranking.fusion": ["sum", "rank"],
+        "optimizer.learning_rate": [0.1, 0.2],
+    }
+    made = project({"sweep_seeds": [100]}, {"varies": ["ranking"], "tuned": tuned, "arms/b": {**RANKED}})
+    arms = made.experiments["losses"].arms
+    assert len(arms["b"].points) == 12 and {spec.ranking.shortlist for _, spec in arms["b"].points} == {5, 10, None}
+    assert all(spec.ranking is None for _, spec in arms["a"].points)
+    tried = [run for job in made.sweep("losses") for run in job]
+    assert [(arm, spec.optimizer["learning_rate"]) for arm, spec, _ in tried] == [
+        (arm, rate) for arm in "ab" for rate in (0.1, 0.2)
+    ]
+    assert tried[0][1] == tried[2][1]
+
+
+def test_remedies_of_rankings_work(project):
+    ranked = {"why": "w", "ranking": {**LOCAL, "fusion": "sum"}}
+    no_val = {"split/val": 0, "split/train": 0.7, "protocol/checkpoint": "last"}
+    assert project(no_val, {"varies": ["ranking"], "tuned": None, "arms/b": ranked})
 
 
 def test_runs_are_cut_into_as_few_jobs_as_allowed_of_equal_size(project):

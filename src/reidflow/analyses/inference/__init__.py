@@ -21,10 +21,10 @@ FIGURES = {
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether the arms of an experiment differ in inference or ensembles alone."""
+    """Return whether the arms of an experiment differ in inference or ensembles, and in nothing that is trained."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
     methods = {canonical([spec.inference, spec.plain()["ensemble"]]) for spec in specs}
-    return set(experiment.file.varies) <= {"inference", "ensemble"} and len(methods) > 1
+    return set(experiment.file.varies) <= {"inference", "ensemble", "ranking"} and len(methods) > 1
 
 
 def modules(experiment: "Experiment") -> list[str]:

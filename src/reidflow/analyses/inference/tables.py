@@ -9,13 +9,13 @@ import polars as pl
 from reidflow.evaluation.statistics import compare
 from reidflow.spec.components import needing
 from reidflow.spec.experiment import Experiment
-from reidflow.spec.inference import transductive
+from reidflow.spec.inference import around_ranking, transductive
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import LEVEL
 from reidflow.tables.experiment import INCONCLUSIVE
 from reidflow.tables.identities import rarity
-from reidflow.tables.text import NOISE, setting
+from reidflow.tables.text import NOISE, ranking_words, setting
 
 PLAIN, SINGLE, COMBINATION, ENSEMBLE = "plain", "single", "combination", "ensemble"
 _S, _I, _F = pl.String, pl.Int64, pl.Float64
@@ -122,8 +122,11 @@ def described(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inference of a plain run spec: kind, methods, transductive, runs, forward_passes."""
     steps, ensemble = spec["inference"], spec["ensemble"]
     runs = ensemble["seeds"] * (1 + len(ensemble["members"])) if ensemble else 1
-    kind = ENSEMBLE if ensemble else (PLAIN, SINGLE, COMBINATION)[min(len(steps), 2)]
     methods = [describe(step) for step in steps]
+    if spec["ranking"]:
+        before, after = around_ranking(steps)
+        methods = [*map(describe, before), f"ranked by {ranking_words(spec['ranking'])}", *map(describe, after)]
+    kind = ENSEMBLE if ensemble else (PLAIN, SINGLE, COMBINATION)[min(len(methods), 2)]
     if ensemble:
         how = "similarities averaged" if ensemble["combine"] == "average" else "embeddings concatenated"
         methods.insert(0, f"{runs} runs, {how}")

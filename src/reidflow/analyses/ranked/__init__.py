@@ -16,9 +16,11 @@ SHEETS = {"ranked": "Queries with their ten best candidates", "worst": "The wors
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether an experiment has inference, an ensemble, further splits or a competition score."""
+    """Return whether an experiment has inference, an ensemble, a ranking by several scores, further splits or a competition score."""
     specs = [arm.spec for arm in experiment.arms.values() if not arm.winner_of]
-    return bool(experiment.also_on or experiment.file.score) or any(spec.inference or spec.ensemble for spec in specs)
+    return bool(experiment.also_on or experiment.file.score) or any(
+        spec.inference or spec.ensemble or spec.ranking for spec in specs
+    )
 
 
 def modules(experiment: "Experiment") -> list[str]:
