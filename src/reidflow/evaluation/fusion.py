@@ -1,9 +1,9 @@
 """Candidates ranked by several scores: each is made comparable on validation pairs, then all are joined."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -106,33 +106,42 @@ def _on(shortlist: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return listed
 
 
+@dataclass(frozen=True)
 class Calibration:
     """The log odds of the same identity for a value of one score, fitted on pairs.
 
-    `logistic`: logistic regression on the value. `isotonic`: the probabilities that fit best among those that never fall
-    with the value, with a share `TILT` of the logistic ones.
+    They rise by `slope` with each `spread` of the value, and are `offset` at the `centre`. Where there are `steps`, values and
+    the probabilities between which isotonic regression interpolates, those count, with a share `TILT` of the others.
     """
 
-    def __init__(self, values: np.ndarray, same: np.ndarray, kind: str) -> None:
+    centre: float
+    spread: float
+    slope: float
+    offset: float
+    steps: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @classmethod
+    def fit(cls, values: np.ndarray, same: np.ndarray, kind: str) -> "Calibration":
+        """Return the calibration that fits values (P,) of pairs; same: (P,) whether of one identity; kind: as in `Ranking`."""
+        values = values.astype(np.float64)
+        centre, spread = float(values.mean()), float(values.std()) or 1.0
+        slopes, offset = logistic_fit(((values - centre) / spread)[:, None], same)
+        # A score that falls with likeness on these pairs says nothing about them, and ranks as it does.
+        fitted = centre, spread, max(float(slopes[0]), LEAST_SLOPE), offset
+        if kind == "logistic":
+            return cls(*fitted)
         from sklearn.isotonic import IsotonicRegression
 
-        self.centre, self.spread = float(values.mean()), float(values.std()) or 1.0
-        slopes, self.offset = logistic_fit(self._standard(values)[:, None], same)
-        # A score that falls with likeness on these pairs says nothing about them, and ranks as it does.
-        self.slope = max(float(slopes[0]), LEAST_SLOPE)
-        self.isotonic = None
-        if kind == "isotonic":
-            self.isotonic = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(values, same)
-
-    def _standard(self, values: np.ndarray) -> np.ndarray:
-        return (np.asarray(values, np.float64) - self.centre) / self.spread
+        isotonic = IsotonicRegression(y_min=0, y_max=1).fit(values, same)
+        return cls(*fitted, (tuple(isotonic.X_thresholds_.tolist()), tuple(isotonic.y_thresholds_.tolist())))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return the log odds of each value, strictly rising with it."""
-        odds = self.offset + self.slope * self._standard(values)
-        if self.isotonic is None:
+        values = np.asarray(values, np.float64)
+        odds = self.offset + self.slope * (values - self.centre) / self.spread
+        if self.steps is None:
             return odds
-        return log_odds((1 - TILT) * self.isotonic.predict(values) + TILT * probability(odds))
+        return log_odds((1 - TILT) * np.interp(values, *self.steps) + TILT * probability(odds))
 
 
 def probability(odds: np.ndarray) -> np.ndarray:
@@ -184,6 +193,19 @@ class Fusion:
     weights: np.ndarray
     offset: float = 0.0
     calibrations: tuple[Calibration, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain JSON data, of which `of` makes it again."""
+        return {**asdict(self), "weights": self.weights.tolist()}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Fusion":
+        """Return the fusion in `plain`."""
+        own = [
+            Calibration(**{**each, "steps": each["steps"] and tuple(map(tuple, each["steps"]))})
+            for each in plain["calibrations"]
+        ]
+        return cls(plain["fusion"], np.array(plain["weights"]), plain["offset"], tuple(own))
 
     def fused(self, scores: PairScores) -> np.ndarray:
         """Return the (Q, G) float32 values by which images are ranked: see `joined`; log odds where they are calibrated."""
@@ -270,7 +292,9 @@ class ValidationPairs:
 
     def _calibrated(self, ranking: Ranking, listed: np.ndarray, same: np.ndarray) -> Fusion:
         """Return the fusion whose log odds fit the pairs best, with the weights of the ranking where it has any."""
-        calibrations = tuple(Calibration(values[listed], same, ranking.calibration) for values in self.scores.values)
+        calibrations = tuple(
+            Calibration.fit(values[listed], same, ranking.calibration) for values in self.scores.values
+        )
         odds = [own(values[listed]) for own, values in zip(calibrations, self.scores.values, strict=True)]
         features, given = np.stack(odds, axis=1), given_weights(ranking)
         if ranking.weights:

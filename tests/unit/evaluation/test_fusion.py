@@ -108,9 +108,9 @@ def test_calibrations_are_those_of_scikit_learn():
     standard = ((values - values.mean()) / values.std())[:, None]
     plain = LogisticRegression(C=LOOSE).fit(standard, same)
     expected = plain.predict_proba(((at - values.mean()) / values.std())[:, None])[:, 1]
-    np.testing.assert_allclose(probability(Calibration(values, same, "logistic")(at)), expected, atol=1e-9)
+    np.testing.assert_allclose(probability(Calibration.fit(values, same, "logistic")(at)), expected, atol=1e-9)
     steps = IsotonicRegression(out_of_bounds="clip").fit(values, same).predict(at)
-    found = Calibration(values, same, "isotonic")(at)
+    found = Calibration.fit(values, same, "isotonic")(at)
     np.testing.assert_allclose(probability(found), (1 - TILT) * steps + TILT * expected, atol=1e-9)
     assert (np.diff(found) > 0).all(), "a level step ties candidates that a score tells apart"
 
@@ -162,7 +162,7 @@ def test_what_is_fitted_depends_on_validation_alone(run: TrainedRun):
     )
     np.testing.assert_array_equal(before.weights, after.weights)
     assert before.offset == after.offset
-    assert [own.slope for own in before.calibrations] == [own.slope for own in after.calibrations]
+    assert before.calibrations == after.calibrations
     rows = TEST.validation.manifest_rows[TEST.validation.evaluated]
     changed[np.ix_(rows, rows)] = likeness(0.5, 5)[np.ix_(rows, rows)]
     assert fit_reranking(ranking(), TEST, embedded, Local(rootsift=changed)).whole.offset != before.offset
@@ -212,6 +212,15 @@ def test_a_validation_query_is_ranked_by_what_other_identities_say(run: TrainedR
         assert (again.offset, *again.weights) == (fusion.offset, *fusion.weights)
     scored = validate_runs([run._replace(ranking=ranking(), local=local)], SPLIT, MANIFEST, "role")
     assert scored["id_map"][0] == pytest.approx(id_map(run._replace(ranking=ranking(), local=local), validation))
+
+
+@pytest.mark.parametrize("calibration", ["logistic", "isotonic"])
+def test_a_fusion_is_stored_as_json(run: TrainedRun, calibration: str):
+    embedded, local = arm_retrieval(TEST.validation, run), Local(rootsift=likeness(2, 1))
+    made = fit_reranking(ranking(calibration=calibration), TEST, embedded, local).whole
+    again = Fusion.of(json.loads(json.dumps(made.plain())))
+    assert again.calibrations == made.calibrations and again.offset == made.offset
+    np.testing.assert_array_equal(again.weights, made.weights)
 
 
 def test_weights_are_those_given():
