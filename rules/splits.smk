@@ -55,6 +55,7 @@ rule groups:
     output:
         groups=f"{DATA}/groups.parquet",
         pairs=f"{DATA}/pairs.parquet",
+        joined=f"{DATA}/groups.json",
     log:
         files.log("groups"),
     group:
@@ -74,6 +75,7 @@ rule split:
         manifest=rules.ingest.output.manifest,
         groups=rules.groups.output.groups,
         pairs=rules.groups.output.pairs,
+        joined=rules.groups.output.joined,
     output:
         split=f"{DATA}/split.parquet",
         audit=shown.result(f"{DATA}/audit.json", "Data", ("data", "leak audit of the split (JSON)"), "audit"),
@@ -97,6 +99,7 @@ rule other_split:
         manifest=rules.ingest.output.manifest,
         groups=rules.groups.output.groups,
         pairs=rules.groups.output.pairs,
+        joined=rules.groups.output.joined,
     output:
         split=f"{DATA}/splits/{{split}}/split.parquet",
         audit=f"{DATA}/splits/{{split}}/audit.json",

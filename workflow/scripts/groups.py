@@ -1,5 +1,7 @@
 """Join the data set's own groups with near-duplicates and images of one moment."""
 
+import json
+
 import numpy as np
 import polars as pl
 
@@ -7,6 +9,7 @@ from reidflow.dedup.edited import hashed_copies
 from reidflow.dedup.groups import GROUPS, PAIRS, Rules, group_images
 from reidflow.dedup.hashes import image_hashes, load_pairs
 from reidflow.ingest.manifest import MANIFEST
+from reidflow.store.atomic import write_text
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table, write_table
 
@@ -24,8 +27,9 @@ def main(job: Job) -> None:
     grouping = group_images(manifest.filter(pl.col("identity").is_not_null()), hashes, rules, known, edited)
     write_table(grouping.groups, job.out.groups, GROUPS)
     write_table(grouping.pairs, job.out.pairs, PAIRS)
-    for warning in grouping.warnings:
-        print(f"WARNING: {warning}")
+    write_text(job.out.joined, json.dumps(grouping.joining.plain(), indent=1))
+    for line in filter(None, [grouping.joining.note(), *(f"WARNING: {warning}" for warning in grouping.warnings)]):
+        print(line)
 
 
 if __name__ == "__main__":

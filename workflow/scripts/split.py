@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
@@ -18,18 +19,22 @@ from reidflow.store.tables import read_table, write_table
 def main(job: Job) -> None:
     manifest = read_table(job.input.manifest, MANIFEST)
     gallery = job.given["gallery"]
-    pairs, rules = read_table(job.input.pairs, PAIRS), Rules(**job.given["groups"])
+    pairs, joined = read_table(job.input.pairs, PAIRS), json.loads(Path(job.input.joined).read_text())
+    rules = Rules(**job.given["groups"] | {"phash_distance": joined["distance"]})
     groups = with_scenes(read_table(job.input.groups, GROUPS), manifest, rules)
     sides, queries = job.given.get("sides", "across"), job.given.get("queries")
     others = partial(regrouped, manifest.filter(pl.col("identity").is_not_null()), pairs, rules)
     ranked = job.given.get("ignore", ()), job.given.get("distractors", False)
     fold = job.given.get("fold", 0)
-    same = job.given.get("same", ())
-    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked, others, same)
+    ranked = *ranked, others, job.given.get("same", ()), joined["note"]
+    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked)
     audited = audit(split, manifest, pairs, gallery, rules)
     write_table(split, job.out.split, SPLIT)
     given = {"given": True} if is_given(job.given["split"]) else {}
-    write_text(job.out.audit, json.dumps({"method": job.given["split"], **given, **audited}, indent=1))
+    write_text(
+        job.out.audit,
+        json.dumps({"method": job.given["split"], **given, **audited, "near_duplicates": joined}, indent=1),
+    )
     write_text(job.out.digest, json.dumps({"digest": split_digest(split, gallery)}))
 
 

@@ -101,7 +101,7 @@ def config_text(found: Found, settings: dict[str, Any]) -> str:
         *(COMPUTED if dataset["frame"]["name"] == "pad" else []),
         *([f"backgrounds: {flow(settings['backgrounds'])}  # an image without a mask stays as it is"] if looks.masks else []),
         f"# {_grouped(found)}",
-        f"groups: {flow(settings.get('groups', {'phash_distance': 4}))}",
+        f"groups: {flow(settings.get('groups', {'phash_distance': 'auto'}))}",
         *([f"ignore: {flow(settings['ignore'])}"] if "ignore" in settings else []),
         "",
         f"# {division.why[0].upper()}{division.why[1:]}: {known[division.split]}.",

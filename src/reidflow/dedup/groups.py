@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from reidflow.dedup.components import components
 from reidflow.dedup.hashes import MOST, bounded_pairs, pairs_of
+from reidflow.dedup.joining import AUTO, Joining, join
 from reidflow.dedup.moments import Times, adjacent_numbers, linked, same, times_of
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.yaml import flow
@@ -29,7 +31,7 @@ PAIRS = Contract(
 class Rules:
     """What joins images into groups: the section `groups` of a config."""
 
-    phash_distance: int | None = None
+    phash_distance: int | Literal["auto"] | None = None
     minutes: float | None = None
     by: Sequence[str] = ("identity",)
     numbers: int | None = None
@@ -39,7 +41,7 @@ class Rules:
     @property
     def reach(self) -> int:
         """The distance up to which pairs are found."""
-        return max(LOOSEST, self.phash_distance or 0)
+        return max(LOOSEST, 0 if self.phash_distance in (None, AUTO) else self.phash_distance)
 
 
 NO_RULES = Rules()
@@ -48,10 +50,11 @@ NO_RULES = Rules()
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups per image, the close pairs behind them, and warnings."""
+    """Groups per image, the close pairs behind them, which of these joined, and warnings."""
 
     groups: pl.DataFrame
     pairs: pl.DataFrame
+    joining: Joining
     warnings: list[str]
 
 
@@ -72,16 +75,17 @@ def group_images(
     """
     _check_columns(manifest, rules.by)
     images, identities = manifest["image"].to_list(), np.asarray(manifest["identity"].to_list(), dtype=object)
-    distance = rules.phash_distance
     found, reach = known or bounded_pairs(pairs_of(hashes, rules.reach), rules.reach)
-    _check_reach(reach, distance)
+    _check_reach(reach, rules.phash_distance)
+    joining = _joining(manifest, found, rules, reach)
+    distance = joining.distance
     joined = found[:, 2] <= distance if distance is not None else np.zeros(len(found), bool)
     if edited is not None:
         found, joined = _with_edited(found, joined, edited)
     alike = identities[found[:, 0]] == identities[found[:, 1]]
     times = None if rules.minutes is None else times_of(manifest["time"])
     own = _of_one_moment(manifest, rules, times)
-    duplicates = [found[joined][:, :2], *([] if distance is None else _equal_pictures(manifest))]
+    duplicates = [found[joined][:, :2], *([] if rules.phash_distance is None else _equal_pictures(manifest))]
     groups = _groups(manifest, own, np.concatenate(duplicates))
     pairs = pl.DataFrame(
         {
@@ -96,8 +100,20 @@ def group_images(
     return Grouping(
         groups,
         pairs,
+        joining,
         [*_time_warnings(manifest, times, rules), *_reach_warnings(reach, rules), *_large_group_warnings(groups)],
     )
+
+
+def _joining(manifest: pl.DataFrame, found: np.ndarray, rules: Rules, reach: int) -> Joining:
+    """Return which of the close pairs (P, 3) of rows of the manifest join."""
+    ones, others, distances = found.T
+    shown = np.asarray(manifest["visible"].to_list(), dtype=object)
+    equal = (shown[ones] == shown[others]) & ~manifest["visible"].is_null().to_numpy()[ones]
+    identities = manifest["identity"].rank("dense").to_numpy().astype(np.int64)
+    counts = manifest["identity"].value_counts()["count"].cast(pl.Int64)
+    unlike = (len(manifest) ** 2 - int((counts**2).sum())) // 2
+    return join(rules.phash_distance, distances, identities[found[:, :2]], equal, unlike, reach)
 
 
 def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray) -> pl.DataFrame:
@@ -146,27 +162,39 @@ def with_scenes(groups: pl.DataFrame, manifest: pl.DataFrame, rules: Rules) -> p
 def regrouped(manifest: pl.DataFrame, pairs: pl.DataFrame, rules: Rules) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield other rules that join less, as lines of a config, each with its table of groups and scenes.
 
-    manifest: as of `group_images`, of which `pairs` are the close pairs.
+    manifest: as of `group_images`, of which `pairs` are the close pairs; rules: with the distance that was chosen.
     """
     alone = set(rules.by) <= {"identity"}
     fewer = [
+        *(({"phash_distance": bits}, True) for bits in _stricter(pairs, rules)),
         ({"photographs": False}, rules.photographs and manifest["path"].is_duplicated().any()),
         ({"by": ["identity"]}, rules.minutes is not None and not alone),
         ({"minutes": None, "by": ["identity"]}, rules.minutes is not None or not alone),
         ({"numbers": None}, rules.numbers is not None),
     ]
     row = {image: place for place, image in enumerate(manifest["image"])}
-    close = pairs.filter("joined").select("image", "other").rows()
-    found = np.asarray([(row[image], row[other]) for image, other in close], np.int64).reshape(-1, 2)
-    duplicates = np.concatenate([found, *([] if rules.phash_distance is None else _equal_pictures(manifest))])
     for changes, applies in fewer:
         if not applies:
             continue
         other = replace(rules, **changes)
+        joined = pl.col("joined")
+        if "phash_distance" in changes:
+            joined &= pl.col("distance") <= (-1 if other.phash_distance is None else other.phash_distance)
+        close = pairs.filter(joined).select("image", "other").rows()
+        found = np.asarray([(row[image], row[other]) for image, other in close], np.int64).reshape(-1, 2)
+        duplicates = np.concatenate([found, *([] if other.phash_distance is None else _equal_pictures(manifest))])
         times = None if other.minutes is None else times_of(manifest["time"])
         groups = _groups(manifest, _of_one_moment(manifest, other, times), duplicates)
         note = "  # images of one moment may then stand in two roles, which the audit counts"
         yield f"groups: {flow(changes)}{note}", with_scenes(groups, manifest, other)
+
+
+def _stricter(pairs: pl.DataFrame, rules: Rules) -> list[int | None]:
+    """Return the lower distances of hashes that join fewer pairs, the greatest first, and None; none where copies join too."""
+    if rules.phash_distance is None or rules.edited is not None:
+        return []
+    joined = pairs.filter("joined")["distance"].unique().sort(descending=True).to_list()
+    return [*joined[1:], None] if joined else []
 
 
 def _of_one_moment(manifest: pl.DataFrame, rules: Rules, times: Times | None) -> np.ndarray:
@@ -191,8 +219,8 @@ def _check_columns(manifest: pl.DataFrame, by: Sequence[str]) -> None:
             )
 
 
-def _check_reach(reach: int, distance: int | None) -> None:
-    if distance is not None and reach < distance:
+def _check_reach(reach: int, distance: int | str | None) -> None:
+    if distance not in (None, AUTO) and reach < distance:
         raise ReidflowError(
             f"groups.phash_distance: {distance}: more than {MOST:,} pairs of images have perceptual hashes that differ in at "
             f"most {distance} bits, so the hash does not tell them apart. Write phash_distance: "

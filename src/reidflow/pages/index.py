@@ -94,13 +94,14 @@ def read_answer(results: Path, experiment: str) -> dict[str, Any]:
 
 def data_notes(results: Path) -> list[str]:
     """Return sentences on the images: how many there are, what ingest noted, and what straddles roles; [] where none is known."""
-    images, audit = (_content(results / "data" / name) for name in ("images.json", "audit.json"))
+    images, joined, audit = (_content(results / "data" / f"{name}.json") for name in ("images", "groups", "audit"))
     if not images:
         return []
     left_out = {reason.replace("_", " "): count for reason, count in images.get("quarantined", {}).items()}
     reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
     unusable = f"; {sum(left_out.values())} cannot be used ({reasons}; see data/quarantine.parquet)" if left_out else ""
     notes = [f"{plural(images['count'], 'image')}{unusable}.", *images.get("notes", [])]
+    notes += filter(None, [joined.get("note")])
     straddling = [
         f"{key.removeprefix('straddling_').replace('_', ' ')} ({found})"
         for key, found in audit.items()

@@ -211,9 +211,10 @@ class Dataset(Strict):
 class Groups(Strict):
     """Images that belong together: splits that reidflow makes keep them in one role, and none is an easy positive of another."""
 
-    phash_distance: Annotated[int, Field(ge=0, le=64)] | None = Field(
-        4,
-        description="images of one identity whose 64-bit pHashes differ in at most this many bits join a group; null: none",
+    phash_distance: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] | None = Field(
+        "auto",
+        description="images of one identity whose 64-bit pHashes differ in at most this many bits join a group; auto: at most 4, and "
+        "fewer where too many images of different identities would be as close (docs/your-images.md); null: none",
     )
     minutes: Annotated[float, Field(ge=0, le=525_600)] | None = Field(
         5,

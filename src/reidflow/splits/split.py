@@ -51,6 +51,7 @@ def split_images(
     distractors: bool = False,
     regrouped: Regrouped = tuple,
     same: Sequence[str] = (),
+    joined: str = "",
 ) -> pl.DataFrame:
     """Return the split table of the labelled images, and of distractors, in the order of the manifest.
 
@@ -63,7 +64,8 @@ def split_images(
     images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images of a
     given gallery are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
     them, for advice where this split fails. same: columns of the manifest whose value candidates share with the query; where it is unknown
-    it may be any. Raises ReidflowError when a role with a share stays empty, when the sides do not
+    it may be any. joined: what near-duplicates joined, a sentence for the error of too few groups. Raises ReidflowError when a role
+    with a share stays empty, when the sides do not
     fit the data, or when no query has a positive.
     """
     settings = Settings(method, gallery, sides, tuple(ignore), tuple(same))
@@ -77,7 +79,8 @@ def split_images(
     except TooFewError as error:
         known = labelled(manifest).join(groups.select("image", "group"), on="image")
         two = not is_given(method) and known.filter(~of_photographs()).height > 0
-        raise ReidflowError(f"{error} {advice(known, settings, two, regrouped, divide)}") from None
+        advised = advice(known, settings, two, regrouped, divide)
+        raise ReidflowError(" ".join(filter(None, [str(error), joined, advised]))) from None
 
 
 def _divided(

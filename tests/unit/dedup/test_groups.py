@@ -66,3 +66,53 @@ def test_images_that_the_hash_does_not_tell_apart_are_an_error_whose_remedy_work
     with pytest.raises(ReidflowError, match=r"Write phash_distance: null; .* no longer joined"):
         group_images(table, hashes, Rules(0))
     assert group_images(table, hashes, Rules(None)).groups["group"].n_unique() == 5
+
+
+def portraits(people, pictures, apart, spread):
+    """Return hashes of framed pictures: people differ in `apart` bits from one, pictures of a person in up to `spread` bits."""
+    random = np.random.default_rng(0)
+    bits = np.zeros((people, pictures, 64), np.uint8)
+    for person in range(people):
+        bits[person, :, random.choice(64, apart, replace=False)] = 1
+        for picture in range(pictures):
+            bits[person, picture, random.choice(64, spread, replace=False)] ^= 1
+    return np.packbits(bits.reshape(-1, 64), axis=1)
+
+
+@pytest.mark.parametrize(("apart", "spread", "expected"), [(30, 1, 4), (2, 1, 1), (3, 0, 3), (0, 0, None)])
+def test_the_distance_at_which_images_join_is_no_looser_than_pairs_across_identities_allow(apart, spread, expected):
+    table = manifest([f"p{k // 11}" for k in range(165)], [None] * 165)
+    hashes = portraits(15, 11, apart, spread)
+    made = group_images(table, hashes, Rules("auto"))
+    bits, person = np.unpackbits(hashes, axis=1), np.arange(165) // 11
+    close = [np.argwhere((bits[:, None] != bits[None]).sum(axis=2) <= distance) for distance in range(5)]
+    couples = [{(person[i], person[j]) for i, j in pairs if person[i] < person[j]} for pairs in close]
+    rare = [distance for distance, found in enumerate(couples) if len(found) <= 3]
+    assert made.joining.distance == max(rare, default=None) == expected
+    assert made.joining.within == made.pairs.filter("joined", "same_identity").height
+    assert made.groups.equals(group_images(table, hashes, Rules(expected)).groups)
+    assert ("groups.phash_distance: auto; at 4 bits, " in made.joining.note()) == (expected != 4)
+
+
+def test_wrong_labels_in_a_burst_and_equal_pictures_do_not_tighten_the_distance():
+    table = manifest([f"p{k // 4}" for k in range(40)], [None] * 40)
+    hashes = portraits(10, 4, 30, 1)
+    hashes[4:7] = hashes[0]
+    mixed = group_images(table, hashes, Rules("auto")).joining
+    assert (mixed.distance, mixed.refused) == (4, 0) and mixed.across > 6
+    hashes[20:32:4] = hashes[0]
+    assert group_images(table, hashes, Rules("auto")).joining.distance is None
+    equal = table.with_columns(visible=pl.Series(["x" if k in (20, 24, 28) else None for k in range(40)]))
+    assert group_images(equal, hashes, Rules("auto")).joining.distance is None
+    hashes[20:32:4] = hashes[39] ^ 255
+    assert group_images(equal, hashes, Rules("auto")).joining.distance == 4
+    assert group_images(table, hashes, Rules("auto")).joining.distance is None
+
+
+def test_hashes_that_tell_nothing_apart_join_less_by_themselves(monkeypatch):
+    hashes = np.array([0, 0, 0, 1, 3], np.uint64).view(np.uint8).reshape(-1, 8)
+    table = manifest(["a", "a", "a", "b", "b"], [None] * 5)
+    monkeypatch.setattr(hashing, "MOST", 4)
+    assert group_images(table, hashes, Rules("auto")).joining.distance == 0
+    monkeypatch.setattr(hashing, "MOST", 2)
+    assert group_images(table, hashes, Rules("auto")).groups["group"].n_unique() == 5

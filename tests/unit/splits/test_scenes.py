@@ -1,5 +1,7 @@
 """Crops of one photograph, and bursts of several identities, have one role without costing everybody their test images."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -169,3 +171,25 @@ def test_bursts_of_one_camera_have_one_role_whoever_they_show():
     # Of two cameras, each with all six, one is trained on, and the other can be scored in one role alone.
     (by_camera,) = divided(manifest, Rules(by=["camera"]), "all", train=0.5, val=0.0, test=0.5)
     assert by_camera.join(manifest, on="image").group_by("camera").agg(pl.col("role").n_unique())["role"].max() == 1
+
+
+def test_an_error_of_too_few_groups_names_the_near_duplicates_and_remedies_that_work(tmp_path):
+    manifest = crops(*[[f"id_{n // 8}"] for n in range(48)])
+    # Pictures of an individual are 2 bits from the next: one group of each at 2 bits and more, eight at 0.
+    steps = np.cumsum(np.eye(8, dtype=np.uint8), axis=0, dtype=np.uint8) * 192
+    hashes = np.concatenate([steps ^ np.uint8(person * 21) for person in range(6)])
+    rules = Rules(**Groups().model_dump())
+    grouping = group_images(manifest, hashes, rules)
+    assert grouping.joining.distance == 4
+    known = replace(rules, phash_distance=4)
+    others = lambda: regrouped(manifest, grouping.pairs, known)  # noqa: E731
+    method = fitting(resolve("split", "closed_set"))
+    with pytest.raises(ReidflowError) as error:
+        split_images(manifest, grouping.groups, method, "role", regrouped=others, joined=grouping.joining.note())
+    assert "joined as near-duplicates" in str(error.value) and "(groups.phash_distance: auto)" in str(error.value)
+    changes = [change["groups"] for change in alternatives(str(error.value), tmp_path) if "groups" in change]
+    assert changes[0] == {"phash_distance": None}
+    for change in changes:
+        made = group_images(manifest, hashes, Rules(**Groups(**change).model_dump()))
+        split = split_images(manifest, made.groups, method, "role")
+        assert len(scored_identities(split, "test", "role")) == 6
