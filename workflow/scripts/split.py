@@ -25,16 +25,13 @@ def main(job: Job) -> None:
     sides, queries = job.given.get("sides", "across"), job.given.get("queries")
     others = partial(regrouped, manifest.filter(pl.col("identity").is_not_null()), pairs, rules)
     ranked = job.given.get("ignore", ()), job.given.get("distractors", False)
-    fold = job.given.get("fold", 0)
-    ranked = *ranked, others, job.given.get("same", ()), joined["note"]
-    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked)
+    fold, advised = job.given.get("fold", 0), (others, job.given.get("same", ()), joined["note"])
+    split = split_images(manifest, groups, job.given["split"], gallery, sides, queries, fold, *ranked, *advised)
     audited = audit(split, manifest, pairs, gallery, rules)
     write_table(split, job.out.split, SPLIT)
     given = {"given": True} if is_given(job.given["split"]) else {}
-    write_text(
-        job.out.audit,
-        json.dumps({"method": job.given["split"], **given, **audited, "near_duplicates": joined}, indent=1),
-    )
+    whole = {"method": job.given["split"], **given, **audited, "near_duplicates": joined}
+    write_text(job.out.audit, json.dumps(whole, indent=1))
     write_text(job.out.digest, json.dumps({"digest": split_digest(split, gallery)}))
 
 
