@@ -18,7 +18,7 @@ from reidflow.features.shards import keep, stored
 from reidflow.ingest.listing import Listing, Row
 from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.squares import Squares
-from reidflow.matching.features import Features, Matcher
+from reidflow.matching.features import Features, Gallery, Matcher, of_length_one
 from reidflow.models.determinism import deterministic
 from reidflow.spec import code, components
 from reidflow.spec.canonical import canonical, short
@@ -201,14 +201,14 @@ class Bank:
     def of(self, row: int) -> Features:
         """Return the features of an image, by its row of the manifest, float32."""
         part = slice(self.first[row], self.first[row] + self.count[row])
-        return Features(np.asarray(self.points[part]), np.asarray(self.descriptors[part], np.float32))
+        return Features(np.asarray(self.points[part]), of_length_one(self.descriptors[part]))
 
-    def together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the descriptors of images, float16 (T, D), and whose each is, as a place in `rows`, int64 (T,)."""
+    def together(self, rows: np.ndarray) -> Gallery:
+        """Return the features of images, float16 descriptors, as one gallery."""
         owners = np.repeat(np.arange(len(rows)), self.count[rows])
-        starts = np.concatenate([[0], np.cumsum(self.count[rows])])
-        places = np.arange(starts[-1]) - starts[owners] + self.first[rows][owners]
-        return np.asarray(self.descriptors[places]), owners
+        starts = np.cumsum(self.count[rows]) - self.count[rows]
+        places = np.arange(len(owners)) - starts[owners] + self.first[rows][owners]
+        return Gallery(np.asarray(self.points[places]), np.asarray(self.descriptors[places]), owners, len(rows))
 
 
 def _records(features: list[Features]) -> np.ndarray:

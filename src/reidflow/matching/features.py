@@ -33,5 +33,34 @@ def interior(mask: np.ndarray) -> np.ndarray:
 
 
 def strongest(points: np.ndarray, responses: np.ndarray, count: int) -> np.ndarray:
-    """Return the places of the `count` keypoints of the highest response, float (K,), best first; ties by position."""
+    """Return the places of the `count` keypoints of the highest response, int (K,), best first; ties by position."""
     return np.lexsort((points[:, 0], points[:, 1], -responses))[:count]
+
+
+def inside(points: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return which points (K, 2) lie where `mask`, uint8 (S, S), is not 0, bool (K,)."""
+    x, y = (np.clip(np.rint(points[:, axis]).astype(int), 0, mask.shape[0] - 1) for axis in (0, 1))
+    return mask[y, x] > 0
+
+
+def of_length_one(descriptors: np.ndarray) -> np.ndarray:
+    """Return descriptors (K, D), kept in 16 bits, as float32 of length 1 again."""
+    exact = np.asarray(descriptors, np.float32)
+    return exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
+
+
+class Gallery(NamedTuple):
+    """The local features of `count` images: points (T, 2), descriptors (T, D) in 16 bits, and the image of each, `owners` (T,)."""
+
+    points: np.ndarray
+    descriptors: np.ndarray
+    owners: np.ndarray
+    count: int
+
+
+class Matches(NamedTuple):
+    """Matched keypoints of two images: their places in each, int (M,), and what each adds to the score, (M,)."""
+
+    first: np.ndarray
+    second: np.ndarray
+    weights: np.ndarray

@@ -1,10 +1,12 @@
 """Scores of images by their local features, kept in the store so that each is computed once."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,25 +20,27 @@ from reidflow.spec.ranking import LocalScore
 from reidflow.store import published
 
 Excluded = Callable[[slice], np.ndarray | None]
-KEPT = 64  # queries of a file of the store
+BLOCK = 64  # queries that are compared, and kept, at a time
+PAIRS = 128  # pairs that are kept at a time
 
 
 class LocalScores:
     """The local scores of the images of a manifest.
 
     banks: folder of each bank of local features, by `local_bank_id` of its matcher. cache: the folder of the run store.
-    workers: threads, which change no score.
+    device: a torch device. workers: threads, which change no score.
     """
 
     def __init__(self, banks: Mapping[str, Path], cache: Path, *, device: str = "cpu", workers: int = 1) -> None:
         self.folders, self.cache, self.device, self.workers = banks, cache, device, workers
         self._banks: dict[str, Bank] = {}
+        self._made: dict[str, _Comparison] = {}
 
     def bank(self, score: LocalScore) -> Bank:
         """Return the opened bank of a score's matcher."""
         name = local_bank_id(score.matcher)
         if name not in self._banks:
-            self._banks[name] = Bank(self.folders[name])
+            self._banks[name] = Bank(Path(self.folders[name]))
         return self._banks[name]
 
     def scores(
@@ -54,83 +58,110 @@ class LocalScores:
         candidates, bool (q, G), or None for none; a query's own image never is one. shortlist: the candidates of each query
         that are compared, as places in the gallery, (Q, k), filled up with -1; None: all. What is not compared is NaN.
         """
-        bank, made = self.bank(score), _Comparison(score, self.bank(score))
+        made = self._comparison(score)
+        cache = _Whole(made, gallery) if made.whole else _Pairs(made, gallery)
         found = np.full((len(queries), len(gallery)), np.nan, np.float32)
-        whole = _Whole(made, bank, gallery, self.cache / published.MATCHES, self.workers)
-        for start in range(0, len(queries), KEPT):
-            rows = slice(start, min(start + KEPT, len(queries)))
+        for start in range(0, len(queries), BLOCK):
+            rows = slice(start, min(start + BLOCK, len(queries)))
             own = queries[rows, None] == gallery[None]
             apart = excluded(rows) if excluded else None
-            found[rows] = whole.scores(queries[rows], own if apart is None else own | apart)
-            if shortlist is not None:
-                listed = np.zeros(own.shape, bool)
-                places, chosen = np.nonzero(shortlist[rows] >= 0)
-                listed[places, shortlist[rows][places, chosen]] = True
-                found[rows][~listed] = np.nan
+            listed = None if shortlist is None else _listed(shortlist[rows], len(gallery))
+            block = cache.scores(queries[rows], own if apart is None else own | apart, listed)
+            found[rows] = block if listed is None else np.where(listed, block, np.nan)
         return found
 
     def matches(self, score: LocalScore, row: int, other: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the matched keypoints of two images: points (M, 2) of each, in pixels of their squares, and weights (M,).
 
-        A match's weight is its part of the score, the first image being a query among all images of the bank.
+        A match's weight is what it adds to the score of the first image as a query, among all images of the bank.
         """
-        bank, made = self.bank(score), _Comparison(score, self.bank(score))
-        rows = np.flatnonzero(np.arange(len(bank.count)) != row)
-        descriptors, owners = bank.together(rows)
-        query, target = bank.of(row), int(np.searchsorted(rows, other))
-        voting = made.comparison.over(descriptors, owners, len(rows))
-        places, images, weights = voting.votes(query.descriptors, None)
-        used = np.flatnonzero((images == target) & (weights > 0))
-        start = np.searchsorted(owners, target)
-        first = query.points[used // made.comparison.k]
-        return first, bank.of(other).points[places[used] - start], weights[used]
+        made = self._comparison(score)
+        first, second = made.bank.of(row), made.bank.of(other)
+        with single_threaded(self.device):
+            if made.whole:
+                found = made.among_all(row).matches(first, other - (other > row))
+            else:
+                found = made.comparison.matches(first, second)
+        return first.points[found.first], second.points[found.second], found.weights
+
+    def _comparison(self, score: LocalScore) -> "_Comparison":
+        name = canonical(score.model_dump(mode="json"))
+        if name not in self._made:
+            self._made[name] = _Comparison(score, self.bank(score), self.cache, self.device, self.workers)
+        return self._made[name]
 
 
 class _Comparison:
-    """A resolved comparison, with what its scores are kept under."""
+    """A built comparison, with the bank that it compares and where its scores are kept."""
 
-    def __init__(self, score: LocalScore, bank: Bank) -> None:
-        import faiss
-
-        self.comparison: Any = components.call("comparison", score.compare)
+    def __init__(self, score: LocalScore, bank: Bank, cache: Path, device: str, workers: int) -> None:
+        given = {"matcher": score.matcher, "device": device}
+        wanted = components.context("comparison", score.compare["name"])
+        self.comparison: Any = components.call("comparison", score.compare, *(given[name] for name in wanted))
+        self.bank, self.cache, self.device, self.workers = bank, cache / published.MATCHES, device, workers
+        self.whole = hasattr(self.comparison, "over")
+        self._around: tuple[int, Any] = (-1, None)
         self.key = {
             "compare": score.compare,
             "code": code.run_digest(components.module_name("comparison", score.compare["name"])),
+            "versions": getattr(self.comparison, "versions", {}),
             "features": {key: bank.facts[key] for key in ("matcher", "code", "versions", "device")},
-            "versions": {"faiss": faiss.__version__},
+            "device": device.split(":")[0] if "device" in wanted else "cpu",
         }
+
+    def place(self, **more: Any) -> Path:
+        """Return the folder of the scores that are decided by the same things."""
+        name = short(canonical({**self.key, **more}), length=32)
+        published.note_use(published.MATCHES, name)
+        return self.cache / name
+
+    def each(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+        """Return what a function makes of each item; on a GPU one after the other."""
+        turn = nullcontext() if self.device == "cpu" else Lock()
+
+        def one(*item: Any) -> Any:
+            with turn:
+                return function(*item)
+
+        with single_threaded(self.device), ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(one, *columns))
+
+    def among_all(self, row: int) -> Any:
+        """Return the gallery of all images but one; the last is kept, as many pictures have the same query."""
+        if self._around[0] != row:
+            rows = np.flatnonzero(np.arange(len(self.bank.count)) != row)
+            self._around = row, self.comparison.over(self.bank.together(rows))
+        return self._around[1]
 
 
 class _Whole:
-    """Scores of queries with a whole gallery."""
+    """Scores of queries with a gallery as a whole, a row of all its images for each query."""
 
-    def __init__(self, made: _Comparison, bank: Bank, gallery: np.ndarray, cache: Path, workers: int) -> None:
-        self.made, self.bank, self.gallery, self.workers = made, bank, gallery, workers
-        listed = "\n".join(bank.digests[row] for row in gallery)
-        self.place = cache / short(canonical({**made.key, "gallery": _sha(listed.encode())}), length=32)
-        published.note_use(published.MATCHES, self.place.name)
+    def __init__(self, made: _Comparison, gallery: np.ndarray) -> None:
+        self.made, self.gallery = made, gallery
+        listed = "\n".join(made.bank.digests[row] for row in gallery)
+        self.place = made.place(gallery=_sha(listed.encode()))
         self.known = stored(self.place)
 
     @cached_property
     def voting(self) -> Any:
         """The gallery, searched."""
-        descriptors, owners = self.bank.together(self.gallery)
-        return self.made.comparison.over(descriptors, owners, len(self.gallery))
+        return self.made.comparison.over(self.made.bank.together(self.gallery))
 
-    def scores(self, queries: np.ndarray, excluded: np.ndarray) -> np.ndarray:
-        """Return the scores of some queries, float32 (q, G). excluded: bool (q, G)."""
+    def scores(self, queries: np.ndarray, excluded: np.ndarray, listed: np.ndarray | None) -> np.ndarray:
+        """Return the scores of some queries, float32 (q, G). excluded, listed: bool (q, G)."""
+        listed = listed if getattr(self.made.comparison, "verify", None) is not None else None
+        parts = [excluded] if listed is None else [excluded, listed]
         names = [
-            _sha(self.bank.digests[row].encode() + np.packbits(apart).tobytes())
-            for row, apart in zip(queries, excluded, strict=True)
+            _sha(self.made.bank.digests[row].encode() + b"".join(np.packbits(part[place]).tobytes() for part in parts))
+            for place, row in enumerate(queries)
         ]
         missing = [place for place, name in enumerate(names) if name not in self.known]
         found = np.full(excluded.shape, np.nan, np.float32)
         if missing:
-            voting = self.voting
-            with single_threaded("cpu"), ThreadPoolExecutor(self.workers) as pool:
-                one = partial(self._one, voting)
-                made = list(pool.map(one, queries[missing], excluded[missing]))
-            found[missing] = np.stack(made)
+            features = [self.made.bank.of(queries[place]) for place in missing]
+            lists = [None if listed is None else listed[place] for place in missing]
+            found[missing] = np.stack(self.made.each(self.voting.scores, features, excluded[missing], lists))
             keep(self.place, [names[place] for place in missing], found[missing])
         files: dict[Path, list[int]] = {}
         for place in sorted(set(range(len(names))) - set(missing)):
@@ -140,8 +171,47 @@ class _Whole:
                 found[places] = content["features"][[self.known[names[place]][1] for place in places]]
         return found
 
-    def _one(self, voting: Any, query: int, excluded: np.ndarray) -> np.ndarray:
-        return voting.scores(self.bank.of(query).descriptors, excluded)
+
+class _Pairs:
+    """Scores of pairs of images, each the same whichever of the two is the query."""
+
+    def __init__(self, made: _Comparison, gallery: np.ndarray) -> None:
+        self.made, self.gallery, self.place = made, gallery, made.place()
+        self.known: dict[str, float] = {}
+        for path in sorted({path for path, _ in stored(self.place).values()}):
+            with np.load(path, allow_pickle=False) as content:
+                self.known.update(zip(content["digests"].tolist(), content["features"].tolist(), strict=True))
+
+    def scores(self, queries: np.ndarray, excluded: np.ndarray, listed: np.ndarray | None) -> np.ndarray:
+        """Return the scores of some queries, float32 (q, G). excluded, listed: bool (q, G)."""
+        wanted = ~excluded if listed is None else ~excluded & listed
+        places = np.argwhere(wanted)
+        digests = self.made.bank.digests
+        rows = [(int(queries[query]), int(self.gallery[other])) for query, other in places]
+        pairs = [tuple(sorted(pair, key=lambda row: digests[row])) for pair in rows]
+        names = [_sha(f"{digests[first]}\n{digests[second]}".encode()) for first, second in pairs]
+        missing = {name: pair for name, pair in zip(names, pairs, strict=True) if name not in self.known}
+        todo = list(missing)
+        for start in range(0, len(todo), PAIRS):
+            part = todo[start : start + PAIRS]
+            made = self.made.each(self._score, [missing[name] for name in part])
+            keep(self.place, part, np.array(made, np.float32))
+            self.known.update(zip(part, made, strict=True))
+        found = np.full(excluded.shape, np.nan, np.float32)
+        found[wanted] = [self.known[name] for name in names]
+        return found
+
+    def _score(self, pair: tuple[int, int]) -> float:
+        first, second = (self.made.bank.of(row) for row in pair)
+        return float(np.float32(self.made.comparison.matches(first, second).weights.sum()))
+
+
+def _listed(shortlist: np.ndarray, count: int) -> np.ndarray:
+    """Return which of `count` images are on each query's list, bool (q, count). shortlist: places (q, k), -1 for none."""
+    found = np.zeros((len(shortlist), count), bool)
+    rows, columns = np.nonzero(shortlist >= 0)
+    found[rows, shortlist[rows, columns]] = True
+    return found
 
 
 def _sha(data: bytes) -> str:

@@ -336,6 +336,13 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("source", "depth"): (1, 20),
     **{("inference", name): _COUNT for name in ("k", "k1", "k2")},
     ("inference", "lambda_"): _SHARE,
+    ("matcher", "size"): (64, 4096),
+    ("matcher", "keypoints"): (1, 100_000),
+    **{("matcher", name): _SHARE for name in ("contrast", "threshold")},
+    ("matcher", "edge"): (1, 1000),
+    ("comparison", "k"): (1, 1000),
+    ("comparison", "confidence"): _SHARE,
+    ("comparison", "verify"): (_TINY, 4096),
     **{("duplicates", name): _COUNT for name in ("candidates", "neighbours")},
     **{("algorithm", name): _COUNT for name in ("population", "startup", "candidates", "tournament")},
 }

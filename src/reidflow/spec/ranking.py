@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from reidflow.spec.components import module_name
+from reidflow.spec.components import declared, module_name, names
 from reidflow.spec.strict import Positive, Strict, component
 
 EMBEDDING = "embedding"
@@ -19,6 +19,17 @@ class LocalScore(Strict):
         description="a file of matching/comparisons/: what the score of two images is",
         validate_default=True,
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "LocalScore":
+        needed = declared("comparison", self.compare["name"], "NEEDS")
+        if needed and declared("matcher", self.matcher["name"], needed) is None:
+            fitting = ", ".join(name for name in names("matcher") if declared("matcher", name, needed))
+            raise ValueError(
+                f"comparison '{self.compare['name']}' does not know the features of matcher '{self.matcher['name']}': use "
+                f"one of {fitting}, or compare: lnbnn"
+            )
+        return self
 
 
 Score = Literal["embedding"] | LocalScore

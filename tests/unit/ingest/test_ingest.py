@@ -11,7 +11,7 @@ from made_images import encoded, picture, rgba
 from PIL import Image
 
 from reidflow.dedup.groups import Rules, group_images
-from reidflow.ingest import build, rawdigest
+from reidflow.ingest import build, framing, rawdigest
 from reidflow.ingest.arrays import RowFile, need_space
 from reidflow.ingest.build import Outputs, Raw, ingest
 from reidflow.ingest.listing import REASONS
@@ -161,7 +161,7 @@ def test_data_that_changed_since_planning_are_refused(data, tmp_path, planned):
 def test_data_that_change_while_they_are_read_are_refused(data, tmp_path, planned, monkeypatch, event):
     listing = folder.open_source(path=str(data))
     victim, before = data / "animal-3" / "9.png", (data / "animal-3" / "9.png").read_bytes()
-    original, seen = build.decode, []
+    original, seen = framing.decode, []
 
     def meddle(content, *rest, **options):
         seen.append(content)
@@ -175,7 +175,7 @@ def test_data_that_change_while_they_are_read_are_refused(data, tmp_path, planne
             victim.unlink()
         return original(content, *rest, **options)
 
-    monkeypatch.setattr(build, "decode", meddle)
+    monkeypatch.setattr(framing, "decode", meddle)
     with pytest.raises(ReidflowError, match="changed during the run"):
         run(listing, tmp_path / "out", raw=planned, max_bad_share=0.1, workers=1)
     assert len(seen) == 40
@@ -199,8 +199,8 @@ def test_the_cache_of_the_planner_is_left_alone(data, tmp_path, planned):
 
 
 def test_each_file_is_decoded_once(data, tmp_path, monkeypatch):
-    original, count = build.decode, []
-    monkeypatch.setattr(build, "decode", lambda *a, **k: (count.append(1), original(*a, **k))[1])
+    original, count = framing.decode, []
+    monkeypatch.setattr(framing, "decode", lambda *a, **k: (count.append(1), original(*a, **k))[1])
     run(folder.open_source(path=str(data)), tmp_path / "out", max_bad_share=0.1)
     assert len(count) == 40
 
