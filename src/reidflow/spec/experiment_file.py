@@ -100,6 +100,10 @@ class ExperimentFile(Strict):
     also_on: dict[str, Evaluation] = Field(
         {}, description="label -> a further split, on which every arm is trained and tested as well"
     )
+    flanks: bool = Field(
+        False,
+        description="whether results are also given for each pair of the query's and the candidates' flank (docs/metric.md)",
+    )
     score: dict[Literal["top1", "top5", "top10"], float] | None = Field(
         None, description="weights of a competition's score, reported beside the mAP"
     )

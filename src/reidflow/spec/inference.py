@@ -12,16 +12,17 @@ def problem(steps: list[dict[str, Any]], geometry: str) -> str | None:
     """Return what is wrong with inference steps in a geometry and what to do about it; None if nothing is.
 
     steps: resolved components of the kind `inference`, in order. Their modules say what they need: FLAT, that embeddings
-    can be averaged; LAST, that nothing but a ranking comes after; and the input `flipped`, that
+    can be averaged; LAST, that nothing but a ranking comes after, or what FOLLOWS on similarities; and the input `flipped`, that
     nothing comes before.
     """
+    follows = [bool(declared("inference", step["name"], "FOLLOWS")) for step in steps]
     for place, name in enumerate(step["name"] for step in steps):
         if declared("inference", name, "FLAT") and geometry not in FLAT_SPACES:
             return (
                 f"inference '{name}' averages embeddings, which the geometry '{geometry}' does not allow: use "
                 "k_reciprocal, which needs distances alone"
             )
-        if declared("inference", name, "LAST") and place < len(steps) - 1:
+        if declared("inference", name, "LAST") and not all(follows[place + 1 :]):
             return f"inference '{name}' leaves similarities instead of embeddings: put it last"
         if place and "flipped" in context("inference", name):
             return f"inference '{name}' uses the images themselves: put it first"

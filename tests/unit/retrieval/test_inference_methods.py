@@ -11,6 +11,7 @@ from reidflow.retrieval.inference import (
     coral,
     database_augmentation,
     domain_normalisation,
+    flank_first,
     flip,
     query_expansion,
 )
@@ -312,3 +313,51 @@ def test_parameters_that_mean_nothing_are_refused():
             apply(retrieval, k=0)
     with pytest.raises(ReidflowError, match="shrinkage"):
         coral.apply(retrieval, shrinkage=0.0)
+
+
+# Same flank first.
+
+
+def flanked(similarity=None, matrix=None):
+    """Queries left, right and unknown; candidates left, right, unknown, right, left, the most similar first but for a NaN."""
+    points = vectors(*((s, np.sqrt(1 - s * s)) for s in (0.9, 0.8, 0.7, 0.6)), (np.nan, 0))
+    flanks = {"query_flank": np.array([0, 1, -1]), "gallery_flank": np.array([0, 1, -1, 1, 0])}
+    return Retrieval(vectors(*3 * [(1, 0)]), points, similarity=similarity, matrix=matrix, **flanks)
+
+
+@pytest.mark.parametrize("similarity", [None, euclidean.similarity])
+def test_candidates_of_another_flank_come_after_all_others_in_their_order(similarity):
+    found = scores(flank_first.apply(flanked(similarity)), slice(None))
+    assert [np.argsort(-row, kind="stable").tolist() for row in found] == [
+        [0, 2, 1, 3, 4],
+        [1, 2, 3, 0, 4],
+        [0, 1, 2, 3, 4],
+    ]
+    assert np.isneginf(found[:, 4]).all()
+    plain = scores(flanked(similarity), slice(None))
+    assert found[0, [0, 2]] == pytest.approx(plain[0, [0, 2]], abs=1e-6) and found[2, :4] == pytest.approx(
+        plain[2, :4], abs=1e-6
+    )
+
+
+def test_a_penalty_lets_similar_candidates_of_another_flank_come_early():
+    found = scores(flank_first.apply(flanked(), penalty=0.15), slice(None))
+    assert found[0, :4] == pytest.approx([0.9, 0.65, 0.7, 0.45], abs=1e-6)
+    assert found[1, :4] == pytest.approx([0.75, 0.8, 0.7, 0.6], abs=1e-6)
+
+
+def test_the_flank_comes_first_after_any_other_step_and_needs_a_known_one():
+    steps = [{"name": "k_reciprocal"}, {"name": "flank_first"}]
+    assert problem(steps, "poincare") is None and "put it last" in problem(steps[::-1], "poincare")
+    assert "k_reciprocal" in problem([steps[0], steps[0]], "hypersphere") and transductive(steps) == ["k_reciprocal"]
+    matrix = np.array([[0.1, 0.2, 0.3, 0.4, 0.5]] * 3, np.float32)
+    found = scores(flank_first.apply(flanked(matrix=matrix)), slice(None))
+    assert np.argsort(-found[0]).tolist() == [4, 2, 0, 3, 1]
+    for unknown in (
+        {"query_flank": None, "gallery_flank": None},
+        {"query_flank": np.full(3, -1), "gallery_flank": np.full(5, -1)},
+    ):
+        with pytest.raises(ReidflowError, match="no query and no candidate has a flank"):
+            flank_first.apply(dataclasses.replace(flanked(), **unknown))
+    with pytest.raises(ReidflowError, match="penalty above 0"):
+        flank_first.apply(flanked(), penalty=0)
