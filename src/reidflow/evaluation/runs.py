@@ -19,7 +19,7 @@ from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import needing
-from reidflow.spec.inference import around_ranking
+from reidflow.spec.inference import around_ranking, needs_all_pairs
 from reidflow.spec.ranking import Ranking
 from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
@@ -329,7 +329,7 @@ def combined_retrieval(
     flipped = combine_members(seen, run.combine) if seen else None
     steps, after = around_ranking(run.inference) if run.ranking else (list(run.inference), [])
     retrieval = infer(combine_members(own, run.combine), steps, flipped)
-    return infer(rerank(retrieval, bool(after)), after) if rerank else retrieval
+    return infer(rerank(retrieval, needs_all_pairs(after)), after) if rerank else retrieval
 
 
 def reranking(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None) -> Reranking | None:

@@ -38,6 +38,11 @@ def around_ranking(steps: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]
     return [step for step in steps if step not in after], after
 
 
+def needs_all_pairs(after: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a step after a ranking by several scores needs those of all images, not of queries and candidates alone."""
+    return not all(declared("inference", step["name"], "FOLLOWS") for step in after)
+
+
 def transductive(steps: list[dict[str, Any]]) -> list[str]:
     """Return the names of the steps that look at the other queries; one whose file does not say is taken to."""
     return [step["name"] for step in steps if declared("inference", step["name"], "TRANSDUCTIVE") is not False]

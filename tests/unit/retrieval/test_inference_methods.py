@@ -17,7 +17,7 @@ from reidflow.retrieval.inference import (
 )
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.inference import FLAT_SPACES, problem, transductive
+from reidflow.spec.inference import FLAT_SPACES, around_ranking, needs_all_pairs, problem, transductive
 
 AVERAGING = {
     "query_expansion": query_expansion.apply,
@@ -350,6 +350,8 @@ def test_the_flank_comes_first_after_any_other_step_and_needs_a_known_one():
     steps = [{"name": "k_reciprocal"}, {"name": "flank_first"}]
     assert problem(steps, "poincare") is None and "put it last" in problem(steps[::-1], "poincare")
     assert "k_reciprocal" in problem([steps[0], steps[0]], "hypersphere") and transductive(steps) == ["k_reciprocal"]
+    assert around_ranking(steps) == ([], steps)
+    assert needs_all_pairs(steps) and not needs_all_pairs(steps[1:])
     matrix = np.array([[0.1, 0.2, 0.3, 0.4, 0.5]] * 3, np.float32)
     found = scores(flank_first.apply(flanked(matrix=matrix)), slice(None))
     assert np.argsort(-found[0]).tolist() == [4, 2, 0, 3, 1]
