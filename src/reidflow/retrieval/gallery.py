@@ -75,8 +75,8 @@ class ImageEmbedder:
 
     def vectors(self, images: ImageFiles, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
         """Yield, block by block, usable keys with their unit vectors (n, dim) float32, and the images left out."""
-        for usable, pixels, left_out in squares(images, keys, self.framing, BLOCK, self.workers):
-            yield usable, unit(self.embed(pixels)), left_out
+        for usable, (seen, *_), left_out in squares(images, keys, self.framing, BLOCK, self.workers):
+            yield usable, unit(self.embed(seen.pixels)), left_out
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Gallery and query image files: listed, identified by their bytes, decoded and framed as in ingest."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -25,7 +25,7 @@ class Framing:
 
     `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind. `network`: what computes
     the masks of images without one (a resolved segmenter, and the SHA-256 of its file); None where nothing does, or where
-    the frame does not depend on masks. `boxes`: how many images of the pipeline were cut out of photographs.
+    neither the frame nor local features depend on masks. `boxes`: how many images of the pipeline were cut out of photographs.
     """
 
     frame: dict[str, Any]
@@ -36,11 +36,13 @@ class Framing:
     boxes: int = 0
 
     @classmethod
-    def of_pipeline(cls, images: dict[str, Any], max_pixels: int) -> "Framing":
-        """Return how the pipeline framed images. images: the content of images.json."""
+    def of_pipeline(cls, images: dict[str, Any], max_pixels: int, masks: bool = False) -> "Framing":
+        """Return how the pipeline framed images. images: the content of images.json. masks: whether masks are used
+        beside the frame, by local features.
+        """
         more = images.get("levels", {}), images.get("network"), images.get("boxes", 0)
         made = cls(images["frame"], images["size"], max_pixels, *more)
-        return made if made._sees_masks() else replace(made, network=None)
+        return made if masks or made._sees_masks() else replace(made, network=None)
 
     def facts(self) -> dict[str, Any]:
         """Return what a gallery says of it."""
@@ -102,34 +104,51 @@ def find_images(place: Path, cache: Path | None = None) -> ImageFiles:
     return ImageFiles(place, found)
 
 
+class Squares(NamedTuple):
+    """Images framed to one side S: pixels (n, S, S, 3) uint8, masks (n, S, S) uint8 of 0 and 255."""
+
+    pixels: np.ndarray
+    masks: np.ndarray
+
+
 def squares(
-    images: ImageFiles, keys: list[str], framing: Framing, block: int, workers: int
-) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
-    """Yield, for each `block` of keys: the usable ones, their squares (n, S, S, 3) uint8, and those left out.
+    images: ImageFiles, keys: list[str], framing: Framing, block: int, workers: int, sides: Sequence[int] = ()
+) -> Iterator[tuple[list[str], list[Squares], list[LeftOut]]]:
+    """Yield, for each `block` of keys: the usable ones, their squares of the framing's size and of each of `sides`, and
+    those left out.
 
     The next block is decoded while the caller works on one. workers: threads; they change no output.
     """
     box, _ = framing.box(), framing.segmenter  # read once, before threads share it
+    every = [framing.size, *sides]
     with ThreadPoolExecutor(workers) as pool:
         parts = [keys[start : start + block] for start in range(0, len(keys), block)]
-        develop = partial(_square, images, framing, box)
+        develop = partial(_squares, images, framing, box, every)
         waiting = pool.map(develop, parts[0]) if parts else iter(())
         for number, part in enumerate(parts):
             made = list(waiting)
             if number + 1 < len(parts):
                 waiting = pool.map(develop, parts[number + 1])
-            usable = [(key, one) for key, one in zip(part, made, strict=True) if isinstance(one, np.ndarray)]
-            pixels = np.stack([one for _, one in usable]) if usable else np.empty((0, framing.size, framing.size, 3))
-            yield [key for key, _ in usable], pixels.astype(np.uint8, copy=False), _left_out(part, made)
+            usable = [(key, one) for key, one in zip(part, made, strict=True) if isinstance(one, list)]
+            found = [_stacked([one[place] for _, one in usable], side) for place, side in enumerate(every)]
+            yield [key for key, _ in usable], found, _left_out(part, made)
 
 
-def _left_out(keys: Iterable[str], made: list[np.ndarray | UnusableError]) -> list[LeftOut]:
+def _stacked(made: list[tuple[np.ndarray, np.ndarray]], side: int) -> Squares:
+    if not made:
+        return Squares(np.empty((0, side, side, 3), np.uint8), np.empty((0, side, side), np.uint8))
+    return Squares(*(np.stack(arrays) for arrays in zip(*made, strict=True)))
+
+
+def _left_out(keys: Iterable[str], made: list[list | UnusableError]) -> list[LeftOut]:
     bad = [(key, one) for key, one in zip(keys, made, strict=True) if isinstance(one, UnusableError)]
     return [LeftOut(key, one.reason, one.detail) for key, one in bad]
 
 
-def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.ndarray | UnusableError:
-    """Return the square of an image, (S, S, 3) uint8, or why there is none."""
+def _squares(
+    images: ImageFiles, framing: Framing, box: Frame, sides: list[int], key: str
+) -> list[tuple[np.ndarray, np.ndarray]] | UnusableError:
+    """Return the square of an image, (S, S, 3) uint8, and its mask, (S, S) uint8, for each side; or why there is none."""
     try:
         data = (images.root / key).read_bytes()
         if images.digests[key] not in (hashlib.sha256(data).hexdigest(), rawdigest.UNREADABLE):
@@ -138,7 +157,8 @@ def _square(images: ImageFiles, framing: Framing, box: Frame, key: str) -> np.nd
             )
         mask = framing.segmenter(data) if framing.segmenter else None
         more = {"max_pixels": framing.max_pixels, "levels": framing.levels, "network": mask}
-        return framed(data, None, box, framing.size, **more)[1]
+        # A JPEG is decoded no larger than needed: once for each side.
+        return [framed(data, None, box, side, **more)[1:] for side in sides]
     except UnusableError as unusable:
         return unusable
     except OSError as error:

@@ -139,8 +139,8 @@ def test_new_photographs_are_stretched_as_the_data_set_was(tmp_path):
     pixels, summary, _ = run(data, tmp_path / "out")
     framing = Framing({"name": "squash"}, SIDE, LIMIT, summary["levels"])
     found = find_images(data / "animal-1")
-    (_, alone, left_out), *_ = squares(found, list(found.digests), framing, 8, 1)
-    assert (alone[0] == pixels[1]).all() and not left_out
+    (_, (alone,), left_out), *_ = squares(found, list(found.digests), framing, 8, 1)
+    assert (alone.pixels[0] == pixels[1]).all() and not left_out
 
 
 COLOURS = np.dstack([ramp(0, 4000), ramp(4000, 0), ramp(100, 2000)])

@@ -134,11 +134,14 @@ def test_new_photographs_are_framed_as_the_pipeline_framed_the_same_ones(data, s
     images, stored = np.load(out.images), read_table(out.manifest, MANIFEST)["image"].to_list()
     framing = Framing.of_pipeline(json.loads(out.digest.read_text()), 10**6)
     found = find_images(data)
-    ((usable, pixels, left_out),) = squares(found, list(found.digests), framing, 256, 2)
-    assert usable == stored and (pixels == images).all()
+    ((usable, (seen, larger), left_out),) = squares(found, list(found.digests), framing, 256, 2, sides=[64])
+    assert usable == stored and (seen.pixels == images).all() and (seen.masks == np.load(out.masks)).all()
+    assert larger.pixels.shape == (len(usable), 64, 64, 3) and larger.masks.shape == (len(usable), 64, 64)
     assert [(one.key, one.reason) for one in left_out] == [("maya/empty.jpg", "empty_mask")]
     # A frame that does not look at masks needs no network, and another network is another frame.
-    assert Framing.of_pipeline({**json.loads(out.digest.read_text()), "frame": {"name": "pad"}}, 10**6).network is None
+    facts = json.loads(out.digest.read_text())
+    assert Framing.of_pipeline(facts | {"frame": {"name": "pad"}}, 10**6).network is None
+    assert Framing.of_pipeline(facts | {"frame": {"name": "pad"}}, 10**6, masks=True).network
     bright(Path(spec["file"]), SIZE, threshold=0.1)
     with pytest.raises(ReidflowError, match="not the network that masks were computed with before"):
         list(
