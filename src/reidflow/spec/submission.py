@@ -99,6 +99,34 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
     for run in sorted({run for run in runs if runs.count(run) > 1}):
         problems.add_key("submission.runs", f"{'/'.join(map(str, run))} is listed twice.", "Name each run once.")
     _check_together([experiments[name].arms[arm] for name, arm, _ in arms], len(runs), config.submission, problems)
+    if len(runs) > 1 and config.submission.combine == "concatenate":
+        for why in unjoined(arms, experiments):
+            problems.add_key("submission.combine", why, "Write combine: average.")
+
+
+def unjoined(arms: list[tuple[str, str, list[int]]], experiments: dict[str, "Experiment"]) -> list[str]:
+    """Return why the embeddings of runs cannot be joined to one score of a ranking by several; nothing where they can.
+
+    arms: `chosen_arms`. The seeds of one arm can: their joined embeddings are calibrated like those of one run, on the
+    validation images of the split that all of them have.
+    """
+    chosen = list(dict.fromkeys((name, arm) for name, arm, _ in arms))
+    ranked = [(name, arm) for name, arm in chosen if _ranked(experiments[name].arms[arm])]
+    if len(chosen) > 1:
+        return [f"the arm '{arm}' is ranked by scores that are calibrated for it alone." for _, arm in ranked]
+    splits = {runs_of(experiments[name], arm)[seed] for name, arm, seeds in arms for seed in seeds}
+    if ranked and len(splits) > 1:
+        return [f"the seeds of '{chosen[0][1]}' have splits of their own, so their ranking is calibrated for each alone."]
+    return []
+
+
+def runs_of(experiment: "Experiment", arm: str) -> dict[int, int]:
+    """Return seed -> the split of its run, the first of several folds."""
+    return dict(reversed(experiment.runs(experiment.arms[arm].seeds)))
+
+
+def _ranked(arm: "Arm") -> bool:
+    return any(spec.ranking for _, spec in arm.points)
 
 
 def _check_chosen(chosen: Chosen, experiments: dict[str, Any], place: str, problems: Problems) -> None:

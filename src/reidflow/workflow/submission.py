@@ -8,7 +8,7 @@ from typing import Any
 from reidflow.spec import plan as plans
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
-from reidflow.spec.submission import candidate_networks, chosen_arms, mirroring_specs
+from reidflow.spec.submission import candidate_networks, chosen_arms, mirroring_specs, runs_of
 from reidflow.workflow.files import Files, digest_of
 from reidflow.workflow.inputs import Inputs
 from reidflow.workflow.params import Params, executed
@@ -73,9 +73,7 @@ class Submission:
         return [self.files.trained.format(experiment=experiment, batch=batch) for batch in batches]
 
     def _runs(self, experiment: str, arm: str) -> dict[int, int]:
-        """Return seed -> the split of its run, the first of several folds."""
-        found = self.plan.experiments[experiment]
-        return dict(reversed(found.runs(found.arms[arm].seeds)))
+        return runs_of(self.plan.experiments[experiment], arm)
 
     @cached_property
     def read(self) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_mirror_images_are_planned_for_the_runs_that_are_ranked_by_them():
 def other_geometry(tmp_path, settings):
     """An experiment whose second arm overrides the protocol with settings."""
     (tmp_path / "two.yaml").write_text(
-        "question: q\nmotivation: m\nhypothesis: h\nvaries: [model.geometry, loss, inference, ensemble]\nbaseline: plain\n"
+        "question: q\nmotivation: m\nhypothesis: h\nvaries: [model.geometry, loss, inference, ensemble, ranking]\nbaseline: plain\n"
         f"arms:\n  plain: {{why: w}}\n  other: {{why: w, {settings}}}\n"
     )
     return str(tmp_path / "two.yaml")
@@ -91,6 +91,7 @@ def other_geometry(tmp_path, settings):
         ("model: {geometry: euclidean}, loss: triplet", "geometry 'euclidean'"),
         ("inference: [k_reciprocal]", "leaves similarities"),
         ("ensemble: {seeds: 2, combine: average}", "averages similarities"),
+        ("ranking: {scores: [embedding]}", "'other' is ranked by scores that are calibrated for it alone"),
     ],
 )
 def test_what_has_no_embeddings_to_join_is_averaged(tmp_path, settings, message):
@@ -100,3 +101,13 @@ def test_what_has_no_embeddings_to_join_is_averaged(tmp_path, settings, message)
     with pytest.raises(ReidflowError, match=message):
         plan.make(config, {"experiments": [path], "submission": {"runs": runs}}, ROOT)
     plan.make(config, {"experiments": [path], "submission": {"runs": runs, "combine": "average"}}, ROOT)
+
+
+def test_seeds_of_an_arm_with_a_ranking_are_joined_where_one_split_calibrates_them(tmp_path):
+    path = other_geometry(tmp_path, "ranking: {scores: [embedding]}")
+    config, submission = [ROOT / "config" / "tiny.yaml"], {"runs": [{"experiment": "two", "arm": "other"}]}
+    plan.make(config, {"experiments": [path], "submission": submission}, ROOT)
+    apart = {"experiments": [path], "split_seed": "each"}
+    with pytest.raises(ReidflowError, match="splits of their own"):
+        plan.make(config, {**apart, "submission": submission}, ROOT)
+    plan.make(config, {**apart, "submission": {**submission, "combine": "average"}}, ROOT)
