@@ -7,6 +7,7 @@ rule submission:
         arrays=ancient(submission.arrays),
     output:
         submission=shown.result(submission.file, "Submission", ("submission", "what is submitted"), "submission"),
+        **submission.submitted,
     log:
         files.log("submission"),
     conda:
@@ -26,11 +27,7 @@ rule index:
         **submission.read,
         arrays=ancient(submission.arrays),
     output:
-        faiss=f"{submission.folder}/gallery/index.faiss",
-        table=f"{submission.folder}/gallery/keys.parquet",
-        vectors=f"{submission.folder}/gallery/vectors.npy",
-        runs=f"{submission.folder}/gallery/runs.zip",
-        facts=f"{submission.folder}/gallery/gallery.json",
+        **submission.gallery,
     log:
         files.log("index"),
     conda:

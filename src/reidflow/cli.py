@@ -160,6 +160,13 @@ def _add_index(commands: argparse._SubParsersAction) -> None:
         "--index", default="flat", help="flat (exact), hnsw, ivf_pq, or with parameters: '{name: hnsw, ef_search: 128}'"
     )
     index.add_argument(
+        "--false-matches",
+        type=float,
+        default=0.05,
+        metavar="RATE",
+        help="of queries of new individuals, the share that may be answered with a known one (0.05)",
+    )
+    index.add_argument(
         "--rebuild", action="store_true", help="embed all images again, whatever made the gallery before"
     )
 
@@ -169,7 +176,14 @@ def _add_retrieve(commands: argparse._SubParsersAction) -> None:
     retrieve.add_argument("--gallery", required=True, type=Path, help="folder that `reidflow index` made")
     retrieve.add_argument("--queries", required=True, type=Path, help="folder with images, or one image")
     retrieve.add_argument("-k", type=int, default=10, help="answers to each query (10)")
-    retrieve.add_argument("--out", type=Path, help="write the answers to this file, as JSON, instead of showing them")
+    retrieve.add_argument(
+        "--out", type=Path, help="write the answers to this file instead of showing them: .csv, else JSON"
+    )
+    retrieve.add_argument(
+        "--new",
+        action="store_true",
+        help="let 'new individual' be an answer in JSON, after the images that count as matches",
+    )
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
@@ -211,10 +225,12 @@ def _index(made: plan.Plan, given: argparse.Namespace) -> int:
     if not isinstance(written, str | dict):
         raise ReidflowError(f"--index {given.index}: not a component. Write hnsw, or '{{name: hnsw, m: 16}}'.")
     index = components.resolve("index", written)
+    if not 0 < given.false_matches < 1:
+        raise ReidflowError(f"--false-matches {given.false_matches}: must lie between 0 and 1, such as 0.05.")
     # The other commands need neither torch nor faiss, which take seconds to import.
     from reidflow.retrieval.commands import index_images
 
-    index_images(made.config, given.run, given.images, given.out, index, given.rebuild)
+    index_images(made, given.run, given.images, given.out, index, given.rebuild, given.false_matches)
     return 0
 
 
@@ -230,7 +246,7 @@ def _retrieve(given: argparse.Namespace) -> int:
         raise ReidflowError(f"-k {given.k}: must be at least 1.")
     from reidflow.retrieval.commands import retrieve
 
-    retrieve(given.gallery, given.queries, given.k, given.out)
+    retrieve(given.gallery, given.queries, given.k, given.out, given.new)
     return 0
 
 

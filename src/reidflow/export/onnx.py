@@ -16,8 +16,9 @@ from reidflow.evaluation.runs import METRICS, of_runs
 from reidflow.ingest.manifest import MANIFEST
 from reidflow.models.geometries._geometry import Geometry
 from reidflow.models.images import to_pixels
-from reidflow.retrieval.commands import framing_of, run_folder
+from reidflow.retrieval.commands import framing_of
 from reidflow.retrieval.embedder import Embedder
+from reidflow.retrieval.finished_runs import run_folder
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.extras import install
 from reidflow.spec.names import slug_of

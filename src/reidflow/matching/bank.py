@@ -77,7 +77,7 @@ class BankJob:
     def make(self, out: BankFiles, digests: Sequence[str] | None = None) -> None:
         """Write the bank. digests: of the images, where shards have kept their features before."""
         digests = self.kept(slice(None)) if digests is None else digests
-        _assemble(self.place, self.manifest["image"], digests, out, self.facts)
+        assemble(self.place, self.manifest["image"], digests, out, self.facts)
 
     def make_shard(self, shard: list[int], out: Path) -> None:
         """Keep the features of a shard of the images, and write what `make` of all takes. shard: its number, and how many."""
@@ -91,12 +91,7 @@ class BankJob:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What decides the features of a square and its mask."""
-        return {
-            "matcher": self.matcher,
-            "code": code.run_digest(components.module_name("matcher", self.matcher["name"])),
-            "versions": getattr(self._extract, "versions", {}),
-            "device": self.device.split(":")[0],
-        }
+        return facts_of(self.matcher, self._extract, self.device)
 
     @cached_property
     def _extract(self) -> Matcher:
@@ -131,7 +126,7 @@ class BankJob:
                 part = list(pool.map(one, images[start : start + KEPT]))
                 new = {digest: features for digest, features in part if features is not None}
                 if new:
-                    keep(self.place, list(new), _records(list(new.values())))
+                    keep_features(self.place, list(new), list(new.values()))
                 known |= new.keys()
                 digests += [digest for digest, _ in part]
                 print(f"{len(digests)} of {len(images)} images", flush=True)
@@ -155,6 +150,16 @@ class BankJob:
                 "the copying or editing finish, then run the same command again."
             )
         return (square.pixels, square.mask) if square else None
+
+
+def facts_of(matcher: dict[str, Any], extract: Matcher, device: str) -> dict[str, Any]:
+    """Return what decides the features of a square and its mask. matcher: a resolved component; extract: as built of it."""
+    return {
+        "matcher": matcher,
+        "code": code.run_digest(components.module_name("matcher", matcher["name"])),
+        "versions": getattr(extract, "versions", {}),
+        "device": device.split(":")[0],
+    }
 
 
 def row_digest(pixels: np.ndarray, mask: np.ndarray) -> str:
@@ -198,6 +203,11 @@ class Bank:
                 "pipeline again."
             )
 
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What decides its features: `facts_of` them."""
+        return {key: self.facts[key] for key in ("matcher", "code", "versions", "device")}
+
     def of(self, row: int) -> Features:
         """Return the features of an image, by its row of the manifest, float32."""
         part = slice(self.first[row], self.first[row] + self.count[row])
@@ -211,7 +221,33 @@ class Bank:
         return Gallery(np.asarray(self.points[places]), np.asarray(self.descriptors[places]), owners, len(rows))
 
 
-def _records(features: list[Features]) -> np.ndarray:
+class ExtendedBank(Bank):
+    """A bank with further images behind its own. features: of these; digests: a text for each that identifies it."""
+
+    def __init__(self, bank: Bank, features: Sequence[Features], digests: Sequence[str]) -> None:
+        self.own, self.more, self.facts = bank, features, bank.facts
+        self.first = bank.first
+        self.count = np.concatenate([bank.count, [len(one.points) for one in features]]).astype(np.int64)
+        self.digests = [*bank.digests, *digests]
+
+    def of(self, row: int) -> Features:
+        """Return the features of an image, float32, its descriptors as exact as a bank holds them."""
+        if row < len(self.own.count):
+            return self.own.of(row)
+        points, descriptors = self.more[row - len(self.own.count)]
+        return Features(points, descriptors.astype(np.float16).astype(np.float32))
+
+    def together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the descriptors of images of the bank itself, as `Bank.together`."""
+        return self.own.together(rows)
+
+
+def keep_features(place: Path, digests: Sequence[str], features: Sequence[Features]) -> None:
+    """Keep the features of images in a folder, under a digest of each, for `assemble`."""
+    keep(place, digests, _records(features))
+
+
+def _records(features: Sequence[Features]) -> np.ndarray:
     """Return features as records (n, K) of point and descriptor: K is the most that an image has, others end in NaN."""
     kind = [("point", "<f4", 2), ("descriptor", "<f2", features[0].descriptors.shape[1])]
     records = np.zeros((len(features), max(len(one.points) for one in features)), kind)
@@ -222,8 +258,8 @@ def _records(features: list[Features]) -> np.ndarray:
     return records
 
 
-def _assemble(place: Path, images: pl.Series, digests: Sequence[str], out: BankFiles, facts: dict[str, Any]) -> None:
-    """Write a bank from the store, one of its files at a time, so that memory does not grow with the images."""
+def assemble(place: Path, images: pl.Series, digests: Sequence[str], out: BankFiles, facts: dict[str, Any]) -> None:
+    """Write a bank of the features that a folder keeps, one of its files at a time: memory does not grow with the images."""
     found, wanted = stored(place), {}
     for index, digest in enumerate(digests):
         if digest != GONE:

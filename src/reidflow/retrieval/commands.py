@@ -10,66 +10,111 @@ import numpy as np
 from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.device import resolve_device
 from reidflow.retrieval.embedder import Embedder, JointEmbedder, code_of
+from reidflow.retrieval.finished_runs import fitted_of, run_folder
+from reidflow.retrieval.fitted_ranking import Answer, FittedRanking, promise
 from reidflow.retrieval.gallery import (
+    LOCAL,
     Gallery,
     ImageEmbedder,
+    Known,
     UpdateSummary,
     listed,
     open_gallery,
     unpacked_runs,
     update,
 )
+from reidflow.retrieval.gallery_ranking import Extractor, rank_queries
 from reidflow.retrieval.image_files import Framing, find_images
 from reidflow.retrieval.index import search
-from reidflow.retrieval.submission_files import answers_json
+from reidflow.retrieval.submission_files import answers_csv, answers_json
 from reidflow.spec import components
 from reidflow.spec.config import Compute, Config
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.plan import Plan
 from reidflow.store.atomic import write_text
-
-SHOWN = 20
 
 
 def index_images(
-    config: Config, runs: list[str], images: Path, out: Path, index: dict[str, Any], rebuild: bool
+    plan: Plan, runs: list[str], images: Path, out: Path, index: dict[str, Any], rebuild: bool, promised: float
 ) -> UpdateSummary:
-    """Make or update a gallery of the images in a folder, and say what was done."""
-    maker = maker_of(config, runs)
+    """Make or update a gallery of the images in a folder, and say what was done.
+
+    promised: rate of queries of new individuals that are answered with a known one.
+    """
+    maker = maker_of(plan, runs, promised)
     _say_whole(maker, images)
     done = update(images, out, maker, index, rebuild=rebuild, progress=_progress)
     print(f"{out}: {done.count} images, {done.embedded} of them embedded now, {done.gone} gone since the last time")
     if done.recall is not None:
         print(f"recall of the 10 nearest, against an exact search: {done.recall:.4f}")
+    if maker.fitted.new:
+        print(promise(maker.fitted.new))
     _say_left_out(done.left_out)
     return done
 
 
-def retrieve(folder: Path, queries: Path, k: int, out: Path | None) -> dict[str, list[str]]:
+def retrieve(folder: Path, queries: Path, k: int, out: Path | None, new: bool = False) -> dict[str, list[str]]:
     """Return the keys of the k best images of a gallery for each query image; print them, or write them to a file.
 
-    The gallery's folder is all that is needed of the pipeline. Raises ReidflowError.
+    The gallery's folder is all that is needed of the pipeline. new: `new individual` stands among the answers.
+    Raises ReidflowError.
     """
     gallery = open_gallery(folder)
+    if new and gallery.fitted.new is None:
+        raise ReidflowError(
+            f"{folder}: says nothing of new individuals. Leave --new out, or make the gallery again with `reidflow index`, "
+            "by a run of the config's experiments whose split has validation images."
+        )
     found = find_images(queries)
-    keys, parts, left_out = [], [], []
+    parts: list[Known] = []
     with unpacked_runs(folder) as runs:
         maker = maker_of_gallery(gallery, runs, folder)
         _say_whole(maker, queries)
-        for usable, vectors, bad in maker.vectors(found, list(found.digests)):
-            keys += usable
-            parts.append(vectors)
-            left_out += bad
+        parts += maker.known(found, list(found.digests))
+    keys, left_out = ([one for part in parts for one in getattr(part, name)] for name in ("keys", "left_out"))
     if not keys:
         raise ReidflowError(f"{queries}: none of the {len(found.digests)} images can be used.\n{listed(left_out)}")
-    rows, cosines = nearest_others(gallery, np.concatenate(parts), _own_rows(gallery, found.root, keys), k)
-    best = {key: [gallery.keys[row] for row in own if row >= 0] for key, own in zip(keys, rows, strict=True)}
-    if out:
-        write_text(out, answers_json(best))
-        print(f"{out}: {len(best)} queries, {min(k, len(gallery.keys))} answers to each")
+    vectors, own = np.concatenate([part.vectors for part in parts]), _own_rows(gallery, found.root, keys)
+    if gallery.fitted.ranking:
+        features = {name: [one for part in parts for one in part.features[name]] for name in gallery.banks}
+        seen = vectors, features, [found.digests[key] for key in keys]
+        ranked = rank_queries(
+            gallery.fitted, gallery.vectors, gallery.index, gallery.banks, *seen, own, k, maker.workers
+        )
     else:
-        _print(best, cosines)
+        ranked = *nearest_others(gallery, vectors, own, k), None
+    answers = answers_of(gallery, keys, *ranked, own)
+    if out and out.suffix == ".csv":
+        write_text(out, answers_csv(answers))
+    elif out:
+        write_text(out, answers_json({one.query: one.named(k, new) for one in answers}))
+    if out:
+        print(f"{out}: {len(answers)} queries, {min(k, len(gallery.keys))} answers to each")
+    else:
+        _print(answers)
+    if gallery.fitted.new:
+        print(promise(gallery.fitted.new), file=sys.stderr)
     _say_left_out(left_out)
-    return best
+    return {one.query: one.named(k, new) for one in answers}
+
+
+def answers_of(
+    gallery: Gallery,
+    queries: list[str],
+    rows: np.ndarray,
+    values: np.ndarray,
+    compared: np.ndarray | None,
+    own: np.ndarray,
+) -> list[Answer]:
+    """Return the answer to each query. rows, values, compared: of its best images, (Q, k), as `rank_queries`; own: (Q,)."""
+    found = []
+    for place, query in enumerate(queries):
+        there = rows[place] >= 0
+        keys = [gallery.keys[row] for row in rows[place][there]]
+        some = None if compared is None else compared[place][there]
+        size = len(gallery.keys) - int(own[place] >= 0)
+        found.append(gallery.fitted.answer(query, keys, values[place][there], size, some))
+    return found
 
 
 def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageEmbedder:
@@ -78,6 +123,7 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
     Raises ReidflowError where this installation would embed them otherwise, or lacks pretrained weights.
     """
     facts, compute = gallery.facts, Compute()
+    device = resolve_device(compute.device)
     more = facts.get("levels", {}), facts.get("network"), facts.get("boxes", 0)
     framing = Framing(facts["frame"], facts["size"], facts["max_pixels"], *more)
     try:
@@ -88,16 +134,17 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
             f"it was, or make the gallery again with `reidflow index`. {error}"
         ) from error
     try:
-        made = _embedders(runs, resolve_device(compute.device))
+        made = _embedders(runs, device)
     except MissingWeightsError as error:
         raise ReidflowError(f"{folder}: its queries are embedded with pretrained weights; {error}") from error
-    maker = _joined(made, framing, facts["name"], compute.workers)
+    extractors = [Extractor(matcher, device) for matcher in gallery.fitted.matchers]
+    maker = _joined(made, framing, facts["name"], compute.workers, gallery.fitted, extractors)
     own = maker.identity()
     if own["run"] != facts["run"]:
         raise ReidflowError(f"{folder}: a damaged gallery (its runs are not those of its vectors). Copy it again.")
-    if own["code"] != facts["code"]:
+    if any(own.get(name) != facts.get(name) for name in ("code", LOCAL)):
         raise ReidflowError(
-            f"{folder}: made by other code (reidflow {facts['version']}; this is {components.version()}), so the vectors of new "
+            f"{folder}: made by other code (reidflow {facts['version']}; this is {components.version()}), so new "
             "images could not be compared with its own. Use that version, or make the gallery again with `reidflow index`."
         )
     return maker
@@ -113,35 +160,52 @@ def nearest_others(gallery: Gallery, queries: np.ndarray, own: np.ndarray, k: in
     return np.take_along_axis(rows, last, 1), np.take_along_axis(cosines, last, 1)
 
 
-def maker_of(config: Config, runs: list[str]) -> ImageEmbedder:
+def maker_of(plan: Plan, runs: list[str], promised: float) -> ImageEmbedder:
     """Return what embeds images with finished runs (as experiment/arm/seed-0 or by the path of their folder).
 
+    Where their arm has a ranking by several scores, it extracts local features as well. promised: as for `index_images`.
     Raises ReidflowError where a run is not there, or its embeddings are not compared by their angle.
     """
-    results, framing = Path(config.results), framing_of(config)
-    made = _embedders([run_folder(results, name) for name in runs], resolve_device(config.compute.device))
+    config = plan.config
+    results, device = Path(config.results), resolve_device(config.compute.device)
+    framing_of(config)  # before networks are loaded
+    made = _embedders([run_folder(results, name) for name in runs], device)
     for embedder, name in zip(made, runs, strict=True):
         if not embedder.cosine:
             raise ReidflowError(
                 f"{name}: its embeddings have the geometry '{embedder.spec.model.geometry['name']}', and an index "
                 "compares angles. Choose a run with the geometry hypersphere."
             )
-    return _joined(made, framing, ", ".join(runs), config.compute.workers)
+    fitted = fitted_of(plan, [(embedder.folder, embedder.spec) for embedder in made], promised)
+    extractors = [Extractor(matcher, device) for matcher in fitted.matchers]
+    framing = framing_of(config, masks=bool(extractors))
+    return _joined(made, framing, ", ".join(runs), config.compute.workers, fitted, extractors)
 
 
 def _embedders(folders: list[Path], device: str) -> list[Embedder]:
     return [Embedder(folder, device=device) for folder in folders]
 
 
-def _joined(made: list[Embedder], framing: Framing, name: str, workers: int) -> ImageEmbedder:
+def _joined(
+    made: list[Embedder],
+    framing: Framing,
+    name: str,
+    workers: int,
+    fitted: FittedRanking,
+    extractors: list[Extractor],
+) -> ImageEmbedder:
     """Return what embeds images with one run, or with several side by side."""
     runs = [(embedder.folder, embedder.spec) for embedder in made]
     digest = code_of([spec for _, spec in runs], framing.frame, framing.network)
-    return ImageEmbedder(made[0] if len(made) == 1 else JointEmbedder(made), framing, name, digest, workers, runs)
+    embed = made[0] if len(made) == 1 else JointEmbedder(made)
+    return ImageEmbedder(embed, framing, name, digest, workers, runs, fitted, extractors)
 
 
-def framing_of(config: Config) -> Framing:
-    """Return how the pipeline framed the images that its runs were trained on. Raises ReidflowError."""
+def framing_of(config: Config, masks: bool = False) -> Framing:
+    """Return how the pipeline framed the images that its runs were trained on. masks: whether masks are used beside.
+
+    Raises ReidflowError.
+    """
     path = Path(config.results) / "data" / "images.json"
     if not path.is_file():
         raise ReidflowError(f"{path}: not there yet. Run the pipeline with this config first.")
@@ -159,23 +223,11 @@ def framing_of(config: Config) -> Framing:
         )
     if wanted:  # whose file may have been moved since
         facts["network"] = {**facts["network"], "segmenter": wanted}
-    return Framing.of_pipeline(facts, config.dataset.max_pixels)
+    return Framing.of_pipeline(facts, config.dataset.max_pixels, masks)
 
 
 def _but_file(segmenter: dict[str, Any] | None) -> dict[str, Any] | None:
     return segmenter and {key: value for key, value in segmenter.items() if key != "file"}
-
-
-def run_folder(results: Path, name: str) -> Path:
-    """Return the folder of a finished run: experiment/arm/seed-0 below the results, or a path. Raises ReidflowError."""
-    experiments = results / "experiments"
-    for folder in (experiments / name, Path(name)):
-        if folder.is_dir():
-            return folder
-    known = sorted(path.parent.relative_to(experiments).as_posix() for path in experiments.glob("*/*/seed-*/run.yaml"))
-    some = "\n".join(f"  {one}" for one in known[:SHOWN])
-    more = f"\n  and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    raise ReidflowError(f"there is no run '{name}' in {experiments}. Finished runs:\n{some or '  none'}{more}")
 
 
 def _own_rows(gallery: Gallery, root: Path, keys: list[str]) -> np.ndarray:
@@ -186,11 +238,15 @@ def _own_rows(gallery: Gallery, root: Path, keys: list[str]) -> np.ndarray:
     return np.array([row_of.get((top / key).as_posix(), -1) for key in keys], np.int64)
 
 
-def _print(best: dict[str, list[str]], cosines: np.ndarray) -> None:
-    for (query, keys), values in zip(best.items(), cosines, strict=True):
-        print(query)
-        for place, (key, value) in enumerate(zip(keys, values, strict=False), 1):
-            print(f"  {place:3} {value:8.4f}  {key}")
+def _print(answers: list[Answer]) -> None:
+    """Print answers with their probabilities where they are calibrated, else with their scores."""
+    calibrated = any(probability is not None for one in answers for probability in one.probabilities)
+    for one in answers:
+        print(one.query)
+        for place, image, score, probability in one.rows():
+            value = score if probability is None and not calibrated else probability
+            shown = f"{'-':>8}" if value is None else f"{value:8.4f}"
+            print(f"  {place or 'new':>3} {shown}  {image}")
 
 
 def _say_whole(maker: ImageEmbedder, images: Path) -> None:

@@ -7,11 +7,11 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import faiss
 import numpy as np
@@ -20,11 +20,17 @@ import polars as pl
 from reidflow.dedup.neighbours import unit
 from reidflow.features.shards import keep, stored
 from reidflow.ingest.rawdigest import UNREADABLE
+from reidflow.matching.bank import FILES as BANK_FILES
+from reidflow.matching.bank import Bank, BankFiles, assemble, keep_features
+from reidflow.matching.features import Features
+from reidflow.retrieval.fitted_ranking import PLAIN, RANKING, FittedRanking, read_ranking
+from reidflow.retrieval.gallery_ranking import Extractor
 from reidflow.retrieval.image_files import Framing, ImageFiles, LeftOut, find_images, squares
 from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_index, write_index
-from reidflow.spec import components
+from reidflow.spec import code, components
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.plan import local_bank_id
 from reidflow.spec.run import RunSpec
 from reidflow.spec.yaml import dumps
 from reidflow.store.atomic import replacing, write_text
@@ -36,8 +42,11 @@ from reidflow.training.embedding import WEIGHTS
 KEYS = Contract("keys of a gallery", {"key": pl.String, "sha256": pl.String, "row": pl.Int64})
 INDEX, TABLE, VECTORS, FACTS, FILES = "index.faiss", "keys.parquet", "vectors.npy", "gallery.json", "files.json"
 RUNS = "runs.zip"
-NAMES = (INDEX, TABLE, VECTORS, FACTS, FILES, RUNS)
+LOCAL = "local"
+"""Folder of a gallery with its banks of local features."""
+NAMES = (INDEX, TABLE, VECTORS, FACTS, FILES, RUNS, RANKING, LOCAL)
 BLOCK = 256
+LOCAL_BLOCK = 64  # squares for local features are larger
 RECALL_AT = 10
 RECALL = f"recall_at_{RECALL_AT}"
 
@@ -68,26 +77,59 @@ class ImageEmbedder:
     code: str = ""
     workers: int = 2
     runs: Sequence[tuple[Path, RunSpec]] = ()
+    fitted: FittedRanking = PLAIN
+    extractors: Sequence[Extractor] = ()
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides a vector; galleries of different ones cannot be mixed."""
-        return {"run": self.embed.identity(), **self.framing.facts(), "code": self.code}
+        """Return what decides what is known of an image; galleries of different ones cannot be mixed."""
+        own = {"run": self.embed.identity(), **self.framing.facts(), "code": self.code}
+        local = known_by(self.fitted, {each.name: each.facts for each in self.extractors}).get(LOCAL)
+        return own | ({LOCAL: local} if local else {})
 
-    def vectors(self, images: ImageFiles, keys: list[str]) -> Iterator[tuple[list[str], np.ndarray, list[LeftOut]]]:
-        """Yield, block by block, usable keys with their unit vectors (n, dim) float32, and the images left out."""
-        for usable, (seen, *_), left_out in squares(images, keys, self.framing, BLOCK, self.workers):
-            yield usable, unit(self.embed(seen.pixels)), left_out
+    def known(self, images: ImageFiles, keys: list[str]) -> Iterator["Known"]:
+        """Yield, block by block, what is known of images."""
+        sides = [each.side for each in self.extractors]
+        block = LOCAL_BLOCK if sides else BLOCK
+        for usable, (seen, *more), left_out in squares(images, keys, self.framing, block, self.workers, sides):
+            features = {
+                e.name: e(each.pixels, each.masks, self.workers) for e, each in zip(self.extractors, more, strict=True)
+            }
+            yield Known(usable, unit(self.embed(seen.pixels)), features, left_out)
+
+
+def known_by(fitted: FittedRanking, banks: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what gallery.json says of a ranking, and of what decides local features and what they score."""
+    local: dict[str, Any] = {name: {key: facts[key] for key in ("code", "versions")} for name, facts in banks.items()}
+    if fitted.ranking and local:
+        local["scores"] = code.run_digest(*fitted.ranking.modules())
+    return {"fitted": short(fitted.plain())} | ({LOCAL: local} if local else {})
+
+
+class Known(NamedTuple):
+    """What is known of images: keys of those that can be used, their unit vectors (n, dim) float32, their local features by
+    bank, and the images left out.
+    """
+
+    keys: list[str]
+    vectors: np.ndarray
+    features: dict[str, list[Features]]
+    left_out: list[LeftOut]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """A gallery as stored on disk: row i of `vectors` (N, D), unit float32, is the image `keys[i]`, keys sorted."""
+    """A gallery as stored on disk: row i of `vectors` (N, D), unit float32, is the image `keys[i]`, keys sorted.
+
+    fitted: what its queries are ranked and answered by. banks: of local features, by name, row i again of `keys[i]`.
+    """
 
     keys: list[str]
     digests: list[str]
     vectors: np.ndarray
     index: faiss.Index
     facts: dict[str, Any]
+    fitted: FittedRanking
+    banks: dict[str, Bank]
 
 
 @dataclass(frozen=True)
@@ -128,7 +170,7 @@ def update(
             shutil.copyfile(out / FILES, part / FILES)
         found = find_images(images, part / FILES)
         known = dict(zip(old.digests, old.vectors, strict=True)) if old else {}
-        embedded, left_out = _embed_missing(found, known, maker, part, progress)
+        embedded, left_out = _embed_missing(found, known, maker, part / short(maker.identity()), progress)
         rows = {key: known[sha] for key, sha in found.digests.items() if sha in known}
         if not rows:
             raise ReidflowError(f"{images}: none of its {len(found.digests)} images can be used.\n{listed(left_out)}")
@@ -136,13 +178,21 @@ def update(
         facts = {**maker.identity(), "name": maker.run, "images": str(images.absolute())}
         facts |= {"max_pixels": maker.framing.max_pixels, "network": maker.framing.network}
         facts |= {"index": index, "left_out": [one._asdict() for one in left_out]}
+        facts |= known_by(maker.fitted, {each.name: each.facts for each in maker.extractors})
         digests = [found.digests[key] for key in rows]
         unchanged = old and (old.keys, old.digests) == (list(rows), digests) and facts.items() <= old.facts.items()
         if unchanged and (out / RUNS).is_file():
             recall = old.facts[RECALL]
         else:
             vectors = np.stack(list(rows.values()))
-            recall = write_gallery(part / "whole", list(rows), digests, vectors, facts, maker.runs)
+            place = part / short(maker.identity())
+            banks = {each.name: KeptBank(place / each.name, digests, each.facts) for each in maker.extractors}
+            for name, bank in banks.items() if old else ():
+                bank.keep(
+                    old.banks[name], [row for row, digest in enumerate(old.digests) if digest in known], old.digests
+                )
+            given = facts, maker.runs, maker.fitted
+            recall = write_gallery(part / "whole", list(rows), digests, vectors, *given, banks)
             shutil.move(part / FILES, part / "whole" / FILES)
             _swap(part / "whole", out)
         shutil.rmtree(part)
@@ -156,11 +206,14 @@ def write_gallery(
     vectors: np.ndarray,
     facts: dict[str, Any],
     runs: Sequence[tuple[Path, RunSpec]],
+    fitted: FittedRanking,
+    banks: Mapping[str, "KeptBank"] = {},
 ) -> float | None:
     """Write the files of a gallery into `folder` and return the index's recall, None where it is exact.
 
     keys: sorted, a row each. vectors: (N, D) unit float32. facts: what gallery.json holds beside count, recall and the
     runs' pretrained backbones; `index` is the resolved component. runs: folder and spec of each run behind the vectors.
+    fitted: what queries are ranked by. banks: the local features of the images, by name.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -172,10 +225,36 @@ def write_gallery(
     table = pl.DataFrame({"key": keys, "sha256": digests, "row": np.arange(len(keys))}, schema=KEYS.columns)
     write_table(table, folder / TABLE, KEYS)
     _write_runs(folder / RUNS, runs)
+    write_text(folder / RANKING, fitted.text())
+    for name, bank in banks.items():
+        assemble(bank.place, pl.Series(keys), bank.digests, bank_files(folder / LOCAL / name), bank.facts)
     facts = {**facts, "count": len(keys), "dim": vectors.shape[1], RECALL: recall}
     facts |= {"backbones": [spec.model.backbone for _, spec in runs], "version": components.version()}
     write_text(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     return recall
+
+
+@dataclass(frozen=True)
+class KeptBank:
+    """Local features that a gallery is to hold: the folder in which they are kept, the digest of each image, by which they
+    are, and what decides them.
+    """
+
+    place: Path
+    digests: list[str]
+    facts: dict[str, Any]
+
+    def keep(self, bank: Bank, rows: Sequence[int], digests: list[str] | None = None) -> None:
+        """Keep those of some rows of a bank. digests: of all its rows, by default its own."""
+        known = bank.digests if digests is None else digests
+        for start in range(0, len(rows), BLOCK):
+            some = rows[start : start + BLOCK]
+            keep_features(self.place, [known[row] for row in some], [bank.of(row) for row in some])
+
+
+def bank_files(folder: Path) -> BankFiles:
+    """Return the files of a bank of local features in its folder."""
+    return BankFiles(**{name: folder / file for name, file in BANK_FILES.items()})
 
 
 def open_gallery(folder: Path) -> Gallery:
@@ -198,7 +277,23 @@ def open_gallery(folder: Path) -> Gallery:
             f"{folder}: its files do not fit together ({len(keys)} keys, {len(vectors)} vectors, {index.ntotal} in the "
             "index). Rebuild it with --rebuild."
         )
-    return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, facts)
+    fitted = read_ranking(place / RANKING)
+    banks = {name: _open_bank(place / LOCAL / name, keys["key"]) for name in map(local_bank_id, fitted.matchers)}
+    return Gallery(keys["key"].to_list(), keys["sha256"].to_list(), vectors, index, facts, fitted, banks)
+
+
+def _open_bank(folder: Path, keys: pl.Series) -> Bank:
+    """Return the local features of a gallery's images. Raises ReidflowError where they are not there, or of others."""
+    try:
+        bank = Bank(folder)
+        whole = bank.rows["image"].to_list() == keys.to_list()
+    except (OSError, ValueError, EOFError, ReidflowError) as error:
+        raise ReidflowError(
+            f"{folder}: not there, or damaged ({error}). Rebuild the gallery with --rebuild."
+        ) from error
+    if not whole:
+        raise ReidflowError(f"{folder}: local features of other images than the gallery's. Rebuild it with --rebuild.")
+    return bank
 
 
 def _write_runs(path: Path, runs: Sequence[tuple[Path, RunSpec]]) -> None:
@@ -240,6 +335,7 @@ def check_maker(facts: dict[str, Any], maker: ImageEmbedder, folder: Path) -> No
     wanted = maker.identity()
     names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
     names |= {"levels": "another range of values", "masks": "masks of another network"}
+    names |= {LOCAL: "other local features"}
     differing = [text for key, text in names.items() if facts.get(key) != wanted.get(key)]
     if differing:
         raise ReidflowError(
@@ -257,14 +353,13 @@ def _embed_missing(
     found: ImageFiles,
     known: dict[str, np.ndarray],
     maker: ImageEmbedder,
-    part: Path,
+    place: Path,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[int, list[LeftOut]]:
     """Add the vectors of bytes not known yet to `known`; return how many were embedded, and the images left out.
 
-    Each block is kept in `part` as soon as it is there.
+    Each block is kept in `place` as soon as it is there, its local features in a folder for each bank.
     """
-    place = part / short(maker.identity())
     known.update(_kept(place))
     first: dict[str, str] = {}
     alike: dict[str, list[str]] = {}
@@ -273,13 +368,16 @@ def _embed_missing(
         alike.setdefault(name, []).append(key)
     missing = [key for key in alike if found.digests[key] not in known]
     embedded, left_out = 0, []
-    for usable, vectors, bad in maker.vectors(found, missing):
-        digests = [found.digests[key] for key in usable]
-        if usable:
-            keep(place, digests, vectors[:, None])
-        known.update(zip(digests, vectors, strict=True))
-        embedded += len(usable)
-        left_out += [LeftOut(key, one.reason, one.detail) for one in bad for key in alike[one.key]]
+    for block in maker.known(found, missing):
+        digests = [found.digests[key] for key in block.keys]
+        if digests:
+            # An image whose vector is kept has local features, too, wherever a kill comes.
+            for name, features in block.features.items():
+                keep_features(place / name, digests, features)
+            keep(place, digests, block.vectors[:, None])
+        known.update(zip(digests, block.vectors, strict=True))
+        embedded += len(digests)
+        left_out += [LeftOut(key, one.reason, one.detail) for one in block.left_out for key in alike[one.key]]
         if progress:
             progress(embedded + len(left_out), len(missing))
     return embedded, sorted(left_out)

@@ -1,6 +1,9 @@
 """Submission files: the best of a gallery for each query, or the similarity of each listed pair."""
 
+import csv
+import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import polars as pl
 
 from reidflow.evaluation.retrieval_queries import Retrieval, scores
 from reidflow.ingest.sources import _table
+from reidflow.retrieval.fitted_ranking import Answer
 from reidflow.spec.errors import Problems, ReidflowError
 
 COLUMNS = ("row_id", "query_image", "gallery_image")
@@ -136,14 +140,16 @@ def submission_csv(row_ids: list[str], similarities: np.ndarray) -> str:
     return "\n".join(["row_id,similarity", *lines]) + "\n"
 
 
-def best_keys(retrieval: Retrieval, query_keys: list[str], gallery_keys: list[str], k: int) -> dict[str, list[str]]:
-    """Return the keys of the k best candidates of each query, best first; of equal ones the key decides.
+def best_scored(
+    retrieval: Retrieval, query_keys: list[str], gallery_keys: list[str], k: int
+) -> dict[str, tuple[list[str], np.ndarray]]:
+    """Return the keys of the k best candidates of each query with their scores, best first; of equal ones the key decides.
 
     Images that are no candidates (the query itself, its own group) are left out.
     """
     in_order = np.argsort(np.array(gallery_keys, dtype=object), kind="stable")
     masks = retrieval.masks()
-    best: dict[str, list[str]] = {}
+    best: dict[str, tuple[list[str], np.ndarray]] = {}
     for start in range(0, len(query_keys), BLOCK):
         rows = slice(start, min(start + BLOCK, len(query_keys)))
         block = scores(retrieval, rows)
@@ -154,13 +160,32 @@ def best_keys(retrieval: Retrieval, query_keys: list[str], gallery_keys: list[st
         chosen = np.argsort(-block, axis=1, kind="stable")[:, :k]
         for number, places in enumerate(chosen):
             kept = [place for place in places if block[number, place] > -np.inf]
-            best[query_keys[start + number]] = [gallery_keys[in_order[place]] for place in kept]
+            best[query_keys[start + number]] = [gallery_keys[in_order[place]] for place in kept], block[number, kept]
     return best
+
+
+def best_keys(retrieval: Retrieval, query_keys: list[str], gallery_keys: list[str], k: int) -> dict[str, list[str]]:
+    """Return the keys of `best_scored`."""
+    return {query: keys for query, (keys, _) in best_scored(retrieval, query_keys, gallery_keys, k).items()}
 
 
 def answers_json(best: dict[str, list[str]]) -> str:
     """Return {query key: [keys of the gallery, best first]} as JSON, sorted by the query's key."""
     return json.dumps({key: best[key] for key in sorted(best)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def answers_csv(answers: Sequence[Answer]) -> str:
+    """Return a table of answers, in their order: query, rank, image, score, probability.
+
+    probability: of the same identity as the image's, where that is calibrated. `new individual` has a line without a rank,
+    after the images that count as matches, with its probability.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["query", "rank", "image", "score", "probability"])
+    for one in answers:
+        table.writerows([one.query, *row] for row in one.rows())
+    return text.getvalue()
 
 
 def without_images(pairs: Pairs, placed: Placed) -> list[str]:

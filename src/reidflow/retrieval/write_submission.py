@@ -1,25 +1,33 @@
 """Submissions of finished runs: queries and gallery embedded, ranked and written."""
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from reidflow.dedup.neighbours import unit
+from reidflow.evaluation import open_set
 from reidflow.evaluation.layout import Layout
+from reidflow.evaluation.open_set import Decision
 from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
-from reidflow.evaluation.runs import TrainedRun, read_jobs
+from reidflow.evaluation.runs import MIRRORED, TrainedRun, read_jobs, reranking
 from reidflow.ingest.rawdata import DEMO, cache_file
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
+from reidflow.matching.bank import Bank
 from reidflow.retrieval.embedder import code_of, joint_identity, run_identity
+from reidflow.retrieval.fitted_ranking import PLAIN, Answer, FittedRanking, fit_ranking, promise
+from reidflow.retrieval.gallery import LOCAL, KeptBank, known_by
 from reidflow.retrieval.image_files import Framing
 from reidflow.retrieval.submission_files import (
-    answers_json,
     as_similarities,
-    best_keys,
+    best_scored,
     pair_scores,
     place_pairs,
     read_pairs,
@@ -29,9 +37,12 @@ from reidflow.retrieval.submission_files import (
 from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import slug_of
-from reidflow.spec.plan import bank_id, tested_bank
+from reidflow.spec.inference import around_ranking
+from reidflow.spec.plan import bank_id, local_bank_id, tested_bank
 from reidflow.spec.run import RunSpec
+from reidflow.splits.split import SPLIT
 from reidflow.store.runs import WEIGHTS, RunStore, verified
+from reidflow.store.tables import read_table
 from reidflow.training.embedding import embed_stored
 from reidflow.training.execute import mirror_images
 
@@ -54,11 +65,12 @@ class QueryRows:
 
 
 class ChosenRun(NamedTuple):
-    """A run behind a submission: its experiment, what it made, and the spec of its arm with its seed."""
+    """A run behind a submission: its experiment, what it made, the spec of its arm with its seed, and the split's table."""
 
     experiment: str
     made: TrainedRun
     spec: RunSpec
+    split: str = ""
 
     @property
     def name(self) -> str:
@@ -69,12 +81,13 @@ class ChosenRun(NamedTuple):
 def chosen_runs(arms: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
     """Return the runs behind a submission.
 
-    facts: of each arm its `experiment`, `arm`, `seeds`, and `runs`, the files that list what was trained.
+    facts: of each arm its `experiment`, `arm`, `seeds`, `splits` (of each seed), `runs`, the files that list what
+    was trained, and `local`, the digests of the banks of local features by which it is ranked.
     Raises ReidflowError for an arm that has none, since its network is unavailable.
     """
     found = []
     for part in arms:
-        jobs = read_jobs(part["runs"], part["arms"], store)
+        jobs = read_jobs(part["runs"], part["arms"], store, part["local"])
         if part["arm"] in jobs.unavailable:
             reason = jobs.unavailable[part["arm"]]
             raise ReidflowError(
@@ -85,8 +98,22 @@ def chosen_runs(arms: list[dict[str, Any]], store: RunStore) -> list[ChosenRun]:
         made = {run.seed: (run, spec) for run, spec in reversed(own)}
         for seed in part["seeds"]:
             run, spec = made[seed]
-            found.append(ChosenRun(part["experiment"], run, RunSpec.model_validate(spec)))
+            split = part["splits"][str(seed)]
+            found.append(ChosenRun(part["experiment"], run, RunSpec.model_validate(spec), split))
     return found
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation images of runs. gallery: the rule of the metric, `role` or `all`."""
+
+    manifest: pl.DataFrame
+    gallery: str
+
+    def of(self, runs: list[ChosenRun]) -> Layout:
+        """Return the validation queries of the split of runs, which have one, with their gallery."""
+        (split,) = {run.split for run in runs}
+        return Layout(read_table(Path(split), SPLIT), self.manifest, self.gallery, "val")
 
 
 class Embedded:
@@ -112,13 +139,23 @@ class Embedded:
 
 
 def rank_query_images(
-    runs: list[ChosenRun], question: QueryRows, embedded: Embedded, combine: str, inference: list[dict[str, Any]]
+    runs: list[ChosenRun],
+    question: QueryRows,
+    embedded: Embedded,
+    combine: str,
+    inference: list[dict[str, Any]],
+    validation: Validation | None = None,
 ) -> tuple[Retrieval, bool]:
     """Return the queries and the gallery as the runs together rank them, and whether they do so by cosines.
 
-    Each run is ranked as its arm is: with its ensemble and its inference. Then `concatenate` joins embeddings and does
-    the further `inference` on them; `average` does it run by run, and takes the mean of the similarities.
+    Each run is ranked as its arm is: with its ensemble, its inference and its ranking. Then `concatenate` joins embeddings
+    and does the further `inference` on them; `average` does it run by run, and takes the mean of the similarities.
+    validation: the images on which rankings by several scores are fitted, where the runs have any.
     """
+    if any(run.spec.ranking for run in runs):
+        units = [[run] for run in runs] if combine == "average" else [runs]
+        parts = [_ranked(unit, question, embedded, inference, validation) for unit in units]
+        return combine_members(parts, "average"), False
     if combine == "average" and len(runs) > 1:
         parts = [_own(run, question, embedded, inference) for run in runs]
         return combine_members(parts, combine), all(_by_cosine(part) for part in parts)
@@ -130,6 +167,83 @@ def rank_query_images(
             flipped = combine_members([_seen(run, question, embedded.mirrored) for run in runs], combine)
         retrieval = infer(retrieval, inference, flipped)
     return retrieval, _by_cosine(retrieval) or _averaged_cosines(runs, retrieval)
+
+
+def joined(runs: list[ChosenRun], inference: list[dict[str, Any]] | None = None) -> TrainedRun:
+    """Return runs of one arm as one, whose embeddings stand side by side. inference: its steps, by default none."""
+    first, members = runs[0].made, tuple(one for run in runs for one in run.made.runs)
+    how = {"members": members, "combine": "concatenate"} if len(runs) > 1 else {}
+    return first._replace(inference=tuple(inference or ()), **how)
+
+
+def fitted_gallery(runs: list[ChosenRun], validation: Validation, promised: float | None) -> FittedRanking:
+    """Return what a gallery of the joined embeddings of runs is ranked and answered by.
+
+    promised: rate of queries of new individuals that are answered with a known one; None: nothing is said of them.
+    """
+    if promised is None and not any(run.spec.ranking for run in runs):
+        return PLAIN
+    return fit_ranking(joined(runs), validation.of(runs), promised)
+
+
+def new_decision(
+    runs: list[ChosenRun],
+    embedded: Embedded,
+    combine: str,
+    inference: list[dict[str, Any]],
+    validation: Validation,
+    promised: float,
+) -> Decision:
+    """Return when a query is of a new individual, by what the runs together find for the validation queries of their split."""
+    layout = validation.of(runs)
+    rows = layout.manifest_rows
+    question = QueryRows(rows[layout.query], rows[layout.gallery], **layout.filters())
+    retrieval, _ = rank_query_images(runs, question, embedded, combine, inference, validation)
+    return open_set.fit(open_set.trials(layout, retrieval), promised)
+
+
+def _ranked(
+    runs: list[ChosenRun],
+    question: QueryRows,
+    embedded: Embedded,
+    inference: list[dict[str, Any]],
+    validation: Validation | None,
+) -> Retrieval:
+    """Return what runs of one arm, whose embeddings stand side by side, rank by: several scores, fused."""
+    if validation is None:
+        raise ReidflowError(f"{runs[0].name}: ranked by several scores, which are fitted on validation images.")
+    made, layout = joined(runs, [*runs[0].spec.inference, *inference]), validation.of(runs)
+    mirrored = _mirrored_table(runs, layout, embedded) if needing("inference", made.inference, "flipped") else None
+    rerank = reranking(layout, made, mirrored)
+    before, after = around_ranking(made.inference)
+    seen = [embedded.rows] if mirrored is None else [embedded.rows, embedded.mirrored]
+    own, *flipped = (combine_members([_seen(run, question, each) for run in runs], "concatenate") for each in seen)
+    retrieval = infer(own, before, *flipped)
+    if not _validates(question, layout):
+        everywhere = np.arange(max(question.queries.max(), question.gallery.max()) + 1)
+        asked = SimpleNamespace(query=question.queries, gallery=question.gallery, manifest_rows=everywhere)
+        rerank = replace(rerank, layout=asked, parts=())
+    return infer(rerank(retrieval, bool(after)), after)
+
+
+def _validates(question: QueryRows, layout: Layout) -> bool:
+    """Return whether the queries are those of a validation layout, each fifth of which is ranked by the others."""
+    rows = layout.manifest_rows
+    sides = (question.queries, rows[layout.query]), (question.gallery, rows[layout.gallery])
+    return all(np.array_equal(*side) for side in sides)
+
+
+def _mirrored_table(runs: list[ChosenRun], layout: Layout, embedded: Embedded) -> pl.DataFrame:
+    """Return MIRRORED of the images that a layout evaluates."""
+    images, rows = layout.table["image"][layout.evaluated.tolist()], layout.manifest_rows[layout.evaluated]
+    tables = []
+    for run in runs:
+        for (key, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
+            vectors = list(embedded.mirrored(folder, spec, rows))
+            tables.append(
+                pl.DataFrame({"run": [key] * len(rows), "image": images, "vector": vectors}, schema=MIRRORED.columns)
+            )
+    return pl.concat(tables)
 
 
 def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -> np.ndarray:
@@ -226,10 +340,12 @@ def pairs_csv(
     embedded: Embedded,
     combine: str,
     inference: list[dict[str, Any]],
+    validation: Validation | None = None,
 ) -> str:
     """Return the submission for the pairs in `table`, a line for each, in its order; says what has no image.
 
-    The distinct query and gallery images of the pairs form one retrieval, so that inference applies. Raises ReidflowError.
+    The distinct query and gallery images of the pairs form one retrieval, so that inference applies. validation: as for
+    `rank_query_images`. Raises ReidflowError.
     """
     pairs = read_pairs(table)
     placed = place_pairs(pairs, manifest, quarantine)
@@ -238,38 +354,86 @@ def pairs_csv(
     if not (len(placed.query_rows) and len(placed.gallery_rows)):
         raise ReidflowError(f"{table}: none of its images can be used; results/data/quarantine.parquet says why.")
     question = QueryRows(placed.query_rows, placed.gallery_rows, placed.query_index)
-    retrieval, cosine = rank_query_images(runs, question, embedded, combine, inference)
+    retrieval, cosine = rank_query_images(runs, question, embedded, combine, inference, validation)
     values = pair_scores(retrieval, placed.query, placed.gallery)
     print(f"{len(values)} pairs of {len(placed.query_rows)} queries and {len(placed.gallery_rows)} gallery images")
     return submission_csv(pairs.row_ids, as_similarities(values, cosine))
 
 
-def best_json(retrieval: Retrieval, question: QueryRows, manifest: pl.DataFrame, k: int) -> str:
-    """Return the submission of the k best gallery images for each query, by their paths in the data set."""
+def best_answers(
+    runs: list[ChosenRun],
+    question: QueryRows,
+    manifest: pl.DataFrame,
+    embedded: Embedded,
+    combine: str,
+    inference: list[dict[str, Any]],
+    validation: Validation,
+    k: int,
+    promised: float | None,
+) -> list[Answer]:
+    """Return the k best gallery images for each query, by their paths in the data set, and whether it is a new individual's.
+
+    promised: as for `fitted_gallery`.
+    """
+    together = embedded, combine, inference, validation
+    retrieval, _ = rank_query_images(runs, question, *together)
+    new = None if promised is None else new_decision(runs, *together, promised)
+    if new:
+        print(promise(new))
     names = manifest["image"].to_list()
     queries, gallery = ([names[row] for row in rows] for rows in (question.queries, question.gallery))
     print(f"{len(queries)} queries, {len(gallery)} gallery images, {min(k, len(gallery))} answers to each")
-    return answers_json(best_keys(retrieval, queries, gallery, k))
+    found = best_scored(retrieval, queries, gallery, k)
+    fitted = FittedRanking(None, None, new)
+    return [fitted.answer(query, *found[query], len(gallery)) for query in queries]
 
 
 def gallery_files(
     manifest: pl.DataFrame, question: QueryRows, runs: list[ChosenRun], embedded: Embedded
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Return keys (sorted), digests and unit vectors of a gallery."""
-    facts = manifest[question.gallery.tolist()].select("image", "sha256", row=pl.Series(question.gallery)).sort("image")
+    facts = gallery_table(manifest, question)
     vectors = joint_vectors(runs, facts["row"].to_numpy(writable=True), embedded)
     return facts["image"].to_list(), facts["sha256"].to_list(), vectors
 
 
+def gallery_table(manifest: pl.DataFrame, question: QueryRows) -> pl.DataFrame:
+    """Return image, sha256 and row of the manifest of a gallery's images, by image."""
+    return manifest[question.gallery.tolist()].select("image", "sha256", row=pl.Series(question.gallery)).sort("image")
+
+
+@contextmanager
+def gallery_banks(
+    fitted: FittedRanking, manifest: pl.DataFrame, question: QueryRows, results: Path
+) -> Iterator[dict[str, KeptBank]]:
+    """Yield the local features of a gallery's images, as a temporary folder keeps them.
+
+    results: the folder with the pipeline's banks, of which they are a part.
+    """
+    rows = gallery_table(manifest, question)["row"].to_list()
+    with tempfile.TemporaryDirectory(prefix="reidflow-") as place:
+        found = {}
+        for name in map(local_bank_id, fitted.matchers):
+            bank = Bank(results / LOCAL / name)
+            found[name] = KeptBank(Path(place) / name, [bank.digests[row] for row in rows], bank.decided)
+            found[name].keep(bank, rows)
+        yield found
+
+
 def gallery_facts(
-    runs: list[ChosenRun], images: dict[str, Any], root: Path, max_pixels: int
+    runs: list[ChosenRun],
+    images: dict[str, Any],
+    root: Path,
+    max_pixels: int,
+    fitted: FittedRanking,
+    banks: dict[str, KeptBank],
 ) -> tuple[dict[str, Any], list[tuple[Path, RunSpec]]]:
     """Return what gallery.json says of vectors from the pipeline, as of those of image files, and the runs behind them.
 
-    images: the content of images.json. root: the folder of the data set.
+    images: the content of images.json. root: the folder of the data set. fitted, banks: what the gallery ranks by.
     """
     single = [(folder, spec) for r in runs for (_, folder), spec in zip(r.made.runs, r.spec.runs(), strict=True)]
-    framing = Framing.of_pipeline(images, max_pixels)
+    framing = Framing.of_pipeline(images, max_pixels, masks=bool(banks))
     facts = {
         "run": joint_identity([run_identity(folder, spec) for folder, spec in single]),
         **framing.facts(),
@@ -278,6 +442,7 @@ def gallery_facts(
         "name": ", ".join(run.name for run in runs),
         "images": str(root.absolute()),
         "max_pixels": max_pixels,
+        **known_by(fitted, {name: bank.facts for name, bank in banks.items()}),
     }
     return facts, single
 

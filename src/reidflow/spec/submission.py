@@ -49,6 +49,11 @@ class Submission(Strict):
         validate_default=True,
     )
     k: Annotated[int, Field(ge=1)] = Field(10, description="answers to each query in submission.json")
+    new: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="answer `new individual` too: the share of queries of new individuals that may be answered with a known one, "
+        "such as 0.05; null: never",
+    )
     time_budget: Annotated[float, Field(gt=0)] = Field(
         120.0, description="minutes that the target faces_submission may take"
     )
@@ -102,6 +107,20 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
     if len(runs) > 1 and config.submission.combine == "concatenate":
         for why in unjoined(arms, experiments):
             problems.add_key("submission.combine", why, "Write combine: average.")
+    splits = {(name, runs_of(experiments[name], arm)[seed]) for name, arm, seeds in arms for seed in seeds}
+    divisions = [experiments[name].divisions[number] for name, number in sorted(splits)]
+    if config.submission.new is not None and any(one != divisions[0] for one in divisions):
+        problems.add_key(
+            "submission.new",
+            "its threshold is chosen on validation images, and the runs' splits have none in common.",
+            "Choose runs of one split, or write new: null.",
+        )
+    if config.submission.new is not None and any(one["split"].get("val") == 0 for one in divisions):
+        problems.add_key(
+            "submission.new",
+            "its threshold is chosen on validation images, and the split has none.",
+            "Give the split a share for val, or write new: null.",
+        )
 
 
 def unjoined(arms: list[tuple[str, str, list[int]]], experiments: dict[str, "Experiment"]) -> list[str]:
@@ -116,7 +135,9 @@ def unjoined(arms: list[tuple[str, str, list[int]]], experiments: dict[str, "Exp
         return [f"the arm '{arm}' is ranked by scores that are calibrated for it alone." for _, arm in ranked]
     splits = {runs_of(experiments[name], arm)[seed] for name, arm, seeds in arms for seed in seeds}
     if ranked and len(splits) > 1:
-        return [f"the seeds of '{chosen[0][1]}' have splits of their own, so their ranking is calibrated for each alone."]
+        return [
+            f"the seeds of '{chosen[0][1]}' have splits of their own, so their ranking is calibrated for each alone."
+        ]
     return []
 
 

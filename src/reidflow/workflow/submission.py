@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from reidflow.spec import plan as plans
+from reidflow.spec.errors import ReidflowError
+from reidflow.spec.experiment import Arm
 from reidflow.spec.plan import Plan
 from reidflow.spec.run import RunSpec
-from reidflow.spec.submission import candidate_networks, chosen_arms, mirroring_specs, runs_of
+from reidflow.spec.submission import candidate_networks, chosen_arms, mirroring_specs, runs_of, unjoined
 from reidflow.workflow.files import Files, digest_of
 from reidflow.workflow.inputs import Inputs
 from reidflow.workflow.params import Params, executed
@@ -56,6 +58,11 @@ class Submission:
         """The submission itself: a CSV of pairs, or a JSON of ranked candidates."""
         return f"{self.folder}/submission.{'csv' if self.pairs else 'json'}"
 
+    @property
+    def submitted(self) -> dict[str, str]:
+        """What is written beside the submission, by name: all answers as a table, where some may be `new individual`."""
+        return {"answers": f"{self.folder}/answers.csv"} if self.plan.config.submission.new is not None else {}
+
     @cached_property
     def chosen(self) -> list[tuple[str, str, list[int]]]:
         """Experiment, arm and seeds of the runs behind the submission."""
@@ -78,30 +85,47 @@ class Submission:
     @cached_property
     def read(self) -> dict[str, Any]:
         """The small files that a job which embeds images with these runs reads, by name."""
-        divisions = [
-            self.plan.experiments[name].divisions[self._runs(name, arm)[seed]]
-            for name, arm, seeds in self.chosen
-            for seed in seeds
-        ]
-        splits = dict.fromkeys(f"{self.plan.split_folder(division)}/split.parquet" for division in divisions)
+        splits = dict.fromkeys(split for chosen in self.chosen for split in self._splits(*chosen).values())
         return {
             "runs": [file for chosen in self.chosen for file in self._jobs(*chosen)],
             "manifest": f"{self.files.data}/manifest.parquet",
             "quarantine": f"{self.files.data}/quarantine.parquet",
             "splits": list(splits),
             "images": f"{self.files.data}/images.json",
-            "digests": list(map(digest_of, self.arrays)),
+            "digests": list(map(digest_of, self._embedded)),
+            "local": [f"{folder}/local.json" for folder in self._banks],
         }
+
+    def _splits(self, experiment: str, arm: str, seeds: list[int]) -> dict[int, str]:
+        """Return seed -> the table of the split of its run."""
+        divisions, runs = self.plan.experiments[experiment].divisions, self._runs(experiment, arm)
+        return {seed: f"{self.plan.split_folder(divisions[runs[seed]])}/split.parquet" for seed in seeds}
 
     @cached_property
     def arrays(self) -> list[str]:
-        """The arrays that it reads: of images or features, and of mirrored ones where these are ranked by."""
+        """The arrays that it reads: what embeddings are made of, and local features where these are ranked by."""
+        names = ("rows.parquet", "points.npy", "descriptors.npy")
+        return [*self._embedded, *(f"{folder}/{name}" for folder in self._banks for name in names)]
+
+    @cached_property
+    def _embedded(self) -> list[str]:
+        """The arrays of images or features, and of mirrored ones where these are ranked by."""
         own = {
             self.files.features(plans.tested_bank(spec)) if spec.frozen else f"{self.files.data}/images.npy"
             for spec in self.specs
         }
         mirroring = mirroring_specs(self.plan.config, self.plan.experiments)
         return sorted(own | set(map(self.files.mirrored_array, mirroring)))
+
+    @cached_property
+    def _banks(self) -> list[str]:
+        """The folders of the banks of local features by which the chosen arms are ranked, sorted."""
+        arms = [self.plan.experiments[name].arms[arm] for name, arm, _ in self.chosen]
+        return sorted({self.files.local_bank.format(bank=bank) for arm in arms for bank in self._banks_of(arm)})
+
+    def _banks_of(self, arm: Arm) -> list[str]:
+        rankings = [spec.ranking for _, spec in arm.points if spec.ranking]
+        return sorted({plans.local_bank_id(score.matcher) for ranking in rankings for score in ranking.local})
 
     def _param(self, script: str, what: dict[str, Any], modules: list[str]) -> str:
         """Return the param of a job that embeds images with the runs behind the submission."""
@@ -110,15 +134,21 @@ class Submission:
                 "experiment": name,
                 "arm": arm,
                 "seeds": seeds,
+                "splits": self._splits(name, arm, seeds),
                 "arms": list(self.plan.experiments[name].arms),
                 "runs": self._jobs(name, arm, seeds),
+                "local": [
+                    f"{self.files.local_bank.format(bank=bank)}/local.json"
+                    for bank in self._banks_of(self.plan.experiments[name].arms[arm])
+                ],
             }
             for name, arm, seeds in self.chosen
         ]
         points = [spec for name, arm, _ in self.chosen for _, spec in self.plan.experiments[name].arms[arm].points]
         steps = [*self._inference, *(step for spec in points for step in spec.inference)]
         ranking = [("geometry", spec.model.geometry) for spec in self.specs] + [("inference", step) for step in steps]
-        used = {*executed(self.specs), *plans.modules(*ranking), *modules}
+        local = {name for spec in points if spec.ranking for name in spec.ranking.modules()}
+        used = {*executed(self.specs), *plans.modules(*ranking), *local, *modules}
         config = self.plan.config
         pairs = {"pairs": self.pairs, "raw": self.raw if self.pairs else ""}
         if config.dataset.detections:
@@ -132,14 +162,30 @@ class Submission:
 
     def submission(self, wildcards: Any) -> str:
         """Return the param of the job that writes the submission."""
-        chosen = self.plan.config.submission.model_dump(mode="json", include={"combine", "inference", "k"})
+        chosen = self.plan.config.submission.model_dump(mode="json", include={"combine", "inference", "k", "new"})
         return self._param("submission", {"submission": chosen}, [])
 
+    @property
+    def gallery(self) -> dict[str, str]:
+        """The files of the gallery, by name."""
+        folder, local = f"{self.folder}/gallery", ("rows.parquet", "points.npy", "descriptors.npy", "local.json")
+        names = {"faiss": "index.faiss", "table": "keys.parquet", "vectors": "vectors.npy", "runs": "runs.zip"}
+        names |= {"ranking": "ranking.json"}
+        for number, bank in enumerate(self._banks):
+            names |= {f"local_{number}_{Path(file).stem}": f"local/{Path(bank).name}/{file}" for file in local}
+        return {name: f"{folder}/{file}" for name, file in {**names, "facts": "gallery.json"}.items()}
+
     def index(self, wildcards: Any) -> str:
-        """Return the param of the job that indexes the gallery."""
+        """Return the param of the job that indexes the gallery. Raises ReidflowError where the runs have no one ranking."""
+        for why in unjoined(self.chosen, self.plan.experiments):
+            raise ReidflowError(
+                f"submission.runs: a gallery compares the joined embeddings of all runs, and {why} Choose seeds of one arm and "
+                "split, or make a gallery of each with `reidflow index`."
+            )
         config = self.plan.config
         index, max_pixels = config.submission.index, config.dataset.max_pixels
-        return self._param("index", {"index": index, "max_pixels": max_pixels}, plans.modules(("index", index)))
+        what = {"index": index, "max_pixels": max_pixels, "new": config.submission.new}
+        return self._param("index", what, plans.modules(("index", index)))
 
     def faces(self, wildcards: Any) -> str:
         """Return the param of the job that chooses a network, trains its head and ranks the gallery in a time budget."""

@@ -12,6 +12,7 @@ from planted_folder import FRAME, SIZE, draw, drawn_folder, finished_run, pipeli
 from reidflow.cli import main
 from reidflow.evaluation.runs import TrainedRun
 from reidflow.models.backbones._hub import MissingWeightsError
+from reidflow.retrieval.fitted_ranking import PLAIN
 from reidflow.retrieval.gallery import open_gallery, write_gallery
 from reidflow.retrieval.write_submission import ChosenRun, QueryRows, gallery_facts, gallery_files
 
@@ -125,8 +126,8 @@ def test_a_gallery_that_the_workflow_wrote_is_asked_like_any_other(command, proj
     rows = np.arange(len(manifest))[::-1]
     made = gallery_files(manifest, QueryRows(rows[:0], rows, rows[:0]), [run], Pipeline(stored[RUN]))
     assert made[0] == sorted(made[0]) == manifest["image"].to_list()
-    facts, runs = gallery_facts([run], {"frame": FRAME, "size": SIZE}, root / "images", 10**6)
-    write_gallery(tmp_path / "workflow", *made, {**facts, "index": {"name": "flat"}}, runs)
+    facts, runs = gallery_facts([run], {"frame": FRAME, "size": SIZE}, root / "images", 10**6, PLAIN, {})
+    write_gallery(tmp_path / "workflow", *made, {**facts, "index": {"name": "flat"}}, runs, PLAIN)
     index(command, tmp_path / "files")
     answers = []
     for name in ("workflow", "files"):

@@ -190,9 +190,9 @@ def test_chosen_runs_of_an_arm_without_its_network_are_an_error(tmp_path):
     from reidflow.retrieval.write_submission import chosen_runs
 
     (tmp_path / "runs.json").write_text(json.dumps({"runs": [], "unavailable": {"b0": "No network."}}))
-    facts = [{"experiment": "e", "arm": "b0", "seeds": [0], "arms": ["b0"], "runs": [str(tmp_path / "runs.json")]}]
+    facts = {"experiment": "e", "arm": "b0", "seeds": [0], "arms": ["b0"], "runs": [str(tmp_path / "runs.json")]}
     with pytest.raises(ReidflowError, match="No network"):
-        chosen_runs(facts, SimpleNamespace())
+        chosen_runs([facts | {"local": []}], SimpleNamespace())
 
 
 def test_a_query_of_listed_pairs_that_stands_in_the_gallery_does_not_expand_itself(tmp_path):
