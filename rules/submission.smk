@@ -6,8 +6,8 @@ rule submission:
         **submission.read,
         arrays=ancient(submission.arrays),
     output:
-        submission=shown.result(submission.file, "Submission", ("submission", "what is submitted"), "submission"),
         **submission.submitted,
+        submission=shown.result(submission.file, "Submission", ("submission", "what is submitted"), "submission"),
     log:
         files.log("submission"),
     conda:
