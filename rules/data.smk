@@ -67,6 +67,6 @@ rule ingest:
     resources:
         **requests.images,
     params:
-        job=params.ingest(session.raw, session.raw_modules()),
+        job=params.ingest(session.raw, session.raw_modules(), session.answers),
     script:
         "../workflow/scripts/ingest.py"

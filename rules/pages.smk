@@ -37,3 +37,29 @@ rule page:
         ),
     script:
         "../workflow/scripts/page.py"
+
+
+if plan.reviewed:
+
+    # Labels that may be wrong, as pairs of images that a person compares; the answers come back by dataset.review.
+    rule review:
+        input:
+            manifest=f"{DATA}/manifest.parquet",
+            groups=f"{DATA}/groups.parquet",
+            digest=f"{DATA}/images.json",
+            images=ancient(f"{DATA}/images.npy"),
+            features_digest=f"{files.embedding}/features.json",
+            features=ancient(f"{files.embedding}/features.npy"),
+        output:
+            table=f"{TABLES}/review.parquet",
+            page=f"{RESULTS}/pages/review.html",
+        log:
+            files.log("review"),
+        conda:
+            "../envs/reidflow.yaml"
+        resources:
+            **requests.images,
+        params:
+            job=params.review(session.answers),
+        script:
+            "../workflow/scripts/review.py"

@@ -85,5 +85,5 @@ def test_before_the_first_run_everything_would_be_made_and_no_results_are_writte
     for name in (project.results, project.folder / ".snakemake"):
         shutil.rmtree(name)
     text = project.plan("--cores", "8")
-    assert "22 of 22 jobs would run." in text and "by the recorded times" in text
+    assert "23 of 23 jobs would run." in text and "by the recorded times" in text
     assert not project.results.exists()

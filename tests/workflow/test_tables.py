@@ -50,7 +50,7 @@ def test_the_index_of_a_finished_run_waits_for_nothing_and_holds_every_answer(ti
         found = json.loads((tiny.results / "experiments" / name / "answer.json").read_text())
         assert found["question"] in page and found["best"]["arm"] in page
     linked = {link for link in re.findall(r'href="(.*?)"', page) if ":" not in link}
-    assert "pages/leaderboard.html" in linked and len(linked) == 1 + 2 * 4
+    assert {"pages/leaderboard.html", "pages/review.html"} < linked and len(linked) == 2 + 2 * 4
     assert all((tiny.results / link).is_file() for link in linked)
 
 

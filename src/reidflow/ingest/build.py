@@ -23,6 +23,7 @@ from reidflow.ingest.mask_files import Bounds
 from reidflow.ingest.network_masks import NetworkMasks
 from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.rawdata import DEMO
+from reidflow.ingest.review import reviewed
 from reidflow.ingest.squares import Squares
 from reidflow.spec import components
 from reidflow.spec.canonical import canonical
@@ -85,7 +86,8 @@ def listing_of(dataset: dict[str, Any], results: Path) -> Listing:
     source = dataset["source"]
     path = {"path": str(results / "data" / DEMO)} if source["name"] == DEMO else {}
     listing = reread(components.call("source", {**source, **path}), Reading.of(dataset))
-    return boxed(listing, **dataset["detections"]) if dataset["detections"] else listing
+    listing = boxed(listing, **dataset["detections"]) if dataset["detections"] else listing
+    return reviewed(listing, dataset["review"]) if dataset.get("review") else listing
 
 
 def ingest(

@@ -25,6 +25,8 @@ from reidflow.tables.text import number, plural
 FOLDER = Path(__file__).parent
 RELOAD = 10  # seconds after which an unfinished index loads itself again
 STATES = ("done", "stale interpretation", "running", "waiting", "failed", "not finished", "not made")
+LINKED = ("leaderboard", "review")
+"""Pages of all experiments together, to which the index links where they are there."""
 FILES = {
     "page": "pages/{}.html",
     "findings": "tables/{}.findings.md",
@@ -58,7 +60,7 @@ def write_index(results: Path, title: str, subtitle: str, entries: Sequence[Entr
         doing=doing,
         written=int(time.time()) if doing else None,
         reload=RELOAD,
-        leaderboard="pages/leaderboard.html" if (results / "pages" / "leaderboard.html").exists() else "",
+        **{name: f"pages/{name}.html" for name in LINKED if (results / "pages" / f"{name}.html").exists()},
     )
     write_text(results / "index.html", page)
 
@@ -156,5 +158,14 @@ def _page(title: str, subtitle: str, **content: Any) -> str:
         script=Markup(script),
         policy=script_digest(script),
         style=Markup(styles()),
-        **{"entries": [], "data": [], "tables": [], "note": "", "doing": "", "written": None, **content},
+        **{
+            "entries": [],
+            "data": [],
+            "tables": [],
+            "note": "",
+            "doing": "",
+            "written": None,
+            **dict.fromkeys(LINKED, ""),
+            **content,
+        },
     )

@@ -84,6 +84,11 @@ def _as_texts(value: Any) -> Any:
     return [str(entry) for entry in entries] if isinstance(entries, list) else entries
 
 
+def _as_list(value: Any) -> Any:
+    """Return one text as a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
 class Detections(Strict):
     """Boxes of a detector, to which photographs without a box are cut."""
 
@@ -192,6 +197,11 @@ class Dataset(Strict):
     )
     detections: Detections | None = Field(
         None, description="boxes that MegaDetector found, to which photographs without a box of their own are cut"
+    )
+    review: Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+        [],
+        description="files of answers on pairs of images, as the page pages/review.html exports them: labels are corrected by "
+        "them, in any source (docs/review.md)",
     )
     links: Links = Field(
         "refuse",

@@ -8,7 +8,7 @@ from reidflow.spec.canonical import short
 from reidflow.spec.errors import Problems
 
 PLAIN = "Use letters (A-Z, a-z), digits, '_', '-' and '.', beginning with a letter or a digit, at most 80 of them."
-RESERVED = {"leaderboard", "data"}
+RESERVED = {"leaderboard", "data", "review"}
 """Experiments of these names would write over the files of all experiments together."""
 LONGEST = 500
 

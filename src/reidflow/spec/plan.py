@@ -155,6 +155,11 @@ class Plan:
         """Return the feature bank that deduplication and curation look at: the protocol's backbone, frozen."""
         return frozen_bank(self.config.protocol)
 
+    @property
+    def reviewed(self) -> bool:
+        """Whether doubtful labels are looked for: where the experiments need the features of the protocol's backbone."""
+        return bank_id(self.embedding()) in self.banks()
+
     @cache
     def local_banks(self) -> dict[str, dict[str, Any]]:
         """Return the banks of local features that the experiments need: id -> resolved matcher."""

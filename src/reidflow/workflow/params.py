@@ -1,6 +1,6 @@
 """The one param of each job: canonical JSON of all that determines it, with the digest of the code that it executes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,19 +88,27 @@ class Params:
         """Return the param of the job that renders the demo's images."""
         return self.job("draw_demo", {"source": self.plan.config.dataset.source})
 
-    def ingest(self, raw: str, modules: Iterable[str]) -> Job:
-        """Return the param of the job that reads the raw data. raw: their digest; modules: those of source and frame."""
+    def ingest(self, raw: str, modules: Iterable[str], answers: Mapping[str, str] | None = None) -> Job:
+        """Return the param of the job that reads the raw data.
+
+        raw: their digest. modules: those of source and frame. answers: file of answers on pairs -> its digest.
+        """
         dataset = self.plan.config.dataset.model_dump(mode="json", exclude={"masks"})
-        return self.fixed("ingest", {"dataset": dataset, "size": self.plan.store_size(), "raw": raw}, modules)
+        what = {"dataset": dataset, "size": self.plan.store_size(), "raw": raw, "answers": dict(answers or {})}
+        return self.fixed("ingest", what, modules)
 
     def network_masks(self, raw: str, network: str) -> Job:
         """Return the param of the job that computes masks. raw: digest of the raw data; network: of the network's file."""
         dataset = self.plan.config.dataset
         components = [("source", dataset.source), ("segmenter", dataset.masks)] if dataset.masks else []
-        given = dataset.model_dump(mode="json", exclude={"frame", "max_bad_share"})
+        given = dataset.model_dump(mode="json", exclude={"frame", "max_bad_share", "review"})
         return self.fixed(
             "network_masks", {"dataset": given, "network": network, "raw": raw}, plans.modules(*components)
         )
+
+    def review(self, answers: Mapping[str, str]) -> Job:
+        """Return the param of the job that chooses pairs for a person to compare. answers: as for `ingest`."""
+        return self.title("review", templates=["reidflow.pages"], answers=dict(answers))
 
     def groups(self, wildcards: Any) -> str:
         """Return the param of the job that groups images."""

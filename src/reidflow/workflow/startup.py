@@ -4,15 +4,15 @@ import atexit
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from reidflow.analyses.analysis import check_headlines
-from reidflow.ingest import network_file, rawdata
+from reidflow.ingest import network_file, rawdata, review
 from reidflow.models.available import hub_reachable, worth_retrying
 from reidflow.spec import plan as plans
 from reidflow.spec.canonical import short
@@ -55,8 +55,8 @@ class Configs:
 class Session:
     """One Snakemake process.
 
-    raw: digest of the raw data. network: of the network that computes masks, '' without one. damaged: results that changed
-    since they were written. cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests.
+    raw: digest of the raw data. network: of the network that computes masks, '' without one. answers: file of answers on
+    pairs of images -> its digest. damaged: results that changed since they were written. cluster: whether jobs go to a cluster. gpus: how many a job that runs a network requests.
     configs: the config's files. progress: of the run of the pipeline that this process plans; None in a process that starts
     no jobs.
     """
@@ -71,6 +71,7 @@ class Session:
     progress: Progress | None = None
     network: str = ""
     raw_files: int = 0
+    answers: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> Files:
@@ -278,8 +279,9 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
                 gpus.hide_unassigned()
         raw, files = ("", 0) if reporting else rawdata.identify(plan.config, refresh=main)
         network = "" if reporting else _network(plan, main)
+        answers = {} if reporting else review.identify(plan.config.dataset.review)
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
     progress = attach(plan, invocation.is_dry_run()) if main else None
-    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network, files)
+    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network, files, answers)

@@ -94,6 +94,8 @@ class Targets:
         wanted += [f"{files.data}/audit.json", *(f"{files.figures}/data/{name}.png" for name in SHEETS)]
         wanted += [f"{files.tables}/leaderboard.{suffix}" for suffix in ("parquet", "csv", "md")]
         wanted += [f"{files.results}/pages/leaderboard.html"]
+        if self.plan.reviewed:
+            wanted += [f"{files.results}/pages/review.html", f"{files.tables}/review.parquet"]
         for name in self.plan.experiments:
             wanted += self.results_of(name)
         return wanted

@@ -1,6 +1,7 @@
 """What rules call: inputs, params, targets and requests are functions of the plan alone."""
 
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,6 +75,16 @@ def test_an_edited_network_computes_masks_again_and_the_images_follow_by_their_d
     one, other = (masked.network_masks("raw", network)(None) for network in ("one", "other"))
     assert json.loads(one) == json.loads(other) | {"network": "one"}
     assert masked.ingest("raw", [])(None) == Params(Inputs(tiny())).ingest("raw", [])(None)
+
+
+def test_edited_answers_to_the_review_read_the_labels_again_and_compute_no_mask():
+    given = {"masks": {"name": "rembg"}, "review": "review.csv"}
+    plain, reviewed = (Params(Inputs(tiny(dataset=dataset))) for dataset in ({"masks": given["masks"]}, given))
+    assert plain.network_masks("raw", "net")(None) == reviewed.network_masks("raw", "net")(None)
+    jobs = [
+        job({"review.csv": digest}) for digest in "12" for job in (partial(reviewed.ingest, "raw", []), reviewed.review)
+    ]
+    assert len({job(None) for job in jobs}) == 4
 
 
 def test_every_analysis_of_the_project_applies_to_an_experiment_of_the_demo(demo):

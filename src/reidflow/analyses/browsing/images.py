@@ -54,9 +54,12 @@ class Thumbnails:
     columns: int
 
 
-def thumbnails(images: np.ndarray, rows: Sequence[int]) -> Thumbnails:
-    """Return the thumbnails of some rows of images (N, H, W, 3) uint8, in their order, from left to right and down."""
-    tile = next(side for most, side in TILES.items() if len(rows) <= most)
+def thumbnails(images: np.ndarray, rows: Sequence[int], tile: int | None = None, most_bytes: int = BYTES) -> Thumbnails:
+    """Return the thumbnails of some rows of images (N, H, W, 3) uint8, in their order, from left to right and down.
+
+    tile: the side of each, a multiple of 16; None: by the number of images. most_bytes: as `BYTES`.
+    """
+    tile = tile or next(side for most, side in TILES.items() if len(rows) <= most)
     columns = max(1, math.ceil(math.sqrt(len(rows))))
     canvas = Image.new("RGB", (columns * tile, max(1, math.ceil(len(rows) / columns)) * tile), "white")
     for place, row in enumerate(rows):
@@ -65,6 +68,6 @@ def thumbnails(images: np.ndarray, rows: Sequence[int]) -> Thumbnails:
     for quality in QUALITIES:
         encoded = io.BytesIO()
         canvas.save(encoded, "JPEG", quality=quality)
-        if len(encoded.getvalue()) <= BYTES:
+        if len(encoded.getvalue()) <= most_bytes:
             break
     return Thumbnails(encoded.getvalue(), tile, columns)
