@@ -6,11 +6,11 @@ import numpy as np
 
 from reidflow.matching.features import of_length_one
 
-EXACT = 50_000
+EXACT = 20_000
 """Descriptors up to which all are compared; of more, those of the nearest lists."""
 MARGIN = 16
 """Neighbours beyond those wanted that a first search takes, as some may be of excluded images."""
-PROBES = 16
+PROBES = 32
 """Lists that a query descriptor looks at."""
 TRAINED = 64
 """Descriptors for each list by which lists are made."""
@@ -21,9 +21,9 @@ BLOCK = 100_000  # descriptors added at a time, as 32-bit numbers
 class Neighbours:
     """Descriptors (T, D), of length 1 but for rounding, and the image of each, `owners` (T,)."""
 
-    def __init__(self, descriptors: np.ndarray, owners: np.ndarray, exact: int = EXACT) -> None:
+    def __init__(self, descriptors: np.ndarray, owners: np.ndarray) -> None:
         self.owners = owners
-        self.index = _flat(descriptors) if len(descriptors) <= exact else _lists(descriptors)
+        self.index = _flat(descriptors) if len(descriptors) <= EXACT else _lists(descriptors)
 
     def search(self, queries: np.ndarray, k: int, excluded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the Euclidean distances of the k nearest, float32 (Q, k), inf where there are fewer, and their places.

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from reidflow.matching import bank, scores
+from reidflow.matching import bank, neighbours, scores
 from reidflow.matching.bank import BankFiles
 from reidflow.matching.features import Features
 from reidflow.matching.neighbours import Neighbours
@@ -90,13 +90,14 @@ def test_a_search_goes_on_until_there_are_enough_neighbours(share):
     assert np.isinf(distances[:, true.shape[1] :]).all()
 
 
-def test_lists_find_nearly_what_all_comparisons_find_and_always_the_same():
+def test_lists_find_nearly_what_all_comparisons_find_and_always_the_same(monkeypatch):
     random = np.random.default_rng(1)
     centres = unit(random.normal(size=(40, 32)))
     vectors = unit(centres[random.integers(0, 40, 6000)] + 0.15 * random.normal(size=(6000, 32))).astype(np.float32)
     queries, owners = unit(vectors[:50] + 0.02 * random.normal(size=(50, 32))).astype(np.float32), np.arange(6000)
     true = Neighbours(vectors, owners).search(queries, 5, None)[1]
-    made = [Neighbours(vectors, owners, exact=1000).search(queries, 5, None) for _ in range(2)]
+    monkeypatch.setattr(neighbours, "EXACT", 1000)
+    made = [Neighbours(vectors, owners).search(queries, 5, None) for _ in range(2)]
     assert np.array_equal(made[0][0], made[1][0])
     assert np.mean([len(set(a) & set(b)) / 5 for a, b in zip(true, made[0][1], strict=True)]) > 0.9
 
