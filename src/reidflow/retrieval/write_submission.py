@@ -37,9 +37,10 @@ from reidflow.retrieval.submission_files import (
 from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import slug_of
-from reidflow.spec.inference import around_ranking
+from reidflow.spec.inference import around_ranking, needs_all_pairs
 from reidflow.spec.plan import bank_id, local_bank_id, tested_bank
 from reidflow.spec.run import RunSpec
+from reidflow.splits.candidates import codes
 from reidflow.splits.split import SPLIT
 from reidflow.store.runs import WEIGHTS, RunStore, verified
 from reidflow.store.tables import read_table
@@ -62,6 +63,12 @@ class QueryRows:
     gallery_shared: np.ndarray | None = None
     query_flank: np.ndarray | None = None
     gallery_flank: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, manifest: pl.DataFrame, queries: np.ndarray, gallery: np.ndarray, index: np.ndarray) -> "QueryRows":
+        """Return queries whose candidates are all of the gallery but themselves, with the flanks that the manifest knows."""
+        flank = codes(manifest["flank"])
+        return cls(queries, gallery, index, query_flank=flank[queries], gallery_flank=flank[gallery])
 
 
 class ChosenRun(NamedTuple):
@@ -223,7 +230,7 @@ def _ranked(
         everywhere = np.arange(max(question.queries.max(), question.gallery.max()) + 1)
         asked = SimpleNamespace(query=question.queries, gallery=question.gallery, manifest_rows=everywhere)
         rerank = replace(rerank, layout=asked, parts=())
-    return infer(rerank(retrieval, bool(after)), after)
+    return infer(rerank(retrieval, needs_all_pairs(after)), after)
 
 
 def _validates(question: QueryRows, layout: Layout) -> bool:
@@ -287,7 +294,7 @@ def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -
         )
     # Among labelled queries, unlabelled images of the gallery are distractors.
     found = _first(np.flatnonzero(ranked & unlabelled & bool(len(unknown))), np.flatnonzero(ranked))
-    return QueryRows(queries, found, np.full(len(queries), -1, np.int64))
+    return QueryRows.of(manifest, queries, found, np.full(len(queries), -1, np.int64))
 
 
 def _first(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -353,7 +360,7 @@ def pairs_csv(
         print(line)
     if not (len(placed.query_rows) and len(placed.gallery_rows)):
         raise ReidflowError(f"{table}: none of its images can be used; results/data/quarantine.parquet says why.")
-    question = QueryRows(placed.query_rows, placed.gallery_rows, placed.query_index)
+    question = QueryRows.of(manifest, placed.query_rows, placed.gallery_rows, placed.query_index)
     retrieval, cosine = rank_query_images(runs, question, embedded, combine, inference, validation)
     values = pair_scores(retrieval, placed.query, placed.gallery)
     print(f"{len(values)} pairs of {len(placed.query_rows)} queries and {len(placed.gallery_rows)} gallery images")
@@ -454,7 +461,7 @@ def gallery_question(
     if pairs is None:
         return sides_of(manifest, splits, gallery)
     placed = place_pairs(read_pairs(Path(pairs)), manifest, quarantine)
-    return QueryRows(placed.query_rows, placed.gallery_rows, placed.query_index)
+    return QueryRows.of(manifest, placed.query_rows, placed.gallery_rows, placed.query_index)
 
 
 def data_root(source: dict[str, Any], results: Path) -> Path:

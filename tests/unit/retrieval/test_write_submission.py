@@ -10,6 +10,7 @@ from reidflow.evaluation.runs import TrainedRun
 from reidflow.retrieval.write_submission import (
     ChosenRun,
     QueryRows,
+    gallery_question,
     joint_vectors,
     pairs_csv,
     rank_query_images,
@@ -197,7 +198,7 @@ def test_chosen_runs_of_an_arm_without_its_network_are_an_error(tmp_path):
 
 def test_a_query_of_listed_pairs_that_stands_in_the_gallery_does_not_expand_itself(tmp_path):
     images = [f"test/{row}.png" for row in range(8)]
-    manifest = pl.DataFrame({"image": images, "identity": [None] * 8}, schema_overrides={"identity": pl.String})
+    manifest = pl.DataFrame({"image": images, "identity": None, "flank": None}).cast(pl.String)
     quarantine = pl.DataFrame(schema=dict.fromkeys(("image", "reason", "detail"), pl.String))
     pairs = [(query, image) for query in QUESTION.queries for image in QUESTION.gallery]
     lines = [f"{number},{query}.png,{image}.png" for number, (query, image) in enumerate(pairs)]
@@ -207,3 +208,26 @@ def test_a_query_of_listed_pairs_that_stands_in_the_gallery_does_not_expand_itse
     )
     values = np.array([float(line.split(",")[1]) for line in written.splitlines()[1:]])
     assert np.allclose(values, (1 + combined([run(3)], inference=[EXPANSION])[0].ravel()) / 2, atol=1e-6)
+
+
+def test_pairs_know_the_flanks_of_their_images_and_no_candidate_is_left_out(tmp_path):
+    images = [f"test/{row}.png" for row in range(8)]
+    manifest = pl.DataFrame({"image": images, "identity": None, "flank": ["left", "right", None, "left"] * 2}).cast(
+        pl.String
+    )
+    (tmp_path / "test.csv").write_text("row_id,query_image,gallery_image\n0,4.png,0.png\n1,4.png,5.png\n2,4.png,2.png")
+    quarantine = pl.DataFrame(schema=dict.fromkeys(("image", "reason", "detail"), pl.String))
+    rows = gallery_question(str(tmp_path / "test.csv"), manifest, quarantine, [], "role")
+    flanks = manifest["flank"].gather(rows.gallery).to_list()
+    other = [flank == "right" for flank in flanks]
+    assert ((rows.query_flank[:, None] != rows.gallery_flank) & (rows.gallery_flank >= 0)).tolist() == [other]
+    values = [
+        [
+            float(line.split(",")[1])
+            for line in pairs_csv(
+                tmp_path / "test.csv", manifest, quarantine, [run(3)], Stored(), "concatenate", steps
+            ).splitlines()[1:]
+        ]
+        for steps in ([], [{"name": "flank_first", "penalty": None}])
+    ]
+    assert values[1][1] == min(values[1]) and len(values[0]) == len(values[1]) == 3

@@ -24,8 +24,12 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def demo():
-    return Files(plans.make([ROOT / "config/config.yaml"], {"overrides": None}, root=ROOT))
+def demo(tmp_path_factory):
+    """The demo with all arms of its experiments, and with results by flank as its config has them."""
+    whole = tmp_path_factory.mktemp("demo") / "whole.yaml"
+    whole.write_text("overrides: null")
+    by_flank = {"overrides": {"losses": {"flanks": True}}}
+    return Files(plans.make([ROOT / "config/config.yaml", whole], by_flank, root=ROOT))
 
 
 @pytest.fixture(scope="module")
