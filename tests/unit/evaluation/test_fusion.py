@@ -17,6 +17,7 @@ from reidflow.evaluation.fusion import (
     PairScores,
     best_weights,
     fit_reranking,
+    pair_scores,
     probability,
 )
 from reidflow.evaluation.layout import Layout
@@ -144,6 +145,13 @@ def test_behind_the_shortlist_images_keep_the_order_of_the_first_score(run: Trai
         assert set(order[:5]) == set(best)
         np.testing.assert_array_equal(order[5:], np.argsort(-cosines[query])[5 : len(order)])
         assert len(np.unique(short.matrix[query])) == len(TEST.gallery)
+
+
+def test_no_candidate_of_the_own_group_is_on_a_shortlist(run: TrainedRun):
+    retrieval = arm_retrieval(TEST, run)
+    rows = TEST.manifest_rows
+    found = pair_scores(Ranking(scores=["embedding"]), retrieval, rows[TEST.query], rows[TEST.gallery], None)
+    np.testing.assert_array_equal(found.listed, ~retrieval.masks().excluded(slice(0, len(TEST.query))))
 
 
 def test_a_score_alone_ranks_as_it_does_without_a_fusion(run: TrainedRun):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from slow_reranking import final_distances, squared_distances
@@ -71,6 +73,19 @@ def test_any_geometry_will_do(similarity):
     slow = final_distances(np.square(similarity(vectors, vectors)), range(25, 40), range(25), 6, 3, 0.3)
     retrieval = Retrieval(vectors[25:], vectors[:25], similarity=similarity)
     assert 1 - apply(retrieval, k1=6, k2=3).matrix == pytest.approx(slow, abs=1e-6)
+
+
+def test_what_all_pairs_of_images_score_takes_the_place_of_embeddings():
+    """Scores of any scale, whose order and proportions are the cosines'; also for queries that an earlier step has moved."""
+    vectors, _, rng = scene(6)
+    group, queries = rng.integers(0, 30, 40), np.array([3, 35, 8, 38, 39, 20, 30])
+    index = np.where(queries < 30, queries, -1)
+    moved = vectors[queries] + 0.3 * rng.standard_normal((7, 8)).astype(np.float32)
+    retrieval = Retrieval(moved, vectors[:30], index, group[queries], group[:30])
+    everyone = retrieval.everyone()
+    cosines = scores(everyone, slice(0, len(everyone.queries)))
+    scaled = replace(retrieval, matrix=np.zeros((7, 30), np.float32), among=(7 * cosines - 3).astype(np.float32))
+    assert apply(scaled, k1=6, k2=3).matrix == pytest.approx(apply(retrieval, k1=6, k2=3).matrix, abs=1e-5)
 
 
 def test_a_moved_query_of_the_gallery_keeps_its_old_place_for_the_others():

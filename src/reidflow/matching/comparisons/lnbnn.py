@@ -26,6 +26,7 @@ class Voting:
     def __init__(self, by: Lnbnn, gallery: Gallery) -> None:
         self.by, self.gallery = by, gallery
         self.neighbours = Neighbours(gallery.descriptors, gallery.owners)
+        self.sizes = np.maximum(np.bincount(gallery.owners, minlength=gallery.count), 1)
 
     def scores(self, query: Features, excluded: np.ndarray | None, listed: np.ndarray | None) -> np.ndarray:
         """Return the score of a query with each image of the gallery, float32 (G,); of excluded ones NaN.
@@ -37,7 +38,8 @@ class Voting:
         if self.by.verify is not None:
             kept = self._verified(query.points[points], places, owners, listed)
             owners, weights = owners[kept], weights[kept]
-        found = np.bincount(owners, weights, minlength=self.gallery.count).astype(np.float32)
+        votes = np.bincount(owners, weights, minlength=self.gallery.count)
+        found = (votes * self._scale(query)).astype(np.float32)
         if excluded is not None:
             found[excluded] = np.nan
         return found
@@ -50,7 +52,13 @@ class Voting:
         if self.by.verify is not None:
             kept = inliers(query.points[points], self.gallery.points[places], self.by.verify)
             points, places, weights = points[kept], places[kept], weights[kept]
-        return Matches(points, places - np.searchsorted(self.gallery.owners, image), weights)
+        return Matches(
+            points, places - np.searchsorted(self.gallery.owners, image), weights * self._scale(query)[image]
+        )
+
+    def _scale(self, query: Features) -> np.ndarray:
+        """Return (G,) what the votes for each image are multiplied by: more keypoints get more votes by chance."""
+        return 1 / np.sqrt(max(len(query.descriptors), 1) * self.sizes)
 
     def votes(self, query: Features, excluded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return each vote: the query's keypoint, the neighbour's place in the gallery, and the weight, (V,) each.
@@ -81,6 +89,7 @@ def build(*, k: int = 5, verify: float | None = None) -> Lnbnn:
 
     k: neighbours of each keypoint that get a vote, weighted by how much nearer they are than the next one. verify: pixels by
     which a vote may miss the affine transformation of its image (MAGSAC), on the shortlist; null: no vote is verified.
+    The sum of an image's votes is divided by the geometric mean of its number of keypoints and the query's.
     Source: McCann & Lowe 2012, arXiv:1112.0059; for animals HotSpotter, Crall et al. 2013, doi:10.1109/WACV.2013.6475023.
     Library: FAISS.
     """
