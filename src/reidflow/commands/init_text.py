@@ -20,6 +20,7 @@ COMPUTED = (
     "  # A network computes masks, for the frame mask_box and eda_backgrounds (docs/your-images.md):",
     "  # masks: {name: rembg, model: u2net}",
 )
+FLANKS = 4  # viewpoints that the config names
 CORES = 2  # those of profiles/default
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.3, "seed": 0}
 
@@ -103,6 +104,7 @@ def config_text(found: Found, settings: dict[str, Any]) -> str:
         f"# {_grouped(found)}",
         f"groups: {flow(settings.get('groups', {'phash_distance': 'auto'}))}",
         *([f"ignore: {flow(settings['ignore'])}"] if "ignore" in settings else []),
+        *_flanks(found.rows),
         "",
         f"# {division.why[0].upper()}{division.why[1:]}: {known[division.split]}.",
         f"# {pool[division.gallery]}.",
@@ -177,6 +179,20 @@ def _grouped(found: Found) -> str:
     moment = "images of one moment" if timed else "images whose EXIF times are near"
     own = "Groups (sightings, bursts) as given" if given else "No groups are given; each image is one"
     return f"{own}, {moment} and near-duplicates within an individual joined. A group is never split."
+
+
+def _flanks(rows: list[Row]) -> list[str]:
+    """Return lines on what can be done with flanks, where several are known."""
+    counted = Counter(row.flank for row in rows if row.flank)
+    counts = sorted(counted.items(), key=lambda one: (-one[1], one[0]))
+    if len(counts) < 2:
+        return []
+    known = ", ".join(f"{flank} {count}" for flank, count in counts[:FLANKS])
+    more = f" and {len(counts) - FLANKS} more" if len(counts) > FLANKS else ""
+    return [
+        f"# Flanks or viewpoints are known ({known}{more}). To rank a query among those of its own alone (docs/metric.md):",
+        "# candidates: {same: flank}",
+    ]
 
 
 def is_benchmark(data: Recognised) -> bool:

@@ -311,6 +311,19 @@ def test_further_columns_of_a_table_are_used(project, header, row, expected):
     assert len(found.listing.rows) == PEOPLE * EACH
 
 
+def test_a_config_for_data_with_flanks_says_what_they_are_for(init):
+    folders(Path("photos"), "{n}.png")
+    lines = [f"{n}.png,{'abcdef'[n // EACH]},{('Left', 'right', 'L')[n % 3]}" for n in range(PEOPLE * EACH)]
+    Path("photos/meta.csv").write_text("\n".join(["path,identity,viewpoint", *lines]))
+    assert init("photos/meta.csv")[0] == 0
+    (written,) = Path().glob("*.yaml")
+    text = written.read_text()
+    assert "# Flanks or viewpoints are known (left 20, right 10)" in text
+    same = Path("same.yaml")
+    same.write_text(text.replace("# candidates:", "candidates:"))
+    assert plan.make([ROOT / BASE, same], root=ROOT).config.candidates.same == ["flank"]
+
+
 def test_detections_and_sites_are_named_with_what_to_write_otherwise(project):
     camera_traps(Path("traps"))
     found = recognise("traps")
