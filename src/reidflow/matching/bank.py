@@ -235,10 +235,10 @@ class ExtendedBank(Bank):
         if row < len(self.own.count):
             return self.own.of(row)
         points, descriptors = self.more[row - len(self.own.count)]
-        return Features(points, descriptors.astype(np.float16).astype(np.float32))
+        return Features(points, of_length_one(descriptors.astype(np.float16)))
 
-    def together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the descriptors of images of the bank itself, as `Bank.together`."""
+    def together(self, rows: np.ndarray) -> Gallery:
+        """Return the features of images of the bank itself, as `Bank.together`."""
         return self.own.together(rows)
 
 

@@ -30,7 +30,7 @@ def folder(tmp_path):
     features[6] = Features(turned, unit(features[1].descriptors + 0.05 * random.uniform(size=(40, 128))))
     place, names = tmp_path / "store" / "local" / "x", [f"{number:064d}" for number in range(len(COUNTS))]
     features = [Features(*(part.astype(np.float32) for part in one)) for one in features]
-    bank.keep(place, names, bank._records(features))
+    bank.keep_features(place, names, features)
     out = tmp_path / "bank"
     facts = {"matcher": LNBNN.matcher, "code": "", "versions": {}, "device": "cpu"}
     files = BankFiles(**{name: out / file for name, file in bank.FILES.items()})
