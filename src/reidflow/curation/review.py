@@ -14,7 +14,7 @@ FOLDS, COMPONENTS, SHRINKAGE = 5, 300, 0.1
 """Of the metric: parts of the images that are left out in turn, principal components, and the share of the mean variance
 in the covariance within identities."""
 NEIGHBOURS = 5
-_BLOCK = 1024
+_CELLS = 8_000_000  # similarities that are in memory at once
 
 REVIEW = Contract(
     "pairs to review",
@@ -31,22 +31,6 @@ REVIEW = Contract(
 )
 """One row per pair, numbered from 0 in the order in which they are shown. `image`: the one whose label is in question; `after`:
 the pair whose answer `different` leads to this one; null: it is shown in any case. `doubt`: of the label of `image`."""
-
-
-@dataclass(frozen=True)
-class Doubts:
-    """What the neighbours of R images say of their labels, from similarities that no own label entered.
-
-    doubt: (R,) mean similarity of the nearest images of the best other identity less that of the own one. rival: (R,) code
-    of that identity. own, other, second: (R,) row of the image of the own identity, of the rival, and of the own one once
-    more, to compare with; -1: none.
-    """
-
-    doubt: np.ndarray
-    rival: np.ndarray
-    own: np.ndarray
-    other: np.ndarray
-    second: np.ndarray
 
 
 def pairs_to_review(
@@ -67,17 +51,18 @@ def pairs_to_review(
     if len(codes) < 2:
         return REVIEW.empty()
     group = np.unique(images["group"].to_numpy(), return_inverse=True)[1]
+    space = _Space(_principal(features), labels, group)
     flank = np.unique(images["flank"].fill_null("").to_numpy(), return_inverse=True)[1]
     flank = np.where(images["flank"].is_null().to_numpy(), -1, flank)
-    found = doubts(features, labels, group, flank)
+    doubt, rival = _doubts(space)
     names, done = images["image"].to_list(), set(answered)
+    chosen = np.array([row for row in np.argsort(-doubt, kind="stable") if names[row] not in done][:most], int)
+    compared = _compared(space, chosen, doubt, rival, flank)
     rows: list[tuple] = []
     later: list[tuple[int, list[tuple]]] = []
-    for row in [row for row in np.argsort(-found.doubt, kind="stable") if names[row] not in done][:most]:
-        first, *others = [other for other in (found.own[row], found.other[row], found.second[row]) if other >= 0]
-        pairs = [
-            (names[row], names[other], identity[row], identity[other], found.doubt[row]) for other in (first, *others)
-        ]
+    for row, found in zip(chosen, compared, strict=True):
+        others = [other for other in found if other >= 0]
+        pairs = [(names[row], names[other], identity[row], identity[other], doubt[row]) for other in others]
         rows.append((None, *pairs[0]))
         later.append((len(rows) - 1, pairs[1:]))
     for after, pairs in later:
@@ -88,18 +73,17 @@ def pairs_to_review(
     return pl.DataFrame(numbered, schema=REVIEW.columns, orient="row")
 
 
-def doubts(features: np.ndarray, labels: np.ndarray, group: np.ndarray, flank: np.ndarray) -> Doubts:
-    """Return what the neighbours of images say of their labels.
+def _doubts(space: "_Space") -> tuple[np.ndarray, np.ndarray]:
+    """Return for R images the doubt of the label, and the code of the other identity that most resembles the image.
 
-    features: (R, D). labels, group, flank: (R,) integer codes, -1 for an unknown flank. An image's own group is no evidence
-    on its label. Those with which it is compared are the most similar ones of an identity, among the less doubtful half of
-    it and of the same flank where there are any. Time grows with R^2, memory with R.
+    doubt: mean similarity of the nearest images of that identity less that of the own one's. An image's own group is no
+    evidence on its label. Time grows with R^2, memory with R.
     """
-    count, classes = len(labels), int(labels.max()) + 1
-    members = [np.flatnonzero(labels == label) for label in range(classes)]
-    own, best = np.full(count, np.nan), np.full(count, -np.inf)
-    rival = np.full(count, -1)
-    for rows, similar in _similarities(features, labels, group):
+    labels = space.labels
+    count = len(labels)
+    members = _members(labels)
+    own, best, rival = np.full(count, np.nan), np.full(count, -np.inf), np.full(count, -1)
+    for rows, similar in space.similarities(np.arange(count)):
         for label, columns in enumerate(members):
             means = _mean_of_nearest(similar[:, columns])
             mine = labels[rows] == label
@@ -108,19 +92,34 @@ def doubts(features: np.ndarray, labels: np.ndarray, group: np.ndarray, flank: n
             best[rows[better]], rival[rows[better]] = means[better], label
     # Without another image of its identity, one is as doubtful as it is more like others than is usual within identities.
     usual = np.nanmedian(own) if np.isfinite(own).any() else 1.0
-    doubt = np.where(rival >= 0, best - np.where(np.isnan(own), usual, own), -np.inf)
-    trusted = np.zeros(count, bool)
-    for columns in members:
+    return np.where(rival >= 0, best - np.where(np.isnan(own), usual, own), -np.inf), rival
+
+
+def _compared(
+    space: "_Space", chosen: np.ndarray, doubt: np.ndarray, rival: np.ndarray, flank: np.ndarray
+) -> np.ndarray:
+    """Return (q, 3) the rows to compare q images with: of the own identity, of the rival, once more of the own; -1: none.
+
+    They are the most similar ones among the less doubtful half of an identity and of the same flank, where there are any.
+    """
+    labels = space.labels
+    trusted = np.zeros(len(labels), bool)
+    for columns in _members(labels):
         trusted[columns[np.argsort(doubt[columns], kind="stable")[: (len(columns) + 1) // 2]]] = True
-    compared = np.full((3, count), -1)
-    for rows, similar in _similarities(features, labels, group):
+    found = np.full((len(labels), 3), -1)
+    for rows, similar in space.similarities(chosen):
         flanks = (flank == flank[rows, None]) & (flank >= 0)
-        own_images, others = labels == labels[rows, None], labels == rival[rows, None]
-        compared[0, rows] = _reference(similar, own_images, trusted, flanks)
-        compared[1, rows] = _reference(similar, others, trusted, flanks)
-        own_images &= np.arange(count) != compared[0, rows, None]
-        compared[2, rows] = _reference(similar, own_images, trusted, flanks)
-    return Doubts(doubt, rival, *compared)
+        own = labels == labels[rows, None]
+        found[rows, 0] = _reference(similar, own, trusted, flanks)
+        found[rows, 1] = _reference(similar, labels == rival[rows, None], trusted, flanks)
+        found[rows, 2] = _reference(similar, own & (np.arange(len(labels)) != found[rows, 0, None]), trusted, flanks)
+    return found[chosen]
+
+
+def _members(labels: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each label."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(labels))[:-1])
 
 
 def _mean_of_nearest(similar: np.ndarray) -> np.ndarray:
@@ -136,31 +135,36 @@ def _reference(similar: np.ndarray, wanted: np.ndarray, trusted: np.ndarray, fla
     """Return (q,) the column of the most similar wanted image of the kind that is there first; -1 without a wanted one."""
     wanted = wanted & np.isfinite(similar)
     # A wrong label among the images compared with costs more than another flank.
-    rank = wanted * (1 + 2 * trusted + flanks)
+    rank = wanted * (1 + 2 * trusted.astype(np.int8) + flanks)
     best = rank.max(axis=1)
     found = np.where(rank == best[:, None], similar, -np.inf).argmax(axis=1)
     return np.where(best > 0, found, -1)
 
 
-def _similarities(
-    features: np.ndarray, labels: np.ndarray, group: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows (q,) with their cosines (q, R) to all images, -inf within their groups.
+@dataclass(frozen=True)
+class _Space:
+    """Images by their principal components (R, C), with the codes (R,) of their labels and groups."""
 
-    The cosines are those of whitened principal components: of linear discriminant analysis, which for each part of the
-    groups is estimated on the others, so that no image is near others because its own wrong label said so.
-    """
-    points = _principal(features)
-    order = np.random.default_rng(0).permutation(int(group.max()) + 1)
-    fold = order[group] % FOLDS
-    for part in range(FOLDS):
-        inside = np.flatnonzero(fold == part)
-        vectors = _whitened(points, labels, fold != part)
-        for start in range(0, len(inside), _BLOCK):
-            rows = inside[start : start + _BLOCK]
-            similar = vectors[rows] @ vectors.T
-            similar[group[rows, None] == group] = -np.inf
-            yield rows, similar
+    points: np.ndarray
+    labels: np.ndarray
+    group: np.ndarray
+
+    def similarities(self, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows (q,) among those wanted with their cosines (q, R) to all images, -inf within their groups.
+
+        The cosines are those of whitened principal components: of linear discriminant analysis, which for each part of the
+        groups is estimated on the others, so that no image is near others because its own wrong label said so.
+        """
+        fold = np.random.default_rng(0).permutation(int(self.group.max()) + 1)[self.group] % FOLDS
+        size = max(16, _CELLS // len(self.labels))
+        for part in range(FOLDS):
+            inside = wanted[fold[wanted] == part]
+            vectors = _whitened(self.points, self.labels, fold != part)
+            for start in range(0, len(inside), size):
+                rows = inside[start : start + size]
+                similar = vectors[rows] @ vectors.T
+                similar[self.group[rows, None] == self.group] = -np.inf
+                yield rows, similar
 
 
 def _principal(features: np.ndarray) -> np.ndarray:
