@@ -21,6 +21,7 @@ from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import needing
 from reidflow.spec.inference import around_ranking, needs_all_pairs
 from reidflow.spec.ranking import Ranking
+from reidflow.splits.roles import SHARED
 from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
 
@@ -503,6 +504,11 @@ class ValidationRanking:
     manifest: pl.DataFrame
     gallery: str
     local: "LocalScores | None"
+
+    @property
+    def restricted(self) -> bool:
+        """Whether candidates must share something with the query, which validation during training does not know."""
+        return any(SHARED in split.columns for split in self.splits)
 
     def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
         """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one."""

@@ -104,7 +104,7 @@ def choose_tuned(
     Each split of the experiment is a choice of its own, on its validation images alone: see `_joined`.
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
-    jobs wrote; ranked: validates points that differ in the ranking, by the run that they share. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
+    jobs wrote; ranked: validates points that differ in the ranking, by the run that they share, or all where candidates have the query's flank. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
     the first point of the grid. `on_edge`: for each setting, whether the chosen value is the first or
     last of a grid of several, of which not all give the same.
     """
@@ -118,7 +118,8 @@ def choose_tuned(
 
     def score(run: dict[str, Any], spec: dict[str, Any]) -> float:
         folder = store.folder(run["key"])
-        if ranked is None or not (spec["inference"] or spec["ranking"]) or _provenance(folder)["diverged"]:
+        trained = ranked is None or not (ranked.restricted or spec["inference"] or spec["ranking"])
+        if trained or _provenance(folder)["diverged"]:
             return _validation(folder)
         return ranked.score(run, spec, store)
 

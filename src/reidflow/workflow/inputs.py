@@ -203,10 +203,15 @@ class Inputs:
     # What runs made.
 
     def ranked_points(self, wildcards: Wildcards) -> list[str]:
-        """Return what scores validation queries by each point of a grid, where the points differ in their ranking."""
-        if not ranking_tuned(self.of(wildcards).file.tuned):
+        """Return what scores validation queries by each point of a grid, where training's own validation does not say it."""
+        if not self.scores_points(wildcards):
             return []
         return [f"{self.files.data}/manifest.parquet", *self.splits(wildcards)]
+
+    def scores_points(self, wildcards: Wildcards) -> bool:
+        """Return whether points of a grid differ in their ranking, or candidates have the query's flank, which training ignores."""
+        experiment = self.of(wildcards)
+        return ranking_tuned(experiment.file.tuned) or "same" in experiment.division
 
     def points_local(self, wildcards: Wildcards) -> list[str]:
         """Return the digests of the banks of local features that these points are ranked by."""

@@ -10,7 +10,7 @@ from reidflow.spec import plan as plans
 from reidflow.spec.canonical import canonical
 from reidflow.spec.memo import cached_by_identity
 from reidflow.spec.part_strengths import candidates
-from reidflow.spec.run import RunSpec, ranking_tuned
+from reidflow.spec.run import RunSpec
 from reidflow.spec.shards import numbers
 from reidflow.workflow.files import Files
 from reidflow.workflow.inputs import Inputs, Wildcards
@@ -220,7 +220,7 @@ class Params:
         """Return the param of a job that tries tuned settings."""
         jobs = self.plan.sweep(wildcards.experiment)
         runs = [[arm, plain(spec), number] for arm, spec, number in jobs[int(wildcards.batch)]]
-        ranked = ranking_tuned(self.inputs.of(wildcards).file.tuned)
+        ranked = self.inputs.scores_points(wildcards)
         what = {"specs": runs, "kept_as": "ranked_sweep" if ranked else "sweep"}
         return self._training(wildcards, runs, self.inputs.swept(wildcards), what)
 
@@ -228,7 +228,7 @@ class Params:
         """Return the param of the job that chooses an experiment's tuned settings."""
         experiment = self.inputs.of(wildcards)
         what = {"grid": experiment.file.tuned, "arms": self._points(wildcards, experiment.arms)}
-        if not ranking_tuned(experiment.file.tuned):
+        if not self.inputs.scores_points(wildcards):
             return self.job("choose", what)
         return self.job("choose", {**what, "gallery": self.plan.config.gallery}, plans.ranking_modules(experiment))
 

@@ -106,7 +106,7 @@ GRID = {"rate": [0.1, 0.2, 0.3]}
 def swept(tmp_path):
     """Return a function that plants finished runs, arm -> rate -> validation mAP by seed, and chooses."""
 
-    def plant(*splits, diverged=(), arms=None):
+    def plant(*splits, diverged=(), arms=None, ranked=None):
         records = []
         for split, scores in enumerate(splits):
             records += planted(scores, split, diverged)
@@ -115,7 +115,7 @@ def swept(tmp_path):
         for file, runs in zip(files, (records[:half], records[half:]), strict=True):
             file.write_text(json.dumps({"runs": runs, "unavailable": {}}))
         points = {arm: [[{"rate": rate}, spec(arm, rate)] for rate in GRID["rate"]] for arm in arms or splits[0]}
-        return choose_tuned(GRID, points, files, tmp_path)
+        return choose_tuned(GRID, points, files, tmp_path, ranked)
 
     def planted(scores, split, diverged):
         records = []
@@ -141,6 +141,18 @@ def swept(tmp_path):
 
 def spec(arm, rate):
     return {"arm": arm, "rate": rate, "seed": 0}
+
+
+def test_settings_are_chosen_among_candidates_of_the_query_flank_where_the_split_says_so(swept):
+    class OfFlank:
+        restricted = True
+
+        def score(self, run, spec, store):
+            return {0.1: 0.2, 0.2: 0.3, 0.3: 0.8}[spec["rate"]]
+
+    planted = {"a": {0.1: [0.9, 0.9], 0.2: [0.6, 0.6], 0.3: [0.5, 0.5]}}
+    chosen = swept(planted, ranked=OfFlank(), diverged={("a", 0.3, 100)})["a"]
+    assert chosen["values"] == {"rate": 0.3} and chosen["points"][2]["seeds"] == {"100": 0.0, "101": 0.8}
 
 
 def test_the_highest_mean_over_the_sweep_seeds_is_chosen_for_each_arm(swept):
