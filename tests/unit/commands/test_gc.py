@@ -141,8 +141,8 @@ def test_an_unfinished_run_is_unused_once_no_invocation_is_unfinished():
     assert gc.find(RESULTS, 48).recent == {"unfinished run": 1}
 
 
-def test_searches_features_and_file_lists_that_no_job_used_are_unused():
-    for kind in ("studies", "features"):
+def test_searches_features_matches_and_file_lists_that_no_job_used_are_unused():
+    for kind in ("studies", "features", "local", "matches"):
         for key in (A, B):
             (STORE / kind / key).mkdir(parents=True)
             age(DAY, STORE / kind / key)
@@ -150,8 +150,10 @@ def test_searches_features_and_file_lists_that_no_job_used_are_unused():
         (STORE / "code").mkdir(exist_ok=True)
         (STORE / "code" / name).touch()
         age(DAY, STORE / "code" / name)
-    publish(["results/experiments/losses/runs/runs-0.json"], runs=[A, B], studies=[A], features=[A], code=["x.json.gz"])
-    assert unused() == [f".store/studies/{B}", f".store/features/{B}", ".store/code/y.json.gz"]
+    used = {"studies": [A], "features": [A], "local": [A], "matches": [A], "code": ["x.json.gz"]}
+    publish(["results/experiments/losses/runs/runs-0.json"], runs=[A, B], **used)
+    kinds = ("studies", "features", "local", "matches")
+    assert unused() == [*(f".store/{kind}/{B}" for kind in kinds), ".store/code/y.json.gz"]
 
 
 def test_results_of_former_jobs_go_with_their_folders_and_nothing_else_does():

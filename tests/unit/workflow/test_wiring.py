@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from reidflow.analyses.analysis import analyses_of, load, shipped
+from reidflow.spec import code
 from reidflow.spec import plan as plans
 from reidflow.spec.errors import ReidflowError
-from reidflow.spec.shards import EMBEDDED
+from reidflow.spec.shards import EMBEDDED, EXTRACTED
 from reidflow.workflow.files import Files, digest_of
 from reidflow.workflow.inputs import ARRAYS, Inputs
 from reidflow.workflow.params import Params
@@ -72,6 +73,49 @@ def test_a_bank_of_many_images_waits_for_shards_whose_number_only_the_data_decid
         json.loads(Params(many).features(SimpleNamespace(bank=bank, **shard))) for shard in ({}, {"shard": "2-of-3"})
     )
     assert second == {**whole, "shard": [2, 3]}
+
+
+LOCAL = """
+question: Which local features?
+motivation: "-"
+hypothesis: "-"
+varies: [ranking]
+baseline: plain
+arms:
+  plain: {why: "-", ranking: {scores: [embedding, {matcher: rootsift}]}}
+  finer: {why: "-", ranking: {scores: [embedding, {matcher: {name: rootsift, size: SIZE}}]}}
+  learned: {why: "-", ranking: {scores: [embedding, {matcher: xfeat, compare: lightglue}]}}
+"""
+
+
+def test_a_bank_of_local_features_depends_on_its_matcher_and_the_images_alone(tmp_path):
+    def jobs(size, raw="r", **dataset):
+        file = tmp_path / "local.yaml"
+        file.write_text(LOCAL.replace("SIZE", str(size)))
+        made = tiny(experiments=[str(file)], **({"dataset": dataset} if dataset else {}))
+        param = Params(Inputs(made)).local_features(raw, ["reidflow.ingest.sources.demo"])
+        return {bank: json.loads(param(SimpleNamespace(bank=bank))) for bank in made.plan.local_banks()}
+
+    first, other = jobs(640), jobs(768)
+    plain, finer, learned = first
+    assert set(first) & set(other) == {plain, learned}
+    assert first[plain] == other[plain]
+    assert first[finer]["matcher"]["size"] == 640
+    for bank, mine in ((plain, "rootsift"), (learned, "xfeat")):
+        executed = [file for file in code.closure(*first[bank]["roots"]) if "/matching/" in file]
+        assert [Path(file).stem for file in executed if "/matchers/" in file] == ["__init__", mine]
+        assert not [file for file in executed if "/comparisons/" in file]
+    assert jobs(640, raw="other")[plain] != first[plain]
+    assert jobs(640, max_bad_share=0.5)[plain] == first[plain]
+    assert jobs(640, frame={"name": "squash"})[plain] != first[plain]
+
+
+def test_local_features_of_many_images_wait_for_shards():
+    bank = SimpleNamespace(bank="rootsift-x")
+    assert Inputs(tiny(), EXTRACTED).local_shards(bank) == []
+    assert Inputs(tiny(), EXTRACTED + 1).local_shards(bank) == [
+        f"results-tiny/local/rootsift-x/shards/{number}-of-2.json" for number in (1, 2)
+    ]
 
 
 def test_an_edited_network_computes_masks_again_and_the_images_follow_by_their_digest_alone():
