@@ -41,6 +41,7 @@ rule look:
         requests.heads(inputs.all_runs)
     conda:
         "../envs/reidflow.yaml"
+    threads: requests.comparing
     resources:
         **requests.small,
     params:
@@ -90,6 +91,7 @@ rule evaluate:
         requests.scoring
     conda:
         "../envs/reidflow.yaml"
+    threads: requests.comparing
     resources:
         **requests.small,
     params:

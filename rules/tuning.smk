@@ -37,6 +37,7 @@ rule choose:
         "heads-{experiment}"
     conda:
         "../envs/reidflow.yaml"
+    threads: requests.comparing
     params:
         job=params.choose,
     script:

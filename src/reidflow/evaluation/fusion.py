@@ -30,6 +30,8 @@ PARTS = 5
 """Parts of the validation identities; the queries of each are ranked by what the others say."""
 LOOSE = 100.0
 """Inverse strength of the penalty on a logistic fit, which keeps it finite where pairs are separable."""
+ROUNDS = 1000
+"""Steps of a logistic fit, at most."""
 LEAST_SLOPE = 1e-3
 """Least slope of a logistic calibration, in log odds per standard deviation of the score."""
 
@@ -170,7 +172,7 @@ def logistic_fit(features: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, fl
 
     weights, kept = np.zeros(features.shape[1]), np.ones(features.shape[1], bool)
     while kept.any():
-        fit = LogisticRegression(C=LOOSE).fit(features[:, kept], same)
+        fit = LogisticRegression(C=LOOSE, max_iter=ROUNDS).fit(features[:, kept], same)
         if (fit.coef_[0] >= 0).all():
             weights[kept] = fit.coef_[0]
             return weights, float(fit.intercept_[0])

@@ -403,30 +403,33 @@ class JobResults(NamedTuple):
     local: "LocalScores | None" = None
 
 
-def read_jobs(job_files: list[str], order: list[str], store: RunStore, local_digests: Sequence[str] = ()) -> JobResults:
+def read_jobs(
+    job_files: list[str], order: list[str], store: RunStore, local_digests: Sequence[str] = (), workers: int = 1
+) -> JobResults:
     """Return what an experiment's jobs say.
 
-    order: its arms. local_digests: of the banks of local features by which they rank, where their scores are needed.
+    order: its arms. local_digests: of the banks of local features by which they rank, where their scores are needed;
+    workers: threads that compute these.
     """
     contents = [json.loads(Path(file).read_text()) for file in job_files]
     facts = sorted((run for content in contents for run in content["runs"]), key=lambda run: order.index(run["arm"]))
-    local = local_scores(local_digests, store)
+    local = local_scores(local_digests, store, workers)
     runs = [TrainedRun.of(run["arm"], run, store, local) for run in facts]
     missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
     return JobResults(runs, [run["spec"] for run in facts], missing, local)
 
 
-def local_scores(digests: Sequence[str], store: RunStore) -> "LocalScores | None":
+def local_scores(digests: Sequence[str], store: RunStore, workers: int = 1) -> "LocalScores | None":
     """Return the scores of local features, kept in the run store; None where there is no bank.
 
-    digests: `local.json` of each bank.
+    digests: `local.json` of each bank. workers: threads, which change no score.
     """
     if not digests:
         return None
     from reidflow.matching.scores import LocalScores
 
     folders = [Path(digest).parent for digest in digests]
-    return LocalScores({folder.name: folder for folder in folders}, store.root)
+    return LocalScores({folder.name: folder for folder in folders}, store.root, workers=workers)
 
 
 SPLIT_RUNS = Contract(

@@ -56,6 +56,10 @@ class Resources:
         """Return the threads of a job's runs, which their specs state: sums depend on them."""
         return lambda wildcards: max(spec.threads for spec in specs_of(wildcards))
 
+    def comparing(self, wildcards: Wildcards) -> int:
+        """Return the threads of a job that compares local features, where an experiment's arms rank by them; else 1."""
+        return self._compute.workers if self.inputs.local_digests(wildcards) else 1
+
     def heads(self, specs_of: SpecsOf) -> Callable[[Wildcards], str | None]:
         """Return the group of an experiment's jobs on features: none for jobs that need images."""
         return lambda wildcards: f"heads-{wildcards.experiment}" if frozen(specs_of(wildcards)) else None

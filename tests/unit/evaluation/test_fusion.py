@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import polars as pl
@@ -21,9 +22,11 @@ from reidflow.evaluation.fusion import (
     probability,
 )
 from reidflow.evaluation.layout import Layout
-from reidflow.evaluation.runs import TrainedRun, arm_retrieval, validate_runs
+from reidflow.evaluation.runs import TrainedRun, ValidationRanking, arm_retrieval, validate_runs
+from reidflow.evaluation.selection import choose_tuned
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.ranking import Ranking
+from reidflow.store.runs import RunStore
 
 PEOPLE, SHOTS, DIM = 10, 6, 12
 ROLES = ("val", "test")
@@ -107,7 +110,7 @@ def test_calibrations_are_those_of_scikit_learn():
     values = draw.normal(size=400) + same
     at = np.linspace(-4, 5, 50)
     standard = ((values - values.mean()) / values.std())[:, None]
-    plain = LogisticRegression(C=LOOSE).fit(standard, same)
+    plain = LogisticRegression(C=LOOSE, max_iter=1000).fit(standard, same)
     expected = plain.predict_proba(((at - values.mean()) / values.std())[:, None])[:, 1]
     np.testing.assert_allclose(probability(Calibration.fit(values, same, "logistic")(at)), expected, atol=1e-9)
     steps = IsotonicRegression(out_of_bounds="clip").fit(values, same).predict(at)
@@ -255,6 +258,36 @@ def test_re_ranking_follows_the_fused_scores(run: TrainedRun):
     fused = run._replace(ranking=ranking(fusion="sum", weights=[0.01, 1.0]), local=local, inference=step)
     assert id_map(fused) == pytest.approx(1.0)
     assert id_map(run._replace(inference=step)) < 0.9
+
+
+def test_a_tuned_ranking_is_chosen_by_its_own_validation_score(run: TrainedRun, tmp_path: Path):
+    store = RunStore(tmp_path / "results" / ".store")
+
+    def make(_: Path, out: Path) -> None:
+        copytree(run.folder, out, dirs_exist_ok=True, ignore=lambda *_: ["results"])
+        facts = {"geometry": {"name": "hypersphere"}, "diverged": False, "best_epoch": 1}
+        (out / "provenance.json").write_text(json.dumps(facts))
+        pl.DataFrame({"epoch": [1], "val_id_map": [0.0]}).write_parquet(out / "history.parquet")
+
+    store.get_or_make("c0ffee", make)
+    local = Local(rootsift=likeness(3, 1))
+    points = [
+        [
+            {"ranking.shortlist": size},
+            {"inference": [], "ranking": ranking(shortlist=size).model_dump(mode="json"), "seed": 0},
+        ]
+        for size in (2, 30, None)
+    ]
+    made = {"seed": 7, "key": "c0ffee", "members": ["c0ffee"], "split": 0, "spec": points[0][1]}
+    (tmp_path / "job.json").write_text(json.dumps({"runs": [made]}))
+    validates = ValidationRanking([SPLIT], MANIFEST, "role", local)
+    grid = {"ranking.shortlist": [2, 30, None]}
+    found = choose_tuned(grid, {"a": points}, [str(tmp_path / "job.json")], tmp_path / "results", validates)["a"]
+    ranked = [run._replace(arm=str(size), ranking=ranking(shortlist=size), local=local) for size in (2, 30, None)]
+    expected = validate_runs(ranked, SPLIT, MANIFEST, "role")["id_map"]
+    assert [point["val_id_map"] for point in found["points"]] == pytest.approx(expected.to_list(), abs=1e-12)
+    assert found["values"] == {"ranking.shortlist": (2, 30, None)[expected.arg_max()]}
+    assert expected[0] < expected.max()
 
 
 def test_arms_that_rank_otherwise_are_scored_apart(run: TrainedRun):
