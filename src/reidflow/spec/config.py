@@ -253,7 +253,7 @@ class Groups(Strict):
     )
 
 
-class Candidates(Strict):
+class CandidateFilter(Strict):
     """Which images of the gallery are candidates of a query, whatever identity they show."""
 
     same: Shared = Field(
@@ -335,7 +335,9 @@ class Config(Strict):
         description="[camera], site or flank: of a query's identity, images that share its camera are no candidates, as in "
         "Market-1501's protocol; part of the metric's name (docs/metric.md)",
     )
-    candidates: Candidates = Field(Candidates(), description="which images of the gallery a query is ranked among")
+    candidates: CandidateFilter = Field(
+        CandidateFilter(), description="which images of the gallery a query is ranked among"
+    )
     distractors: bool = Field(
         False,
         description="whether unlabelled images join the galleries of validation and test, as nobody's match (docs/metric.md)",

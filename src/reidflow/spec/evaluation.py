@@ -7,7 +7,7 @@ from pydantic import Field
 
 from reidflow.spec.canonical import short
 from reidflow.spec.components import is_given, resolve
-from reidflow.spec.config import FOLDS, Candidates, Config, Facets, fitting, ignored_and_shared, without_folds
+from reidflow.spec.config import FOLDS, CandidateFilter, Config, Facets, fitting, ignored_and_shared, without_folds
 from reidflow.spec.errors import Problems, ReidflowError
 from reidflow.spec.merge import merge
 from reidflow.spec.run import ORIGINAL, scaled_side
@@ -24,7 +24,7 @@ class Evaluation(Strict):
     sides: Sides | None = Field(None, description="instead of the config's `sides`")
     queries: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="instead of the config's `queries`")
     ignore: Facets | None = Field(None, description="instead of the config's `ignore`")
-    candidates: Candidates | None = Field(None, description="instead of the config's `candidates`")
+    candidates: CandidateFilter | None = Field(None, description="instead of the config's `candidates`")
     distractors: bool | None = Field(None, description="instead of the config's `distractors`")
 
 
