@@ -82,7 +82,7 @@ def retrieve(folder: Path, queries: Path, k: int, out: Path | None, new: bool = 
             gallery.fitted, gallery.vectors, gallery.index, gallery.banks, *seen, own, k, maker.workers
         )
     else:
-        ranked = *nearest_others(gallery, vectors, own, k), None
+        ranked = *nearest_others(gallery, vectors, own, k), np.zeros((len(keys), k), bool)
     answers = answers_of(gallery, keys, *ranked, own)
     if out and out.suffix == ".csv":
         write_text(out, answers_csv(answers))
@@ -103,17 +103,16 @@ def answers_of(
     queries: list[str],
     rows: np.ndarray,
     values: np.ndarray,
-    compared: np.ndarray | None,
+    calibrated: np.ndarray,
     own: np.ndarray,
 ) -> list[Answer]:
-    """Return the answer to each query. rows, values, compared: of its best images, (Q, k), as `rank_queries`; own: (Q,)."""
+    """Return the answer to each query. rows, values, calibrated: of its best images, as `rank_queries`; own: (Q,)."""
     found = []
     for place, query in enumerate(queries):
         there = rows[place] >= 0
         keys = [gallery.keys[row] for row in rows[place][there]]
-        some = None if compared is None else compared[place][there]
         size = len(gallery.keys) - int(own[place] >= 0)
-        found.append(gallery.fitted.answer(query, keys, values[place][there], size, some))
+        found.append(gallery.fitted.answer(query, keys, values[place][there], size, calibrated[place][there]))
     return found
 
 

@@ -90,15 +90,13 @@ class FittedRanking:
         return list({local_bank_id(matcher): matcher for matcher in found}.values())
 
     def answer(
-        self, query: str, keys: Sequence[str], scores: np.ndarray, gallery: int, compared: np.ndarray | None = None
+        self, query: str, keys: Sequence[str], scores: np.ndarray, gallery: int, calibrated: np.ndarray
     ) -> Answer:
         """Return the answer to a query. keys, scores: of its best images, best first. gallery: number of candidates.
 
-        compared: which of them have all scores of the ranking; by default none.
+        calibrated: which of the scores are log odds of the same identity.
         """
-        odds: list[float | None] = [None] * len(keys)
-        if self.fusion is not None and self.fusion.fusion == "calibrated" and compared is not None:
-            odds = [float(p) if own else None for p, own in zip(probability(scores), compared, strict=True)]
+        odds = [float(p) if own else None for p, own in zip(probability(scores), calibrated, strict=True)]
         if self.new is None:
             return Answer(query, keys, scores.tolist(), odds, None, len(keys))
         best = scores[0] if len(scores) else -np.inf
@@ -135,7 +133,7 @@ def fit_ranking(run: TrainedRun, layout: Layout, promised: float | None) -> Fitt
 
 def promise(new: Decision) -> str:
     """Return what a threshold for new individuals promises, in a sentence."""
-    said = f"{NEW}: {new.promised:.0%} of the queries of new individuals are answered with a known one, as validation promises"
-    if new.kept:
-        return said
-    return f"{said}; its {new.trials:.0f} independent queries can only promise {new.attainable:.0%}"
+    rate = new.promised if new.kept else new.attainable
+    said = f"{NEW}: of the queries of new individuals, {rate:.0%} are answered with a known one, as validation promises"
+    few = f"; its {new.trials:.0f} independent queries are too few to promise {new.promised:.0%}"
+    return said + ("" if new.kept else few)

@@ -96,7 +96,7 @@ def rank_queries(
     k: int,
     workers: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows of the gallery, fused values and whether all scores were compared, (Q, k) each, the best first.
+    """Return rows of the gallery, fused values and whether these are log odds of the same identity, (Q, k) each, the best first.
 
     Where there are fewer images, the row is -1.
 
@@ -105,7 +105,7 @@ def rank_queries(
     """
     count, ranking = len(vectors), fitted.ranking
     rows, values = np.full((len(queries), k), -1), np.full((len(queries), k), np.nan)
-    compared = np.zeros(rows.shape, bool)
+    calibrated = np.zeros(rows.shape, bool)
     step = max(1, PAIRS // count)
     with tempfile.TemporaryDirectory(prefix="reidflow-") as cache:
         local = BesideGallery(banks, features, digests, Path(cache), workers) if banks else None
@@ -119,8 +119,9 @@ def rank_queries(
             fused = replace(retrieval, matrix=fitted.fusion.fused(pairs))
             found, scores = best_candidates(fused, k)
             rows[some], values[some] = np.where(np.isfinite(scores), found, -1), scores
-            compared[some] = np.take_along_axis(pairs.listed, np.maximum(found, 0), axis=1)
-    return rows, values, compared
+            if ranking.fusion == "calibrated":
+                calibrated[some] = np.take_along_axis(pairs.listed, np.maximum(found, 0), axis=1)
+    return rows, values, calibrated
 
 
 def _proposed(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, count: int) -> np.ndarray:

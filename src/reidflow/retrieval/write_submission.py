@@ -160,7 +160,7 @@ def rank_query_images(
     validation: the images on which rankings by several scores are fitted, where the runs have any.
     """
     if any(run.spec.ranking for run in runs):
-        units = [[run] for run in runs] if combine == "average" else [runs]
+        units = _units(runs, combine)
         parts = [_ranked(unit, question, embedded, inference, validation) for unit in units]
         return combine_members(parts, "average"), False
     if combine == "average" and len(runs) > 1:
@@ -174,6 +174,11 @@ def rank_query_images(
             flipped = combine_members([_seen(run, question, embedded.mirrored) for run in runs], combine)
         retrieval = infer(retrieval, inference, flipped)
     return retrieval, _by_cosine(retrieval) or _averaged_cosines(runs, retrieval)
+
+
+def _units(runs: list[ChosenRun], combine: str) -> list[list[ChosenRun]]:
+    """Return the runs that rank together: one by one, or all of them, whose embeddings are joined."""
+    return [[run] for run in runs] if combine == "average" else [runs]
 
 
 def joined(runs: list[ChosenRun], inference: list[dict[str, Any]] | None = None) -> TrainedRun:
@@ -391,8 +396,17 @@ def best_answers(
     queries, gallery = ([names[row] for row in rows] for rows in (question.queries, question.gallery))
     print(f"{len(queries)} queries, {len(gallery)} gallery images, {min(k, len(gallery))} answers to each")
     found = best_scored(retrieval, queries, gallery, k)
-    fitted = FittedRanking(None, None, new)
-    return [fitted.answer(query, *found[query], len(gallery)) for query in queries]
+    fitted, compared = FittedRanking(None, None, new), _calibrated(runs, combine, inference, k)
+    return [fitted.answer(query, *found[query], len(gallery), compared[: len(found[query][0])]) for query in queries]
+
+
+def _calibrated(runs: list[ChosenRun], combine: str, inference: list[dict[str, Any]], k: int) -> np.ndarray:
+    """Return of which of the k best images the score is the log odds of the same identity, (k,) bool."""
+    ranking = runs[0].spec.ranking
+    after = around_ranking([*runs[0].spec.inference, *inference])[1]
+    if ranking is None or ranking.fusion != "calibrated" or after or len(_units(runs, combine)) > 1:
+        return np.zeros(k, bool)
+    return np.arange(k) < (ranking.shortlist or k)
 
 
 def gallery_files(

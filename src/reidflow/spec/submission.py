@@ -107,6 +107,14 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
     if len(runs) > 1 and config.submission.combine == "concatenate":
         for why in unjoined(arms, experiments):
             problems.add_key("submission.combine", why, "Write combine: average.")
+    fusions = {arm: _fusions(experiments[name].arms[arm]) for name, arm, _ in arms}
+    if len({fusion for found in fusions.values() for fusion in found}) > 1:
+        known = ", ".join(f"'{arm}': {' or '.join(map(str, sorted(found)))}" for arm, found in fusions.items())
+        problems.add_key(
+            "submission.runs",
+            f"the values by which the arms rank differ in scale, as their 'ranking' differs in 'fusion' ({known}).",
+            "Choose arms with one fusion; an arm ranked by its embedding alone has one with ranking: {scores: [embedding]}.",
+        )
     splits = {(name, runs_of(experiments[name], arm)[seed]) for name, arm, seeds in arms for seed in seeds}
     divisions = [experiments[name].divisions[number] for name, number in sorted(splits)]
     if config.submission.new is not None and any(one != divisions[0] for one in divisions):
@@ -148,6 +156,10 @@ def runs_of(experiment: "Experiment", arm: str) -> dict[int, int]:
 
 def _ranked(arm: "Arm") -> bool:
     return any(spec.ranking for _, spec in arm.points)
+
+
+def _fusions(arm: "Arm") -> set[str]:
+    return {spec.ranking.fusion if spec.ranking else "none" for _, spec in arm.points}
 
 
 def _check_chosen(chosen: Chosen, experiments: dict[str, Any], place: str, problems: Problems) -> None:

@@ -284,4 +284,6 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)
     progress = attach(plan, invocation.is_dry_run()) if main else None
-    return Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network, files, answers)
+    session = Session(plan, raw, damaged, reporting, cluster, requested, configs, progress, network, files, answers)
+    session.submission.check()
+    return session

@@ -58,6 +58,13 @@ class Submission:
         """The submission itself: a CSV of pairs, or a JSON of ranked candidates."""
         return f"{self.folder}/submission.{'csv' if self.pairs else 'json'}"
 
+    def check(self) -> None:
+        """Raise ReidflowError where the data want something else than the config submits."""
+        if self.plan.config.submission.new is not None and self.pairs:
+            raise ReidflowError(
+                f"submission.new: {self.pairs} lists pairs, to which 'new individual' is no answer. Write new: null."
+            )
+
     @property
     def submitted(self) -> dict[str, str]:
         """What is written beside the submission, by name: all answers as a table, where some may be `new individual`."""

@@ -22,6 +22,14 @@ from reidflow.retrieval import gallery as galleries
 from reidflow.retrieval.gallery import bank_files, open_gallery
 from reidflow.retrieval.gallery_ranking import Extractor
 from reidflow.retrieval.submission_files import best_keys
+from reidflow.retrieval.write_submission import (
+    ChosenRun,
+    Validation,
+    best_answers,
+    fitted_gallery,
+    new_decision,
+    sides_of,
+)
 from reidflow.spec import yaml
 from reidflow.spec.components import resolve
 from reidflow.spec.plan import local_bank_id
@@ -164,7 +172,7 @@ def test_only_new_images_are_computed_and_the_result_is_that_of_a_gallery_made_a
 def test_answers_have_probabilities_and_say_new_individual_where_validation_draws_the_line(project, command, tmp_path):
     arm(project, CALIBRATED)
     _, out, _ = index(command, tmp_path / "g")
-    assert "new individual: 5% of the queries of new individuals" in out
+    assert "new individual: of the queries of new individuals" in out
     given = "retrieve", "--gallery", tmp_path / "g", "--queries", "test"
     command(*given, "--out", tmp_path / "a.csv", "-k", 5)
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
@@ -216,3 +224,38 @@ def test_what_a_ranked_gallery_lacks_is_named(project, command, tmp_path, monkey
         assert "Run the pipeline with this config first" in index(command, tmp_path / "h")[2]
     finally:
         bank.with_name("away").rename(bank)
+
+
+class Stored:
+    """Embeddings of the pipeline's images, as the run stored them."""
+
+    def __init__(self, folder, manifest):
+        table = pl.read_parquet(folder / "embeddings.parquet").filter(pl.col("stage") == "final")
+        stored = dict(zip(table["image"], table["vector"].to_list(), strict=True))
+        self.vectors = np.array([stored[image] for image in manifest["image"]], np.float32)
+
+    def rows(self, folder, spec, rows):
+        return self.vectors[rows]
+
+
+@pytest.mark.parametrize(("runs", "combine"), [(1, "concatenate"), (2, "concatenate"), (2, "average")])
+def test_a_submission_ranks_as_the_tables_do(project, runs, combine):
+    root, split, manifest = project
+    folder, results = arm(project, CALIBRATED), root / "results-tiny"
+    local = local_scores([str(results / "local" / local_bank_id(MATCHER) / "local.json")], RunStore(results / ".store"))
+    spec = spec_of(ranking=CALIBRATED)
+    made = TrainedRun("fused", 0, "key", folder, ranking=spec.ranking, local=local)
+    # A run twice is ranked as it is alone, joined or averaged.
+    chosen = [ChosenRun("ranked", made, spec, str(results / "data" / "split.parquet"))] * runs
+    question, validation = sides_of(manifest, [split], "role"), Validation(manifest, "role")
+    together = Stored(folder, manifest), combine, [], validation
+    answers = best_answers(chosen, question, manifest, *together, 50, 0.05)
+    assert {one.query: one.named(50, new=False) for one in answers} == ranked_by_pipeline(project, CALIBRATED, folder)
+    new = new_decision(chosen, *together, 0.05)
+    for one in answers:
+        assert one.place == (~new.is_new(np.array(one.scores), 10)).sum()
+        assert one.named(50, new=True)[one.place] == "new individual"
+        assert (one.probabilities[2] is None, one.probabilities[3]) == (runs > 1 and combine == "average", None)
+    # The threshold is that of validation queries whose ranking was fitted without them, as for a gallery of the run.
+    fitted = fitted_gallery(chosen, validation, 0.05)
+    assert fitted.new == new

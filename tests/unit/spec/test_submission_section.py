@@ -76,11 +76,11 @@ def test_mirror_images_are_planned_for_the_runs_that_are_ranked_by_them():
     assert mirrored and mirrored <= set(flipped.banks()) and not mirrored & set(plain.banks())
 
 
-def other_geometry(tmp_path, settings):
-    """An experiment whose second arm overrides the protocol with settings."""
+def other_geometry(tmp_path, settings, plain=""):
+    """An experiment whose second arm overrides the protocol with settings, its first one with `plain`."""
     (tmp_path / "two.yaml").write_text(
         "question: q\nmotivation: m\nhypothesis: h\nvaries: [model.geometry, loss, inference, ensemble, ranking]\nbaseline: plain\n"
-        f"arms:\n  plain: {{why: w}}\n  other: {{why: w, {settings}}}\n"
+        f"arms:\n  plain: {{why: w{plain}}}\n  other: {{why: w, {settings}}}\n"
     )
     return str(tmp_path / "two.yaml")
 
@@ -91,7 +91,6 @@ def other_geometry(tmp_path, settings):
         ("model: {geometry: euclidean}, loss: triplet", "geometry 'euclidean'"),
         ("inference: [k_reciprocal]", "leaves similarities"),
         ("ensemble: {seeds: 2, combine: average}", "averages similarities"),
-        ("ranking: {scores: [embedding]}", "'other' is ranked by scores that are calibrated for it alone"),
     ],
 )
 def test_what_has_no_embeddings_to_join_is_averaged(tmp_path, settings, message):
@@ -111,3 +110,30 @@ def test_seeds_of_an_arm_with_a_ranking_are_joined_where_one_split_calibrates_th
     with pytest.raises(ReidflowError, match="splits of their own"):
         plan.make(config, {**apart, "submission": submission}, ROOT)
     plan.make(config, {**apart, "submission": {**submission, "combine": "average"}}, ROOT)
+
+
+def test_rankings_are_combined_where_their_values_have_one_scale(tmp_path):
+    runs = [{"experiment": "two", "arm": arm} for arm in ("plain", "other")]
+    config, ranked = [ROOT / "config" / "tiny.yaml"], "ranking: {scores: [embedding], shortlist: 9}"
+    mixed = {"experiments": [other_geometry(tmp_path, ranked)], "submission": {"runs": runs, "combine": "average"}}
+    with pytest.raises(ReidflowError, match=r"differ in scale.*none, .other.: calibrated.*Choose arms"):
+        plan.make(config, mixed, ROOT)
+    path = other_geometry(tmp_path, ranked, ", ranking: {scores: [embedding]}")
+    alike = {"experiments": [path], "submission": {"runs": runs}}
+    with pytest.raises(ReidflowError, match="'other' is ranked by scores that are calibrated for it alone"):
+        plan.make(config, alike, ROOT)
+    plan.make(config, {**alike, "submission": {"runs": runs, "combine": "average", "new": 0.05}}, ROOT)
+
+
+def test_new_individuals_need_validation_images_in_common(tmp_path):
+    path = other_geometry(tmp_path, "loss: triplet")
+    config, runs = [ROOT / "config" / "tiny.yaml"], [{"experiment": "two", "arm": "plain"}]
+    given = {"experiments": [path], "submission": {"runs": runs, "new": 0.05}}
+    with pytest.raises(ReidflowError, match="splits have none in common"):
+        plan.make(config, given | {"split_seed": "each"}, ROOT)
+    one = {"runs": [{**runs[0], "seeds": [1]}], "new": 0.05}
+    plan.make(config, given | {"split_seed": "each", "submission": one}, ROOT)
+    without = {"split": {"name": "closed_set", "train": 0.6, "val": 0, "test": 0.4}, "protocol": {"checkpoint": "last"}}
+    with pytest.raises(ReidflowError, match="the split has none"):
+        plan.make(config, given | without, ROOT)
+    plan.make(config, given | without | {"submission": {"runs": runs, "new": None}}, ROOT)
