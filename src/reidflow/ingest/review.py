@@ -17,6 +17,7 @@ ANSWERS = ("same", "different", "unsure")
 JOINED_BY = 2
 """Pairs without a common image that must be the same before two identities are joined."""
 _ROUNDS = 50
+_NAMED = 5
 _NEEDED = "Each row has image, other and answer (same, different or unsure), as the review page exports them."
 
 
@@ -77,13 +78,13 @@ def read(paths: Sequence[str]) -> list[Answer]:
             )
         rows = zip(*(table.column(name) for name in COLUMNS[:3]), strict=True)
         for number, (image, other, text) in enumerate(rows, 1):
-            image, other, answer = ((value or "").strip() for value in (image, other, text))
+            image, other, answer = image or "", other or "", (text or "").strip()
             where = f"{path}, row {number}"
             if answer.lower() not in ("", *ANSWERS):
                 problems.add(
                     where, f"the answer '{answer}' is none of {', '.join(ANSWERS)}.", "Correct it, or leave it blank."
                 )
-            elif not image or not other:
+            elif not image.strip() or not other.strip():
                 problems.add(where, "an image has no name.", "Write both names, or delete the row.")
             elif image == other:
                 problems.add(where, f"'{image}' is compared with itself.", "Correct a name, or delete the row.")
@@ -95,7 +96,7 @@ def read(paths: Sequence[str]) -> list[Answer]:
 
 def decided(paths: Sequence[str]) -> set[str]:
     """Return the images of which it was answered whether they are the same as another, or different."""
-    return {answer.image for answer in read(paths)}
+    return {name for answer in read(paths) for name in (answer.image, answer.image.strip())}
 
 
 def reviewed(listing: Listing, paths: Sequence[str]) -> Listing:
@@ -104,8 +105,8 @@ def reviewed(listing: Listing, paths: Sequence[str]) -> Listing:
     An image that becomes unlabelled has no role that the data give either, as with other images that nobody knows.
     Raises ReidflowError for wrong rows, and for answers on images that the data set does not have.
     """
-    answers = read(paths)
     labels = {row.image: row.identity for row in listing.rows}
+    answers = [replace(one, image=_name(one.image, labels), other=_name(one.other, labels)) for one in read(paths)]
     _require_known(answers, labels, {fault.image for fault in listing.faults}, listing.root)
     answers = [one for one in answers if one.image in labels and one.other in labels]
     found = verdicts(labels, answers)
@@ -118,6 +119,11 @@ def reviewed(listing: Listing, paths: Sequence[str]) -> Listing:
 
     notes = [*listing.notes, *_notes(found, labels, len(answers), ", ".join(paths))]
     return replace(listing, rows=[changed(row) for row in listing.rows], notes=notes)
+
+
+def _name(written: str, labels: Mapping[str, str | None]) -> str:
+    """Return the name of an image as it is written, without blanks around it where only that is one."""
+    return written if written in labels or written.strip() not in labels else written.strip()
 
 
 def _require_known(answers: Sequence[Answer], labels: Mapping[str, str | None], unusable: set[str], root: Path) -> None:
@@ -294,8 +300,10 @@ def _notes(found: Verdicts, labels: Mapping[str, str | None], answers: int, wher
     for kind, text in texts.items():
         if images := getattr(found, kind):
             first = images[0]
-            change = "" if final[first] == labels[first] else f" from {_shown(labels[first])} to {_shown(final[first])}"
-            example = f", e.g. '{first}'{change}" if kind != "confirmed" else ""
+            changed = final[first] != labels[first]
+            change = f"'{first}' from {_shown(labels[first])} to {_shown(final[first])}"
+            named = change if changed else ", ".join(f"'{image}'" for image in images[:_NAMED])
+            example = f", e.g. {named}" if kind != "confirmed" else ""
             parts.append(f"{len(images)} {text}{example}")
     sentence = f"{where}: {answers} answers. Labels of images: {'; '.join(parts) or 'none is decided'}."
     joins = [f"'{label}' to '{other}'" for label, other in found.joined.items()]

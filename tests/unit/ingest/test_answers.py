@@ -93,7 +93,7 @@ EXPORTED = "\ufeffimage,other,answer,label,other_label\r\nleo/3.png,leo/1.png,di
     [
         (EXPORTED,),
         (EXPORTED.replace(",", ";"),),
-        (EXPORTED.replace("different", "Different ").replace("same", "SAME"),),
+        (EXPORTED.replace("different", "Different ").replace("same", "SAME").replace("mia/1.png", " mia/1.png "),),
         (EXPORTED.encode("utf-16"),),
         tuple(
             f"image,other,answer\n{line}\n" for line in ("leo/3.png,leo/1.png,different", "leo/3.png,mia/1.png,same")

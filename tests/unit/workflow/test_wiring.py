@@ -357,3 +357,10 @@ def test_where_all_images_are_ranked_all_are_embedded():
     assert plain.two_sided_banks() >= set(plain.banks())
     baseline = next(iter(aside.experiments.values())).baseline
     assert plans.bank_id(plans.tested_bank(baseline.spec)) in aside.two_sided_banks()
+
+
+def test_doubtful_labels_are_shown_where_an_experiment_trains_on_frozen_features(demo):
+    page = "pages/review.html"
+    assert any(path.endswith(page) for path in Targets(demo, lambda path: True).all_results())
+    trained = tiny(protocol={"model": {"trainable": {"name": "all"}}}, experiments=["tiny_losses"])
+    assert not any(path.endswith(page) for path in Targets(trained, lambda path: True).all_results())
