@@ -1,6 +1,6 @@
 """What matching by local features costs, and what the approximate search of LNBNN loses.
 
-`lnbnn` draws a gallery: descriptors of each image around common centres, as those of photographs are, a tenth of them near
+`lnbnn` draws a gallery: descriptors of each image around common centres, as those of photographs are, a twentieth of them near
 copies of the same places of its individual. Queries are further images of some individuals. Scores with all descriptors
 compared are the truth; a gallery of a quarter shows how time grows. `pairs` needs a finished bank of features and compares
 a shortlist of 20 for some queries; `extract` measures the matchers on the images of a folder.
@@ -26,7 +26,7 @@ from reidflow.matching.comparisons.lnbnn import Voting, build
 from reidflow.matching.features import Features, Gallery
 from reidflow.spec import components
 
-DIM, CENTRES, SHARED, SPREAD, NOISE = 128, 4000, 0.1, 0.55, 0.7
+DIM, CENTRES, SHARED, SPREAD, NOISE = 128, 4000, 0.05, 0.55, 0.7
 INDIVIDUALS = 4  # images of each in the gallery
 LIST = 20
 

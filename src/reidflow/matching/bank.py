@@ -211,7 +211,7 @@ class Bank:
     def of(self, row: int) -> Features:
         """Return the features of an image, by its row of the manifest, float32."""
         part = slice(self.first[row], self.first[row] + self.count[row])
-        return Features(np.asarray(self.points[part]), of_length_one(self.descriptors[part]))
+        return Features(np.array(self.points[part]), of_length_one(self.descriptors[part]))
 
     def together(self, rows: np.ndarray) -> Gallery:
         """Return the features of images, float16 descriptors, as one gallery."""
