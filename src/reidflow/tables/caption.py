@@ -28,7 +28,7 @@ def caption(
     return [
         ("Question", experiment.file.question.strip()),
         ("Data", data_line(data)),
-        ("Metric", _metric(data, results)),
+        ("Metric", _metric(experiment, data, results)),
         ("Queries", queries_line(results)),
         ("Split", split_line(data)),
         ("Leak audit", audit_line(data)),
@@ -48,12 +48,14 @@ def data_line(data: DataDescription) -> str:
     return f"{data.title} ({data.scale})." if data.scale else f"{data.title}."
 
 
-def _metric(data: DataDescription, results: pl.DataFrame) -> str:
+def _metric(experiment: Experiment, data: DataDescription, results: pl.DataFrame) -> str:
     sides = set(labelled(data.split).filter(pl.col("role") == "test")["side"].drop_nulls())
     who = ". Queries are the images of the query side, candidates those of the gallery side" if sides else ""
     if data.method.get("new"):
         who = ". New individuals are in no gallery: their images are queries without a positive"
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
+    ranked = [arm.name for arm in experiment.arms.values() if any(spec.ranking for _, spec in arm.points)]
+    several = f", but for {listed(ranked)}: by the scores that 'ranking' names" if ranked else ""
     number_of = f", and {plural(data.distractors, 'unlabelled distractor')}, nobody's match" if data.distractors else ""
     ignored = f", as are candidates of its identity with the same {' or '.join(data.ignore)}" if data.ignore else ""
     same = f" that have the same {' and '.join(data.same)} as the query or an unknown one" if data.same else ""
@@ -61,7 +63,8 @@ def _metric(data: DataDescription, results: pl.DataFrame) -> str:
         f"{name}: average precision per query, mean per identity, mean over identities. "
         f"Candidates are {_GALLERY[data.gallery]}{same}{number_of}{who}; the query is never a candidate, candidates of its own group are "
         f"left out (mAP with own group keeps them){ignored}, a query without a positive is skipped. Tied candidates count "
-        "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry. "
+        "with the expected average precision over their random orders. Ranked by the distance of the run's own geometry"
+        f"{several}. "
         f"Chance: {number(results['chance'].max())}."
     )
 

@@ -312,12 +312,15 @@ def stability(arm: EvaluatedArm) -> dict[str, Any]:
 def epochs_to_gain(history: pl.DataFrame, kept: float | None, gain: float = GAIN) -> int | None:
     """Return the first epoch of a run at which `gain` of its gain in validation mAP was made.
 
-    The gain is that from epoch 0, before training, to `kept`, the validation mAP of the weights that the run kept.
-    None without validation, and for a run that does not rise above epoch 0.
+    The gain is that from epoch 0, before training, to `kept`, the validation mAP of the weights that the run kept; to the
+    highest of the run, where a ranking by more than its embeddings has a higher one. None without validation, and for a run that does not rise above epoch 0.
     """
     scores = {epoch: known(value) for epoch, value in history.select("epoch", "val_id_map").sort("epoch").iter_rows()}
     start = scores.get(0)
-    if start is None or kept is None or kept <= start:
+    if start is None or kept is None:
+        return None
+    kept = min(kept, max(value for value in scores.values() if value is not None))
+    if kept <= start:
         return None
     wanted = start + gain * (kept - start)
     return next((epoch for epoch, value in scores.items() if value is not None and value >= wanted), None)

@@ -40,11 +40,13 @@ def test_95_percent_of_the_gain_counts_from_before_training_to_the_weights_that_
     assert epochs_to_gain(rising, 0.6) == 3  # 0.2 + 0.95 x 0.4 = 0.58, and 0.95 x 0.6 = 0.57
     assert epochs_to_gain(rising, 0.55) == 2  # the last weights were kept: 0.5325 is first reached here
     assert epochs_to_gain(rising.reverse(), 0.6) == 3
+    assert epochs_to_gain(rising, 0.9) == 3  # by a ranking with more than the embeddings
 
 
 def test_a_run_that_never_rises_and_one_without_validation_have_no_such_epoch():
     assert epochs_to_gain(a_history([0.5, 0.4, 0.45]), 0.5) is None
     assert epochs_to_gain(a_history([0.5, 0.4, 0.45]), 0.45) is None
+    assert epochs_to_gain(a_history([0.5, 0.4, 0.45]), 0.9) is None
     assert epochs_to_gain(a_history([None, None, None]), None) is None
     assert epochs_to_gain(a_history([0.2, math.nan, 0.6]), 0.6) == 2
 
