@@ -54,7 +54,9 @@ def _metric(experiment: Experiment, data: DataDescription, results: pl.DataFrame
     if data.method.get("new"):
         who = ". New individuals are in no gallery: their images are queries without a positive"
     name = f"identity-balanced mAP, {data.filters}" if data.filters else "identity-balanced mAP"
-    ranked = [arm.name for arm in experiment.arms.values() if any(spec.ranking for _, spec in arm.points)]
+    ranked = [
+        arm.name for arm in experiment.arms.values() if any(spec.plain().get("ranking") for _, spec in arm.points)
+    ]
     several = f", but for {listed(ranked)}: by the scores that 'ranking' names" if ranked else ""
     number_of = f", and {plural(data.distractors, 'unlabelled distractor')}, nobody's match" if data.distractors else ""
     ignored = f", as are candidates of its identity with the same {' or '.join(data.ignore)}" if data.ignore else ""
