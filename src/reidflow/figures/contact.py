@@ -34,13 +34,20 @@ SOURCES = {
 class Tile:
     """An image (H, W, 3) uint8 with its caption, and the colour of its border if it has one.
 
-    mark: a sign in its upper left corner, in the border's colour, for readers who cannot distinguish the colours.
+    A caption of several lines has one for each, any other at most two. mark: a sign in its upper left corner, in the
+    border's colour, for readers who cannot distinguish the colours. exact: whether each pixel of the image is one of the
+    sheet; else it is scaled to the tile.
     """
 
     image: np.ndarray
     caption: str = ""
     colour: str | None = None
     mark: str = ""
+    exact: bool = False
+
+    def height(self, tile: int) -> int:
+        """Return the height that it takes on the sheet, with its border."""
+        return len(self.image) + 2 * (BORDER + 1) if self.exact else tile
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,11 @@ def write_sheet(
     gutter = 190 if any(row.words for row in rows) else 0
     across = max((len(row.tiles) for row in rows), default=0)
     width = max(2 * MARGIN + gutter + across * (tile + GAP) - GAP, 420)
-    captions = [[_lines(t.caption, tile) for t in row.tiles] for row in rows]
+    captions = [[_caption(t.caption, tile) for t in row.tiles] for row in rows]
+    tall = [max((each.height(tile) for each in row.tiles), default=tile) for row in rows]
     heights = [
-        tile + GAP + LINE * max((len(c) for c in found), default=0) + (4 if any(found) else 0) for found in captions
+        own + GAP + LINE * max((len(c) for c in found), default=0) + (4 if any(found) else 0)
+        for own, found in zip(tall, captions, strict=True)
     ]
     title = _lines(heading.title, width - 2 * MARGIN, 17, 3, bold=True)
     subtitle = _lines(heading.subtitle, width - 2 * MARGIN, 13, 2)
@@ -72,14 +81,19 @@ def write_sheet(
     _legend(draw, legend, y + 5)
     if not rows:
         _write(draw, MARGIN, top, ["no images"], SIZE, LINE, MUTED)
-    for row, found, height in zip(rows, captions, heights, strict=True):
+    for row, found, own, height in zip(rows, captions, tall, heights, strict=True):
         _words(draw, row.words, top, gutter)
         for i, (each, lines) in enumerate(zip(row.tiles, found, strict=True)):
             left = MARGIN + gutter + i * (tile + GAP)
-            _paste(canvas, draw, each, left, top, tile)
-            _write(draw, left, top + tile + 3, lines, SIZE, LINE, MUTED)
+            _paste(canvas, draw, each, left, top, (tile, own))
+            _write(draw, left, top + own + 3, lines, SIZE, LINE, MUTED)
         top += height
     _save(canvas, Path(out))
+
+
+def _caption(text: str, width: float) -> list[str]:
+    parts = text.split("\n")
+    return [line for part in parts for line in _lines(part, width, lines=2 if len(parts) == 1 else 1)]
 
 
 def _lines(text: str, width: float, size: int = SIZE, lines: int = 2, bold: bool = False) -> list[str]:
@@ -118,16 +132,19 @@ def _words(draw: ImageDraw.ImageDraw, words: Sequence[str], top: float, gutter: 
         y = _write(draw, MARGIN, y, lines, size, size + 5, INK if i == 0 else MUTED, bold=i == 0)
 
 
-def _paste(canvas: Image.Image, draw: ImageDraw.ImageDraw, each: Tile, left: int, top: int, tile: int) -> None:
-    room = tile - 2 * (BORDER + 1) if each.colour else tile
+def _paste(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, each: Tile, left: int, top: int, cell: tuple[int, int]
+) -> None:
+    width, height = cell
     picture = Image.fromarray(np.ascontiguousarray(each.image))
-    scale = room / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    shrinking = scale < 1
-    picture = picture.resize(size, Image.Resampling.LANCZOS if shrinking else Image.Resampling.NEAREST)
-    canvas.paste(picture, (left + (tile - size[0]) // 2, top + (tile - size[1]) // 2))
+    if not each.exact:
+        scale = (width - 2 * (BORDER + 1) if each.colour else width) / max(picture.size)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        shrinking = scale < 1
+        picture = picture.resize(size, Image.Resampling.LANCZOS if shrinking else Image.Resampling.NEAREST)
+    canvas.paste(picture, (left + (width - picture.width) // 2, top + (height - picture.height) // 2))
     if each.colour:
-        draw.rectangle((left, top, left + tile - 1, top + tile - 1), outline=each.colour, width=BORDER)
+        draw.rectangle((left, top, left + width - 1, top + height - 1), outline=each.colour, width=BORDER)
     if each.mark:
         draw.rectangle((left, top, left + SIGN, top + SIGN), fill=each.colour or INK)
         centre = (left + SIGN / 2, top + SIGN / 2)

@@ -622,14 +622,17 @@ def cost_panel(
     labels: Sequence[str],
     baselines: Sequence[bool],
     more_is_better: bool = False,
+    also: Sequence[float] = (),
 ) -> None:
     """Draw a point:<key> per arm at its cost x and its value y, with the Pareto front as front:all and labels.
 
+    also: further values that the y axis takes in, such as the ends of intervals.
     Set the axes' labels before, and draw the legend (`front_handles`); the x axis is logarithmic where x spans a lot.
     """
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    room = max(0.08 * (max(y) - min(y)), 0.005)
-    axes.set_ylim(min(y) - room, max(y) + 1.4 * room)
+    low, high = min([*y, *also]), max([*y, *also])
+    room = max(0.08 * (high - low), 0.005)
+    axes.set_ylim(low - room, high + 1.4 * room)
     cost_axis(axes, x)
     front = pareto_front(x, y, more_is_better)
     line = {"color": BLUE, "linewidth": 1.1, "alpha": 0.6, "zorder": 2}

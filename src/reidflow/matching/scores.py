@@ -70,16 +70,28 @@ class LocalScores:
             found[rows] = block if listed is None else np.where(listed, block, np.nan)
         return found
 
-    def matches(self, score: LocalScore, row: int, other: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def matches(
+        self,
+        score: LocalScore,
+        row: int,
+        other: int,
+        *,
+        gallery: np.ndarray | None = None,
+        excluded: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the matched keypoints of two images: points (M, 2) of each, in pixels of their squares, and weights (M,).
 
-        A match's weight is what it adds to the score of the first image as a query, among all images of the bank.
+        A match's weight is what it adds to the score of the first image as a query. row, other, gallery: rows of the
+        manifest; gallery: the images among which it is a query, None: all. excluded: those that are no candidates, bool (G,);
+        the query never is one.
         """
         made = self._comparison(score)
         first, second = made.bank.of(row), made.bank.of(other)
+        gallery = np.arange(len(made.bank.count)) if gallery is None else gallery
+        apart = gallery == row if excluded is None else (gallery == row) | excluded
         with single_threaded(self.device):
             if made.whole:
-                found = made.among_all(row).matches(first, other - (other > row))
+                found = made.among(gallery).matches(first, int(np.flatnonzero(gallery == other)[0]), apart)
             else:
                 found = made.comparison.matches(first, second)
         return first.points[found.first], second.points[found.second], found.weights
@@ -100,7 +112,7 @@ class _Comparison:
         self.comparison: Any = components.call("comparison", score.compare, *(given[name] for name in wanted))
         self.bank, self.cache, self.device, self.workers = bank, cache / published.MATCHES, device, workers
         self.whole = hasattr(self.comparison, "over")
-        self._around: tuple[int, Any] = (-1, None)
+        self._searched: tuple[bytes, Any] | None = None
         self.key = {
             "compare": score.compare,
             "code": code.run_digest(components.module_name("comparison", score.compare["name"])),
@@ -126,12 +138,12 @@ class _Comparison:
         with single_threaded(self.device), ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(one, *columns))
 
-    def among_all(self, row: int) -> Any:
-        """Return the gallery of all images but one; the last is kept, as many pictures have the same query."""
-        if self._around[0] != row:
-            rows = np.flatnonzero(np.arange(len(self.bank.count)) != row)
-            self._around = row, self.comparison.over(self.bank.together(rows))
-        return self._around[1]
+    def among(self, gallery: np.ndarray) -> Any:
+        """Return a gallery, rows of the manifest, to compare queries with; the last is kept."""
+        key = gallery.tobytes()
+        if self._searched is None or self._searched[0] != key:
+            self._searched = key, self.comparison.over(self.bank.together(gallery))
+        return self._searched[1]
 
 
 class _Whole:

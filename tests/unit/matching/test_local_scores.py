@@ -139,6 +139,10 @@ def test_matches_are_the_votes_behind_a_score(folder):
     first, second, weights = local(folder).matches(LNBNN, 1, 6)
     assert np.isclose(weights.sum(), found[0, 6], rtol=1e-4)
     assert len(first) == len(second) == len(weights)
+    few, apart = np.array([0, 3, 6, 1, 7]), np.array([True, False, False, False, False])
+    fewer = local(folder).scores(LNBNN, np.array([1]), few, excluded=lambda rows: apart[None])
+    among = local(folder).matches(LNBNN, 1, 6, gallery=few, excluded=apart)[2]
+    assert np.isclose(among.sum(), fewer[0, 2], rtol=1e-4) and not np.isclose(among.sum(), weights.sum(), rtol=1e-3)
     strong = weights > weights.max() / 2
     first, second = first[strong], second[strong]
     assert len(first) > 30

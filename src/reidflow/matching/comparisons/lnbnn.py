@@ -44,9 +44,12 @@ class Voting:
             found[excluded] = np.nan
         return found
 
-    def matches(self, query: Features, image: int) -> Matches:
-        """Return the votes of a query for an image, by its place in the gallery: keypoints of both, and weights."""
-        points, places, weights = self.votes(query, None)
+    def matches(self, query: Features, image: int, excluded: np.ndarray | None) -> Matches:
+        """Return the votes of a query for an image, by its place in the gallery: keypoints of both, and weights.
+
+        excluded: images that are no neighbours, bool (G,).
+        """
+        points, places, weights = self.votes(query, excluded)
         own = np.flatnonzero(self.gallery.owners[places] == image)
         points, places, weights = points[own], places[own], weights[own]
         if self.by.verify is not None:
