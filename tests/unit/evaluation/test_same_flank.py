@@ -9,6 +9,7 @@ from reidflow.evaluation.metrics import pooled_metrics
 from reidflow.evaluation.retrieval_queries import best_candidates
 from reidflow.retrieval.inference import alpha_query_expansion, database_augmentation, k_reciprocal, query_expansion
 from reidflow.retrieval.submission_files import best_keys
+from reidflow.splits.candidates import shared_codes
 
 SLICE = slice(0, None)
 
@@ -123,3 +124,10 @@ def test_answers_and_submissions_hold_no_other_flank():
         own, shown = flanks[layout.query[place]], flanks[layout.gallery[found[found >= 0]]]
         assert len(shown) and all(own is None or flank in (None, own) for flank in shown)
         assert set(best[str(place)]) == {str(i) for i in found[found >= 0]}
+
+
+def test_of_several_columns_all_that_are_known_must_be_the_same():
+    layout = layout_of([("a", "left", "q", "query"), *(("a", "left", f"{i}", "gallery") for i in range(5))])
+    texts = [["left", "c1"], ["left", "c1"], ["left", "c2"], ["left", None], ["right", "c1"], [None, None]]
+    layout.shared = shared_codes(pl.DataFrame({"shared": texts}))
+    assert layout.masks().excluded(SLICE).tolist() == [[False, True, False, True, False]]
