@@ -149,7 +149,7 @@ class BankJob:
                 f"{self.squares.root / row.path}: the data changed since they were read into the image store ('{image}'). Let "
                 "the copying or editing finish, then run the same command again."
             )
-        return (square.pixels, square.mask) if square else None
+        return (np.array(square.pixels), square.mask) if square else None
 
 
 def facts_of(matcher: dict[str, Any], extract: Matcher, device: str) -> dict[str, Any]:
