@@ -97,7 +97,7 @@ rule local_features_shard:
         "../envs/reidflow.yaml"
     threads: plan.config.compute.workers
     resources:
-        **requests.network,
+        **requests.local,
     params:
         job=params.local_features(session.raw, session.raw_modules()),
     script:
@@ -121,7 +121,7 @@ rule local_features:
         "../envs/reidflow.yaml"
     threads: plan.config.compute.workers
     resources:
-        **requests.network,
+        **requests.local,
     params:
         job=params.local_features(session.raw, session.raw_modules()),
     script:

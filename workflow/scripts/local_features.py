@@ -10,6 +10,7 @@ from reidflow.ingest.network_masks import read
 from reidflow.ingest.squares import Squares
 from reidflow.matching.bank import BankFiles, BankJob
 from reidflow.models.device import resolve_device
+from reidflow.spec.plan import runs_network
 from reidflow.store.job import Job, run
 from reidflow.store.tables import read_table
 
@@ -20,7 +21,8 @@ def main(job: Job) -> None:
     listing, frame = listing_of(dataset, job.results), frame_of(dataset["frame"])
     network = read(job.input.masks, job.input.network) if job.input.network else None
     squares = Squares(listing.root, frame, matcher["size"], dataset["max_pixels"], levels, network)
-    manifest, device = read_table(job.input.manifest, MANIFEST), resolve_device(job.compute["device"])
+    device = resolve_device(job.compute["device"]) if runs_network(matcher) else "cpu"
+    manifest = read_table(job.input.manifest, MANIFEST)
     made = BankJob(listing, manifest, squares, matcher, job.results / ".store", device, job.compute["workers"])
     if shard := job.given.get("shard"):
         made.make_shard(shard, job.out.shard)

@@ -23,6 +23,7 @@ from reidflow.models.determinism import deterministic
 from reidflow.spec import code, components
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.plan import runs_network
 from reidflow.spec.shards import rows_of
 from reidflow.store import published
 from reidflow.store.atomic import replacing, write_text
@@ -158,7 +159,7 @@ def facts_of(matcher: dict[str, Any], extract: Matcher, device: str) -> dict[str
         "matcher": matcher,
         "code": code.run_digest(components.module_name("matcher", matcher["name"])),
         "versions": getattr(extract, "versions", {}),
-        "device": device.split(":")[0],
+        "device": device.split(":")[0] if runs_network(matcher) else "cpu",
     }
 
 
@@ -169,8 +170,7 @@ def row_digest(pixels: np.ndarray, mask: np.ndarray) -> str:
 
 def build_matcher(matcher: dict[str, Any], device: str) -> Matcher:
     """Return the matcher of a resolved component on a torch device. Raises ReidflowError where a package is missing."""
-    given = [device] if "device" in components.context("matcher", matcher["name"]) else []
-    return components.call("matcher", matcher, *given)
+    return components.call("matcher", matcher, *([device] if runs_network(matcher) else []))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from reidflow.spec import config as configs
 from reidflow.spec.canonical import canonical, short
-from reidflow.spec.components import module_name, needing
+from reidflow.spec.components import context, module_name, needing
 from reidflow.spec.config import Config, check_results
 from reidflow.spec.description import describe, digest_of
 from reidflow.spec.errors import Problems, ReidflowError
@@ -266,6 +266,11 @@ def experiment_matchers(experiment: Experiment) -> list[dict[str, Any]]:
 def local_bank_id(matcher: dict[str, Any]) -> str:
     """Return the folder name of a bank of local features."""
     return f"{matcher['name']}-{short(matcher)}"
+
+
+def runs_network(matcher: dict[str, Any]) -> bool:
+    """Return whether a matcher runs a network, for which there may be a GPU."""
+    return "device" in context("matcher", matcher["name"])
 
 
 def subsets_of(experiment: Experiment) -> dict[str, str]:

