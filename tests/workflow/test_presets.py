@@ -14,6 +14,7 @@ CASES = {
     "config/config.yaml config/demo_full.yaml": [],
     "config/tiny.yaml": [],
     "config/faces.yaml": [f"data/faces/{part}" for part in FOLDERS],
+    "config/photographs.yaml": ["data/photographs"],
     "config/jaguar.yaml": ["data/jaguar"],
     "config/jaguar.yaml config/datasets/image_level.yaml": ["data/jaguar"],
     "config/config.yaml config/datasets/jaguar_layout.yaml": ["data/photographs"],
@@ -34,7 +35,7 @@ def test_a_preset_is_planned_without_a_mistake(tiny, tmp_path, configs):
         if place.suffix:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
-        elif place.name in PEOPLE:
+        elif place.name in PEOPLE or configs == "config/photographs.yaml":
             (place / "one").mkdir(parents=True)
             shutil.copy(next((tiny.results / "data/demo/train/train").iterdir()), place / "one")
         else:

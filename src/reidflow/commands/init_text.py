@@ -22,6 +22,9 @@ COMPUTED = (
 )
 FLANKS = 4  # viewpoints that the config names
 CORES = 2  # those of profiles/default
+PHOTOGRAPHS = "config/photographs.yaml"
+PEOPLE = ("lfw", "market1501", "query_gallery")
+"""Sources whose images show people."""
 SHARES = {"train": 0.5, "val": 0.2, "test": 0.3, "seed": 0}
 
 
@@ -228,11 +231,17 @@ def seen(found: Found, config: Config) -> list[str]:
 
 
 def next_steps(found: Found, config: Config) -> list[str]:
-    """Return what comes next: the command, and that for the ranking of a competition's unlabelled images."""
+    """Return what comes next: the command, that for a competition's unlabelled images, and that for the preset of photographs."""
     lines, source = ["", "Read it, then run:", f"  {found.command}"], config.dataset.source
     if source["name"] in ("jaguar", "query_gallery") and not source.get("labelled"):
         command = found.command.replace("-- all_tables", "-- submission")
         lines += ["and, for the ranking of the unlabelled images:", f"  {command}"]
+    if PHOTOGRAPHS not in found.command and source["name"] not in PEOPLE:
+        command = f"reidflow init {word(found.given)} --configfile {PHOTOGRAPHS} --force"
+        lines += [
+            "For photographs of animals, write it for the preset that ranks by local features as well:",
+            f"  {command}",
+        ]
     return lines
 
 

@@ -428,6 +428,20 @@ def test_experiments_that_the_images_cannot_answer_are_left_out_with_the_reason(
     assert all({"losses", "geometry", "eda_dedup", "a_against_a"} <= some for some in chosen.values())
 
 
+def test_the_preset_for_photographs_is_named_and_takes_the_written_config(init):
+    folders(Path("small"), each=6)
+    _, out, _ = init("small", base="config/config.yaml")
+    command = next(line for line in out.splitlines() if "--configfile config/photographs.yaml" in line).split()
+    assert command[:3] == ["reidflow", "init", "small"] and command[-1] == "--force"
+    status, out, err = init("small", "--force", base="config/photographs.yaml")
+    assert status == 0, err
+    assert "reidflow init" not in out and "config/photographs.yaml small.yaml" in out
+    made = plan.make(["config/photographs.yaml", "small.yaml"])
+    assert made.experiments["recipes"].folds and {"recipes", "losses"} <= set(load("small.yaml")["experiments"])
+    arms = made.experiments["recipes"].arms
+    assert arms["fused"].spec.runs() == arms["head"].spec.runs() != arms["peer_recipe"].spec.runs()
+
+
 def test_few_test_images_have_frozen_experiments_run_on_folds_that_test_all_of_them(init):
     folders(Path("small"), each=6)
     status, out, err = init("small", base="config/config.yaml")
