@@ -23,7 +23,8 @@ from PIL import Image
 from reidflow.dedup.neighbours import unit
 from reidflow.models.images import to_pixels
 from reidflow.models.network import build_features
-from reidflow.retrieval.gallery import ImageEmbedder, update
+from reidflow.retrieval.gallery import update
+from reidflow.retrieval.image_embedder import ImageEmbedder
 from reidflow.retrieval.image_files import Framing
 from reidflow.retrieval.index import build_index, search
 

@@ -13,10 +13,7 @@ from reidflow.retrieval.embedder import Embedder, JointEmbedder, code_of
 from reidflow.retrieval.finished_runs import fitted_of, run_folder
 from reidflow.retrieval.fitted_ranking import Answer, FittedRanking, promise
 from reidflow.retrieval.gallery import (
-    LOCAL,
     Gallery,
-    ImageEmbedder,
-    Known,
     UpdateSummary,
     listed,
     open_gallery,
@@ -24,6 +21,7 @@ from reidflow.retrieval.gallery import (
     update,
 )
 from reidflow.retrieval.gallery_ranking import Extractor, rank_queries
+from reidflow.retrieval.image_embedder import LOCAL, ImageEmbedder, Known
 from reidflow.retrieval.image_files import Framing, find_images
 from reidflow.retrieval.index import search
 from reidflow.retrieval.submission_files import answers_csv, answers_json

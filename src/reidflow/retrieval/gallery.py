@@ -11,23 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import faiss
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.neighbours import unit
 from reidflow.features.shards import keep, stored
 from reidflow.ingest.rawdigest import UNREADABLE
 from reidflow.matching.bank import FILES as BANK_FILES
 from reidflow.matching.bank import Bank, BankFiles, assemble, keep_features
-from reidflow.matching.features import Features
-from reidflow.retrieval.fitted_ranking import PLAIN, RANKING, FittedRanking, read_ranking
-from reidflow.retrieval.gallery_ranking import Extractor
-from reidflow.retrieval.image_files import Framing, ImageFiles, LeftOut, find_images, squares
+from reidflow.retrieval.fitted_ranking import RANKING, FittedRanking, read_ranking
+from reidflow.retrieval.image_embedder import LOCAL, ImageEmbedder, known_by
+from reidflow.retrieval.image_files import ImageFiles, LeftOut, find_images
 from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_index, write_index
-from reidflow.spec import code, components
+from reidflow.spec import components
 from reidflow.spec.canonical import short
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import local_bank_id
@@ -42,78 +40,10 @@ from reidflow.training.embedding import WEIGHTS
 KEYS = Contract("keys of a gallery", {"key": pl.String, "sha256": pl.String, "row": pl.Int64})
 INDEX, TABLE, VECTORS, FACTS, FILES = "index.faiss", "keys.parquet", "vectors.npy", "gallery.json", "files.json"
 RUNS = "runs.zip"
-LOCAL = "local"
-"""Folder of a gallery with its banks of local features."""
 NAMES = (INDEX, TABLE, VECTORS, FACTS, FILES, RUNS, RANKING, LOCAL)
-BLOCK = 256
-LOCAL_BLOCK = 64  # squares for local features are larger
+KEPT = 256  # images of a file of kept features
 RECALL_AT = 10
 RECALL = f"recall_at_{RECALL_AT}"
-
-
-class Embeds(Protocol):
-    """Embeds squares; `identity` is a digest of what decides the vectors."""
-
-    dim: int
-
-    def identity(self) -> str:
-        """Return a digest of what decides the vector of a square."""
-
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the embeddings (n, dim) float32 of squares (n, S, S, 3) uint8."""
-
-
-@dataclass(frozen=True)
-class ImageEmbedder:
-    """What turns an image file into its vector.
-
-    run: name of the run, for people; of several, separated by commas. code: digest of its code. runs: folder and spec
-    of each run, which a gallery keeps.
-    """
-
-    embed: Embeds
-    framing: Framing
-    run: str
-    code: str = ""
-    workers: int = 2
-    runs: Sequence[tuple[Path, RunSpec]] = ()
-    fitted: FittedRanking = PLAIN
-    extractors: Sequence[Extractor] = ()
-
-    def identity(self) -> dict[str, Any]:
-        """Return what decides what is known of an image; galleries of different ones cannot be mixed."""
-        own = {"run": self.embed.identity(), **self.framing.facts(), "code": self.code}
-        local = known_by(self.fitted, {each.name: each.facts for each in self.extractors}).get(LOCAL)
-        return own | ({LOCAL: local} if local else {})
-
-    def known(self, images: ImageFiles, keys: list[str]) -> Iterator["Known"]:
-        """Yield, block by block, what is known of images."""
-        sides = [each.side for each in self.extractors]
-        block = LOCAL_BLOCK if sides else BLOCK
-        for usable, (seen, *more), left_out in squares(images, keys, self.framing, block, self.workers, sides):
-            features = {
-                e.name: e(each.pixels, each.masks, self.workers) for e, each in zip(self.extractors, more, strict=True)
-            }
-            yield Known(usable, unit(self.embed(seen.pixels)), features, left_out)
-
-
-def known_by(fitted: FittedRanking, banks: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what gallery.json says of a ranking, and of what decides local features and what they score."""
-    local: dict[str, Any] = {name: {key: facts[key] for key in ("code", "versions")} for name, facts in banks.items()}
-    if fitted.ranking and local:
-        local["scores"] = code.run_digest(*fitted.ranking.modules())
-    return {"fitted": short(fitted.plain())} | ({LOCAL: local} if local else {})
-
-
-class Known(NamedTuple):
-    """What is known of images: keys of those that can be used, their unit vectors (n, dim) float32, their local features by
-    bank, and the images left out.
-    """
-
-    keys: list[str]
-    vectors: np.ndarray
-    features: dict[str, list[Features]]
-    left_out: list[LeftOut]
 
 
 @dataclass(frozen=True)
@@ -247,8 +177,8 @@ class KeptBank:
     def keep(self, bank: Bank, rows: Sequence[int], digests: list[str] | None = None) -> None:
         """Keep those of some rows of a bank. digests: of all its rows, by default its own."""
         known = bank.digests if digests is None else digests
-        for start in range(0, len(rows), BLOCK):
-            some = rows[start : start + BLOCK]
+        for start in range(0, len(rows), KEPT):
+            some = rows[start : start + KEPT]
             keep_features(self.place, [known[row] for row in some], [bank.of(row) for row in some])
 
 

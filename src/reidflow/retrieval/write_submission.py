@@ -1,8 +1,5 @@
 """Submissions of finished runs: queries and gallery embedded, ranked and written."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from reidflow.dedup.neighbours import unit
 from reidflow.evaluation import open_set
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.open_set import Decision
@@ -20,11 +16,7 @@ from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, in
 from reidflow.evaluation.runs import MIRRORED, TrainedRun, read_jobs, reranking
 from reidflow.ingest.rawdata import DEMO, cache_file
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
-from reidflow.matching.bank import Bank
-from reidflow.retrieval.embedder import code_of, joint_identity, run_identity
-from reidflow.retrieval.fitted_ranking import PLAIN, Answer, FittedRanking, fit_ranking, promise
-from reidflow.retrieval.gallery import LOCAL, KeptBank, known_by
-from reidflow.retrieval.image_files import Framing
+from reidflow.retrieval.fitted_ranking import Answer, FittedRanking, promise
 from reidflow.retrieval.submission_files import (
     as_similarities,
     best_scored,
@@ -38,7 +30,7 @@ from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import slug_of
 from reidflow.spec.inference import around_ranking, needs_all_pairs
-from reidflow.spec.plan import bank_id, local_bank_id, tested_bank
+from reidflow.spec.plan import bank_id, tested_bank
 from reidflow.spec.run import RunSpec
 from reidflow.splits.candidates import codes
 from reidflow.splits.split import SPLIT
@@ -188,16 +180,6 @@ def joined(runs: list[ChosenRun], inference: list[dict[str, Any]] | None = None)
     return first._replace(inference=tuple(inference or ()), **how)
 
 
-def fitted_gallery(runs: list[ChosenRun], validation: Validation, promised: float | None) -> FittedRanking:
-    """Return what a gallery of the joined embeddings of runs is ranked and answered by.
-
-    promised: rate of queries of new individuals that are answered with a known one; None: nothing is said of them.
-    """
-    if promised is None and not any(run.spec.ranking for run in runs):
-        return PLAIN
-    return fit_ranking(joined(runs), validation.of(runs), promised)
-
-
 def new_decision(
     runs: list[ChosenRun],
     embedded: Embedded,
@@ -233,8 +215,8 @@ def _ranked(
     retrieval = infer(own, before, *flipped)
     if not _validates(question, layout):
         everywhere = np.arange(max(question.queries.max(), question.gallery.max()) + 1)
-        asked = SimpleNamespace(query=question.queries, gallery=question.gallery, manifest_rows=everywhere)
-        rerank = replace(rerank, layout=asked, parts=())
+        rows = SimpleNamespace(query=question.queries, gallery=question.gallery, manifest_rows=everywhere)
+        rerank = replace(rerank, layout=rows, parts=())
     return infer(rerank(retrieval, needs_all_pairs(after)), after)
 
 
@@ -256,23 +238,6 @@ def _mirrored_table(runs: list[ChosenRun], layout: Layout, embedded: Embedded) -
                 pl.DataFrame({"run": [key] * len(rows), "image": images, "vector": vectors}, schema=MIRRORED.columns)
             )
     return pl.concat(tables)
-
-
-def joint_vectors(runs: list[ChosenRun], rows: np.ndarray, embedded: Embedded) -> np.ndarray:
-    """Return the unit vectors (len(rows), D) float32 by which an index compares images: the runs' side by side.
-
-    Raises ReidflowError for a run that is not compared by angles.
-    """
-    parts = []
-    for run in runs:
-        for (_, folder), spec in zip(run.made.runs, run.spec.runs(), strict=True):
-            if similarity_of(spec.model.geometry["name"]) is not None:
-                raise ReidflowError(
-                    f"{run.name}: its embeddings have the geometry '{spec.model.geometry['name']}', and an index "
-                    "compares angles. Choose runs with the geometry hypersphere for the submission."
-                )
-            parts.append(unit(embedded.rows(folder, spec, rows)))
-    return parts[0] if len(parts) == 1 else unit(np.concatenate(parts, axis=1))
 
 
 def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -> QueryRows:
@@ -407,75 +372,6 @@ def _calibrated(runs: list[ChosenRun], combine: str, inference: list[dict[str, A
     if ranking is None or ranking.fusion != "calibrated" or after or len(_units(runs, combine)) > 1:
         return np.zeros(k, bool)
     return np.arange(k) < (ranking.shortlist or k)
-
-
-def gallery_files(
-    manifest: pl.DataFrame, question: QueryRows, runs: list[ChosenRun], embedded: Embedded
-) -> tuple[list[str], list[str], np.ndarray]:
-    """Return keys (sorted), digests and unit vectors of a gallery."""
-    facts = gallery_table(manifest, question)
-    vectors = joint_vectors(runs, facts["row"].to_numpy(writable=True), embedded)
-    return facts["image"].to_list(), facts["sha256"].to_list(), vectors
-
-
-def gallery_table(manifest: pl.DataFrame, question: QueryRows) -> pl.DataFrame:
-    """Return image, sha256 and row of the manifest of a gallery's images, by image."""
-    return manifest[question.gallery.tolist()].select("image", "sha256", row=pl.Series(question.gallery)).sort("image")
-
-
-@contextmanager
-def gallery_banks(
-    fitted: FittedRanking, manifest: pl.DataFrame, question: QueryRows, results: Path
-) -> Iterator[dict[str, KeptBank]]:
-    """Yield the local features of a gallery's images, as a temporary folder keeps them.
-
-    results: the folder with the pipeline's banks, of which they are a part.
-    """
-    rows = gallery_table(manifest, question)["row"].to_list()
-    with tempfile.TemporaryDirectory(prefix="reidflow-") as place:
-        found = {}
-        for name in map(local_bank_id, fitted.matchers):
-            bank = Bank(results / LOCAL / name)
-            found[name] = KeptBank(Path(place) / name, [bank.digests[row] for row in rows], bank.decided)
-            found[name].keep(bank, rows)
-        yield found
-
-
-def gallery_facts(
-    runs: list[ChosenRun],
-    images: dict[str, Any],
-    root: Path,
-    max_pixels: int,
-    fitted: FittedRanking,
-    banks: dict[str, KeptBank],
-) -> tuple[dict[str, Any], list[tuple[Path, RunSpec]]]:
-    """Return what gallery.json says of vectors from the pipeline, as of those of image files, and the runs behind them.
-
-    images: the content of images.json. root: the folder of the data set. fitted, banks: what the gallery ranks by.
-    """
-    single = [(folder, spec) for r in runs for (_, folder), spec in zip(r.made.runs, r.spec.runs(), strict=True)]
-    framing = Framing.of_pipeline(images, max_pixels, masks=bool(banks))
-    facts = {
-        "run": joint_identity([run_identity(folder, spec) for folder, spec in single]),
-        **framing.facts(),
-        "network": framing.network,
-        "code": code_of([spec for _, spec in single], framing.frame, framing.network),
-        "name": ", ".join(run.name for run in runs),
-        "images": str(root.absolute()),
-        "max_pixels": max_pixels,
-        **known_by(fitted, {name: bank.facts for name, bank in banks.items()}),
-    }
-    return facts, single
-
-
-def gallery_question(
-    pairs: str | None, manifest: pl.DataFrame, quarantine: pl.DataFrame, splits: list[pl.DataFrame], gallery: str
-) -> QueryRows:
-    """Return the query and gallery rows to be indexed: those of the pairs, else the data set's own."""
-    if pairs is None:
-        return sides_of(manifest, splits, gallery)
-    placed = place_pairs(read_pairs(Path(pairs)), manifest, quarantine)
-    return QueryRows.of(manifest, placed.query_rows, placed.gallery_rows, placed.query_index)
 
 
 def data_root(source: dict[str, Any], results: Path) -> Path:

@@ -165,7 +165,8 @@ def as_spec(folder: Path, target: Path) -> None:
 
 
 def as_gallery(folder: Path, target: Path) -> None:
-    from reidflow.retrieval.gallery import ImageEmbedder, update
+    from reidflow.retrieval.gallery import update
+    from reidflow.retrieval.image_embedder import ImageEmbedder
     from reidflow.retrieval.image_files import Framing
 
     class Colours:

@@ -3,7 +3,7 @@ import pytest
 from planted_folder import FRAME, SIZE, drawn_folder, finished_run, pipeline_data, spec_of
 
 from reidflow.retrieval.embedder import Embedder, JointEmbedder, code_of, read_spec
-from reidflow.retrieval.gallery import ImageEmbedder
+from reidflow.retrieval.image_embedder import ImageEmbedder
 from reidflow.retrieval.image_files import Framing, find_images
 from reidflow.spec import yaml
 from reidflow.spec.errors import ReidflowError

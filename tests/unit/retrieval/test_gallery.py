@@ -8,7 +8,9 @@ import pytest
 from planted_folder import draw
 
 from reidflow.retrieval import gallery as galleries
-from reidflow.retrieval.gallery import ImageEmbedder, open_gallery, update
+from reidflow.retrieval import image_embedder
+from reidflow.retrieval.gallery import open_gallery, update
+from reidflow.retrieval.image_embedder import ImageEmbedder
 from reidflow.retrieval.image_files import Framing
 from reidflow.spec.errors import ReidflowError
 
@@ -159,7 +161,7 @@ def test_a_folder_with_other_files_is_never_touched(tmp_path, images):
 
 
 def test_a_kill_while_embedding_loses_only_the_block_at_hand(tmp_path, images, monkeypatch):
-    monkeypatch.setattr(galleries, "BLOCK", 2)
+    monkeypatch.setattr(image_embedder, "BLOCK", 2)
     update(images, tmp_path / "g", maker(Fake()), FLAT)
     old = files_of(tmp_path / "g")
     for number in range(7):

@@ -18,15 +18,15 @@ from reidflow.ingest.framing import frame_of
 from reidflow.ingest.sources.folder import open_source
 from reidflow.ingest.squares import Squares
 from reidflow.matching.bank import BankJob
-from reidflow.retrieval import gallery as galleries
+from reidflow.retrieval import image_embedder
 from reidflow.retrieval.gallery import bank_files, open_gallery
 from reidflow.retrieval.gallery_ranking import Extractor
 from reidflow.retrieval.submission_files import best_keys
+from reidflow.retrieval.submitted_gallery import fitted_gallery
 from reidflow.retrieval.write_submission import (
     ChosenRun,
     Validation,
     best_answers,
-    fitted_gallery,
     new_decision,
     sides_of,
 )
@@ -153,7 +153,7 @@ def test_only_new_images_are_computed_and_the_result_is_that_of_a_gallery_made_a
     monkeypatch.setattr(
         Extractor, "__call__", lambda self, pixels, *more: seen.append(len(pixels)) or extract(self, pixels, *more)
     )
-    monkeypatch.setattr(galleries, "LOCAL_BLOCK", 4)
+    monkeypatch.setattr(image_embedder, "LOCAL_BLOCK", 4)
     shutil.copytree(project[0] / "test", tmp_path / "images")
     index(command, tmp_path / "g", images=tmp_path / "images")
     assert sum(seen) == 10

@@ -14,7 +14,8 @@ from reidflow.evaluation.runs import TrainedRun
 from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.retrieval.fitted_ranking import PLAIN
 from reidflow.retrieval.gallery import open_gallery, write_gallery
-from reidflow.retrieval.write_submission import ChosenRun, QueryRows, gallery_facts, gallery_files
+from reidflow.retrieval.submitted_gallery import gallery_facts, gallery_files
+from reidflow.retrieval.write_submission import ChosenRun, QueryRows
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = "losses/arcface/seed-0"
