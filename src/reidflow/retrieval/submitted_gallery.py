@@ -14,7 +14,7 @@ from reidflow.evaluation.ranking import similarity_of
 from reidflow.matching.bank import Bank
 from reidflow.retrieval.embedder import code_of, joint_identity, run_identity
 from reidflow.retrieval.fitted_ranking import PLAIN, FittedRanking, fit_ranking
-from reidflow.retrieval.gallery import KeptBank
+from reidflow.retrieval.gallery import KeptBank, write_gallery
 from reidflow.retrieval.image_embedder import LOCAL, known_by
 from reidflow.retrieval.image_files import Framing
 from reidflow.retrieval.submission_files import place_pairs, read_pairs
@@ -118,3 +118,27 @@ def gallery_question(
         return sides_of(manifest, splits, gallery)
     placed = place_pairs(read_pairs(Path(pairs)), manifest, quarantine)
     return QueryRows.of(manifest, placed.query_rows, placed.gallery_rows, placed.query_index)
+
+
+def write_submitted(
+    folder: Path,
+    runs: list[ChosenRun],
+    question: QueryRows,
+    validation: Validation,
+    embedded: Embedded,
+    images: dict[str, Any],
+    root: Path,
+    given: dict[str, Any],
+) -> str:
+    """Write the gallery of a submission into a folder and return what was done, in words.
+
+    images: the content of images.json. root: the folder of the data set. given: `index`, a resolved component, `max_pixels`,
+    and `new`, the promised rate of false matches or None.
+    """
+    fitted = fitted_gallery(runs, validation, given["new"])
+    with gallery_banks(fitted, validation.manifest, question, embedded.results) as banks:
+        made = gallery_files(validation.manifest, question, runs, embedded)
+        facts, single = gallery_facts(runs, images, root, given["max_pixels"], fitted, banks)
+        recall = write_gallery(folder, *made, {**facts, "index": given["index"]}, single, fitted, banks)
+    near = "" if recall is None else f", recall of the 10 nearest against exact {recall:.4f}"
+    return f"{len(made[0])} images{near}"

@@ -7,11 +7,10 @@ from planted_folder import spec_of
 
 from reidflow.evaluation.retrieval_queries import Retrieval, infer, scores
 from reidflow.evaluation.runs import TrainedRun
-from reidflow.retrieval.submitted_gallery import joint_vectors
+from reidflow.retrieval.submitted_gallery import gallery_question, joint_vectors
 from reidflow.retrieval.write_submission import (
     ChosenRun,
     QueryRows,
-    gallery_question,
     pairs_csv,
     rank_query_images,
     sides_of,
