@@ -66,6 +66,32 @@ def test_lnbnn_is_its_definition(folder):
         np.testing.assert_allclose(found[place], brute_force(folder, query, gallery, apart[place], 3), atol=5e-6)
 
 
+def backward(folder, query, gallery, excluded, k):
+    """Return what the gallery's keypoints add: of the 5k nearest to each of the query's, how much nearer it is than their k-th."""
+    opened = bank.Bank(folder)
+    left = [
+        image for image, (row, apart) in enumerate(zip(gallery, excluded, strict=True)) if not apart and row != query
+    ]
+    pool = [(image, d.astype(float)) for image in left for d in opened.of(gallery[image]).descriptors]
+    found = np.zeros(len(gallery))
+    for descriptor in opened.of(query).descriptors:
+        reached = sorted(pool, key=lambda one: np.linalg.norm(one[1] - descriptor))[: 5 * k]
+        for image, d in reached:
+            limit = sorted(np.linalg.norm(other - d) for owner, other in pool if owner != image)[k - 1]
+            found[image] += max(limit - np.linalg.norm(d - descriptor), 0)
+    return found / np.sqrt(np.maximum(opened.count[query] * opened.count[gallery], 1))
+
+
+def test_votes_in_both_directions_are_their_definition(folder):
+    both = LNBNN.model_copy(update={"compare": {"name": "lnbnn", "k": 3, "both": True, "verify": None}})
+    apart = np.isin(np.arange(8), [0, 5])
+    found = local(folder, workers=2).scores(both, np.array([3]), np.arange(8), excluded=lambda rows: apart[None])[0]
+    expected = brute_force(folder, 3, np.arange(8), apart, 3) + backward(folder, 3, np.arange(8), apart, 3)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    plain = local(folder).scores(LNBNN, np.array([3]), np.arange(8), excluded=lambda rows: apart[None])[0]
+    assert np.nanmax(found - plain) > 0.001
+
+
 def test_excluded_images_take_no_neighbour_from_others(folder):
     """The copy of the query is excluded: its descriptors, the nearest of all, must not use up the k neighbours."""
     queries, gallery = np.array([1]), np.arange(8)
