@@ -310,7 +310,7 @@ def measures(found: Trials, new: np.ndarray) -> dict[str, float]:
     `true_match`: share of the queries of known ones that are answered at all; `baks`: share of these that are answered with the
     right one; `baus`: share of the queries of new individuals that are called new: means over identities of the mean of each, as
     AnimalCLEF 2025 scores them. `geometric`: mean of baks and baus. `auroc`: probability that a query of a known individual has a
-    higher best score than one of a new individual.
+    higher best score than one of a new individual, identities weighing the same.
     """
     baks = identity_balanced(np.where(found.known, (found.right & ~new).astype(float), np.nan), found.identity)
     baus = identity_balanced(np.where(found.new, new.astype(float), np.nan), found.identity)
@@ -325,13 +325,47 @@ def measures(found: Trials, new: np.ndarray) -> dict[str, float]:
 
 
 def auroc(found: Trials) -> float:
-    """Return the area under the ROC curve of the best score, known against new queries; NaN without one of them."""
+    """Return the area under the ROC curve of the best score, known against new queries, each identity weighing the same.
+
+    NaN without one of the two.
+    """
     from sklearn.metrics import roc_auc_score
 
-    either = found.known | found.new
     if not found.known.any() or not found.new.any():
         return float("nan")
-    return float(roc_auc_score(found.known[either], np.maximum(found.best[either], -1e300)))
+    known, score, weight = _either(found)
+    return float(roc_auc_score(known, score, sample_weight=weight))
+
+
+def roc(found: Trials) -> tuple[np.ndarray, np.ndarray]:
+    """Return (false match, true match) of all thresholds, as `measures` has them; empty without new or known queries."""
+    from sklearn.metrics import roc_curve
+
+    if not found.known.any() or not found.new.any():
+        return np.empty(0), np.empty(0)
+    known, score, weight = _either(found)
+    return roc_curve(known, score, sample_weight=weight)[:2]
+
+
+def surpassing(found: Trials) -> np.ndarray:
+    """Return for each query (Q,) of a known individual how probably its best score is above one of a new individual.
+
+    New individuals weigh the same; NaN for the other queries. Its mean over identities is the AUROC.
+    """
+    values = np.full(len(found.best), np.nan)
+    if found.new.any():
+        new, weight = found.best[found.new], _weights(found.identity[found.new])
+        own = found.best[found.known][:, None]
+        values[found.known] = ((own > new) + 0.5 * (own == new)) @ weight
+    return values
+
+
+def _either(found: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of the queries of known and of new individuals which are known, their best score, and their weight."""
+    parts = (found.known, found.new)
+    known = np.repeat([True, False], [part.sum() for part in parts])
+    score = np.concatenate([np.maximum(found.best[part], -1e300) for part in parts])
+    return known, score, np.concatenate([_weights(found.identity[part]) for part in parts])
 
 
 def balanced_threshold(found: Trials) -> float:

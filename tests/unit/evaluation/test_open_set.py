@@ -17,6 +17,8 @@ from reidflow.evaluation.open_set import (
     measures,
     quantile,
     risk_coverage,
+    roc,
+    surpassing,
     trials,
 )
 from reidflow.evaluation.retrieval_queries import Retrieval
@@ -177,8 +179,11 @@ def test_measures_by_hand():
     assert values["baus"] == pytest.approx((1 / 2 + 1) / 2) and values["false_match"] == pytest.approx(1 / 4)
     assert values["true_match"] == pytest.approx((1 + 0) / 2)
     assert values["geometric"] == pytest.approx(np.sqrt(0.25 * 0.75))
-    # Of the nine pairs of a known and a new query, 0.3 loses to 0.7 alone.
-    assert values["auroc"] == pytest.approx(8 / 9)
+    # Every query of a is above all new ones; that of b is above y, and above x once of two.
+    assert values["auroc"] == pytest.approx((1 + (1 / 2 + 1) / 2) / 2)
+    assert surpassing(own)[:3] == pytest.approx([1, 1, 3 / 4]) and np.isnan(surpassing(own)[3:]).all()
+    corners = np.stack(roc(own), axis=1).round(6).tolist()
+    assert [0, 0.5] in corners and [0.25, 1] in corners
     # At 0.2 all of the known are answered: baks 3/4, baus 3/4 of new called so.
     assert balanced_threshold(own) == 0.2
     coverage, risk = risk_coverage(own)
