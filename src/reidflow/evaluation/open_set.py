@@ -9,7 +9,7 @@ A query is answered with its best candidate where that one's score is above a th
     decision.probability_new(best, gallery_size, prior=0.2)  # calibrated; prior: share of queries that are expected to be new
     Decision.of(json.loads(json.dumps(decision.to_json())))  # the same decision
 
-`best` is the score of the best candidate as the ranking has it: a similarity, or the probability of a fused ranking
+`best` is the score of the best candidate as the ranking has it: a similarity, the log odds of a fused ranking, or its probability
 (`fit(..., probability=True)`). `gallery_size` is the number of images among which it is the best.
 """
 
@@ -298,6 +298,7 @@ def _log_odds(probability: np.ndarray | float) -> np.ndarray:
 def among(layout: Layout, rows: np.ndarray) -> Layout:
     """Return the layout in which these images of the split, rows of it, are ranked among each other."""
     found = copy.copy(layout)
+    found.validation = layout.validation
     found.query = found.gallery = rows
     found.query_index = np.arange(len(rows))
     return found

@@ -1,6 +1,6 @@
 """Contact sheets: many small images with their captions, pixel by pixel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +48,23 @@ class Tile:
     def height(self, tile: int) -> int:
         """Return the height that it takes on the sheet, with its border."""
         return len(self.image) + 2 * (BORDER + 1) if self.exact else tile
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """The images of the data set, (N, H, W, 3) uint8, and the row of each by its id."""
+
+    images: np.ndarray
+    row_of: Mapping[str, int]
+
+    @classmethod
+    def of(cls, images: np.ndarray, manifest: pl.DataFrame) -> "ImageRows":
+        """Return the images of a data set; row i of the images is row i of its manifest."""
+        return cls(images, {image: row for row, image in enumerate(manifest["image"])})
+
+    def tile(self, image: str, caption: str, colour: str, mark: str = "") -> Tile:
+        """Return an image as a tile."""
+        return Tile(self.images[self.row_of[image]], caption, colour, mark)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """Contact sheets of queries with their best candidates, positives and negatives marked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from reidflow.analyses.ranked.tables import examples
 from reidflow.evaluation.ranked_runs import scored_queries
-from reidflow.figures.contact import Row, Tile, write_sheet
+from reidflow.figures.contact import ImageRows, Row, Tile, write_sheet
 from reidflow.figures.style import GREEN, INK, VERMILLION, Heading
 from reidflow.tables.text import number, plural
 
@@ -17,23 +14,6 @@ RIGHT, WRONG = "✓", "✗"
 LEGEND = [(INK, "query"), (GREEN, f"{RIGHT} positive"), (VERMILLION, f"{WRONG} negative")]
 SHOWN = 20
 """Identities on the sheet of worst queries, at most."""
-
-
-@dataclass(frozen=True)
-class ImageRows:
-    """The images of the data set, (N, H, W, 3) uint8, and the row of each by its id."""
-
-    images: np.ndarray
-    row_of: Mapping[str, int]
-
-    @classmethod
-    def of(cls, images: np.ndarray, manifest: pl.DataFrame) -> "ImageRows":
-        """Return the images of a data set; row i of the images is row i of its manifest."""
-        return cls(images, {image: row for row, image in enumerate(manifest["image"])})
-
-    def tile(self, image: str, caption: str, colour: str, mark: str = "") -> Tile:
-        """Return an image as a tile."""
-        return Tile(self.images[self.row_of[image]], caption, colour, mark)
 
 
 def ranked_sheet(
