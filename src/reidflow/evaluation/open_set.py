@@ -182,12 +182,12 @@ def fit(found: Trials, promised: float = PROMISED, *, probability: bool = False)
     used = left_out & (alike is None or alike >= ALIKE)
     score = np.concatenate([best[new], without[used]])
     identity = np.concatenate([found.identity[new], found.identity[used]])
-    number = effective(score, identity)
+    threshold, number = conformal(score, identity, promised)
     grown = np.concatenate([best[new] - smaller[new], without[used] - smaller[used]])
     grown = grown[np.isfinite(grown)]
     intercept, slope, prior = _calibrated(best[found.known & np.isfinite(best)], score, float(new.sum()))
     return Decision(
-        threshold=quantile(score, identity, min(1.0, (1 - promised) * (1 + 1 / number))),
+        threshold=threshold,
         promised=promised,
         gallery=found.gallery,
         growth=float(grown.mean() / np.log(PART)) if len(grown) else 0.0,
@@ -200,6 +200,15 @@ def fit(found: Trials, promised: float = PROMISED, *, probability: bool = False)
         trials=number,
         alike=alike,
     )
+
+
+def conformal(score: np.ndarray, identity: np.ndarray, promised: float) -> tuple[float, float]:
+    """Return the score that trials of new individuals exceed at a rate of `promised`, and how many independent trials they are worth.
+
+    The quantile of split conformal prediction (Vovk et al. 2005), for as many exchangeable scores as the trials are worth.
+    """
+    number = effective(score, identity)
+    return quantile(score, identity, min(1.0, (1 - promised) * (1 + 1 / number))), number
 
 
 def quantile(score: np.ndarray, identity: np.ndarray, level: float) -> float:

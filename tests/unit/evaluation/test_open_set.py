@@ -11,6 +11,7 @@ from reidflow.evaluation.open_set import (
     Trials,
     balanced_threshold,
     calibration,
+    conformal,
     effective,
     fit,
     logistic,
@@ -49,9 +50,8 @@ def test_the_promise_holds_over_new_identities_that_are_alike_within_themselves(
     for _ in range(400):
         own = planted(rng, 30, 6, spread)
         score, identity = np.array([s for _, s in own]), np.array([i for i, _ in own])
-        level = min(1.0, 0.95 * (1 + 1 / effective(score, identity)))
         other = np.array([s for _, s in planted(rng, 40, 6, spread)])
-        measured.append((other > quantile(score, identity, level)).mean())
+        measured.append((other > conformal(score, identity, 0.05)[0]).mean())
         plain.append((other > quantile(score, identity, 0.95)).mean())
     assert 0.03 < np.mean(measured) < 0.06
     assert np.mean(plain) > np.mean(measured) + 0.005, "the correction for few trials does something"
@@ -81,7 +81,10 @@ class Ranked:
 
 def test_the_threshold_grows_with_the_gallery_as_the_best_of_more_scores_does():
     rng = np.random.default_rng(0)
-    decision = fit(Ranked(1200, 200).trials(rng))
+    decision = fit(small := Ranked(1200, 200).trials(rng))
+    own = np.concatenate([small.best[small.new], small.without[small.known]])
+    identity = np.concatenate([small.identity[small.new], small.identity[small.known]])
+    assert decision.threshold == conformal(own, identity, 0.05)[0]
     larger = Ranked(2000, 1000).trials(rng)
     # The maximum of Gumbel variables moves by the logarithm of their number.
     assert decision.growth == pytest.approx(1, abs=0.1)
