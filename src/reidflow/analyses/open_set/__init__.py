@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 TITLE = "New individuals"
 CAPTION = "Queries of individuals that are not in the gallery: promised and measured rates of false matches, ROC, risk against coverage, and the unknowns put together into suspected individuals."
 INPUTS = ("runs", "results", "manifest", "split", "mirrored", "local", "images")
-TABLES = ("open_set", "rates", "curves", "linking", "unknowns")
+TABLES = ("open_set", "promises", "curves", "linking", "unknowns")
 FIGURES = {
     "roc": "New individuals: true against false matches",
     "risk": "New individuals: wrong answers by the share that is answered",
-    "rates": "New individuals: rate of false matches, promised and measured",
+    "promises": "New individuals: rate of false matches, promised and measured",
 }
-SHEETS = {"suspects": "New individuals: suspected individuals among the queries called new"}
+SHEETS = {"unknowns": "New individuals: suspected individuals among the queries called new"}
 FILES = ("decisions.json",)
 
 

@@ -38,12 +38,12 @@ def risk(curves: pl.DataFrame, heading: Heading) -> Figure:
 
 
 @drawing
-def rates(table: pl.DataFrame, heading: Heading) -> Figure:
+def promises(table: pl.DataFrame, heading: Heading) -> Figure:
     """Draw the measured by the promised rates of RATES, a panel per arm."""
     known = table.filter(pl.col("false_match").is_not_null())
     if known.is_empty():
         return parts.placeholder("No new individual was tested.", heading)
-    need(known, ["arm", "seed", "promised", "false_match"], "rates")
+    need(known, ["arm", "seed", "promised", "false_match"], "promises")
     arms = known["arm"].unique(maintain_order=True).to_list()
     figure, panels = parts.small_multiples(heading, arms, 1.4, RATES_NOTE, xlabel="promised", sharex=True)
     top = max(known["promised"].max(), known["false_match"].max()) * 1.05

@@ -56,9 +56,9 @@ def sections(
         WHO: [block("Queries called new, put together", linking, tuple(LINKING.columns)[1:], LINKING)],
     }
     figures = {
-        PROMISE: {"rates": FIGURES["rates"]},
+        PROMISE: {"promises": FIGURES["promises"]},
         COST: {"roc": FIGURES["roc"], "risk": FIGURES["risk"]},
-        WHO: {"suspects": SHEETS["suspects"]},
+        WHO: {"unknowns": SHEETS["unknowns"]},
     }
     return sections_of(text, tables, figures)
 

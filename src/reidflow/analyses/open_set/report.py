@@ -34,7 +34,7 @@ def run(inputs: Inputs) -> Report:
     return Report(
         tables={
             "open_set": (arms, tables.OPEN_SET),
-            "rates": (rates, tables.RATES),
+            "promises": (rates, tables.RATES),
             "curves": (curves, tables.CURVES),
             "linking": (linking, tables.LINKING),
             "unknowns": (unknowns, tables.UNKNOWNS),
@@ -44,8 +44,8 @@ def run(inputs: Inputs) -> Report:
         figures={
             "roc": figures.roc(curves, arms, inputs.heading("roc")),
             "risk": figures.risk(curves, inputs.heading("risk")),
-            "rates": figures.rates(rates, inputs.heading("rates")),
+            "promises": figures.promises(rates, inputs.heading("promises")),
         },
-        sheets={"suspects": lambda out: suspects_sheet(images, unknowns, shown, inputs.heading("suspects"), out)},
+        sheets={"unknowns": lambda out: suspects_sheet(images, unknowns, shown, inputs.heading("unknowns"), out)},
         files={"decisions.json": json.dumps(decisions, indent=1) + "\n"},
     )

@@ -58,15 +58,15 @@ def rates(count: int) -> tuple:
             mean.append((promised, sum(values) / 2))
         expected |= {gid("seeds", arm, arm): seeds, gid("mean", arm, arm): mean}
     rows.append(dict.fromkeys(RATES.columns) | {"arm": planted.names(1)[0], "seed": 0, "promised": 0.2, "kept": True})
-    return figures.rates(pl.DataFrame(rows, schema=RATES.columns), HEADING), expected
+    return figures.promises(pl.DataFrame(rows, schema=RATES.columns), HEADING), expected
 
 
 CASES = {
     "roc": lambda: roc(3),
     "roc of many arms": lambda: roc(9),
     "risk": lambda: risk(3),
-    "rates": lambda: rates(3),
-    "rates of many arms": lambda: rates(9),
+    "promises": lambda: rates(3),
+    "promises of many arms": lambda: rates(9),
     "no curve": lambda: (figures.risk(CURVES.empty(), HEADING), {}),
-    "no rate": lambda: (figures.rates(RATES.empty(), HEADING), {}),
+    "no rate": lambda: (figures.promises(RATES.empty(), HEADING), {}),
 }
