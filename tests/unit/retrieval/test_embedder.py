@@ -18,10 +18,9 @@ def planted(tmp_path_factory):
 def made_of(root, embed):
     maker = ImageEmbedder(embed, Framing(FRAME, SIZE, 10**6), "a run")
     found = find_images(root)
-    parts = list(maker.vectors(found, list(found.digests)))
-    return dict(
-        zip((key for keys, _, _ in parts for key in keys), np.concatenate([v for _, v, _ in parts]), strict=True)
-    )
+    parts = list(maker.known(found, list(found.digests)))
+    vectors = np.concatenate([part.vectors for part in parts])
+    return dict(zip((key for part in parts for key in part.keys), vectors, strict=True))
 
 
 def unit(rows):
