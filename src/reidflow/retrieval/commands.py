@@ -80,7 +80,8 @@ def retrieve(folder: Path, queries: Path, k: int, out: Path | None, new: bool = 
             gallery.fitted, gallery.vectors, gallery.index, gallery.banks, *seen, own, k, maker.workers
         )
     else:
-        ranked = *nearest_others(gallery, vectors, own, k), np.zeros((len(keys), k), bool)
+        rows, cosines = nearest_others(gallery, vectors, own, k)
+        ranked = rows, cosines, np.zeros(rows.shape, bool)
     answers = answers_of(gallery, keys, *ranked, own)
     if out and out.suffix == ".csv":
         write_text(out, answers_csv(answers))
