@@ -30,8 +30,8 @@ PARTS = 5
 """Parts of the validation identities; the queries of each are ranked by what the others say."""
 LOOSE = 100.0
 """Inverse strength of the penalty on a logistic fit, which keeps it finite where pairs are separable."""
-ROUNDS = 1000
-"""Steps of a logistic fit, at most."""
+ROUNDS, TOLERANCE = 1000, {"newton-cholesky": 1e-8, "lbfgs": 1e-4}
+"""Steps of a logistic fit, at most, and the gradient at which it ends, by the solver."""
 LEAST_SLOPE = 1e-3
 """Least slope of a logistic calibration, in log odds per standard deviation of the score."""
 
@@ -171,8 +171,11 @@ def logistic_fit(features: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, fl
     from sklearn.linear_model import LogisticRegression
 
     weights, kept = np.zeros(features.shape[1]), np.ones(features.shape[1], bool)
+    # Newton's method takes a few steps for one feature; of several, some may be all but constant, which LBFGS leaves at 0.
+    solver = "newton-cholesky" if features.shape[1] == 1 else "lbfgs"
+    tolerance = TOLERANCE[solver]
     while kept.any():
-        fit = LogisticRegression(C=LOOSE, max_iter=ROUNDS).fit(features[:, kept], same)
+        fit = LogisticRegression(C=LOOSE, max_iter=ROUNDS, tol=tolerance, solver=solver).fit(features[:, kept], same)
         if (fit.coef_[0] >= 0).all():
             weights[kept] = fit.coef_[0]
             return weights, float(fit.intercept_[0])
