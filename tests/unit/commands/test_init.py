@@ -438,7 +438,8 @@ def test_the_preset_for_photographs_is_named_and_takes_the_written_config(init):
     assert "reidflow init" not in out and "config/photographs.yaml small.yaml" in out
     made = plan.make(["config/photographs.yaml", "small.yaml"])
     assert made.experiments["recipes"].folds and {"recipes", "losses"} <= set(load("small.yaml")["experiments"])
-    arms = made.experiments["recipes"].arms
+    arms = made.experiments["fused"].arms
+    assert made.experiments["recipes"].arms["peer_recipe"].spec == arms["peer_recipe"].spec
     assert arms["fused"].spec.runs() == arms["head"].spec.runs() != arms["peer_recipe"].spec.runs()
 
 
