@@ -150,7 +150,8 @@ def verdicts(labels: Mapping[str, str | None], answers: Sequence[Answer]) -> Ver
     speaks for it where more speaks against its own than for it, and becomes unlabelled where nothing speaks for another.
     Where labels of others change by that, the evidence is weighed again until nothing changes. Images whose answers have
     no such end, or contradict each other, keep their labels. Two identities are joined where `JOINED_BY` pairs without a
-    common image (one where an identity has a single image) are the same across them and none is different.
+    common image (one where an identity has a single image) are the same across them and none is different, nor any between
+    others that are joined with them.
     """
     pairs, tied = _pairs(labels, answers)
     evidence: dict[str, list[tuple[str, bool]]] = defaultdict(list)
@@ -252,7 +253,10 @@ def _kind(
 
 
 def _joined(current: Mapping[str, str | None], pairs: Mapping[tuple[str, str], bool]) -> dict[str, str]:
-    """Return identity -> the one that it is joined to: that with most images, the first in order of equally large ones."""
+    """Return identity -> the one that it is joined to: that with most images, the first in order of equally large ones.
+
+    Identities that are confirmed one by one, A and B, B and C, join only if no two of them are different, A and C neither.
+    """
     sizes = Counter(label for label in current.values() if label is not None)
     same: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     refused: set[tuple[str, str]] = set()
@@ -280,7 +284,9 @@ def _joined(current: Mapping[str, str | None], pairs: Mapping[tuple[str, str], b
         if apart >= min(JOINED_BY, *(sizes[label] for label in key)):
             first, second = sorted(map(find, key), key=lambda label: (-sizes[label], label))
             leader[second] = first
-    return {label: find(label) for label in sorted(sizes) if find(label) != label}
+    denied = {find(one) for one, two in refused if find(one) == find(two)}
+    found = {label: find(label) for label in sorted(sizes)}
+    return {label: other for label, other in found.items() if other != label and other not in denied}
 
 
 def _notes(found: Verdicts, labels: Mapping[str, str | None], answers: int, where: str) -> list[str]:

@@ -60,6 +60,9 @@ def test_answers_change_labels_by_the_rule(answers, changed, kind):
         ("d1=a1 d2=a2 d1/a3", {}),
         ("c1=b1", {"C": "B"}),
         ("d1=a1 d2=a2 c1=d1", {"D": "A", "C": "A"}),
+        # C is D and D is A, but C is not A: one of the three is wrong, and nobody knows which.
+        ("d1=a1 d2=a2 c1=d1 c1/a1", {}),
+        ("d1=a1 d2=a2 c1=d1 c1/b1", {"D": "A", "C": "A"}),
     ],
 )
 def test_two_identities_are_joined_once_two_pairs_confirm_it_and_none_denies_it(answers, joined):
