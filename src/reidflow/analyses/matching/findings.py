@@ -1,5 +1,6 @@
 """The findings on ranking by local features: what each arm adds, at what cost, and how many keypoints there are."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,20 @@ _ARMS = (
 
 
 def sections(
-    table: pl.DataFrame, keypoints: pl.DataFrame, pairs: pl.DataFrame, costs: pl.DataFrame, shown: dict[str, Any] | None
+    table: pl.DataFrame,
+    keypoints: pl.DataFrame,
+    pairs: pl.DataFrame,
+    costs: pl.DataFrame,
+    shown: dict[str, Any] | None,
+    local: Collection[str],
 ) -> list[Section]:
-    """Return the sections of the findings, from MATCHING, KEYPOINTS, PAIRS and COST. shown: the arm of the sheets."""
+    """Return the sections of the findings, from MATCHING, KEYPOINTS, PAIRS and COST.
+
+    shown: the arm of the sheets. local: arms that rank by local features, which alone the statements compare with the
+    baseline: an experiment may have others.
+    """
     rows = table.to_dicts()
-    changed = [row for row in rows if not row["baseline"] and row["delta"] is not None]
+    changed = [row for row in rows if row["arm"] in local and not row["baseline"] and row["delta"] is not None]
     if not changed:
         return []
     text = render(
@@ -34,7 +44,6 @@ def sections(
         },
         other=[row for row in changed if row["verdict"] not in ("better", "worse", "equivalent")],
         shown=shown,
-        drawn=pairs.group_by("sheet").agg(pl.col("query").n_unique(), pl.col("matches").median()).to_dicts(),
         right=_matches(pairs, right=True),
         wrong=_matches(pairs, right=False),
         keypoints=keypoints.to_dicts(),

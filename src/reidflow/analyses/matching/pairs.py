@@ -28,7 +28,7 @@ PAIRS = Contract(
         Column("rank_before", _I, "rank before", "count", "Rank of the candidate with the baseline."),
         Column("rank", _I, "rank", "count", "Rank of the candidate with the arm."),
         Column("matches", _I, "matches", "count", "Matched keypoints of the two images."),
-        Column("embedding", _F, "embedding", "number", "Similarity of the two images with the baseline.", nullable=True),
+        Column("baseline", _F, "baseline's score", "number", "What the baseline ranks the candidate by.", nullable=True),
         Column("local", _F, "local score", "number", "Sum of the weights of the matches."),
     ],
 )  # fmt: skip
@@ -148,7 +148,7 @@ def pairs_table(
                     "rank_before": orders[0].rank(place),
                     "rank": orders[1].rank(place),
                     "matches": len(weights),
-                    "embedding": value if np.isfinite(value) else None,
+                    "baseline": value if np.isfinite(value) else None,
                     "local": float(np.sum(weights)),
                 }
             )

@@ -49,6 +49,7 @@ def run(inputs: Inputs) -> Report:
         image_of = partial(pair_of, images, made.local.bank(score), matches, layout)
         drawn = [image_of(one.query, place) for one in chosen for place in one.candidates]
     shown = next((row for row in table.to_dicts() if row["arm"] == best), None)
+    local = {arm for arm, ranking in rankings.items() if ranking and ranking.local}
     return Report(
         tables={
             "matching": (table, MATCHING),
@@ -56,7 +57,7 @@ def run(inputs: Inputs) -> Report:
             "matching.pairs": (pairs, PAIRS),
             "matching.efficiency": (costs, COST),
         },
-        sections=sections(table, keypoints, pairs, costs, shown),
+        sections=sections(table, keypoints, pairs, costs, shown, local),
         figures={"cost": figures.cost(table, costs, inputs.heading("cost"))},
         sheets={name: partial(pairs_sheet, pairs, drawn, name, inputs.heading(name)) for name in SHEETS},
     )

@@ -171,7 +171,7 @@ def _tile(row: Mapping[str, object], pair: Pair, largest: float) -> Tile:
         [
             f"{row['identity'] or 'distractor'}, {row['image']}",
             f"rank {row['rank_before']} before, {row['rank']} now; {_counted(row['matches'])}",
-            f"scores: embedding {number(row['embedding'], 2)}, local {number(row['local'])}",
+            f"scores: baseline {number(row['baseline'], 2)}, local {number(row['local'])}",
         ]
     )
     width = TILE - 2 * (BORDER + 1)

@@ -85,12 +85,24 @@ def test_statements_name_gains_with_their_numbers():
     KEYPOINTS.check(keypoints, "here")
     table = planted()
     shown = table.filter(pl.col("arm") == "fused_*").row(0, named=True)
-    found = sections(table, keypoints, pairs_of(*world())[0], COST.empty(), shown)
+    found = sections(table, keypoints, pairs_of(*world())[0], COST.empty(), shown, {"alone", "fused_*"})
     text = " ".join(line for section in found for line in section.statements)
     assert "Better than **embedding**: **fused\\_\\*** (+0.150 [+0.050, +0.300])." in text
     assert "50% of the queries of all seeds that **embedding** misses (2 of 4), and loses it for 25%" in text
     assert "top-1 0.25 becomes 0.50" in text
     assert "**rootsift**: 20 keypoints in an image (quartiles 10 and 30), none in 1 image of 5." in text
+
+
+def test_statements_on_local_features_leave_out_arms_that_rank_by_the_embedding_alone():
+    table = planted()
+    other = pl.col("arm") == "alone"
+    table = table.with_columns(verdict=pl.when(other).then(pl.lit("better")).otherwise("verdict"))
+    keypoints, pairs = KEYPOINTS.empty(), PAIRS.empty()
+    shown = table.filter(pl.col("arm") == "fused_*").row(0, named=True)
+    (added, *_) = sections(table, keypoints, pairs, COST.empty(), shown, {"fused_*"})
+    text = " ".join(added.statements)
+    assert "Better than **embedding**: **fused\\_\\*** (" in text and "alone" not in text
+    assert sections(table, keypoints, pairs, COST.empty(), None, set()) == []
 
 
 PEOPLE = {"a": 3, "b": 3, "c": 3, "d": 1}
