@@ -113,7 +113,7 @@ def _joining(manifest: pl.DataFrame, found: np.ndarray, rules: Rules, reach: int
     identities = manifest["identity"].rank("dense").to_numpy().astype(np.int64)
     counts = manifest["identity"].value_counts()["count"].cast(pl.Int64)
     unlike = (len(manifest) ** 2 - int((counts**2).sum())) // 2
-    return join(rules.phash_distance, distances, identities[found[:, :2]], equal, unlike, reach)
+    return join(rules.phash_distance, distances, identities[found[:, :2]], equal, unlike, len(counts), reach)
 
 
 def _groups(manifest: pl.DataFrame, own: np.ndarray, duplicates: np.ndarray) -> pl.DataFrame:

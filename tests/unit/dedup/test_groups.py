@@ -94,6 +94,16 @@ def test_the_distance_at_which_images_join_is_no_looser_than_pairs_across_identi
     assert ("groups.phash_distance: auto; at 4 bits, " in made.joining.note()) == (expected != 4)
 
 
+def test_identities_of_many_images_do_not_loosen_the_distance():
+    table = manifest([f"p{k // 40}" for k in range(480)], [None] * 480)
+    rare = group_images(table, portraits(12, 40, 30, 1), Rules("auto")).joining
+    # 105,600 pairs of images of different identities, but 66 pairs of identities: 4 of these may be alike, not 21.
+    assert (rare.distance, rare.limit) == (4, 4)
+    hashes = portraits(12, 40, 30, 0)
+    hashes[40:200:40] = hashes[0]
+    assert group_images(table, hashes, Rules("auto")).joining.distance is None
+
+
 def test_wrong_labels_in_a_burst_and_equal_pictures_do_not_tighten_the_distance():
     table = manifest([f"p{k // 4}" for k in range(40)], [None] * 40)
     hashes = portraits(10, 4, 30, 1)
@@ -113,6 +123,14 @@ def test_hashes_that_tell_nothing_apart_join_less_by_themselves(monkeypatch):
     hashes = np.array([0, 0, 0, 1, 3], np.uint64).view(np.uint8).reshape(-1, 8)
     table = manifest(["a", "a", "a", "b", "b"], [None] * 5)
     monkeypatch.setattr(hashing, "MOST", 4)
-    assert group_images(table, hashes, Rules("auto")).joining.distance == 0
+    joining = group_images(table, hashes, Rules("auto")).joining
+    assert joining.distance == 0
+    assert (
+        "(groups.phash_distance: auto; at 1 bits, too many pairs of images are as close to be held)" in joining.note()
+    )
     monkeypatch.setattr(hashing, "MOST", 2)
+    assert (
+        "No near-duplicates are joined (groups.phash_distance: auto; at 0 bits, too"
+        in group_images(table, hashes, Rules("auto")).joining.note()
+    )
     assert group_images(table, hashes, Rules("auto")).groups["group"].n_unique() == 5
