@@ -13,7 +13,7 @@ from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.candidates import codes as codes_of
 from reidflow.splits.candidates import facets, shared_codes
-from reidflow.splits.roles import ASIDE
+from reidflow.splits.roles import ASIDE, TEST
 from reidflow.store.runs import EMBEDDINGS, verified
 
 
@@ -21,17 +21,21 @@ class Layout:
     """The query images of a role, and the gallery that they are ranked in: rows of the split.
 
     identity: (N,) integer codes of the rows, below 0 for distractors, each a code of its own. manifest_rows: (N,) their rows of
-    the manifest.
+    the manifest. held_out: whether the gallery lacks the images of test.
     """
 
-    def __init__(self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test") -> None:
-        self.role, self._of = role, (split, manifest, gallery)
+    def __init__(
+        self, split: pl.DataFrame, manifest: pl.DataFrame, gallery: str, role: str = "test", held_out: bool = False
+    ) -> None:
+        self.role, self.held_out, self._of = role, held_out, (split, manifest, gallery)
         known = manifest.select("image", "flank").with_row_index("row")
         table = split.join(known, on="image", how="left", maintain_order="left")
         self.table, self.manifest_rows = table.drop("row"), table["row"].cast(pl.Int64).to_numpy()
         test = (split["role"] == role).to_numpy()
         sides = split["side"].to_list()
         candidates = test if gallery == "role" else (split["role"] != ASIDE).to_numpy()
+        if held_out:
+            candidates = candidates & (split["role"] != TEST).to_numpy()
         self.query = np.flatnonzero(test & np.array([side != "gallery" for side in sides]))
         self.gallery = np.flatnonzero(candidates & np.array([side != "query" for side in sides]))
         place = {row: position for position, row in enumerate(self.gallery)}
@@ -45,8 +49,11 @@ class Layout:
 
     @cached_property
     def validation(self) -> "Layout":
-        """The queries of validation of the same split, with their gallery by the same rule."""
-        return self if self.role == "val" else Layout(*self._of, role="val")
+        """The queries of validation of the same split, on which something is fitted.
+
+        Their gallery follows the same rule, without the images of test: no label of these may decide what is fitted.
+        """
+        return self if self.role == "val" and self.held_out else Layout(*self._of, role="val", held_out=True)
 
     @property
     def evaluated(self) -> np.ndarray:

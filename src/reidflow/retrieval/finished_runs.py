@@ -65,8 +65,8 @@ def fitted_of(plan: Plan, runs: list[tuple[Path, RunSpec]], promised: float) -> 
     split, manifest = Path(splits.pop()) / "split.parquet", results / "data" / "manifest.parquet"
     if not (split.is_file() and manifest.is_file()):
         raise ReidflowError(f"{split}: not there yet. Run the pipeline with this config first.")
-    layout = Layout(read_table(split, SPLIT), read_table(manifest, MANIFEST), plan.config.gallery, "val")
-    return fit_ranking(run, layout, promised)
+    layout = Layout(read_table(split, SPLIT), read_table(manifest, MANIFEST), plan.config.gallery)
+    return fit_ranking(run, layout.validation, promised)
 
 
 def _place(plan: Plan, folder: Path) -> tuple[Experiment, int] | None:

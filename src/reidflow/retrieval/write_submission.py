@@ -112,7 +112,7 @@ class Validation:
     def of(self, runs: list[ChosenRun]) -> Layout:
         """Return the validation queries of the split of runs, which have one, with their gallery."""
         (split,) = {run.split for run in runs}
-        return Layout(read_table(Path(split), SPLIT), self.manifest, self.gallery, "val")
+        return Layout(read_table(Path(split), SPLIT), self.manifest, self.gallery).validation
 
 
 class Embedded:

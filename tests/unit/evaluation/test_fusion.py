@@ -1,6 +1,7 @@
 """Fused rankings: calibration on validation pairs alone, joined scores, shortlists, and which score weighs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -22,7 +23,8 @@ from reidflow.evaluation.fusion import (
     probability,
 )
 from reidflow.evaluation.layout import Layout
-from reidflow.evaluation.runs import TrainedRun, ValidationRanking, arm_retrieval, validate_runs
+from reidflow.evaluation.open_set import trials
+from reidflow.evaluation.runs import TrainedRun, ValidationRanking, arm_retrieval, reranking, validate_runs
 from reidflow.evaluation.selection import choose_tuned
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.ranking import Ranking
@@ -249,6 +251,22 @@ def test_without_validation_pairs_calibration_says_what_to_use(run: TrainedRun):
         arm_retrieval(layout, run._replace(ranking=ranking(), local=Local(rootsift=likeness(1, 1))))
     summed = run._replace(ranking=ranking(fusion="sum"), local=Local(rootsift=likeness(1, 1)))
     assert np.isfinite(arm_retrieval(layout, summed).matrix).all()
+
+
+@pytest.mark.parametrize("role", ["test", "val"])
+def test_labels_of_test_images_decide_nothing_that_is_fitted(run: TrainedRun, role: str):
+    """With `gallery: all`, validation queries are ranked among the images of test too, in the metric but in no fit."""
+    fused = run._replace(ranking=ranking(), local=Local(rootsift=likeness(1, 1)))
+    names = np.random.Generator(np.random.PCG64(1)).permutation(SPLIT.filter(pl.col("role") == "test")["identity"])
+    relabelled = pl.concat([SPLIT.filter(pl.col("role") == "val")["identity"], pl.Series(names)])
+    layouts = [Layout(split, MANIFEST, "all", role) for split in (SPLIT, SPLIT.with_columns(identity=relabelled))]
+    one, other = (reranking(layout, fused) for layout in layouts)
+    assert one.whole == replace(other.whole, weights=one.whole.weights)
+    np.testing.assert_array_equal(one.whole.weights, other.whole.weights)
+    assert [part.calibrations for part in one.parts] == [part.calibrations for part in other.parts]
+    seen = [trials(each.validation, arm_retrieval(each.validation, fused)) for each in layouts]
+    assert seen[0].gallery == PEOPLE * SHOTS
+    np.testing.assert_array_equal(seen[0].without, seen[1].without)
 
 
 def test_re_ranking_follows_the_fused_scores(run: TrainedRun):
