@@ -45,7 +45,7 @@ def on_screen(page):
 
 def saved(page):
     page.all("[data-action=save]")[0].click()
-    file = page.downloads / "review.csv"
+    file = page.downloads / page.all("[data-action=save]")[0].text.removeprefix("Save ")
     WebDriverWait(page.driver, 20).until(lambda driver: file.exists() and file.stat().st_size)
     text = file.read_bytes().decode("utf-8-sig")
     return file, list(csv.reader(io.StringIO(text)))

@@ -1,7 +1,7 @@
 "use strict";
 {
   const root = document.getElementById("review");
-  const { key, columns, images, pairs, sheet } = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+  const { key, file: download, columns, images, pairs, sheet } = JSON.parse(root.querySelector("script[type='application/json']").textContent);
   const ANSWERS = ["same", "different", "unsure"];
   const find = selector => root.querySelector(selector);
   const count = find(".count"), warning = find(".warning"), question = find("#question");
@@ -85,7 +85,7 @@
     const link = document.createElement("a");
     // The mark at the front has spreadsheets read UTF-8.
     link.href = URL.createObjectURL(new Blob(["\ufeff", csv()], { type: "text/csv" }));
-    link.download = "review.csv";
+    link.download = download;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }

@@ -1,6 +1,8 @@
 """The page on which a person compares pairs of images, and from which the answers are saved as CSV."""
 
 import base64
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +29,8 @@ def write_review(
     """Write the page.
 
     pairs: REVIEW. images: (N, H, W, 3) uint8, row i being the image names[i]. digest: of the data set, by which a browser
-    keeps answers apart from those on other data.
+    keeps answers apart from those on other data. Answers are saved to a file named by the data and the pairs, so that
+    those on the next pairs do not overwrite it.
     """
     row_of = {name: row for row, name in enumerate(names)}
     listed = shown(pairs)
@@ -35,8 +38,11 @@ def write_review(
     sheet = thumbnails(images, [row_of[name] for name in listed], side, BYTES)
     place = {name: number for number, name in enumerate(listed)}
     labels = dict(pairs.select("image", "label").iter_rows()) | dict(pairs.select("other", "other_label").iter_rows())
+    compared = json.dumps([digest, pairs.select("image", "other").rows()])
+    file = f"review-{hashlib.sha256(compared.encode()).hexdigest()[:8]}.csv"
     data = {
         "key": f"reidflow review {digest}",
+        "file": file,
         "columns": COLUMNS,
         "images": [[name, labels[name]] for name in listed],
         "pairs": [
@@ -50,6 +56,7 @@ def write_review(
         TEMPLATE,
         subtitle=subtitle,
         data=data,
+        file=file,
         questioned=pairs["after"].null_count(),
         thumbnails=f"data:image/jpeg;base64,{base64.b64encode(sheet.jpeg).decode()}",
         script=Markup(script),

@@ -27,6 +27,16 @@ def test_the_pairs_arrive_whole_and_hostile_names_stay_text(tmp_path):
     )
 
 
+def test_each_round_is_saved_to_a_file_of_its_own(tmp_path):
+    def saved(digest="d1"):
+        page = review_page(tmp_path, digest).read_text()
+        (name,) = set(re.findall(r"review-[0-9a-f]{8}\.csv", page))
+        assert f">Save {name}</button>" in page and f"{{review: {name}}}" in page
+        return name
+
+    assert saved() == saved() != saved("d2")
+
+
 def test_as_many_images_as_there_may_be_fit_on_a_page(tmp_path):
     random = np.random.default_rng(0)
     smooth = np.kron(random.integers(0, 256, (600, 28, 28, 3), dtype=np.uint8), np.ones((1, 8, 8, 1), np.uint8))
