@@ -95,7 +95,7 @@ rule local_features_shard:
         "local_features_shards"
     conda:
         "../envs/reidflow.yaml"
-    threads: plan.config.compute.workers
+    threads: requests.matching
     resources:
         **requests.local,
     params:
@@ -119,7 +119,7 @@ rule local_features:
         "local_features"
     conda:
         "../envs/reidflow.yaml"
-    threads: plan.config.compute.workers
+    threads: requests.matching
     resources:
         **requests.local,
     params:

@@ -17,7 +17,7 @@ def main(job: Job) -> None:
     if job.input.ranked:
         manifest, *splits = job.input.ranked
         splits, manifest = [read_table(file, SPLIT) for file in splits], read_table(manifest, MANIFEST)
-        local = local_scores(job.input.local, RunStore(job.results / ".store"), job.compute["workers"])
+        local = local_scores(job.input.local, RunStore(job.results / ".store"), job.threads)
         ranked = ValidationRanking(splits, manifest, job.given["gallery"], local)
     chosen = choose_tuned(job.given["grid"], job.given["arms"], job.input.runs, job.results, ranked)
     write_text(job.out.chosen, json.dumps(chosen, indent=1))

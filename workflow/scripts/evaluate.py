@@ -16,7 +16,7 @@ from reidflow.store.tables import read_table, write_table
 
 def main(job: Job) -> None:
     slugs, folder, store = job.given["arms"], job.out.final["metrics"].parent, RunStore(job.results / ".store")
-    jobs = runs.read_jobs(job.input.runs, job.given["order"], store, job.input.local, job.compute["workers"])
+    jobs = runs.read_jobs(job.input.runs, job.given["order"], store, job.input.local, job.threads)
     splits, manifest = [read_table(file, SPLIT) for file in job.input.splits], read_table(job.input.manifest, MANIFEST)
     mirrored = read_table(job.input.mirrored, runs.MIRRORED) if job.input.mirrored else None
     tables = runs.evaluate_runs(jobs.runs, splits, manifest, job.given["gallery"], mirrored)

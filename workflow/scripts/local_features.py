@@ -23,7 +23,7 @@ def main(job: Job) -> None:
     squares = Squares(listing.root, frame, matcher["size"], dataset["max_pixels"], levels, network)
     device = resolve_device(job.compute["device"]) if runs_network(matcher) else "cpu"
     manifest = read_table(job.input.manifest, MANIFEST)
-    made = BankJob(listing, manifest, squares, matcher, job.results / ".store", device, job.compute["workers"])
+    made = BankJob(listing, manifest, squares, matcher, job.results / ".store", device, job.threads)
     if shard := job.given.get("shard"):
         made.make_shard(shard, job.out.shard)
     else:

@@ -16,7 +16,7 @@ from reidflow.tables.looks import look_at
 
 def main(job: Job) -> None:
     _, experiment = load_experiment(job.results, job.given["experiment"])
-    local = job.input.local, job.compute["workers"]
+    local = job.input.local, job.threads
     jobs = read_jobs(job.input.runs, job.given["order"], RunStore(job.results / ".store"), *local)
     split, manifest = read_table(job.input.split, SPLIT), read_table(job.input.manifest, MANIFEST)
     tables = evaluate_runs(jobs.runs, [split], manifest, job.given["gallery"])

@@ -42,12 +42,13 @@ class Outputs:
 class Job:
     """A running job: its inputs by name, its temporary outputs, and its parameters.
 
-    `given` holds the parameters that determine the result; `compute` affects only its speed.
+    `given` holds the parameters that determine the result; `compute` and `threads` affect only its speed.
     """
 
     def __init__(self, snakemake: Any) -> None:
         self.given: dict[str, Any] = json.loads(snakemake.params.job)
         self.compute: dict[str, Any] = snakemake.config["compute"]
+        self.threads: int = snakemake.threads
         self.input = snakemake.input
         self.results = Path(self.given["results"])
         self.out = Outputs({name: Path(path) for name, path in snakemake.output.items()})

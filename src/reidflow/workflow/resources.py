@@ -8,6 +8,9 @@ from reidflow.spec.plan import runs_network
 from reidflow.spec.run import RunSpec
 from reidflow.workflow.inputs import Inputs, SpecsOf, Wildcards
 
+FEW = 2_000
+"""Files of a data set whose local features take minutes on one core."""
+
 
 def growing(amount: int) -> Callable[[Any, int], int]:
     """Return a resource that doubles with each attempt."""
@@ -65,7 +68,12 @@ class Resources:
 
     def comparing(self, wildcards: Wildcards) -> int:
         """Return the threads of a job that compares local features, where an experiment's arms rank by them; else 1."""
-        return self._compute.workers if self.inputs.local_digests(wildcards) else 1
+        return self.matching if self.inputs.local_digests(wildcards) else 1
+
+    @property
+    def matching(self) -> int:
+        """Threads of a job that extracts or compares local features: one where a job of several would wait for them longer."""
+        return self._compute.workers if self.inputs.files_counted > FEW else 1
 
     def heads(self, specs_of: SpecsOf) -> Callable[[Wildcards], str | None]:
         """Return the group of an experiment's jobs on features: none for jobs that need images."""

@@ -34,6 +34,7 @@ def snakemake(**given):
     return SimpleNamespace(
         params=SimpleNamespace(job=json.dumps(param)),
         config={"compute": {}},
+        threads=1,
         input={},
         output=OUTPUTS,
         log=["results/logs/table/losses.log"],
