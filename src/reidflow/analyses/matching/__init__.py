@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from reidflow.spec.components import declared
 from reidflow.spec.plan import ranking_modules
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ SHEETS = {
 
 
 def applies(experiment: "Experiment") -> bool:
-    """Return whether the arms of an experiment differ in their ranking, and one ranks by local features."""
+    """Return whether the arms of an experiment differ in their ranking, and one ranks by local features.
+
+    Not where individuals are kept out of the gallery: that experiment is about queries without a right answer.
+    """
+    if declared("split", experiment.division["split"]["name"], "NEW"):
+        return False
     varied = any(path.split(".")[0] == "ranking" for path in experiment.file.varies)
     specs = [spec for arm in experiment.arms.values() for _, spec in arm.points]
     return varied and any(spec.ranking and spec.ranking.local for spec in specs)
