@@ -28,7 +28,8 @@ def main(job: Job) -> None:
         made.make_shard(shard, job.out.shard)
     else:
         shards = [digest for path in job.input.shards for digest in json.loads(Path(path).read_text())]
-        made.make(BankFiles(**job.out.paths()), shards or None)
+        digests = shards if len(shards) == manifest.height else None
+        made.make(BankFiles(**job.out.paths()), digests, required=job.given["required"])
 
 
 if __name__ == "__main__":

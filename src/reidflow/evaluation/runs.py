@@ -156,6 +156,11 @@ class TrainedRun(NamedTuple):
         return not (self.members or self.inference or self.ranking)
 
     @property
+    def unavailable(self) -> str | None:
+        """Why the run cannot be ranked: local features are unavailable."""
+        return self.local.unavailable(self.ranking.local) if self.local and self.ranking else None
+
+    @property
     def scored_as(self) -> tuple[str, ...]:
         """What decides the scores on a split: arms that share it are scored once."""
         how = self.ranking.model_dump(mode="json") if self.ranking else None
@@ -406,7 +411,7 @@ class JobResults(NamedTuple):
 def read_jobs(
     job_files: list[str], order: list[str], store: RunStore, local_digests: Sequence[str] = (), workers: int = 1
 ) -> JobResults:
-    """Return what an experiment's jobs say.
+    """Return what an experiment's jobs say; arms whose local features are unavailable have no runs either.
 
     order: its arms. local_digests: of the banks of local features by which they rank, where their scores are needed;
     workers: threads that compute these.
@@ -416,7 +421,9 @@ def read_jobs(
     local = local_scores(local_digests, store, workers)
     runs = [TrainedRun.of(run["arm"], run, store, local) for run in facts]
     missing = {arm: reason for content in contents for arm, reason in content["unavailable"].items()}
-    return JobResults(runs, [run["spec"] for run in facts], missing, local)
+    missing |= {run.arm: reason for run in runs if (reason := run.unavailable)}
+    runs, specs = [run for run in runs if run.arm not in missing], [f["spec"] for f in facts if f["arm"] not in missing]
+    return JobResults(runs, specs, missing, local)
 
 
 def local_scores(digests: Sequence[str], store: RunStore, workers: int = 1) -> "LocalScores | None":
@@ -514,10 +521,11 @@ class ValidationRanking:
         return any(SHARED in split.columns for split in self.splits)
 
     def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
-        """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one."""
-        own = {**facts, "spec": {**spec, "ensemble": None}}
+        """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one, and where
+        local features are unavailable."""
+        run = TrainedRun.of("", {**facts, "spec": {**spec, "ensemble": None}}, store, self.local)
         layout = self._layouts[facts["split"]]
-        return _validated(layout, TrainedRun.of("", own, store, self.local), None) or 0.0
+        return 0.0 if run.unavailable else _validated(layout, run, None) or 0.0
 
     @cached_property
     def _layouts(self) -> list[Layout]:

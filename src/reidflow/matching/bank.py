@@ -19,6 +19,8 @@ from reidflow.ingest.listing import Listing, Row
 from reidflow.ingest.opening import UnusableError
 from reidflow.ingest.squares import Squares
 from reidflow.matching.features import Features, Gallery, Matcher, of_length_one
+from reidflow.models import available
+from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.determinism import deterministic
 from reidflow.spec import code, components
 from reidflow.spec.canonical import canonical, short
@@ -75,14 +77,35 @@ class BankJob:
     device: str
     workers: int
 
-    def make(self, out: BankFiles, digests: Sequence[str] | None = None) -> None:
-        """Write the bank. digests: of the images, where shards have kept their features before."""
+    def make(self, out: BankFiles, digests: Sequence[str] | None = None, *, required: bool = False) -> None:
+        """Write the bank, or an empty one that says why its features are unavailable.
+
+        digests: of the images, where shards have kept their features before. required: nothing can be compared without
+        the features: ReidflowError where they are unavailable.
+        """
+        if self.unavailable:
+            return without_features(self.unavailable, required, self.manifest["image"], out)
         digests = self.kept(slice(None)) if digests is None else digests
         assemble(self.place, self.manifest["image"], digests, out, self.facts)
 
     def make_shard(self, shard: list[int], out: Path) -> None:
         """Keep the features of a shard of the images, and write what `make` of all takes. shard: its number, and how many."""
-        write_text(out, json.dumps(self.kept(rows_of(shard, self.manifest.height))) + "\n")
+        digests = [] if self.unavailable else self.kept(rows_of(shard, self.manifest.height))
+        write_text(out, json.dumps(digests) + "\n")
+
+    @cached_property
+    def unavailable(self) -> str | None:
+        """Why no features can be extracted: their weights or a package are missing. None where nothing is."""
+        try:
+            self._extract  # noqa: B018
+        except MissingWeightsError as error:
+            return f"matcher '{self.matcher['name']}': {error}"
+        except ModuleNotFoundError as error:
+            return (
+                f"matcher '{self.matcher['name']}': the package '{error.name}' is not installed. Install all that reidflow "
+                "needs: .venv/bin/pip install -e . (a matcher of your own may need more)."
+            )
+        return None
 
     @cached_property
     def place(self) -> Path:
@@ -153,6 +176,21 @@ class BankJob:
         return (np.array(square.pixels), square.mask) if square else None
 
 
+def without_features(reason: str, required: bool, images: pl.Series, out: BankFiles) -> None:
+    """Write the files of a bank whose features are unavailable: no features, and the reason.
+
+    Raises ReidflowError where nothing can be compared without them.
+    """
+    if required:
+        raise ReidflowError(f"{reason} A baseline is ranked by these features.")
+    write_table(
+        pl.DataFrame({"image": images, "features": GONE, "first": 0, "count": 0}, schema=ROWS.columns), out.rows, ROWS
+    )
+    np.save(out.points, np.zeros((0, 2), np.float32))
+    np.save(out.descriptors, np.zeros((0, 0), np.float16))
+    write_text(out.digest, json.dumps({"unavailable": reason, **available.installed()}, indent=1) + "\n")
+
+
 def facts_of(matcher: dict[str, Any], extract: Matcher, device: str) -> dict[str, Any]:
     """Return what decides the features of a square and its mask. matcher: a resolved component; extract: as built of it."""
     return {
@@ -191,10 +229,12 @@ class Bank:
     """An opened bank of local features, memory-mapped."""
 
     def __init__(self, folder: Path) -> None:
+        self.facts = json.loads((folder / FILES["digest"]).read_text())
+        if reason := self.facts.get("unavailable"):
+            raise ReidflowError(f"{folder}: no local features. {reason}")
         self.rows = read_table(folder / FILES["rows"], ROWS)
         self.points = np.load(folder / FILES["points"], mmap_mode="r")
         self.descriptors = np.load(folder / FILES["descriptors"], mmap_mode="r")
-        self.facts = json.loads((folder / FILES["digest"]).read_text())
         self.first, self.count = (self.rows[name].to_numpy() for name in ("first", "count"))
         self.digests = self.rows["features"].to_list()
         if not len(self.points) == len(self.descriptors) == self.count.sum():

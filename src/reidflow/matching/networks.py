@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from reidflow.matching.features import Features, inside, interior, strongest
+from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.models.network import weights_digest
-from reidflow.spec.errors import ReidflowError
 from reidflow.spec.extras import install
 
 Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -45,7 +45,7 @@ class Extractor:
 def load_weights(package: str, file: str, urls: list[str]) -> dict[str, Any]:
     """Return published weights: from the installed package that carries them, else downloaded into torch's cache.
 
-    Only the file of the package is read, its code never runs. Raises ReidflowError where neither works.
+    Only the file of the package is read, its code never runs. Raises MissingWeightsError where neither works.
     """
     from kornia.core.download import load_state_dict_from_url
 
@@ -56,7 +56,7 @@ def load_weights(package: str, file: str, urls: list[str]) -> dict[str, Any]:
     try:
         return load_state_dict_from_url(urls, file_name=Path(file).name, map_location="cpu")
     except Exception as error:
-        raise ReidflowError(
+        raise MissingWeightsError(
             f"the weights {Path(file).name} are not installed, and cannot be downloaded ({type(error).__name__}). Install them: "
             f"{install('local')}"
         ) from error

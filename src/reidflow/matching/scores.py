@@ -1,7 +1,8 @@
 """Scores of images by their local features, kept in the store so that each is computed once."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from reidflow.features.shards import keep, stored
-from reidflow.matching.bank import Bank, single_threaded
+from reidflow.matching.bank import FILES, Bank, single_threaded
 from reidflow.spec import code, components
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.plan import local_bank_id
@@ -42,6 +43,11 @@ class LocalScores:
         if name not in self._banks:
             self._banks[name] = Bank(Path(self.folders[name]))
         return self._banks[name]
+
+    def unavailable(self, scores: Iterable[LocalScore]) -> str | None:
+        """Return why the features of one of several scores are unavailable; None where all are available."""
+        files = [Path(self.folders[local_bank_id(score.matcher)], FILES["digest"]) for score in scores]
+        return next(filter(None, (json.loads(file.read_text()).get("unavailable") for file in files)), None)
 
     def scores(
         self,

@@ -61,8 +61,15 @@ def circumstances() -> dict[str, object]:
     return {"online": hub_reachable(), "cached": cached_models()}
 
 
+def installed() -> dict[str, object]:
+    """Return what decides whether a package or weights that it may carry are there: the network, and what is installed."""
+    from importlib.metadata import distributions
+
+    return {"online": hub_reachable(), "installed": sorted({str(one.metadata["Name"]) for one in distributions()})}
+
+
 def worth_retrying(paths: Iterable[str | Path], reachable: Callable[[], bool] = hub_reachable) -> list[Path]:
-    """Return the descriptions of unavailable networks whose download may succeed now: they are to be made again.
+    """Return the files that say what is unavailable, networks or local features, and may be made now.
 
     The network is probed once, and only where a download failed without it.
     """
@@ -75,9 +82,13 @@ def _may_succeed(path: Path, online: Callable[[], bool]) -> bool:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
         return False
-    if found.get("available") is not False or "online" not in found:
+    if (found.get("available") is not False and "unavailable" not in found) or "online" not in found:
         return False
-    return cached_models() != found["cached"] or (not found["online"] and online())
+    if "installed" in found:
+        changed = installed()["installed"] != found["installed"]
+    else:
+        changed = cached_models() != found["cached"]
+    return changed or (not found["online"] and online())
 
 
 def first_reason(paths: Sequence[str | Path]) -> str | None:

@@ -62,6 +62,8 @@ def fitted_of(plan: Plan, runs: list[tuple[Path, RunSpec]], promised: float) -> 
     run = TrainedRun(
         first.parent.name, spec.seed, str(first), first, members, "concatenate", ranking=ranking, local=local
     )
+    if run.unavailable:
+        raise ReidflowError(f"{first}: its arm cannot be ranked. {run.unavailable}")
     split, manifest = Path(splits.pop()) / "split.parquet", results / "data" / "manifest.parquet"
     if not (split.is_file() and manifest.is_file()):
         raise ReidflowError(f"{split}: not there yet. Run the pipeline with this config first.")

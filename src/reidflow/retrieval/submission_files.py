@@ -88,6 +88,7 @@ def place_pairs(pairs: Pairs, manifest: pl.DataFrame, quarantine: pl.DataFrame) 
 def pair_scores(retrieval: Retrieval, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     """Return the (P,) float64 scores of pairs, given as places of queries and of gallery images; NaN for a place of -1.
 
+    A pair of an image with itself, which a ranking never compares, scores as high as the highest of all pairs.
     Raises ReidflowError where a score is not a number: the run diverged.
     """
     found = np.full(len(query), np.nan)
@@ -99,7 +100,12 @@ def pair_scores(retrieval: Retrieval, query: np.ndarray, gallery: np.ndarray) ->
         if len(pairs):
             block = scores(retrieval, slice(start, start + BLOCK))
             found[pairs] = block[query[pairs] - start, gallery[pairs]]
-    if not np.isfinite(found[usable]).all():
+    own = np.zeros(len(found), bool)
+    if retrieval.query_index is not None:
+        own[usable] = retrieval.query_index[query[usable]] == gallery[usable]
+    known = found[usable][~own[usable]]
+    found[own] = np.fmax(found[own], known.max(initial=0.0 if not len(known) else -np.inf))
+    if not np.isfinite(known).all():
         raise ReidflowError(
             "the runs give similarities that are not numbers: a run diverged. Choose another arm or seed."
         )

@@ -167,6 +167,13 @@ class Plan:
         return {local_bank_id(matcher): matcher for matcher in found}
 
     @cache
+    def required_local_banks(self) -> list[str]:
+        """Return the banks of local features without which nothing can be compared: of the baselines' rankings."""
+        baselines = [experiment.baseline for experiment in self.experiments.values()]
+        rankings = [spec.ranking for arm in baselines for _, spec in arm.points if spec.ranking]
+        return sorted({local_bank_id(score.matcher) for ranking in rankings for score in ranking.local})
+
+    @cache
     def backgrounds(self) -> dict[str, dict[str, Any]]:
         """Return the interventions on the background that the experiments need: id -> resolved component."""
         found = [spec.background for spec in self._specs()]

@@ -155,6 +155,7 @@ class Params:
         def job(wildcards: Wildcards) -> str:
             matcher = self.plan.local_banks()[wildcards.bank]
             what = {"matcher": matcher, "dataset": dataset, "raw": raw}
+            what["required"] = wildcards.bank in self.plan.required_local_banks()
             if shard := getattr(wildcards, "shard", None):
                 what["shard"] = numbers(shard)
             return self.job("local_features", what, [*modules, *plans.modules(("matcher", matcher))])

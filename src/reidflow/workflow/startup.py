@@ -236,12 +236,14 @@ def _uncollected() -> Iterator[None]:
 
 
 def _retry_downloads(plan: Plan) -> None:
-    """Remove the descriptions of networks whose download failed and may succeed now, so that a job tries again."""
+    """Remove what says that a network or local features are unavailable and may be made now, so that a job tries again."""
     if invocation.is_dry_run():
         return
     files = Files(plan)
-    for path in worth_retrying(path for network in plan.backbones().values() for path in files.network(network)):
-        print(f"{path}: its weights could not be downloaded before; trying again", file=sys.stderr)
+    networks = [path for network in plan.backbones().values() for path in files.network(network)]
+    local = [f"{files.local_bank.format(bank=bank)}/local.json" for bank in plan.local_banks()]
+    for path in worth_retrying([*networks, *local]):
+        print(f"{path}: its weights were unavailable before; trying again", file=sys.stderr)
         path.unlink(missing_ok=True)
 
 

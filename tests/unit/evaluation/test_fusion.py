@@ -61,6 +61,9 @@ class Local:
     def __init__(self, **matrices: np.ndarray) -> None:
         self.matrices, self.shortlists = matrices, []
 
+    def unavailable(self, scores):
+        """Nothing is."""
+
     def scores(self, score, queries, gallery, *, excluded=None, shortlist=None):
         self.shortlists.append(shortlist)
         found = self.matrices[score.matcher["name"]][np.ix_(queries, gallery)].astype(np.float32)

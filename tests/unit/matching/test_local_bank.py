@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from reidflow.evaluation.runs import read_jobs
 from reidflow.ingest.framing import frame_of
 from reidflow.ingest.listing import Row
 from reidflow.ingest.sources import folder
@@ -16,10 +17,19 @@ from reidflow.ingest.squares import Squares
 from reidflow.matching import bank
 from reidflow.matching.bank import Bank, BankFiles, BankJob, build_matcher
 from reidflow.matching.features import of_length_one
+from reidflow.models import available
+from reidflow.models.backbones._hub import MissingWeightsError
 from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.extras import install
+from reidflow.spec.plan import local_bank_id
+from reidflow.spec.ranking import LocalScore, Ranking
+from reidflow.store.runs import RunStore
 
 SIFT = resolve("matcher", {"name": "rootsift", "size": 128, "keypoints": 60})
+
+LOCAL = LocalScore(matcher=SIFT)
+RANKINGS = {"plain": None, "fused": Ranking(scores=["embedding", LOCAL]).model_dump(mode="json")}
 
 
 def spots(seed, blank=False):
@@ -127,6 +137,46 @@ def test_only_images_that_are_not_known_are_extracted(data, tmp_path, extracted)
     after = make(job(data, tmp_path / "s"), tmp_path / "b")
     assert len(extracted) == 7
     assert before["local.json"] != after["local.json"]
+
+
+def test_a_bank_whose_weights_or_package_are_missing_says_so_until_they_are_there(data, tmp_path, monkeypatch):
+    command, missing = install("local"), []
+
+    def refuse(*_):
+        raise missing[-1]
+
+    raw = json.dumps({"runs": [{"arm": arm, "seed": 0, "key": arm, "members": [arm], "spec": {
+        "ensemble": None, "inference": [], "ranking": ranking}} for arm, ranking in RANKINGS.items()], "unavailable": {}})  # fmt: skip
+    (tmp_path / "runs.json").write_text(raw)
+    place = tmp_path / local_bank_id(LOCAL.matcher)
+    digest = place / "local.json"
+    for one_missing, reason in (
+        (MissingWeightsError(f"the weights are not installed. Install them: {command}"), command),
+        (ModuleNotFoundError("No module named 'absent'", name="absent"), "'absent' is not installed"),
+    ):
+        missing.append(one_missing)
+        with monkeypatch.context() as patched:
+            patched.setattr(bank, "build_matcher", refuse)
+            patched.setattr(available, "hub_reachable", lambda: False)
+            one = job(data, tmp_path / "s")
+            make(one, place)
+            with pytest.raises(ReidflowError, match=r"A baseline is ranked by these features"):
+                one.make(BankFiles(**{name: place / file for name, file in bank.FILES.items()}), required=True)
+            one.make_shard([1, 2], tmp_path / "shard.json")
+            assert json.loads((tmp_path / "shard.json").read_text()) == []
+        with pytest.raises(ReidflowError, match="no local features") as error:
+            Bank(place)
+        assert reason in str(error.value)
+        jobs = read_jobs([str(tmp_path / "runs.json")], [*RANKINGS], RunStore(tmp_path / "s"), [str(digest)])
+        assert [run.arm for run in jobs.runs] == ["plain"] and len(jobs.specs) == 1
+        assert reason in jobs.unavailable["fused"]
+        assert not available.worth_retrying([digest], lambda: False)
+        assert available.worth_retrying([digest], lambda: True) == [digest]
+        digest.write_text(json.dumps(json.loads(digest.read_text()) | {"installed": []}))
+        assert available.worth_retrying([digest], lambda: False) == [digest]
+    make(job(data, tmp_path / "s"), place)
+    jobs = read_jobs([str(tmp_path / "runs.json")], [*RANKINGS], RunStore(tmp_path / "s"), [str(digest)])
+    assert [run.arm for run in jobs.runs] == ["plain", "fused"] and not jobs.unavailable
 
 
 def test_another_parameter_is_another_bank(data, tmp_path, extracted):

@@ -143,6 +143,19 @@ def test_a_diverged_run_is_no_submission():
         pair_scores(retrieval, np.array([0]), np.array([1]))
 
 
+def test_a_pair_of_an_image_with_itself_scores_as_high_as_any():
+    vectors = unit(np.random.default_rng(0).standard_normal((3, 4)))
+    query, gallery = np.repeat(np.arange(3), 3), np.tile(np.arange(3), 3)
+    own = query == gallery
+    for itself in (np.nan, -1e3):
+        ranked = np.float32([[itself, 2.5, -3], [2.5, itself, -1], [-3, -1, itself]])
+        found = pair_scores(Retrieval(vectors, vectors, np.arange(3), matrix=ranked), query, gallery)
+        assert found[own].tolist() == [2.5] * 3 and np.array_equal(found[~own], ranked.ravel()[~own])
+        assert pair_scores(Retrieval(vectors, vectors, np.arange(3), matrix=ranked), query[:1], gallery[:1]) == [0]
+    cosines = pair_scores(Retrieval(vectors, vectors, np.arange(3)), query, gallery)
+    np.testing.assert_allclose(cosines[own], 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("values", [[0.5, np.nan], [0.5, 1.1], [0.5, -0.1], [0.5]])
 def test_what_is_no_similarity_or_missing_is_never_written(values):
     with pytest.raises(ReidflowError):

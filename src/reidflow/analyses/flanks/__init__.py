@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TITLE = "Flanks"
 CAPTION = "What queries of one flank find among candidates of each flank, beside chance."
-INPUTS = ("runs", "split", "manifest", "mirrored", "results")
+INPUTS = ("runs", "split", "manifest", "mirrored", "local", "results")
 TABLES = ("flanks",)
 FIGURES = {"flanks": "mAP of queries of one flank among candidates of each flank"}
 STEP = "flank_first"
