@@ -13,7 +13,7 @@ from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.candidates import codes as codes_of
 from reidflow.splits.candidates import facets, shared_codes
-from reidflow.splits.roles import ASIDE, TEST
+from reidflow.splits.roles import ASIDE, SHARED, TEST
 from reidflow.store.runs import EMBEDDINGS, verified
 
 
@@ -54,6 +54,12 @@ class Layout:
         Their gallery follows the same rule, without the images of test: no label of these may decide what is fitted.
         """
         return self if self.role == "val" and self.held_out else Layout(*self._of, role="val", held_out=True)
+
+    @property
+    def unshared(self) -> "Layout":
+        """The same queries, with candidates whatever they share: those of other flanks too."""
+        split, manifest, gallery = self._of
+        return self if self.shared is None else Layout(split.drop(SHARED), manifest, gallery, self.role, self.held_out)
 
     @property
     def evaluated(self) -> np.ndarray:

@@ -10,6 +10,9 @@ OPTIONAL = frozenset({"camera", "site", "role", "box"})
 DERIVED = frozenset({"visible"})
 """Columns that follow from the bytes of the images, and are no part of a data set's digest."""
 
+SET_ASIDE = "aside"
+"""Role of an image that is unlabelled since answers of `dataset.review` deny its label: it may show anybody who is known."""
+
 WHOLE = 0.95
 """Share of an image above which a mask of the foreground is suspect."""
 
@@ -41,7 +44,14 @@ MANIFEST = Contract(
 )
 """One row per usable image; row i describes row i of the pixel arrays. Images with one `path` come from one photograph;
 `box`: left,top,width,height of the part of it that is the image, in pixels, upright. `visible`: of an image with alpha, the
-SHA-256 of what shows, so that other colours under alpha 0 make no other picture."""
+SHA-256 of what shows, so that other colours under alpha 0 make no other picture. `role`: train, val or test, of a split that
+the data give, or `SET_ASIDE`."""
+
+
+def set_aside(manifest: pl.DataFrame) -> pl.Series:
+    """Return which images, bool (N,), are neither trained on, nor queries, nor in a gallery."""
+    return manifest["role"].eq_missing(SET_ASIDE)
+
 
 QUARANTINE = Contract(
     "quarantine",

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from reidflow.ingest.listing import Listing, Row
+from reidflow.ingest.manifest import SET_ASIDE
 from reidflow.ingest.sources import _table
 from reidflow.spec.errors import Problems, ReidflowError
 
@@ -102,7 +103,8 @@ def decided(paths: Sequence[str]) -> set[str]:
 def reviewed(listing: Listing, paths: Sequence[str]) -> Listing:
     """Return the listing with the labels that the answers give, and notes on what was done.
 
-    An image that becomes unlabelled has no role that the data give either, as with other images that nobody knows.
+    An image that becomes unlabelled has the role `SET_ASIDE`, whatever role the data give it: unlike others that nobody knows,
+    it may show the individual of any query.
     Raises ReidflowError for wrong rows, and for answers on images that the data set does not have.
     """
     labels = {row.image: row.identity for row in listing.rows}
@@ -115,7 +117,7 @@ def reviewed(listing: Listing, paths: Sequence[str]) -> Listing:
         if row.image not in found.labels:
             return row
         label = found.labels[row.image]
-        return replace(row, identity=label, role=row.role if label else None)
+        return replace(row, identity=label, role=row.role if label else SET_ASIDE)
 
     notes = [*listing.notes, *_notes(found, labels, len(answers), ", ".join(paths))]
     return replace(listing, rows=[changed(row) for row in listing.rows], notes=notes)

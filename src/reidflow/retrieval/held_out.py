@@ -8,6 +8,7 @@ import polars as pl
 
 from reidflow.evaluation.metrics import TOP, evaluate, face_score
 from reidflow.evaluation.ranking import Similarity, integer_codes
+from reidflow.ingest.manifest import set_aside
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
 
@@ -29,10 +30,10 @@ def competition_rows(manifest: pl.DataFrame) -> CompetitionRows:
 
     Queries and gallery are the unlabelled images of these sides. A side that has none unlabelled is taken from the
     labelled images of that side, which are then not trained on. All other labelled images are trained on, of whichever
-    side. Raises ReidflowError where there are no queries or no gallery.
+    side. Images that are set aside are of no part. Raises ReidflowError where there are no queries or no gallery.
     """
     labelled = manifest["identity"].is_not_null().to_numpy()
-    sides = manifest["side"].fill_null("").to_numpy()
+    sides = np.where(set_aside(manifest), "", manifest["side"].fill_null(""))
     queries, gallery = (_side(sides == side, labelled, side) for side in ("query", "gallery"))
     taken = np.isin(np.arange(len(manifest)), np.concatenate([queries, gallery]))
     return CompetitionRows(np.flatnonzero(labelled & ~taken), queries, gallery)

@@ -14,6 +14,7 @@ from reidflow.evaluation.open_set import Decision
 from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
 from reidflow.evaluation.runs import MIRRORED, TrainedRun, read_jobs, reranking
+from reidflow.ingest.manifest import set_aside
 from reidflow.ingest.rawdata import DEMO, cache_file
 from reidflow.ingest.rawdigest import dataset_paths, snapshot
 from reidflow.retrieval.fitted_ranking import Answer, FittedRanking, promise
@@ -245,17 +246,17 @@ def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -
 
     With two sides: the images that are not of the side `gallery` and that no run was trained or chosen on (unlabelled,
     else those of the role test), among all of the side `gallery` (of unlabelled queries, the unlabelled ones where there are
-    any). Without: the test images, ranked as in the tables.
+    any). Without: the test images, ranked as in the tables. Images that are set aside are on no side.
 
     splits: those on which the runs were trained. Raises ReidflowError where there is no query.
     """
-    sides = manifest["side"].fill_null("").to_numpy()
+    sides, used = manifest["side"].fill_null("").to_numpy(), ~set_aside(manifest).to_numpy()
     if not (sides == "gallery").any():
         return _tested(manifest, splits[0], gallery)
     unlabelled = manifest["identity"].is_null().to_numpy()
     tests = [set(split.filter(pl.col("role") == "test")["image"]) for split in splits]
     tested = np.array([all(image in test for test in tests) for image in manifest["image"]])
-    asking_, ranked = sides != "gallery", sides == "gallery"
+    asking_, ranked = used & (sides != "gallery"), used & (sides == "gallery")
     unknown = np.flatnonzero(asking_ & unlabelled)
     queries = _first(unknown, np.flatnonzero(asking_ & tested))
     if not len(queries):

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.dedup.components import components
+from reidflow.ingest.manifest import set_aside
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.roles import ASIDE, SHARED, TEST, TRAIN, VAL, shuffled
 from reidflow.splits.sides import GALLERY, QUERY, of_photographs
@@ -196,5 +197,5 @@ def drawn_distractors(manifest: pl.DataFrame, method: dict, sides: str, two: boo
 
 
 def _free(manifest: pl.DataFrame) -> pl.DataFrame:
-    """Return the unlabelled images that are no queries of a competition."""
-    return manifest.filter(pl.col("identity").is_null() & pl.col("side").ne_missing(QUERY))
+    """Return the unlabelled images that are no queries of a competition and not set aside."""
+    return manifest.filter(pl.col("identity").is_null() & pl.col("side").ne_missing(QUERY) & ~set_aside(manifest))

@@ -1,5 +1,6 @@
 """The protocol of analyses: names, code and files of each."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,13 @@ def test_the_digest_of_an_analysis_covers_its_folder_and_no_other(name):
             "reidflow/analyses/analysis.py",
         }
     )
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_an_analysis_that_ranks_reads_what_rankings_need(name):
+    sources = (ROOT / "src/reidflow/analyses" / name).rglob("*.py")
+    if any(re.search(r"\barm_retrieval\(|\bscored_runs\(|\.mirrored\(", path.read_text()) for path in sources):
+        assert {"runs", "split", "manifest", "mirrored", "local"} <= set(load(name).inputs)
 
 
 def test_planning_imports_nothing_slow_for_analyses():

@@ -6,7 +6,7 @@ import pytest
 from made_images import encoded, picture
 
 from reidflow.ingest.build import Outputs, ingest, listing_of
-from reidflow.ingest.manifest import MANIFEST
+from reidflow.ingest.manifest import MANIFEST, SET_ASIDE
 from reidflow.ingest.review import Answer, decided, identify, verdicts
 from reidflow.spec.config import Dataset
 from reidflow.spec.errors import ReidflowError
@@ -33,6 +33,10 @@ def said(text: str) -> list[Answer]:
         ("a1=a2 a1=b1", {}, "confirmed"),
         ("a1/a2 a1=b1 a1=d1", {"a1": None}, "aside"),
         ("a1/a2 a1=b1 a1=b2 a1=d1", {"a1": "B"}, "moved"),
+        # The image in question is set aside, although the other one of two may be the wrong one: they are not trained on as one.
+        ("d1/d2", {"d1": None}, "aside"),
+        ("d1/d2 d1/b1", {"d1": None}, "aside"),
+        ("d2/d1 d1/b1", {"d2": None}, "aside"),
         # Votes on one pair count by their majority, in either order of its images.
         ("a1/a2 a2=a1", {}, "contradictory"),
         ("a1/a2 a2/a1 a1=a2", {"a1": None}, "aside"),
@@ -120,6 +124,7 @@ def test_a_file_of_answers_changes_labels_and_the_digest_and_says_so(data, texts
     plain, answered = (read_table(data / folder / "manifest", MANIFEST) for folder in ("plain", "answered"))
     assert answered["identity"].to_list() == ["leo", "leo", "mia", "mia", "mia"]
     assert plain["identity"].to_list() == ["leo", "leo", "leo", "mia", "mia"]
+    assert set(answered["role"]) == {None}
     assert answered.drop("identity").equals(plain.drop("identity"))
     (note,) = notes
     assert "2 answers" in note and "'leo/3.png' from 'leo' to 'mia'" in note
@@ -163,7 +168,7 @@ def test_a_missing_file_is_an_error_of_the_plan(tmp_path):
         identify([str(tmp_path / "none.csv")])
 
 
-def test_an_image_that_becomes_unlabelled_has_no_role(data):
+def test_an_image_that_becomes_unlabelled_is_set_aside_whatever_its_role(data):
     (data / "table.csv").write_text(
         "path,identity,split\n" + "".join(f"leo/{n}.png,leo,train\n" for n in (1, 2, 3)) + "mia/1.png,mia,test\n"
     )
@@ -171,4 +176,4 @@ def test_an_image_that_becomes_unlabelled_has_no_role(data):
     source = {"name": "table", "path": str(data / "table.csv"), "images": str(data / "set"), "role": "split"}
     given = Dataset(source=source, review=str(data / "review.csv")).model_dump(mode="json")
     rows = {row.path: (row.identity, row.role) for row in listing_of(given, data).rows}
-    assert rows["leo/3.png"] == (None, None) and rows["leo/2.png"] == ("leo", "train")
+    assert rows["leo/3.png"] == (None, SET_ASIDE) and rows["leo/2.png"] == ("leo", "train")

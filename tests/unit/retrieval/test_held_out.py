@@ -15,7 +15,8 @@ from reidflow.spec.errors import ReidflowError
 
 
 def manifest(*rows):
-    return pl.DataFrame(rows, schema={"identity": pl.String, "side": pl.String}, orient="row")
+    known = pl.DataFrame(rows, schema={"identity": pl.String, "side": pl.String}, orient="row")
+    return known.with_columns(role=pl.lit(None, pl.String))
 
 
 def test_unlabelled_images_compete_and_labelled_ones_train():

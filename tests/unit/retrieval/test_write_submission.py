@@ -7,6 +7,8 @@ from planted_folder import spec_of
 
 from reidflow.evaluation.retrieval_queries import Retrieval, infer, scores
 from reidflow.evaluation.runs import TrainedRun
+from reidflow.ingest.manifest import SET_ASIDE
+from reidflow.retrieval.held_out import competition_rows
 from reidflow.retrieval.submitted_gallery import gallery_question, joint_vectors
 from reidflow.retrieval.write_submission import (
     ChosenRun,
@@ -168,6 +170,15 @@ def test_unlabelled_sides_come_before_labelled_ones():
         "role",
     )
     assert (found.queries.tolist(), found.gallery.tolist()) == ([3], [1])
+
+
+def test_images_that_are_set_aside_are_neither_queries_nor_in_the_gallery():
+    known = [("a", "x", "gallery", "test"), ("c", "x", "query", "test")]
+    denied = [("b", None, "gallery", SET_ASIDE), ("d", None, "query", SET_ASIDE), ("e", None, None, SET_ASIDE)]
+    found = sides_of(*data(*known, *denied), "role")
+    assert (found.queries.tolist(), found.gallery.tolist()) == ([1], [0])
+    parts = competition_rows(data(*known, *denied)[0])
+    assert [part.tolist() for part in (parts.training, parts.queries, parts.gallery)] == [[], [1], [0]]
 
 
 def test_without_sides_the_test_images_are_ranked_as_in_the_tables():

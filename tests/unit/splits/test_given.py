@@ -9,6 +9,7 @@ from test_scorable import alternatives
 from test_splits import NO_PAIRS
 
 from reidflow.evaluation.layout import Layout
+from reidflow.ingest.manifest import SET_ASIDE
 from reidflow.spec import config as configs
 from reidflow.spec import plan, yaml
 from reidflow.spec.components import resolve
@@ -254,7 +255,7 @@ def test_answered_queries_are_counted_as_by_hand(gallery, seed):
 def test_distractors_are_unlabelled_gallery_images_in_the_shares_of_val_and_test_and_never_copies():
     rows = [(f"{n}{i}", n, None, None, None) for n in "abcdef" for i in range(10)]
     rows += [(f"free{i:02d}", None, None, None, None) for i in range(40)] + [("sought", None, None, "query", None)]
-    data = data_set(rows)
+    data = data_set([*rows, ("denied", None, SET_ASIDE, None, None)])
     copied = pl.when(pl.col("image") == "free07").then(pl.lit("a0")).otherwise("pixels").alias("pixels")
     shown = pl.when(pl.col("image").is_in(["free08", "a1"])).then(pl.lit("alike")).alias("visible")
     data = data[0].with_columns(copied, shown), data[1]

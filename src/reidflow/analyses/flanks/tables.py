@@ -1,7 +1,7 @@
 """The table of pairs of flanks: how well queries of one are found among candidates of another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -112,14 +112,13 @@ class Found:
 
 
 def found_by(layout: Layout, retrievals: Sequence[Retrieval], pairs: Sequence[Pair]) -> dict[str, Found]:
-    """Return pair -> what queries find with each of an arm's retrievals, whatever `candidates.same` says."""
+    """Return pair -> what queries find with each of an arm's retrievals."""
     columns: dict[str, list[list[np.ndarray]]] = {pair.name: [] for pair in pairs}
     query, gallery = layout.flank[layout.query], layout.flank[layout.gallery]
     for retrieval in retrievals:
-        free = replace(retrieval, query_shared=None, gallery_shared=None)
-        masks = free.masks(layout.identity[layout.query], layout.identity[layout.gallery])
+        masks = retrieval.masks(layout.identity[layout.query], layout.identity[layout.gallery])
         parts: dict[str, list[list[np.ndarray]]] = {pair.name: [] for pair in pairs}
-        for rows, steps in ranked_blocks(free):
+        for rows, steps in ranked_blocks(retrieval):
             excluded, positive = masks.excluded(rows), masks.positive(rows)
             for pair in pairs:
                 inside = pair.inside(query[rows], gallery)
@@ -174,7 +173,12 @@ def flanks_table(
 def found_by_arms(
     layout: Layout, runs: Mapping[str, Sequence[TrainedRun]], mirrored: pl.DataFrame | None = None
 ) -> dict[str, dict[str, Found]]:
-    """Return arm -> pair -> what queries find; arms in the order given. mirrored: MIRRORED of the runs, where an arm needs it."""
+    """Return arm -> pair -> what queries find; arms in the order given.
+
+    Whatever `candidates.same` says, arms rank candidates of all flanks: where local features or neighbours decide the order, that
+    of candidates of the query's own flank alone says nothing of others. mirrored: MIRRORED of the runs, where an arm needs it.
+    """
+    layout = layout.unshared
     pairs = pairs_of(layout)
     return {
         arm: found_by(layout, [arm_retrieval(layout, run, mirrored) for run in own], pairs)

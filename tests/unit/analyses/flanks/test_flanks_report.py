@@ -39,7 +39,9 @@ def table(monkeypatch, made: Layout) -> pl.DataFrame:
     vectors = np.zeros((COUNT, 1), np.float32)
 
     def retrieval(made, run, _):
-        return replace(made.retrieval(vectors, vectors, None), matrix=coat(run.seed))
+        matrix, excluded = coat(run.seed), made.masks().excluded(slice(None))
+        # As rankings by local features: they score no image that is no candidate.
+        return replace(made.retrieval(vectors, vectors, None), matrix=np.where(excluded, np.float32(-9), matrix))
 
     monkeypatch.setattr(tables, "arm_retrieval", retrieval)
     found = flanks_table(EXPERIMENT, found_by_arms(made, {"coat": [SimpleNamespace(seed=seed) for seed in SEEDS]}))
