@@ -70,7 +70,8 @@ def pair_scores(
             return embedding_scores(retrieval)
         if local is None:
             raise ReidflowError(f"no local features were read for the score '{score.matcher['name']}'.")
-        return local.scores(score, queries, gallery, excluded=masks.excluded, shortlist=shortlist)
+        groups = retrieval.gallery_group
+        return local.scores(score, queries, gallery, groups=groups, excluded=masks.excluded, shortlist=shortlist)
 
     first = of(ranking.scores[0], None)
     shortlist = None

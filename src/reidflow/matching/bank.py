@@ -253,12 +253,12 @@ class Bank:
         part = slice(self.first[row], self.first[row] + self.count[row])
         return Features(np.array(self.points[part]), of_length_one(self.descriptors[part]))
 
-    def together(self, rows: np.ndarray) -> Gallery:
-        """Return the features of images, float16 descriptors, as one gallery."""
+    def together(self, rows: np.ndarray, groups: np.ndarray) -> Gallery:
+        """Return the features of images, float16 descriptors, as one gallery. groups: codes of the images."""
         owners = np.repeat(np.arange(len(rows)), self.count[rows])
         starts = np.cumsum(self.count[rows]) - self.count[rows]
         places = np.arange(len(owners)) - starts[owners] + self.first[rows][owners]
-        return Gallery(np.asarray(self.points[places]), np.asarray(self.descriptors[places]), owners, len(rows))
+        return Gallery(np.asarray(self.points[places]), np.asarray(self.descriptors[places]), owners, len(rows), groups)
 
 
 class ExtendedBank(Bank):
@@ -277,9 +277,9 @@ class ExtendedBank(Bank):
         points, descriptors = self.more[row - len(self.own.count)]
         return Features(points, of_length_one(descriptors.astype(np.float16)))
 
-    def together(self, rows: np.ndarray) -> Gallery:
+    def together(self, rows: np.ndarray, groups: np.ndarray) -> Gallery:
         """Return the features of images of the bank itself, as `Bank.together`."""
-        return self.own.together(rows)
+        return self.own.together(rows, groups)
 
 
 def keep_features(place: Path, digests: Sequence[str], features: Sequence[Features]) -> None:

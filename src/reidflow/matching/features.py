@@ -50,12 +50,16 @@ def of_length_one(descriptors: np.ndarray) -> np.ndarray:
 
 
 class Gallery(NamedTuple):
-    """The local features of `count` images: points (T, 2), descriptors (T, D) in 16 bits, and the image of each, `owners` (T,)."""
+    """The local features of `count` images: points (T, 2), descriptors (T, D) in 16 bits, and the image of each, `owners` (T,).
+
+    groups: (count,) codes of the images; those of one group are frames of one burst.
+    """
 
     points: np.ndarray
     descriptors: np.ndarray
     owners: np.ndarray
     count: int
+    groups: np.ndarray
 
 
 class Matches(NamedTuple):

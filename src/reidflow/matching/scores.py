@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,6 +22,7 @@ from reidflow.store import published
 Excluded = Callable[[slice], np.ndarray | None]
 BLOCK = 64  # queries that are compared, and kept, at a time
 PAIRS = 128  # pairs that are kept at a time
+GALLERIES = 2  # searched galleries that are kept
 
 
 class LocalScores:
@@ -55,17 +55,19 @@ class LocalScores:
         queries: np.ndarray,
         gallery: np.ndarray,
         *,
+        groups: np.ndarray | None = None,
         excluded: Excluded | None = None,
         shortlist: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the score of each query with each image of the gallery, float32 (Q, G); higher is more alike.
 
-        queries, gallery: rows of the manifest. excluded(rows): of some queries, the images of the gallery that are no
+        queries, gallery: rows of the manifest. groups: codes of the gallery's images (G,), of which those of one burst have
+        one; None: each has its own. excluded(rows): of some queries, the images of the gallery that are no
         candidates, bool (q, G), or None for none; a query's own image never is one. shortlist: the candidates of each query
         that are compared, as places in the gallery, (Q, k), filled up with -1; None: all. What is not compared is NaN.
         """
         made = self._comparison(score)
-        cache = _Whole(made, gallery) if made.whole else _Pairs(made, gallery)
+        cache = _Whole(made, gallery, groups) if made.whole else _Pairs(made, gallery)
         found = np.full((len(queries), len(gallery)), np.nan, np.float32)
         for start in range(0, len(queries), BLOCK):
             rows = slice(start, min(start + BLOCK, len(queries)))
@@ -83,12 +85,13 @@ class LocalScores:
         other: int,
         *,
         gallery: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
         excluded: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the matched keypoints of two images: points (M, 2) of each, in pixels of their squares, and weights (M,).
 
         A match's weight is what it adds to the score of the first image as a query. row, other, gallery: rows of the
-        manifest; gallery: the images among which it is a query, None: all. excluded: those that are no candidates, bool (G,);
+        manifest; gallery: the images among which it is a query, None: all; groups: of these, as in `scores`. excluded: those that are no candidates, bool (G,);
         the query never is one.
         """
         made = self._comparison(score)
@@ -97,7 +100,9 @@ class LocalScores:
         apart = gallery == row if excluded is None else (gallery == row) | excluded
         with single_threaded(self.device):
             if made.whole:
-                found = made.among(gallery).matches(first, int(np.flatnonzero(gallery == other)[0]), apart)
+                found = made.among(gallery, _numbered(groups, len(gallery))).matches(
+                    first, int(np.flatnonzero(gallery == other)[0]), apart
+                )
             else:
                 found = made.comparison.matches(first, second)
         return first.points[found.first], second.points[found.second], found.weights
@@ -118,7 +123,7 @@ class _Comparison:
         self.comparison: Any = components.call("comparison", score.compare, *(given[name] for name in wanted))
         self.bank, self.cache, self.device, self.workers = bank, cache / published.MATCHES, device, workers
         self.whole = hasattr(self.comparison, "over")
-        self._searched: tuple[bytes, Any] | None = None
+        self._searched: dict[bytes, Any] = {}
         self.key = {
             "compare": score.compare,
             "code": code.run_digest(components.module_name("comparison", score.compare["name"])),
@@ -144,27 +149,27 @@ class _Comparison:
         with single_threaded(self.device), ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(one, *columns))
 
-    def among(self, gallery: np.ndarray) -> Any:
-        """Return a gallery, rows of the manifest, to compare queries with; the last is kept."""
-        key = gallery.tobytes()
-        if self._searched is None or self._searched[0] != key:
-            self._searched = key, self.comparison.over(self.bank.together(gallery))
-        return self._searched[1]
+    def among(self, gallery: np.ndarray, groups: np.ndarray) -> Any:
+        """Return a gallery to compare queries with; the last two are kept: those of validation and test.
+
+        gallery: rows of the manifest. groups: as `_numbered` makes them.
+        """
+        key = gallery.tobytes() + groups.tobytes()
+        found = self._searched.pop(key, None)
+        while len(self._searched) >= GALLERIES:
+            del self._searched[next(iter(self._searched))]
+        self._searched[key] = self.comparison.over(self.bank.together(gallery, groups)) if found is None else found
+        return self._searched[key]
 
 
 class _Whole:
     """Scores of queries with a gallery as a whole, a row of all its images for each query."""
 
-    def __init__(self, made: _Comparison, gallery: np.ndarray) -> None:
-        self.made, self.gallery = made, gallery
-        listed = "\n".join(made.bank.digests[row] for row in gallery)
+    def __init__(self, made: _Comparison, gallery: np.ndarray, groups: np.ndarray | None) -> None:
+        self.made, self.gallery, self.groups = made, gallery, _numbered(groups, len(gallery))
+        listed = "\n".join(f"{made.bank.digests[row]} {group}" for row, group in zip(gallery, self.groups, strict=True))
         self.place = made.place(gallery=_sha(listed.encode()))
         self.known = stored(self.place)
-
-    @cached_property
-    def voting(self) -> Any:
-        """The gallery, searched."""
-        return self.made.comparison.over(self.made.bank.together(self.gallery))
 
     def scores(self, queries: np.ndarray, excluded: np.ndarray, listed: np.ndarray | None) -> np.ndarray:
         """Return the scores of some queries, float32 (q, G). excluded, listed: bool (q, G)."""
@@ -179,7 +184,8 @@ class _Whole:
         if missing:
             features = [self.made.bank.of(queries[place]) for place in missing]
             lists = [None if listed is None else listed[place] for place in missing]
-            found[missing] = np.stack(self.made.each(self.voting.scores, features, excluded[missing], lists))
+            voting = self.made.among(self.gallery, self.groups)
+            found[missing] = np.stack(self.made.each(voting.scores, features, excluded[missing], lists))
             keep(self.place, [names[place] for place in missing], found[missing])
         files: dict[Path, list[int]] = {}
         for place in sorted(set(range(len(names))) - set(missing)):
@@ -230,6 +236,14 @@ def _listed(shortlist: np.ndarray, count: int) -> np.ndarray:
     rows, columns = np.nonzero(shortlist >= 0)
     found[rows, shortlist[rows, columns]] = True
     return found
+
+
+def _numbered(groups: np.ndarray | None, count: int) -> np.ndarray:
+    """Return the groups of `count` images as numbers in the order in which they come, int64; None: each its own."""
+    if groups is None:
+        return np.arange(count)
+    _, first, codes = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes]
 
 
 def _sha(data: bytes) -> str:

@@ -64,7 +64,7 @@ class Local:
     def unavailable(self, scores):
         """Nothing is."""
 
-    def scores(self, score, queries, gallery, *, excluded=None, shortlist=None):
+    def scores(self, score, queries, gallery, *, groups=None, excluded=None, shortlist=None):
         self.shortlists.append(shortlist)
         found = self.matrices[score.matcher["name"]][np.ix_(queries, gallery)].astype(np.float32)
         out = excluded(slice(0, len(queries)))

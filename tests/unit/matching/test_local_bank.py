@@ -101,7 +101,7 @@ def test_features_are_those_of_the_square_and_do_not_depend_on_threads(data, tmp
         assert np.array_equal(kept.points, points)
         np.testing.assert_allclose(kept.descriptors, descriptors, atol=1e-3)
         np.testing.assert_allclose(np.linalg.norm(kept.descriptors, axis=1), 1, atol=1e-6)
-    gallery = opened.together(np.array([3, 0]))
+    gallery = opened.together(np.array([3, 0]), np.array([0, 0]))
     assert np.array_equal(gallery.points[gallery.owners == 1], opened.of(0).points)
     assert np.array_equal(of_length_one(gallery.descriptors[gallery.owners == 1]), opened.of(0).descriptors)
 

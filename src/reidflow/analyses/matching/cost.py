@@ -133,6 +133,7 @@ def _compare(score: LocalScore, shortlist: int | None, run: TrainedRun, layout: 
                 score,
                 queries[rows],
                 gallery,
+                groups=plain.gallery_group,
                 excluded=None if excluded is None else lambda part: excluded[rows][part],
                 shortlist=None if listed is None else listed[rows],
             )

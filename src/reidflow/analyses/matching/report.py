@@ -128,7 +128,8 @@ def matched(
     excluded = retrieval.masks().excluded(slice(query, query + 1))
     row = int(layout.manifest_rows[layout.query[query]])
     apart = None if excluded is None else excluded[0]
-    return made.local.matches(score, row, int(gallery[place]), gallery=gallery, excluded=apart)
+    groups = retrieval.gallery_group
+    return made.local.matches(score, row, int(gallery[place]), gallery=gallery, groups=groups, excluded=apart)
 
 
 def scaled(points: np.ndarray, scale: float) -> np.ndarray:

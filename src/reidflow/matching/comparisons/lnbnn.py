@@ -7,9 +7,9 @@ from reidflow.matching.neighbours import Neighbours
 from reidflow.matching.verification import LEAST, inliers
 
 REACH = 5
-"""Neighbours of a query's keypoint that may vote for it in turn, times k."""
+"""Groups of neighbours of a query's keypoint that may vote for it in turn, times k."""
 SPARE = 8
-"""Neighbours of a keypoint of the gallery that are known beyond k, as some may be excluded for a query."""
+"""Groups of neighbours of a keypoint of the gallery that are known beyond k, as some may be excluded for a query."""
 
 
 class Lnbnn:
@@ -30,7 +30,7 @@ class Voting:
 
     def __init__(self, by: Lnbnn, gallery: Gallery) -> None:
         self.by, self.gallery = by, gallery
-        self.neighbours = Neighbours(gallery.descriptors, gallery.owners)
+        self.neighbours = Neighbours(gallery.descriptors, gallery.owners, gallery.groups)
         if by.both:
             shape = len(gallery.owners), by.k + SPARE
             self.near, self.whose = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
@@ -75,45 +75,53 @@ class Voting:
     def votes(self, query: Features, excluded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return each vote: the query's keypoint, the neighbour's place in the gallery, and the weight, (V,) each.
 
-        The weight is by how much the neighbour is nearer than the one after the k nearest; with `both`, and by how much the
-        query's keypoint is nearer to it than the k-th nearest in the gallery.
+        An image is voted for by its nearest descriptor alone. The weight is by how much this is nearer than the nearest of
+        the group after the k nearest ones, or of the last group where there are no more than k; with `both`, and by how much
+        the query's keypoint is nearer to it than the k-th nearest group of the gallery.
         """
         k = self.by.k
-        reach = REACH * k if self.by.both else k
-        distances, places = self.neighbours.search(query.descriptors, max(reach, k + 1), excluded)
-        with np.errstate(invalid="ignore"):
-            gained = np.where(np.isfinite(distances[:, [k]]), distances[:, [k]] - distances[:, :k], 0)
-        weights = np.zeros((len(distances), reach), np.float32)
-        weights[:, :k] = gained
-        distances, places = distances[:, :reach], places[:, :reach]
+        found = self.neighbours.search(query.descriptors, max(REACH * k, k + 1) if self.by.both else k + 1, excluded)
+        there = np.isfinite(found.nearest[:, : k + 1]).sum(axis=1)
+        limits = found.nearest[np.arange(len(there)), np.maximum(there - 1, 0)]
+        weights = np.maximum(limits[found.queries] - found.distances, 0)
         if self.by.both:
-            there = np.isfinite(distances)
-            weights[there] += np.maximum(self._limits(places[there], excluded) - distances[there], 0)
-        voting = np.flatnonzero(weights > 0)
-        return voting // reach, places.ravel()[voting], weights.ravel()[voting]
+            weights += np.maximum(self._limits(found.places, excluded) - found.distances, 0)
+        voting = weights > 0
+        return found.queries[voting], found.places[voting], weights[voting]
 
     def _limits(self, places: np.ndarray, excluded: np.ndarray | None) -> np.ndarray:
-        """Return how far the k-th nearest of other images is from descriptors of the gallery, by place, (V,)."""
-        for image in np.unique(self.gallery.owners[places]):
+        """Return how far the k-th nearest of other groups is from descriptors of the gallery, by place, (V,); 0 without one.
+
+        What is known of a descriptor's neighbours decides, unless the query excludes too many of them, or one of a group of
+        which others are not excluded: then they are searched again.
+        """
+        k, owners, groups = self.by.k, self.gallery.owners, self.gallery.groups
+        for image in np.unique(owners[places]):
             if not self.known[image]:
                 self._look_around(int(image))
         near, whose = self.near[places], self.whose[places]
-        valid = whose >= 0
-        if excluded is not None:
-            valid &= ~excluded[whose]
+        apart = np.zeros(self.gallery.count, bool) if excluded is None else excluded
+        valid = (whose >= 0) & ~apart[whose]
         counted = np.cumsum(valid, axis=1)
-        at = np.where(counted[:, -1] >= self.by.k, (counted == self.by.k).argmax(axis=1), near.shape[1] - 1)
-        return np.nan_to_num(near[np.arange(len(near)), at], posinf=0.0)
+        enough = counted[:, -1] >= k
+        at = np.where(enough, (counted == k).argmax(axis=1), near.shape[1] - 1)
+        partly = (whose >= 0) & ~valid & np.isin(groups[whose], groups[~apart])
+        partly &= np.arange(near.shape[1]) <= at[:, None]
+        limits = np.where(enough, near[np.arange(len(near)), at], 0)
+        again = partly.any(axis=1) | (~enough & (whose[:, -1] >= 0))
+        for image in np.unique(owners[places[again]]):
+            own = np.flatnonzero(again & (owners[places] == image))
+            descriptors = of_length_one(self.gallery.descriptors[places[own]])
+            nearest = self.neighbours.search(descriptors, k, apart | (groups == groups[image])).nearest
+            limits[own] = np.nan_to_num(nearest[:, k - 1], posinf=0.0)
+        return limits
 
     def _look_around(self, image: int) -> None:
-        """Find the neighbours of an image's descriptors in other images; threads that do it at once find the same."""
-        own = np.arange(self.gallery.count) == image
+        """Find the neighbours of an image's descriptors in other groups; threads that do it at once find the same."""
+        own = self.gallery.groups == self.gallery.groups[image]
         part = slice(*np.searchsorted(self.gallery.owners, [image, image + 1]))
-        distances, places = self.neighbours.search(
-            of_length_one(self.gallery.descriptors[part]), self.near.shape[1], own
-        )
-        self.near[part] = distances
-        self.whose[part] = np.where(np.isfinite(distances), self.gallery.owners[places], -1)
+        found = self.neighbours.search(of_length_one(self.gallery.descriptors[part]), self.near.shape[1], own)
+        self.near[part], self.whose[part] = found.nearest, found.owners
         self.known[image] = True
 
     def _verified(
@@ -131,7 +139,8 @@ class Voting:
 def build(*, k: int = 5, both: bool = False, verify: float | None = None) -> Lnbnn:
     """Return the comparison by votes of nearest neighbours.
 
-    k: neighbours of each keypoint that get a vote, weighted by how much nearer they are than the next one. both: whether the
+    k: groups of images whose nearest neighbours of each keypoint get a vote, weighted by how much nearer they are than the
+    next group: however many frames of a burst the gallery holds, they use up one. both: whether the
     gallery's keypoints vote for the query's as well, against their neighbours in the gallery: better, at several times the cost.
     verify: pixels by which a vote may miss the affine transformation of its image (MAGSAC), on the shortlist; null: no vote is
     verified.
