@@ -45,7 +45,8 @@ def embedded(spec: RunSpec, split: pl.DataFrame, features: np.ndarray, gallery: 
 
 def trials_of(layout: Layout, vectors: np.ndarray) -> Trials:
     """Return the trials of a layout by the cosine of vectors (N, D)."""
-    return trials(layout, layout.retrieval(vectors[layout.query], vectors[layout.gallery], None))
+    sides = vectors[layout.query], vectors[layout.gallery], None
+    return trials(layout, layout.retrieval(*sides), layout.leaving_out().retrieval(*sides))
 
 
 def main() -> None:

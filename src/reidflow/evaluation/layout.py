@@ -1,5 +1,6 @@
 """Queries and gallery of a role: which images of a split are queries, and which they are ranked among."""
 
+import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Layout:
         codes = [integer_codes(facet)[0] for facet in facets(split)]
         self.ignored = np.stack(codes, axis=1) if codes else None
         self.shared, self.flank = shared_codes(split), codes_of(self.table["flank"])
+        self.absent: np.ndarray | None = None
 
     @cached_property
     def validation(self) -> "Layout":
@@ -60,6 +62,12 @@ class Layout:
         """The same queries, with candidates whatever they share: those of other flanks too."""
         split, manifest, gallery = self._of
         return self if self.shared is None else Layout(split.drop(SHARED), manifest, gallery, self.role, self.held_out)
+
+    def leaving_out(self) -> "Layout":
+        """Return the layout in which no query finds an image of its identity: each is ranked as one of a new individual is."""
+        found = copy.copy(self)
+        found.validation, found.absent = self.validation, self.identity
+        return found
 
     @property
     def evaluated(self) -> np.ndarray:
@@ -78,6 +86,8 @@ class Layout:
             "gallery_shared": None if self.shared is None else self.shared[self.gallery],
             "query_flank": self.flank[self.query],
             "gallery_flank": self.flank[self.gallery],
+            "query_absent": None if self.absent is None else self.absent[self.query],
+            "gallery_absent": None if self.absent is None else self.absent[self.gallery],
         }
 
     def retrieval(self, queries: np.ndarray, gallery: np.ndarray, similarity: Similarity | None) -> Retrieval:

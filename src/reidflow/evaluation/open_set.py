@@ -3,14 +3,14 @@
 A query is answered with its best candidate where that one's score is above a threshold; else the answer is a new individual. A
 **false match** is a query of a new individual that is answered with a known one. How the promise is made: docs/open-set.md.
 
-    found = trials(layout, arm_retrieval(layout, run))       # of the role val
+    found = trials(layout, arm_retrieval(layout, run), left_out_retrieval(layout, run))  # of the role val
     decision = fit(found, promised=0.05)
     decision.is_new(best, gallery_size)                      # bool of a best score, or of an array of them
     decision.probability_new(best, gallery_size, prior=0.2)  # calibrated; prior: share of queries that are expected to be new
     Decision.of(json.loads(json.dumps(decision.to_json())))  # the same decision
 
-`best` is the score of the best candidate as the ranking has it: a similarity, the log odds of a fused ranking, or its probability
-(`fit(..., probability=True)`). `gallery_size` is the number of images among which it is the best.
+`best` is the score of the best candidate as the ranking has it: a similarity, or the log odds of a fused ranking. `gallery_size`
+is the number of images among which it is the best.
 """
 
 import copy
@@ -25,6 +25,7 @@ from reidflow.evaluation.retrieval_queries import Retrieval, scores
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.seeds import seed_for
 
+SPLIT = "{name: open_set, new: 0.33, train: 0.5, val: 0.2, test: 0.3}"
 PROMISED = 0.05
 """Promised rate of false matches."""
 ALIKE = 0.05
@@ -39,7 +40,7 @@ class Trials:
 
     identity: (Q,) codes. new: individuals that are not in the gallery. known: those with a positive; the other queries of identities in the
     gallery are neither. best: score of the best candidate, minus infinity without any. right: whether it is of the query's identity.
-    without: score of the best candidate of another identity: what the query would find were its own not in the gallery.
+    without: score of the best candidate were the query's identity not in the gallery; minus infinity where that is not known.
     gallery: number of images ranked. smaller: (Q,) mean of `without` in random quarters of the gallery.
     """
 
@@ -53,8 +54,13 @@ class Trials:
     gallery: int
 
 
-def trials(layout: Layout, retrieval: Retrieval) -> Trials:
-    """Return the trials of a role. layout: of the role; retrieval: what an arm ranks in it (`runs.arm_retrieval`)."""
+def trials(layout: Layout, retrieval: Retrieval, left_out: Retrieval | None = None) -> Trials:
+    """Return the trials of a role.
+
+    layout: of the role. retrieval: what an arm ranks in it (`runs.arm_retrieval`). left_out: what it ranks where no query's
+    identity is in the gallery (`runs.left_out_retrieval`): local scores and what inference makes of a query change with the
+    gallery, so the candidates of other identities score otherwise there. None: known queries are no trials.
+    """
     queries, ranked = layout.identity[layout.query], layout.identity[layout.gallery]
     masks, new = retrieval.masks(queries, ranked), ~np.isin(queries, ranked)
     best, without, smaller = (np.full(len(queries), -np.inf) for _ in range(3))
@@ -71,7 +77,12 @@ def trials(layout: Layout, retrieval: Retrieval) -> Trials:
         right[rows] = positive.any(axis=1) & (
             np.where(positive, -np.inf, values).max(axis=1, initial=-np.inf) < best[rows]
         )
-        values[masks.positive(rows)] = -np.inf
+        if left_out is None:
+            continue
+        values, excluded = scores(left_out, rows), left_out.masks().excluded(rows)
+        if excluded is None or not excluded[masks.positive(rows)].all():
+            raise ValueError("left_out: images of a query's identity are candidates (see Layout.leaving_out)")
+        values[excluded] = -np.inf
         without[rows] = values.max(axis=1, initial=-np.inf)
         smaller[rows] = np.mean([values[:, part].max(axis=1, initial=-np.inf) for part in parts], axis=0)
     return Trials(queries, new, known & ~new, best, right, without, smaller, len(ranked))
@@ -88,26 +99,25 @@ class Decision:
     """When a query is of a new individual. All numbers are those of validation.
 
     Attributes:
-        threshold: best score up to which a query is new, in a gallery of `gallery` images; of probabilities, as log odds.
+        threshold: best score up to which a query is new, in a gallery of `gallery` images; None: every query is, as no score of
+            validation is a number.
         promised: rate of false matches that it was chosen for.
         gallery: number of images in the gallery that it was chosen in.
         growth: by how much the best score of a new individual grows when the gallery grows by a factor of e.
         intercept, slope: log odds of being new are intercept + slope * score, in that gallery and with that prior.
         prior: share of new queries for which the probability is calibrated.
-        probability: whether scores are probabilities of a match.
         new_identities, left_out: identities that the threshold was chosen on: new ones, and known ones left out of the gallery.
         trials: effective number of queries of new individuals: how many independent ones say as much.
         alike: p value of the test whether known identities, left out, score as new ones do; None where one kind alone is there.
     """
 
-    threshold: float
+    threshold: float | None
     promised: float
     gallery: int
     growth: float
     intercept: float
     slope: float
     prior: float
-    probability: bool
     new_identities: int
     left_out: int
     trials: float
@@ -125,7 +135,7 @@ class Decision:
 
     def is_new(self, best: np.ndarray | float, gallery_size: int) -> np.ndarray:
         """Return whether queries whose best candidate has this score, among so many images, are of new individuals."""
-        return self._in_own_gallery(best, gallery_size) <= self.threshold
+        return self._in_own_gallery(best, gallery_size) <= (np.inf if self.threshold is None else self.threshold)
 
     def probability_new(self, best: np.ndarray | float, gallery_size: int, prior: float | None = None) -> np.ndarray:
         """Return the probability that queries with these best scores, among so many images, are of new individuals.
@@ -138,10 +148,9 @@ class Decision:
             odds = odds + _log_odds(prior) - _log_odds(self.prior)
         return 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
 
-    def threshold_for(self, gallery_size: int) -> float:
-        """Return the score up to which a query is new in a gallery of so many images."""
-        value = self.threshold + self._grown(gallery_size)
-        return float(1 / (1 + np.exp(-value))) if self.probability else value
+    def threshold_for(self, gallery_size: int) -> float | None:
+        """Return the score up to which a query is new in a gallery of so many images; None: every query is."""
+        return None if self.threshold is None else self.threshold + self.grown(gallery_size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as plain values."""
@@ -152,31 +161,36 @@ class Decision:
         """Return the decision that `to_json` described."""
         return cls(**values)
 
-    def _grown(self, gallery_size: int) -> float:
+    def grown(self, gallery_size: int) -> float:
+        """Return by how much the threshold for a gallery of so many images is above `threshold`."""
         return self.growth * float(np.log(max(gallery_size, 1) / self.gallery))
 
     def _in_own_gallery(self, best: np.ndarray | float, gallery_size: int) -> np.ndarray:
         """Return best scores as they would be in the gallery that the threshold was chosen in."""
-        return _linear(np.asarray(best, float), self.probability) - self._grown(gallery_size)
+        return np.asarray(best, float) - self.grown(gallery_size)
 
 
-def fit(found: Trials, promised: float = PROMISED, *, probability: bool = False) -> Decision:
+def fit(found: Trials, promised: float = PROMISED) -> Decision:
     """Return the decision that promises a rate of false matches, from the trials of validation.
 
     Trials are queries of new individuals, and known ones as they would be without their own identity in the gallery, unless these
     score lower. The threshold is their conformal quantile, every identity weighing the same: the share 1 - promised,
-    enlarged by 1 / n for the n independent trials that the queries, alike within an identity, are worth. probability: whether scores are
-    probabilities of a match. Raises ReidflowError where validation has no query to choose by, or `promised` is no rate.
+    enlarged by 1 / n for the n independent trials that the queries, alike within an identity, are worth. Where no score is a
+    number, as after a training that diverged, every query is new. Raises ReidflowError where validation has no query to choose by,
+    or `promised` is no rate.
     """
     if not 0 < promised < 1:
         raise ReidflowError(f"open set: promised: {promised} is no rate of false matches. Write e.g. 0.05.")
-    best, without, smaller = (_linear(v, probability) for v in (found.best, found.without, found.smaller))
+    best, without, smaller, either = found.best, found.without, found.smaller, found.new | found.known
+    if either.any() and not np.isfinite(best[either]).any():
+        return Decision(None, promised, found.gallery, 0.0, 0.0, 0.0, 0.5, 0, 0, 0.0, None)
     new = found.new & np.isfinite(best)
     left_out = found.known & np.isfinite(without)
     if not new.any() and not left_out.any():
         raise ReidflowError(
-            "open set: no validation query has a candidate of another identity, so that no threshold can be chosen. Give validation "
-            "a share of the images: split: {name: open_set, new: 0.33, val: 0.2}."
+            "open set: no validation query says what a new individual would find, so that no threshold can be chosen: none is of a "
+            "new individual, and none of a known one has candidates of other identities. Keep individuals out of the gallery: "
+            f"split: {SPLIT}. Where inference looks at all queries at once, leaving it out helps as well."
         )
     alike = _alike(best[new], found.identity[new], without[left_out], found.identity[left_out])
     used = left_out & (alike is None or alike >= ALIKE)
@@ -194,7 +208,6 @@ def fit(found: Trials, promised: float = PROMISED, *, probability: bool = False)
         intercept=intercept,
         slope=slope,
         prior=prior,
-        probability=probability,
         new_identities=len(np.unique(found.identity[new])),
         left_out=len(np.unique(found.identity[used])),
         trials=number,
@@ -295,10 +308,6 @@ def logistic(score: np.ndarray, target: np.ndarray, weight: np.ndarray | None = 
     return float(model.intercept_[0] - slope * centre), slope
 
 
-def _linear(values: np.ndarray, probability: bool) -> np.ndarray:
-    return _log_odds(np.clip(values, _EDGE, 1 - _EDGE)) if probability else np.asarray(values, float)
-
-
 def _log_odds(probability: np.ndarray | float) -> np.ndarray:
     probability = np.clip(probability, _EDGE, 1 - _EDGE)
     return np.log(probability / (1 - probability))
@@ -319,7 +328,7 @@ def measures(found: Trials, new: np.ndarray) -> dict[str, float]:
     new: (Q,) which are called new. `false_match`: share of the queries of new individuals that are answered with a known one;
     `true_match`: share of the queries of known ones that are answered at all; `baks`: share of these that are answered with the
     right one; `baus`: share of the queries of new individuals that are called new: means over identities of the mean of each, as
-    AnimalCLEF 2025 scores them. `geometric`: mean of baks and baus. `auroc`: probability that a query of a known individual has a
+    AnimalCLEF 2025 scores them. `geometric`: geometric mean of baks and baus. `auroc`: probability that a query of a known individual has a
     higher best score than one of a new individual, identities weighing the same.
     """
     baks = identity_balanced(np.where(found.known, (found.right & ~new).astype(float), np.nan), found.identity)
@@ -379,8 +388,13 @@ def _either(found: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def balanced_threshold(found: Trials) -> float:
-    """Return the best score up to which a query is new where the geometric mean of BAKS and BAUS is largest, the lowest of equals."""
+    """Return the best score up to which a query is new where the geometric mean of BAKS and BAUS is largest, the lowest of equals.
+
+    NaN without queries of known and of new individuals that have a score.
+    """
     either = (found.known | found.new) & np.isfinite(found.best)
+    if not (found.known & either).any() or not (found.new & either).any():
+        return float("nan")
     steps = np.unique(found.best[either])
     values = [measures(found, found.best <= step)["geometric"] for step in steps]
     return float(steps[int(np.nanargmax(np.round(values, 12)))])

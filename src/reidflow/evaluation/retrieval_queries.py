@@ -34,6 +34,9 @@ class Retrieval:
         query_shared: (Q, K) integer codes of what candidates must have in common with the query, such as the flank; below 0
             where it is unknown, which may be any. None leaves none out.
         gallery_shared: (G, K) integer codes, given with `query_shared`.
+        query_absent: (Q,) integer codes of the identity that the gallery is taken not to hold for the query: those images are left
+            out as if they were not there, whatever else they decide. None leaves none out.
+        gallery_absent: (G,) integer codes, given with `query_absent`.
         query_flank: (Q,) integer codes of flanks, below 0 where unknown; they leave none out. None where nothing is known.
         gallery_flank: (G,) integer codes, given with `query_flank`.
         among: (N + Q, N) float32 similarities of `everyone`, where a matrix replaces those of the vectors in it as well;
@@ -54,6 +57,8 @@ class Retrieval:
     query_flank: np.ndarray | None = None
     gallery_flank: np.ndarray | None = None
     among: np.ndarray | None = None
+    query_absent: np.ndarray | None = None
+    gallery_absent: np.ndarray | None = None
 
     def own_images(self) -> np.ndarray:
         """Return (Q,): which of all distinct images each query is: the gallery, then the queries that are not in it."""
@@ -90,6 +95,8 @@ class Retrieval:
             query_identity, gallery_identity = np.zeros(len(self.queries), int), np.zeros(len(self.gallery), int)
         own = query_identity, gallery_identity, self.query_index, self.query_group, self.gallery_group
         facets = _columns(self.query_ignored, self.gallery_ignored)
+        if self.query_absent is not None and self.gallery_absent is not None:
+            facets.append((self.query_absent, self.gallery_absent))
         shared = _columns(self.query_shared, self.gallery_shared)
         return FilteredMasks(*own, facets=facets, shared=shared) if facets or shared else Masks(*own)
 
@@ -216,8 +223,9 @@ RANKED = Contract(
 def best_candidates(retrieval: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, similarities), both (Q, k): the k best candidates of each query, the best first.
 
-    The query itself, its own group, what is ignored for it and other flanks, where they must be the same, are no candidates. Similarities are those that the metric ranks by, rounded to
-    multiples of 2^-23 (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
+    The query itself, its own group, what is ignored for it, an identity that is taken to be absent, and other flanks, where
+    they must be the same, are no candidates. Similarities are those that the metric ranks by, rounded to multiples of 2^-23
+    (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
     fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last, with
     minus infinity. Memory does not grow with Q x G.
     """

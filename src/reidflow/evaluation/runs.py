@@ -19,7 +19,7 @@ from reidflow.evaluation.ranking import similarity_of
 from reidflow.evaluation.retrieval_queries import Retrieval, combine_members, infer
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import needing
-from reidflow.spec.inference import around_ranking, needs_all_pairs
+from reidflow.spec.inference import around_ranking, needs_all_pairs, transductive
 from reidflow.spec.ranking import Ranking
 from reidflow.splits.roles import SHARED
 from reidflow.store.runs import RunStore, verified
@@ -346,6 +346,20 @@ def reranking(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = N
     needed = needs_validation(run.ranking) and len(validation.query)
     embedded = combined_retrieval(run, *member_retrievals(validation, run, mirrored)) if needed else None
     return fit_reranking(run.ranking, layout, embedded, run.local)
+
+
+def left_out_retrieval(
+    layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None, rerank: Reranking | None = None
+) -> Retrieval | None:
+    """Return what a run's arm ranks were the identity of each query not in the gallery.
+
+    None where a step of its inference looks at all queries at once: what it makes of a query without its identity would have to be
+    computed for each identity. rerank: `reranking` of the same, where it is there already.
+    """
+    if transductive(list(run.inference)):
+        return None
+    rerank = rerank or reranking(layout, run, mirrored)
+    return combined_retrieval(run, *member_retrievals(layout.leaving_out(), run, mirrored), rerank)
 
 
 def _retrieval(layout: Layout, vectors: np.ndarray, folder: Path) -> Retrieval:

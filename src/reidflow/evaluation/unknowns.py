@@ -41,8 +41,10 @@ class Linking:
     ari: float
 
     def probability(self, similarity: np.ndarray) -> np.ndarray:
-        """Return the probability that groups of this similarity show one individual."""
-        return 1 / (1 + np.exp(-np.clip(self.intercept + self.slope * similarity, -500, 500)))
+        """Return the probability that groups of this similarity show one individual; 0 where it is no finite number."""
+        known = np.isfinite(similarity)
+        odds = self.intercept + self.slope * np.where(known, similarity, 0.0)
+        return np.where(known, 1 / (1 + np.exp(-np.clip(odds, -500, 500))), 0.0)
 
     def clusters(self, similarity: np.ndarray) -> np.ndarray:
         """Return the cluster (n,) of each group from their similarities (n, n), from 0; the cluster of most groups first."""
@@ -65,9 +67,12 @@ def of_groups(similarity: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np
 def fit_linking(similarity: np.ndarray, identity: np.ndarray) -> list[Linking]:
     """Return for each method the linking whose clusters agree best with the truth; none where there is nothing to choose by.
 
-    similarity: (n, n) of groups of new individuals of validation. identity: (n,) codes. Of equals the one that links less.
+    similarity: (n, n) of groups of new individuals of validation; minus infinity where two cannot be compared, which says nothing.
+    identity: (n,) codes. Of equals the one that links less.
     """
     one, other = np.triu_indices(len(identity), 1)
+    known = np.isfinite(similarity[one, other])
+    one, other = one[known], other[known]
     same = (identity[one] == identity[other]).astype(float)
     if len(set(same.tolist())) < 2:
         return []

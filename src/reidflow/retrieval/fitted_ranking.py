@@ -12,7 +12,13 @@ from reidflow.evaluation import open_set
 from reidflow.evaluation.fusion import Fusion, probability
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.open_set import Decision
-from reidflow.evaluation.runs import TrainedRun, combined_retrieval, member_retrievals, reranking
+from reidflow.evaluation.runs import (
+    TrainedRun,
+    combined_retrieval,
+    left_out_retrieval,
+    member_retrievals,
+    reranking,
+)
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.plan import local_bank_id
 from reidflow.spec.ranking import Ranking
@@ -127,7 +133,8 @@ def fit_ranking(run: TrainedRun, layout: Layout, promised: float | None) -> Fitt
     new = None
     if promised is not None and len(layout.query):
         retrieval = combined_retrieval(run, *member_retrievals(layout, run), rerank)
-        new = open_set.fit(open_set.trials(layout, retrieval), promised)
+        left_out = left_out_retrieval(layout, run, rerank=rerank)
+        new = open_set.fit(open_set.trials(layout, retrieval, left_out), promised)
     return FittedRanking(run.ranking, rerank.whole if rerank else None, new)
 
 

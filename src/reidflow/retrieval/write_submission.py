@@ -30,7 +30,7 @@ from reidflow.retrieval.submission_files import (
 from reidflow.spec.components import needing
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.experiment import slug_of
-from reidflow.spec.inference import around_ranking, needs_all_pairs
+from reidflow.spec.inference import around_ranking, needs_all_pairs, transductive
 from reidflow.spec.plan import bank_id, tested_bank
 from reidflow.spec.run import RunSpec
 from reidflow.splits.candidates import codes
@@ -56,6 +56,8 @@ class QueryRows:
     gallery_shared: np.ndarray | None = None
     query_flank: np.ndarray | None = None
     gallery_flank: np.ndarray | None = None
+    query_absent: np.ndarray | None = None
+    gallery_absent: np.ndarray | None = None
 
     @classmethod
     def of(cls, manifest: pl.DataFrame, queries: np.ndarray, gallery: np.ndarray, index: np.ndarray) -> "QueryRows":
@@ -191,10 +193,13 @@ def new_decision(
 ) -> Decision:
     """Return when a query is of a new individual, by what the runs together find for the validation queries of their split."""
     layout = validation.of(runs)
-    rows = layout.manifest_rows
-    question = QueryRows(rows[layout.query], rows[layout.gallery], **layout.filters())
-    retrieval, _ = rank_query_images(runs, question, embedded, combine, inference, validation)
-    return open_set.fit(open_set.trials(layout, retrieval), promised)
+    rows = layout.manifest_rows[layout.query], layout.manifest_rows[layout.gallery]
+    # What a query finds without its identity is not known of inference that looks at all queries at once.
+    steps = [step for run in runs for step in [*run.spec.inference, *inference]]
+    layouts = [layout] if transductive(steps) else [layout, layout.leaving_out()]
+    together = embedded, combine, inference, validation
+    ranked = [rank_query_images(runs, QueryRows(*rows, **each.filters()), *together)[0] for each in layouts]
+    return open_set.fit(open_set.trials(layout, *ranked), promised)
 
 
 def _ranked(

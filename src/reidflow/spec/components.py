@@ -383,7 +383,12 @@ def wrong_shares(split: dict[str, Any]) -> str | None:
         return None
     train, val, test = (split[role] for role in ("train", "val", "test"))
     if min(train, test) > 0 and abs(train + val + test - 1) <= 1e-9:
-        return None
+        if val or not declared("split", split["name"], "NEW"):
+            return None
+        return (
+            f"split '{split['name']}' with val 0: what is said of new individuals is chosen on those of validation. Write split: "
+            "{train: 0.5, val: 0.2, test: 0.3}"
+        )
     return (
         f"the shares train {train:g}, val {val:g}, test {test:g} add up to {train + val + test:g}: they must add up to 1, "
         "with train and test above 0"

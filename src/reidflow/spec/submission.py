@@ -9,7 +9,7 @@ from reidflow.spec.canonical import canonical
 from reidflow.spec.components import declared, needing
 from reidflow.spec.config_errors import first_message
 from reidflow.spec.errors import Problems, ReidflowError
-from reidflow.spec.inference import problem
+from reidflow.spec.inference import problem, transductive
 from reidflow.spec.merge import merge
 from reidflow.spec.network_names import unknown_network
 from reidflow.spec.run import HYPERSPHERE, Model, RunSpec, Trainable
@@ -128,6 +128,20 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
             "submission.new",
             "its threshold is chosen on validation images, and the split has none.",
             "Give the split a share for val, or write new: null.",
+        )
+    steps = {
+        name
+        for experiment, arm, _ in arms
+        for _, spec in experiments[experiment].arms[arm].points
+        for name in transductive([*spec.inference, *config.submission.inference])
+    }
+    held = all(declared("split", one["split"]["name"], "NEW") for one in divisions)
+    if config.submission.new is not None and steps and not held:
+        problems.add_key(
+            "submission.new",
+            f"inference '{min(steps)}' looks at all queries at once, so that what a known individual's query would find without its "
+            "own images is not known, and the split has no new individuals.",
+            "Write new: null, leave this inference out, or keep individuals out of the gallery: split: {name: open_set}.",
         )
 
 

@@ -235,7 +235,8 @@ def _single(method: dict[str, Any]) -> dict[str, Any]:
 
 
 def _two_roles(method: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the method without validation, whose share goes to training; None where it has none."""
-    if not method.get(VAL) or not {TRAIN, TEST} <= method.keys():
+    """Return the method without validation, whose share goes to training; None where it has none, or cannot be without."""
+    needed = declared("split", method["name"], "NEW")
+    if needed or not method.get(VAL) or not {TRAIN, TEST} <= method.keys():
         return None
     return {**method, TRAIN: round(method[TRAIN] + method[VAL], 9), VAL: 0.0, TEST: round(method[TEST], 9)}

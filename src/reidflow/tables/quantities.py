@@ -74,8 +74,10 @@ def compared(
     """Return rows of QUANTITIES: each arm against the baseline, paired by identity and seed, corrected over the arms.
 
     scores: arm -> its identities and the value of each with each seed. largest: no difference can be larger in size.
-    margin: of equivalence, for values in units of mAP.
+    margin: of equivalence, for values in units of mAP. No rows where the baseline has no values, or an arm no identity.
     """
+    if baseline not in scores or not all(len(names) for names, _ in scores.values()):
+        return []
     pairs = {arm: pair_scores(own, scores[baseline]) for arm, own in scores.items() if arm != baseline}
     found = judge(pairs, level, largest, margin)
     rows = []

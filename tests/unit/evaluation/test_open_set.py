@@ -4,8 +4,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
+from reidflow.evaluation.fusion import Calibration, Fusion, Reranking
+from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.open_set import (
     Decision,
     Trials,
@@ -22,8 +25,15 @@ from reidflow.evaluation.open_set import (
     surpassing,
     trials,
 )
-from reidflow.evaluation.retrieval_queries import Retrieval
+from reidflow.evaluation.retrieval_queries import Retrieval, infer, scores
+from reidflow.evaluation.runs import TrainedRun, left_out_retrieval
+from reidflow.matching import bank
+from reidflow.matching.features import Features
+from reidflow.matching.scores import LocalScores
+from reidflow.spec.components import resolve
 from reidflow.spec.errors import ReidflowError
+from reidflow.spec.plan import local_bank_id
+from reidflow.spec.ranking import LocalScore, Ranking
 
 
 def found(new=(), known=(), left_out=(), gallery=100):
@@ -76,7 +86,13 @@ class Ranked:
     def trials(self, rng):
         matrix = rng.gumbel(size=(len(self.query), len(self.gallery))).astype(np.float32)
         sides = np.empty((len(self.query), 0)), np.empty((len(self.gallery), 0))
-        return trials(self, Retrieval(*sides, matrix=matrix))
+        return trials(self, *both(self, Retrieval(*sides, matrix=matrix)))
+
+
+def both(layout, retrieval):
+    """Return a retrieval whose scores do not change with the gallery, as it is and without each query's identity."""
+    absent = {f"{side}_absent": layout.identity[getattr(layout, side)] for side in ("query", "gallery")}
+    return retrieval, replace(retrieval, **absent)
 
 
 def test_the_threshold_grows_with_the_gallery_as_the_best_of_more_scores_does():
@@ -98,9 +114,8 @@ def test_best_scores_with_and_without_the_own_identity_and_ties():
     layout = Ranked(4, 3)
     layout.identity = np.array([9, 8, 0, 1, 0, 1, 1])
     matrix = np.array([[0.1, 0.2, 0.3], [0.3, 0.1, 0.1], [0.5, 0.4, 0.1], [0.5, 0.5, 0.5]], np.float32)
-    own = trials(
-        layout, Retrieval(np.empty((4, 0)), np.empty((3, 0)), matrix=matrix, query_index=np.array([-1, -1, -1, 2]))
-    )
+    sides = np.empty((4, 0)), np.empty((3, 0))
+    own = trials(layout, *both(layout, Retrieval(*sides, matrix=matrix, query_index=np.array([-1, -1, -1, 2]))))
     assert own.new.tolist() == [True, True, False, False] and own.known.tolist() == [False, False, True, True]
     assert own.best == pytest.approx([0.3, 0.3, 0.5, 0.5], abs=1e-6)
     assert own.without == pytest.approx([0.3, 0.3, 0.4, 0.5], abs=1e-6)
@@ -155,14 +170,18 @@ def test_probabilities_of_being_new_are_calibrated_and_follow_the_expected_share
     assert decision.probability_new(-np.inf, 100) == 1 and decision.is_new(-np.inf, 100)
 
 
-def test_probabilities_of_a_match_decide_as_the_similarities_they_come_from():
-    rng = np.random.default_rng(2)
-    own = found([(i, x) for i, x in planted(rng, 30, 5, 0.5)], [(100 + i, 3 + x) for i, x in planted(rng, 30, 5, 0.5)])
-    to = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
-    probable = replace(own, best=to(own.best), without=to(own.without), smaller=to(own.smaller))
-    plain, fused = fit(own), fit(probable, probability=True)
-    assert (plain.is_new(own.best, 300) == fused.is_new(probable.best, 300)).all()
-    assert fused.threshold_for(300) == pytest.approx(to(plain.threshold_for(300)), abs=1e-6)
+def test_scores_that_are_no_numbers_call_every_query_new():
+    own = found([(0, -np.inf), (1, -np.inf)], [(5, -np.inf), (6, -np.inf)])
+    decision = fit(own)
+    assert decision.threshold is None and decision.threshold_for(7) is None and not decision.kept
+    assert decision.is_new(own.best, 50).all() and decision.attainable == 1
+    assert Decision.of(json.loads(json.dumps(decision.to_json()))) == decision
+    assert np.isnan(balanced_threshold(own)) and measures(own, decision.is_new(own.best, 100))["baus"] == 1
+
+
+@pytest.mark.parametrize("kind", ["new", "known"])
+def test_without_new_or_without_known_queries_no_threshold_balances_the_two(kind):
+    assert np.isnan(balanced_threshold(found(**{kind: [(0, 1.0), (1, 2.0)]})))
 
 
 def test_measures_by_hand():
@@ -201,3 +220,78 @@ def test_a_logistic_fit_recovers_its_curve_and_stays_finite_where_scores_separat
     assert logistic(score, target) == pytest.approx((0.5, -2), abs=0.1)
     intercept, slope = logistic(np.array([0.0, 1.0]), np.array([1.0, 0.0]))
     assert np.isfinite([intercept, slope]).all() and slope < 0
+
+
+LNBNN = LocalScore(matcher={"name": "rootsift"}, compare={"name": "lnbnn", "k": 3})
+KNOWN, NEW, IMAGES = 40, 40, 4
+
+
+@pytest.fixture(scope="module")
+def herd(tmp_path_factory):
+    """A layout of known and new individuals, and what ranks it: local features by which each is known, and embeddings."""
+    rng, folder = np.random.default_rng(4), tmp_path_factory.mktemp("herd")
+    codes = np.repeat(np.arange(KNOWN + NEW), IMAGES)
+    coats = rng.standard_normal((KNOWN + NEW, 12, 16))
+
+    def of(code):
+        points = coats[code] + 0.7 * rng.standard_normal((12, 16))
+        return Features(np.zeros((12, 2), np.float32), (points / np.linalg.norm(points, axis=1)[:, None]).astype("f4"))
+
+    images = [f"{row:064d}" for row in range(len(codes))]
+    bank.keep_features(folder / "store", images, [of(code) for code in codes])
+    facts = {"matcher": LNBNN.matcher, "code": "", "versions": {}, "device": "cpu"}
+    files = bank.BankFiles(**{name: folder / "bank" / file for name, file in bank.FILES.items()})
+    bank.assemble(folder / "store", pl.Series(images), images, files, facts)
+    side = [None if code < KNOWN else "query" for code in codes]
+    table = pl.DataFrame(
+        {"image": images, "identity": [f"i{c}" for c in codes], "group": images, "role": "val", "side": side}
+    )
+    layout = Layout(table, table.with_columns(flank=pl.lit(None, pl.String)), "role", "val")
+    ranking = Ranking(scores=[LNBNN], shortlist=None)
+    local = LocalScores({local_bank_id(LNBNN.matcher): folder / "bank"}, folder / "cache")
+    fusion = Fusion("calibrated", np.ones(1), 0.0, (Calibration(0.0, 1.0, 1.0, 0.0),))
+    rerank = Reranking(ranking, layout, local, fusion, (), np.full(len(codes), -1))
+    vectors = coats.reshape(len(coats), -1)[codes] + 2 * rng.standard_normal((len(codes), 12 * 16))
+    return layout, rerank, vectors.astype(np.float32)
+
+
+def bare(layout):
+    return layout.retrieval(np.empty((len(layout.query), 0)), np.empty((len(layout.gallery), 0)), None)
+
+
+def test_local_scores_of_known_queries_left_out_are_those_of_new_ones_and_keep_the_promise(herd):
+    layout, rerank, _ = herd
+    own = trials(layout, rerank(bare(layout)), rerank(bare(layout.leaving_out())))
+    alone = own.identity == layout.identity[layout.query[0]]
+    absent = np.delete(layout.gallery, np.flatnonzero(layout.identity[layout.gallery] == own.identity[0]))
+    really = rerank.local.scores(LNBNN, layout.query[alone], absent)
+    assert own.without[alone] == pytest.approx(really.max(axis=1), abs=1e-5)
+    known = replace(own, new=np.zeros_like(own.new))
+    above = lambda decision: 1 - decision.is_new(own.best[own.new], own.gallery).mean()  # noqa: E731
+    assert 0.02 < above(fit(known)) < 0.09
+    masked = trials(layout, *both(layout, rerank(bare(layout))))
+    assert above(fit(replace(masked, new=known.new))) > 0.12, "scores with the own identity there are no such trials"
+
+
+@pytest.mark.parametrize("name", ["query_expansion", "alpha_query_expansion", "database_augmentation"])
+def test_inference_of_known_queries_left_out_is_as_if_their_identity_were_not_there(herd, name):
+    layout, _, vectors = herd
+    steps, sides = [resolve("inference", {"name": name, "k": 3})], (vectors[layout.query], vectors[layout.gallery])
+    left_out = trials(layout, *(infer(each.retrieval(*sides, None), steps) for each in (layout, layout.leaving_out())))
+    for identity in range(3):
+        alone = left_out.identity == identity
+        there = layout.identity[layout.gallery] != identity
+        groups = layout.group[layout.query[alone]], layout.group[layout.gallery[there]]
+        alone_there = infer(Retrieval(sides[0][alone], sides[1][there], None, *groups), steps)
+        assert left_out.without[alone] == pytest.approx(scores(alone_there, slice(None)).max(axis=1), abs=1e-6)
+
+
+def test_inference_that_looks_at_all_queries_has_no_trials_of_known_individuals(herd):
+    layout, _, vectors = herd
+    run = TrainedRun("a", 0, "k", None, inference=(resolve("inference", {"name": "k_reciprocal"}),))
+    assert left_out_retrieval(layout, run) is None
+    own = trials(layout, layout.retrieval(vectors[layout.query], vectors[layout.gallery], None))
+    assert np.isinf(own.without).all()
+    assert (fit(own).left_out, fit(own).new_identities) == (0, NEW)
+    with pytest.raises(ReidflowError, match=r"name: open_set.*leaving it out"):
+        fit(replace(own, new=np.zeros_like(own.new)))

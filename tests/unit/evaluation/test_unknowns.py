@@ -49,3 +49,14 @@ def test_images_of_a_group_stay_together_and_clusters_are_numbered_by_size():
     assert fit_linking(np.ones((2, 2)), np.array([1, 1])) == []
     assert np.isnan(agreement(np.array([0]), np.array([0])).ari)
     assert Linking(HDBSCAN, 2, -5, 10, 0).clusters(np.ones((1, 1))).tolist() == [0]
+
+
+def test_groups_that_cannot_be_compared_say_nothing_and_are_not_linked():
+    rng = np.random.default_rng(2)
+    similarity, identity = sightings(rng, 8, 5, 0.2)
+    apart = rng.random(similarity.shape) < 0.1
+    similarity[apart | apart.T] = -np.inf
+    for linking in fit_linking(similarity, identity):
+        assert linking.ari > 0.8 and linking.probability(np.array(-np.inf)) == 0
+        assert len(linking.clusters(similarity)) == len(identity)
+    assert fit_linking(np.full((4, 4), -np.inf), np.array([0, 0, 1, 1])) == []

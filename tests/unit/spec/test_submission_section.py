@@ -133,6 +133,11 @@ def test_new_individuals_need_validation_images_in_common(tmp_path):
         plan.make(config, given | {"split_seed": "each"}, ROOT)
     one = {"runs": [{**runs[0], "seeds": [1]}], "new": 0.05}
     plan.make(config, given | {"split_seed": "each", "submission": one}, ROOT)
+    transductive = {"runs": runs, "new": 0.05, "inference": ["k_reciprocal"]}
+    with pytest.raises(ReidflowError, match=r"'k_reciprocal' looks at all queries.*Write new: null.*name: open_set"):
+        plan.make(config, given | {"submission": transductive}, ROOT)
+    plan.make(config, given | {"submission": transductive, "split": {"name": "open_set"}}, ROOT)
+    plan.make(config, given | {"submission": {**transductive, "new": None}}, ROOT)
     without = {"split": {"name": "closed_set", "train": 0.6, "val": 0, "test": 0.4}, "protocol": {"checkpoint": "last"}}
     with pytest.raises(ReidflowError, match="the split has none"):
         plan.make(config, given | without, ROOT)

@@ -10,6 +10,7 @@ from test_splits import NO_PAIRS, data_set
 from reidflow.dedup.groups import Rules
 from reidflow.evaluation.layout import Layout
 from reidflow.spec.components import resolve
+from reidflow.spec.config import fitting
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.audit import audit
 from reidflow.splits.split import split_images
@@ -54,8 +55,9 @@ def test_the_others_are_split_as_in_a_closed_set():
     assert split.filter(~pl.col("identity").is_in(list(new))).equals(closed)
     assert new != new_of(open_set(data, seed=4), "val") | new_of(open_set(data, seed=4), "test")
     assert len(new_of(open_set(data, new=0.6), "test")) == 6
-    two = open_set(data, train=0.7, val=0.0, test=0.3)
-    assert new_of(two, "val") == set() and len(new_of(two, "test")) == 7
+    with pytest.raises(ReidflowError, match=r"open_set' with val 0.*\{train: 0.5, val: 0.2, test: 0.3\}"):
+        fitting(resolve("split", {"name": "open_set", "train": 0.7, "val": 0.0, "test": 0.3}))
+    fitting(resolve("split", {"name": "open_set", "train": 0.5, "val": 0.2, "test": 0.3}))
 
 
 def test_the_audit_counts_new_identities_and_the_queries_without_a_positive():

@@ -28,8 +28,7 @@ def run(inputs: Inputs) -> Report:
     rows, baseline = [], experiment.file.baseline
     for quantity, pair in zip(quantities(experiment), (SAME, OTHER), strict=True):
         scores = {arm: own[pair].by_identity(own[pair].ap) for arm, own in found.items()}
-        if baseline in scores and all(len(names) for names, _ in scores.values()):
-            rows += compared(quantity, scores, baseline, margin=experiment.equivalence)
+        rows += compared(quantity, scores, baseline, margin=experiment.equivalence)
     flank = layout.table["flank"].gather(layout.query)
     return Report(
         tables={"flanks": (table, FLANKS)},

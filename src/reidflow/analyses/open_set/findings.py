@@ -8,6 +8,7 @@ import polars as pl
 
 from reidflow.analyses.open_set import FIGURES, SHEETS
 from reidflow.analyses.open_set.tables import LINKING, OPEN_SET
+from reidflow.evaluation.open_set import ALIKE
 from reidflow.tables.layout import block
 from reidflow.tables.sections import Section, render, sections_of
 
@@ -21,7 +22,7 @@ _PROMISE = (
     "false_match",
     "trials",
     "attainable",
-    "left_out",
+    "left_out_seeds",
     "new_val",
     "new_test",
     "calibration_error",
@@ -33,26 +34,31 @@ def sections(
     arms: pl.DataFrame, rates: pl.DataFrame, linking: pl.DataFrame, measured: Sequence[dict[str, Any]]
 ) -> list[Section]:
     """Return the sections of the findings. arms, rates, linking: OPEN_SET, RATES, LINKING; measured: rows of QUANTITIES."""
-    rows = [row for row in arms.to_dicts() if row["false_match"] is not None]
-    if not rows:
+    all_ = [row for row in arms.to_dicts() if row["false_match"] is not None]
+    if not all_:
         return []
+    diverged = rates.filter(pl.col("threshold").is_null())["arm"].unique().to_list()
+    rows = [row for row in all_ if row["arm"] not in diverged]
+    lower = rates.filter(pl.col("alike") < ALIKE)["arm"].unique().to_list()
     text = render(
         Path(__file__).with_name("findings.md.j2"),
-        promised=rows[0]["promised"],
+        promised=all_[0]["promised"],
+        diverged=[row for row in all_ if row["arm"] in diverged],
         kept=[row for row in rows if abs(row["false_match"] - row["promised"]) <= NEAR],
         below=[row for row in rows if row["false_match"] < row["promised"] - NEAR],
         above=[row for row in rows if row["false_match"] > row["promised"] + NEAR],
         spread=[_spread(rates, row) for row in rows if row["seeds"] > 1],
         few=[row for row in rows if row["attainable"] > row["promised"]],
-        without=[row for row in rows if row["left_out"] < row["seeds"]],
-        counts=rows[0],
+        lower=[row for row in rows if row["arm"] in lower],
+        without=[row for row in rows if row["left_out_seeds"] == 0 and row["arm"] not in lower],
+        counts=all_[0],
         rows=rows,
         better=[row for row in measured if row["verdict"] in ("better", "worse")],
         linking=linking.to_dicts(),
     )
     tables = {
-        PROMISE: [block("A promised rate of false matches, measured", rows, _PROMISE, OPEN_SET)],
-        COST: [block("Known and new individuals at the chosen threshold", rows, _COST, OPEN_SET)],
+        PROMISE: [block("A promised rate of false matches, measured", all_, _PROMISE, OPEN_SET)],
+        COST: [block("Known and new individuals at the chosen threshold", all_, _COST, OPEN_SET)],
         WHO: [block("Queries called new, put together", linking, tuple(LINKING.columns)[1:], LINKING)],
     }
     figures = {

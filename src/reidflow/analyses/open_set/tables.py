@@ -24,7 +24,7 @@ from reidflow.evaluation.open_set import (
     trials,
 )
 from reidflow.evaluation.retrieval_queries import scores
-from reidflow.evaluation.runs import TrainedRun, arm_retrieval
+from reidflow.evaluation.runs import TrainedRun, arm_retrieval, left_out_retrieval
 from reidflow.evaluation.unknowns import Linking, agreement, fit_linking, of_groups
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract
@@ -54,7 +54,7 @@ OPEN_SET = Contract(
         *_MEASURED,
         Column("trials", _F, "trials", "number1", "Effective number of independent validation queries that the threshold was chosen by.", nullable=True),
         Column("attainable", _F, "attainable", "share1", "Smallest rate of false matches that so many trials can promise.", nullable=True),
-        Column("left_out", _I, "seeds with known", "count", "Seeds in which known individuals, left out of the gallery, count as trials: they do not score significantly lower than new ones.", nullable=True),
+        Column("left_out_seeds", _I, "seeds with known", "count", "Seeds in which known individuals, left out of the gallery, count as trials: what they find there is known, and they do not score significantly lower than new ones."),
         Column("best_false_match", _F, "false match, balanced", "share1", "Share of false matches at the threshold with the largest geometric mean on validation.", nullable=True),
         Column("best_geometric", _F, "geometric mean, balanced", "number", "Geometric mean of BAKS and BAUS at that threshold.", nullable=True),
         Column("calibration_error", _F, "calibration error", "number", "Expected calibration error of the probability that a query is new, for the true share of new queries.", nullable=True),
@@ -66,12 +66,12 @@ RATES = Contract(
         *columns("experiment", "arm"),
         Column("seed", _I, "seed", "count", "Training seed."),
         Column("promised", _F, "promised", "share", "Rate of false matches that is promised."),
-        Column("threshold", _F, "threshold", "number", "Score of the best candidate up to which a test query is called new."),
+        Column("threshold", _F, "threshold", "number", "Score of the best candidate up to which a test query is called new; empty where no score is a number, and all are.", nullable=True),
         *_MEASURED,
         Column("trials", _F, "trials", "number1", "Effective number of independent validation queries that the threshold was chosen by."),
         Column("kept", _B, "enough", "yes_no", "Whether there are enough trials for the promise."),
         Column("alike", _F, "p of known", "probability", "p value of the test whether known individuals, left out of the gallery, score as new ones do.", nullable=True),
-        Column("used", _I, "known used", "count", "Known individuals, left out of the gallery, whose queries count as trials."),
+        Column("left_out", _I, "known left out", "count", "Known individuals, left out of the gallery, whose queries count as trials."),
     ],
 )  # fmt: skip
 CURVES = Contract(
@@ -134,7 +134,9 @@ def decided(layout: Layout, runs: Sequence[TrainedRun], mirrored: pl.DataFrame |
     found: dict[tuple, tuple[Trials, Trials, dict[float, Decision]]] = {}
     for run in runs:
         if run.scored_as not in found:
-            val, test = (trials(each, arm_retrieval(each, run, mirrored)) for each in (layout.validation, layout))
+            val, test = (arm_retrieval(each, run, mirrored) for each in (layout.validation, layout))
+            left_out = left_out_retrieval(layout.validation, run, mirrored)
+            val, test = trials(layout.validation, val, left_out), trials(layout, test)
             found[run.scored_as] = val, test, {promised: fit(val, promised) for promised in PROMISES}
     return [Decided(run, *found[run.scored_as]) for run in runs]
 
@@ -156,7 +158,7 @@ def rates_table(experiment: Experiment, made: Sequence[Decided]) -> pl.DataFrame
                     "trials": decision.trials,
                     "kept": decision.kept,
                     "alike": decision.alike,
-                    "used": decision.left_out,
+                    "left_out": decision.left_out,
                 }
             )
     return pl.DataFrame(rows, schema=RATES.columns)
@@ -168,6 +170,7 @@ def arms_table(experiment: Experiment, made: Sequence[Decided], rates: pl.DataFr
     for arm, own in by_arm(experiment, made).items():
         at = rates.filter((pl.col("arm") == arm) & (pl.col("promised") == PROMISED))
         balanced = [_balanced(each) for each in own]
+        chosen = [each.decision for each in own if each.decision.threshold is not None]
         rows.append(
             {
                 "experiment": experiment.name,
@@ -179,9 +182,9 @@ def arms_table(experiment: Experiment, made: Sequence[Decided], rates: pl.DataFr
                 "auroc": _over([measures(each.test, each.new())["auroc"] for each in own]),
                 "promised": PROMISED,
                 **{column.name: _over(at[column.name].to_list()) for column in _MEASURED},
-                "trials": _over(at["trials"].to_list()),
-                "attainable": _over([each.decision.attainable for each in own]),
-                "left_out": int((at["used"] > 0).sum()),
+                "trials": _over([each.trials for each in chosen]),
+                "attainable": _over([each.attainable for each in chosen]),
+                "left_out_seeds": int((at["left_out"] > 0).sum()),
                 "best_false_match": _over([each["false_match"] for each in balanced]),
                 "best_geometric": _over([each["geometric"] for each in balanced]),
                 "calibration_error": _over([_calibration_error(each) for each in own]),
@@ -197,20 +200,24 @@ def by_arm(experiment: Experiment, made: Sequence[Decided]) -> dict[str, list[De
 
 
 def _over(values: Sequence[float | None]) -> float | None:
-    """Return the mean over seeds; None where one has no value."""
+    """Return the mean over seeds; None where one has no value, or there is none."""
     found = [known(value) for value in values]
-    return None if None in found else mean(found)
+    return None if None in found or not found else mean(found)
 
 
 def _balanced(own: Decided) -> dict[str, float]:
     """Return the measures on test at the threshold that is best on validation, moved to the size of test's gallery."""
-    moved = own.decision.threshold_for(own.test.gallery) - own.decision.threshold_for(own.val.gallery)
-    return measures(own.test, own.test.best <= balanced_threshold(own.val) + moved)
+    threshold = balanced_threshold(own.val)
+    if np.isnan(threshold):
+        return {"false_match": threshold, "geometric": threshold}
+    return measures(own.test, own.test.best <= threshold + own.decision.grown(own.test.gallery))
 
 
 def _calibration_error(own: Decided) -> float:
     test = own.test
     either = test.known | test.new
+    if own.decision.threshold is None:
+        return float("nan")
     share = float(np.clip(test.new[either].mean(), 0.01, 0.99)) if either.any() else 0.5
     probability = own.decision.probability_new(test.best[either], test.gallery, prior=share)
     return calibration(probability, test.new[either])[0]

@@ -5,7 +5,7 @@ import polars as pl
 from reidflow.spec.errors import ReidflowError
 from reidflow.splits.methods import closed_set
 from reidflow.splits.methods.identity_disjoint import clusters
-from reidflow.splits.roles import TEST, TRAIN, VAL, check_shares, linked_identities, needs_by_shares, shuffled
+from reidflow.splits.roles import TEST, VAL, check_shares, linked_identities, needs_by_shares, shuffled
 from reidflow.splits.scorable import TooFewError
 
 NEW = True
@@ -24,15 +24,15 @@ def assign(
 ) -> list[str]:
     """Return the role of each row of `images` (image, identity, group, block, scene).
 
-    new: share of the identities that are new, drawn at random: half of them are queries of validation, half of test (all of
-    test where `val` is 0), with all of their images. Identities that share a suspected duplicate or a scene (a photograph)
+    new: share of the identities that are new, drawn at random: half of them are queries of validation, half of test, with
+    all of their images. Identities that share a suspected duplicate or a scene (a photograph)
     are new together, in one role, or not at all. The others are split as `closed_set` splits them, by `train`, `val` and `test`.
     Raises ReidflowError for a share out of range, TooFewError where a role would have no new identity.
     """
     check_shares(train, val, test)
     if not 0 < new < 1:
         raise ReidflowError(f"split 'open_set': new: {new} is no share of the identities. Write e.g. new: 0.33.")
-    role_of = _new(images, new, seed, (VAL, TEST) if val else (TEST,))
+    role_of = _new(images, new, seed)
     known = images.filter(~pl.col("identity").is_in(list(role_of)))
     roles = closed_set.assign(known, gallery, train=train, val=val, test=test, seed=seed)
     of_image = dict(zip(known["image"], roles, strict=True))
@@ -43,15 +43,18 @@ def assign(
 
 def needs(images: pl.DataFrame, method: dict, gallery: str) -> str:
     """Return what an identity needs to be scored, and how many are kept out of the gallery, in sentences."""
-    roles = assign(images, gallery, **{key: value for key, value in method.items() if key != "name"})
-    of = images.select("identity", role=pl.Series(roles)).group_by("identity").agg((pl.col("role") == TRAIN).any())
-    return f"{needs_by_shares(method, gallery)} {(~of['role']).sum()} identities are new, and not scored."
+    try:
+        number = len(_new(images, method["new"], method["seed"]))
+    except TooFewError:
+        return needs_by_shares(method, gallery)
+    return f"{needs_by_shares(method, gallery)} {number} identities are new, and not scored."
 
 
-def _new(images: pl.DataFrame, share: float, seed: int, scored: tuple[str, ...]) -> dict[str, str]:
+def _new(images: pl.DataFrame, share: float, seed: int) -> dict[str, str]:
     """Return identity -> role of the new identities, about as many in each role."""
     identities = images["identity"].unique().sort().to_list()
     scenes = images.group_by("scene").agg(pl.col("identity").unique().sort()).sort("scene")["identity"].to_list()
+    scored = VAL, TEST
     together = clusters(identities, [*linked_identities(images).values(), *scenes])
     room = max(round(share * len(identities)), len(scored))
     found: dict[str, list[str]] = {role: [] for role in scored}

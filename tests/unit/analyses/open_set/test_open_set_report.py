@@ -50,6 +50,7 @@ def planted():
 
     patch = pytest.MonkeyPatch()
     patch.setattr(tables, "arm_retrieval", retrieval)
+    patch.setattr(tables, "left_out_retrieval", lambda own, *more: retrieval(own.leaving_out(), *more))
     made = tables.decided(layout, runs, None)
     rates = tables.rates_table(EXPERIMENT, made)
     found = SimpleNamespace(
@@ -115,9 +116,14 @@ def test_statements_name_the_promise_and_what_it_costs(planted):
     )
     assert "**good** is significantly better than **bad** in BAKS: +0.500" in found["What a decision costs"]
     assert "connected components: 8 suspected individuals in 40 groups" in found["Suspected individuals"]
-    far = planted.arms.with_columns(false_match=pl.lit(0.2), attainable=pl.lit(0.1), left_out=pl.lit(1))
-    said = sections(far, planted.rates, planted.linked[0], [])[0].text
-    assert "More false matches than promised" in said and "can promise 10.0%" in said and "are no trials there" in said
+    far = planted.arms.with_columns(false_match=pl.lit(0.2), attainable=pl.lit(0.1), left_out_seeds=pl.lit(0))
+    lower = planted.rates.with_columns(alike=pl.when(arm="bad").then(0.01).otherwise(0.5))
+    said = sections(far, lower, planted.linked[0], [])[0].text
+    assert "More false matches than promised" in said and "can promise 10.0%" in said
+    assert "some seeds of **bad**, and are no trials there" in said and "no trials of **good**: what they" in said
+    lost = planted.rates.with_columns(threshold=pl.when(arm="good").then(None).otherwise("threshold"))
+    said = sections(far, lost, planted.linked[0], [])[0].text
+    assert "No threshold can be chosen with some seeds of **good**" in said and "promised: **bad** (20.0%)" in said
     assert sections(far.with_columns(false_match=pl.lit(None, pl.Float64)), planted.rates, planted.linked[0], []) == []
 
 
