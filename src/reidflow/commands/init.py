@@ -84,7 +84,9 @@ def init(given: str, images: str | None, out: Path | None, base: list[str], forc
         settings["experiments"] = [name for name in known if name not in left_out]
         settings["overrides"] = init_folds.overrides(folded, ranking)
         made = plans.make([*base], settings)
-    found = Found(given, data, rows, looks, division, left_out, folded, _command([*base, out.as_posix()]))
+    found = Found(
+        given, data, rows, looks, division, left_out, folded, _command([*base, out.as_posix()]), out.as_posix()
+    )
     if data.table:
         write_text(Path(data.source["path"]), _csv(data.table))
     write_text(out, config_text(found, settings))

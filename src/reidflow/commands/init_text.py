@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -56,7 +57,8 @@ class Division:
 class Found:
     """What was found: how the images are laid out, the labelled ones, and why experiments are left out.
 
-    given: the folder or table as given. folded: the experiments that run on folds. command: what to run next.
+    given: the folder or table as given. folded: the experiments that run on folds. command: what to run next. out: the config
+    that is written.
     """
 
     given: str
@@ -67,6 +69,7 @@ class Found:
     left_out: dict[str, str]
     folded: list[str]
     command: str
+    out: str
 
 
 def word(text: str) -> str:
@@ -237,9 +240,11 @@ def next_steps(found: Found, config: Config) -> list[str]:
         command = found.command.replace("-- all_tables", "-- submission")
         lines += ["and, for the ranking of the unlabelled images:", f"  {command}"]
     if PHOTOGRAPHS not in found.command and source["name"] not in PEOPLE:
-        command = f"reidflow init {word(found.given)} --configfile {PHOTOGRAPHS} --force"
+        local = Path(".venv/bin/reidflow")
+        command = f"{local if local.exists() else 'reidflow'} init {word(found.given)} --configfile {PHOTOGRAPHS}"
+        command += f" --out {word(found.out)} --force"
         lines += [
-            "For photographs of animals, write it for the preset that ranks by local features as well:",
+            "For photographs of animals, write it for the preset that ranks by local features as well, in the place of this one (--force):",
             f"  {command}",
         ]
     return lines

@@ -102,13 +102,23 @@ def is_nobody(label: str) -> bool:
     )
 
 
+_OF_FLANKS = frozenset({"side", "flank", "view", "viewpoint"})
+_GLUED = re.compile(r"^(left|right|l|r|front|back|top|upper|lower|dorsal|ventral)(?:side|flank|viewpoint|view)+$")
+
+
 def viewpoint(text: str | None) -> str | None:
-    """Return a flank or viewpoint in one spelling: `Left side`, `left-flank`, `LEFT` and `L` are left; None where nobody knows."""
-    plain = re.sub(r"[\s_./\\-]+", "", unicodedata.normalize("NFKC", look(text or "")).casefold())
+    """Return a flank or viewpoint in one spelling; None where nobody knows.
+
+    `Left side`, `left-flank`, `Left flank view`, `LEFT`, `Left (L)` and `L` are left. Words alone are left out: `Overview` stays.
+    """
+    words = re.split(r"[\s_./\\()\[\]-]+", unicodedata.normalize("NFKC", look(text or "")).casefold())
+    plain = list(filter(None, words))
     if not plain or is_nobody(text or ""):
         return None
-    plain = re.sub(r"(?<=.)(?:side|flank|view)$", "", plain)
-    return {"l": "left", "r": "right"}.get(plain, plain)
+    plain = [_GLUED.sub(r"\1", word) for word in plain]
+    plain = [word for word in plain if word not in _OF_FLANKS] or plain
+    plain = [{"l": "left", "r": "right"}.get(word, word) for word in plain]
+    return "".join(dict.fromkeys(plain))
 
 
 def marked(entries: Sequence[str], labels: Iterable[str]) -> tuple[set[str], list[str]]:

@@ -159,8 +159,24 @@ def reread(listing: Listing, reading: Reading) -> Listing:
             reading.dates,
             nobody,
         )
-    listing = replace(listing, notes=[*notes, *listing.notes])
+    listing = replace(listing, notes=[*notes, *listing.notes, *_respelt(listing)])
     return listing if reading.from_names is None else _named(listing, reading.from_names, reading.dates)
+
+
+def _respelt(listing: Listing) -> list[str]:
+    """Return a sentence on the flanks of a column that are read otherwise than they are written."""
+    written = sorted({row.flank.strip() for row in listing.candidates if row.flank and row.flank.strip()})
+    other = [text for text in written if labels.viewpoint(text) != text]
+    if not other:
+        return []
+    example = f"'{other[0]}' is {labels.viewpoint(other[0]) or 'not known'}"
+    count = Counter(row.flank for row in listing.rows if row.flank)
+    flanks = (
+        f": {', '.join(f'{name} {number}' for name, number in sorted(count.items()))}" if len(count) <= _FEW else ""
+    )
+    return [
+        f"{len(other)} of {len(written)} spellings of flanks are read in another one, e.g. {example}; {len(count)} flanks{flanks}."
+    ]
 
 
 def _named(listing: Listing, text: str, dates: Dates) -> Listing:

@@ -56,17 +56,17 @@ def split_images(
     """Return the split table of the labelled images, and of distractors, in the order of the manifest.
 
     groups: image, group, block and, where images of several identities belong together, scene. method: a resolved split
-    component; images of the side `gallery`, where there are any, never change what it gives the photographs. sides: `across`
-    has photographs as queries and the gallery side as gallery, whose roles are chosen apart;
-    `within` leaves it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or
-    0: each is a query against the others. fold: which of the method's `folds`, where it has several. ignore: columns of
-    the manifest; of a query's identity, images that share a value are no candidates. distractors: whether unlabelled
-    images join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images of a
-    given gallery are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
-    them, for advice where this split fails. same: columns of the manifest whose value candidates share with the query; where it is unknown
-    it may be any. joined: what near-duplicates joined, a sentence for the error of too few groups. Raises ReidflowError when a role
-    with a share stays empty, when the sides do not
-    fit the data, or when no query has a positive.
+    component; images of the side `gallery`, where there are any, never change what it gives the photographs. sides:
+    `across` has photographs as queries and the gallery side as gallery, whose roles are chosen apart; `within` leaves
+    it aside. queries: the share of val and of test that are queries, the rest being the gallery; None or 0: each is a
+    query against the others. fold: which of the method's `folds`, where it has several. ignore: columns of the
+    manifest; of a query's identity, images that share a value are no candidates. distractors: whether unlabelled images
+    join the galleries. Where the data give the split, sides are those of val and test, and unlabelled images of a given
+    gallery are distractors in any case. regrouped: yields groups by other rules, with the lines of a config that give
+    them, for advice where this split fails. same: columns of the manifest whose value candidates share with the query;
+    where it is unknown it may be any. joined: what near-duplicates joined, a sentence for the error of too few groups.
+    Raises ReidflowError when a role with a share stays empty, when the sides do not fit the data, or when no query has
+    a positive.
     """
     settings = Settings(method, gallery, sides, tuple(ignore), tuple(same))
     check_shared(manifest, same)

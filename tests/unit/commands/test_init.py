@@ -430,10 +430,15 @@ def test_experiments_that_the_images_cannot_answer_are_left_out_with_the_reason(
 
 def test_the_preset_for_photographs_is_named_and_takes_the_written_config(init):
     folders(Path("small"), each=6)
-    _, out, _ = init("small", base="config/config.yaml")
+    _, out, _ = init("small", "--out", "mine.yaml", base="config/config.yaml")
     command = next(line for line in out.splitlines() if "--configfile config/photographs.yaml" in line).split()
-    assert command[:3] == ["reidflow", "init", "small"] and command[-1] == "--force"
-    status, out, err = init("small", "--force", base="config/photographs.yaml")
+    assert command[:3] == ["reidflow", "init", "small"] and command[-3:] == ["--out", "mine.yaml", "--force"]
+    Path(".venv/bin").mkdir(parents=True)
+    for name in ("reidflow", "snakemake"):
+        Path(".venv/bin", name).touch()
+    _, out, _ = init("small", "--out", "mine.yaml", "--force", base="config/config.yaml")
+    assert f".venv/bin/{' '.join(command)}" in out
+    status, out, err = init("small", "--out", "small.yaml", base="config/photographs.yaml")
     assert status == 0, err
     assert "reidflow init" not in out and "config/photographs.yaml small.yaml" in out
     made = plan.make(["config/photographs.yaml", "small.yaml"])

@@ -314,6 +314,22 @@ def test_a_pattern_of_names_that_fits_none_is_an_error(tmp_path, pattern, messag
         reread(listing, Reading(from_names=pattern))
 
 
+def test_flanks_of_a_column_that_are_read_otherwise_than_written_are_listed(tmp_path):
+    rows = [
+        f"a/{number}.png,leo,{flank}"
+        for number, flank in enumerate(("Left flank view", "left", "Right (R)", "Overview"))
+    ]
+    write(tmp_path, *(row.split(",")[0] for row in rows))
+    for name, kept in (("t.csv", rows), ("plain.csv", rows[1:2])):
+        (tmp_path / name).write_text("\n".join(["path,identity,flank", *kept]))
+    found = {name: table.open_source(path=str(tmp_path / name), flank="flank") for name in ("t.csv", "plain.csv")}
+    (note,) = (note for note in reread(found["t.csv"], Reading()).notes if "flanks" in note)
+    assert note == (
+        "3 of 4 spellings of flanks are read in another one, e.g. 'Left flank view' is left; 3 flanks: left 2, overview 1, right 1."
+    )
+    assert not any("flanks" in note for note in reread(found["plain.csv"], Reading()).notes)
+
+
 def test_flanks_have_one_spelling():
     spelt = {
         "Left": "left",
@@ -322,6 +338,13 @@ def test_flanks_have_one_spelling():
         "L": "left",
         "r": "right",
         "Back-Left": "backleft",
+        "Left flank view": "left",
+        "right_side_view": "right",
+        "Right (R)": "right",
+        "LeftSide": "left",
+        "R side": "right",
+        "Overview": "overview",
+        "Underside": "underside",
     }
     assert {text: viewpoint(text) for text in spelt} == spelt
     assert [viewpoint(text) for text in ("side", "front", "unknown", "nan", "", None)] == [

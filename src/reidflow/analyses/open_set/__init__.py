@@ -1,4 +1,4 @@
-"""Queries of individuals that the gallery does not hold: whether a threshold keeps its promise, what it costs, who the unknowns are."""
+"""Queries of individuals that the gallery does not hold: whether a threshold keeps its promise, its cost, the unknowns."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from reidflow.spec.experiment import Experiment
 
 TITLE = "New individuals"
-CAPTION = "Queries of individuals that are not in the gallery: promised and measured rates of false matches, ROC, risk against coverage, and the unknowns put together into suspected individuals."
+CAPTION = (
+    "Queries of individuals that are not in the gallery: promised and measured rates of false matches, ROC, risk against "
+    "coverage, and the unknowns put together into suspected individuals."
+)
 INPUTS = ("runs", "results", "manifest", "split", "mirrored", "local", "images")
 TABLES = ("open_set", "promises", "curves", "linking", "unknowns")
 FIGURES = {

@@ -31,9 +31,10 @@ def assign(
 ) -> list[str]:
     """Return the role of each row of `images` (image, identity, group, block, scene).
 
-    Identities with one group, or one of each flank where candidates have the query's, cannot be scored and go to training. Identities that share a suspected duplicate or a
-    scene (a photograph) go to one role together: to training, where no other has room for all of them. Shares are those of
-    all identities; of those that can be scored, where training would receive none of these.
+    Identities with one group, or one of each flank where candidates have the query's, cannot be scored and go to
+    training. Identities that share a suspected duplicate or a scene (a photograph) go to one role together: to
+    training, where no other has room for all of them. Shares are those of all identities; of those that can be scored,
+    where training would receive none of these.
 
     folds: 2 or more deal the identities to as many folds, each of which tests its own and shares out the others by
     `train` and `val`: each identity that can be scored is tested once. 0: one split. fold: which of them, from 0.
