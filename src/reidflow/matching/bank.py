@@ -80,12 +80,14 @@ class BankJob:
     def make(self, out: BankFiles, digests: Sequence[str] | None = None, *, required: bool = False) -> None:
         """Write the bank, or an empty one that says why its features are unavailable.
 
-        digests: of the images, where shards have kept their features before. required: nothing can be compared without
-        the features: ReidflowError where they are unavailable.
+        digests: of the images, where shards have kept their features before; what the store lost since, such as a damaged
+        file, is extracted again. required: nothing can be compared without the features: ReidflowError where they are
+        unavailable.
         """
         if self.unavailable:
             return without_features(self.unavailable, required, self.manifest["image"], out)
-        digests = self.kept(slice(None)) if digests is None else digests
+        if digests is None or not {*digests} - {GONE} <= stored(self.place).keys():
+            digests = self.kept(slice(None))
         assemble(self.place, self.manifest["image"], digests, out, self.facts)
 
     def make_shard(self, shard: list[int], out: Path) -> None:

@@ -1,5 +1,7 @@
 """Nearest neighbours among the descriptors of a gallery, without those of excluded images, counted by group."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,9 +53,6 @@ class Neighbours:
         queries: descriptors of one image, (Q, D). excluded: images whose descriptors are no neighbours, bool (G,).
         One thread searches, and one image at a time: sums of products depend on how many are computed together.
         """
-        import faiss
-
-        faiss.omp_set_num_threads(1)
         nearest, owners = np.full((len(queries), k), np.inf, np.float32), np.full((len(queries), k), -1)
         parts: list[tuple[np.ndarray, ...]] = []
         there = self.present if excluded is None else self.present[~excluded[self.present]]
@@ -62,7 +61,8 @@ class Neighbours:
         queries = np.ascontiguousarray(queries, np.float32)
         while len(left):
             wanted = min(wanted, total)
-            similarity, found = self.index.search(queries[left], wanted)
+            with one_thread():
+                similarity, found = self.index.search(queries[left], wanted)
             images = np.where(found < 0, -1, self.owners[found])
             if excluded is not None:
                 images[excluded[images]] = -1
@@ -84,6 +84,19 @@ class Neighbours:
         row, places, distances = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else _NONE
         order = np.argsort(row, kind="stable")
         return Found(row[order], places[order], distances[order], nearest, owners)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run FAISS with one thread in the body, then with as many as before: a thread's number is its own."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 _NONE = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -116,10 +129,9 @@ def _lists(descriptors: np.ndarray) -> Any:
     import faiss
     from threadpoolctl import threadpool_limits
 
-    faiss.omp_set_num_threads(1)
     count, dim = descriptors.shape
     lists = int(2 * count**0.5)
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread(), threadpool_limits(1, user_api="blas"):
         index = faiss.IndexIVFScalarQuantizer(
             faiss.IndexFlatIP(dim), dim, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )

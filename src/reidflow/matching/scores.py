@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from reidflow.features.shards import keep, stored
 from reidflow.matching.bank import FILES, Bank, single_threaded
+from reidflow.matching.features import Matches
 from reidflow.spec import code, components
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.plan import local_bank_id
@@ -21,7 +23,7 @@ from reidflow.store import published
 
 Excluded = Callable[[slice], np.ndarray | None]
 BLOCK = 64  # queries that are compared, and kept, at a time
-PAIRS = 128  # pairs that are kept at a time
+PAIRS = 1024  # pairs that are kept at a time
 GALLERIES = 2  # searched galleries that are kept
 
 
@@ -104,7 +106,9 @@ class LocalScores:
                     first, int(np.flatnonzero(gallery == other)[0]), apart
                 )
             else:
-                found = made.comparison.matches(first, second)
+                swapped = made.bank.digests[row] > made.bank.digests[other]
+                found = made.comparison.matches(*((second, first) if swapped else (first, second)))
+                found = Matches(found.second, found.first, found.weights) if swapped else found
         return first.points[found.first], second.points[found.second], found.weights
 
     def _comparison(self, score: LocalScore) -> "_Comparison":
@@ -126,11 +130,20 @@ class _Comparison:
         self._searched: dict[bytes, Any] = {}
         self.key = {
             "compare": score.compare,
-            "code": code.run_digest(components.module_name("comparison", score.compare["name"])),
+            "code": code.run_digest(__name__, components.module_name("comparison", score.compare["name"])),
             "versions": getattr(self.comparison, "versions", {}),
             "features": {key: bank.facts[key] for key in ("matcher", "code", "versions", "device")},
             "device": device.split(":")[0] if "device" in wanted else "cpu",
         }
+
+    @cached_property
+    def pairs(self) -> dict[str, float]:
+        """The scores of pairs that are kept, read once."""
+        found: dict[str, float] = {}
+        for path in sorted({path for path, _ in stored(self.place()).values()}):
+            with np.load(path, allow_pickle=False) as content:
+                found.update(zip(content["digests"].tolist(), content["features"].tolist(), strict=True))
+        return found
 
     def place(self, **more: Any) -> Path:
         """Return the folder of the scores that are decided by the same things."""
@@ -200,11 +213,7 @@ class _Pairs:
     """Scores of pairs of images, each the same whichever of the two is the query."""
 
     def __init__(self, made: _Comparison, gallery: np.ndarray) -> None:
-        self.made, self.gallery, self.place = made, gallery, made.place()
-        self.known: dict[str, float] = {}
-        for path in sorted({path for path, _ in stored(self.place).values()}):
-            with np.load(path, allow_pickle=False) as content:
-                self.known.update(zip(content["digests"].tolist(), content["features"].tolist(), strict=True))
+        self.made, self.gallery, self.place, self.known = made, gallery, made.place(), made.pairs
 
     def scores(self, queries: np.ndarray, excluded: np.ndarray, listed: np.ndarray | None) -> np.ndarray:
         """Return the scores of some queries, float32 (q, G). excluded, listed: bool (q, G)."""

@@ -7,6 +7,13 @@ LEAST = 4
 ROUNDS = 1000
 
 
+def versions(tolerance: float | None) -> dict[str, str]:
+    """Return what decides which matches fit, beside the code; nothing where none is verified."""
+    import cv2
+
+    return {} if tolerance is None else {"opencv": cv2.__version__}
+
+
 def inliers(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.ndarray:
     """Return which matches fit the affine transformation that most fit, bool (M,).
 

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from reidflow.dedup.neighbours import SLACK, SPARE, STEP
 from reidflow.evaluation.ranking import unit
 from reidflow.evaluation.retrieval_queries import Retrieval, ranked_blocks
+from reidflow.matching.neighbours import one_thread
 from reidflow.spec.components import call
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.atomic import replacing
@@ -120,13 +121,8 @@ def _best(vectors: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        faiss.omp_set_num_threads(before)
+    with one_thread(), threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def top_k(retrieval: Retrieval, k: int) -> np.ndarray:

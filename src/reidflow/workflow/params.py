@@ -317,7 +317,8 @@ class Params:
         specs = self.inputs.strengthened(wildcards)
         listed = {part: [[name, spec.plain()] for name, spec in own] for part, own in runs.items()}
         what = {**self._trained_on(wildcards), "runs": listed}
-        return self.job("strengths", what, ["reidflow.training.loop", *executed(specs)])
+        ranking = plans.ranking_modules(self.inputs.of(wildcards))
+        return self.job("strengths", what, ["reidflow.training.loop", *executed(specs), *ranking])
 
     def best(self, wildcards: Wildcards) -> str:
         """Return the param of the job that ranks experiments by validation."""
@@ -342,7 +343,8 @@ class Params:
                 "pairs": pairs,
             },
         }
-        return self.job("split_runs", what, ["reidflow.training.loop", *executed(specs), *plans.modules(*methods)])
+        modules = [*executed(specs), *plans.modules(*methods), *plans.ranking_modules(experiment)]
+        return self.job("split_runs", what, ["reidflow.training.loop", *modules])
 
     # Tables.
 

@@ -139,6 +139,18 @@ def test_only_images_that_are_not_known_are_extracted(data, tmp_path, extracted)
     assert before["local.json"] != after["local.json"]
 
 
+def test_features_that_are_damaged_after_their_shard_are_extracted_again(data, tmp_path, extracted):
+    whole = make(job(data, tmp_path / "s1"), tmp_path / "b1")
+    one = job(data, tmp_path / "s2")
+    one.make_shard([1, 1], tmp_path / "shard.json")
+    (kept,) = one.place.glob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:-300])
+    out = BankFiles(**{name: tmp_path / file for name, file in bank.FILES.items()})
+    job(data, tmp_path / "s2").make(out, json.loads((tmp_path / "shard.json").read_text()))
+    assert len(extracted) == 18
+    assert {file: (tmp_path / file).read_bytes() for file in bank.FILES.values()} == whole
+
+
 def test_a_bank_whose_weights_or_package_are_missing_says_so_until_they_are_there(data, tmp_path, monkeypatch):
     command, missing = install("local"), []
 

@@ -1,5 +1,6 @@
 """Local scores: LNBNN against brute force, exclusion before neighbours are taken, and the cache."""
 
+import faiss
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from reidflow.matching import bank, neighbours, scores
 from reidflow.matching.bank import BankFiles
 from reidflow.matching.comparisons import lnbnn
-from reidflow.matching.features import Features
+from reidflow.matching.features import Features, Matches
 from reidflow.matching.neighbours import Neighbours
 from reidflow.matching.scores import LocalScores
 from reidflow.matching.verification import inliers
@@ -220,6 +221,46 @@ def test_matches_are_the_votes_behind_a_score(folder):
     first, second = first[strong], second[strong]
     assert len(first) > 30
     np.testing.assert_allclose(first @ np.array([[0.9, -0.2], [0.2, 0.9]]) + [30, -10], second, atol=0.1)
+
+
+class Lopsided:
+    """A comparison of pairs that says another thing the other way round."""
+
+    def matches(self, first, second):
+        count = min(len(first.points), len(second.points))
+        return Matches(np.arange(count), np.arange(count)[::-1], first.points[:count, 0] + 2 * second.points[:count, 1])
+
+
+def test_matches_of_a_pair_are_those_of_its_score_whichever_is_the_query(folder):
+    one = local(folder)
+    made = one._comparison(LNBNN)
+    made.comparison, made.whole = Lopsided(), False
+    score = one.scores(LNBNN, np.array([1, 4]), np.array([4, 1]))
+    assert score[0, 0] == score[1, 1]
+    there, back = one.matches(LNBNN, 1, 4), one.matches(LNBNN, 4, 1)
+    assert all(np.array_equal(*pair) for pair in zip(there, (back[1], back[0], back[2]), strict=True))
+    assert np.isclose(there[2].sum(), score[0, 0])
+    assert np.array_equal(there[0], bank.Bank(folder).of(1).points[np.arange(len(there[0]))])
+    again = local(folder)
+    again._comparison(LNBNN).comparison = None
+    again._comparison(LNBNN).whole = False
+    assert np.array_equal(again.scores(LNBNN, np.array([1]), np.array([4])), score[:1, :1])
+
+
+def test_a_score_knows_the_library_that_verifies_it():
+    assert "opencv" in lnbnn.build(verify=8.0).versions
+    assert "opencv" not in lnbnn.build().versions
+
+
+def test_a_search_leaves_the_number_of_threads_as_it_was():
+    vectors = unit(np.random.default_rng(2).normal(size=(40, 8))).astype(np.float32)
+    before = faiss.omp_get_max_threads()
+    try:
+        faiss.omp_set_num_threads(2)
+        Neighbours(vectors, np.arange(40), np.arange(40)).search(vectors[:3], 2, None)
+        assert faiss.omp_get_max_threads() == 2
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def test_verification_keeps_what_one_transformation_explains(folder):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from reidflow.matching.features import Features, Matches
-from reidflow.matching.verification import inliers
+from reidflow.matching.verification import inliers, versions
 from reidflow.spec import components
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.extras import install
@@ -29,7 +29,12 @@ class Pairs:
 
         from reidflow.models.network import weights_digest
 
-        self.versions = {"kornia": kornia.__version__, "torch": torch.__version__, "weights": weights_digest(network)}
+        self.versions = {
+            "kornia": kornia.__version__,
+            "torch": torch.__version__,
+            "weights": weights_digest(network),
+            **versions(verify),
+        }
         self.network, self.device, self.verify = network.to(device).eval(), device, verify
         self.side = torch.tensor([[size, size]], dtype=torch.float32, device=device)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from reidflow.matching.features import Features, Gallery, Matches, of_length_one
 from reidflow.matching.neighbours import Neighbours
-from reidflow.matching.verification import LEAST, inliers
+from reidflow.matching.verification import LEAST, inliers, versions
 
 REACH = 5
 """Groups of neighbours of a query's keypoint that may vote for it in turn, times k."""
@@ -18,7 +18,8 @@ class Lnbnn:
     def __init__(self, k: int, both: bool, verify: float | None) -> None:
         import faiss
 
-        self.k, self.both, self.verify, self.versions = k, both, verify, {"faiss": faiss.__version__}
+        self.k, self.both, self.verify = k, both, verify
+        self.versions = {"faiss": faiss.__version__, **versions(verify)}
 
     def over(self, gallery: Gallery) -> "Voting":
         """Return a gallery to compare queries with."""
