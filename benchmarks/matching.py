@@ -101,11 +101,16 @@ def lnbnn(given: argparse.Namespace) -> None:
                 f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB; top-1 {right:.1%}",
                 flush=True,
             )
+            if images < given.images or not given.exact:
+                continue
             some = chosen.permutation(given.queries)[: given.exact]
             exact, wall, cpu = search(gallery, [queries[place] for place in some], given.threads, exact=True)
         true = (exact // INDIVIDUALS == individuals[some]).mean()
         mine = (found[some] // INDIVIDUALS == individuals[some]).mean()
-        print(f"  {len(some)} of them exactly: {wall:.0f} s, {cpu:.0f} s cpu; top-1 {true:.1%}, approximate {mine:.1%}")
+        print(
+            f"  {len(some)} of them exactly: {wall:.0f} s, {cpu:.0f} s cpu; top-1 {true:.1%}, approximate {mine:.1%}, the same "
+            f"first image {(found[some] == exact).mean():.1%}"
+        )
 
 
 def extract(given: argparse.Namespace) -> None:

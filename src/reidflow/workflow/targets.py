@@ -98,7 +98,9 @@ class Targets:
             wanted += [f"{files.results}/pages/review.html", f"{files.tables}/review.parquet"]
         for name in self.plan.experiments:
             wanted += self.results_of(name)
-        return wanted
+        # What was unavailable is removed to be tried again: Snakemake makes missing targets, and leaves missing inputs of finished jobs.
+        wanted += [path for network in self.plan.backbones().values() for path in files.network(network)]
+        return wanted + [f"{files.local_bank.format(bank=bank)}/local.json" for bank in self.plan.local_banks()]
 
     def results_of(self, name: str) -> list[str]:
         """Return every file of one experiment that a user reads, and its evaluated runs."""
