@@ -4,7 +4,6 @@ import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +20,6 @@ from reidflow.spec.canonical import canonical, short
 from reidflow.spec.components import needing
 from reidflow.spec.inference import around_ranking, needs_all_pairs, transductive
 from reidflow.spec.ranking import Ranking
-from reidflow.splits.roles import SHARED
 from reidflow.store.runs import RunStore, verified
 from reidflow.store.tables import Contract
 
@@ -276,7 +274,7 @@ def _scored(layouts: dict[str, Layout], run: TrainedRun, mirrored: pl.DataFrame 
     queries, per_query = layout.score(arm_retrieval(layout, run, mirrored))
     known = {"run": run.key, **_training(facts, history)}
     if not run.plain or layouts["val"].shared is not None:
-        known["val_id_map"] = _validated(layouts["val"], run, mirrored)
+        known["val_id_map"] = validated(layouts["val"], run, mirrored)
     if run.members:
         known |= _summed([_training(_provenance(folder), history) for _, folder in run.members], SUMMED)
     efficiency = [_efficiency(folder) for _, folder in run.members] or [_efficiency(run.folder)]
@@ -298,7 +296,7 @@ def _provenance(folder: Path) -> dict[str, Any]:
     return json.loads(verified(folder, "provenance.json").read_text())
 
 
-def _validated(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> float | None:
+def validated(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> float | None:
     """Return the validation score of what is ranked; None without validation images that have a positive."""
     if not len(layout.query):
         return None
@@ -515,35 +513,6 @@ def validate_runs(
             found[run.scored_as] = _scores(layout, run, mirrored)
     rows = [{"arm": run.arm, "seed": run.seed, **found[run.scored_as]} for run in runs]
     return pl.DataFrame(rows, schema=VALIDATED.columns)
-
-
-@dataclass(frozen=True)
-class ValidationRanking:
-    """What validates settings that decide the ranking of trained runs.
-
-    splits, manifest, gallery: as of `evaluate_runs`; local: the scores of local features, where they are ranked by.
-    """
-
-    splits: Sequence[pl.DataFrame]
-    manifest: pl.DataFrame
-    gallery: str
-    local: "LocalScores | None"
-
-    @property
-    def restricted(self) -> bool:
-        """Whether candidates must share something with the query, which validation during training does not know."""
-        return any(SHARED in split.columns for split in self.splits)
-
-    def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
-        """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one, and where
-        local features are unavailable."""
-        run = TrainedRun.of("", {**facts, "spec": {**spec, "ensemble": None}}, store, self.local)
-        layout = self._layouts[facts["split"]]
-        return 0.0 if run.unavailable else _validated(layout, run, None) or 0.0
-
-    @cached_property
-    def _layouts(self) -> list[Layout]:
-        return [Layout(split, self.manifest, self.gallery, "val") for split in self.splits]
 
 
 def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> dict[str, float | int | None]:

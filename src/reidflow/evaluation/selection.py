@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
@@ -14,9 +14,6 @@ from reidflow.spec.errors import ReidflowError
 from reidflow.spec.run import RANKED_BY
 from reidflow.spec.winners import CANDIDATES
 from reidflow.store.runs import RunStore, verified
-
-if TYPE_CHECKING:
-    from reidflow.evaluation.runs import ValidationRanking
 
 
 class CandidateExperiment(NamedTuple):
@@ -92,12 +89,26 @@ def _mean(scores: list[float | None]) -> float:
     return statistics.fmean(known) if known else 0.0
 
 
+class PointRanking(Protocol):
+    """What ranks the validation queries of a run as a point of a grid says (`ranked_points.ValidationRanking`).
+
+    What trains runs imports this module, and no code that ranks: an edit of that trains nothing again.
+    """
+
+    @property
+    def restricted(self) -> bool:
+        """Whether candidates must share something with the query, which validation during training does not know."""
+
+    def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
+        """Return the validation mAP of a run, as a job describes it, ranked as a plain spec says; 0 without one."""
+
+
 def choose_tuned(
     grid: dict[str, list],
     arms: dict[str, list[list]],
     job_files: list[str],
     results: Path,
-    ranked: "ValidationRanking | None" = None,
+    ranked: PointRanking | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return for each arm the chosen values with the mean validation mAP at every point of the grid.
 

@@ -148,6 +148,14 @@ def _check_split_seeds(
         problems.add(place, "the arms differ in their seeds.", f"Give all arms the same, or {switch}")
 
 
+def points_ranked(tuned: dict[str, list], division: dict[str, Any]) -> bool:
+    """Return whether the points of a grid are scored by ranking, since validation during training does not say it.
+
+    They differ in their ranking, or candidates must share something with the query, which training ignores.
+    """
+    return ranking_tuned(tuned) or (bool(tuned) and "same" in division)
+
+
 def check_rankings(
     file: ExperimentFile, arms: "dict[str, Arm]", divisions: list[dict[str, Any]], where: str, problems: Problems
 ) -> None:
@@ -168,11 +176,13 @@ def check_rankings(
                 "Leave out 'tested_on', or the 'ranking' of this arm.",
             )
         mirrored = any(needing("inference", spec.inference, "flipped") for _, spec in arm.points)
-        if ranking_tuned(file.tuned) and mirrored:
+        if mirrored and points_ranked(file.tuned, divisions[0]):
+            same = "same" in divisions[0]
             problems.add(
                 f"{place}, key 'inference'",
-                "it ranks by mirror images, which are embedded for reported runs alone, not for those that tune a ranking.",
-                "Leave that inference out, or tune no setting of 'inference' and 'ranking'.",
+                "it ranks by mirror images, which are embedded for reported runs alone, not for those that tune "
+                + ("settings among candidates of the same flank." if same else "a ranking."),
+                "Leave that inference out, or tune no setting" + ("." if same else " of 'inference' and 'ranking'."),
             )
 
 

@@ -11,9 +11,10 @@ from reidflow.spec import plan as plans
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.evaluation import reseeded
 from reidflow.spec.experiment import Arm, Experiment
+from reidflow.spec.experiment_splits import points_ranked
 from reidflow.spec.part_strengths import candidates
 from reidflow.spec.plan import Plan
-from reidflow.spec.run import RunSpec, ranking_tuned
+from reidflow.spec.run import RunSpec
 from reidflow.spec.search import Study
 from reidflow.spec.shards import COMPARED, EMBEDDED, EXTRACTED, PAIRWISE, shards
 from reidflow.workflow.files import Files, digest_of
@@ -209,9 +210,9 @@ class Inputs:
         return [f"{self.files.data}/manifest.parquet", *self.splits(wildcards)]
 
     def scores_points(self, wildcards: Wildcards) -> bool:
-        """Return whether points of a grid differ in their ranking, or candidates have the query's flank, which training ignores."""
+        """Return whether points of an experiment's grid are scored by ranking."""
         experiment = self.of(wildcards)
-        return ranking_tuned(experiment.file.tuned) or "same" in experiment.division
+        return points_ranked(experiment.file.tuned, experiment.division)
 
     def points_local(self, wildcards: Wildcards) -> list[str]:
         """Return the digests of the banks of local features that these points are ranked by."""

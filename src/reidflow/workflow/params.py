@@ -18,6 +18,8 @@ from reidflow.workflow.inputs import Inputs, Wildcards
 Job = Callable[[Any], str]
 plain = cached_by_identity(RunSpec.plain)
 modules_of = cached_by_identity(RunSpec.component_modules)
+RANKED_POINTS = "reidflow.evaluation.ranked_points"
+"""The module that scores points of a grid which differ in their ranking."""
 
 
 def executed(specs: Iterable[RunSpec]) -> list[str]:
@@ -231,7 +233,8 @@ class Params:
         what = {"grid": experiment.file.tuned, "arms": self._points(wildcards, experiment.arms)}
         if not self.inputs.scores_points(wildcards):
             return self.job("choose", what)
-        return self.job("choose", {**what, "gallery": self.plan.config.gallery}, plans.ranking_modules(experiment))
+        ranked = {"gallery": self.plan.config.gallery, "ranked_points": RANKED_POINTS}
+        return self.job("choose", {**what, **ranked}, [RANKED_POINTS, *plans.ranking_modules(experiment)])
 
     def train(self, wildcards: Wildcards) -> str:
         """Return the param of a job that trains reported runs."""

@@ -24,7 +24,8 @@ from reidflow.evaluation.fusion import (
 )
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.open_set import trials
-from reidflow.evaluation.runs import TrainedRun, ValidationRanking, arm_retrieval, reranking, validate_runs
+from reidflow.evaluation.ranked_points import ValidationRanking
+from reidflow.evaluation.runs import TrainedRun, arm_retrieval, reranking, validate_runs
 from reidflow.evaluation.selection import choose_tuned
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.ranking import Ranking

@@ -158,6 +158,12 @@ def test_of_the_planning_only_seeds_decide_numbers_of_a_run():
     }
 
 
+@pytest.mark.parametrize("script", ["train", "search", "choose"])
+def test_what_ranks_trains_nothing_again(script):
+    ranks = ("evaluation/fusion.py", "evaluation/runs.py", "evaluation/ranked_points.py", "matching/")
+    assert not [path for path in code.closure(f"workflow/scripts/{script}.py") if any(one in path for one in ranks)]
+
+
 def test_a_data_file_among_the_roots_counts_byte_by_byte(project):
     template = project / "page.md.j2"
     template.write_text("one")

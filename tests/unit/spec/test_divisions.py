@@ -98,6 +98,18 @@ def test_what_cannot_be_is_said_before_anything_runs(planned, content, wrong):
         planned(**content)
 
 
+def test_settings_are_tuned_by_no_ranking_that_needs_mirror_images(planned):
+    """Whatever is tuned: candidates of the same flank are known to the ranking alone."""
+    same, grid = (
+        {"evaluation": {"candidates": {"same": "flank"}}},
+        {"tuned": {"optimizer.learning_rate": [0.001, 0.01]}},
+    )
+    with pytest.raises(ReidflowError, match=r"tune settings among candidates of the same flank.*tune no setting"):
+        planned(**same, **grid, **arm(inference=["flip"]))
+    for remedy in (same | arm(inference=["flip"]), same | grid | arm(loss="supcon"), grid | arm(inference=["flip"])):
+        assert planned(**remedy)
+
+
 def test_the_members_of_an_ensemble_are_the_arm_and_the_settings_laid_over_it_with_seeds_of_their_own(planned):
     made = planned(**arm(loss="triplet", ensemble={"members": [{"loss": "supcon"}], "seeds": 2}, inference=["coral"]))
     spec = made.experiments["mine"].arms["c"].spec.with_seed(1)

@@ -304,6 +304,23 @@ def test_a_param_holds_what_determines_its_job_and_nothing_else():
     assert faster.train(one) == before.train(one) and faster.table(one) == before.table(one)
 
 
+def test_every_job_that_ranks_depends_on_what_its_ranking_executes():
+    """The ranking is imported by computed names: a job whose param lacks its modules ends after all training."""
+    own = {"protocol": {"ranking": {"scores": ["embedding", {"matcher": "rootsift"}]}}}
+    best = {**own, "candidates": {"experiments": ["losses"]}}
+    changes = {"experiments": ["losses", "optimizers", "seeds"], "overrides": {"optimizers": own, "seeds": best}}
+    made = Files(plans.make([ROOT / "config/config.yaml"], changes, root=ROOT))
+    params = Params(Inputs(made))
+    for name, ranks in (
+        ("optimizers", params.evaluate),
+        ("optimizers", params.strengths),
+        ("seeds", params.split_runs),
+    ):
+        wanted = set(plans.ranking_modules(made.plan.experiments[name]))
+        assert {"reidflow.matching.matchers.rootsift", "reidflow.matching.comparisons.lnbnn"} <= wanted
+        assert wanted <= set(json.loads(ranks(job(name)))["roots"]), ranks.__name__
+
+
 def test_a_report_prints_no_params():
     params = Params(Inputs(tiny()), reporting=True)
     assert params.train(job("tiny_losses", batch=0)) == "workflow/scripts/train.py"
