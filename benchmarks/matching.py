@@ -1,9 +1,9 @@
 """What matching by local features costs, and what the approximate search of LNBNN loses.
 
-`lnbnn` draws a gallery: descriptors of each image around common centres, as those of photographs are, a twentieth of them near
-copies of the same places of its individual. Queries are further images of some individuals. Scores with all descriptors
-compared are the truth; a gallery of a quarter shows how time grows. `pairs` needs a finished bank of features and compares
-a shortlist of 20 for some queries; `extract` measures the matchers on the images of a folder.
+`lnbnn` draws a gallery: descriptors of each image around common centres, as those of photographs are, a twentieth of them
+(`--shared`) near copies of the same places of its individual. Queries are further images of some individuals. Scores with all
+descriptors compared are the truth, for `--exact` of the queries; `--probes` is the number of lists that are looked at. A gallery
+of a quarter shows how time grows. `pairs` needs a finished bank of features and compares a shortlist of 20 for some queries; `extract` measures the matchers on the images of a folder.
 
     python benchmarks/matching.py lnbnn --images 10000 --descriptors 200 --queries 1000 --threads 2
     python benchmarks/matching.py extract data/photographs --matchers rootsift xfeat aliked disk
@@ -26,7 +26,7 @@ from reidflow.matching.comparisons.lnbnn import Voting, build
 from reidflow.matching.features import Features, Gallery
 from reidflow.spec import components
 
-DIM, CENTRES, SHARED, SPREAD, NOISE = 128, 4000, 0.05, 0.55, 0.7
+DIM, CENTRES, SPREAD, NOISE = 128, 4000, 0.55, 0.7
 INDIVIDUALS = 4  # images of each in the gallery
 LIST = 20
 
@@ -34,14 +34,14 @@ LIST = 20
 class World:
     """Draws images: the descriptors of each, float32 (n, DIM), of length 1 and not negative, as RootSIFT's are."""
 
-    def __init__(self, descriptors: int) -> None:
-        self.descriptors = descriptors
+    def __init__(self, descriptors: int, shared: float) -> None:
+        self.descriptors, self.shared = descriptors, shared
         self.centres = np.abs(np.random.default_rng(0).standard_normal((CENTRES, DIM), dtype=np.float32))
 
     def image(self, individual: int, number: int) -> np.ndarray:
         """Return the descriptors of an image of an individual."""
         coat, view = np.random.default_rng([1, individual]), np.random.default_rng([2, individual, number])
-        shared = self._places(coat, int(SHARED * self.descriptors))
+        shared = self._places(coat, int(self.shared * self.descriptors))
         shared += NOISE * view.standard_normal(shared.shape, dtype=np.float32)
         return unit(np.concatenate([shared, self._places(view, self.descriptors - len(shared))]))
 
@@ -60,7 +60,7 @@ def gallery_of(world: World, images: int) -> Gallery:
     """Return a gallery of drawn images."""
     parts = [world.image(place // INDIVIDUALS, place % INDIVIDUALS).astype(np.float16) for place in range(images)]
     owners = np.repeat(np.arange(images), world.descriptors)
-    return Gallery(np.zeros((len(owners), 2), np.float32), np.concatenate(parts), owners, images)
+    return Gallery(np.zeros((len(owners), 2), np.float32), np.concatenate(parts), owners, images, np.arange(images))
 
 
 def search(gallery: Gallery, queries: list[Features], threads: int, exact: bool) -> tuple[np.ndarray, float, float]:
@@ -84,7 +84,8 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
 
 def lnbnn(given: argparse.Namespace) -> None:
     """Print the cost of queries, of a quarter of the gallery too, and how often both searches agree."""
-    world, chosen = World(given.descriptors), np.random.default_rng(3)
+    world, chosen = World(given.descriptors, given.shared), np.random.default_rng(3)
+    neighbours.PROBES = given.probes
     for images in (given.images // 4, given.images):
         individuals = np.random.default_rng(3).permutation(images // INDIVIDUALS)[: given.queries]
         individuals = np.resize(individuals, given.queries)
@@ -150,6 +151,8 @@ def main() -> None:
     parser.add_argument("folder", nargs="?")
     for name, default in (("images", 10_000), ("descriptors", 200), ("queries", 1000), ("threads", 2), ("exact", 100)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--shared", type=float, default=0.05)
+    parser.add_argument("--probes", type=int, default=neighbours.PROBES)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--matchers", nargs="+", default=components.names("matcher"))
     parser.add_argument("--compare", default="lightglue")
