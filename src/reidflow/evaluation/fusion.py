@@ -6,6 +6,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from reidflow.evaluation.average_precision import identity_balanced
 from reidflow.evaluation.metrics import average_precisions
@@ -167,7 +168,8 @@ def log_odds(probabilities: np.ndarray) -> np.ndarray:
 def logistic_fit(features: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the weights (S,) of features (P, S), none of them negative, and the offset of the log odds that fit best.
 
-    Features whose weight would be negative are left out, and the others fitted again.
+    Features whose weight would be negative are left out, and the others fitted again. The bits do not depend on the threads
+    of the BLAS: it runs on one.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -176,7 +178,9 @@ def logistic_fit(features: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, fl
     solver = "newton-cholesky" if features.shape[1] == 1 else "lbfgs"
     tolerance = TOLERANCE[solver]
     while kept.any():
-        fit = LogisticRegression(C=LOOSE, max_iter=ROUNDS, tol=tolerance, solver=solver).fit(features[:, kept], same)
+        with threadpool_limits(1, "blas"):
+            model = LogisticRegression(C=LOOSE, max_iter=ROUNDS, tol=tolerance, solver=solver)
+            fit = model.fit(features[:, kept], same)
         if (fit.coef_[0] >= 0).all():
             weights[kept] = fit.coef_[0]
             return weights, float(fit.intercept_[0])
@@ -361,6 +365,23 @@ def needs_validation(ranking: Ranking) -> bool:
     return ranking.fusion == "calibrated" or (ranking.weights is None and len(ranking.scores) > 1)
 
 
+class UnfittedError(ReidflowError):
+    """Scores that cannot be calibrated: validation has no pair of one identity on its shortlists, or none of two."""
+
+
+def _unfitted(ranking: Ranking, embedded: Retrieval | None) -> str:
+    """Return why the scores of a ranking cannot be calibrated, and what to do."""
+    if embedded is not None and ranking.shortlist is not None and ranking.shortlist < len(embedded.gallery):
+        return (
+            f"ranking: no validation query has a pair of each kind, of one identity and of two, among the {ranking.shortlist} "
+            "candidates of its shortlist, so scores cannot be calibrated. Set a longer shortlist (null: all), or fusion: sum (or rank)."
+        )
+    return (
+        "ranking: no two validation images of one identity can be compared, so scores cannot be calibrated. Set "
+        "fusion: sum (or rank), or give the split a larger share for 'val'."
+    )
+
+
 @dataclass(frozen=True)
 class Reranking:
     """A ranking by several scores, fitted: what it makes of a retrieval of one layout.
@@ -413,7 +434,7 @@ def fit_reranking(
     a validation score, by which arms are chosen, is not that of the queries which it was fitted on.
 
     embedded: the retrieval of the validation layout by the embeddings; None where nothing is fitted, or there are no
-    validation queries. Raises ReidflowError where calibration has no pairs of one identity, or none of two.
+    validation queries. Raises UnfittedError where calibration has no pairs of one identity, or none of two.
     """
     nothing = np.full(len(layout.identity), -1)
     if embedded is None and ranking.fusion != "calibrated":
@@ -426,13 +447,14 @@ def fit_reranking(
         scores = pair_scores(ranking, embedded, rows[query], rows[gallery], local)
         pairs = ValidationPairs(scores, embedded, identity[query], identity[gallery])
         whole = pairs.fitted(ranking, np.ones(len(query), bool))
+    # Embeddings that are not finite, of a run that diverged, rank no candidate before another, however they are fused.
+    diverged = embedded is not None and not np.isfinite(embedded.queries).any()
+    if whole is None and diverged:
+        return Reranking(ranking, layout, local, Fusion("sum", given_weights(ranking)), (), nothing)
     if whole is None and ranking.fusion != "calibrated":
         whole = Fusion(ranking.fusion, given_weights(ranking))
     if whole is None:
-        raise ReidflowError(
-            "ranking: no two validation images of one identity can be compared, so scores cannot be calibrated. Set "
-            "fusion: sum (or rank), or give the split a larger share for 'val'."
-        )
+        raise UnfittedError(_unfitted(ranking, embedded))
     if layout.role != "val" or embedded is None:
         return Reranking(ranking, layout, local, whole, (), nothing)
     known = np.unique(pairs.query_identity)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from reidflow.evaluation.average_precision import identity_balanced
 from reidflow.evaluation.layout import Layout
@@ -303,7 +304,8 @@ def logistic(score: np.ndarray, target: np.ndarray, weight: np.ndarray | None = 
     standard = ((score - centre) / spread)[:, None]
     model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
     twice = np.concatenate([share, 1 - share]) * np.tile(weight, 2)
-    model.fit(np.tile(standard, (2, 1)), np.repeat([1, 0], len(score)), sample_weight=twice * len(score))
+    with threadpool_limits(1, "blas"):  # whose threads decide bits
+        model.fit(np.tile(standard, (2, 1)), np.repeat([1, 0], len(score)), sample_weight=twice * len(score))
     slope = float(model.coef_[0, 0] / spread)
     return float(model.intercept_[0] - slope * centre), slope
 

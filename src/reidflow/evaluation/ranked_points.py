@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from reidflow.evaluation.fusion import UnfittedError
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.runs import TrainedRun, local_scores, validated
 from reidflow.ingest.manifest import MANIFEST
@@ -48,10 +49,13 @@ class ValidationRanking:
 
     def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
         """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one, and where
-        local features are unavailable."""
+        local features are unavailable or scores cannot be calibrated."""
         run = TrainedRun.of("", {**facts, "spec": {**spec, "ensemble": None}}, store, self.local)
         layout = self._layouts[facts["split"]]
-        return 0.0 if run.unavailable else validated(layout, run, None) or 0.0
+        try:
+            return 0.0 if run.unavailable else validated(layout, run, None) or 0.0
+        except UnfittedError:
+            return 0.0
 
     @cached_property
     def _layouts(self) -> list[Layout]:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from reidflow.evaluation.average_precision import identity_balanced
-from reidflow.evaluation.fusion import Reranking, fit_reranking, needs_validation
+from reidflow.evaluation.fusion import Reranking, UnfittedError, fit_reranking, needs_validation
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.metrics import ScoredQueries, pooled_metrics
 from reidflow.evaluation.ranking import similarity_of
@@ -343,7 +343,10 @@ def reranking(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = N
     validation = layout.validation
     needed = needs_validation(run.ranking) and len(validation.query)
     embedded = combined_retrieval(run, *member_retrievals(validation, run, mirrored)) if needed else None
-    return fit_reranking(run.ranking, layout, embedded, run.local)
+    try:
+        return fit_reranking(run.ranking, layout, embedded, run.local)
+    except UnfittedError as error:
+        raise UnfittedError(f"arm '{run.arm}', seed {run.seed}: {error}") from error
 
 
 def left_out_retrieval(

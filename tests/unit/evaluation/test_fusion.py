@@ -17,6 +17,7 @@ from reidflow.evaluation.fusion import (
     Calibration,
     Fusion,
     PairScores,
+    UnfittedError,
     best_weights,
     fit_reranking,
     pair_scores,
@@ -271,6 +272,21 @@ def test_labels_of_test_images_decide_nothing_that_is_fitted(run: TrainedRun, ro
     seen = [trials(each.validation, arm_retrieval(each.validation, fused)) for each in layouts]
     assert seen[0].gallery == PEOPLE * SHOTS
     np.testing.assert_array_equal(seen[0].without, seen[1].without)
+
+
+def test_a_run_that_cannot_be_calibrated_is_named_and_a_diverged_one_ranks_nobody_first(run: TrainedRun):
+    local = Local(rootsift=likeness(1, 1))
+    wrong = np.where(IDENTITY[:, None] == IDENTITY, -100.0, 0.0) + likeness(0, 2)
+    scores = [{"matcher": {"name": "rootsift"}}, "embedding"]
+    short = run._replace(ranking=ranking(scores=scores, shortlist=2), local=Local(rootsift=wrong))
+    with pytest.raises(UnfittedError, match=r"arm 'arm', seed 0: .* 2 candidates of its shortlist.*longer shortlist"):
+        arm_retrieval(TEST, short)
+    arm_retrieval(TEST, short._replace(ranking=ranking(scores=scores)))
+    arm_retrieval(TEST, short._replace(ranking=ranking(scores=scores, shortlist=2, fusion="sum")))
+    table = pl.read_parquet(run.folder / "embeddings.parquet")
+    lost = pl.Series("vector", [[float("nan")] * DIM] * table.height, dtype=pl.List(pl.Float32))
+    table.with_columns(lost).write_parquet(run.folder / "embeddings.parquet")
+    assert not np.isfinite(arm_retrieval(TEST, run._replace(ranking=ranking(), local=local)).matrix).any()
 
 
 def test_re_ranking_follows_the_fused_scores(run: TrainedRun):
