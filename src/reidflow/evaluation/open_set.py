@@ -233,21 +233,26 @@ def quantile(score: np.ndarray, identity: np.ndarray, level: float) -> float:
 
 
 def effective(score: np.ndarray, identity: np.ndarray) -> float:
-    """Return how many independent scores say as much of the mean over identities, from their correlation within an identity.
+    """Return how many independent scores say as much of the mean over identities, from their correlation within an identity."""
+    counts, correlation = np.unique(identity, return_counts=True)[1], within(score, identity)
+    return float(len(counts) / np.mean(correlation + (1 - correlation) / counts))
 
-    By the one-way analysis of variance, within [0, 1]; 1 where no identity has two scores.
+
+def within(score: np.ndarray, identity: np.ndarray) -> float:
+    """Return the correlation of scores within an identity, by the one-way analysis of variance, within [0, 1].
+
+    1 where no identity has two scores, or there is one identity.
     """
     _, codes, counts = np.unique(identity, return_inverse=True, return_counts=True)
     number, total = len(counts), len(score)
-    correlation = 1.0
-    if 1 < number < total:
-        means = np.bincount(codes, score) / counts
-        between = (counts * np.square(means - score.mean())).sum() / (number - 1)
-        within = np.square(score - means[codes]).sum() / (total - number)
-        size = (total - np.square(counts).sum() / total) / (number - 1)
-        spread = between + (size - 1) * within
-        correlation = float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 1.0
-    return float(number / np.mean(correlation + (1 - correlation) / counts))
+    if not 1 < number < total:
+        return 1.0
+    means = np.bincount(codes, score) / counts
+    between = (counts * np.square(means - score.mean())).sum() / (number - 1)
+    inside = np.square(score - means[codes]).sum() / (total - number)
+    size = (total - np.square(counts).sum() / total) / (number - 1)
+    spread = between + (size - 1) * inside
+    return float(np.clip((between - inside) / spread, 0, 1)) if spread > 0 else 1.0
 
 
 def _alike(new: np.ndarray, new_identity: np.ndarray, out: np.ndarray, out_identity: np.ndarray) -> float | None:

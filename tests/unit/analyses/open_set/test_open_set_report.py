@@ -88,6 +88,8 @@ def test_quantities_are_the_measures_of_the_table_by_individual(planted):
         for row in planted.arms.to_dicts():
             assert rows[row["arm"]]["value"] == pytest.approx(row[quantity.name])
         assert rows["good"]["delta"] == pytest.approx(rows["good"]["value"] - rows["bad"]["value"])
+    nobody = {arm: ([], np.empty((0, 2))) for arm in EXPERIMENT.arms}
+    assert compared(quantities(EXPERIMENT)[0], nobody, "bad", largest=1) == []
     assert len(values["baks"]["good"][0]) == KNOWN and set(values["baus"]["good"][0]) == {
         f"test-n{i}" for i in range(NEW)
     }
