@@ -455,7 +455,7 @@ def test_few_test_images_have_frozen_experiments_run_on_folds_that_test_all_of_t
     made = plan.make(["config/config.yaml", "small.yaml"])
     folded = {name for name, one in made.experiments.items() if one.folds}
     # backbones trains networks from images, a_against_a is about seeds, the others need one split.
-    assert folded == {"losses", "geometry", "schedulers", "optimizers", "augmentation"}
+    assert folded == {"losses", "matching", "geometry", "schedulers", "optimizers", "augmentation"}
     assert {arm.seeds for name in folded for arm in made.experiments[name].arms.values()} == {(0, 1, 2)}
     ranked = set(candidate_experiments(made.experiments["seeds"], made.experiments))
     assert ranked == {"eda_dedup", "eda_curation", "hpo", "nas"}

@@ -17,7 +17,7 @@ from reidflow.spec.errors import ReidflowError
 def manifest(*rows, **columns):
     """Return labelled rows: (identity, time), with further columns."""
     names = [f"{identity}-{n}.jpg" for n, (identity, _) in enumerate(rows)]
-    nothing = dict.fromkeys(("group", "camera", "site", "flank"), [None] * len(rows))
+    nothing = dict.fromkeys(("group", "camera", "site", "flank", "visible"), [None] * len(rows))
     data = {"image": names, "path": names, "identity": [r[0] for r in rows], "time": [r[1] for r in rows]}
     data |= nothing | columns
     return pl.DataFrame(data, schema=dict.fromkeys(data, pl.String))

@@ -96,11 +96,12 @@ def photographs():
                     "identity": f"p{person}" if labelled else None,
                     "group": None,
                     "side": side,
+                    "role": None,
                 }
             )
             images.append(image)
             truth.append(person)
-    manifest = pl.DataFrame(rows, schema_overrides={"group": pl.String})
+    manifest = pl.DataFrame(rows, schema_overrides={"group": pl.String, "role": pl.String})
     return manifest, np.stack(images), dict(zip(manifest["image"], truth, strict=True))
 
 

@@ -274,7 +274,8 @@ def test_a_curved_geometry_has_no_means_and_planning_knows_it():
     points, _, _ = scene()
     for geometry in components.names("geometry"):
         similarity = components.load("geometry", geometry).similarity
-        retrieval = Retrieval(points[:20] * 0.1, points[20:] * 0.1, similarity=similarity)
+        flanks = {"query_flank": np.arange(20) % 2, "gallery_flank": np.arange(40) % 2}
+        retrieval = Retrieval(points[:20] * 0.1, points[20:] * 0.1, similarity=similarity, **flanks)
         for name in components.names("inference"):
             step = components.resolve("inference", name)
             if components.declared("inference", name, "FLAT") and geometry not in FLAT_SPACES:

@@ -33,7 +33,7 @@ VALIDATION = {"flip_*": 0.41, "expansion": 0.40, "reciprocal": 0.5, "flip_recipr
 
 
 def specs() -> dict[str, dict]:
-    return {arm: {"inference": steps, "ensemble": ENSEMBLES.get(arm)} for arm, steps in STEPS.items()}
+    return {arm: {"inference": steps, "ensemble": ENSEMBLES.get(arm), "ranking": None} for arm, steps in STEPS.items()}
 
 
 def experiment() -> SimpleNamespace:

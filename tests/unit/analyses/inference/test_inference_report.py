@@ -47,7 +47,7 @@ def test_a_row_has_the_methods_of_its_arm_and_what_they_need(table: pl.DataFrame
 
 def test_an_ensemble_counts_the_runs_of_every_member_with_every_seed():
     ensemble = {"seeds": 2, "members": [{"epochs": 3}, {"epochs": 4}], "combine": "average"}
-    found = described({"inference": [], "ensemble": ensemble})
+    found = described({"inference": [], "ensemble": ensemble, "ranking": None})
     assert (found["runs"], found["forward_passes"]) == (6, 6)
     assert found["methods"] == "6 runs, similarities averaged"
     assert describe({"name": "mine.sharper", "strength_": 0.5}) == "sharper (strength 0.5)"
@@ -56,7 +56,7 @@ def test_an_ensemble_counts_the_runs_of_every_member_with_every_seed():
 def test_a_method_whose_file_does_not_say_counts_as_transductive(tmp_path, monkeypatch):
     (tmp_path / "own.silent_step.py").write_text("def apply(retrieval):\n    return retrieval\n")
     monkeypatch.setattr("reidflow.spec.components.find_module", lambda name: tmp_path / f"{name}.py")
-    assert described({"inference": [{"name": "own.silent_step"}], "ensemble": None})["transductive"]
+    assert described({"inference": [{"name": "own.silent_step"}], "ensemble": None, "ranking": None})["transductive"]
 
 
 def test_queries_that_get_better_and_worse_are_counted_by_hand():
@@ -69,7 +69,7 @@ def test_queries_that_get_better_and_worse_are_counted_by_hand():
     per_query = pl.DataFrame(rows, schema=["arm", "seed", "image", "identity", "ap"], orient="row")
     experiment = planted.experiment()
     experiment.arms = {"none": None, "flip": None}
-    specs = {arm: {"inference": [], "ensemble": None} for arm in experiment.arms}
+    specs = {arm: {"inference": [], "ensemble": None, "ranking": None} for arm in experiment.arms}
     results = planted.results().head(0)
     found = inference_table(
         experiment, specs, results, per_query, planted.comparisons().head(0), {"rare": 2, "common": 8}
