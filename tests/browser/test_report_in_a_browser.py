@@ -230,6 +230,7 @@ def test_every_analysis_of_the_demo_has_its_words(chromium, reported, tmp_path):
     assert "left out" not in outcome.text
     report = Report(chromium, demo.folder / "report.html")
     shown = {result["path"].rsplit(".", 1)[0] for result in told_of(report).values()}
-    assert shown == {path.rsplit(".", 1)[0] for path in outputs}
+    # The page of doubtful labels is there to be answered, which a report is not.
+    assert shown == {path.rsplit(".", 1)[0] for path in outputs} - {"results/pages/review"}
     assert len(shown) > 150
     assert chromium.faults() == []
