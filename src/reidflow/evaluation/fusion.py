@@ -12,6 +12,7 @@ from reidflow.evaluation.average_precision import identity_balanced
 from reidflow.evaluation.metrics import average_precisions
 from reidflow.evaluation.ranking import BLOCK_ELEMENTS
 from reidflow.evaluation.retrieval_queries import Retrieval, best_candidates, scores
+from reidflow.matching.features import listed_places
 from reidflow.spec.errors import ReidflowError
 from reidflow.spec.ranking import EMBEDDING, Ranking
 
@@ -79,7 +80,7 @@ def pair_scores(
     if ranking.shortlist is not None and ranking.shortlist < len(gallery):
         shortlist = best_candidates(replace(retrieval, matrix=first, similarity=None), ranking.shortlist)[0]
     values = (first, *(of(score, shortlist) for score in ranking.scores[1:]))
-    listed = np.ones(first.shape, bool) if shortlist is None else _on(shortlist, first.shape)
+    listed = np.ones(first.shape, bool) if shortlist is None else listed_places(shortlist, len(gallery))
     for rows in _blocks(first.shape):
         excluded = masks.excluded(rows)
         if excluded is not None:
@@ -101,13 +102,6 @@ def _blocks(shape: tuple[int, int]) -> Iterator[slice]:
     """Yield blocks of rows whose arrays do not grow with their number."""
     size = max(1, BLOCK_ELEMENTS // max(1, shape[1]))
     yield from (slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size))
-
-
-def _on(shortlist: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    listed = np.zeros(shape, bool)
-    query, place = np.nonzero(shortlist >= 0)
-    listed[query, shortlist[query, place]] = True
-    return listed
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -133,8 +132,6 @@ class BankJob:
         known, digests = set(stored(self.place)), []
         images = self.manifest[rows].select("image", "sha256").rows()
         files = {row.image: row for row in self.listing.rows}
-        # Threads share a GPU's network one after the other; on the CPU each image has one thread.
-        turn = nullcontext() if self.device == "cpu" else threading.Lock()
 
         def one(image: tuple[str, str]) -> tuple[str, Features | None]:
             square = self._square(files.get(image[0]), *image)
@@ -144,18 +141,16 @@ class BankJob:
             digest = row_digest(pixels, mask)
             if digest in known:
                 return digest, None
-            with turn:
-                return digest, self._extract(pixels[None], mask[None])[0]
+            return digest, self._extract(pixels[None], mask[None])[0]
 
-        with single_threaded(self.device), ThreadPoolExecutor(self.workers) as pool:
-            for start in range(0, len(images), KEPT):
-                part = list(pool.map(one, images[start : start + KEPT]))
-                new = {digest: features for digest, features in part if features is not None}
-                if new:
-                    keep_features(self.place, list(new), list(new.values()))
-                known |= new.keys()
-                digests += [digest for digest, _ in part]
-                print(f"{len(digests)} of {len(images)} images", flush=True)
+        for start in range(0, len(images), KEPT):
+            part = one_thread_each(self.device, self.workers, one, images[start : start + KEPT])
+            new = {digest: features for digest, features in part if features is not None}
+            if new:
+                keep_features(self.place, list(new), list(new.values()))
+            known |= new.keys()
+            digests += [digest for digest, _ in part]
+            print(f"{len(digests)} of {len(images)} images", flush=True)
         gone = [image for (image, _), digest in zip(images, digests, strict=True) if digest == GONE]
         if gone:
             print(
@@ -225,6 +220,12 @@ def single_threaded(device: str) -> Iterator[None]:
             yield
     finally:
         cv2.setNumThreads(before)
+
+
+def one_thread_each(device: str, workers: int, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+    """Return what a function makes of each item, by several threads of one thread each; on a GPU one item after the other."""
+    with single_threaded(device), ThreadPoolExecutor(workers if device == "cpu" else 1) as pool:
+        return list(pool.map(function, *columns))
 
 
 class Bank:

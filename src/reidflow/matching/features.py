@@ -68,3 +68,11 @@ class Matches(NamedTuple):
     first: np.ndarray
     second: np.ndarray
     weights: np.ndarray
+
+
+def listed_places(shortlist: np.ndarray, count: int) -> np.ndarray:
+    """Return which of `count` images are on each query's list, bool (Q, count). shortlist: places (Q, k), -1 for none."""
+    found = np.zeros((len(shortlist), count), bool)
+    rows, columns = np.nonzero(shortlist >= 0)
+    found[rows, shortlist[rows, columns]] = True
+    return found

@@ -3,18 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from reidflow.features.shards import keep, stored
-from reidflow.matching.bank import FILES, Bank, single_threaded
-from reidflow.matching.features import Matches
+from reidflow.matching.bank import FILES, Bank, one_thread_each, single_threaded
+from reidflow.matching.features import Matches, listed_places
 from reidflow.spec import code, components
 from reidflow.spec.canonical import canonical, short
 from reidflow.spec.plan import local_bank_id
@@ -75,7 +72,7 @@ class LocalScores:
             rows = slice(start, min(start + BLOCK, len(queries)))
             own = queries[rows, None] == gallery[None]
             apart = excluded(rows) if excluded else None
-            listed = None if shortlist is None else _listed(shortlist[rows], len(gallery))
+            listed = None if shortlist is None else listed_places(shortlist[rows], len(gallery))
             block = cache.scores(queries[rows], own if apart is None else own | apart, listed)
             found[rows] = block if listed is None else np.where(listed, block, np.nan)
         return found
@@ -93,8 +90,8 @@ class LocalScores:
         """Return the matched keypoints of two images: points (M, 2) of each, in pixels of their squares, and weights (M,).
 
         A match's weight is what it adds to the score of the first image as a query. row, other, gallery: rows of the
-        manifest; gallery: the images among which it is a query, None: all; groups: of these, as in `scores`. excluded: those that are no candidates, bool (G,);
-        the query never is one.
+        manifest; gallery: the images among which it is a query, None: all; groups: of these, as in `scores`. excluded: those that
+        are no candidates, bool (G,); the query never is one.
         """
         made = self._comparison(score)
         first, second = made.bank.of(row), made.bank.of(other)
@@ -132,7 +129,7 @@ class _Comparison:
             "compare": score.compare,
             "code": code.run_digest(__name__, components.module_name("comparison", score.compare["name"])),
             "versions": getattr(self.comparison, "versions", {}),
-            "features": {key: bank.facts[key] for key in ("matcher", "code", "versions", "device")},
+            "features": bank.decided,
             "device": device.split(":")[0] if "device" in wanted else "cpu",
         }
 
@@ -152,15 +149,8 @@ class _Comparison:
         return self.cache / name
 
     def each(self, function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
-        """Return what a function makes of each item; on a GPU one after the other."""
-        turn = nullcontext() if self.device == "cpu" else Lock()
-
-        def one(*item: Any) -> Any:
-            with turn:
-                return function(*item)
-
-        with single_threaded(self.device), ThreadPoolExecutor(self.workers) as pool:
-            return list(pool.map(one, *columns))
+        """Return what a function makes of each item."""
+        return one_thread_each(self.device, self.workers, function, *columns)
 
     def among(self, gallery: np.ndarray, groups: np.ndarray) -> Any:
         """Return a gallery to compare queries with; the last two are kept: those of validation and test.
@@ -237,14 +227,6 @@ class _Pairs:
     def _score(self, pair: tuple[int, int]) -> float:
         first, second = (self.made.bank.of(row) for row in pair)
         return float(np.float32(self.made.comparison.matches(first, second).weights.sum()))
-
-
-def _listed(shortlist: np.ndarray, count: int) -> np.ndarray:
-    """Return which of `count` images are on each query's list, bool (q, count). shortlist: places (q, k), -1 for none."""
-    found = np.zeros((len(shortlist), count), bool)
-    rows, columns = np.nonzero(shortlist >= 0)
-    found[rows, shortlist[rows, columns]] = True
-    return found
 
 
 def _numbered(groups: np.ndarray | None, count: int) -> np.ndarray:

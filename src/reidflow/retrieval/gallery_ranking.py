@@ -2,12 +2,9 @@
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import faiss
@@ -16,7 +13,7 @@ import numpy as np
 from reidflow.evaluation.fusion import pair_scores
 from reidflow.evaluation.ranking import STEPS, unit
 from reidflow.evaluation.retrieval_queries import Retrieval, best_candidates
-from reidflow.matching.bank import Bank, ExtendedBank, build_matcher, facts_of, single_threaded
+from reidflow.matching.bank import Bank, ExtendedBank, build_matcher, facts_of, one_thread_each
 from reidflow.matching.features import Features
 from reidflow.matching.scores import LocalScores
 from reidflow.retrieval.fitted_ranking import FittedRanking
@@ -56,14 +53,11 @@ class Extractor:
 
     def __call__(self, pixels: np.ndarray, masks: np.ndarray, workers: int) -> list[Features]:
         """Return the features of squares, (n, S, S, 3) and (n, S, S) uint8. workers: threads, which change none."""
-        turn = nullcontext() if self.device == "cpu" else Lock()
 
         def one(row: int) -> Features:
-            with turn:
-                return self._extract(pixels[row : row + 1], masks[row : row + 1])[0]
+            return self._extract(pixels[row : row + 1], masks[row : row + 1])[0]
 
-        with single_threaded(self.device), ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(one, range(len(pixels))))
+        return one_thread_each(self.device, workers, one, range(len(pixels)))
 
 
 class BesideGallery(LocalScores):

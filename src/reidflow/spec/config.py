@@ -34,9 +34,14 @@ def _or_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _as_list(value: Any) -> Any:
+    """Return one text as a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
 Overrides = Annotated[dict[str, Any], BeforeValidator(_or_empty)]
 Facets = Annotated[list[Literal["camera", "site", "flank"]], AfterValidator(_distinct)]
-Shared = Annotated[Facets, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Shared = Annotated[Facets, BeforeValidator(_as_list)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 
 
@@ -82,11 +87,6 @@ def _as_texts(value: Any) -> Any:
     if isinstance(entries, list) and any(entry is None or isinstance(entry, bool) for entry in entries):
         raise ValueError('holds null, true or false: put labels of this name in quotes, e.g. ["null"]')
     return [str(entry) for entry in entries] if isinstance(entries, list) else entries
-
-
-def _as_list(value: Any) -> Any:
-    """Return one text as a list of it."""
-    return [value] if isinstance(value, str) else value
 
 
 class Detections(Strict):

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from reidflow.evaluation.fusion import (
     LOOSE,
@@ -20,6 +21,7 @@ from reidflow.evaluation.fusion import (
     UnfittedError,
     best_weights,
     fit_reranking,
+    logistic_fit,
     pair_scores,
     probability,
 )
@@ -334,3 +336,15 @@ def test_arms_that_rank_otherwise_are_scored_apart(run: TrainedRun):
     assert run.plain and not own.plain
     with pytest.raises(ReidflowError, match="rootsift"):
         arm_retrieval(TEST, own)
+
+
+def test_fitted_bits_do_not_depend_on_the_threads_of_the_blas():
+    generator = np.random.default_rng(0)
+    same = generator.random(200_003) < 0.02
+    features = generator.standard_normal((len(same), 4)) + same[:, None] * [0.5, 1.0, 0.2, 0.8]
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            found.append(logistic_fit(features, same))
+    assert found[0][1] == found[1][1]
+    assert found[0][0].tolist() == found[1][0].tolist()

@@ -85,8 +85,9 @@ def cost_table(
 
 def compared(layout: Layout, plain: Retrieval, run: TrainedRun) -> float:
     """Return how many candidates of a query are compared by local features; mean over queries."""
-    excluded = plain.masks().excluded(slice(0, len(layout.query)))
-    candidates = np.full(len(layout.query), len(layout.gallery)) - (0 if excluded is None else excluded.sum(axis=1))
+    masks, size = plain.masks(), len(layout.gallery)
+    rows = (masks.excluded(slice(query, query + 1)) for query in range(len(layout.query)))
+    candidates = np.array([size - (0 if excluded is None else excluded.sum()) for excluded in rows])
     shortlist = run.ranking.shortlist if run.ranking.scores[0] == EMBEDDING else None
     return float(candidates.clip(max=shortlist).mean()) if len(candidates) else 0.0
 
@@ -122,8 +123,9 @@ def _compare(score: LocalScore, shortlist: int | None, run: TrainedRun, layout: 
     """Return milliseconds for a query; preparing the gallery does not count."""
     shown = np.unique(np.linspace(0, len(layout.query) - 1, min(QUERIES + 1, len(layout.query))).round().astype(int))
     queries, gallery = layout.manifest_rows[layout.query[shown]], layout.manifest_rows[layout.gallery]
-    apart = plain.masks().excluded(slice(0, len(layout.query)))
-    excluded = None if apart is None else apart[shown]
+    masks = plain.masks()
+    apart = [masks.excluded(slice(row, row + 1)) for row in shown.tolist()]
+    excluded = None if any(row is None for row in apart) else np.concatenate(apart)
     listed = None if shortlist is None else best_candidates(plain, shortlist)[0][shown]
     with tempfile.TemporaryDirectory() as folder:
         local = LocalScores(run.local.folders, Path(folder), device=run.local.device)
