@@ -10,7 +10,7 @@ A query is answered with its best candidate where that one's score is above a th
     Decision.of(json.loads(json.dumps(decision.to_json())))  # the same decision
 
 `best` is the score of the best candidate as the ranking has it: a similarity, or the log odds of a fused ranking. `gallery_size`
-is the number of images among which it is the best.
+is the number of images in the gallery, the query's own included where it is one of them.
 """
 
 import copy
@@ -35,6 +35,10 @@ BLOCK, DRAWS, PART = 1024, 10, 4
 _EDGE = 1e-6  # of a probability, so that its log odds are finite
 
 
+class NoTrialsError(ReidflowError):
+    """Validation has no query by which a threshold can be chosen."""
+
+
 @dataclass(frozen=True)
 class Trials:
     """What the queries of a role find, row i of everything the same query.
@@ -42,7 +46,7 @@ class Trials:
     identity: (Q,) codes. new: individuals that are not in the gallery. known: those with a positive; the other queries of identities in the
     gallery are neither. best: score of the best candidate, minus infinity without any. right: whether it is of the query's identity.
     without: score of the best candidate were the query's identity not in the gallery; minus infinity where that is not known.
-    gallery: number of images ranked. smaller: (Q,) mean of `without` in random quarters of the gallery.
+    gallery: number of images in it. smaller: (Q,) mean of `without` in random quarters of the gallery.
     """
 
     identity: np.ndarray
@@ -177,8 +181,8 @@ def fit(found: Trials, promised: float = PROMISED) -> Decision:
     Trials are queries of new individuals, and known ones as they would be without their own identity in the gallery, unless these
     score lower. The threshold is their conformal quantile, every identity weighing the same: the share 1 - promised,
     enlarged by 1 / n for the n independent trials that the queries, alike within an identity, are worth. Where no score is a
-    number, as after a training that diverged, every query is new. Raises ReidflowError where validation has no query to choose by,
-    or `promised` is no rate.
+    number, as after a training that diverged, every query is new. Raises NoTrialsError where validation has no query to
+    choose by, and ReidflowError where `promised` is no rate.
     """
     if not 0 < promised < 1:
         raise ReidflowError(f"open set: promised: {promised} is no rate of false matches. Write e.g. 0.05.")
@@ -188,7 +192,7 @@ def fit(found: Trials, promised: float = PROMISED) -> Decision:
     new = found.new & np.isfinite(best)
     left_out = found.known & np.isfinite(without)
     if not new.any() and not left_out.any():
-        raise ReidflowError(
+        raise NoTrialsError(
             "open set: no validation query says what a new individual would find, so that no threshold can be chosen: none is of a "
             "new individual, and none of a known one has candidates of other identities. Keep individuals out of the gallery: "
             f"split: {SPLIT}. Where inference looks at all queries at once, leaving it out helps as well."

@@ -98,7 +98,7 @@ class FittedRanking:
     def answer(
         self, query: str, keys: Sequence[str], scores: np.ndarray, gallery: int, calibrated: np.ndarray
     ) -> Answer:
-        """Return the answer to a query. keys, scores: of its best images, best first. gallery: number of candidates.
+        """Return the answer to a query. keys, scores: of its best images, best first. gallery: number of its images, as in `open_set`.
 
         calibrated: which of the scores are log odds of the same identity.
         """
@@ -127,14 +127,20 @@ def fit_ranking(run: TrainedRun, layout: Layout, promised: float | None) -> Fitt
     """Return what the validation queries of a layout say about the ranking of a run's arm, without mirrored images.
 
     promised: rate of queries of new individuals that are answered with a known one; None: nothing is said of new
-    individuals. Without validation queries neither is. Raises ReidflowError where scores cannot be calibrated.
+    individuals. Where validation cannot give a threshold, neither is, and why is printed. Raises ReidflowError where
+    scores cannot be calibrated.
     """
     rerank = reranking(layout, run)
     new = None
-    if promised is not None and len(layout.query):
+    if promised is not None and not len(layout.query):
+        print(f"{NEW}: is not among the answers, as the split has no validation queries.")
+    elif promised is not None:
         retrieval = combined_retrieval(run, *member_retrievals(layout, run), rerank)
         left_out = left_out_retrieval(layout, run, rerank=rerank)
-        new = open_set.fit(open_set.trials(layout, retrieval, left_out), promised)
+        try:
+            new = open_set.fit(open_set.trials(layout, retrieval, left_out), promised)
+        except open_set.NoTrialsError as error:
+            print(f"{NEW}: is not among the answers. {error}")
     return FittedRanking(run.ranking, rerank.whole if rerank else None, new)
 
 

@@ -11,6 +11,7 @@ from reidflow.evaluation.fusion import Calibration, Fusion, Reranking
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.open_set import (
     Decision,
+    NoTrialsError,
     Trials,
     balanced_threshold,
     calibration,
@@ -293,5 +294,5 @@ def test_inference_that_looks_at_all_queries_has_no_trials_of_known_individuals(
     own = trials(layout, layout.retrieval(vectors[layout.query], vectors[layout.gallery], None))
     assert np.isinf(own.without).all()
     assert (fit(own).left_out, fit(own).new_identities) == (0, NEW)
-    with pytest.raises(ReidflowError, match=r"name: open_set.*leaving it out"):
+    with pytest.raises(NoTrialsError, match=r"name: open_set.*leaving it out"):
         fit(replace(own, new=np.zeros_like(own.new)))
