@@ -265,13 +265,16 @@ class Bank:
 
 
 class ExtendedBank(Bank):
-    """A bank with further images behind its own. features: of these; digests: a text for each that identifies it."""
+    """A bank with further images behind its own: those that it was last given."""
 
-    def __init__(self, bank: Bank, features: Sequence[Features], digests: Sequence[str]) -> None:
-        self.own, self.more, self.facts = bank, features, bank.facts
-        self.first = bank.first
-        self.count = np.concatenate([bank.count, [len(one.points) for one in features]]).astype(np.int64)
-        self.digests = [*bank.digests, *digests]
+    def __init__(self, bank: Bank) -> None:
+        self.own, self.facts, self.first = bank, bank.facts, bank.first
+        self.extend([], [])
+
+    def extend(self, features: Sequence[Features], digests: Sequence[str]) -> None:
+        """Replace the further images. features: of these; digests: a text for each that identifies it."""
+        self.more, self.digests = features, [*self.own.digests, *digests]
+        self.count = np.concatenate([self.own.count, [len(one.points) for one in features]]).astype(np.int64)
 
     def of(self, row: int) -> Features:
         """Return the features of an image, float32, its descriptors as exact as a bank holds them."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from reidflow.retrieval.gallery import (
     unpacked_runs,
     update,
 )
-from reidflow.retrieval.gallery_ranking import Extractor, rank_queries
-from reidflow.retrieval.image_embedder import LOCAL, ImageEmbedder, Known
-from reidflow.retrieval.image_files import Framing, find_images
+from reidflow.retrieval.gallery_ranking import BesideGallery, Extractor, GalleryRanking
+from reidflow.retrieval.image_embedder import LOCAL, ImageEmbedder, other_versions
+from reidflow.retrieval.image_files import Framing, LeftOut, find_images
 from reidflow.retrieval.index import search
 from reidflow.retrieval.submission_files import answers_csv, answers_json
 from reidflow.spec import components
@@ -61,28 +62,30 @@ def retrieve(folder: Path, queries: Path, k: int, out: Path | None, new: bool = 
     if new and gallery.fitted.new is None:
         raise ReidflowError(
             f"{folder}: says nothing of new individuals. Leave --new out, or make the gallery again with `reidflow index`, "
-            "by a run of the config's experiments whose split has validation images."
+            "by a run of the config's experiments whose split has validation images of several individuals."
         )
     found = find_images(queries)
-    parts: list[Known] = []
-    with unpacked_runs(folder) as runs:
+    own = _own_rows(gallery, found.root, list(found.digests))
+    answers: list[Answer] = []
+    left_out: list[LeftOut] = []
+    with unpacked_runs(folder) as runs, tempfile.TemporaryDirectory(prefix="reidflow-") as cache:
         maker = maker_of_gallery(gallery, runs, folder)
         _say_whole(maker, queries)
-        parts += maker.known(found, list(found.digests))
-    keys, left_out = ([one for part in parts for one in getattr(part, name)] for name in ("keys", "left_out"))
-    if not keys:
+        local = BesideGallery(gallery.banks, Path(cache), maker.workers) if gallery.banks else None
+        ranking = GalleryRanking(gallery.fitted, gallery.vectors, gallery.index, local)
+        # What is known of one block of queries takes more memory than all answers.
+        for block in maker.known(found, list(found.digests)):
+            left_out += block.left_out
+            rows = np.array([own[key] for key in block.keys], np.int64)
+            if gallery.fitted.ranking:
+                digests = [found.digests[key] for key in block.keys]
+                ranked = ranking(block.vectors, block.features, digests, rows, k)
+            else:
+                nearest, cosines = nearest_others(gallery, block.vectors, rows, k)
+                ranked = nearest, cosines, np.zeros(nearest.shape, bool)
+            answers += answers_of(gallery, block.keys, *ranked)
+    if not answers:
         raise ReidflowError(f"{queries}: none of the {len(found.digests)} images can be used.\n{listed(left_out)}")
-    vectors, own = np.concatenate([part.vectors for part in parts]), _own_rows(gallery, found.root, keys)
-    if gallery.fitted.ranking:
-        features = {name: [one for part in parts for one in part.features[name]] for name in gallery.banks}
-        seen = vectors, features, [found.digests[key] for key in keys]
-        ranked = rank_queries(
-            gallery.fitted, gallery.vectors, gallery.index, gallery.banks, *seen, own, k, maker.workers
-        )
-    else:
-        rows, cosines = nearest_others(gallery, vectors, own, k)
-        ranked = rows, cosines, np.zeros(rows.shape, bool)
-    answers = answers_of(gallery, keys, *ranked, own)
     if out and out.suffix == ".csv":
         write_text(out, answers_csv(answers))
     elif out:
@@ -98,20 +101,15 @@ def retrieve(folder: Path, queries: Path, k: int, out: Path | None, new: bool = 
 
 
 def answers_of(
-    gallery: Gallery,
-    queries: list[str],
-    rows: np.ndarray,
-    values: np.ndarray,
-    calibrated: np.ndarray,
-    own: np.ndarray,
+    gallery: Gallery, queries: list[str], rows: np.ndarray, values: np.ndarray, calibrated: np.ndarray
 ) -> list[Answer]:
-    """Return the answer to each query. rows, values, calibrated: of its best images, as `rank_queries`; own: (Q,)."""
+    """Return the answer to each query. rows, values, calibrated: of its best images, as `GalleryRanking` returns them."""
     found = []
     for place, query in enumerate(queries):
         there = rows[place] >= 0
         keys = [gallery.keys[row] for row in rows[place][there]]
-        size = len(gallery.keys) - int(own[place] >= 0)
-        found.append(gallery.fitted.answer(query, keys, values[place][there], size, calibrated[place][there]))
+        given = values[place][there], len(gallery.keys), calibrated[place][there]
+        found.append(gallery.fitted.answer(query, keys, *given))
     return found
 
 
@@ -140,6 +138,12 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
     own = maker.identity()
     if own["run"] != facts["run"]:
         raise ReidflowError(f"{folder}: a damaged gallery (its runs are not those of its vectors). Copy it again.")
+    versions = other_versions(facts.get(LOCAL, {}), own.get(LOCAL, {}))
+    if versions and own["code"] == facts["code"]:
+        raise ReidflowError(
+            f"{folder}: its local features were extracted with {versions}, so those of new images could not be compared "
+            "with its own. Install that version, or make the gallery again with `reidflow index`."
+        )
     if any(own.get(name) != facts.get(name) for name in ("code", LOCAL)):
         raise ReidflowError(
             f"{folder}: made by other code (reidflow {facts['version']}; this is {components.version()}), so new "
@@ -150,7 +154,8 @@ def maker_of_gallery(gallery: Gallery, runs: list[Path], folder: Path) -> ImageE
 
 def nearest_others(gallery: Gallery, queries: np.ndarray, own: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and cosines (Q, k) of the best images for each query; own: (Q,) its own row, which is none, or -1."""
-    rows, cosines = search(gallery.index, gallery.vectors, queries, k + 1 if (own >= 0).any() else k)
+    # One more for every query, so that what an approximate index finds does not depend on the other queries.
+    rows, cosines = search(gallery.index, gallery.vectors, queries, k + 1)
     itself = rows == np.where(own < 0, -2, own)[:, None]
     last = np.argsort(itself, axis=1, kind="stable")[:, :k]
     cosines = np.where(itself, -np.inf, cosines)
@@ -228,12 +233,12 @@ def _but_file(segmenter: dict[str, Any] | None) -> dict[str, Any] | None:
     return segmenter and {key: value for key, value in segmenter.items() if key != "file"}
 
 
-def _own_rows(gallery: Gallery, root: Path, keys: list[str]) -> np.ndarray:
-    """Return the row of each query that is itself an image of the gallery, by its place on the disk; -1 of the others."""
+def _own_rows(gallery: Gallery, root: Path, keys: list[str]) -> dict[str, int]:
+    """Return query -> its row where it is itself an image of the gallery, by its place on the disk, else -1."""
     folder = Path(gallery.facts["images"]).resolve()
     row_of = {(folder / key).as_posix(): row for row, key in enumerate(gallery.keys)}
     top = root.resolve()
-    return np.array([row_of.get((top / key).as_posix(), -1) for key in keys], np.int64)
+    return {key: row_of.get((top / key).as_posix(), -1) for key in keys}
 
 
 def _print(answers: list[Answer]) -> None:

@@ -22,7 +22,7 @@ from reidflow.ingest.rawdigest import UNREADABLE
 from reidflow.matching.bank import FILES as BANK_FILES
 from reidflow.matching.bank import Bank, BankFiles, assemble, keep_features
 from reidflow.retrieval.fitted_ranking import RANKING, FittedRanking, read_ranking
-from reidflow.retrieval.image_embedder import LOCAL, ImageEmbedder, known_by
+from reidflow.retrieval.image_embedder import LOCAL, ImageEmbedder, known_by, other_versions
 from reidflow.retrieval.image_files import ImageFiles, LeftOut, find_images
 from reidflow.retrieval.index import EXACT, build_index, measured_recall, read_index, write_index
 from reidflow.spec import components
@@ -265,7 +265,8 @@ def check_maker(facts: dict[str, Any], maker: ImageEmbedder, folder: Path) -> No
     wanted = maker.identity()
     names = {"run": "another run", "frame": "another frame", "size": "images of another size", "code": "other code"}
     names |= {"levels": "another range of values", "masks": "masks of another network"}
-    names |= {LOCAL: "other local features"}
+    versions = other_versions(facts.get(LOCAL, {}), wanted.get(LOCAL, {}))
+    names |= {LOCAL: f"local features by {versions}" if versions else "other local features"}
     differing = [text for key, text in names.items() if facts.get(key) != wanted.get(key)]
     if differing:
         raise ReidflowError(

@@ -1,6 +1,5 @@
 """Ranking by several scores in a gallery: local features of image files, and queries ranked as the pipeline ranks its own."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -61,61 +60,66 @@ class Extractor:
 
 
 class BesideGallery(LocalScores):
-    """The local scores of queries with the images of a gallery: its rows, then the queries.
+    """The local scores of queries with the images of a gallery: its rows, then the queries that it was last given.
 
-    banks: of the gallery, by name. queries: by bank, the features of each. digests: of the queries' files.
+    banks: of the gallery, by name.
     """
 
-    def __init__(
-        self,
-        banks: dict[str, Bank],
-        queries: dict[str, list[Features]],
-        digests: Sequence[str],
-        cache: Path,
-        workers: int,
-    ) -> None:
+    def __init__(self, banks: dict[str, Bank], cache: Path, workers: int) -> None:
         super().__init__({}, cache, workers=workers)
-        self._banks = {name: ExtendedBank(bank, queries[name], digests) for name, bank in banks.items()}
+        self._banks = {name: ExtendedBank(bank) for name, bank in banks.items()}
+
+    def take(self, features: dict[str, list[Features]], digests: Sequence[str]) -> None:
+        """Replace the queries. features: of each, by bank. digests: of their files."""
+        for name, bank in self._banks.items():
+            bank.extend(features[name], digests)
 
 
-def rank_queries(
-    fitted: FittedRanking,
-    vectors: np.ndarray,
-    index: faiss.Index,
-    banks: dict[str, Bank],
-    queries: np.ndarray,
-    features: dict[str, list[Features]],
-    digests: Sequence[str],
-    own: np.ndarray,
-    k: int,
-    workers: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows of the gallery, fused values and whether these are log odds of the same identity, (Q, k) each, the best first.
+@dataclass(frozen=True)
+class GalleryRanking:
+    """The ranking of queries by several scores in a gallery.
 
-    Where there are fewer images, the row is -1.
-
-    vectors: (G, D) unit, in the index, as are the queries (Q, D). features: of the queries, by bank. digests: of their
-    files. own: (Q,) the row that is the query itself, or -1.
+    vectors: (G, D) unit, in the index. local: beside the gallery; None where all scores are of the embedding.
     """
-    count, ranking = len(vectors), fitted.ranking
-    rows, values = np.full((len(queries), k), -1), np.full((len(queries), k), np.nan)
-    calibrated = np.zeros(rows.shape, bool)
-    step = max(1, PAIRS // count)
-    with tempfile.TemporaryDirectory(prefix="reidflow-") as cache:
-        local = BesideGallery(banks, features, digests, Path(cache), workers) if banks else None
+
+    fitted: FittedRanking
+    vectors: np.ndarray
+    index: faiss.Index
+    local: BesideGallery | None
+
+    def __call__(
+        self,
+        queries: np.ndarray,
+        features: dict[str, list[Features]],
+        digests: Sequence[str],
+        own: np.ndarray,
+        k: int,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the k best rows of each query, their fused values, and whether these are log odds of the same identity.
+
+        Each is (Q, k), best first; where there are fewer images, the row is -1. queries: (Q, D) unit. features: of each, by
+        bank. digests: of their files. own: (Q,) the row that is the query itself, or -1.
+        """
+        count, ranking = len(self.vectors), self.fitted.ranking
+        rows, values = np.full((len(queries), k), -1), np.full((len(queries), k), np.nan)
+        calibrated = np.zeros(rows.shape, bool)
+        step = max(1, PAIRS // count)
+        if self.local:
+            self.local.take(features, digests)
         for start in range(0, len(queries), step):
             some = slice(start, min(start + step, len(queries)))
-            retrieval = Retrieval(queries[some], vectors, own[some])
+            retrieval = Retrieval(queries[some], self.vectors, own[some])
             if ranking.scores[0] == EMBEDDING and ranking.shortlist is not None:
                 wanted = max(ranking.shortlist, k) + 1
-                retrieval = replace(retrieval, matrix=_proposed(index, vectors, queries[some], wanted))
-            pairs = pair_scores(ranking, retrieval, count + np.arange(some.start, some.stop), np.arange(count), local)
-            fused = replace(retrieval, matrix=fitted.fusion.fused(pairs))
+                retrieval = replace(retrieval, matrix=_proposed(self.index, self.vectors, queries[some], wanted))
+            among = count + np.arange(some.start, some.stop), np.arange(count)
+            pairs = pair_scores(ranking, retrieval, *among, self.local)
+            fused = replace(retrieval, matrix=self.fitted.fusion.fused(pairs))
             found, scores = best_candidates(fused, k)
             rows[some], values[some] = np.where(np.isfinite(scores), found, -1), scores
             if ranking.fusion == "calibrated":
                 calibrated[some] = np.take_along_axis(pairs.listed, np.maximum(found, 0), axis=1)
-    return rows, values, calibrated
+        return rows, values, calibrated
 
 
 def _proposed(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, count: int) -> np.ndarray:

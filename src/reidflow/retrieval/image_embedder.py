@@ -76,6 +76,23 @@ def known_by(fitted: FittedRanking, banks: Mapping[str, dict[str, Any]]) -> dict
     return {"fitted": short(fitted.plain())} | ({LOCAL: local} if local else {})
 
 
+def other_versions(known: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Return by which packages' versions local features differ, in words; "" where they do not, or their code differs.
+
+    known, own: what `known_by` says of those of a gallery, and of those that are to be compared with them.
+    """
+    plain, versions = [], []
+    for local in (known, own):
+        banks = {name: each for name, each in local.items() if isinstance(each, Mapping)}
+        plain.append(local | {name: each["code"] for name, each in banks.items()})
+        versions.append({package: one for each in banks.values() for package, one in each["versions"].items()})
+    theirs, ours = versions
+    if plain[0] != plain[1]:
+        return ""
+    packages = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    return " and ".join(f"{name} {theirs.get(name)} (here: {ours.get(name)})" for name in packages)
+
+
 class Known(NamedTuple):
     """What is known of images: keys of those that can be used, their unit vectors (n, dim) float32, their local features by
     bank, and the images left out.

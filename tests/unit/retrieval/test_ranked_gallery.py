@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import polars as pl
 import pytest
@@ -20,7 +21,7 @@ from reidflow.ingest.squares import Squares
 from reidflow.matching.bank import BankJob
 from reidflow.retrieval import image_embedder
 from reidflow.retrieval.gallery import bank_files, open_gallery
-from reidflow.retrieval.gallery_ranking import Extractor
+from reidflow.retrieval.gallery_ranking import BesideGallery, Extractor
 from reidflow.retrieval.submission_files import best_keys
 from reidflow.retrieval.submitted_gallery import fitted_gallery
 from reidflow.retrieval.write_submission import (
@@ -132,7 +133,7 @@ def ranked_by_pipeline(project, ranking, folder):
 
 
 @pytest.mark.parametrize(("ranking", "kind"), [(CALIBRATED, "flat"), (CALIBRATED, "hnsw"), (SUMMED, "flat")], ids=str)
-def test_a_gallery_ranks_as_the_pipeline_does(project, command, tmp_path, ranking, kind):
+def test_a_gallery_ranks_as_the_pipeline_does_block_by_block(project, command, tmp_path, monkeypatch, ranking, kind):
     folder = arm(project, ranking)
     status, _, err = index(command, tmp_path / "g", "--index", kind)
     assert status == 0, err
@@ -140,6 +141,11 @@ def test_a_gallery_ranks_as_the_pipeline_does(project, command, tmp_path, rankin
     assert command("retrieve", "--gallery", tmp_path / "g", "--queries", "test", "-k", 50, "--out", answers)[0] == 0
     expected = ranked_by_pipeline(project, ranking, folder)
     assert json.loads(answers.read_text()) == expected and len(expected) == 10
+    monkeypatch.setattr(image_embedder, "LOCAL_BLOCK", 4)
+    held, take = [], BesideGallery.take
+    monkeypatch.setattr(BesideGallery, "take", lambda self, *some: held.append(len(some[1])) or take(self, *some))
+    assert command("retrieve", "--gallery", tmp_path / "g", "--queries", "test", "-k", 50, "--out", answers)[0] == 0
+    assert json.loads(answers.read_text()) == expected and held == [4, 4, 2]
     plain = ranked_by_pipeline(project, {"scores": ["embedding"], "fusion": "sum"}, folder)
     assert plain != expected
 
@@ -189,8 +195,8 @@ def test_answers_have_probabilities_and_say_new_individual_where_validation_draw
         # Three candidates are compared by all scores.
         assert [row["probability"] != "" for row in ranked] == [True] * 3 + [False] * 2
         assert float(ranked[0]["probability"]) == pytest.approx(1 / (1 + np.exp(-odds[0])))
-        assert float(new["probability"]) == pytest.approx(float(fitted.new.probability_new(odds[0], 9)))
-        assert answers.index(new) == (~fitted.new.is_new(odds, 9)).sum()
+        assert float(new["probability"]) == pytest.approx(float(fitted.new.probability_new(odds[0], 10)))
+        assert answers.index(new) == (~fitted.new.is_new(odds, 10)).sum()
     command(*given, "--new", "--out", tmp_path / "a.json", "-k", 5)
     named = json.loads((tmp_path / "a.json").read_text())
     assert {query: [row["image"] for row in own][:5] for query, own in by_query.items()} == named
@@ -215,6 +221,14 @@ def test_what_a_ranked_gallery_lacks_is_named(project, command, tmp_path, monkey
         patch.setattr("reidflow.matching.bank.code.run_digest", lambda *_: "other")
         assert "made by other code" in command(*given)[2]
         assert "other local features" in index(command, tmp_path / "g")[2]
+    used = cv2.__version__
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "__version__", "4.0")
+        differing = f"opencv {used} (here: 4.0)"
+        assert f"extracted with {differing}" in command(*given)[2]
+        assert f"made with local features by {differing}" in index(command, tmp_path / "g")[2]
+        assert index(command, tmp_path / "g", "--rebuild")[0] == 0 and command(*given)[0] == 0
+    assert index(command, tmp_path / "g", "--rebuild")[0] == 0
     shutil.copytree(folder, tmp_path / "elsewhere")
     status, _, err = command("index", "--run", tmp_path / "elsewhere", "--images", "test", "--out", tmp_path / "h")
     assert status == 1 and "Name runs of one split as experiment/arm/seed-0" in err
@@ -224,6 +238,27 @@ def test_what_a_ranked_gallery_lacks_is_named(project, command, tmp_path, monkey
         assert "Run the pipeline with this config first" in index(command, tmp_path / "h")[2]
     finally:
         bank.with_name("away").rename(bank)
+
+
+@pytest.mark.parametrize("vals", [0, 1])
+def test_a_gallery_is_made_where_validation_has_no_threshold_for_new_individuals(project, command, tmp_path, vals):
+    arm(project, None)
+    path = project[0] / "results-tiny" / "data" / "split.parquet"
+    kept = pl.when(pl.col("identity").is_in(sorted(project[1]["identity"].unique())[:vals]) | (pl.col("role") != "val"))
+    try:
+        project[1].with_columns(role=kept.then("role").otherwise(pl.lit("train"))).write_parquet(path)
+        status, out, err = index(command, tmp_path / "g")
+    finally:
+        project[1].write_parquet(path)
+    assert status == 0, err
+    assert (
+        out.count("new individual: is not among the answers") == 1 and open_gallery(tmp_path / "g").fitted.new is None
+    )
+    assert command("retrieve", "--gallery", tmp_path / "g", "--queries", "test")[0] == 0
+    assert (
+        "validation images of several individuals"
+        in command("retrieve", "--gallery", tmp_path / "g", "--queries", "test", "--new")[2]
+    )
 
 
 class Stored:
