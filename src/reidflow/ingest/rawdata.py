@@ -1,5 +1,7 @@
 """The raw data of a config, while planning: the main process computes digests of them and of their network, jobs read these."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +61,19 @@ def identify_network(config: Config, *, refresh: bool) -> str:
     return _record(
         network_file.identify(config.dataset.masks, cache_file(Path(config.results)).with_name("network.json")), known
     )
+
+
+def identify_answers(paths: Sequence[str]) -> dict[str, str]:
+    """Return file of answers (`dataset.review`) -> SHA-256. Raises ReidflowError for a missing one."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+        except OSError as error:
+            raise ReidflowError(
+                f"dataset.review: '{path}' cannot be read ({error.strerror}; looked from {Path.cwd()}). Correct its name."
+            ) from error
+    return found
 
 
 def _recorded(known: Path) -> str:

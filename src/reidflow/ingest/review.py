@@ -1,6 +1,5 @@
 """Answers of people who compared two photographs, read back as labels (`dataset.review`)."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,19 +49,6 @@ class Verdicts:
     contradictory: list[str] = field(default_factory=list)
     joined: dict[str, str] = field(default_factory=dict)
     confirmed: list[str] = field(default_factory=list)
-
-
-def identify(paths: Sequence[str]) -> dict[str, str]:
-    """Return file of answers -> SHA-256. Raises ReidflowError for a missing one."""
-    found = {}
-    for path in paths:
-        try:
-            found[path] = hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
-        except OSError as error:
-            raise ReidflowError(
-                f"dataset.review: '{path}' cannot be read ({error.strerror}; looked from {Path.cwd()}). Correct its name."
-            ) from error
-    return found
 
 
 def read(paths: Sequence[str]) -> list[Answer]:

@@ -7,7 +7,8 @@ from made_images import encoded, picture
 
 from reidflow.ingest.build import Outputs, ingest, listing_of
 from reidflow.ingest.manifest import MANIFEST, SET_ASIDE
-from reidflow.ingest.review import Answer, decided, identify, verdicts
+from reidflow.ingest.rawdata import identify_answers
+from reidflow.ingest.review import Answer, decided, verdicts
 from reidflow.spec.config import Dataset
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table
@@ -165,7 +166,7 @@ def test_many_wrong_rows_are_one_paragraph(data):
 
 def test_a_missing_file_is_an_error_of_the_plan(tmp_path):
     with pytest.raises(ReidflowError, match=r"dataset\.review: '.*none\.csv' cannot be read"):
-        identify([str(tmp_path / "none.csv")])
+        identify_answers([str(tmp_path / "none.csv")])
 
 
 def test_an_image_that_becomes_unlabelled_is_set_aside_whatever_its_role(data):

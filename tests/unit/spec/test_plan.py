@@ -403,7 +403,7 @@ def test_a_users_own_component_is_named_by_its_dotted_path(tmp_path, monkeypatch
 def test_planning_imports_neither_torch_nor_other_heavy_libraries():
     program = (
         "import sys; from reidflow.spec import plan, code; from reidflow.ingest import rawdata; "
-        "from reidflow.store import digests, gpus, invocation; p = plan.make(['config/config.yaml']); p.banks(); "
+        "from reidflow.store import digests, gpus, invocation; from reidflow.workflow import startup; p = plan.make(['config/config.yaml']); p.banks(); "
         "code.digest('workflow/scripts/train.py', 'reidflow.training.loop'); "
         "heavy = {'torch', 'timm', 'open_clip', 'skimage', 'kornia', 'scipy', 'polars', 'numpy', 'PIL'} & set(sys.modules); "
         "sys.exit(str(heavy)) if heavy else None"
