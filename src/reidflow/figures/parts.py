@@ -7,7 +7,7 @@ that `drawn` returns what a figure shows, in data coordinates. The gids are the 
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -208,7 +208,16 @@ def stroke(colour: str, width: float = 1.4, **settings: Any) -> Line2D:
 
 def verdict_handles(verdicts: Sequence[str | None]) -> dict[str, Artist]:
     """Return the legend of the verdicts that occur, in the order of VERDICTS."""
-    return {v: stroke(VERDICTS[v], 1.8, marker=MARKERS[v], markersize=5.5) for v in VERDICTS if v in verdicts}
+    return mark_handles({verdict: (MARKERS[verdict], colour) for verdict, colour in VERDICTS.items()}, verdicts)
+
+
+def mark_handles(marks: Mapping[str, tuple[str, str]], shown: Collection[str | None]) -> dict[str, Artist]:
+    """Return the legend of the verdicts that are shown, in the order of `marks`: verdict -> marker and colour of its estimates."""
+    return {
+        verdict: stroke(colour, 1.8, marker=marker, markersize=5.5)
+        for verdict, (marker, colour) in marks.items()
+        if verdict in shown
+    }
 
 
 def margin_handles(margin: float | None) -> dict[str, Artist]:
@@ -442,6 +451,17 @@ def ticks(axes: Axes, part: str, values: Mapping[str, float | None], **settings:
         if number(value) is not None:
             line = {"color": MUTED, "linestyle": DOTTED, "linewidth": 1.2, **settings}
             mark(axes.plot([value, value], [y - 0.5, y + 0.5], **line)[0], part, key)
+
+
+def chance_ticks(axes: Axes, values: Mapping[str, float | None]) -> None:
+    """Draw a solid tick at the chance of each row (key -> value) of a forest from 0 to 1 whose estimates are judged against it."""
+    ticks(axes, "chance", values, color=INK, linestyle="-", linewidth=1.4)
+    axes.set_xlim(0, 1)
+
+
+def chance_handle() -> Line2D:
+    """Return the legend's handle of `chance_ticks`."""
+    return dot(INK, "|", 10)
 
 
 def reference(axes: Axes, key: str, *, x: float | None = None, y: float | None = None, **settings: Any) -> None:

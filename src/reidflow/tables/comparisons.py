@@ -19,6 +19,8 @@ from reidflow.tables.arms import EvaluatedArm, identity_mean, known, mean
 from reidflow.tables.columns import column, columns
 
 LEVEL = 0.05
+FEWEST = 5
+"""Identities that the interval of a distance from chance needs: with fewer it would be too narrow."""
 BASELINE, EQUIVALENT, INCONCLUSIVE, UNAVAILABLE = "baseline", "equivalent", "inconclusive", "unavailable"
 Scores = tuple[list[str], np.ndarray]
 """Identities, and the value of each with each seed: (identities, seeds)."""

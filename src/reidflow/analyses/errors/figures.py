@@ -7,7 +7,7 @@ from matplotlib.ticker import PercentFormatter
 from reidflow.analyses.errors.tables import INCONCLUSIVE, LESS, MORE
 from reidflow.figures import parts
 from reidflow.figures.parts import Estimate, drawing
-from reidflow.figures.style import BLUE, INK, MUTED, VERMILLION, Heading, need
+from reidflow.figures.style import BLUE, MUTED, VERMILLION, Heading, need
 from reidflow.figures.text import fit, number
 
 MARKS = {MORE: (">", VERMILLION), LESS: ("<", BLUE), INCONCLUSIVE: ("o", MUTED)}
@@ -41,13 +41,12 @@ def errors(errors: pl.DataFrame, heading: Heading) -> Figure:
         estimates = [_estimate(cue, found.get((arm, cue))) for cue in cues]
         parts.forest(axes, estimates, point="share", reference=None, labels=i == 0)
         known = {cue: found.get((arm, cue), {}).get("chance") for cue in cues}
-        parts.ticks(axes, "chance", known, color=INK, linestyle="-", linewidth=1.4)
-        axes.set_xlim(0, 1)
+        parts.chance_ticks(axes, known)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
-    shown = [verdict for verdict in MARKS if any(row["verdict"] == verdict for row in rows)]
     names = {MORE: "more often than by chance", LESS: "less often than by chance"}
-    handles = {names.get(v, v): parts.stroke(MARKS[v][1], 1.8, marker=MARKS[v][0], markersize=5.5) for v in shown}
-    parts.legend(figure, handles | {"by chance": parts.dot(INK, "|", 10)})
+    handles = parts.mark_handles(MARKS, {row["verdict"] for row in rows})
+    handles = {names.get(verdict, verdict): handle for verdict, handle in handles.items()}
+    parts.legend(figure, handles | {"by chance": parts.chance_handle()})
     return figure
 
 

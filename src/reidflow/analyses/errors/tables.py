@@ -14,12 +14,10 @@ from reidflow.evaluation.statistics import Comparison, compare, interval, mean_d
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.columns import column, columns
-from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.comparisons import FEWEST, LEVEL
 from reidflow.tables.experiment import INCONCLUSIVE
 
 MORE, LESS = "more often", "less often"
-FEWEST = 5
-"""Identities with a wrong first candidate that an interval needs: with fewer it would be too narrow."""
 VERDICTS = {"better": MORE, "worse": LESS, "inconclusive": INCONCLUSIVE}
 _F = pl.Float64
 ERRORS = Contract(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from reidflow.analyses.flanks.tables import ABOVE, BELOW
 from reidflow.figures import parts
 from reidflow.figures.parts import Estimate, drawing
-from reidflow.figures.style import BLUE, INK, MUTED, VERMILLION, Heading, need
+from reidflow.figures.style import BLUE, MUTED, VERMILLION, Heading, need
 from reidflow.figures.text import fit, number
 from reidflow.tables.experiment import INCONCLUSIVE
 
@@ -44,11 +44,9 @@ def flanks(table: pl.DataFrame, arms: Sequence[str], heading: Heading) -> Figure
             labels=place == 0,
         )
         chance = {pair: found.get((arm, pair), {}).get("chance") for pair in pairs}
-        parts.ticks(axes, "chance", chance, color=INK, linestyle="-", linewidth=1.4)
-        axes.set_xlim(0, 1)
-    shown = [verdict for verdict in MARKS if any(row["verdict"] == verdict for row in rows)]
-    handles = {v: parts.stroke(MARKS[v][1], 1.8, marker=MARKS[v][0], markersize=5.5) for v in shown}
-    parts.legend(figure, handles | {"chance": parts.dot(INK, "|", 10)})
+        parts.chance_ticks(axes, chance)
+    handles = parts.mark_handles(MARKS, {row["verdict"] for row in rows})
+    parts.legend(figure, handles | {"chance": parts.chance_handle()})
     return figure
 
 

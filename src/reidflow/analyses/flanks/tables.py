@@ -17,15 +17,13 @@ from reidflow.evaluation.statistics import compare
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract, Span
 from reidflow.tables.columns import column, columns
-from reidflow.tables.comparisons import LEVEL
+from reidflow.tables.comparisons import FEWEST, LEVEL
 from reidflow.tables.experiment import INCONCLUSIVE
 
 SAME, OTHER, UNKNOWN = "same flank", "other flank", "unknown"
 ABOVE, BELOW = "above chance", "below chance"
-FEWEST = 5
-"""Identities that an interval needs: with fewer it would be too narrow."""
 VERDICTS = {"better": ABOVE, "worse": BELOW, "inconclusive": INCONCLUSIVE}
-_S, _I, _F = pl.String, pl.Int64, pl.Float64
+_S, _F = pl.String, pl.Float64
 FLANKS = Contract(
     "pairs of flanks",
     [
@@ -34,8 +32,8 @@ FLANKS = Contract(
                "Flank of the queries and flank of the candidates; same flank, other flank: all queries of known flank among "
                "candidates of their own flank, or of other known ones."),
         *columns("seeds"),
-        Column("queries", _I, "queries", "count", "Queries of the flank that have a positive among these candidates."),
-        Column("identities", _I, "identities", "count", "Number of their identities."),
+        column("queries").but(meaning="Queries of the flank that have a positive among these candidates.", nullable=False),
+        column("identities").but(meaning="Number of their identities.", nullable=False),
         Column("candidates", _F, "candidates", "count", "Candidates of a query; mean over these queries."),
         column("id_map").but(meaning="Balanced mAP of these queries among these candidates alone; mean over seeds."),
         column("chance").but(meaning="Expected balanced mAP of a random ranking of these candidates."),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from reidflow.evaluation.embedding_space import spaced
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.retrieval_queries import BEST, Retrieval, best_candidates
 from reidflow.evaluation.runs import TrainedRun, arm_retrieval
@@ -121,7 +122,7 @@ def _features(matcher: Mapping[str, Any], device: str, squares: Squares) -> floa
 
 def _compare(score: LocalScore, shortlist: int | None, run: TrainedRun, layout: Layout, plain: Retrieval) -> float:
     """Return milliseconds for a query; preparing the gallery does not count."""
-    shown = np.unique(np.linspace(0, len(layout.query) - 1, min(QUERIES + 1, len(layout.query))).round().astype(int))
+    shown = spaced(len(layout.query), QUERIES + 1)
     queries, gallery = layout.manifest_rows[layout.query[shown]], layout.manifest_rows[layout.gallery]
     masks = plain.masks()
     apart = [masks.excluded(slice(row, row + 1)) for row in shown.tolist()]

@@ -14,6 +14,7 @@ from reidflow.analyses.matching.findings import sections
 from reidflow.analyses.matching.pairs import PAIRS, choose, pairs_table
 from reidflow.analyses.matching.sheets import Pair, Side, pairs_sheet, part_with
 from reidflow.analyses.matching.tables import KEYPOINTS, MATCHING, keypoints_table, matching_table
+from reidflow.evaluation.embedding_space import spaced
 from reidflow.evaluation.layout import Layout
 from reidflow.evaluation.retrieval_queries import Retrieval
 from reidflow.evaluation.runs import PER_QUERY, TrainedRun, arm_retrieval, reranking
@@ -87,10 +88,7 @@ def _banks(runs: Sequence[TrainedRun]) -> dict[str, Bank]:
 
 def squares(images: np.ndarray, masks: np.ndarray, layout: Layout, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a few queries as squares of a side, (n, S, S, 3), with masks (n, S, S): the stored images, scaled."""
-    queries = layout.query[
-        np.linspace(0, len(layout.query) - 1, min(IMAGES + 1, len(layout.query))).round().astype(int)
-    ]
-    rows = layout.manifest_rows[queries]
+    rows = layout.manifest_rows[layout.query[spaced(len(layout.query), IMAGES + 1)]]
     return tuple(
         np.stack([np.asarray(Image.fromarray(np.asarray(array[row])).resize((size, size))) for row in rows])
         for array in (images, masks)

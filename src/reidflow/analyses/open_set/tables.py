@@ -29,12 +29,14 @@ from reidflow.evaluation.unknowns import Linking, agreement, fit_linking, of_gro
 from reidflow.spec.experiment import Experiment
 from reidflow.store.tables import Column, Contract
 from reidflow.tables.arms import known, mean
-from reidflow.tables.columns import columns
+from reidflow.tables.columns import column, columns
 from reidflow.tables.comparisons import Scores
 
 PROMISES = (0.01, 0.02, PROMISED, 0.1, 0.2, 0.3)
 """Rates of false matches that are promised and measured."""
 _S, _I, _F, _B = pl.String, pl.Int64, pl.Float64, pl.Boolean
+_PROMISED = Column("promised", _F, "promised", "share", "Rate of false matches that is promised.")
+_TRIALS = Column("trials", _F, "trials", "number1", "Effective number of independent validation queries that the threshold was chosen by.")  # fmt: skip
 _MEASURED = [
     Column("false_match", _F, "false match", "share1", "Share of the queries of new individuals that are answered with a known one.", nullable=True),
     Column("true_match", _F, "true match", "share1", "Share of the queries of known individuals that are answered, rightly or not.", nullable=True),
@@ -46,13 +48,13 @@ OPEN_SET = Contract(
     "arms with new individuals",
     [
         *columns("experiment", "arm", "baseline"),
-        Column("seeds", _I, "seeds", "count", "Training seeds, over which the other columns are means."),
+        column("seeds").but(meaning="Training seeds, over which the other columns are means."),
         Column("new_val", _I, "new, validation", "count", "New individuals of validation."),
         Column("new_test", _I, "new, test", "count", "New individuals of test."),
         Column("auroc", _F, "AUROC", "number", "Probability that a query of a known individual has a better best candidate than one of a new individual, each individual weighing the same.", nullable=True),
-        Column("promised", _F, "promised", "share", "Rate of false matches that is promised."),
+        _PROMISED,
         *_MEASURED,
-        Column("trials", _F, "trials", "number1", "Effective number of independent validation queries that the threshold was chosen by.", nullable=True),
+        _TRIALS.but(nullable=True),
         Column("attainable", _F, "attainable", "share1", "Smallest rate of false matches that so many trials can promise.", nullable=True),
         Column("left_out_seeds", _I, "seeds with known", "count", "Seeds in which known individuals, left out of the gallery, count as trials: what they find there is known, and they do not score significantly lower than new ones."),
         Column("best_false_match", _F, "false match, balanced", "share1", "Share of false matches at the threshold with the largest geometric mean on validation.", nullable=True),
@@ -63,12 +65,11 @@ OPEN_SET = Contract(
 RATES = Contract(
     "promised rates of false matches",
     [
-        *columns("experiment", "arm"),
-        Column("seed", _I, "seed", "count", "Training seed."),
-        Column("promised", _F, "promised", "share", "Rate of false matches that is promised."),
+        *columns("experiment", "arm", "seed"),
+        _PROMISED,
         Column("threshold", _F, "threshold", "number", "Score of the best candidate up to which a test query is called new; empty where no score is a number, and all are.", nullable=True),
         *_MEASURED,
-        Column("trials", _F, "trials", "number1", "Effective number of independent validation queries that the threshold was chosen by."),
+        _TRIALS,
         Column("kept", _B, "enough", "yes_no", "Whether there are enough trials for the promise."),
         Column("alike", _F, "p of known", "probability", "p value of the test whether known individuals, left out of the gallery, score as new ones do.", nullable=True),
         Column("left_out", _I, "known left out", "count", "Known individuals, left out of the gallery, whose queries count as trials."),
@@ -91,7 +92,7 @@ LINKING = Contract(
         Column("parameter", _F, "parameter", "number2", "Chosen on validation: the probability from which groups are linked; of HDBSCAN, min_samples."),
         Column("val_ari", _F, "ARI, validation", "number", "Adjusted Rand index on the new individuals of validation.", nullable=True),
         Column("ari", _F, "ARI", "number", "Adjusted Rand index on test, over groups that were called new.", nullable=True),
-        Column("nmi", _F, "NMI", "number", "Normalised mutual information on test.", nullable=True),
+        column("nmi").but(meaning="Normalised mutual information on test."),
         Column("groups", _I, "groups", "count", "Groups of test queries that were called new."),
         Column("found", _I, "individuals found", "count", "Suspected individuals among them."),
         Column("true", _I, "true individuals", "count", "Individuals among them by their labels."),
@@ -101,8 +102,8 @@ UNKNOWNS = Contract(
     "queries called new",
     [
         *columns("experiment", "arm"),
-        Column("image", _S, "image", "text", "Query of test that was called new, first seed."),
-        Column("identity", _S, "identity", "text", "The individual by its label."),
+        column("image").but(meaning="Query of test that was called new, first seed."),
+        column("identity").but(meaning="The individual by its label."),
         Column("new", _B, "new", "yes_no", "Whether it is a new individual."),
         Column("probability", _F, "probability", "number2", "Probability that it is new."),
         Column("suspected", _S, "suspected individual", "text", "Name of the individual that it is suspected to show; empty where none could be chosen on validation.", nullable=True),
@@ -154,7 +155,7 @@ def rates_table(experiment: Experiment, made: Sequence[Decided]) -> pl.DataFrame
                     "seed": own.run.seed,
                     "promised": promised,
                     "threshold": decision.threshold_for(own.test.gallery),
-                    **{column.name: known(values[column.name]) for column in _MEASURED},
+                    **{each.name: known(values[each.name]) for each in _MEASURED},
                     "trials": decision.trials,
                     "kept": decision.kept,
                     "alike": decision.alike,
@@ -181,7 +182,7 @@ def arms_table(experiment: Experiment, made: Sequence[Decided], rates: pl.DataFr
                 "new_test": len(np.unique(own[0].test.identity[own[0].test.new])),
                 "auroc": _over([measures(each.test, each.new())["auroc"] for each in own]),
                 "promised": PROMISED,
-                **{column.name: _over(at[column.name].to_list()) for column in _MEASURED},
+                **{each.name: _over(at[each.name].to_list()) for each in _MEASURED},
                 "trials": _over([each.trials for each in chosen]),
                 "attainable": _over([each.attainable for each in chosen]),
                 "left_out_seeds": int((at["left_out"] > 0).sum()),

@@ -3,6 +3,7 @@
 import polars as pl
 
 from reidflow.spec.errors import ReidflowError
+from reidflow.splits.joint import joint_identities
 from reidflow.splits.methods import closed_set
 from reidflow.splits.methods.identity_disjoint import clusters
 from reidflow.splits.roles import TEST, VAL, check_shares, linked_identities, needs_by_shares, shuffled
@@ -53,9 +54,8 @@ def needs(images: pl.DataFrame, method: dict, gallery: str) -> str:
 def _new(images: pl.DataFrame, share: float, seed: int) -> dict[str, str]:
     """Return identity -> role of the new identities, about as many in each role."""
     identities = images["identity"].unique().sort().to_list()
-    scenes = images.group_by("scene").agg(pl.col("identity").unique().sort()).sort("scene")["identity"].to_list()
     scored = VAL, TEST
-    together = clusters(identities, [*linked_identities(images).values(), *scenes])
+    together = clusters(identities, [*linked_identities(images).values(), *joint_identities(images)])
     room = max(round(share * len(identities)), len(scored))
     found: dict[str, list[str]] = {role: [] for role in scored}
     for cluster in shuffled(together, seed, "open_set"):
