@@ -60,8 +60,8 @@ def pair_scores(
 ) -> PairScores:
     """Return the scores of a ranking for a retrieval.
 
-    The shortlist of a query are its candidates with the best first score. Memory: 4 bytes for each score, query and image
-    of the gallery.
+    The shortlist of a query are its candidates with the best first score. Memory: 4 bytes for each score, query and
+    image of the gallery.
 
     queries (Q,), gallery (G,): rows of the manifest. local: scores of local features, where the ranking has any.
     """
@@ -108,8 +108,9 @@ def _blocks(shape: tuple[int, int]) -> Iterator[slice]:
 class Calibration:
     """The log odds of the same identity for a value of one score, fitted on pairs.
 
-    They rise by `slope` with each `spread` of the value, and are `offset` at the `centre`. Where there are `steps`, values and
-    the probabilities between which isotonic regression interpolates, those count, with a share `TILT` of the others.
+    They rise by `slope` with each `spread` of the value, and are `offset` at the `centre`. Where there are `steps`,
+    values and the probabilities between which isotonic regression interpolates, those count, with a share `TILT` of the
+    others.
     """
 
     centre: float
@@ -120,7 +121,9 @@ class Calibration:
 
     @classmethod
     def fit(cls, values: np.ndarray, same: np.ndarray, kind: str) -> "Calibration":
-        """Return the calibration that fits values (P,) of pairs; same: (P,) whether of one identity; kind: as in `Ranking`."""
+        """Return the calibration that fits values (P,) of pairs; same: (P,) whether of one identity; kind:
+        as in `Ranking`.
+        """
         values = values.astype(np.float64)
         centre, spread = float(values.mean()), float(values.std()) or 1.0
         slopes, offset = logistic_fit(((values - centre) / spread)[:, None], same)
@@ -145,9 +148,9 @@ class Calibration:
 def probability(odds: np.ndarray) -> np.ndarray:
     """Return the probability of each log odds.
 
-    Of what a calibrated ranking gives a pair: that the two show one identity, given that the candidate is on the query's
-    shortlist in a gallery like that of validation, in size and in images of an identity. It can be compared between
-    queries.
+    Of what a calibrated ranking gives a pair: that the two show one identity, given that the candidate is on the
+    query's shortlist in a gallery like that of validation, in size and in images of an identity. It can be compared
+    between queries.
     """
     from scipy.special import expit
 
@@ -162,8 +165,8 @@ def log_odds(probabilities: np.ndarray) -> np.ndarray:
 def logistic_fit(features: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the weights (S,) of features (P, S), none of them negative, and the offset of the log odds that fit best.
 
-    Features whose weight would be negative are left out, and the others fitted again. The bits do not depend on the threads
-    of the BLAS: it runs on one.
+    Features whose weight would be negative are left out, and the others fitted again. The bits do not depend on the
+    threads of the BLAS: it runs on one.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -212,7 +215,9 @@ class Fusion:
         return cls(plain["fusion"], np.array(plain["weights"]), plain["offset"], tuple(own))
 
     def fused(self, scores: PairScores) -> np.ndarray:
-        """Return the (Q, G) float32 values by which images are ranked: see `joined`; log odds where they are calibrated."""
+        """Return the (Q, G) float32 values by which images are ranked: see `joined`;
+        log odds where they are calibrated.
+        """
         return joined(scores, self.offset + weighted(self.terms(scores), self.weights))
 
     def terms(self, scores: PairScores) -> np.ndarray:
@@ -331,8 +336,8 @@ def given_weights(ranking: Ranking) -> np.ndarray:
 def best_weights(score: Callable[[np.ndarray], float], count: int) -> np.ndarray:
     """Return the weights of `count` scores, adding up to 1, with the highest `score`.
 
-    From equal weights on, a quarter of an equal share goes from one score to another as long as that is better, each time
-    by the exchange that is best; of equals, the first.
+    From equal weights on, a quarter of an equal share goes from one score to another as long as that is better, each
+    time by the exchange that is best; of equals, the first.
     """
     units = np.full(count, SHARES)
     best = score(units / units.sum())
@@ -424,8 +429,8 @@ def fit_reranking(
 ) -> Reranking:
     """Return the ranking of the queries of a layout, fitted on the validation queries of its split.
 
-    On validation itself, the queries of each fifth of the identities are ranked by what is fitted on the others, so that
-    a validation score, by which arms are chosen, is not that of the queries which it was fitted on.
+    On validation itself, the queries of each fifth of the identities are ranked by what is fitted on the others, so
+    that a validation score, by which arms are chosen, is not that of the queries which it was fitted on.
 
     embedded: the retrieval of the validation layout by the embeddings; None where nothing is fitted, or there are no
     validation queries. Raises UnfittedError where calibration has no pairs of one identity, or none of two.

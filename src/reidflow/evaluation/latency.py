@@ -35,7 +35,8 @@ def answer_times(
 ) -> pl.DataFrame:
     """Return ANSWERS of the first run of each arm, in their order: measured on this machine.
 
-    Reading and embedding are left out, and so are scores of local features, which are stored once they are known. mirrored: MIRRORED of the runs, where an inference uses mirrored images.
+    Reading and embedding are left out, and so are scores of local features, which are stored once they are known.
+    mirrored: MIRRORED of the runs, where an inference uses mirrored images.
     """
     first = {run.arm: run for run in reversed(runs)}
     rows = [

@@ -21,8 +21,8 @@ from reidflow.store.runs import EMBEDDINGS, verified
 class Layout:
     """The query images of a role, and the gallery that they are ranked in: rows of the split.
 
-    identity: (N,) integer codes of the rows, below 0 for distractors, each a code of its own. manifest_rows: (N,) their rows of
-    the manifest. held_out: whether the gallery lacks the images of test.
+    identity: (N,) integer codes of the rows, below 0 for distractors, each a code of its own. manifest_rows: (N,) their
+    rows of the manifest. held_out: whether the gallery lacks the images of test.
     """
 
     def __init__(
@@ -64,7 +64,9 @@ class Layout:
         return self if self.shared is None else Layout(split.drop(SHARED), manifest, gallery, self.role, self.held_out)
 
     def leaving_out(self) -> "Layout":
-        """Return the layout in which no query finds an image of its identity: each is ranked as one of a new individual is."""
+        """Return the layout in which no query finds an image of its identity:
+        each is ranked as one of a new individual is.
+        """
         found = copy.copy(self)
         found.validation, found.absent = self.validation, self.identity
         return found
@@ -113,7 +115,9 @@ class Layout:
         return average_precisions(retrieval, self.identity[self.query], self.identity[self.gallery])
 
     def precisions(self, folder: Path, stage: str, similarity: Similarity | None = None) -> np.ndarray:
-        """Return the average precision (Q,) of each query by a run's embeddings of one stage; NaN without a positive."""
+        """Return the average precision (Q,) of each query by a run's embeddings of one stage;
+        NaN without a positive.
+        """
         vectors = self.vectors(folder, stage)
         return self.average_precisions(vectors[self.query], vectors[self.gallery], similarity)
 

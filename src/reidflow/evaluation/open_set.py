@@ -1,16 +1,18 @@
-"""Queries of individuals that are not in the gallery: a decision with a promised rate of false matches, chosen on validation.
+"""Queries of individuals that are not in the gallery: a decision with a promised rate of false matches, chosen on
+validation.
 
-A query is answered with its best candidate where that one's score is above a threshold; else the answer is a new individual. A
-**false match** is a query of a new individual that is answered with a known one. How the promise is made: docs/open-set.md.
+A query is answered with its best candidate where that one's score is above a threshold; else the answer is a new
+individual. A **false match** is a query of a new individual that is answered with a known one. How the promise is made:
+docs/open-set.md.
 
     found = trials(layout, arm_retrieval(layout, run), left_out_retrieval(layout, run))  # of the role val
     decision = fit(found, promised=0.05)
     decision.is_new(best, gallery_size)                      # bool of a best score, or of an array of them
-    decision.probability_new(best, gallery_size, prior=0.2)  # calibrated; prior: share of queries that are expected to be new
+    decision.probability_new(best, gallery_size, prior=0.2)  # prior: expected share of new queries
     Decision.of(json.loads(json.dumps(decision.to_json())))  # the same decision
 
-`best` is the score of the best candidate as the ranking has it: a similarity, or the log odds of a fused ranking. `gallery_size`
-is the number of images in the gallery, the query's own included where it is one of them.
+`best` is the score of the best candidate as the ranking has it: a similarity, or the log odds of a fused ranking.
+`gallery_size` is the number of images in the gallery, the query's own included where it is one of them.
 """
 
 import copy
@@ -43,9 +45,11 @@ class NoTrialsError(ReidflowError):
 class Trials:
     """What the queries of a role find, row i of everything the same query.
 
-    identity: (Q,) codes. new: individuals that are not in the gallery. known: those with a positive; the other queries of identities in the
-    gallery are neither. best: score of the best candidate, minus infinity without any. right: whether it is of the query's identity.
-    without: score of the best candidate were the query's identity not in the gallery; minus infinity where that is not known.
+    identity: (Q,) codes. new: individuals that are not in the gallery. known: those with a positive; the other queries
+    of identities in the gallery are neither. best: score of the best candidate, minus infinity without any. right:
+    whether it is of the query's identity.
+    without: score of the best candidate were the query's identity not in the gallery; minus infinity where that is not
+    known.
     gallery: number of images in it. smaller: (Q,) mean of `without` in random quarters of the gallery.
     """
 
@@ -62,9 +66,10 @@ class Trials:
 def trials(layout: Layout, retrieval: Retrieval, left_out: Retrieval | None = None) -> Trials:
     """Return the trials of a role.
 
-    layout: of the role. retrieval: what an arm ranks in it (`runs.arm_retrieval`). left_out: what it ranks where no query's
-    identity is in the gallery (`runs.left_out_retrieval`): local scores and what inference makes of a query change with the
-    gallery, so the candidates of other identities score otherwise there. None: known queries are no trials.
+    layout: of the role. retrieval: what an arm ranks in it (`runs.arm_retrieval`). left_out: what it ranks where no
+    query's identity is in the gallery (`runs.left_out_retrieval`): local scores and what inference makes of a query
+    change with the gallery, so the candidates of other identities score otherwise there. None: known queries are no
+    trials.
     """
     queries, ranked = layout.identity[layout.query], layout.identity[layout.gallery]
     masks, new = retrieval.masks(queries, ranked), ~np.isin(queries, ranked)
@@ -104,16 +109,18 @@ class Decision:
     """When a query is of a new individual. All numbers are those of validation.
 
     Attributes:
-        threshold: best score up to which a query is new, in a gallery of `gallery` images; None: every query is, as no score of
-            validation is a number.
+        threshold: best score up to which a query is new, in a gallery of `gallery` images; None: every query is, as no
+            score of validation is a number.
         promised: rate of false matches that it was chosen for.
         gallery: number of images in the gallery that it was chosen in.
         growth: by how much the best score of a new individual grows when the gallery grows by a factor of e.
         intercept, slope: log odds of being new are intercept + slope * score, in that gallery and with that prior.
         prior: share of new queries for which the probability is calibrated.
-        new_identities, left_out: identities that the threshold was chosen on: new ones, and known ones left out of the gallery.
+        new_identities, left_out: identities that the threshold was chosen on: new ones, and known ones left out of the
+            gallery.
         trials: effective number of queries of new individuals: how many independent ones say as much.
-        alike: p value of the test whether known identities, left out, score as new ones do; None where one kind alone is there.
+        alike: p value of the test whether known identities, left out, score as new ones do; None where one kind alone
+            is there.
     """
 
     threshold: float | None
@@ -178,11 +185,11 @@ class Decision:
 def fit(found: Trials, promised: float = PROMISED) -> Decision:
     """Return the decision that promises a rate of false matches, from the trials of validation.
 
-    Trials are queries of new individuals, and known ones as they would be without their own identity in the gallery, unless these
-    score lower. The threshold is their conformal quantile, every identity weighing the same: the share 1 - promised,
-    enlarged by 1 / n for the n independent trials that the queries, alike within an identity, are worth. Where no score is a
-    number, as after a training that diverged, every query is new. Raises NoTrialsError where validation has no query to
-    choose by, and ReidflowError where `promised` is no rate.
+    Trials are queries of new individuals, and known ones as they would be without their own identity in the gallery,
+    unless these score lower. The threshold is their conformal quantile, every identity weighing the same: the share 1 -
+    promised, enlarged by 1 / n for the n independent trials that the queries, alike within an identity, are worth.
+    Where no score is a number, as after a training that diverged, every query is new. Raises NoTrialsError where
+    validation has no query to choose by, and ReidflowError where `promised` is no rate.
     """
     if not 0 < promised < 1:
         raise ReidflowError(f"open set: promised: {promised} is no rate of false matches. Write e.g. 0.05.")
@@ -221,23 +228,29 @@ def fit(found: Trials, promised: float = PROMISED) -> Decision:
 
 
 def conformal(score: np.ndarray, identity: np.ndarray, promised: float) -> tuple[float, float]:
-    """Return the score that trials of new individuals exceed at a rate of `promised`, and how many independent trials they are worth.
+    """Return the score that trials of new individuals exceed at a rate of `promised`, and how many independent trials
+    they are worth.
 
-    The quantile of split conformal prediction (Vovk et al. 2005), for as many exchangeable scores as the trials are worth.
+    The quantile of split conformal prediction (Vovk et al. 2005), for as many exchangeable scores as the trials are
+    worth.
     """
     number = effective(score, identity)
     return quantile(score, identity, min(1.0, (1 - promised) * (1 + 1 / number))), number
 
 
 def quantile(score: np.ndarray, identity: np.ndarray, level: float) -> float:
-    """Return the smallest score up to which a share of at least `level` of the scores lies, each identity weighing the same."""
+    """Return the smallest score up to which a share of at least `level` of the scores lies,
+    each identity weighing the same.
+    """
     weight, order = _weights(identity), np.argsort(score, kind="stable")
     place = np.searchsorted(np.cumsum(weight[order]), level - 1e-12)
     return float(score[order][min(place, len(score) - 1)])
 
 
 def effective(score: np.ndarray, identity: np.ndarray) -> float:
-    """Return how many independent scores say as much of the mean over identities, from their correlation within an identity."""
+    """Return how many independent scores say as much of the mean over identities,
+    from their correlation within an identity.
+    """
     counts, correlation = np.unique(identity, return_counts=True)[1], within(score, identity)
     return float(len(counts) / np.mean(correlation + (1 - correlation) / counts))
 
@@ -284,7 +297,8 @@ def _weights(identity: np.ndarray) -> np.ndarray:
 
 
 def _calibrated(known: np.ndarray, new: np.ndarray, seen: float) -> tuple[float, float, float]:
-    """Return intercept and slope of the log odds of being new by the score, and the share of new queries that they are for.
+    """Return intercept and slope of the log odds of being new by the score, and the share of new queries that they are
+    for.
 
     seen: number of queries of new individuals; 0: as many as of known ones.
     """
@@ -299,7 +313,8 @@ def _calibrated(known: np.ndarray, new: np.ndarray, seen: float) -> tuple[float,
 
 
 def logistic(score: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
-    """Return intercept and slope of a logistic regression of `target`, 0 or 1, on one score (Platt 1999, with his targets).
+    """Return intercept and slope of a logistic regression of `target`, 0 or 1, on one score (Platt 1999, with his
+    targets).
 
     weight: of each row; None: the same.
     """
@@ -336,11 +351,12 @@ def among(layout: Layout, rows: np.ndarray) -> Layout:
 def measures(found: Trials, new: np.ndarray) -> dict[str, float]:
     """Return what a decision is worth on queries, by name; NaN where there is none of the kind that it needs.
 
-    new: (Q,) which are called new. `false_match`: share of the queries of new individuals that are answered with a known one;
-    `true_match`: share of the queries of known ones that are answered at all; `baks`: share of these that are answered with the
-    right one; `baus`: share of the queries of new individuals that are called new: means over identities of the mean of each, as
-    AnimalCLEF 2025 scores them. `geometric`: geometric mean of baks and baus. `auroc`: probability that a query of a known individual has a
-    higher best score than one of a new individual, identities weighing the same.
+    new: (Q,) which are called new. `false_match`: share of the queries of new individuals that are answered with a
+    known one; `true_match`: share of the queries of known ones that are answered at all; `baks`: share of these that
+    are answered with the right one; `baus`: share of the queries of new individuals that are called new: means over
+    identities of the mean of each, as AnimalCLEF 2025 scores them. `geometric`: geometric mean of baks and baus.
+    `auroc`: probability that a query of a known individual has a higher best score than one of a new individual,
+    identities weighing the same.
     """
     baks = identity_balanced(np.where(found.known, (found.right & ~new).astype(float), np.nan), found.identity)
     baus = identity_balanced(np.where(found.new, new.astype(float), np.nan), found.identity)
@@ -355,7 +371,8 @@ def measures(found: Trials, new: np.ndarray) -> dict[str, float]:
 
 
 def auroc(found: Trials) -> float:
-    """Return the area under the ROC curve of the best score, known against new queries, each identity weighing the same.
+    """Return the area under the ROC curve of the best score, known against new queries, each identity weighing the
+    same.
 
     NaN without one of the two.
     """
@@ -368,7 +385,9 @@ def auroc(found: Trials) -> float:
 
 
 def roc(found: Trials) -> tuple[np.ndarray, np.ndarray]:
-    """Return (false match, true match) of all thresholds, as `measures` has them; empty without new or known queries."""
+    """Return (false match, true match) of all thresholds, as `measures` has them;
+    empty without new or known queries.
+    """
     from sklearn.metrics import roc_curve
 
     if not found.known.any() or not found.new.any():
@@ -399,7 +418,8 @@ def _either(found: Trials) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def balanced_threshold(found: Trials) -> float:
-    """Return the best score up to which a query is new where the geometric mean of BAKS and BAUS is largest, the lowest of equals.
+    """Return the best score up to which a query is new where the geometric mean of BAKS and BAUS is largest, the lowest
+    of equals.
 
     NaN without queries of known and of new individuals that have a score.
     """
@@ -412,8 +432,9 @@ def balanced_threshold(found: Trials) -> float:
 
 
 def risk_coverage(found: Trials) -> tuple[np.ndarray, np.ndarray]:
-    """Return (coverage, risk), both (n,): the share of queries that are answered when those with the highest best scores are, and
-    the share of the answers that are wrong: another individual, or a query of a new one. Equal scores are answered together."""
+    """Return (coverage, risk), both (n,): the share of queries that are answered when those with the highest best
+    scores are, and the share of the answers that are wrong: another individual, or a query of a new one. Equal scores
+    are answered together."""
     either = found.known | found.new
     score, wrong = found.best[either], ~(found.right & found.known)[either]
     order = np.argsort(-score, kind="stable")
@@ -425,8 +446,8 @@ def risk_coverage(found: Trials) -> tuple[np.ndarray, np.ndarray]:
 def calibration(
     probability: np.ndarray, new: np.ndarray, bins: int = 5
 ) -> tuple[float, list[tuple[float, float, int]]]:
-    """Return the expected calibration error of probabilities of being new, and of each bin of equally many queries the mean
-    probability, the share of new ones and the number of queries."""
+    """Return the expected calibration error of probabilities of being new, and of each bin of equally many queries the
+    mean probability, the share of new ones and the number of queries."""
     order = np.argsort(probability, kind="stable")
     parts = [part for part in np.array_split(order, min(bins, max(len(order), 1))) if len(part)]
     rows = [(float(probability[p].mean()), float(new[p].mean()), len(p)) for p in parts]

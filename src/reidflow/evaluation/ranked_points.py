@@ -48,8 +48,8 @@ class ValidationRanking:
         return any(SHARED in split.columns for split in self.splits)
 
     def score(self, facts: dict[str, Any], spec: dict[str, Any], store: RunStore) -> float:
-        """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one, and where
-        local features are unavailable or scores cannot be calibrated."""
+        """Return the validation mAP of one run, as a job describes it, ranked as a plain spec says; 0 without one, and
+        where local features are unavailable or scores cannot be calibrated."""
         run = TrainedRun.of("", {**facts, "spec": {**spec, "ensemble": None}}, store, self.local)
         layout = self._layouts[facts["split"]]
         try:

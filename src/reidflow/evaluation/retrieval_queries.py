@@ -28,19 +28,20 @@ class Retrieval:
         gallery_group: (G,) integer codes, given with `query_group`.
         similarity: maps (q, D), (G, D) to (q, G), in float64; None is the cosine.
         matrix: (Q, G) float32 similarities that replace those of the vectors; None if the vectors are ranked.
-        query_ignored: (Q, K) integer codes of K facets, each of an identity and, say, a camera; candidates that share one
-            of them with the query are left out. None leaves none out.
+        query_ignored: (Q, K) integer codes of K facets, each of an identity and, say, a camera; candidates that share
+            one of them with the query are left out. None leaves none out.
         gallery_ignored: (G, K) integer codes, given with `query_ignored`.
-        query_shared: (Q, K) integer codes of what candidates must have in common with the query, such as the flank; below 0
-            where it is unknown, which may be any. None leaves none out.
+        query_shared: (Q, K) integer codes of what candidates must have in common with the query, such as the flank;
+            below 0 where it is unknown, which may be any. None leaves none out.
         gallery_shared: (G, K) integer codes, given with `query_shared`.
-        query_absent: (Q,) integer codes of the identity that the gallery is taken not to hold for the query: those images are left
-            out as if they were not there, whatever else they decide. None leaves none out.
+        query_absent: (Q,) integer codes of the identity that the gallery is taken not to hold for the query: those
+            images are left out as if they were not there, whatever else they decide. None leaves none out.
         gallery_absent: (G,) integer codes, given with `query_absent`.
-        query_flank: (Q,) integer codes of flanks, below 0 where unknown; they leave none out. None where nothing is known.
+        query_flank: (Q,) integer codes of flanks, below 0 where unknown; they leave none out. None where nothing is
+            known.
         gallery_flank: (G,) integer codes, given with `query_flank`.
-        among: (N + Q, N) float32 similarities of `everyone`, where a matrix replaces those of the vectors in it as well;
-            else None.
+        among: (N + Q, N) float32 similarities of `everyone`, where a matrix replaces those of the vectors in it as
+            well; else None.
     """
 
     queries: np.ndarray
@@ -109,8 +110,8 @@ def _columns(query: np.ndarray | None, gallery: np.ndarray | None) -> list[tuple
 class FilteredMasks(Masks):
     """Masks that also leave out candidates which share a facet with the query, or have another flank.
 
-    facets: (Q,) and (G,) integer codes of each, such as the same identity by the same camera. shared: those of what must be the
-    same where both are known (0 or more).
+    facets: (Q,) and (G,) integer codes of each, such as the same identity by the same camera. shared: those of what
+    must be the same where both are known (0 or more).
     """
 
     def __init__(
@@ -123,7 +124,9 @@ class FilteredMasks(Masks):
         self.facets, self.shared = facets, shared
 
     def excluded(self, rows: slice, groups: bool = True) -> np.ndarray | None:
-        """Return (q, G): the query itself, what shares a facet with it, what is of another flank and, if `groups`, its own group."""
+        """Return (q, G): the query itself, what shares a facet with it, what is of another flank and, if `groups`,
+        its own group.
+        """
         mask = super().excluded(rows, groups)
         found = [query[rows, None] == gallery for query, gallery in self.facets]
         found += [differing(query[rows, None], gallery) for query, gallery in self.shared]
@@ -135,8 +138,8 @@ class FilteredMasks(Masks):
 def infer(retrieval: Retrieval, steps: list[dict[str, Any]], flipped: Retrieval | None = None) -> Retrieval:
     """Return `retrieval` after inference components, in their order.
 
-    steps: resolved components of the kind `inference`. flipped: the same images seen in a mirror, for the component that
-    needs them. Raises ReidflowError where a step cannot be done.
+    steps: resolved components of the kind `inference`. flipped: the same images seen in a mirror, for the component
+    that needs them. Raises ReidflowError where a step cannot be done.
     """
     for place, step in enumerate(steps):
         if "flipped" not in components.context("inference", step["name"]):
@@ -184,9 +187,9 @@ def combine_members(members: list[Retrieval], combine: str) -> Retrieval:
     """Return what the runs of an ensemble rank by; of a single run, what it was given.
 
     members: the same queries and gallery as each run embeds them. combine: `concatenate` puts unit embeddings side by
-    side, so that their cosine is the mean of the members' cosines; `average` takes the mean of the members' similarities,
-    each in its own geometry, which needs memory for (Q, G) float32. The embeddings beside averaged similarities, by which
-    clusters and distances are measured, are those of the first member.
+    side, so that their cosine is the mean of the members' cosines; `average` takes the mean of the members'
+    similarities, each in its own geometry, which needs memory for (Q, G) float32. The embeddings beside averaged
+    similarities, by which clusters and distances are measured, are those of the first member.
     """
     first = members[0]
     if len(members) == 1:
@@ -223,11 +226,11 @@ RANKED = Contract(
 def best_candidates(retrieval: Retrieval, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (indices, similarities), both (Q, k): the k best candidates of each query, the best first.
 
-    The query itself, its own group, what is ignored for it, an identity that is taken to be absent, and other flanks, where
-    they must be the same, are no candidates. Similarities are those that the metric ranks by, rounded to multiples of 2^-23
-    (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
-    fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last, with
-    minus infinity. Memory does not grow with Q x G.
+    The query itself, its own group, what is ignored for it, an identity that is taken to be absent, and other flanks,
+    where they must be the same, are no candidates. Similarities are those that the metric ranks by, rounded to
+    multiples of 2^-23 (see `ranking.similarity_blocks`); ties are broken by the order of the gallery. Where a query has
+    fewer candidates, the rest is -1, with the similarity NaN. Candidates whose similarity is not a number rank last,
+    with minus infinity. Memory does not grow with Q x G.
     """
     indices = np.full((len(retrieval.queries), k), -1)
     similarities = np.full((len(retrieval.queries), k), np.nan)

@@ -175,11 +175,11 @@ def evaluate_runs(
 ) -> dict[str, pl.DataFrame]:
     """Return the tables `metrics`, `per_query`, `history` and `efficiency` of runs, in their order.
 
-    splits: the split tables of the experiment, of which each run names its own; gallery: `role` (candidates are the test
-    images of its split) or `all` (every labelled image). mirrored: MIRRORED of the runs whose inference uses mirrored
-    images. What several arms share is scored once. An arm whose seed was trained on several splits, the folds, has a row
-    for each of them in `metrics`, and behind them one over all of their queries. Raises ReidflowError where a run's
-    embeddings do not cover the test images.
+    splits: the split tables of the experiment, of which each run names its own; gallery: `role` (candidates are the
+    test images of its split) or `all` (every labelled image). mirrored: MIRRORED of the runs whose inference uses
+    mirrored images. What several arms share is scored once. An arm whose seed was trained on several splits, the folds,
+    has a row for each of them in `metrics`, and behind them one over all of their queries. Raises ReidflowError where a
+    run's embeddings do not cover the test images.
     """
     layouts = [{role: Layout(split, manifest, gallery, role) for role in ("test", "val")} for split in splits]
     shared = {run.scored_as: run for run in runs}
@@ -224,7 +224,9 @@ def of_split(table: pl.DataFrame, split: int = 0) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Scored:
-    """A scored run: facts of METRICS that are not scores, what its queries find before and after training, and tables."""
+    """A scored run: facts of METRICS that are not scores, what its queries find before and after training,
+    and tables.
+    """
 
     facts: dict[str, Any]
     queries: ScoredQueries
@@ -315,7 +317,9 @@ def arm_retrieval(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None
 def member_retrievals(
     layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None = None
 ) -> tuple[list[Retrieval], list[Retrieval]]:
-    """Return the retrieval of each run behind an arm, and, where its inference needs them, those of the mirrored images."""
+    """Return the retrieval of each run behind an arm, and, where its inference needs them,
+    those of the mirrored images.
+    """
     own = [_retrieval(layout, layout.vectors(folder, "final"), folder) for _, folder in run.runs]
     if mirrored is None or not needing("inference", run.inference, "flipped"):
         return own, []
@@ -354,8 +358,8 @@ def left_out_retrieval(
 ) -> Retrieval | None:
     """Return what a run's arm ranks were the identity of each query not in the gallery.
 
-    None where a step of its inference looks at all queries at once: what it makes of a query without its identity would have to be
-    computed for each identity. rerank: `reranking` of the same, where it is there already.
+    None where a step of its inference looks at all queries at once: what it makes of a query without its identity would
+    have to be computed for each identity. rerank: `reranking` of the same, where it is there already.
     """
     if transductive(list(run.inference)):
         return None
@@ -505,7 +509,8 @@ def validate_runs(
 ) -> pl.DataFrame:
     """Return VALIDATED, a row a run in their order; without validation queries, no rows.
 
-    split, manifest, gallery, mirrored: as in `evaluate_runs`. The embeddings are those of the weights that the run kept.
+    split, manifest, gallery, mirrored: as in `evaluate_runs`. The embeddings are those of the weights that the run
+    kept.
     """
     layout = Layout(split, manifest, gallery, role="val")
     if not len(layout.query):
@@ -525,5 +530,7 @@ def _scores(layout: Layout, run: TrainedRun, mirrored: pl.DataFrame | None) -> d
 
 
 def specs_of(jobs: JobResults) -> dict[str, dict[str, Any]]:
-    """Return arm -> the plain spec of one of its runs, for every arm that was trained; they differ in the seed alone."""
+    """Return arm -> the plain spec of one of its runs, for every arm that was trained;
+    they differ in the seed alone.
+    """
     return {made.arm: spec for made, spec in zip(jobs.runs, jobs.specs, strict=True)}

@@ -63,7 +63,9 @@ def _value(score: float | None, diverged: bool) -> float:
 
 
 def choose_best(candidates: Mapping[str, CandidateExperiment]) -> dict[str, Any]:
-    """Return the winner under `CANDIDATES` (experiment, arm, spec with the seed 0, val_id_map, seeds), and the ranking."""
+    """Return the winner under `CANDIDATES` (experiment, arm, spec with the seed 0, val_id_map, seeds),
+    and the ranking.
+    """
     ranking = rank(candidates)
     first = ranking[0]
     spec = {**candidates[first["experiment"]].specs[first["arm"]], "seed": 0}
@@ -115,9 +117,10 @@ def choose_tuned(
     Each split of the experiment is a choice of its own, on its validation images alone: see `_joined`.
 
     grid: dotted path -> values; arms: arm -> [values, spec with seed 0] at every point; job_files: what the sweep's
-    jobs wrote; ranked: validates points that differ in the ranking, by the run that they share, or all where candidates have the query's flank. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0. Ties go to
-    the first point of the grid. `on_edge`: for each setting, whether the chosen value is the first or
-    last of a grid of several, of which not all give the same.
+    jobs wrote; ranked: validates points that differ in the ranking, by the run that they share, or all where candidates
+    have the query's flank. Arms without a run (their weights are unavailable) are left out. A diverged run counts as 0.
+    Ties go to the first point of the grid. `on_edge`: for each setting, whether the chosen value is the first or last
+    of a grid of several, of which not all give the same.
     """
     store = RunStore(results / ".store")
     seen: dict[int, dict[str, dict[int, dict[str, Any]]]] = {}

@@ -1,7 +1,8 @@
 """Suspected individuals: queries that were called new, put together by how probably they show the same animal.
 
-The probability that two groups (sightings) show one individual, and where to cut it, are chosen on the new individuals of validation.
-Images of one group stay together, and agreement with the truth is measured over groups, so that no burst makes it easy.
+The probability that two groups (sightings) show one individual, and where to cut it, are chosen on the new individuals
+of validation. Images of one group stay together, and agreement with the truth is measured over groups, so that no burst
+makes it easy.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,9 @@ NEIGHBOURS = (1, 2, 3)
 
 
 class Agreement(NamedTuple):
-    """How well clusters agree with the truth: adjusted Rand index, normalised mutual information, individuals found and true."""
+    """How well clusters agree with the truth: adjusted Rand index, normalised mutual information,
+    individuals found and true.
+    """
 
     ari: float
     nmi: float
@@ -29,9 +32,11 @@ class Agreement(NamedTuple):
 
 @dataclass(frozen=True)
 class Linking:
-    """How suspected individuals are made. intercept, slope: log odds, by the similarity, that two groups show one individual.
+    """How suspected individuals are made. intercept, slope: log odds, by the similarity, that two groups show one
+    individual.
 
-    method, parameter: COMPONENTS with the probability from which groups are linked; HDBSCAN with its `min_samples`. ari: on validation.
+    method, parameter: COMPONENTS with the probability from which groups are linked; HDBSCAN with its `min_samples`.
+    ari: on validation.
     """
 
     method: str
@@ -47,12 +52,15 @@ class Linking:
         return np.where(known, 1 / (1 + np.exp(-np.clip(odds, -500, 500))), 0.0)
 
     def clusters(self, similarity: np.ndarray) -> np.ndarray:
-        """Return the cluster (n,) of each group from their similarities (n, n), from 0; the cluster of most groups first."""
+        """Return the cluster (n,) of each group from their similarities (n, n), from 0;
+        the cluster of most groups first.
+        """
         return _numbered(_METHODS[self.method](self.probability(similarity), self.parameter))
 
 
 def of_groups(similarity: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the similarities (n, n) of groups, the largest of their images', and the place (images,) of each image's group.
+    """Return the similarities (n, n) of groups, the largest of their images', and the place (images,) of each image's
+    group.
 
     similarity: (images, images), made symmetric by the mean of both directions. group: codes of the images.
     """
@@ -65,9 +73,11 @@ def of_groups(similarity: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np
 
 
 def fit_linking(similarity: np.ndarray, identity: np.ndarray) -> list[Linking]:
-    """Return for each method the linking whose clusters agree best with the truth; none where there is nothing to choose by.
+    """Return for each method the linking whose clusters agree best with the truth; none where there is nothing to
+    choose by.
 
-    similarity: (n, n) of groups of new individuals of validation; minus infinity where two cannot be compared, which says nothing.
+    similarity: (n, n) of groups of new individuals of validation; minus infinity where two cannot be compared, which
+    says nothing.
     identity: (n,) codes. Of equals the one that links less.
     """
     one, other = np.triu_indices(len(identity), 1)

@@ -103,7 +103,9 @@ def retrieve(folder: Path, queries: Path, k: int, out: Path | None, new: bool = 
 def answers_of(
     gallery: Gallery, queries: list[str], rows: np.ndarray, values: np.ndarray, calibrated: np.ndarray
 ) -> list[Answer]:
-    """Return the answer to each query. rows, values, calibrated: of its best images, as `GalleryRanking` returns them."""
+    """Return the answer to each query. rows, values, calibrated: of its best images,
+    as `GalleryRanking` returns them.
+    """
     found = []
     for place, query in enumerate(queries):
         there = rows[place] >= 0
@@ -166,7 +168,8 @@ def nearest_others(gallery: Gallery, queries: np.ndarray, own: np.ndarray, k: in
 def maker_of(plan: Plan, runs: list[str], promised: float) -> ImageEmbedder:
     """Return what embeds images with finished runs (as experiment/arm/seed-0 or by the path of their folder).
 
-    Where their arm has a ranking by several scores, it extracts local features as well. promised: as for `index_images`.
+    Where their arm has a ranking by several scores, it extracts local features as well. promised: as for
+    `index_images`.
     Raises ReidflowError where a run is not there, or its embeddings are not compared by their angle.
     """
     config = plan.config

@@ -166,7 +166,9 @@ class Workspace:
     def features(
         self, bank: dict[str, Any], rows: np.ndarray, progress: Callable[[int, int], None] | None = None
     ) -> np.ndarray:
-        """Return the features (len(rows), 1 + views, D) float32 of images; what is known of them is not computed again."""
+        """Return the features (len(rows), 1 + views, D) float32 of images;
+        what is known of them is not computed again.
+        """
         self.cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.cache.parent, prefix=".tmp-features-") as folder:
             out = Path(folder) / "features.npy", Path(folder) / "features.json"

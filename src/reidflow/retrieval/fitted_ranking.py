@@ -32,8 +32,8 @@ class Answer:
     """The best images of a gallery for a query, and whether it is of a new individual.
 
     keys: of the images, best first, with the `scores` that they are ranked by and, where they are calibrated, the
-    `probabilities` of the same identity; else None. new: probability of a new individual; None where nothing is known of
-    it. place: number of images that count as matches: `new individual` comes after them.
+    `probabilities` of the same identity; else None. new: probability of a new individual; None where nothing is known
+    of it. place: number of images that count as matches: `new individual` comes after them.
     """
 
     query: str
@@ -44,7 +44,9 @@ class Answer:
     place: int
 
     def rows(self) -> list[tuple[int | None, str, float | None, float | None]]:
-        """Return rank, image, score and probability of each answer, in order; `new individual` has no rank and no score."""
+        """Return rank, image, score and probability of each answer, in order;
+        `new individual` has no rank and no score.
+        """
         ranked = zip(self.keys, self.scores, self.probabilities, strict=True)
         found: list[tuple[int | None, str, float | None, float | None]] = [
             (rank, *values) for rank, values in enumerate(ranked, 1)
@@ -54,7 +56,9 @@ class Answer:
         return found
 
     def named(self, k: int, new: bool) -> list[str]:
-        """Return the k best answers, best first. new: `new individual` is one of them, where it comes among the first k."""
+        """Return the k best answers, best first. new: `new individual` is one of them,
+        where it comes among the first k.
+        """
         return [name for rank, name, *_ in self.rows() if new or rank is not None][:k]
 
 
@@ -62,8 +66,8 @@ class Answer:
 class FittedRanking:
     """How queries are ranked and answered.
 
-    ranking: by several scores; None: by the embedding alone. fusion: of these scores, fitted. new: when a query is of an
-    individual that is not in the gallery; None where validation says nothing about it.
+    ranking: by several scores; None: by the embedding alone. fusion: of these scores, fitted. new: when a query is of
+    an individual that is not in the gallery; None where validation says nothing about it.
     """
 
     ranking: Ranking | None
@@ -98,7 +102,8 @@ class FittedRanking:
     def answer(
         self, query: str, keys: Sequence[str], scores: np.ndarray, gallery: int, calibrated: np.ndarray
     ) -> Answer:
-        """Return the answer to a query. keys, scores: of its best images, best first. gallery: number of its images, as in `open_set`.
+        """Return the answer to a query. keys, scores: of its best images, best first. gallery: number of its images, as
+        in `open_set`.
 
         calibrated: which of the scores are log odds of the same identity.
         """

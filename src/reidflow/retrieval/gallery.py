@@ -166,8 +166,8 @@ def write_gallery(
 
 @dataclass(frozen=True)
 class KeptBank:
-    """Local features that a gallery is to hold: the folder in which they are kept, the digest of each image, by which they
-    are, and what decides them.
+    """Local features that a gallery is to hold: the folder in which they are kept, the digest of each image, by which
+    they are, and what decides them.
     """
 
     place: Path

@@ -1,4 +1,6 @@
-"""Ranking by several scores in a gallery: local features of image files, and queries ranked as the pipeline ranks its own."""
+"""Ranking by several scores in a gallery: local features of image files,
+and queries ranked as the pipeline ranks its own.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -95,10 +97,11 @@ class GalleryRanking:
         own: np.ndarray,
         k: int,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the k best rows of each query, their fused values, and whether these are log odds of the same identity.
+        """Return the k best rows of each query, their fused values, and whether these are log odds of the same
+        identity.
 
-        Each is (Q, k), best first; where there are fewer images, the row is -1. queries: (Q, D) unit. features: of each, by
-        bank. digests: of their files. own: (Q,) the row that is the query itself, or -1.
+        Each is (Q, k), best first; where there are fewer images, the row is -1. queries: (Q, D) unit. features: of
+        each, by bank. digests: of their files. own: (Q,) the row that is the query itself, or -1.
         """
         count, ranking = len(self.vectors), self.fitted.ranking
         rows, values = np.full((len(queries), k), -1), np.full((len(queries), k), np.nan)
@@ -123,7 +126,9 @@ class GalleryRanking:
 
 
 def _proposed(index: faiss.Index, vectors: np.ndarray, queries: np.ndarray, count: int) -> np.ndarray:
-    """Return the cosines (Q, G) float32 of the images that an index finds for each query; minus infinity of all others."""
+    """Return the cosines (Q, G) float32 of the images that an index finds for each query;
+    minus infinity of all others.
+    """
     found, _ = search(index, vectors, queries, count)
     cosines = np.full((len(queries), len(vectors)), -np.inf, np.float32)
     for row, (query, places) in enumerate(zip(unit(queries), found, strict=True)):

@@ -64,9 +64,9 @@ def hold_out(
 ) -> HeldOut | None:
     """Return a fifth of the identities apart from the others, a fifth of their images as queries among the rest.
 
-    Where the training images are of two sides, photographs are queries and images of the side `gallery` are ranked, as in the
-    competition. Each identity with two images has at least one query, unless all of them are of one group (burst, sighting).
-    None with fewer than four identities, or without a query.
+    Where the training images are of two sides, photographs are queries and images of the side `gallery` are ranked, as
+    in the competition. Each identity with two images has at least one query, unless all of them are of one group
+    (burst, sighting). None with fewer than four identities, or without a query.
     """
     names = sorted(set(identities))
     if len(names) < 4:
@@ -101,7 +101,9 @@ def _answerable(
 
 
 def _choose_queries(able: np.ndarray, others: int, seed: int, name: str) -> np.ndarray:
-    """Return a fifth of the rows that are `able` to be queries, at least one; none without other images of the identity."""
+    """Return a fifth of the rows that are `able` to be queries, at least one;
+    none without other images of the identity.
+    """
     if not others or not len(able):
         return able[:0]
     count = max(1, int(SHARE * len(able)))

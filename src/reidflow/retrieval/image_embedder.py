@@ -1,4 +1,6 @@
-"""What is known of image files by finished runs: their vectors, and their local features where the arm is ranked by them."""
+"""What is known of image files by finished runs: their vectors,
+and their local features where the arm is ranked by them.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,8 +96,8 @@ def other_versions(known: Mapping[str, Any], own: Mapping[str, Any]) -> str:
 
 
 class Known(NamedTuple):
-    """What is known of images: keys of those that can be used, their unit vectors (n, dim) float32, their local features by
-    bank, and the images left out.
+    """What is known of images: keys of those that can be used, their unit vectors (n, dim) float32, their local
+    features by bank, and the images left out.
     """
 
     keys: list[str]

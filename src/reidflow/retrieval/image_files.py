@@ -23,9 +23,10 @@ from reidflow.spec.errors import ReidflowError
 class Framing:
     """How an image becomes a square: `frame` is a resolved component, `size` the side of the stored square.
 
-    `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind. `network`: what computes
-    the masks of images without one (a resolved segmenter, and the SHA-256 of its file); None where nothing does, or where
-    neither the frame nor local features depend on masks. `boxes`: how many images of the pipeline were cut out of photographs.
+    `levels`: the range of values of the pipeline's images of more than 8 bits a channel, by kind. `network`: what
+    computes the masks of images without one (a resolved segmenter, and the SHA-256 of its file); None where nothing
+    does, or where neither the frame nor local features depend on masks. `boxes`: how many images of the pipeline were
+    cut out of photographs.
     """
 
     frame: dict[str, Any]
@@ -148,7 +149,9 @@ def _left_out(keys: Iterable[str], made: list[list | UnusableError]) -> list[Lef
 def _squares(
     images: ImageFiles, framing: Framing, box: Frame, sides: list[int], key: str
 ) -> list[tuple[np.ndarray, np.ndarray]] | UnusableError:
-    """Return the square of an image, (S, S, 3) uint8, and its mask, (S, S) uint8, for each side; or why there is none."""
+    """Return the square of an image, (S, S, 3) uint8, and its mask, (S, S) uint8, for each side;
+    or why there is none.
+    """
     try:
         data = (images.root / key).read_bytes()
         if images.digests[key] not in (hashlib.sha256(data).hexdigest(), rawdigest.UNREADABLE):

@@ -1,4 +1,5 @@
-"""An index of vectors: built, stored in a file, and searched. The same vectors give the same bytes and the same answers.
+"""An index of vectors: built, stored in a file, and searched. The same vectors give the same bytes and the same
+answers.
 
 FAISS computes in float32, where the last bits of a sum depend on the number of threads and of queries. So an index only
 proposes: what it proposes is compared again in float64, and of equal similarities the row that comes first is first.

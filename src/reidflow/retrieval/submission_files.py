@@ -149,7 +149,8 @@ def submission_csv(row_ids: list[str], similarities: np.ndarray) -> str:
 def best_scored(
     retrieval: Retrieval, query_keys: list[str], gallery_keys: list[str], k: int
 ) -> dict[str, tuple[list[str], np.ndarray]]:
-    """Return the keys of the k best candidates of each query with their scores, best first; of equal ones the key decides.
+    """Return the keys of the k best candidates of each query with their scores, best first; of equal ones the key
+    decides.
 
     Images that are no candidates (the query itself, its own group) are left out.
     """
@@ -183,8 +184,8 @@ def answers_json(best: dict[str, list[str]]) -> str:
 def answers_csv(answers: Sequence[Answer]) -> str:
     """Return a table of answers, in their order: query, rank, image, score, probability.
 
-    probability: of the same identity as the image's, where that is calibrated. `new individual` has a line without a rank,
-    after the images that count as matches, with its probability.
+    probability: of the same identity as the image's, where that is calibrated. `new individual` has a line without a
+    rank, after the images that count as matches, with its probability.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -219,7 +220,9 @@ def _distinct_values(found: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _distinct(names: list[str], row_of: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of the distinct usable images, in the order of their first mention, and each pair's place there."""
+    """Return the rows of the distinct usable images, in the order of their first mention,
+    and each pair's place there.
+    """
     place: dict[str, int] = {}
     for name in names:
         if name in row_of:

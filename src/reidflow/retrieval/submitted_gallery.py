@@ -132,8 +132,8 @@ def write_submitted(
 ) -> str:
     """Write the gallery of a submission into a folder and return what was done, in words.
 
-    images: the content of images.json. root: the folder of the data set. given: `index`, a resolved component, `max_pixels`,
-    and `new`, the promised rate of false matches or None.
+    images: the content of images.json. root: the folder of the data set. given: `index`, a resolved component,
+    `max_pixels`, and `new`, the promised rate of false matches or None.
     """
     fitted = fitted_gallery(runs, validation, given["new"])
     with gallery_banks(fitted, validation.manifest, question, embedded.results) as banks:

@@ -43,7 +43,9 @@ from reidflow.training.execute import mirror_images
 
 @dataclass(frozen=True)
 class QueryRows:
-    """Rows of the manifest that are queries, and the gallery rows that they are ranked in; the rest as in `Retrieval`."""
+    """Rows of the manifest that are queries, and the gallery rows that they are ranked in;
+    the rest as in `Retrieval`.
+    """
 
     queries: np.ndarray
     gallery: np.ndarray
@@ -61,13 +63,17 @@ class QueryRows:
 
     @classmethod
     def of(cls, manifest: pl.DataFrame, queries: np.ndarray, gallery: np.ndarray, index: np.ndarray) -> "QueryRows":
-        """Return queries whose candidates are all of the gallery but themselves, with the flanks that the manifest knows."""
+        """Return queries whose candidates are all of the gallery but themselves,
+        with the flanks that the manifest knows.
+        """
         flank = codes(manifest["flank"])
         return cls(queries, gallery, index, query_flank=flank[queries], gallery_flank=flank[gallery])
 
 
 class ChosenRun(NamedTuple):
-    """A run behind a submission: its experiment, what it made, the spec of its arm with its seed, and the split's table."""
+    """A run behind a submission: its experiment, what it made, the spec of its arm with its seed,
+    and the split's table.
+    """
 
     experiment: str
     made: TrainedRun
@@ -119,7 +125,9 @@ class Validation:
 
 
 class Embedded:
-    """Embeddings of rows of the manifest by the runs behind a submission, from what the pipeline stored of the images."""
+    """Embeddings of rows of the manifest by the runs behind a submission,
+    from what the pipeline stored of the images.
+    """
 
     def __init__(self, results: Path, device: str) -> None:
         self.results, self.device = results, device
@@ -150,8 +158,9 @@ def rank_query_images(
 ) -> tuple[Retrieval, bool]:
     """Return the queries and the gallery as the runs together rank them, and whether they do so by cosines.
 
-    Each run is ranked as its arm is: with its ensemble, its inference and its ranking. Then `concatenate` joins embeddings
-    and does the further `inference` on them; `average` does it run by run, and takes the mean of the similarities.
+    Each run is ranked as its arm is: with its ensemble, its inference and its ranking. Then `concatenate` joins
+    embeddings and does the further `inference` on them; `average` does it run by run, and takes the mean of the
+    similarities.
     validation: the images on which rankings by several scores are fitted, where the runs have any.
     """
     if any(run.spec.ranking for run in runs):
@@ -191,7 +200,9 @@ def new_decision(
     validation: Validation,
     promised: float,
 ) -> Decision:
-    """Return when a query is of a new individual, by what the runs together find for the validation queries of their split."""
+    """Return when a query is of a new individual, by what the runs together find for the validation queries of their
+    split.
+    """
     layout = validation.of(runs)
     rows = layout.manifest_rows[layout.query], layout.manifest_rows[layout.gallery]
     # What a query finds without its identity is not known of inference that looks at all queries at once.
@@ -250,8 +261,8 @@ def sides_of(manifest: pl.DataFrame, splits: list[pl.DataFrame], gallery: str) -
     """Return the queries and the gallery that a data set defines by itself.
 
     With two sides: the images that are not of the side `gallery` and that no run was trained or chosen on (unlabelled,
-    else those of the role test), among all of the side `gallery` (of unlabelled queries, the unlabelled ones where there are
-    any). Without: the test images, ranked as in the tables. Images that are set aside are on no side.
+    else those of the role test), among all of the side `gallery` (of unlabelled queries, the unlabelled ones where
+    there are any). Without: the test images, ranked as in the tables. Images that are set aside are on no side.
 
     splits: those on which the runs were trained. Raises ReidflowError where there is no query.
     """
@@ -354,7 +365,8 @@ def best_answers(
     k: int,
     promised: float | None,
 ) -> list[Answer]:
-    """Return the k best gallery images for each query, by their paths in the data set, and whether it is a new individual's.
+    """Return the k best gallery images for each query, by their paths in the data set, and whether it is a new
+    individual's.
 
     promised: as for `fitted_gallery`.
     """

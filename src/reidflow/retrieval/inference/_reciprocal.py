@@ -18,7 +18,8 @@ class Images:
     Attributes:
         points: (N, D) float64; unit vectors on the hypersphere.
         kin: (N, 1 + K) integer codes of the group and of each facet; images that share one do not see each other.
-        shared: (N, K) integer codes of what candidates have in common, below 0 where unknown; others do not see each other.
+        shared: (N, K) integer codes of what candidates have in common, below 0 where unknown; others do not see each
+            other.
         queries: (Q, D) float64, the embeddings of the queries.
         own: (Q,) which image each query is.
         similarity: of the points.
@@ -105,7 +106,8 @@ class Neighbours:
 def neighbours(
     among: Images, vectors: np.ndarray, own: np.ndarray, count: int, distances: np.ndarray | None = None
 ) -> Neighbours:
-    """Return the first `count` images, itself included, of each of (R, D) vectors; images that it does not see are none.
+    """Return the first `count` images, itself included, of each of (R, D) vectors; images that it does not see are
+    none.
 
     distances: (R, G) float32, filled with the squared distances to the first G images, over the row's largest.
     """

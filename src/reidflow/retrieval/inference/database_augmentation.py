@@ -19,10 +19,10 @@ BLOCK = 1024
 def apply(retrieval: Retrieval, *, k: int = 10) -> Retrieval:
     """Return the gallery replaced by the mean of each image, with weight 1, and its `k` nearest others of the gallery.
 
-    The r-th of them has the weight (k + 1 - r) / (k + 1). Images of its own group, ignored for it, or of another flank where
-    candidates have the same, are none of them. Queries are looked
-    at only where they are in the gallery, and never for themselves: to a query, every image is what it would be were
-    neither the query nor its group in the gallery. Where that makes a difference the result has a matrix.
+    The r-th of them has the weight (k + 1 - r) / (k + 1). Images of its own group, ignored for it, or of another flank
+    where candidates have the same, are none of them. Queries are looked at only where they are in the gallery, and
+    never for themselves: to a query, every image is what it would be were neither the query nor its group in the
+    gallery. Where that makes a difference the result has a matrix.
     Source: Turcot & Lowe 2009, doi:10.1109/ICCVW.2009.5457541; Arandjelovic & Zisserman 2012,
     doi:10.1109/CVPR.2012.6248018; weights by rank: Gordo et al. 2017, arXiv:1610.07940.
     """

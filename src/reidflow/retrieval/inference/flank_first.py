@@ -1,4 +1,6 @@
-"""Same flank first: candidates of the query's flank rank before those of another one, as where viewpoints are matched first."""
+"""Same flank first: candidates of the query's flank rank before those of another one,
+as where viewpoints are matched first.
+"""
 
 from dataclasses import replace
 
@@ -21,12 +23,12 @@ MARGIN = 2.0**-10
 def apply(retrieval: Retrieval, *, penalty: float | None = None) -> Retrieval:
     """Return `retrieval` with a matrix in which candidates of another flank than the query's have lower similarities.
 
-    An image of unknown flank may show any: it counts as the query's, and for a query of unknown flank nothing changes. The
-    order within each of the two kinds stays as it is.
+    An image of unknown flank may show any: it counts as the query's, and for a query of unknown flank nothing changes.
+    The order within each of the two kinds stays as it is.
 
-    penalty: what those of another flank lose, in units of the similarity (a cosine: 0 to 2); choose it on validation. None:
-    all of them come behind all of the query's flank, as where a matcher proposes candidates of the same viewpoint (Wildbook's
-    identification, Berger-Wolf et al. 2017, arXiv:1710.08880) before any other.
+    penalty: what those of another flank lose, in units of the similarity (a cosine: 0 to 2); choose it on validation.
+    None: all of them come behind all of the query's flank, as where a matcher proposes candidates of the same viewpoint
+    (Wildbook's identification, Berger-Wolf et al. 2017, arXiv:1710.08880) before any other.
     Raises ReidflowError where no image has a flank.
     """
     if penalty is not None and not penalty > 0:

@@ -30,8 +30,8 @@ def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0
     Images of one group are no neighbours of each other, and a query is compared without the weight on its own group.
     Where an earlier step has moved a query in the gallery, it has its new place as a query and its old one
     as an image of the gallery. Equal distances rank by row of the gallery, queries outside it last. `k1` or `k2` beyond
-    the number of images take all. Works in every geometry, and on what several scores make of all pairs of images, scaled to
-    0 to 1: d(i, j) is then 2 - 2 times that. Time grows with the square of the images; memory with Q x G.
+    the number of images take all. Works in every geometry, and on what several scores make of all pairs of images,
+    scaled to 0 to 1: d(i, j) is then 2 - 2 times that. Time grows with the square of the images; memory with Q x G.
     Source: Zhong et al. 2017, arXiv:1701.08398.
     """
     if k1 < 1 or k2 < 1 or not 0 <= lambda_ <= 1:
@@ -62,7 +62,9 @@ def apply(retrieval: Retrieval, *, k1: int = 20, k2: int = 6, lambda_: float = 0
 
 
 def _jaccard(wanted: csr_array, shown: csc_array, query: int, left_out: np.ndarray) -> np.ndarray:
-    """Return the Jaccard distances (G,) of one row of `wanted` (Q, N) to all of `shown` (G, N), without some columns."""
+    """Return the Jaccard distances (G,) of one row of `wanted` (Q, N) to all of `shown` (G, N),
+    without some columns.
+    """
     own = slice(*wanted.indptr[query : query + 2])
     columns, weights = wanted.indices[own], wanted.data[own]
     kept = ~np.isin(columns, left_out)
