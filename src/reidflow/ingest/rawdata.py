@@ -1,7 +1,7 @@
 """The raw data of a config, while planning: the main process computes digests of them and of their network, jobs read these."""
 
 import hashlib
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,16 +63,26 @@ def identify_network(config: Config, *, refresh: bool) -> str:
     )
 
 
-def identify_answers(paths: Sequence[str]) -> dict[str, str]:
-    """Return file of answers (`dataset.review`) -> SHA-256. Raises ReidflowError for a missing one."""
-    found = {}
-    for path in paths:
+def identify_answers(config: Config, *, refresh: bool) -> dict[str, str]:
+    """Return file of answers (`dataset.review`) -> SHA-256.
+
+    refresh: look at the files, as only the main process does; else read what it recorded.
+    Raises ReidflowError where one is missing.
+    """
+    found: dict[str, str] = {}
+    if not config.dataset.review:
+        return found
+    known = Path(config.results) / "data" / "answers.digest"
+    if not refresh:
+        return json.loads(_recorded(known))
+    for path in config.dataset.review:
         try:
             found[path] = hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
         except OSError as error:
             raise ReidflowError(
                 f"dataset.review: '{path}' cannot be read ({error.strerror}; looked from {Path.cwd()}). Correct its name."
             ) from error
+    _record(json.dumps(found), known)
     return found
 
 

@@ -281,7 +281,7 @@ def start(workflow: Any, config: dict[str, Any]) -> Session:
                 gpus.hide_unassigned()
         raw, files = ("", 0) if reporting else rawdata.identify(plan.config, refresh=main)
         network = "" if reporting else _network(plan, main)
-        answers = {} if reporting else rawdata.identify_answers(plan.config.dataset.review)
+        answers = {} if reporting else rawdata.identify_answers(plan.config, refresh=main)
     # Snakemake knows a number of cluster jobs only where it submits jobs to a cluster.
     cluster = workflow.resource_settings.nodes is not None
     requested = gpus.requested_gpus(plan.config.compute.device, cluster, main)

@@ -1,5 +1,6 @@
 """Answers on pairs of images become labels by the stated rule, or errors that name file and row."""
 
+import hashlib
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from reidflow.ingest.build import Outputs, ingest, listing_of
 from reidflow.ingest.manifest import MANIFEST, SET_ASIDE
 from reidflow.ingest.rawdata import identify_answers
 from reidflow.ingest.review import Answer, decided, verdicts
-from reidflow.spec.config import Dataset
+from reidflow.spec.config import Config, Dataset
 from reidflow.spec.errors import ReidflowError
 from reidflow.store.tables import read_table
 
@@ -164,9 +165,17 @@ def test_many_wrong_rows_are_one_paragraph(data):
     assert str(error.value).count("the answer 'yes'") == 1
 
 
-def test_a_missing_file_is_an_error_of_the_plan(tmp_path):
-    with pytest.raises(ReidflowError, match=r"dataset\.review: '.*none\.csv' cannot be read"):
-        identify_answers([str(tmp_path / "none.csv")])
+def test_a_missing_file_is_an_error_of_the_plan_and_none_of_jobs_that_run_by_then(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "answers.csv"
+    config = Config.model_construct(results="results", dataset=Dataset(source={"name": "demo"}, review=str(file)))
+    with pytest.raises(ReidflowError, match=r"dataset\.review: '.*answers\.csv' cannot be read"):
+        identify_answers(config, refresh=True)
+    file.write_text("image,other,answer\n")
+    planned = identify_answers(config, refresh=True)
+    assert planned == {str(file): hashlib.sha256(file.read_bytes()).hexdigest()}
+    file.unlink()
+    assert identify_answers(config, refresh=False) == planned
 
 
 def test_an_image_that_becomes_unlabelled_is_set_aside_whatever_its_role(data):
