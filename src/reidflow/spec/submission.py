@@ -115,28 +115,34 @@ def check_submission(config: "Config", experiments: dict[str, "Experiment"], pro
             f"the values by which the arms rank differ in scale, as their 'ranking' differs in 'fusion' ({known}).",
             "Choose arms with one fusion; an arm ranked by its embedding alone has one with ranking: {scores: [embedding]}.",
         )
+    if config.submission.new is not None:
+        _check_new(config.submission, arms, experiments, problems)
+
+
+def _check_new(
+    submission: Submission,
+    arms: list[tuple[str, str, list[int]]],
+    experiments: dict[str, "Experiment"],
+    problems: Problems,
+) -> None:
+    """Report what keeps validation from saying when a query is of a new individual."""
     splits = {(name, runs_of(experiments[name], arm)[seed]) for name, arm, seeds in arms for seed in seeds}
     divisions = [experiments[name].divisions[number] for name, number in sorted(splits)]
-    if config.submission.new is not None and any(one != divisions[0] for one in divisions):
+    if any(one != divisions[0] for one in divisions):
         problems.add_key(
             "submission.new",
             "its threshold is chosen on validation images, and the runs' splits have none in common.",
             "Choose runs of one split, or write new: null.",
         )
-    if config.submission.new is not None and any(one["split"].get("val") == 0 for one in divisions):
+    if any(one["split"].get("val") == 0 for one in divisions):
         problems.add_key(
             "submission.new",
             "its threshold is chosen on validation images, and the split has none.",
             "Give the split a share for val, or write new: null.",
         )
-    steps = {
-        name
-        for experiment, arm, _ in arms
-        for _, spec in experiments[experiment].arms[arm].points
-        for name in transductive([*spec.inference, *config.submission.inference])
-    }
-    held = all(declared("split", one["split"]["name"], "NEW") for one in divisions)
-    if config.submission.new is not None and steps and not held:
+    specs = [spec for name, arm, _ in arms for _, spec in experiments[name].arms[arm].points]
+    steps = {name for spec in specs for name in transductive([*spec.inference, *submission.inference])}
+    if steps and not all(declared("split", one["split"]["name"], "NEW") for one in divisions):
         problems.add_key(
             "submission.new",
             f"inference '{min(steps)}' looks at all queries at once, so that what a known individual's query would find without its "

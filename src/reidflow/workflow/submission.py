@@ -78,7 +78,12 @@ class Submission:
     @property
     def specs(self) -> list[RunSpec]:
         """Runs that read and execute whatever those behind the submission may."""
-        return [spec for name, arm, _ in self.chosen for spec in self.plan.experiments[name].arms[arm].specs]
+        return [spec for arm in self._arms for spec in arm.specs]
+
+    @property
+    def _arms(self) -> list[Arm]:
+        """The arms of `chosen`, in its order."""
+        return [self.plan.experiments[name].arms[arm] for name, arm, _ in self.chosen]
 
     def _jobs(self, experiment: str, arm: str, seeds: list[int]) -> list[str]:
         """Return the records of the jobs that train the chosen runs of an arm."""
@@ -127,12 +132,12 @@ class Submission:
     @cached_property
     def _banks(self) -> list[str]:
         """The folders of the banks of local features by which the chosen arms are ranked, sorted."""
-        arms = [self.plan.experiments[name].arms[arm] for name, arm, _ in self.chosen]
-        return sorted({self.files.local_bank.format(bank=bank) for arm in arms for bank in self._banks_of(arm)})
+        return sorted({bank for arm in self._arms for bank in self._banks_of(arm)})
 
     def _banks_of(self, arm: Arm) -> list[str]:
         rankings = [spec.ranking for _, spec in arm.points if spec.ranking]
-        return sorted({plans.local_bank_id(score.matcher) for ranking in rankings for score in ranking.local})
+        banks = {plans.local_bank_id(score.matcher) for ranking in rankings for score in ranking.local}
+        return [self.files.local_bank.format(bank=bank) for bank in sorted(banks)]
 
     def _param(self, script: str, what: dict[str, Any], modules: list[str]) -> str:
         """Return the param of a job that embeds images with the runs behind the submission."""
@@ -144,14 +149,11 @@ class Submission:
                 "splits": self._splits(name, arm, seeds),
                 "arms": list(self.plan.experiments[name].arms),
                 "runs": self._jobs(name, arm, seeds),
-                "local": [
-                    f"{self.files.local_bank.format(bank=bank)}/local.json"
-                    for bank in self._banks_of(self.plan.experiments[name].arms[arm])
-                ],
+                "local": [f"{folder}/local.json" for folder in self._banks_of(made)],
             }
-            for name, arm, seeds in self.chosen
+            for (name, arm, seeds), made in zip(self.chosen, self._arms, strict=True)
         ]
-        points = [spec for name, arm, _ in self.chosen for _, spec in self.plan.experiments[name].arms[arm].points]
+        points = [spec for arm in self._arms for _, spec in arm.points]
         steps = [*self._inference, *(step for spec in points for step in spec.inference)]
         ranking = [("geometry", spec.model.geometry) for spec in self.specs] + [("inference", step) for step in steps]
         local = {name for spec in points if spec.ranking for name in spec.ranking.modules()}
